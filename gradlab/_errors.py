@@ -1,0 +1,45 @@
+"""One way to say what was expected, what was received and what to try."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GradlabError(ValueError):
+    """A request that cannot be met; the message says expected, received and what to try.
+
+    The command line prints the message alone, without a traceback, and exits with code 2.
+
+    Parameters
+    ----------
+    expected, received, hint : str
+        The three parts of the message. Empty parts are left out.
+    """
+
+    def __init__(self, expected: str, received: str = "", hint: str = ""):
+        self.expected, self.received, self.hint = expected, received, hint
+        parts = [f"expected {expected}"]
+        if received:
+            parts.append(f"received {received}")
+        if hint:
+            parts.append(f"try {hint}")
+        super().__init__("; ".join(parts))
+
+    def __reduce__(self):
+        return type(self), (self.expected, self.received, self.hint)
+
+
+def nearest(name: object, names: Iterable[str], n: int = 3) -> list[str]:
+    """The names most like `name`, best first."""
+    return difflib.get_close_matches(str(name), list(names), n=n, cutoff=0.5)
+
+
+def unknown(kind: str, name: object, names: Iterable[str], extra: str = "") -> GradlabError:
+    """The error for a name that no table holds; lists the nearest names, then all of them."""
+    names = list(names)
+    close = nearest(name, names)
+    hint = " or ".join(repr(c) for c in close) if close else "one of them"
+    if extra:
+        hint += f", or {extra}"
+    return GradlabError(f"{kind} to be one of {', '.join(names)}", repr(name), hint)

@@ -1,0 +1,62 @@
+"""Names shared by all rooms: the axes of arrays and the columns of the frame.
+
+Axes, in the order in which they stand in an array:
+
+===========  ==================================================================
+``group``    configurations that share one matrix product (absent for one net)
+``batch``    examples
+``features`` units of a layer, classes at the output
+===========  ==================================================================
+
+The columns are the schema of the tidy frame: one row per network, seed, step and layer.
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+#: Coordinates of a row, in their order in the frame.
+COORDINATES: dict[str, str] = {
+    "network": "short hash of the network's configuration",
+    "architecture": "mlp, resnet, ...",
+    "depth": "number of hidden layers L",
+    "width": "units of this layer",
+    "batch": "examples",
+    "activation": "name of the activation",
+    "init": "name of the initialiser",
+    "sigma_w2": "fan-in times the weight variance of the hidden layers",
+    "sigma_b2": "bias variance of the hidden layers",
+    "loss": "name of the loss",
+    "data": "name of the data",
+    "dtype": "dtype of the forward and backward pass",
+    "seed": "number of the seed",
+    "step": "training step, 0 at initialisation",
+    "layer": "1 = next to the input ... L, then L + 1 = the readout",
+    "layer_name": "name of the layer; the last one is 'readout'",
+    "fan_in": "inputs of one unit",
+    "fan_out": "units that one input feeds",
+    "status": "'ok', or the failure of this cell",
+}
+
+#: Measured columns with their meaning. ``log10_`` columns hold -inf for a true zero.
+MEASURED: dict[str, str] = {
+    "log10_delta_rms": "rms over batch and units of dL_i/dz, L_i the loss of one example",
+    "delta_log10_mean": "mean over examples of log10 of one example's rms over units of dL_i/dz",
+    "log10_weight_grad_norm": "Frobenius norm of the gradient of the mean loss by the weight",
+    "log10_bias_grad_norm": "Euclidean norm of the gradient of the mean loss by the bias",
+    "log10_activation_rms": "rms over batch and units of the activation",
+    "activation_mean_over_rms": "mean over batch and units of the activation, over its rms",
+    "log10_preactivation_rms": "rms over batch and units of the preactivation",
+    "log10_one_minus_c": "1 - c, c the correlation of the preactivations of two inputs, mean over fixed pairs",
+    "saturated_fraction": "share of activations within 1 % of the range of a limit",
+    "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch",
+    "weight_norm": "Frobenius norm of the weight",
+    "log10_update_ratio": "norm of the update over norm of the weight, when training",
+    "float32_zero_fraction": "of the non-zero entries of d(mean loss)/dz, the share below 2**-126",
+    "log10_per_example_grad_norm_rms": "rms over examples of the norm of one example's weight gradient",
+    "gradient_cosine_mean": "mean over pairs of examples of the cosine of their weight gradients",
+    "gradient_snr": "B |mean gradient|^2 / trace of the unbiased covariance over examples",
+    "zero_example_fraction": "share of examples whose dL_i/dz is exactly 0",
+    "log10_abs_loss": "log10 of |mean loss|, the same for all layers",
+    "loss_sign": "sign of the mean loss",
+}
