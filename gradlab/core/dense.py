@@ -1,0 +1,91 @@
+"""The fully connected layer: forward, saved input and chain rule side by side."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from gradlab.core.gradient import Outer, RowSum, Site
+from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
+from gradlab.core.layer import Layer
+from gradlab.core.scaled import Scaled, expand, matmul, normalise, power
+
+
+def dense(
+    width: int,
+    init: Initializer | str = "lecun_normal",
+    *,
+    gain: float = 1.0,
+    bias: bool = True,
+    bias_std: float | None = None,
+) -> Layer:
+    r"""A dense layer :math:`z = a W + b`.
+
+    With the delta :math:`\delta = \partial L/\partial z` the chain rule is
+
+    .. math:: \partial L/\partial W = a^T\delta,\quad \partial L/\partial b = \textstyle\sum_i\delta_i,\quad
+              \partial L/\partial a = \delta W^T.
+
+    Parameters
+    ----------
+    width : int
+        Units.
+    init : Initializer or str
+        Distribution and variance of the weight.
+    gain : float
+        Factor on its standard deviation.
+    bias : bool
+        Whether there is a bias.
+    bias_std : float, optional
+        Standard deviation of a Gaussian bias. None: the initialiser's own rule.
+
+    Notes
+    -----
+    Parameters are ``{"weight": (fan_in, width), "bias": (width,)}``. An optional ``"gain"`` of
+    shape (group,) multiplies the product: configurations that share a draw then share the product
+    with it too. The weight gradient is that of the weight times the gain.
+    """
+    rule = initializer(init) if isinstance(init, str) else init
+
+    def initialise(key, shape):
+        (fan_in,) = shape
+        params = {"weight": rule.weight(key, (fan_in, width), gain)}
+        if bias:
+            params["bias"] = rule.bias(jax.random.fold_in(key, BIAS_FOLD), fan_in, width, bias_std)
+        return params, (width,)
+
+    def forward(params, x):
+        z = _gained(params, matmul(x.mantissa, params["weight"]))
+        if "bias" in params:
+            z = z + _bias(params, x)
+        return Scaled(z, x.exponent), x
+
+    def backward(params, saved, dy, read):
+        gradient = {"weight": Outer(saved, dy)}
+        if "bias" in params:
+            gradient["bias"] = RowSum(dy)
+        record = read(Site("dense", (), params, saved, None, dy, gradient))
+        dx = _gained(params, matmul(dy.mantissa, params["weight"].T))
+        return normalise(Scaled(dx, dy.exponent)), record
+
+    return Layer(initialise, forward, backward)
+
+
+def _gained(params, z):
+    """`z` times the gain of its group."""
+    return z * expand(params["gain"], z) if "gain" in params else z
+
+
+def _bias(params, x: Scaled):
+    """The bias in units of the input's power of two."""
+    b = params["bias"][..., None, :]
+    if x.exponent is None:
+        return b
+    # a signal that overflowed its exponent's float makes the bias negligible, and the reverse is
+    # the forward underflow that a homogeneous net with bias cannot have: the bias keeps it up
+    return b * expand(power(-x.exponent, b.dtype), x.mantissa)
+
+
+def zero_like(params):
+    """Parameters of zeros, for tests and padding."""
+    return jax.tree.map(jnp.zeros_like, params)

@@ -1,0 +1,132 @@
+"""What a layer shows on the way back, and its gradient before it is multiplied out.
+
+The gradient of a dense weight is a sum of outer products, one per example. Kept as the pair
+(input, delta) it costs nothing; its norm needs only two Gram matrices,
+
+    |sum_i a_i d_i^T|_F^2 = sum_ij <a_i, a_j> <d_i, d_j>,
+
+B^2 (n + m) multiplications instead of B n m, and dL/dW never exists in memory. Per-example norms
+are the square roots of the diagonal, |a_i| |d_i|; cosines between the gradients of two examples
+are its normalised entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from gradlab.core.scaled import Log2, Scaled, align, log2_norm, matmul, normalise
+
+
+class Site(NamedTuple):
+    """What one layer shows of itself to a reader.
+
+    Parameters
+    ----------
+    kind : str
+        "dense", "activation", ...
+    path : tuple of str
+        Names of the combinators' parts from the outside in.
+    params : Any
+        The layer's parameters.
+    x, y : Scaled or None
+        Input and output, (group..., batch, features...); None where the layer does not keep it.
+    dy : Scaled
+        Cotangent of the output: the gradient of the *mean* loss.
+    gradient : dict of str to Outer or RowSum
+        The factored gradient of each parameter.
+    about : Any
+        What else the layer knows of itself (an activation: its entry in the table).
+    """
+
+    kind: str
+    path: tuple[str, ...]
+    params: Any
+    x: Scaled | None
+    y: Scaled | None
+    dy: Scaled
+    gradient: dict[str, Any]
+    about: Any = None
+
+
+#: Turns a site into the record that is kept of it.
+Reader = Callable[[Site], Any]
+
+
+class Outer(NamedTuple):
+    """The weight gradient ``sum_i a_i^T d_i``, not multiplied out: input and delta of each example."""
+
+    a: Scaled
+    d: Scaled
+
+    def materialise(self) -> Array:
+        """The plain array, shape (..., fan_in, fan_out)."""
+        a, exponent = self.aligned()
+        return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()
+
+    def exponents(self) -> Array:
+        """The exponent of each example's product."""
+        a = 0 if self.a.exponent is None else self.a.exponent
+        return a + (0 if self.d.exponent is None else self.d.exponent)
+
+    def aligned(self) -> tuple[Array, Array | None]:
+        """The inputs weighted by each example's own power of two, and the common exponent."""
+        if self.a.exponent is None and self.d.exponent is None:
+            return self.a.mantissa, None
+        alive = jnp.any(self.d.mantissa != 0, -1, keepdims=True)
+        return align(Scaled(jnp.where(alive, self.a.mantissa, 0), self.exponents()))
+
+    def norm(self) -> Log2:
+        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        a, exponent = self.aligned()
+        d = self.d.mantissa
+        batch, fan_in, fan_out = a.shape[-2], a.shape[-1], d.shape[-1]
+        if batch * (fan_in + fan_out) < fan_in * fan_out:
+            squares = jnp.sum(_gram(a) * _gram(d), (-1, -2))
+        else:
+            squares = jnp.sum(matmul(jnp.swapaxes(a, -1, -2), d) ** 2, (-1, -2))
+        # rounding may leave a sum that is exactly 0 in theory slightly below it
+        return log2_norm(jnp.maximum(squares, 0), exponent)
+
+
+class RowSum(NamedTuple):
+    """The bias gradient ``sum_i d_i``."""
+
+    d: Scaled
+
+    def _sum(self) -> Scaled:
+        if self.d.exponent is None:
+            return Scaled(jnp.sum(self.d.mantissa, -2), None)
+        mantissa, exponent = align(self.d)
+        return normalise(Scaled(jnp.sum(mantissa, -2), exponent))
+
+    def materialise(self) -> Array:
+        """The plain array, shape (..., fan_out)."""
+        return self._sum().value()
+
+    def norm(self) -> Log2:
+        """log2 of the Euclidean norm."""
+        total = self._sum()
+        return log2_norm(jnp.sum(total.mantissa**2, -1), total.exponent)
+
+
+class Whole(NamedTuple):
+    """A gradient that its layer hands back multiplied out, over the cotangent's exponent."""
+
+    array: Scaled
+
+    def materialise(self) -> Array:
+        """The plain array."""
+        return self.array.value()
+
+
+def _gram(x: Array) -> Array:
+    return matmul(x, jnp.swapaxes(x, -1, -2))
+
+
+def materialise(site: Site) -> dict[str, Array]:
+    """The reader that keeps the arrays dL/dtheta, as training and the check need them."""
+    return {name: gradient.materialise() for name, gradient in site.gradient.items()}

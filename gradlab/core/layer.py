@@ -1,0 +1,228 @@
+"""Layers as values, and the combinators that make networks of them.
+
+A layer is three pure functions, written side by side:
+
+    params, out_shape = init(key, in_shape)
+    y, saved          = forward(params, x)
+    dx, record        = backward(params, saved, dy, read)      # the chain rule, by hand
+
+Shapes leave out the batch. Signals are `Scaled`, so that forward and backward stay exact outside
+the range of floats; with plain signals (`core.scaled.plain`) the same forward pass is an ordinary
+JAX function. A combinator is a layer too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from gradlab.core.gradient import Reader, Site, Whole
+from gradlab.core.scaled import Scaled, normalise
+
+
+class Layer(NamedTuple):
+    """A layer: `init`, `forward` and the hand-written `backward`.
+
+    Parameters
+    ----------
+    init : callable
+        ``(key, in_shape) -> (params, out_shape)``.
+    forward : callable
+        ``(params, x: Scaled) -> (y: Scaled, saved)``; `saved` is what `backward` needs.
+    backward : callable
+        ``(params, saved, dy: Scaled, read) -> (dx: Scaled, record)``; linear in `dy`.
+        `record` is what `read` made of the layer's `Site`.
+    """
+
+    init: Callable[..., Any]
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
+
+def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
+    """A layer from functions on plain arrays: the way to write one's own.
+
+    Parameters
+    ----------
+    init : callable
+        ``(key, in_shape) -> (params, out_shape)``, `params` a dict of arrays.
+    forward : callable
+        ``(params, x) -> (y, saved)`` on arrays of shape (batch, *in_shape).
+    chain_rule : callable
+        ``(params, saved, dy) -> (dx, gradients)``, `gradients` a dict like `params`,
+        summed over the batch.
+    kind : str
+        Name in reports.
+
+    Notes
+    -----
+    A gradient that is summed over the batch needs one exponent for all examples.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> double = lift(lambda key, shape: ({}, shape), lambda p, x: (2 * x, ()), lambda p, s, dy: (2 * dy, {}))
+    """
+
+    def forward_(params, x):
+        y, saved = forward(params, x.value())
+        exponent = None if x.exponent is None else jnp.zeros_like(x.exponent)
+        return Scaled(y, exponent), (saved, x)
+
+    def backward_(params, saved, dy, read):
+        saved, x = saved
+        shared = common_exponent(dy)
+        dx, gradients = chain_rule(params, saved, shared.mantissa)
+        exponent = None if shared.exponent is None else shared.exponent[..., 0]
+        whole = {name: Whole(Scaled(g, exponent)) for name, g in gradients.items()}
+        record = read(Site(kind, (), params, x, None, dy, whole))
+        return normalise(Scaled(dx, shared.exponent)), record
+
+    return Layer(init, forward_, backward_)
+
+
+def common_exponent(s: Scaled) -> Scaled:
+    """The same numbers with one exponent for the whole batch: where examples are summed or interact."""
+    from gradlab.core.scaled import align
+
+    if s.exponent is None:
+        return s
+    mantissa, exponent = align(s)
+    return Scaled(mantissa, jnp.broadcast_to(exponent[..., None], s.exponent.shape))
+
+
+def below(read: Reader, name: str) -> Reader:
+    """`read`, with `name` in front of the path of every site."""
+    return lambda site: read(site._replace(path=(name, *site.path)))
+
+
+def serial(*layers: Layer, names: Sequence[str] | None = None, folds: Sequence[int | None] | None = None) -> Layer:
+    """One layer after another.
+
+    Parameters
+    ----------
+    *layers : Layer
+        From input to output.
+    names : sequence of str, optional
+        Names of the parts in paths; by default their positions.
+    folds : sequence of int or None, optional
+        The number that is folded into the key for each part; None hands the key on as it is.
+        By default the positions.
+    """
+    names = tuple(names or (str(i) for i in range(len(layers))))
+    folds = tuple(range(len(layers))) if folds is None else tuple(folds)
+
+    def init(key, shape):
+        params = []
+        for layer, fold in zip(layers, folds, strict=True):
+            p, shape = layer.init(key if fold is None else jax.random.fold_in(key, fold), shape)
+            params.append(p)
+        return tuple(params), shape
+
+    def forward(params, x):
+        saved = []
+        for layer, p in zip(layers, params, strict=True):
+            x, s = layer.forward(p, x)
+            saved.append(s)
+        return x, tuple(saved)
+
+    def backward(params, saved, dy, read):
+        records = []
+        for layer, p, s, name in reversed(list(zip(layers, params, saved, names, strict=True))):
+            dy, record = layer.backward(p, s, dy, below(read, name))
+            records.append(record)
+        return dy, tuple(reversed(records))
+
+    return Layer(init, forward, backward)
+
+
+def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
+    """`depth` copies of a layer with parameters of their own, stacked along a leading axis.
+
+    Forward and backward are one loop each, so compile time does not grow with the depth; `read` is
+    applied inside the loop, so what it does not keep is never stored. Copy i draws from the key
+    folded with ``first + i``.
+
+    The backward pass takes one argument more than a layer's: ``enter``, the number of copies below
+    the point where the cotangent enters. It may be traced: because the loop is our own, one
+    compiled program serves every depth (automatic differentiation cannot differentiate a loop of
+    unknown length). Records of the copies above are zero.
+    """
+
+    def init(key, shape):
+        numbers = jnp.arange(first, first + depth)
+        one = lambda i: layer.init(jax.random.fold_in(key, i), shape)[0]  # noqa: E731
+        # one copy after another: all at once would hold every copy's temporaries in memory
+        return lax.map(one, numbers), shape
+
+    def forward(params, x):
+        return lax.scan(lambda x, p: layer.forward(p, x), x, params, length=depth)
+
+    def backward(params, saved, dy, read, enter=depth):
+        def step(dy, p, s):
+            return layer.backward(p, s, dy, read)
+
+        pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)  # noqa: E731
+        if depth == 0:
+            one = jax.eval_shape(step, dy, *jax.tree.map(lambda v: v[0] if v.shape[0] else jnp.zeros(v.shape[1:], v.dtype), (params, saved)))[1]
+            return dy, jax.tree.map(lambda r: jnp.zeros((0, *r.shape), r.dtype), one)
+        record = jax.eval_shape(lambda dy: step(dy, pick(params, 0), pick(saved, 0))[1], dy)
+        buffers = jax.tree.map(lambda r: jnp.zeros((depth, *r.shape), r.dtype), record)
+
+        def body(i, carry):
+            dy, buffers = carry
+            i = enter - 1 - i
+            dy, record = step(dy, pick(params, i), pick(saved, i))
+            put = lambda b, r: lax.dynamic_update_index_in_dim(b, r, i, 0)  # noqa: E731
+            return dy, jax.tree.map(put, buffers, record)
+
+        return lax.fori_loop(0, enter, body, (dy, buffers))
+
+    return Layer(init, forward, backward)
+
+
+def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:
+    """A layer as an ordinary JAX function whose reverse derivative is the hand-written one.
+
+    Parameters
+    ----------
+    layer : Layer
+        Any layer or network's stack.
+
+    Returns
+    -------
+    callable
+        ``f(params, x) -> y`` on plain arrays, with a `jax.custom_vjp`: it can be differentiated,
+        jitted and vmapped.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from gradlab.core.dense import dense
+    >>> layer = dense(3)
+    >>> params, _ = layer.init(jax.random.key(0), (2,))
+    >>> jax.grad(lambda p: hand_written(layer)(p, jax.numpy.ones((4, 2))).sum())(params)["bias"].tolist()
+    [4.0, 4.0, 4.0]
+    """
+    from gradlab.core.gradient import materialise
+    from gradlab.core.scaled import plain
+
+    @jax.custom_vjp
+    def f(params, x):
+        return layer.forward(params, plain(x))[0].value()
+
+    def forward(params, x):
+        y, saved = layer.forward(params, plain(x))
+        return y.value(), (params, saved)
+
+    def backward(kept, dy):
+        params, saved = kept
+        dx, grads = layer.backward(params, saved, plain(dy), materialise)
+        return grads, dx.value()
+
+    f.defvjp(forward, backward)
+    return f

@@ -1,0 +1,142 @@
+"""Numbers far outside the range of a float: a mantissa and a power of two.
+
+A backward pass is linear in its cotangent, so dividing the cotangent by a power of two (exact)
+and counting the powers in an integer changes nothing but the range. A gradient of 1e-600 is
+then as precise in float32 as one of 1.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+#: Products keep the full precision of their dtype, also where an accelerator would round it.
+matmul = functools.partial(jnp.matmul, precision="highest")
+
+#: 2**k is a normal number of float32 for every |k| up to here, and exact.
+_LIMIT = 125
+#: Stands for "no exponent": lower than any that occurs, and far from the end of int32.
+LOWEST = -(2**30)
+
+
+class Scaled(NamedTuple):
+    """The array ``mantissa * 2**exponent``.
+
+    Parameters
+    ----------
+    mantissa : Array, shape (..., batch, features)
+        Floats.
+    exponent : Array or None, shape a prefix of the mantissa's
+        int32, one per example (and group). None: a plain array that is never rescaled.
+    """
+
+    mantissa: Array
+    exponent: Array | None
+
+    def value(self) -> Array:
+        """The plain array; it overflows and underflows as its dtype does."""
+        return self.mantissa if self.exponent is None else times_power(self.mantissa, self.exponent)
+
+
+class Log2(NamedTuple):
+    """The logarithm to base 2 of a size, ``fraction + exponent``, split so that float32 keeps it exact.
+
+    At an exponent of -6290 one step of float32 is 5e-4; the integer part is therefore kept apart,
+    and joined in float64 by NumPy. A true zero has fraction -inf.
+    """
+
+    fraction: Array
+    exponent: Array
+
+
+def power(k: Array, dtype) -> Array:
+    """2**k, exact, for integers |k| <= 125 (larger ones are clipped)."""
+    return jnp.ldexp(jnp.ones((), dtype), jnp.clip(k, -_LIMIT, _LIMIT))
+
+
+def expand(k: Array, like: Array) -> Array:
+    """`k` with trailing axes of length 1, so that it broadcasts against `like`."""
+    return k.reshape(k.shape + (1,) * (like.ndim - k.ndim))
+
+
+def times_power(x: Array, k: Array) -> Array:
+    """``x * 2**k`` where `k` belongs to the leading axes of `x`."""
+    k = expand(k, x)
+    half = k // 2  # in two steps, because 2**k alone may overflow where the product does not
+    rest = k - half
+    step = lambda x, k: x * _wide_power(k, x.dtype)  # noqa: E731
+    return step(step(x, half), rest)
+
+
+def _wide_power(k: Array, dtype) -> Array:
+    """2**k with saturation to 0 and inf, also far outside the range."""
+    return jnp.ldexp(jnp.ones((), dtype), jnp.clip(k, -3000, 3000))
+
+
+def plain(x: Array) -> Scaled:
+    """`x` as a `Scaled` that is never rescaled: the ordinary forward pass."""
+    return Scaled(x, None)
+
+
+def scaled(x: Array, axes: int = 1) -> Scaled:
+    """`x` with one exponent for each index of its leading axes; the last `axes` axes share it."""
+    return normalise(Scaled(x, jnp.zeros(x.shape[: x.ndim - axes], jnp.int32)))
+
+
+def normalise(s: Scaled) -> Scaled:
+    """The same numbers with the largest mantissa of each example in [1/2, 1)."""
+    if s.exponent is None:
+        return s
+    axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
+    k = exponent_of(jnp.max(jnp.abs(s.mantissa), axes))
+    return Scaled(s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), s.exponent + k)
+
+
+def exponent_of(x: Array) -> Array:
+    """k with |x| in [2**(k-1), 2**k), within +-125; 0 where x is 0 or not finite."""
+    k = jnp.clip(jnp.frexp(x)[1].astype(jnp.int32), -_LIMIT, _LIMIT)
+    return jnp.where((x != 0) & jnp.isfinite(x), k, 0)
+
+
+def align(s: Scaled, axis: int = -1) -> tuple[Array, Array]:
+    """Mantissas over one common exponent along `axis` of the exponent, and that exponent.
+
+    An example that lies 2**125 or more below the largest becomes 0: it is far below the rounding of
+    whatever sums the two. `axis` counts axes of ``s.exponent``.
+    """
+    axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
+    alive = jnp.any(s.mantissa != 0, axes)
+    top = jnp.max(jnp.where(alive, s.exponent, LOWEST), axis, keepdims=True)
+    weight = jnp.where(alive & (s.exponent - top > -_LIMIT), power(s.exponent - top, s.mantissa.dtype), 0)
+    top = jnp.where(top == LOWEST, 0, top)
+    return s.mantissa * expand(weight, s.mantissa), jnp.squeeze(top, axis)
+
+
+def add(a: Scaled, b: Scaled) -> Scaled:
+    """The sum, over the larger of the two exponents."""
+    if a.exponent is None and b.exponent is None:
+        return Scaled(a.mantissa + b.mantissa, None)
+    both = Scaled(jnp.stack([a.mantissa, b.mantissa], a.exponent.ndim), jnp.stack([a.exponent, b.exponent], -1))
+    mantissa, exponent = align(both)
+    return normalise(Scaled(jnp.sum(mantissa, a.exponent.ndim), exponent))
+
+
+def log2_norm(squares: Array, exponent: Array, count: Array | float = 1.0) -> Log2:
+    """log2 of ``sqrt(squares / count) * 2**exponent``."""
+    return Log2(0.5 * jnp.log2(squares / count), exponent)
+
+
+def split(x: Array) -> tuple[Array, Array]:
+    """Integers q and rests r in [0, 1) with ``q + r = x / ln 2``: exp(-x) = 2**-q * 2**-r, for 0 <= x < 2**29."""
+    t = x * jnp.asarray(1.4426950408889634, x.dtype)
+    q = jnp.floor(t)
+    return q.astype(jnp.int32), t - q
+
+
+def tree_value(tree):
+    """Every `Scaled` of a tree as a plain array."""
+    return jax.tree.map(lambda s: s.value(), tree, is_leaf=lambda s: isinstance(s, Scaled))
