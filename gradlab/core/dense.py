@@ -58,7 +58,7 @@ def dense(
         z = _gained(params, matmul(x.mantissa, params["weight"]))
         if "bias" in params:
             z = z + _bias(params, x)
-        return Scaled(z, x.exponent), x
+        return Scaled(z, _for_groups(x.exponent, z)), x
 
     def backward(params, saved, dy, read):
         gradient = {"weight": Outer(saved, dy)}
@@ -76,6 +76,11 @@ def _gained(params, z):
     return z * expand(params["gain"], z) if "gain" in params else z
 
 
+def _for_groups(exponent, z):
+    """The exponent of an input that all groups share, for each of them."""
+    return None if exponent is None else jnp.broadcast_to(exponent, z.shape[: exponent.ndim])
+
+
 def _bias(params, x: Scaled):
     """The bias in units of the input's power of two."""
     b = params["bias"][..., None, :]
@@ -85,7 +90,3 @@ def _bias(params, x: Scaled):
     # the forward underflow that a homogeneous net with bias cannot have: the bias keeps it up
     return b * expand(power(-x.exponent, b.dtype), x.mantissa)
 
-
-def zero_like(params):
-    """Parameters of zeros, for tests and padding."""
-    return jax.tree.map(jnp.zeros_like, params)

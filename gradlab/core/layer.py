@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gradlab.core.gradient import Reader, Site, Whole
-from gradlab.core.scaled import Scaled, normalise
+from gradlab.core.gradient import Reader, Site, Whole, materialise
+from gradlab.core.scaled import Scaled, align, normalise, plain
 
 
 class Layer(NamedTuple):
@@ -87,8 +87,6 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
 
 def common_exponent(s: Scaled) -> Scaled:
     """The same numbers with one exponent for the whole batch: where examples are summed or interact."""
-    from gradlab.core.scaled import align
-
     if s.exponent is None:
         return s
     mantissa, exponent = align(s)
@@ -167,15 +165,13 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
             return layer.backward(p, s, dy, read)
 
         pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)  # noqa: E731
-        if depth == 0:
-            one = jax.eval_shape(step, dy, *jax.tree.map(lambda v: v[0] if v.shape[0] else jnp.zeros(v.shape[1:], v.dtype), (params, saved)))[1]
-            return dy, jax.tree.map(lambda r: jnp.zeros((0, *r.shape), r.dtype), one)
-        record = jax.eval_shape(lambda dy: step(dy, pick(params, 0), pick(saved, 0))[1], dy)
+        one = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (params, saved))
+        record = jax.eval_shape(step, dy, *one)[1]
         buffers = jax.tree.map(lambda r: jnp.zeros((depth, *r.shape), r.dtype), record)
 
-        def body(i, carry):
+        def body(turn, carry):
             dy, buffers = carry
-            i = enter - 1 - i
+            i = enter - 1 - turn
             dy, record = step(dy, pick(params, i), pick(saved, i))
             put = lambda b, r: lax.dynamic_update_index_in_dim(b, r, i, 0)  # noqa: E731
             return dy, jax.tree.map(put, buffers, record)
@@ -208,9 +204,6 @@ def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:
     >>> jax.grad(lambda p: hand_written(layer)(p, jax.numpy.ones((4, 2))).sum())(params)["bias"].tolist()
     [4.0, 4.0, 4.0]
     """
-    from gradlab.core.gradient import materialise
-    from gradlab.core.scaled import plain
-
     @jax.custom_vjp
     def f(params, x):
         return layer.forward(params, plain(x))[0].value()

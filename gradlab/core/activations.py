@@ -1,0 +1,282 @@
+r"""Activations as one table of pairs (phi, phi'), with what is known of each.
+
+Derivatives are written by hand in the form that loses no digits far out: :math:`\sigma'(z) =
+\sigma(z)\sigma(-z)` rather than :math:`\sigma(1-\sigma)`, :math:`\tanh' = 1/\cosh^2`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab import config
+from gradlab._errors import GradlabError
+from gradlab.core.gradient import Site
+from gradlab.core.layer import Layer
+from gradlab.core.scaled import Scaled, normalise
+
+#: Klambauer et al. 2017, appendix: the constants of SELU.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+LEAKY_SLOPE = 0.01
+
+
+class Activation(NamedTuple):
+    """An activation and its derivative, elementwise on arrays.
+
+    Parameters
+    ----------
+    name : str
+    phi, dphi : callable
+        Array to array.
+    kinks : tuple of float
+        Where the derivative jumps.
+    limits : tuple of float or None
+        Lower and upper limit, where both are finite: the values at which a unit saturates.
+    homogeneous : bool
+        phi(c z) = c phi(z) for c > 0: powers of two pass through.
+    """
+
+    name: str
+    phi: Callable[[Array], Array]
+    dphi: Callable[[Array], Array]
+    kinks: tuple[float, ...] = ()
+    limits: tuple[float, float] | None = None
+    homogeneous: bool = False
+
+
+def _step(z: Array) -> Array:
+    return (z > 0).astype(z.dtype)
+
+
+def _sigmoid(z: Array) -> Array:
+    # exp of a non-positive number only, and no 1 - p: exact at both ends
+    e = jnp.exp(-jnp.abs(z))
+    return jnp.where(z >= 0, 1, e) / (1 + e)
+
+
+def _dsigmoid(z: Array) -> Array:
+    e = jnp.exp(-jnp.abs(z))
+    return e / (1 + e) ** 2
+
+
+def _dtanh(z: Array) -> Array:
+    e = jnp.exp(-2 * jnp.abs(z))
+    return 4 * e / (1 + e) ** 2
+
+
+def _normal_density(z: Array) -> Array:
+    return jnp.exp(-0.5 * z * z) * (0.5 / np.pi) ** 0.5
+
+
+def _normal_cdf(z: Array) -> Array:
+    return 0.5 * jax.lax.erfc(-z * 0.5**0.5)
+
+
+def _elu(z: Array, alpha: float = 1.0, scale: float = 1.0) -> Array:
+    return scale * jnp.where(z > 0, z, alpha * jnp.expm1(jnp.minimum(z, 0)))
+
+
+def _delu(z: Array, alpha: float = 1.0, scale: float = 1.0) -> Array:
+    return scale * jnp.where(z > 0, 1, alpha * jnp.exp(jnp.minimum(z, 0)))
+
+
+def _softplus(z: Array) -> Array:
+    return jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
+
+
+#: The table. Names are those of `gradlab.config.ACTIVATIONS`.
+TABLE: dict[str, Activation] = {
+    a.name: a
+    for a in (
+        Activation("identity", lambda z: z, jnp.ones_like, homogeneous=True),
+        Activation("sigmoid", _sigmoid, _dsigmoid, limits=(0.0, 1.0)),
+        Activation("tanh", jnp.tanh, _dtanh, limits=(-1.0, 1.0)),
+        Activation("relu", lambda z: jnp.maximum(z, 0), _step, kinks=(0.0,), homogeneous=True),
+        Activation(
+            "leaky_relu",
+            lambda z: jnp.where(z > 0, z, LEAKY_SLOPE * z),
+            lambda z: jnp.where(z > 0, 1, LEAKY_SLOPE).astype(z.dtype),
+            kinks=(0.0,),
+            homogeneous=True,
+        ),
+        Activation("elu", _elu, _delu),
+        Activation(
+            "selu",
+            lambda z: _elu(z, SELU_ALPHA, SELU_SCALE),
+            lambda z: _delu(z, SELU_ALPHA, SELU_SCALE),
+            kinks=(0.0,),
+        ),
+        Activation("gelu", lambda z: z * _normal_cdf(z), lambda z: _normal_cdf(z) + z * _normal_density(z)),
+        Activation(
+            "silu",
+            lambda z: z * _sigmoid(z),
+            lambda z: _sigmoid(z) + z * _dsigmoid(z),
+        ),
+        Activation("softplus", _softplus, _sigmoid),
+        Activation(
+            "softsign", lambda z: z / (1 + jnp.abs(z)), lambda z: 1 / (1 + jnp.abs(z)) ** 2, limits=(-1.0, 1.0)
+        ),
+        Activation(
+            "hard_tanh",
+            lambda z: jnp.clip(z, -1, 1),
+            lambda z: (jnp.abs(z) < 1).astype(z.dtype),
+            kinks=(-1.0, 1.0),
+            limits=(-1.0, 1.0),
+        ),
+        Activation(
+            "erf", jax.lax.erf, lambda z: 2 / np.pi**0.5 * jnp.exp(-z * z), limits=(-1.0, 1.0)
+        ),
+    )
+}  # fmt: skip
+
+_fingerprints: dict[str, str] = {}
+
+
+def activation_named(name: str) -> Activation:
+    """The entry of the table, or an error that lists the nearest right names."""
+    return TABLE[config.resolve("activation", name, config.ACTIVATIONS)]
+
+
+def register_activation(
+    name: str,
+    phi: Callable[[Array], Array],
+    dphi: Callable[[Array], Array],
+    kinks: Sequence[float] = (),
+    limits: tuple[float, float] | None = None,
+) -> None:
+    """Add an activation of one's own to the table, under a name usable everywhere.
+
+    Parameters
+    ----------
+    name : str
+        Not the name of a built-in activation; a name registered before is replaced.
+    phi, dphi : callable
+        The activation and its derivative, elementwise on JAX arrays.
+    kinks : sequence of float
+        Where `dphi` jumps; the comparison leaves these points out but looks on both sides.
+    limits : (float, float), optional
+        Lower and upper limit of `phi`, where both are finite.
+
+    Raises
+    ------
+    GradlabError
+        If `dphi` does not agree with the derivative of `phi` at 1000 points of [-20, 20] and on
+        both sides of each kink, to 1e-9 in float64, or is not elementwise.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> register_activation("cosine", jnp.cos, lambda z: -jnp.sin(z), limits=(-1.0, 1.0))
+    """
+    if name in config.ACTIVATIONS:
+        raise GradlabError("a name that is not built in", repr(name), "another name")
+    with jax.enable_x64(True):
+        near = [k + d for k in kinks for d in (-1e-3, -1e-6, 1e-6, 1e-3)]
+        z = jnp.asarray(np.concatenate([np.linspace(-20, 20, 1000), near]), jnp.float64)
+        z = z[jnp.all(jnp.abs(z[:, None] - jnp.asarray(list(kinks) or [jnp.inf])) > 1e-9, 1)]
+        try:
+            values, ours = phi(z), dphi(z)
+            theirs = jax.vmap(jax.grad(lambda t: phi(t)))(z)
+        except Exception as error:
+            raise GradlabError(
+                "phi and dphi to be elementwise functions of a JAX array", f"{type(error).__name__}: {error}",
+                "jax.numpy functions that return an array of the same shape",
+            ) from error  # fmt: skip
+        if jnp.shape(values) != z.shape or jnp.shape(ours) != z.shape:
+            raise GradlabError(
+                "phi and dphi to be elementwise", f"shapes {jnp.shape(values)} and {jnp.shape(ours)} of {z.shape}"
+            )
+        gap = np.asarray(jnp.abs(ours - theirs) / jnp.maximum(1, jnp.abs(theirs)))
+        worst = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
+        if not gap[worst] <= 1e-9:
+            raise GradlabError(
+                f"dphi of {name!r} to be the derivative of phi",
+                f"{float(ours[worst]):.6g} at z = {float(z[worst]):.6g}, where it is {float(theirs[worst]):.6g}",
+                "correcting dphi, or kinks=(...) where the derivative jumps",
+            )
+        # a function that is positively homogeneous lets powers of two pass: asked of it, not declared
+        homogeneous = bool(jnp.all(phi(4 * z) == 4 * values) & jnp.all(phi(z / 4) == values / 4))
+    TABLE[name] = Activation(name, phi, dphi, tuple(kinks), limits, homogeneous)
+    _fingerprints[name] = fingerprint_of(phi, dphi, tuple(kinks), limits)
+    if name not in config.registered["activation"]:
+        config.registered["activation"].append(name)
+
+
+def fingerprint(name: str) -> str:
+    """What identifies a registered activation's code; empty for a built-in one."""
+    return _fingerprints.get(name, "")
+
+
+def fingerprint_of(*parts: Any) -> str:
+    """A hash of functions' source (or byte code, where there is no source) and of plain values."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if callable(part):
+            try:
+                text = inspect.getsource(part).strip()
+            except (OSError, TypeError):
+                code = getattr(part, "__code__", None)
+                text = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(part)
+            cells = [c.cell_contents for c in (getattr(part, "__closure__", None) or ())]
+            digest.update(repr((text, [c for c in cells if isinstance(c, (int, float, str))])).encode())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()[:16]
+
+
+def activation(*parts: str | tuple[str, int]) -> Layer:
+    r"""An activation layer :math:`a = \phi(z)`, with :math:`\delta = \partial L/\partial a\circ\phi'(z)`.
+
+    Parameters
+    ----------
+    *parts : str or (str, int)
+        One name for the whole array; or pairs of name and number of groups, for arrays with a
+        leading group axis: the slices of that axis in order.
+    """
+    entries = tuple((activation_named(p), None) if isinstance(p, str) else (activation_named(p[0]), p[1]) for p in parts)
+
+    def forward(_, x):
+        return by_slices(entries, _phi, x), x
+
+    def backward(_, z, dy, read):
+        y = by_slices(entries, _phi, z)
+        record = read(Site("activation", (), (), z, y, dy, {}, entries))
+        dx = by_slices(entries, _delta, z, dy)
+        return normalise(dx), record
+
+    return Layer(lambda key, shape: ((), shape), forward, backward)
+
+
+def by_slices(entries, function, *arrays: Scaled):
+    """`function(entry, *slices)` on each entry's slice of the leading axis, put together again."""
+    if len(entries) == 1:
+        return function(entries[0][0], *arrays)
+    results, start = [], 0
+    for entry, count in entries:
+        piece = jax.tree.map(lambda v: v[start : start + count], arrays)  # noqa: B023
+        results.append(function(entry, *piece))
+        start += count
+    return jax.tree.map(lambda *r: jnp.concatenate(r), *results)
+
+
+def _phi(entry: Activation, z: Scaled) -> Scaled:
+    if entry.homogeneous:
+        return normalise(Scaled(entry.phi(z.mantissa), z.exponent))
+    exponent = None if z.exponent is None else jnp.zeros_like(z.exponent)
+    return Scaled(entry.phi(z.value()), exponent)
+
+
+def slope(entry: Activation, z: Scaled) -> Array:
+    """phi'(z), a plain array: a homogeneous function's derivative does not depend on the scale."""
+    return entry.dphi(z.mantissa if entry.homogeneous else z.value())
+
+
+def _delta(entry: Activation, z: Scaled, dy: Scaled) -> Scaled:
+    return Scaled(dy.mantissa * slope(entry, z), dy.exponent)

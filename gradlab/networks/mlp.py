@@ -1,0 +1,227 @@
+"""The fully connected network: a first block, runs of equal blocks, a linear readout."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gradlab._errors import GradlabError
+from gradlab.config import MLPConfig
+from gradlab.core.activations import activation
+from gradlab.core.dense import dense
+from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
+from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.scaled import plain
+
+#: One part of an activation layer: a name, or a name with the number of its groups.
+Parts = tuple[str | tuple[str, int], ...]
+
+
+class Stack(NamedTuple):
+    """The layers of a network in the order in which a measurement needs them.
+
+    Parameters
+    ----------
+    below : Layer
+        All blocks below the last run of equal blocks; `below_depth` of them.
+    last_run : Layer or None
+        A `repeat`, into which a cotangent may enter at any depth; None where no block repeats.
+    readout : Layer
+    below_depth, depth : int
+    whole : Layer
+        All of them as one layer.
+    """
+
+    below: Layer
+    last_run: Layer | None
+    readout: Layer
+    below_depth: int
+    depth: int
+    whole: Layer
+
+
+class MLP:
+    """A fully connected network: `depth` hidden layers, then a linear readout.
+
+    Parameters
+    ----------
+    **fields
+        Those of `gradlab.config.MLPConfig`: depth, width, activation, init, gain, sigma_w2, std,
+        sigma_b2, bias, readout.
+
+    Attributes
+    ----------
+    config : MLPConfig
+        The fields, checked. Networks with equal fields are equal.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> net = MLP(depth=3, width=8, activation="tanh", init="xavier_normal")
+    >>> x, y = jnp.ones((4, 5)), jnp.zeros(4, int)
+    >>> params = net.init(jax.random.key(0), x, y, outputs=3)
+    >>> net.apply(params, x).shape
+    (4, 3)
+    """
+
+    __slots__ = ("config",)
+    config: MLPConfig
+
+    def __init__(self, **fields: Any):
+        object.__setattr__(self, "config", MLPConfig(**fields))
+
+    @classmethod
+    def of(cls, config: MLPConfig) -> MLP:
+        """The network of a configuration."""
+        net = cls.__new__(cls)
+        object.__setattr__(net, "config", config)
+        return net
+
+    def __setattr__(self, name, value):
+        raise AttributeError("a network is immutable; make another one")
+
+    def __eq__(self, other):
+        return isinstance(other, MLP) and self.config == other.config
+
+    def __hash__(self):
+        return hash(self.config)
+
+    def __repr__(self):
+        fields = ", ".join(f"{k}={v!r}" for k, v in self.config.changed().items())
+        return f"MLP({fields})"
+
+    def init(self, key: Array | int, x: Array, y: Array | None = None, *, outputs: int | None = None) -> Any:
+        """Parameters for data of these shapes.
+
+        Parameters
+        ----------
+        key : JAX key or int
+        x : Array, shape (batch, features)
+        y : Array, optional
+            Targets, from which the number of outputs is read: classes, or columns.
+        outputs : int, optional
+            Number of outputs, instead of `y`.
+
+        Returns
+        -------
+        params : pytree of arrays
+            Draws of layer l depend on the key, l and its shape alone, so a deeper network
+            begins with the same layers.
+        """
+        return self.layer(outputs or outputs_of(y)).init(as_key(key), features_of(x))[0]
+
+    def apply(self, params: Any, x: Array) -> Array:
+        """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
+        check_input(params, x)
+        return self.layer(outputs_in(params)).forward(params, plain(jnp.asarray(x)))[0].value()
+
+    def layer(self, outputs: int) -> Layer:
+        """The network as one `Layer`."""
+        return stack(self.config, outputs).whole
+
+    def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
+        """Name and parameters of each layer, from input to readout, unstacked."""
+        first, *runs, readout = params
+        blocks = [first[0]]
+        for run, _ in runs:
+            stacked = run["weight"].ndim == 3
+            blocks += [jax.tree.map(lambda v: v[i], run) for i in range(len(run["weight"]))] if stacked else [run]  # noqa: B023
+        names = [*(f"hidden_{i}" for i in range(1, len(blocks) + 1)), "readout"]
+        return list(zip(names, [*blocks, readout[0]], strict=True))
+
+
+def runs_of(widths: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Blocks above the first one as (width, number of the first layer, count); count 0: it changes the width.
+
+    Blocks whose input and output are equally wide stand in one loop.
+    """
+    runs: list[tuple[int, int, int]] = []
+    for i in range(1, len(widths)):
+        if widths[i] != widths[i - 1]:
+            runs.append((widths[i], i + 1, 0))
+        elif runs and runs[-1][2] and runs[-1][0] == widths[i]:
+            width, first, count = runs[-1]
+            runs[-1] = (width, first, count + 1)
+        else:
+            runs.append((widths[i], i + 1, 1))
+    return runs
+
+
+def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None) -> Stack:
+    """The layers of a network, or of a family of networks that share products.
+
+    Parameters
+    ----------
+    config : MLPConfig
+    outputs : int
+    parts : tuple, optional
+        Activations of the groups, for arrays with a leading group axis.
+    depth : int, optional
+        Another depth than the config's, for networks of constant width.
+    """
+    parts = parts or (config.activation,)
+    depth = depth or config.depth
+    widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
+    rule = initializer(config.init, config.sigma_w2, config.std)
+    bias_std = None if config.sigma_b2 is None else config.sigma_b2**0.5
+
+    def block(width: int, init: Initializer = rule, gain: float = config.gain, parts: Parts = parts) -> Layer:
+        layers = dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std), activation(*parts)
+        return serial(*layers, names=("dense", "activation"), folds=(None, None))
+
+    shapes = runs_of(widths)
+    first = block(widths[0])
+    runs = [repeat(block(width), count, number) if count else block(width) for width, number, count in shapes]
+    # the readout is a block too, so that every row of the frame is read in the same way
+    head = block(outputs, readout_rule(config), 1.0, ("identity",))
+    names = ("first", *(f"run_{i}" for i in range(len(runs))))
+    folds = (1, *(None if count else number for _, number, count in shapes))
+    whole = serial(first, *runs, head, names=(*names, "readout"), folds=(*folds, READOUT_FOLD))
+    last = shapes[-1][2] if shapes else 0
+    lower = [first, *(runs[:-1] if last else runs)]
+    return Stack(serial(*lower, names=names[: len(lower)]), runs[-1] if last else None, head, depth - last, depth, whole)
+
+
+def readout_rule(config: MLPConfig) -> Initializer:
+    """The initialiser of the readout: that of the hidden layers where no other is named."""
+    if config.readout is None:
+        return initializer(config.init, config.sigma_w2, config.std)
+    return initializer(config.readout)
+
+
+def as_key(key: Array | int) -> Array:
+    """A JAX key from an integer; a key as it is."""
+    return jax.random.key(key) if isinstance(key, int) else key
+
+
+def outputs_of(y: Array | None) -> int:
+    """Number of outputs that targets ask for: classes of integer labels, columns of real ones."""
+    if y is None:
+        raise GradlabError("targets y, or outputs=", "neither", "net.init(key, x, y)")
+    y = jnp.asarray(y)
+    if jnp.issubdtype(y.dtype, jnp.integer):
+        return int(jnp.max(y)) + 1
+    return 1 if y.ndim == 1 else y.shape[-1]
+
+
+def features_of(x: Array) -> tuple[int, ...]:
+    """Shape of one example."""
+    if jnp.ndim(x) != 2:
+        raise GradlabError("x of shape (batch, features)", f"shape {jnp.shape(x)}", "x.reshape(len(x), -1)")
+    return tuple(jnp.shape(x)[1:])
+
+
+def outputs_in(params: Any) -> int:
+    """Number of outputs of given parameters."""
+    return params[-1][0]["weight"].shape[-1]
+
+
+def check_input(params: Any, x: Array) -> None:
+    """Raise if `x` does not fit the first layer."""
+    wanted = params[0][0]["weight"].shape[0]
+    (got,) = features_of(x)
+    if got != wanted:
+        raise GradlabError(f"x with {wanted} features, as the first layer has", f"{got}", "net.init(key, x, y) with this x")
