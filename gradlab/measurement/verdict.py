@@ -1,0 +1,148 @@
+"""The verdict: shape and effect of a profile in one word, from the one table of lines below.
+
+Only ratios of deltas enter, so multiplying the loss by a constant changes no verdict. A verdict is about what the
+network does over its own depth: "the interval of the rate leaves out 1" would call a healthy net sick,
+given enough seeds (He ReLU, width 128: 0.9963 [0.9948, 0.9978], yet 0.07 decades over 50 layers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gradlab.measurement.slope import Rate
+
+#: The line between steady and not: decades over the whole depth.
+LINE = 1.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a network does to its gradients over its depth.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    evidence : str
+        The decades and where they lie.
+    sentence : str
+        The verdict in words, with its evidence.
+    from_depth : int or None
+        Depth from which the decades exceed one, at this rate; None where no rate can be carried on.
+    """
+
+    name: str
+    evidence: str
+    sentence: str
+    from_depth: int | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _bounds(rate: Rate) -> tuple[float, float]:
+    """The interval of D; the point where there is none."""
+    d = rate.decades
+    return (d.low, d.high) if rate.has_interval else (d.value, d.value)
+
+
+def _beyond(rate: Rate) -> bool:
+    low, high = _bounds(rate)
+    return low > LINE or high < -LINE
+
+
+def _within(rate: Rate) -> bool:
+    low, high = _bounds(rate)
+    return low >= -LINE and high <= LINE
+
+
+#: The lines, from top to bottom: the first that holds gives the name.
+LINES: tuple[tuple[str, Callable[[Rate], bool], str], ...] = (
+    ("dead", lambda r: not r.seeds and r.n_dead > 0, "a delta is exactly 0 in every seed"),
+    ("undetermined", lambda r: not r.seeds, "no seed has deltas that are finite"),
+    ("single layer", lambda r: r.layers[1] == 1, "one hidden layer has no rate"),
+    ("algebraic", lambda r: _beyond(r) and r.shape == "algebraic", "beyond one decade, as a power law of depth"),
+    ("vanishing", lambda r: _beyond(r) and r.decades.value < 0, "beyond one decade, smaller toward the input"),
+    ("exploding", _beyond, "beyond one decade, larger toward the input"),
+    ("steady", _within, "within one decade"),
+    ("undetermined", lambda _: True, "the interval straddles one decade"),
+)  # fmt: skip
+
+#: The names a verdict can have.
+NAMES: tuple[str, ...] = tuple(dict.fromkeys(name for name, _, _ in LINES))
+
+
+def judge(rate: Rate) -> Verdict:
+    """The verdict on a rate.
+
+    Parameters
+    ----------
+    rate : Rate
+        From `gradlab.measurement.slope.rate`.
+
+    Returns
+    -------
+    Verdict
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradlab.measurement.slope import rate
+    >>> profile = np.linspace(-9.0, 0.0, 10)
+    >>> judge(rate(np.stack([profile, 1.01 * profile, 0.99 * profile]))).name
+    'vanishing'
+    """
+    name, why = next((name, why) for name, holds, why in LINES if holds(rate))
+    depth = _from_depth(rate) if rate.seeds else None
+    evidence = "; ".join(_evidence(rate, why))
+    sentence = f"{_numbers(rate)}: {name}, {why}{_remarks(rate, name, depth)}"
+    return Verdict(name, evidence, sentence, depth)
+
+
+def describe(rate: Rate, verdict: Verdict) -> str:
+    """Rate, decades and verdict in one phrase.
+
+    ``0.236 [0.234, 0.238] per layer (95 %, 16 seeds, layers 1–50), 31 decades over 50: vanishing``
+    """
+    return f"{_numbers(rate)}: {verdict.name}"
+
+
+def _numbers(rate: Rate) -> str:
+    """Rate and decades in one phrase; the rate alone where there are no decades to speak of."""
+    if math.isnan(rate.value):
+        return str(rate)
+    return f"{rate}, {rate.decades.magnitude} decades over {rate.layers[1]}"
+
+
+def _evidence(rate: Rate, why: str) -> list[str]:
+    parts = [why]
+    if not math.isnan(rate.value):
+        parts.insert(0, f"D = {rate.decades} decades over layers {rate.layers[0]}–{rate.layers[1]}")
+        if not rate.has_interval:
+            parts.append(f"the point decides, there is no interval: {rate.note}")
+    left_out = rate.n_dead + rate.n_failed
+    if left_out:
+        parts.append(f"{left_out} of {left_out + rate.seeds} seeds left out: {rate.n_dead} dead, {rate.n_failed} failed")
+    return parts
+
+
+def _remarks(rate: Rate, name: str, depth: int | None) -> str:
+    """What a reader wants to know besides: the exponent, the depth at which trouble starts, a missing interval."""
+    text = ""
+    if name == "algebraic":
+        text += f"; rms delta ~ layer^{rate.exponent:.2f}, so its rate must not be carried to other depths"
+    if depth is not None:
+        text += f"; at this rate beyond one decade from depth {depth}"
+    if not math.isnan(rate.value) and not rate.has_interval:
+        text += "; the point decides, as there is no interval"
+    return text
+
+
+def _from_depth(rate: Rate) -> int | None:
+    """The smallest depth k with |log10 rate| (k - 1) > 1, where the rate is one and differs from 1."""
+    if not rate.resolved or rate.shape == "algebraic" or (rate.shape == "exponential" and rate.misfit):
+        return None
+    per_layer = abs(rate.decades.value) / (rate.layers[1] - rate.layers[0])
+    return math.floor(LINE / per_layer) + 2
