@@ -1,0 +1,198 @@
+"""What has to be computed, and in which composition: a function of the requests alone.
+
+A sweep is cut into units: networks of one group on one range of ten seeds. A unit is the
+least that is computed, always whole, so that what is missing never decides what is stacked
+with what, and a resumed sweep has the bits of an undisturbed one. A folder that was extended
+keeps its earlier requests; each extension is a generation with units of its own, made of
+the rows that it added.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradlab.config import MLPConfig, Sweep, content_hash
+from gradlab.sweep.grid import networks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradlab.sweep.task import Task
+
+#: Seeds in one range: 0-9, 10-19, ...
+SEED_RANGE = 10
+#: Networks of one unit at most; a larger group is several units.
+UNIT_NETWORKS = 512
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one network on the seeds of one range: what the store keeps as one file."""
+
+    config: MLPConfig
+    seeds: tuple[int, ...]
+    hash: str
+
+    @property
+    def name(self) -> str:
+        """File name: the content hash and the first and last seed."""
+        return f"{self.hash}.s{self.seeds[0]}-{self.seeds[-1]}.parquet"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Networks of one group on the same seeds, computed together and whole."""
+
+    group: Hashable
+    parts: tuple[Part, ...]
+
+    @property
+    def configs(self) -> tuple[MLPConfig, ...]:
+        """The networks, in the order in which they are computed."""
+        return tuple(part.config for part in self.parts)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that all of them share."""
+        return self.parts[0].seeds
+
+
+def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> list[Unit]:
+    """All units of a sweep.
+
+    Parameters
+    ----------
+    history : sequence of Sweep
+        The requests of the folder, each an extension of the one before it, the last the present one.
+    task : Task
+        What turns networks into rows.
+    context : mapping
+        Everything besides the network, the seed and ``task.key`` that the rows depend on.
+
+    Returns
+    -------
+    list of Unit
+        Every network and seed of the last request stands in exactly one of them.
+    """
+    hashes: dict[MLPConfig, str] = {}
+    done: dict[MLPConfig, set[int]] = {}
+    units = []
+    for sweep in history:
+        together: dict[tuple, list[MLPConfig]] = {}
+        for config in networks(sweep):
+            if config not in hashes:
+                identity = {"config": config.as_dict(), "key": dict(task.key(config)), **context}
+                hashes[config] = content_hash(identity, 16)
+            before = done.setdefault(config, set())
+            for seeds in seed_ranges(set(sweep.seed_numbers) - before):
+                together.setdefault((task.group(config), seeds), []).append(config)
+            before.update(sweep.seed_numbers)
+        for (group, seeds), configs in together.items():
+            for some in _cut(configs):
+                units.append(Unit(group, tuple(Part(c, seeds, hashes[c]) for c in some)))
+    return units
+
+
+def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, ...]]:
+    """The seeds, ascending, cut at multiples of `SEED_RANGE`."""
+    ranges: dict[int, list[int]] = {}
+    for seed in sorted(seeds):
+        ranges.setdefault(seed // SEED_RANGE, []).append(seed)
+    return [tuple(some) for some in ranges.values()]
+
+
+def _cut(configs: Sequence[MLPConfig]) -> Iterator[list[MLPConfig]]:
+    """At most `UNIT_NETWORKS` at a time; networks that differ in depth alone stay neighbours."""
+    nested: dict[tuple, list[MLPConfig]] = {}
+    for config in configs:
+        nested.setdefault(stem(config), []).append(config)
+    ordered = [config for family in nested.values() for config in family]
+    for start in range(0, len(ordered), UNIT_NETWORKS):
+        yield ordered[start : start + UNIT_NETWORKS]
+
+
+def stem(config: MLPConfig) -> tuple:
+    """The network without its depth: networks of one stem are the first layers of the deepest."""
+    fields = dataclasses.asdict(config)
+    del fields["depth"]
+    return tuple(fields.values())
+
+
+def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -> pd.DataFrame:
+    """What the units would cost, nothing computed: one row per unit.
+
+    Parameters
+    ----------
+    units : iterable of Unit
+        As returned by `plan`.
+    task : Task
+        Whose `cost` is asked.
+    lacks : callable
+        Whether a part has to be computed.
+
+    Returns
+    -------
+    DataFrame
+        ``group, first_seed, last_seed, networks, runs, missing, programs, flops, memory_bytes,
+        disk_bytes``. `runs` counts network × seed; a program counts where it is first compiled;
+        a unit of which nothing is missing costs 0.
+    """
+    import pandas as pd
+
+    compiled, rows = set(), []
+    for unit in units:
+        missing = sum(map(lacks, unit.parts))
+        cost = task.cost(unit.configs, unit.seeds) if missing else Cost(0, 0.0, 0, 0)
+        again = (unit.group, unit.configs) in compiled
+        if missing:
+            compiled.add((unit.group, unit.configs))
+        rows.append(
+            {
+                "group": str(unit.group),
+                "first_seed": unit.seeds[0],
+                "last_seed": unit.seeds[-1],
+                "networks": len(unit.parts),
+                "runs": len(unit.parts) * len(unit.seeds),
+                "missing": missing,
+                "programs": 0 if again else cost.programs,
+                "flops": cost.flops,
+                "memory_bytes": cost.memory,
+                "disk_bytes": cost.disk,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one unit takes: compiled programs, floating-point operations, bytes.
+
+    `memory` is what is held at once, `disk` what its parts fill.
+    """
+
+    programs: int
+    flops: float
+    memory: int
+    disk: int
+
+
+def describe(forecast: pd.DataFrame, networks: int) -> str:
+    """The forecast in one line."""
+    to_do = forecast[forecast["missing"] > 0]
+    return (
+        f"{networks} networks, {forecast['runs'].sum()} runs in {len(forecast)} units, "
+        f"of which {len(to_do)} to compute: "
+        f"{to_do['programs'].sum()} programs, {scaled(to_do['flops'].sum(), 'FLOP')}, "
+        f"{scaled(to_do['memory_bytes'].max() if len(to_do) else 0, 'B')} of memory, "
+        f"{scaled(to_do['disk_bytes'].sum(), 'B')} on disk"
+    )
+
+
+def scaled(value: float, unit: str) -> str:
+    """A number with a metric prefix: ``191 GFLOP``."""
+    power = min(max(int(math.log10(value) // 3), 0), 6) if value >= 1 else 0
+    return f"{value / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}{unit}"

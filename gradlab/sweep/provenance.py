@@ -1,0 +1,106 @@
+"""How the rows of a folder came to be: ``provenance.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from gradlab.config import Sweep
+from gradlab.sweep.request import Request
+
+_PACKAGES = ("gradlab-jax", "jax", "jaxlib", "numpy", "pandas", "pyarrow")
+
+
+class Session:
+    """One call of a sweep, from its start until it ends or is stopped.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked.
+    before : mapping
+        The provenance that the folder already has.
+    command : str
+        What starts the sweep again.
+    """
+
+    def __init__(self, request: Request, before: dict[str, Any], command: str):
+        self.request, self.command = request, command
+        self.earlier = list(before.get("sessions", []))
+        self.began, self.start = datetime.now(UTC), time.monotonic()
+        self.surroundings = {"versions": versions(), "platform": surroundings(), "commit": commit()}
+
+    def report(self, computed: int) -> dict[str, Any]:
+        """The provenance of the folder, after `computed` parts of this session."""
+        wall = round(time.monotonic() - self.start, 3)
+        session = {
+            "started": self.began.isoformat(timespec="seconds"),
+            "wall_time_s": wall,
+            "parts_computed": computed,
+            "command": self.command,
+            **self.surroundings,
+        }
+        return {
+            "hash": self.request.hash,
+            "command": self.command,
+            **self.surroundings,
+            "backend": backend(),
+            "dtype": self.request.sweep.dtype,
+            "data": dict(self.request.data),
+            "wall_time_s": round(wall + sum(s["wall_time_s"] for s in self.earlier), 3),
+            "sessions": [*self.earlier, session],
+        }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def surroundings() -> dict[str, Any]:
+    """System and processor; no name of a host or a user."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def backend() -> str | None:
+    """Where JAX computed, if it was used in this process."""
+    jax = sys.modules.get("jax")
+    return None if jax is None else f"{jax.default_backend()} ({jax.devices()[0].device_kind})"
+
+
+def commit() -> str | None:
+    """The commit of gradlab's checkout, ``-dirty`` where it was changed; None for an installed package."""
+    package = Path(__file__).resolve().parents[1]
+    if not (package.parent / ".git").exists():
+        return None
+    git = ["git", "-C", str(package.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def call(sweep: Sweep, out: str | os.PathLike[str] | None) -> str:
+    """The Python call that remakes a sweep: only what differs from the defaults is written."""
+    given = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(Sweep) if getattr(sweep, f.name) != f.default}
+    options = ", ".join(f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in given.items())
+    return f"gl.run(gl.Sweep({options}){'' if out is None else f', out={os.fspath(out)!r}'})"

@@ -1,0 +1,140 @@
+"""What a folder was asked for: ``sweep.toml``, and whether a new request may continue it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gradlab._errors import GradlabError
+from gradlab._types import SCHEMA_VERSION
+from gradlab.config import Sweep, content_hash
+from gradlab.sweep.grid import as_values, canonical, differences, from_values, networks, same, to_toml
+from gradlab.sweep.task import Task
+
+#: Raised when the same request gives other numbers than before; parts of earlier versions are recomputed.
+RESULTS_VERSION = 1
+
+HEADER = """\
+# What was asked of this folder. gradlab wrote it and reads it back when the sweep is started again;
+# [[earlier]] are the requests that [request] extended, oldest first.
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sweep together with all else that its rows depend on.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The grid.
+    data : mapping
+        ``name`` and ``content_hash``.
+    settings : mapping
+        Those of the task.
+    fingerprints : mapping
+        ``Task.key`` over all networks.
+    earlier : tuple of Sweep
+        The requests that `sweep` extended, oldest first.
+    versions : mapping
+        ``results`` and ``schema``.
+    """
+
+    sweep: Sweep
+    data: Mapping[str, str]
+    settings: Mapping[str, Any]
+    fingerprints: Mapping[str, str]
+    earlier: tuple[Sweep, ...] = ()
+    versions: Mapping[str, int] = dataclasses.field(
+        default_factory=lambda: {"results": RESULTS_VERSION, "schema": SCHEMA_VERSION}
+    )
+
+    @classmethod
+    def of(cls, sweep: Sweep, data: Any, task: Task) -> Request:
+        """The request for `sweep`, on loaded data, by a task."""
+        sweep = canonical(sweep)
+        prints: dict[str, str] = {}
+        for config in networks(sweep):
+            prints.update(task.key(config))
+        about = {"name": data.name, "content_hash": data.content_hash}
+        return cls(sweep, about, dict(task.settings), prints)
+
+    @property
+    def history(self) -> tuple[Sweep, ...]:
+        """All requests, the present one last."""
+        return (*self.earlier, self.sweep)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What enters every content hash, besides the network and its own fingerprints."""
+        same_for_all = {name: getattr(self.sweep, name) for name in ("batch", "loss", "dtype", "key", "columns")}
+        return {"task": dict(self.settings), "data": dict(self.data), "versions": dict(self.versions), **same_for_all}
+
+    @property
+    def hash(self) -> str:
+        """The hash of the run: of the request, the data's content, registered functions and versions."""
+        return content_hash({"request": as_values(self.sweep), "fingerprints": dict(self.fingerprints), **self.context})
+
+    def to_toml(self) -> str:
+        """The text of ``sweep.toml``."""
+        return HEADER + to_toml(
+            {
+                "versions": self.versions,
+                "task": self.settings,
+                "data": self.data,
+                "fingerprints": self.fingerprints,
+                "request": as_values(self.sweep),
+                "earlier": [as_values(sweep) for sweep in self.earlier],
+            }
+        )
+
+    @classmethod
+    def from_toml(cls, text: str) -> Request:
+        """The request that `to_toml` wrote; KeyError, TypeError or ValueError where it did not."""
+        tables = tomllib.loads(text)
+        return cls(
+            sweep=from_values(tables["request"]), data=tables["data"], settings=tables["task"],
+            fingerprints=tables["fingerprints"], versions=tables["versions"],
+            earlier=tuple(from_values(values) for values in tables["earlier"]),
+        )  # fmt: skip
+
+    def after(self, old: Request, folder: str) -> tuple[Request, list[str]]:
+        """This request as the continuation of the one that `folder` holds.
+
+        Returns
+        -------
+        request : Request
+            With the history of the folder.
+        reasons : list of str
+            Why parts that exist are of no use any more.
+
+        Raises
+        ------
+        GradlabError
+            Where it asks for something else than an extension of the grid.
+        """
+        lines = differences(old.sweep, self.sweep)
+        if self.settings != old.settings:
+            lines.append(f"task {dict(self.settings)} instead of {dict(old.settings)}")
+        if not lines and self.data != old.data:
+            hashes = f"{self.data['content_hash']} instead of {old.data['content_hash']}"
+            lines.append(f"data {self.data['name']} with other content ({hashes})")
+        if lines:
+            raise GradlabError(
+                f"the request of {folder}/sweep.toml, or one that only extends its grid", "; ".join(lines),
+                "out= another folder",
+            )  # fmt: skip
+        reasons = [
+            f"{name} is not the function it was ({before} is now {self.fingerprints.get(name, 'built in')}): "
+            "its networks are computed again"
+            for name, before in old.fingerprints.items()
+            if self.fingerprints.get(name) != before
+        ]
+        if self.versions != old.versions:
+            reasons.append(f"versions {dict(old.versions)} are now {dict(self.versions)}: all is computed again")
+        if same(old.sweep, self.sweep):
+            return dataclasses.replace(self, sweep=old.sweep, earlier=old.earlier), reasons
+        return dataclasses.replace(self, earlier=old.history), reasons

@@ -1,0 +1,220 @@
+"""Run a sweep: compute what is missing, keep it, put the frame together."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from gradlab._errors import GradlabError
+from gradlab._types import COORDINATES
+from gradlab.config import MLPConfig, Sweep
+from gradlab.sweep.executors import executor as find_executor
+from gradlab.sweep.grid import networks
+from gradlab.sweep.plan import Part, Unit, describe, forecast, plan
+from gradlab.sweep.progress import Lines, reporter
+from gradlab.sweep.provenance import Session, call
+from gradlab.sweep.request import Request
+from gradlab.sweep.store import Damaged, FolderStore, MemoryStore, about
+from gradlab.sweep.task import MeasureTask, Task
+
+if TYPE_CHECKING:
+    from gradlab.data import Data
+
+    Store = FolderStore | MemoryStore
+
+
+def run(
+    sweep: Sweep,
+    data: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    task: Callable[[Sweep, Data], Task] | None = None,
+    progress: bool | None = None,
+    retry_failed: bool = False,
+    dry_run: bool = False,
+    executor: str = "local",
+    workers: int = 1,
+    command: str | None = None,
+) -> pd.DataFrame:
+    """Measure all networks of a sweep.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The grid.
+    data : str, path, (x, y) or Data, optional
+        What the networks see. None: ``sweep.data``.
+    out : path, optional
+        Folder that keeps the rows. The same call there computes only what is missing; one that
+        asks for more of the same grid computes what it adds. None: in memory.
+    task : callable, optional
+        ``task(sweep, data)`` makes what turns networks into rows. None: `MeasureTask`.
+    progress : bool, optional
+        False: say nothing. None: a bar on a terminal, now and then a line elsewhere.
+    retry_failed : bool
+        Compute networks again that failed.
+    dry_run : bool
+        Compute and write nothing; print and return what would be computed.
+    executor : str
+        ``"local"``, or ``"dask"`` for several processes.
+    workers : int
+        Number of processes, for ``executor="dask"``.
+    command : str, optional
+        What starts this sweep again, for the provenance. None: this call.
+
+    Returns
+    -------
+    DataFrame
+        The tidy frame, networks in the order of the grid, seeds ascending; from ``dry_run``
+        the forecast, one row per unit of work.
+
+    Raises
+    ------
+    GradlabError
+        Where `out` holds another request, is in use, or cannot be written. What was computed
+        before stays.
+    """
+    execute, report = find_executor(executor, workers), reporter(progress)
+    sweep, loaded = _load(sweep, data)
+    worker = (task or MeasureTask)(sweep, loaded)
+    store: Store = MemoryStore() if out is None else FolderStore(out, report.note)
+    request, reasons = Request.of(sweep, loaded, worker), []
+    try:
+        store.check()
+        if not dry_run:
+            store.open()
+        recorded = store.recorded()
+        if recorded is not None:
+            request, reasons = request.after(recorded, str(out))
+        units = plan(request.history, worker, request.context)
+        lacking = _lacking(units, store, retry_failed, report)
+        for line in reasons:
+            report.note(line)
+        if dry_run:
+            table = forecast(units, worker, lambda part: part.name in lacking)
+            if progress is not False:
+                print(describe(table, len(networks(request.sweep))))
+            return table
+        store.record(request)
+        session = Session(request, store.provenance(), command or call(sweep, out))
+        todo = [unit for unit in units if any(part.name in lacking for part in unit.parts)]
+        if todo:
+            report.start(sum(len(unit.parts) * len(unit.seeds) for unit in todo))
+            _keep(execute(worker, todo), lacking, store, session, report)
+        frame = assemble(request.sweep, units, store)
+        store.finish(frame, request)
+    finally:
+        report.stop()
+        store.close()
+    _tell_failures(frame, report)
+    return frame
+
+
+def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
+    """The data, and the sweep with their name."""
+    if hasattr(data, "content_hash"):
+        return dataclasses.replace(sweep, data=data.name), data
+    from gradlab.data import load
+
+    if isinstance(data, (str, os.PathLike)):
+        sweep, data = dataclasses.replace(sweep, data=os.fspath(data)), None
+    loaded = load(
+        sweep.data if data is None else data, batch=sweep.batch, loss=sweep.loss, target=sweep.target,
+        q0=sweep.q0, c0=sweep.c0, key=sweep.key, dtype=sweep.dtype,
+    )  # fmt: skip
+    return (sweep if data is None else dataclasses.replace(sweep, data=loaded.name)), loaded
+
+
+def _lacking(units: Sequence[Unit], store: Store, retry_failed: bool, report: Lines) -> set[str]:
+    """Names of the parts that are absent, damaged or, if those are asked for, failed."""
+    names = set()
+    for part in (part for unit in units for part in unit.parts):
+        if store.has(part):
+            try:
+                table = store.read(part)
+                if not (retry_failed and set(table["status"].to_pylist()) != {"ok"}):
+                    continue
+            except Damaged as error:
+                report.note(f"part {part.name} ({part.config.label()}) is damaged, it is computed again: {error}")
+        names.add(part.name)
+    return names
+
+
+def _keep(
+    results: Iterable[tuple[Unit, list[pd.DataFrame]]],
+    lacking: set[str],
+    store: Store,
+    session: Session,
+    report: Lines,
+) -> None:
+    """Store the results of each unit as soon as they are there."""
+    computed = 0
+    store.note_provenance(session.report(computed))
+    try:
+        for unit, frames in results:
+            for part, frame in zip(unit.parts, frames, strict=True):
+                if part.name in lacking:
+                    store.write(part, frame)
+                    computed += 1
+            report.advance(len(unit.parts) * len(unit.seeds))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            report.note(f"stopped with {computed} of {len(lacking)} missing parts computed; the same command continues")
+        with contextlib.suppress(GradlabError):  # what went wrong above is what to hear of
+            store.note_provenance(session.report(computed))
+        raise
+    store.note_provenance(session.report(computed))
+
+
+def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
+    """The frame of a sweep, from what the store holds."""
+    parts: dict[MLPConfig, list[Part]] = {}
+    for part in (part for unit in units for part in unit.parts):
+        parts.setdefault(part.config, []).append(part)
+    ordered = [part for config in networks(sweep) for part in parts[config]]
+    try:
+        return join([store.read(part) for part in ordered], [part.config for part in ordered])
+    except Damaged as error:
+        raise GradlabError("parts that stay as they were written", str(error), "the same command again") from error
+
+
+def join(tables: Sequence[pa.Table], configs: Sequence[MLPConfig]) -> pd.DataFrame:
+    """The tables of parts as one frame, networks in the order given, seeds ascending.
+
+    A field of the configuration that has a column in one of them gets it in all, and columns
+    that were categories in one are categories.
+    """
+    found = dict.fromkeys(name for table in tables for name in table.column_names)
+    categories = sorted({name for table in tables for name in about(table)["categories"]})
+    extra = [f.name for f in dataclasses.fields(MLPConfig) if f.name in found and f.name not in COORDINATES]
+    whole = []
+    for table, config in zip(tables, configs, strict=True):
+        for name in extra:
+            value = getattr(config, name)
+            if name not in table.column_names and value is not None:
+                table = table.append_column(name, pa.array([value] * len(table)))
+        whole.append(table.replace_schema_metadata())
+    others = [name for name in found if name not in COORDINATES and name not in extra]
+    order = [*(name for name in COORDINATES if name in found), *extra, *others]
+    frame = pa.concat_tables(whole, promote_options="permissive").select(order).to_pandas()
+    first = {config: i for i, config in reversed(list(enumerate(configs)))}
+    network = np.repeat([first[config] for config in configs], [len(table) for table in tables])
+    frame = frame.iloc[np.lexsort((frame["seed"], network))].reset_index(drop=True)
+    return frame.astype(dict.fromkeys(categories, "category"))
+
+
+def _tell_failures(frame: pd.DataFrame, report: Lines) -> None:
+    """One line on networks that failed."""
+    failures = frame.loc[frame["status"] != "ok", ["network", "status"]].drop_duplicates("network")
+    if len(failures):
+        report.note(
+            f"{len(failures)} of {frame['network'].nunique()} networks failed, the first with "
+            f"{failures['status'].iloc[0]}; they are rows, and retry_failed=True computes them again"
+        )

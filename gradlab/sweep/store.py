@@ -1,0 +1,300 @@
+"""Where the rows of a sweep are kept: a folder that survives being killed, or memory.
+
+A file is written under a temporary name beside its place, synchronised and renamed, so under its
+own name it is whole or absent. Damage that comes later is found by checksums when it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from gradlab._errors import GradlabError
+from gradlab._types import SCHEMA_VERSION
+from gradlab.sweep.plan import Part
+from gradlab.sweep.request import Request
+
+#: Key of our entry in the metadata of a Parquet file.
+ABOUT = b"gradlab"
+#: End of the names of files that are being written.
+TEMPORARY = ".tmp"
+LOCK = ".lock"
+
+
+class Damaged(Exception):
+    """A part that is there but is not what was written."""
+
+
+class MemoryStore:
+    """Keeps parts for as long as the process lives."""
+
+    def __init__(self):
+        self._tables: dict[str, pa.Table] = {}
+
+    def check(self) -> None:
+        """Whether the place can be used at all."""
+
+    def open(self) -> None:
+        """Make ready to write."""
+
+    def close(self) -> None:
+        """Let others write."""
+
+    def recorded(self) -> Request | None:
+        """The request that was recorded last."""
+        return None
+
+    def record(self, request: Request) -> None:
+        """Keep the request."""
+
+    def provenance(self) -> dict[str, Any]:
+        """What was noted of earlier sessions."""
+        return {}
+
+    def note_provenance(self, provenance: dict[str, Any]) -> None:
+        """Keep notes on how the rows came to be."""
+
+    def has(self, part: Part) -> bool:
+        """Whether there is something in the place of a part."""
+        return part.name in self._tables
+
+    def read(self, part: Part) -> pa.Table:
+        """The rows of a part; raises `Damaged` where they are not what was written."""
+        return checked(self._tables[part.name], part)
+
+    def write(self, part: Part, frame: pd.DataFrame) -> None:
+        """Keep the rows of a part."""
+        self._tables[part.name] = to_table(frame, part)
+
+    def finish(self, frame: pd.DataFrame, request: Request) -> None:
+        """Keep the frame of the whole sweep."""
+
+
+class FolderStore:
+    """Keeps parts in ``OUT/parts``, one process at a time.
+
+    Parameters
+    ----------
+    out : path
+        The folder; it is made where it does not exist.
+    note : callable
+        Takes lines for the user.
+    """
+
+    def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None]):
+        self.out, self.parts, self.note = Path(out), Path(out) / "parts", note
+        self._lock: int | None = None
+
+    def check(self) -> None:
+        """Refuse a folder that belongs to something else."""
+        if self.out.exists() and not self.out.is_dir():
+            raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
+        if self.out.exists() and not (self.out / "sweep.toml").exists():
+            foreign = sorted({p.name for p in self.out.iterdir()} - {LOCK, "sweep.toml" + TEMPORARY})
+            if foreign:
+                raise GradlabError(
+                    "out= to be a new folder or that of a sweep",
+                    f"{self.out} without sweep.toml, with {', '.join(foreign[:3])}", "out= another folder",
+                )  # fmt: skip
+
+    def open(self) -> None:
+        """Take the folder for this process."""
+        self.recorded()
+        with told(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._lock = lock(self.out / LOCK, self.note)
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def recorded(self) -> Request | None:
+        """The request in ``sweep.toml``, None in a new folder."""
+        path = self.out / "sweep.toml"
+        if not path.exists():
+            return None
+        try:
+            return Request.from_toml(path.read_text(encoding="utf-8"))
+        except GradlabError:
+            raise
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise GradlabError(
+                f"{path} as this version of gradlab writes it", f"{type(error).__name__}: {error}",
+                "out= another folder",
+            ) from error  # fmt: skip
+
+    def record(self, request: Request) -> None:
+        """Write ``sweep.toml``, where it changed, and sweep out what a killed process left half written."""
+        path, text = self.out / "sweep.toml", request.to_toml()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        with told(self.parts):
+            self.parts.mkdir(exist_ok=True)
+            for left in self.parts.glob("*.parquet" + TEMPORARY):
+                left.unlink()
+
+    def provenance(self) -> dict[str, Any]:
+        """What ``provenance.json`` holds; nothing where it is absent or unreadable."""
+        try:
+            return dict(json.loads((self.out / "provenance.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def note_provenance(self, provenance: dict[str, Any]) -> None:
+        """Write ``provenance.json``."""
+        with replacing(self.out / "provenance.json") as temporary:
+            temporary.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+
+    def has(self, part: Part) -> bool:
+        """Whether there is a file in the place of a part."""
+        return (self.parts / part.name).exists()
+
+    def read(self, part: Part) -> pa.Table:
+        """The rows of a part, checksums verified; raises `Damaged`."""
+        try:
+            with pq.ParquetFile(self.parts / part.name, page_checksum_verification=True) as file:
+                table = file.read()
+        # A flipped byte in the footer makes pyarrow raise almost anything.
+        except Exception as error:
+            raise Damaged(" ".join(str(error).split())[:200]) from error
+        return checked(table, part)
+
+    def write(self, part: Part, frame: pd.DataFrame) -> None:
+        """Write a part; it exists under its name only when it is whole and on the disk."""
+        with replacing(self.parts / part.name) as temporary:
+            write_parquet(to_table(frame, part), temporary)
+
+    def finish(self, frame: pd.DataFrame, request: Request) -> None:
+        """Write ``frame.parquet`` and ``frame.csv``."""
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        note = {"schema_version": SCHEMA_VERSION, "hash": request.hash}
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), ABOUT: json.dumps(note)})
+        with replacing(self.out / "frame.parquet") as temporary:
+            write_parquet(table, temporary)
+        with replacing(self.out / "frame.csv") as temporary:
+            pyarrow.csv.write_csv(decoded(table), temporary)
+
+
+def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
+    """The rows of a part with a note of what they are; categories as plain strings."""
+    table = decoded(pa.Table.from_pandas(frame, preserve_index=False)).combine_chunks()
+    note = {
+        "hash": part.hash,
+        "seeds": list(part.seeds),
+        "rows": table.num_rows,
+        "columns": _columns(table),
+        "categories": [name for name, dtype in frame.dtypes.items() if dtype == "category"],
+    }
+    return table.replace_schema_metadata({ABOUT: json.dumps(note)})
+
+
+def checked(table: pa.Table, part: Part) -> pa.Table:
+    """The table that `to_table` made of a part; raises `Damaged` where it is not that one."""
+    found = {"hash": part.hash, "seeds": list(part.seeds), "rows": table.num_rows, "columns": _columns(table)}
+    try:
+        noted = about(table)
+        wrong = [name for name, value in found.items() if noted[name] != value]
+        noted["categories"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged("it does not say what it holds") from error
+    if wrong:
+        raise Damaged(f"it holds other {' and '.join(wrong)} than its name says")
+    return table
+
+
+def about(table: pa.Table) -> dict[str, Any]:
+    """What `to_table` noted of a part."""
+    return json.loads(table.schema.metadata[ABOUT])
+
+
+def _columns(table: pa.Table) -> list[list[str]]:
+    return [[field.name, str(field.type)] for field in table.schema]
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """The table with dictionary-encoded columns as plain ones."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(i, field.name, table[i].cast(field.type.value_type))
+    return table
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Parquet with page checksums, and strings alone as dictionaries."""
+    text = (pa.types.is_dictionary, pa.types.is_string, pa.types.is_large_string)
+    names = [field.name for field in table.schema if any(kind(field.type) for kind in text)]
+    pq.write_table(
+        table, path, write_page_checksum=True, write_statistics=False, use_dictionary=names,
+        compression="zstd",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`; what is written there takes its place in one step."""
+    temporary = path.with_name(path.name + TEMPORARY)
+    with told(path):
+        try:
+            yield temporary
+            _synchronise(temporary)
+            os.replace(temporary, path)
+            _synchronise(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _synchronise(path: Path) -> None:
+    """Have the system put a file, or the names in a folder, on the disk."""
+    if path.is_dir() and os.name != "posix":  # elsewhere folders cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what the system says when something cannot be written into one clear message."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise GradlabError(
+            f"{'room' if full else 'to be able'} to write {path}",
+            error.strerror or str(error),
+            "freeing space and the same command again: what was computed is kept" if full else "out= another folder",
+        ) from error
+
+
+def lock(path: Path, note: Callable[[str], None]) -> int:
+    """Hold the file `path` for this process; the system lets go of it when the process ends, however it ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise GradlabError(
+            f"{path.parent} to be free", "a sweep that is running there in another process",
+            "waiting until it ends, or out= another folder",
+        ) from None  # fmt: skip
+    except (ImportError, OSError) as error:
+        note(f"{path.parent} cannot be locked here ({error}): see to it that no other sweep writes to it")
+    return descriptor
