@@ -1,0 +1,148 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from fakes import FakeData, FakeTask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradlab.config import MLPConfig, Sweep
+from gradlab.sweep import plan as planning
+from gradlab.sweep.grid import networks
+from gradlab.sweep.plan import describe, forecast, plan, scaled, seed_ranges, stem
+from gradlab.sweep.task import MeasureTask
+
+few = lambda values: st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)  # noqa: E731
+small = st.builds(
+    Sweep,
+    depth=few([1, 2, 3, 5]),
+    width=few([4, 8]),
+    activation=few(["relu", "tanh"]),
+    init=few(["he_normal", "orthogonal"]),
+    seeds=st.integers(1, 25) | few([0, 3, 9, 10, 31]),
+)
+
+
+def union(old, new):
+    """The least request that extends both."""
+    seeds = tuple(dict.fromkeys((*old.seed_numbers, *new.seed_numbers)))
+    names = ("depth", "width", "activation", "init")
+    return Sweep(seeds=seeds, **{n: tuple(dict.fromkeys((*getattr(old, n), *getattr(new, n)))) for n in names})
+
+
+def cells(sweep):
+    return {(c, seed) for c in networks(sweep) for seed in sweep.seed_numbers}
+
+
+def planned(*history, context=None):
+    return plan(history, FakeTask(history[-1], FakeData()), context or {})
+
+
+def of_parts(units):
+    return [(part.config, seed) for unit in units for part in unit.parts for seed in part.seeds]
+
+
+@given(small, small, small)
+def test_every_cell_stands_in_exactly_one_part(first, second, third):
+    history = (first, union(first, second), union(union(first, second), third))
+    units = planned(*history)
+    assert len(of_parts(units)) == len(set(of_parts(units)))
+    assert set(of_parts(units)) == cells(history[-1])
+    names = [part.name for unit in units for part in unit.parts]
+    assert len(names) == len(set(names))
+
+
+@given(small, small)
+def test_an_extension_leaves_old_units_and_adds_only_what_is_new(old, more):
+    new = union(old, more)
+    before, after = planned(old), planned(old, new)
+    assert after[: len(before)] == before
+    assert set(of_parts(after[len(before) :])) == cells(new) - cells(old)
+
+
+@given(small)
+def test_a_unit_is_of_one_group_and_one_range_of_seeds(sweep):
+    for unit in planned(sweep):
+        assert {(c.width, c.bias) for c in unit.configs} == {unit.group}
+        assert {part.seeds for part in unit.parts} == {unit.seeds}
+        assert len({seed // 10 for seed in unit.seeds}) == 1
+
+
+def test_one_depth_more_is_one_depth_of_work():
+    old = Sweep(seeds=3)
+    new = dataclasses.replace(old, depth=(*old.depth, 128))
+    added = planned(old, new)[len(planned(old)) :]
+    assert [{c.depth for c in unit.configs} for unit in added] == [{128}]
+
+
+def test_more_seeds_in_a_range_add_a_part_beside_the_old_one():
+    old = Sweep(depth=2, activation="relu", init="he_normal", seeds=5)
+    units = planned(old, dataclasses.replace(old, seeds=8), dataclasses.replace(old, seeds=12))
+    assert [unit.parts[0].name.split(".")[1] for unit in units] == ["s0-4", "s5-7", "s8-9", "s10-11"]
+    assert len({unit.parts[0].hash for unit in units}) == 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 99), min_size=1, unique=True))
+def test_seed_ranges_are_cut_at_tens(seeds):
+    ranges = seed_ranges(seeds)
+    assert sorted(seeds) == [seed for some in ranges for seed in some]
+    assert [some[0] // 10 for some in ranges] == sorted({seed // 10 for seed in seeds})
+
+
+def test_a_large_group_is_cut_between_networks_that_do_not_nest(monkeypatch):
+    monkeypatch.setattr(planning, "UNIT_NETWORKS", 4)
+    units = planned(Sweep(depth=(2, 4, 8, 16), seeds=2))
+    assert [len({stem(c) for c in unit.configs}) for unit in units] == [1] * 6
+    assert stem(MLPConfig(depth=2)) == stem(MLPConfig(depth=3)) != stem(MLPConfig(depth=2, gain=2))
+
+
+@pytest.mark.parametrize("field", ["depth", "activation", "gain", "bias"])
+def test_the_content_hash_sees_every_coordinate(field):
+    other = {"depth": 3, "activation": "tanh", "gain": 2.0, "bias": False}[field]
+    base = Sweep(depth=2, activation="relu", init="he_normal")
+    units = planned(base), planned(dataclasses.replace(base, **{field: (other,)}))
+    assert units[0][0].parts[0].hash != units[1][0].parts[0].hash
+
+
+def test_the_content_hash_sees_context_and_fingerprints(monkeypatch):
+    sweep = Sweep(depth=2, activation="relu", init="he_normal")
+    found = [planned(sweep)[0].parts[0].hash, planned(sweep, context={"loss": "mse"})[0].parts[0].hash]
+    monkeypatch.setattr(FakeTask, "prints", {"activation relu": "ab"})
+    found.append(planned(sweep)[0].parts[0].hash)
+    assert len(set(found)) == 3
+
+
+def test_the_forecast_counts_a_program_once_and_nothing_where_nothing_is_missing():
+    sweep = Sweep(width=(64, 128), seeds=25)
+    units, task = planned(sweep), FakeTask(sweep, FakeData())
+    table = forecast(units, task, lambda part: part.seeds[0] < 20)
+    assert table["programs"].sum() == 2
+    assert list(table["missing"]) == [36, 36, 0] * 2
+    assert table["runs"].sum() == 72 * 25
+    assert table["flops"].sum() == 1e9 * 72 * 20
+    line = describe(table, 72)
+    assert "72 networks, 1800 runs in 6 units, of which 4 to compute: 2 programs, 1.44 TFLOP" in line
+    assert "0 to compute" in describe(forecast(units, task, lambda part: False), 72)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1.9e11, "190 GB")])
+def test_scaled(value, text):
+    assert scaled(value, "B") == text
+
+
+def test_the_flops_of_a_sweep_are_those_of_its_products():
+    sweep = Sweep(depth=(4, 8, 16, 32, 64, 128), width=256, batch=64, seeds=10)
+    x, y = np.zeros((64, 256), np.float32), np.arange(64) % 10
+    data = type("Data", (), {"x": x, "y": y, "name": "digits", "content_hash": "0"})
+    task = MeasureTask(sweep, data)
+    [unit] = planned(sweep)
+    # by hand: 6 stems forward through 128 layers, 36 backward passes, Grams of both factors
+    square, batch, layers = 256 * 256, 64, 6 * sum(sweep.depth)
+    forward = 6 * (128 * square + 2560)
+    backward = (layers - 36) * square + 36 * 2560
+    grams = batch * (layers * 512 + 36 * 266)
+    cost = task.cost(unit.configs, unit.seeds)
+    assert cost.flops == 2 * 64 * 10 * (forward + backward + grams)
+    assert 2 * 64 * 10 * (forward + backward) == pytest.approx(191e9, rel=0.02)  # the figure in DESIGN.md
+    assert cost.programs == 1
