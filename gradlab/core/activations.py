@@ -243,15 +243,15 @@ def activation(*parts: str | tuple[str, int]) -> Layer:
     entries = tuple((activation_named(p), None) if isinstance(p, str) else (activation_named(p[0]), p[1]) for p in parts)
 
     def forward(_, x):
-        return by_slices(entries, _phi, x), x
+        return by_slices(entries, phi_of, x), x
 
     def backward(_, z, dy, read):
-        y = by_slices(entries, _phi, z)
-        record = read(Site("activation", (), (), z, y, dy, {}, entries))
+        y = by_slices(entries, phi_of, z)
+        record = read(Site("activation", (), {}, z, y, dy, {}, entries))
         dx = by_slices(entries, _delta, z, dy)
         return normalise(dx), record
 
-    return Layer(lambda key, shape: ((), shape), forward, backward)
+    return Layer(lambda key, shape: ({}, shape), forward, backward)
 
 
 def by_slices(entries, function, *arrays: Scaled):
@@ -266,7 +266,8 @@ def by_slices(entries, function, *arrays: Scaled):
     return jax.tree.map(lambda *r: jnp.concatenate(r), *results)
 
 
-def _phi(entry: Activation, z: Scaled) -> Scaled:
+def phi_of(entry: Activation, z: Scaled) -> Scaled:
+    """phi(z): powers of two pass through a homogeneous function, any other sees the plain value."""
     if entry.homogeneous:
         return normalise(Scaled(entry.phi(z.mantissa), z.exponent))
     exponent = None if z.exponent is None else jnp.zeros_like(z.exponent)

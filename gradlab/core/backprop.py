@@ -86,10 +86,6 @@ def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None 
     x = jnp.asarray(x)
     outputs = params[-1][0]["weight"].shape[-1]
     layer = net.layer(outputs)
-    value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, _like_params)
+    value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
     return value.value(), grads
 
-
-def _like_params(site) -> Any:
-    """`materialise`, with the empty tuple of a layer without parameters."""
-    return materialise(site) if site.gradient else site.params

@@ -26,11 +26,11 @@ class Stack(NamedTuple):
     Parameters
     ----------
     below : Layer
-        All blocks below the last run of equal blocks; `below_depth` of them.
+        All blocks below the last run of equal blocks: `below_depth` layers in `below_parts` parts.
     last_run : Layer or None
         A `repeat`, into which a cotangent may enter at any depth; None where no block repeats.
     readout : Layer
-    below_depth, depth : int
+    below_depth, below_parts, depth : int
     whole : Layer
         All of them as one layer.
     """
@@ -39,6 +39,7 @@ class Stack(NamedTuple):
     last_run: Layer | None
     readout: Layer
     below_depth: int
+    below_parts: int
     depth: int
     whole: Layer
 
@@ -182,7 +183,8 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
     whole = serial(first, *runs, head, names=(*names, "readout"), folds=(*folds, READOUT_FOLD))
     last = shapes[-1][2] if shapes else 0
     lower = [first, *(runs[:-1] if last else runs)]
-    return Stack(serial(*lower, names=names[: len(lower)]), runs[-1] if last else None, head, depth - last, depth, whole)
+    below = serial(*lower, names=names[: len(lower)])
+    return Stack(below, runs[-1] if last else None, head, depth - last, len(lower), depth, whole)
 
 
 def readout_rule(config: MLPConfig) -> Initializer:

@@ -1,0 +1,265 @@
+r"""The reader `statistics`: what is kept of each layer on the way back.
+
+Everything is read off the mantissas, whose largest entry in each example lies in [1/2, 1), and the
+integer exponents, so nothing overflows and no square underflows. Sizes are kept as `Log2`.
+
+With :math:`\delta_i = B\,\partial L/\partial z_i` (L the mean loss) the gradient of one example's
+loss by the weight is :math:`a_i\delta_i^T`, of norm :math:`|a_i||\delta_i|`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gradlab._types import MEASURED
+from gradlab.core.activations import by_slices, slope
+from gradlab.core.gradient import Outer, Reader, Site
+from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, log2_norm, matmul, power
+
+#: Columns that depend on the forward pass alone: read once for all depths of nested networks.
+FORWARD: tuple[str, ...] = (
+    "log10_activation_rms", "activation_mean_over_rms", "log10_preactivation_rms", "log10_one_minus_c",
+    "saturated_fraction", "dead_fraction", "weight_norm",
+)  # fmt: skip
+#: Columns that depend on the cotangent.
+BACKWARD: tuple[str, ...] = (
+    "log10_delta_rms", "delta_log10_mean", "log10_weight_grad_norm", "log10_bias_grad_norm",
+    "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
+    "zero_example_fraction",
+)  # fmt: skip
+#: Columns that the whole network has, the same for all layers.
+NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
+#: Columns that only training fills.
+TRAINING: tuple[str, ...] = ("log10_update_ratio",)
+assert {*FORWARD, *BACKWARD, *NETWORK, *TRAINING} == set(MEASURED)
+
+#: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
+SATURATION, FLOAT32_SMALLEST = 0.01, -126
+
+
+def statistics(columns: Iterable[str]) -> Reader:
+    """The reader that keeps the named columns of dense and activation layers.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        Names from `gradlab._types.MEASURED`; those that a site cannot show are left out.
+
+    Returns
+    -------
+    Reader
+        From a `Site` to a dict of arrays of shape (group...,), logarithms as `Log2`.
+    """
+    wanted = frozenset(columns)
+
+    def read(site: Site) -> dict[str, Any]:
+        if site.kind == "dense":
+            return {**_dense_forward(site, wanted), **_delta(site.dy, wanted), **_gradient(site, wanted)}
+        if site.kind == "activation":
+            return _activation(site, wanted)
+        return {}
+
+    return read
+
+
+def rms(s: Scaled, count: float | None = None) -> Log2:
+    """log2 of the root mean square over batch and features."""
+    return pooled(_row_squares(s.mantissa), s.exponent, s.mantissa.shape[-2] * s.mantissa.shape[-1] if count is None else count)
+
+
+def pooled(squares: Array, exponent: Array, count: float) -> Log2:
+    """log2 of ``sqrt(sum_i squares_i 4**exponent_i / count)`` over the last axis."""
+    alive = squares > 0
+    top = jnp.max(jnp.where(alive, exponent, LOWEST), -1)
+    gap = exponent - top[..., None]
+    weight = jnp.where(alive & (gap > -62), power(2 * gap, squares.dtype), 0)
+    total = jnp.sum(squares * weight, -1)
+    # a sum that is not finite must stay visible, not become a zero
+    total = jnp.where(jnp.any(jnp.isnan(squares), -1), jnp.nan, total)
+    return log2_norm(total, jnp.where(top == LOWEST, 0, top), count)
+
+
+def _row_squares(x: Array) -> Array:
+    return jnp.sum(x * x, -1)
+
+
+def _batch(batch: int, size: Log2) -> Log2:
+    """The size of B times a quantity."""
+    return Log2(size.fraction + jnp.log2(jnp.asarray(batch, size.fraction.dtype)), size.exponent)
+
+
+def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
+    """The backward signal, from the cotangent dy of the mean loss."""
+    kept: dict[str, Any] = {}
+    batch, units = dy.mantissa.shape[-2:]
+    squares = _row_squares(dy.mantissa)
+    if "log10_delta_rms" in wanted:
+        kept["log10_delta_rms"] = _batch(batch, pooled(squares, dy.exponent, batch * units))
+    if "delta_log10_mean" in wanted:
+        kept["delta_log10_mean"] = _batch(batch, _mean_log2(squares / units, dy.exponent))
+    if "zero_example_fraction" in wanted:
+        kept["zero_example_fraction"] = jnp.mean((squares == 0).astype(squares.dtype), -1)
+    if "float32_zero_fraction" in wanted:
+        size = jnp.abs(dy.mantissa)
+        floor = expand(power(FLOAT32_SMALLEST - dy.exponent, size.dtype), size)
+        # where 2**(-126 - e) leaves the float, all of an example's entries lie on one side
+        below = jnp.where(expand(FLOAT32_SMALLEST - dy.exponent > 125, size), True, size < floor) & (size > 0)
+        below = below & expand(dy.exponent <= 0, size)
+        count = jnp.sum((size > 0).astype(size.dtype), (-1, -2))
+        kept["float32_zero_fraction"] = jnp.sum(below.astype(size.dtype), (-1, -2)) / jnp.maximum(count, 1)
+    return kept
+
+
+def _mean_log2(squares: Array, exponent: Array) -> Log2:
+    """Mean over examples of log2 of the root of `squares` times 2**exponent; zeros left out, -inf if all are."""
+    alive = squares > 0
+    count = jnp.sum(alive.astype(squares.dtype), -1)
+    top = jnp.max(jnp.where(alive, exponent, LOWEST), -1)
+    offset = jnp.where(alive, exponent - top[..., None], 0).astype(squares.dtype)
+    logs = jnp.where(alive, 0.5 * jnp.log2(jnp.where(alive, squares, 1)) + offset, 0)
+    mean = jnp.where(count > 0, jnp.sum(logs, -1) / jnp.maximum(count, 1), -jnp.inf)
+    return Log2(mean, jnp.where(count > 0, top, 0))
+
+
+def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
+    """Norms, cosines and signal-to-noise of the parameter gradients, from the factors alone."""
+    kept: dict[str, Any] = {}
+    outer: Outer = site.gradient["weight"]
+    batch = outer.d.mantissa.shape[-2]
+    if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
+        kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
+    pairs = {"gradient_cosine_mean", "gradient_snr"} & wanted
+    single = "log10_per_example_grad_norm_rms" in wanted
+    if not pairs and not single:
+        if "log10_weight_grad_norm" in wanted:
+            kept["log10_weight_grad_norm"] = outer.norm()
+        return kept
+
+    unit_a, size_a = _unit_rows(outer.a.mantissa)
+    unit_d, size_d = _unit_rows(outer.d.mantissa)
+    sizes, exponent = jnp.broadcast_arrays(size_a * size_d, outer.exponents())
+    if single:
+        kept["log10_per_example_grad_norm_rms"] = _batch(batch, pooled(sizes**2, exponent, batch))
+    if not pairs:
+        if "log10_weight_grad_norm" in wanted:
+            kept["log10_weight_grad_norm"] = outer.norm()
+        return kept
+
+    # one Gram of unit rows gives every cosine; weighted by the sizes it gives the norm
+    cosines = matmul(unit_a, jnp.swapaxes(unit_a, -1, -2)) * matmul(unit_d, jnp.swapaxes(unit_d, -1, -2))
+    weights, top = align(Scaled(sizes[..., None], exponent))
+    weights = weights[..., 0]
+    squares = jnp.maximum(jnp.einsum("...i,...ij,...j->...", weights, cosines, weights, precision="highest"), 0)
+    if "log10_weight_grad_norm" in wanted:
+        kept["log10_weight_grad_norm"] = log2_norm(squares, top)
+    alive = (sizes > 0).astype(sizes.dtype)
+    if "gradient_cosine_mean" in wanted:
+        count = jnp.sum(alive, -1)
+        total = jnp.sum(cosines, (-1, -2)) - jnp.sum(jnp.diagonal(cosines, axis1=-2, axis2=-1), -1)
+        number = count * (count - 1)
+        kept["gradient_cosine_mean"] = jnp.where(number > 0, total / jnp.maximum(number, 1), jnp.nan)
+    if "gradient_snr" in wanted:
+        kept["gradient_snr"] = _snr(jnp.sum(weights**2, -1), squares, batch)
+    return kept
+
+
+def _unit_rows(x: Array) -> tuple[Array, Array]:
+    """Rows of length 1 (0 where the row is 0), and their lengths."""
+    top = jnp.max(jnp.abs(x), -1, keepdims=True)
+    x = x / jnp.where(top > 0, top, 1)
+    size = jnp.sqrt(jnp.sum(x * x, -1, keepdims=True))
+    return x / jnp.where(size > 0, size, 1), (size * top)[..., 0]
+
+
+def _snr(own: Array, together: Array, batch: int) -> Array:
+    r""":math:`B|\bar g|^2/\mathrm{tr}\,\mathrm{Cov}`, Cov the unbiased covariance over examples.
+
+    `own` is the sum of the examples' squared norms and `together` the squared norm of their sum.
+    """
+    mean = together / batch
+    covariance = (own - mean) / max(batch - 1, 1)
+    positive = covariance > 0
+    return jnp.where(positive, mean / jnp.where(positive, covariance, 1), jnp.where(mean > 0, jnp.inf, jnp.nan))
+
+
+def _dense_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
+    if "weight_norm" not in wanted:
+        return {}
+    norm = jnp.sqrt(jnp.sum(site.params["weight"] ** 2, (-1, -2))) * jnp.abs(site.params.get("gain", 1))
+    return {"weight_norm": jnp.broadcast_to(norm, site.dy.mantissa.shape[:-2])}
+
+
+def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
+    """The forward signal around an activation."""
+    kept: dict[str, Any] = {}
+    z, y, entries = site.x, site.y, site.about
+    if "log10_preactivation_rms" in wanted:
+        kept["log10_preactivation_rms"] = rms(z)
+    if "log10_activation_rms" in wanted:
+        kept["log10_activation_rms"] = rms(y)
+    if "activation_mean_over_rms" in wanted:
+        kept["activation_mean_over_rms"] = _mean_over_rms(y)
+    if "saturated_fraction" in wanted:
+        kept["saturated_fraction"] = by_slices(entries, _saturated, y)
+    if "dead_fraction" in wanted:
+        kept["dead_fraction"] = by_slices(entries, _dead, z)
+    return kept
+
+
+def _mean_over_rms(y: Scaled) -> Array:
+    mantissa, _ = align(y)
+    size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2)))
+    return jnp.where(size > 0, jnp.mean(mantissa, (-1, -2)) / jnp.where(size > 0, size, 1), 0)
+
+
+def _saturated(entry, y: Scaled) -> Array:
+    shape = y.mantissa.shape[:-2]
+    if entry.limits is None:
+        return jnp.full(shape, jnp.nan, y.mantissa.dtype)
+    low, high = entry.limits
+    margin = SATURATION * (high - low)
+    value = y.value()
+    near = (value < low + margin) | (value > high - margin)
+    return jnp.mean(near.astype(value.dtype), (-1, -2))
+
+
+def _dead(entry, z: Scaled) -> Array:
+    flat = jnp.all(slope(entry, z) == 0, -2)
+    return jnp.mean(flat.astype(z.mantissa.dtype), -1)
+
+
+def per_example(site: Site) -> dict[str, Any]:
+    """The reader that keeps each example's own gradient norm, and their cosines.
+
+    Returns
+    -------
+    dict
+        For a dense layer ``norms`` (`Log2`, shape (group..., batch)) of the gradients of each
+        example's loss by the weight, and ``cosines`` (group..., batch, batch). Else empty.
+    """
+    if site.kind != "dense":
+        return {}
+    outer: Outer = site.gradient["weight"]
+    unit_a, size_a = _unit_rows(outer.a.mantissa)
+    unit_d, size_d = _unit_rows(outer.d.mantissa)
+    cosines = matmul(unit_a, jnp.swapaxes(unit_a, -1, -2)) * matmul(unit_d, jnp.swapaxes(unit_d, -1, -2))
+    batch = outer.d.mantissa.shape[-2]
+    size, exponent = jnp.broadcast_arrays(size_a * size_d, outer.exponents())
+    return {"norms": _batch(batch, log2_norm(size**2, exponent)), "cosines": cosines}
+
+
+def to_numpy(record: Any) -> Any:
+    """A record on the host: `Log2` becomes log10 in float64, everything else float64."""
+    import numpy as np
+
+    def one(v):
+        if isinstance(v, Log2):
+            return (np.asarray(v.fraction, np.float64) + np.asarray(v.exponent, np.float64)) * np.log10(2.0)
+        return np.asarray(v, np.float64)
+
+    return jax.tree.map(one, record, is_leaf=lambda v: isinstance(v, Log2))
