@@ -68,8 +68,9 @@ def times_power(x: Array, k: Array) -> Array:
     k = expand(k, x)
     half = k // 2  # in two steps, because 2**k alone may overflow where the product does not
     rest = k - half
-    step = lambda x, k: x * _wide_power(k, x.dtype)  # noqa: E731
-    return step(step(x, half), rest)
+    scale = lambda x, k: x * _wide_power(k, x.dtype)  # noqa: E731
+    # a power that is infinite by itself would turn 0 into NaN
+    return jnp.where(x == 0, x, scale(scale(x, half), rest))
 
 
 def _wide_power(k: Array, dtype) -> Array:
