@@ -209,7 +209,8 @@ def rate(log10_delta: np.ndarray, drawn: bool = True, level: float = 0.95) -> Ra
 def _checked(log10_delta: np.ndarray, level: float) -> np.ndarray:
     deltas = np.asarray(log10_delta, dtype=np.float64)
     if deltas.ndim != 2 or 0 in deltas.shape:
-        raise GradlabError("log10 deltas of shape (seeds, layers)", f"shape {deltas.shape}", "deltas[None, :] for one seed")
+        expected = "log10 deltas of shape (seeds, layers)"
+        raise GradlabError(expected, f"shape {deltas.shape}", "deltas[None, :] for one seed")
     if not 0 < level < 1:
         raise GradlabError("level between 0 and 1", repr(level), "level=0.95")
     return deltas

@@ -124,7 +124,8 @@ def _evidence(rate: Rate, why: str) -> list[str]:
             parts.append(f"the point decides, there is no interval: {rate.note}")
     left_out = rate.n_dead + rate.n_failed
     if left_out:
-        parts.append(f"{left_out} of {left_out + rate.seeds} seeds left out: {rate.n_dead} dead, {rate.n_failed} failed")
+        total = left_out + rate.seeds
+        parts.append(f"{left_out} of {total} seeds left out: {rate.n_dead} dead, {rate.n_failed} failed")
     return parts
 
 

@@ -1,0 +1,228 @@
+"""Records to the tidy frame: one row per network, seed, step and layer; the columns stand in `gradlab._types`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab._errors import GradlabError, unknown
+from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
+from gradlab.config import MLPConfig, content_hash
+from gradlab.measurement.records import LayerInfo, Trace
+
+#: Columns whose text repeats from row to row.
+CATEGORIES: tuple[str, ...] = (
+    "network", "architecture", "activation", "init", "loss", "data", "dtype", "layer_name", "status", "readout",
+)  # fmt: skip
+#: What makes a row unique.
+KEY: tuple[str, ...] = ("network", "seed", "step", "layer")
+
+
+def network_hash(config: MLPConfig) -> str:
+    """The short hash that names a network in the frame: that of its configuration, and of nothing else."""
+    return content_hash(config.as_dict())
+
+
+def frame(record: Trace | Iterable[Trace]) -> pd.DataFrame:
+    """The tidy frame of one or several measurements.
+
+    Parameters
+    ----------
+    record : Trace or iterable of Trace
+        What `gradlab.measure` returns.
+
+    Returns
+    -------
+    DataFrame
+        One row per network, seed, step and layer: the coordinates, the fields of the configuration
+        that differ from their default anywhere, and the measured columns. A quantity beyond the range of a
+        double stands as its log10; a true zero is ``-inf``. ``attrs["schema"]`` is the version of the schema.
+    """
+    traces = [record] if isinstance(record, Trace) else list(record)
+    for trace in traces:
+        _check_trace(trace)
+    if not traces:
+        raise GradlabError("at least one record", "none", "gl.frame(gl.measure(net, x, y))")
+    table = pd.DataFrame({**_coordinates(traces), **_changed(traces), **_measured(traces)})
+    return finished(table)
+
+
+def failed_rows(
+    config: MLPConfig,
+    seeds: Sequence[int],
+    error: BaseException | str,
+    *,
+    loss: str,
+    data: str,
+    batch: int,
+    dtype: str,
+) -> pd.DataFrame:
+    """The rows of a network that could not be measured.
+
+    Parameters
+    ----------
+    config : MLPConfig
+        The network.
+    seeds : sequence of int
+        Seed numbers.
+    error : exception or str
+        What happened; it becomes the status.
+    loss, data, dtype : str
+        Names.
+    batch : int
+        Examples.
+
+    Returns
+    -------
+    DataFrame
+        One row per seed, with layer 0 and nothing measured.
+    """
+    status = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    layer = LayerInfo(layer=0, layer_name="", width=config.widths[0], fan_in=0, fan_out=0)
+    return frame(
+        Trace(
+            config=config, layers=(layer,), columns={}, seeds=tuple(seeds), status=(status,) * len(seeds),
+            sigma_w2=np.nan, sigma_b2=np.nan, loss=loss, data=data, batch=batch, dtype=dtype,
+        )
+    )  # fmt: skip
+
+
+def _check_trace(trace: Trace) -> None:
+    if not isinstance(trace, Trace):
+        raise GradlabError("a record, or several", type(trace).__name__, "gl.frame(gl.measure(net, x, y))")
+    shape = (len(trace.seeds), len(trace.layers))
+    for name, values in trace.columns.items():
+        if name not in MEASURED:
+            raise unknown("column", name, MEASURED)
+        if np.shape(values) != shape:
+            raise GradlabError(f"{name} of shape (seeds, layers) = {shape}", f"{np.shape(values)}", "one row per seed")
+    if len(trace.status) != len(trace.seeds):
+        raise GradlabError(f"a status for each of {len(trace.seeds)} seeds", f"{len(trace.status)}", "'ok'")
+
+
+def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
+    """Coordinates of all rows: seeds slow, layers fast, one trace after the other."""
+    sizes = [len(t.seeds) * len(t.layers) for t in traces]
+    of_trace = {
+        "network": [network_hash(t.config) for t in traces],
+        "architecture": [t.config.architecture for t in traces],
+        "depth": [t.config.depth for t in traces],
+        "batch": [t.batch for t in traces],
+        "activation": [t.config.activation for t in traces],
+        "init": [t.config.init for t in traces],
+        "sigma_w2": np.asarray([t.sigma_w2 for t in traces], dtype=float),
+        "sigma_b2": np.asarray([t.sigma_b2 for t in traces], dtype=float),
+        "loss": [t.loss for t in traces],
+        "data": [t.data for t in traces],
+        "dtype": [t.dtype for t in traces],
+        "step": [0] * len(traces),
+    }
+    of_layer = ("layer", "layer_name", "width", "fan_in", "fan_out")
+    rows = {name: np.repeat(_plain(values), sizes) for name, values in of_trace.items()}
+    for name in ("seed", "status"):
+        per_trace = [np.repeat(_plain(t.seeds if name == "seed" else t.status), len(t.layers)) for t in traces]
+        rows[name] = np.concatenate(per_trace)
+    for name in of_layer:
+        per_trace = [np.tile(_plain([getattr(i, name) for i in t.layers]), len(t.seeds)) for t in traces]
+        rows[name] = np.concatenate(per_trace)
+    return {name: rows[name] for name in COORDINATES}
+
+
+def _plain(values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Text as objects, so that concatenating does not depend on the longest; numbers as they are."""
+    text = len(values) > 0 and isinstance(values[0], str)
+    return np.asarray(values, dtype=object if text else None)
+
+
+def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
+    """Fields of the configurations that no coordinate holds, where one differs from its default."""
+    sizes = [len(t.seeds) * len(t.layers) for t in traces]
+    changed = set().union(*(t.config.changed() for t in traces))
+    columns = {}
+    for name in own_fields(type(traces[0].config)):
+        if name in changed:
+            values = np.repeat(np.asarray([getattr(t.config, name) for t in traces], dtype=object), sizes)
+            columns[name] = values if name in CATEGORIES else pd.Series(values).infer_objects()
+    return columns
+
+
+def own_fields(kind: type[MLPConfig]) -> dict[str, Any]:
+    """Fields of a configuration that are not coordinates, with their defaults."""
+    return {f.name: f.default for f in dataclasses.fields(kind) if f.name not in COORDINATES}
+
+
+def _measured(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
+    """Measured columns that any trace has; NaN where a trace has not got them."""
+    present = [name for name in MEASURED if any(name in t.columns for t in traces)]
+    columns = {}
+    for name in present:
+        parts = [
+            np.asarray(t.columns[name], dtype=np.float64).ravel()
+            if name in t.columns
+            else np.full(len(t.seeds) * len(t.layers), np.nan)
+            for t in traces
+        ]
+        columns[name] = np.concatenate(parts)
+    return columns
+
+
+def finished(table: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its categories and version; refuses rows that are there twice."""
+    for name in CATEGORIES:
+        if name in table and not isinstance(table[name].dtype, pd.CategoricalDtype):
+            # In order of appearance: a figure shows them as they were asked for.
+            known = pd.unique(table[name].dropna())
+            table[name] = pd.Categorical(table[name], categories=pd.Index(known, dtype="str"))
+    key = [name for name in ("run", *KEY) if name in table]
+    twice = table.duplicated(key)
+    if twice.any():
+        row = table.loc[twice.idxmax(), key]
+        raise GradlabError(
+            f"one row for each ({', '.join(key)})",
+            "two for " + ", ".join(f"{name}={value}" for name, value in row.items()),
+            "a frame for each loss, data set or dtype",
+        )
+    table.attrs["schema"] = SCHEMA_VERSION
+    return table
+
+
+def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Several frames as one: a field of the configuration that one of them lacks had its default there.
+
+    Parameters
+    ----------
+    frames : sequence of DataFrame
+        From `frame`, `failed_rows` or `load`.
+
+    Returns
+    -------
+    DataFrame
+    """
+    if not frames:
+        raise GradlabError("at least one frame", "none", "gl.frame(gl.measure(net, x, y))")
+    found = dict.fromkeys(name for table in frames for name in table.columns)
+    own = own_fields(MLPConfig)
+    order = [*(n for n in ("run", *COORDINATES) if n in found), *(n for n in own if n in found)]
+    order += [name for name in (*MEASURED, *found) if name in found and name not in order]
+    order = list(dict.fromkeys(order))
+    filled = []
+    for table in frames:
+        lacking = {name: own[name] for name in own if name in found and name not in table}
+        # Categories of different frames differ: as text they append, and become categories again at the end.
+        text = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)}
+        table = table.astype(text).assign(**lacking)
+        filled.append(table.reindex(columns=order))
+    whole = pd.concat([_typed(table) for table in filled], ignore_index=True)
+    if "run" in whole:
+        whole["run"] = whole["run"].astype("category")
+    return finished(whole)
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Missing measures as NaN of a double, so that appending does not guess at the dtype of empty columns."""
+    doubles = [name for name in table if name in MEASURED or name in ("std", "gain")]
+    return table.astype(dict.fromkeys(doubles, np.float64))

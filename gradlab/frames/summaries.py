@@ -1,0 +1,195 @@
+"""Summaries of the frame: means over seeds with a band, and the table of rates and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from gradlab._errors import GradlabError, unknown
+from gradlab._types import COORDINATES, MEASURED
+from gradlab.config import MLPConfig
+from gradlab.frames.rows import KEY, own_fields
+from gradlab.measurement.slope import rate
+from gradlab.measurement.verdict import NAMES, describe, judge
+
+Band = Literal["ci95", "sd", "range", "seeds"]
+BANDS: tuple[str, ...] = ("ci95", "sd", "range", "seeds")
+#: Coordinates that differ from layer to layer of one network.
+OF_A_LAYER: tuple[str, ...] = ("layer", "layer_name", "fan_in", "fan_out", "status")
+
+
+def summarise(
+    frame: pd.DataFrame,
+    by: str | Sequence[str],
+    values: str | Sequence[str] | None = None,
+    band: Band = "ci95",
+) -> pd.DataFrame:
+    """Means over seeds with a band, and counts of what could not enter them.
+
+    A ``log10_`` column is averaged as it stands, which is the geometric mean of the quantity. Rows of
+    one seed that fall into one group are averaged first: networks of one seed share their random draws, so
+    the seeds are what is independent, and the band is one over seeds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `gradlab.frame` or `gradlab.run`.
+    by : str or sequence of str
+        Columns that make a group.
+    values : str or sequence of str, optional
+        Columns to summarise. None: all measured ones.
+    band : {"ci95", "sd", "range", "seeds"}
+        95 % t-interval of the mean, mean ± standard deviation, smallest and largest,
+        or every seed by itself (a row each, with its number in `seed`, and `low` = `mean` = `high`).
+
+    Returns
+    -------
+    DataFrame
+        A row per group and column: the columns of `by`, then ``column mean low high n n_zero n_not_finite``.
+        `n` counts seeds in the mean; `n_zero` (``-inf``, a true zero) and `n_not_finite` (NaN, ``+inf``)
+        count rows left out of it. `mean` is NaN where no row is finite; `low` and `high` where there is no band.
+    """
+    groups = _listed(frame, "column to group by", by)
+    if not groups:
+        raise GradlabError("at least one column to group by", "none", 'by=["layer"]')
+    if band not in BANDS:
+        raise unknown("band", band, BANDS)
+    if values is None:
+        values = [name for name in MEASURED if name in frame]
+    columns = _listed(frame, "column to summarise", values)
+    for name in columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise GradlabError("a column of numbers to summarise", name, 'values="log10_delta_rms"')
+    if band == "seeds":
+        groups = list(dict.fromkeys([*groups, "seed"]))
+    seeds = list(dict.fromkeys([*groups, "seed"]))
+    return pd.concat([_column_summary(frame, groups, seeds, name, band) for name in columns], ignore_index=True)
+
+
+def _listed(frame: pd.DataFrame, kind: str, names: str | Sequence[str]) -> list[str]:
+    """`names` as a list, all of them columns of the frame."""
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in frame.columns:
+            raise unknown(kind, name, map(str, frame.columns))
+    return list(dict.fromkeys(names))
+
+
+def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], column: str, band: str) -> pd.DataFrame:
+    value = frame[column].astype(np.float64)
+    finite = np.isfinite(value)
+    zero = np.isneginf(value)
+    cells = frame[seeds].assign(value=value.where(finite), zero=zero, other=~finite & ~zero)
+    options = {"observed": True, "sort": False, "dropna": False}
+    counts = cells.groupby(groups, **options)[["zero", "other"]].sum()
+    per_seed = cells.groupby(seeds, **options)["value"].mean().reset_index()
+    stats = per_seed.groupby(groups, **options)["value"].agg(["mean", "std", "count", "min", "max"])
+    low, high = _band(stats, band)
+    table = pd.DataFrame(
+        {
+            "column": column,
+            "mean": stats["mean"],
+            "low": low,
+            "high": high,
+            "n": stats["count"].astype(np.int64),
+            "n_zero": counts["zero"].astype(np.int64),
+            "n_not_finite": counts["other"].astype(np.int64),
+        },
+        index=stats.index,
+    )
+    return table.reset_index()
+
+
+def _band(stats: pd.DataFrame, band: str) -> tuple[pd.Series, pd.Series]:
+    if band in ("range", "seeds"):
+        return stats["min"], stats["max"]
+    half = stats["std"]  # NaN for a single seed, and so is the band
+    if band == "ci95":
+        n = stats["count"].where(stats["count"] > 1)
+        half = half * stdtrit(n - 1, 0.975) / np.sqrt(n)
+    return stats["mean"] - half, stats["mean"] + half
+
+
+def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level: float = 0.95) -> pd.DataFrame:
+    """The second table: rate, decades and verdict of each network, or of each network and seed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `gradlab.frame` or `gradlab.run`, with `log10_delta_rms`.
+    by : {"network", "seed"}
+        A row per network, with the interval over seeds, or a row per network and seed, without.
+    level : float
+        Level of the interval.
+
+    Returns
+    -------
+    DataFrame
+        The coordinates that are the network's (`width` is NaN where its hidden layers differ), then
+        ``rate low high level decades decades_low decades_high shape exponent verdict n_seeds n_zero n_failed
+        first_layer last_layer from_depth phrase sentence``. `n_seeds` entered the rate, `n_zero` had a
+        delta that is exactly 0, `n_failed` one that is not finite or absent; `from_depth` is the depth at which
+        the decades pass one at this rate, NaN where it cannot be carried on.
+    """
+    if by not in ("network", "seed"):
+        raise unknown("by", by, ("network", "seed"))
+    _listed(frame, "column", ["log10_delta_rms", *KEY, "depth"])
+    own = [name for name in own_fields(MLPConfig) if name in frame]
+    coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + own
+    names = ("run", "network", "batch", "loss", "data", "dtype", "step")
+    keys = [name for name in names if name in frame]
+    rows = []
+    for indices in frame.groupby(keys, observed=True, sort=False, dropna=False).indices.values():
+        network = frame.iloc[indices]
+        about = _about_network(network, coordinates)
+        deltas, seeds = _deltas(network, about["depth"])
+        if by == "network":
+            rows.append({**about, **_rate_row(deltas, level)})
+        else:
+            rows += [{**about, "seed": s, **_rate_row(d[None], level)} for s, d in zip(seeds, deltas, strict=True)]
+    table = pd.DataFrame(rows)
+    for name in coordinates:
+        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+            table[name] = pd.Categorical(table[name], dtype=frame[name].dtype)
+    table["verdict"] = pd.Categorical(table["verdict"], categories=NAMES)
+    table["shape"] = pd.Categorical(table["shape"], categories=("exponential", "algebraic", "none"))
+    return table
+
+
+def _about_network(network: pd.DataFrame, coordinates: Sequence[str]) -> dict[str, Any]:
+    """The coordinates of a network; those of a row that was measured, if there is one."""
+    measured = network[network["layer"] >= 1]
+    source = measured if len(measured) else network
+    about = source.iloc[0][list(coordinates)].to_dict()
+    if "width" in about:
+        widths = source.loc[source["layer"] <= about["depth"], "width"].unique()
+        about["width"] = widths[0] if len(widths) == 1 else np.nan
+    return about
+
+
+def _deltas(network: pd.DataFrame, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """log10 deltas of the hidden layers, (seeds, L), NaN where there is no row; and the seeds."""
+    seeds, codes = np.unique(network["seed"].to_numpy(), return_inverse=True)
+    layers = network["layer"].to_numpy()
+    hidden = (layers >= 1) & (layers <= depth)
+    deltas = np.full((len(seeds), depth), np.nan)
+    deltas[codes[hidden], layers[hidden] - 1] = network["log10_delta_rms"].to_numpy()[hidden]
+    return deltas, seeds
+
+
+def _rate_row(deltas: np.ndarray, level: float) -> dict[str, Any]:
+    r = rate(deltas, level=level)
+    verdict = judge(r)
+    return {
+        "rate": r.value, "low": r.low, "high": r.high, "level": r.level,
+        "decades": r.decades.value, "decades_low": r.decades.low, "decades_high": r.decades.high,
+        "shape": r.shape, "exponent": r.exponent, "verdict": verdict.name,
+        "n_seeds": r.seeds, "n_zero": r.n_dead, "n_failed": r.n_failed,
+        "first_layer": r.layers[0], "last_layer": r.layers[1],
+        "from_depth": np.nan if verdict.from_depth is None else float(verdict.from_depth),
+        "phrase": describe(r, verdict), "sentence": verdict.sentence,
+    }  # fmt: skip
