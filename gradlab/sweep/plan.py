@@ -85,7 +85,7 @@ def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> li
         together: dict[tuple, list[MLPConfig]] = {}
         for config in networks(sweep):
             if config not in hashes:
-                identity = {"config": config.as_dict(), "key": dict(task.key(config)), **context}
+                identity = {"config": config.as_dict(), "functions": dict(task.key(config)), "context": dict(context)}
                 hashes[config] = content_hash(identity, 16)
             before = done.setdefault(config, set())
             for seeds in seed_ranges(set(sweep.seed_numbers) - before):
