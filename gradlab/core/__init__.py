@@ -1,0 +1,1 @@
+"""How gradients flow: layers with their hand-written backward passes."""

@@ -1,0 +1,58 @@
+"""gradlab: how gradients travel through deep networks, why they vanish or explode, and what to change.
+
+Importing it imports nothing else; every public name is loaded when it is first used.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+#: Public name -> module that holds it. Modules stand under their own name.
+_HOMES = {
+    "GradlabError": "_errors",
+    "MLP": "networks.mlp",
+    "Sweep": "config",
+    "Layer": "core.layer",
+    "lift": "core.layer",
+    "serial": "core.layer",
+    "repeat": "core.layer",
+    "hand_written": "core.layer",
+    "dense": "core.dense",
+    "activation": "core.activations",
+    "Scaled": "core.scaled",
+    "Site": "core.gradient",
+    "materialise": "core.gradient",
+    "backprop": "core.backprop",
+    "check": "core.check",
+    "register_activation": "core.activations",
+    "register_initializer": "core.initializers",
+    "measure": "measurement.measure",
+    "statistics": "measurement.stats",
+    "per_example": "measurement.stats",
+    "histograms": "measurement.histograms",
+    "frame": "frames.rows",
+    "summarise": "frames.summaries",
+    "rates": "frames.summaries",
+    "load": "frames.files",
+    "example": "frames.files",
+    "run": "sweep.run",
+    "report": "reporting.page",
+}
+_MODULES = ("plots",)
+
+__all__ = [*_HOMES, *_MODULES, "__version__"]
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    # importing a module binds its own name here: a function of the same name must win
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

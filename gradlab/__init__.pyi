@@ -1,0 +1,31 @@
+from gradlab import plots as plots
+from gradlab._errors import GradlabError as GradlabError
+from gradlab.config import Sweep as Sweep
+from gradlab.core.activations import activation as activation
+from gradlab.core.activations import register_activation as register_activation
+from gradlab.core.backprop import backprop as backprop
+from gradlab.core.check import check as check
+from gradlab.core.dense import dense as dense
+from gradlab.core.gradient import Site as Site
+from gradlab.core.gradient import materialise as materialise
+from gradlab.core.initializers import register_initializer as register_initializer
+from gradlab.core.layer import Layer as Layer
+from gradlab.core.layer import hand_written as hand_written
+from gradlab.core.layer import lift as lift
+from gradlab.core.layer import repeat as repeat
+from gradlab.core.layer import serial as serial
+from gradlab.core.scaled import Scaled as Scaled
+from gradlab.frames.files import example as example
+from gradlab.frames.files import load as load
+from gradlab.frames.rows import frame as frame
+from gradlab.frames.summaries import rates as rates
+from gradlab.frames.summaries import summarise as summarise
+from gradlab.measurement.histograms import histograms as histograms
+from gradlab.measurement.measure import measure as measure
+from gradlab.measurement.stats import per_example as per_example
+from gradlab.measurement.stats import statistics as statistics
+from gradlab.networks.mlp import MLP as MLP
+from gradlab.reporting.page import report as report
+from gradlab.sweep.run import run as run
+
+__version__: str
