@@ -42,7 +42,7 @@ def frame(record: Trace | Iterable[Trace]) -> pd.DataFrame:
         that differ from their default anywhere, and the measured columns. A quantity beyond the range of a
         double stands as its log10; a true zero is ``-inf``. ``attrs["schema"]`` is the version of the schema.
     """
-    traces = [record] if isinstance(record, Trace) else list(record)
+    traces = list(record) if isinstance(record, Iterable) else [record]
     for trace in traces:
         _check_trace(trace)
     if not traces:

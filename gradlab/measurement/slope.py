@@ -303,8 +303,8 @@ def interval_text(value: float, low: float = math.nan, high: float = math.nan) -
     size = max(abs(low), abs(high))
     if not math.isfinite(size):
         return f"{value:.3g} [{low:.3g}, {high:.3g}]"
-    # At most eight significant digits, where all seeds agree.
-    resolution = max(half / 2, size * 1e-8)
+    # At most seven significant digits, where all seeds agree.
+    resolution = max(half / 2, size * 1e-6)
     if resolution == 0:
         return f"{value:g} [{low:g}, {high:g}]"
     # The nudge keeps a half-width of 0.002 that arrives as 0.0019999 at one digit.
