@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ def test_the_network_is_the_hash_of_the_configuration_alone():
 
 @pytest.mark.parametrize("again", [{}, {"loss": "probe"}])
 def test_rows_that_are_there_twice_are_refused(again):
-    with pytest.raises(GradlabError, match="one row for each .*seed=0, step=0, layer=1"):
+    with pytest.raises(GradlabError, match=r"one row for each .*seed=0, step=0, layer=1"):
         frames.frame([make(), make(**again)])
 
 
@@ -255,7 +257,8 @@ def test_a_row_per_network_equals_the_rate_of_its_record():
     for trace, (_, row) in zip(traces, table.iterrows(), strict=True):
         r = trace.rate
         assert (row["rate"], row["low"], row["high"], row["level"]) == (r.value, r.low, r.high, 0.95)
-        assert (row["decades"], row["decades_low"], row["decades_high"]) == (r.decades.value, r.decades.low, r.decades.high)
+        d = r.decades
+        assert (row["decades"], row["decades_low"], row["decades_high"]) == (d.value, d.low, d.high)
         assert (row["shape"], row["exponent"], row["verdict"]) == (r.shape, r.exponent, trace.verdict.name)
         assert (row["n_seeds"], row["first_layer"], row["last_layer"]) == (r.seeds, 1, trace.config.depth)
         assert row["sentence"] == trace.verdict.sentence and row["phrase"].startswith(str(r))
@@ -308,7 +311,8 @@ def test_wrong_requests_for_rates():
 
 def test_a_frame_comes_back_from_its_file(mixed, tmp_path):
     mixed.attrs["hash"] = "abc"
-    frames.write(mixed, tmp_path / "f.parquet")
+    frames.write(frames.frame(make()), tmp_path / "f.parquet")
+    frames.write(mixed, tmp_path / "f.parquet")  # over what was there
     back = frames.read(tmp_path / "f.parquet")
     pd.testing.assert_frame_equal(back, mixed)
     assert back.attrs == {"schema": SCHEMA_VERSION, "hash": "abc"}
@@ -356,6 +360,16 @@ def test_a_foreign_or_absent_file_is_named(tmp_path):
         frames.read(tmp_path / "foreign.parquet")
     with pytest.raises(GradlabError, match="not there"):
         frames.read(tmp_path / "absent.parquet")
+
+
+def test_a_file_without_our_note_of_its_columns_is_read(mixed, tmp_path):
+    table = pa.Table.from_pandas(mixed, preserve_index=False)
+    note = json.dumps({"schema_version": SCHEMA_VERSION, "hash": "abc"})
+    table = table.replace_schema_metadata({**table.schema.metadata, "gradlab": note})
+    pq.write_table(table, tmp_path / "f.parquet", write_page_checksum=True)
+    back = frames.read(tmp_path / "f.parquet")
+    pd.testing.assert_frame_equal(back, mixed)
+    assert back.attrs == {"schema": SCHEMA_VERSION, "hash": "abc"}
 
 
 def test_a_place_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):

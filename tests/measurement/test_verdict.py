@@ -44,7 +44,9 @@ def test_the_interval_of_the_decades_decides(low, high, name):
     assert judge(r).name == str(judge(r)) == name
 
 
-@pytest.mark.parametrize(("decades", "name"), [(-1.1, "vanishing"), (-0.9, "steady"), (0.9, "steady"), (1.1, "exploding")])
+@pytest.mark.parametrize(
+    ("decades", "name"), [(-1.1, "vanishing"), (-0.9, "steady"), (0.9, "steady"), (1.1, "exploding")]
+)
 def test_without_an_interval_the_point_decides_and_it_says_so(decades, name):
     verdict = judge(rate(profiles([decades])))
     assert verdict.name == name
