@@ -13,15 +13,15 @@ import pandas as pd
 import pyarrow as pa
 
 from gradlab._errors import GradlabError
-from gradlab._types import COORDINATES
 from gradlab.config import MLPConfig, Sweep
+from gradlab.frames.rows import concat, finished
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
 from gradlab.sweep.plan import Part, Unit, describe, forecast, plan
 from gradlab.sweep.progress import Lines, reporter
 from gradlab.sweep.provenance import Session, call
 from gradlab.sweep.request import Request
-from gradlab.sweep.store import Damaged, FolderStore, MemoryStore, about
+from gradlab.sweep.store import Damaged, FolderStore, MemoryStore
 from gradlab.sweep.task import MeasureTask, Task
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def run(
     Returns
     -------
     DataFrame
-        The tidy frame, networks in the order of the grid, seeds ascending; from ``dry_run``
-        the forecast, one row per unit of work.
+        The tidy frame, networks in the order of the grid, seeds ascending; ``attrs["hash"]`` is
+        the hash of the run. From ``dry_run`` the forecast, one row per unit of work.
 
     Raises
     ------
@@ -103,13 +103,15 @@ def run(
                 print(describe(table, len(networks(request.sweep))))
             return table
         store.record(request)
-        session = Session(request, store.provenance(), command or call(sweep, out))
+        named = data is None or isinstance(data, (str, os.PathLike))
+        session = Session(request, store.provenance(), command or call(sweep, out, named))
         todo = [unit for unit in units if any(part.name in lacking for part in unit.parts)]
         if todo:
             report.start(sum(len(unit.parts) * len(unit.seeds) for unit in todo))
             _keep(execute(worker, todo), lacking, store, session, report)
         frame = assemble(request.sweep, units, store)
-        store.finish(frame, request)
+        frame.attrs["hash"] = request.hash
+        store.finish(frame)
     finally:
         report.stop()
         store.close()
@@ -186,28 +188,19 @@ def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
 
 
 def join(tables: Sequence[pa.Table], configs: Sequence[MLPConfig]) -> pd.DataFrame:
-    """The tables of parts as one frame, networks in the order given, seeds ascending.
-
-    A field of the configuration that has a column in one of them gets it in all, and columns
-    that were categories in one are categories.
-    """
-    found = dict.fromkeys(name for table in tables for name in table.column_names)
-    categories = sorted({name for table in tables for name in about(table)["categories"]})
-    extra = [f.name for f in dataclasses.fields(MLPConfig) if f.name in found and f.name not in COORDINATES]
-    whole = []
-    for table, config in zip(tables, configs, strict=True):
-        for name in extra:
-            value = getattr(config, name)
-            if name not in table.column_names and value is not None:
-                table = table.append_column(name, pa.array([value] * len(table)))
-        whole.append(table.replace_schema_metadata())
-    others = [name for name in found if name not in COORDINATES and name not in extra]
-    order = [*(name for name in COORDINATES if name in found), *extra, *others]
-    frame = pa.concat_tables(whole, promote_options="permissive").select(order).to_pandas()
+    """The tables of parts as one frame, networks in the order given, seeds ascending."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for i, table in enumerate(tables):
+        alike.setdefault(tuple(table.column_names), []).append(i)
+    # Many parts with the same columns are joined at once; what is left are few frames.
+    bare = [table.replace_schema_metadata() for table in tables]
+    several = [[bare[i] for i in members] for members in alike.values()]
+    frame = concat([pa.concat_tables(some, promote_options="permissive").to_pandas() for some in several])
     first = {config: i for i, config in reversed(list(enumerate(configs)))}
-    network = np.repeat([first[config] for config in configs], [len(table) for table in tables])
-    frame = frame.iloc[np.lexsort((frame["seed"], network))].reset_index(drop=True)
-    return frame.astype(dict.fromkeys(categories, "category"))
+    rank = [np.repeat(first[configs[i]], len(tables[i])) for members in alike.values() for i in members]
+    frame = frame.iloc[np.lexsort((frame["seed"], np.concatenate(rank)))].reset_index(drop=True)
+    text = [name for name, dtype in frame.dtypes.items() if dtype == "category"]
+    return finished(frame.astype(dict.fromkeys(text, object)))  # categories in their order of appearance
 
 
 def _tell_failures(frame: pd.DataFrame, report: Lines) -> None:

@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError
-from gradlab._types import SCHEMA_VERSION
+from gradlab.frames.files import write
 from gradlab.sweep.plan import Part
 from gradlab.sweep.request import Request
 
@@ -76,7 +76,7 @@ class MemoryStore:
         """Keep the rows of a part."""
         self._tables[part.name] = to_table(frame, part)
 
-    def finish(self, frame: pd.DataFrame, request: Request) -> None:
+    def finish(self, frame: pd.DataFrame) -> None:
         """Keep the frame of the whole sweep."""
 
 
@@ -143,8 +143,10 @@ class FolderStore:
                 temporary.write_text(text, encoding="utf-8")
         with told(self.parts):
             self.parts.mkdir(exist_ok=True)
-            for left in self.parts.glob("*.parquet" + TEMPORARY):
-                left.unlink()
+            ours = ("sweep.toml", "provenance.json", "frame.parquet", "frame.csv")
+            left = [file for name in ours for file in self.out.glob(f"{name}.*{TEMPORARY.lstrip('.')}")]
+            for file in (*left, *self.parts.glob("*.parquet" + TEMPORARY)):
+                file.unlink()
 
     def provenance(self) -> dict[str, Any]:
         """What ``provenance.json`` holds; nothing where it is absent or unreadable."""
@@ -175,17 +177,23 @@ class FolderStore:
     def write(self, part: Part, frame: pd.DataFrame) -> None:
         """Write a part; it exists under its name only when it is whole and on the disk."""
         with replacing(self.parts / part.name) as temporary:
-            write_parquet(to_table(frame, part), temporary)
+            table = to_table(frame, part)
+            text = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
+            pq.write_table(
+                table,
+                temporary,
+                write_page_checksum=True,
+                write_statistics=False,
+                use_dictionary=text,
+                compression="zstd",
+            )
 
-    def finish(self, frame: pd.DataFrame, request: Request) -> None:
+    def finish(self, frame: pd.DataFrame) -> None:
         """Write ``frame.parquet`` and ``frame.csv``."""
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        note = {"schema_version": SCHEMA_VERSION, "hash": request.hash}
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), ABOUT: json.dumps(note)})
         with replacing(self.out / "frame.parquet") as temporary:
-            write_parquet(table, temporary)
+            write(frame, temporary)
         with replacing(self.out / "frame.csv") as temporary:
-            pyarrow.csv.write_csv(decoded(table), temporary)
+            pyarrow.csv.write_csv(decoded(pa.Table.from_pandas(frame, preserve_index=False)), temporary)
 
 
 def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
@@ -196,7 +204,6 @@ def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
         "seeds": list(part.seeds),
         "rows": table.num_rows,
         "columns": _columns(table),
-        "categories": [name for name, dtype in frame.dtypes.items() if dtype == "category"],
     }
     return table.replace_schema_metadata({ABOUT: json.dumps(note)})
 
@@ -205,19 +212,13 @@ def checked(table: pa.Table, part: Part) -> pa.Table:
     """The table that `to_table` made of a part; raises `Damaged` where it is not that one."""
     found = {"hash": part.hash, "seeds": list(part.seeds), "rows": table.num_rows, "columns": _columns(table)}
     try:
-        noted = about(table)
+        noted = json.loads(table.schema.metadata[ABOUT])
         wrong = [name for name, value in found.items() if noted[name] != value]
-        noted["categories"]
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged("it does not say what it holds") from error
     if wrong:
         raise Damaged(f"it holds other {' and '.join(wrong)} than its name says")
     return table
-
-
-def about(table: pa.Table) -> dict[str, Any]:
-    """What `to_table` noted of a part."""
-    return json.loads(table.schema.metadata[ABOUT])
 
 
 def _columns(table: pa.Table) -> list[list[str]]:
@@ -230,16 +231,6 @@ def decoded(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(field.type):
             table = table.set_column(i, field.name, table[i].cast(field.type.value_type))
     return table
-
-
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Parquet with page checksums, and strings alone as dictionaries."""
-    text = (pa.types.is_dictionary, pa.types.is_string, pa.types.is_large_string)
-    names = [field.name for field in table.schema if any(kind(field.type) for kind in text)]
-    pq.write_table(
-        table, path, write_page_checksum=True, write_statistics=False, use_dictionary=names,
-        compression="zstd",
-    )  # fmt: skip
 
 
 @contextlib.contextmanager

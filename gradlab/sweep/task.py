@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from gradlab._types import COORDINATES, MEASURED
-from gradlab.config import MLPConfig, Sweep
+from gradlab.config import MLPConfig, Sweep, registered
 from gradlab.sweep.plan import Cost, stem
 
 if TYPE_CHECKING:
@@ -74,6 +75,30 @@ class MeasureTask:
         self.data = data
         self.loss, self.dtype, self.base_key, self.columns = sweep.loss, sweep.dtype, sweep.key, sweep.columns
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Registered functions travel along: another process does not know them."""
+        from gradlab.core import activations, initializers
+
+        activation = [activations.TABLE[name] for name in registered["activation"]]
+        drawn = [
+            (name, initializers.FAMILIES[name], initializers.TABLE[name].sigma_w2_rule)
+            for name in registered["initializer"]
+        ]
+        return {**self.__dict__, "registered": (activation, drawn)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from gradlab.core.activations import register_activation
+        from gradlab.core.initializers import register_initializer
+
+        activation, drawn = state.pop("registered")
+        self.__dict__.update(state)
+        for entry in activation:
+            if entry.name not in registered["activation"]:
+                register_activation(entry.name, entry.phi, entry.dphi, entry.kinks, entry.limits)
+        for name, draw, rule in drawn:
+            if name not in registered["initializer"]:
+                register_initializer(name, draw, rule)
+
     def key(self, config: MLPConfig) -> dict[str, str]:
         """Fingerprints of the registered functions that the network uses."""
         from gradlab.core import activations, initializers
@@ -89,34 +114,28 @@ class MeasureTask:
 
     def rows(self, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
         """Measure the networks together."""
-        from gradlab.frames import frame
+        from gradlab.frames.rows import frame
         from gradlab.measurement.measure import measure_group
 
         traces = measure_group(
             configs, self.data.x, self.data.y, loss=self.loss, key=self.base_key, seeds=seeds,
-            columns=self.columns, dtype=self.dtype, data=self.data.name,
+            columns=self.columns, dtype=self.dtype, data=self.data.name, outputs=self.data.classes,
         )  # fmt: skip
         return [frame(trace) for trace in traces]
 
     def failed(self, config: MLPConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
         """One row per seed, with layer 0 and nothing measured."""
-        from gradlab.frames import frame
-        from gradlab.measurement.records import LayerInfo, Trace
+        from gradlab.frames.rows import failed_rows
 
-        layer = LayerInfo(layer=0, layer_name="", width=config.widths[0], fan_in=0, fan_out=0)
-        return frame(
-            Trace(
-                config=config, layers=(layer,), columns={}, seeds=tuple(seeds), status=(status,) * len(seeds),
-                sigma_w2=np.nan, sigma_b2=np.nan, loss=self.loss, data=self.data.name,
-                batch=len(self.data.x), dtype=self.dtype,
-            )
-        )  # fmt: skip
+        return failed_rows(
+            config, seeds, status, loss=self.loss, data=self.data.name, batch=len(self.data.x), dtype=self.dtype
+        )
 
     def cost(self, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> Cost:
         """Products with weights and Gram matrices, two operations per multiply-add.
 
         Networks that differ in depth alone share one forward pass, that of the deepest; each
-        has a backward pass of its own.
+        has a backward pass of its own. Networks that share draws share two programs: one draws, one measures.
         """
         batch, itemsize = len(self.data.x), np.dtype(self.dtype).itemsize
         deepest: dict[tuple, MLPConfig] = {}
@@ -131,19 +150,25 @@ class MeasureTask:
         weights = max(_products(self._units(c)) for c in deepest.values())
         signals = 2 * batch * sum(sum(self._units(c)) for c in deepest.values())
         return Cost(
-            programs=1,
+            programs=2 * len({self._draws(c) for c in configs}),
             flops=2.0 * batch * len(seeds) * (forward + backward + grams),
             memory=itemsize * (weights + signals),
             disk=8 * rows * (len(COORDINATES) + len(self.columns or MEASURED)),
         )
 
+    def _draws(self, config: MLPConfig) -> tuple[str, str, str]:
+        """Base draws of weights, biases and readout."""
+        from gradlab.core.initializers import initializer
+
+        hidden = initializer(config.init, config.sigma_w2, config.std)
+        readout = hidden if config.readout is None else initializer(config.readout, config.sigma_w2, config.std)
+        return hidden.family, hidden.bias_family if config.sigma_b2 is None else "normal", readout.family
+
     def _units(self, config: MLPConfig) -> list[int]:
         """Numbers of inputs, of hidden units layer by layer, and of outputs."""
-        y = np.asarray(self.data.y)
-        outputs = int(y.max()) + 1 if np.issubdtype(y.dtype, np.integer) else prod(y.shape[1:])
-        return [prod(self.data.x.shape[1:]), *config.widths, outputs]
+        return [prod(self.data.x.shape[1:]), *config.widths, self.data.classes]
 
 
 def _products(units: Sequence[int]) -> int:
     """Entries of all weights between successive layers of these sizes."""
-    return sum(n * m for n, m in zip(units, units[1:], strict=False))
+    return sum(n * m for n, m in itertools.pairwise(units))

@@ -63,20 +63,17 @@ class FakeTask:
         return Cost(1, 1e9 * len(configs) * len(seeds), 1000, 10 * len(configs))
 
     def _frame(self, config, seeds, layers, status, company):
-        rows = []
-        for seed in seeds:
-            for layer in layers:
-                row = {name: 0 for name in COORDINATES}
-                row |= {"network": content_hash(config.as_dict(), 8), "architecture": "mlp"}
-                row |= {"depth": config.depth, "width": config.widths[0], "activation": config.activation}
-                row |= {"init": config.init, "sigma_w2": 1.0, "loss": self.sweep.loss, "data": self.data.name}
-                row |= {"seed": seed, "layer": layer, "layer_name": f"hidden {layer}", "status": status}
-                row |= {"dtype": self.sweep.dtype}
-                row |= {k: v for k, v in config.changed().items() if k not in COORDINATES}
-                if company is not None:
-                    exact = number(config, seed, layer)
-                    row["log10_delta_rms"] = -np.inf if exact < 0.1 else exact + 1e-12 * company
-                rows.append(row)
-        frame = pd.DataFrame(rows)
-        names = ["network", "architecture", "activation", "init", "loss", "data", "dtype", "layer_name", "status"]
-        return frame.astype(dict.fromkeys(names, "category"))
+        rows = [(seed, layer) for seed in seeds for layer in layers]
+        columns = dict.fromkeys(COORDINATES, 0)
+        columns |= {"network": content_hash(config.as_dict(), 8), "architecture": "mlp", "sigma_w2": 1.0}
+        columns |= {"depth": config.depth, "width": config.widths[0], "activation": config.activation}
+        columns |= {"init": config.init, "loss": self.sweep.loss, "data": self.data.name, "dtype": self.sweep.dtype}
+        columns |= {"seed": [seed for seed, _ in rows], "layer": [layer for _, layer in rows]}
+        columns |= {"layer_name": [f"hidden {layer}" for _, layer in rows], "status": status}
+        columns |= {k: v for k, v in config.changed().items() if k not in COORDINATES}
+        if company is not None:
+            exact = np.array([number(config, *row) for row in rows])
+            columns["log10_delta_rms"] = np.where(exact < 0.1, -np.inf, exact + 1e-12 * company)
+        frame = pd.DataFrame(columns)
+        frame["layer_name"] = frame["layer_name"].astype("category")
+        return frame

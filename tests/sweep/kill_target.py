@@ -82,6 +82,7 @@ def main(out, kills, seed):
             # It came through: away with a part and the end, so that there is something to kill.
             os.remove(f"{out}/parts/{chance.choice(sorted(os.listdir(f'{out}/parts')))}")
             os.remove(f"{out}/frame.parquet")
+            which = which / 2 if how == "clock" else which
         print(how, which, flush=True)
     assert attempt(out, "never", None) == 0
 

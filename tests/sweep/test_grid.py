@@ -10,7 +10,7 @@ from gradlab.config import ACTIVATIONS, Sweep
 from gradlab.sweep import grid
 from gradlab.sweep.request import Request
 
-several = lambda values: st.lists(values, min_size=1, max_size=4, unique=True).map(tuple)  # noqa: E731
+several = lambda values: st.lists(values, min_size=1, max_size=4, unique=True).map(tuple)
 sweeps = st.builds(
     Sweep,
     depth=several(st.integers(1, 200)),
@@ -43,7 +43,7 @@ def test_toml_holds_any_plain_value(values):
 
 @given(sweeps, sweeps)
 def test_no_difference_means_that_every_row_is_kept(old, new):
-    rows = lambda s: {(c, seed) for c in grid.networks(s) for seed in s.seed_numbers}  # noqa: E731
+    rows = lambda s: {(c, seed) for c in grid.networks(s) for seed in s.seed_numbers}
     if not grid.differences(old, new):
         assert rows(old) <= rows(new)
     wider = grid.from_values({**grid.as_values(old), "depth": (*new.depth, *old.depth)})
@@ -85,7 +85,7 @@ def test_widths_layer_by_layer_survive_the_text():
 
 
 def test_the_hash_of_a_run_is_that_of_all_that_decides_its_numbers():
-    of = lambda sweep, **data: Request.of(sweep, FakeData(**data), FakeTask(sweep, None)).hash  # noqa: E731
+    of = lambda sweep, **data: Request.of(sweep, FakeData(**data), FakeTask(sweep, None)).hash
     base = of(Sweep())
     assert base == of(Sweep())
     assert len({base, of(Sweep(key=1)), of(Sweep(depth=3)), of(Sweep(seeds=6)), of(Sweep(), content_hash="1")}) == 5
@@ -94,5 +94,5 @@ def test_the_hash_of_a_run_is_that_of_all_that_decides_its_numbers():
 def test_a_setting_that_differs_is_refused():
     old = Request(Sweep(), {"name": "a", "content_hash": "0"}, {"name": "measure"}, {})
     new = Request(Sweep(), {"name": "a", "content_hash": "0"}, {"name": "train"}, {})
-    with pytest.raises(GradlabError, match="train.*instead of.*measure"):
+    with pytest.raises(GradlabError, match=r"train.*instead of.*measure"):
         new.after(old, "OUT")

@@ -14,7 +14,7 @@ def killed(out, kills, seed=0):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, HERE / "kill_target.py", out, str(kills), str(seed)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, timeout=240,
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return len(done.stdout.splitlines())

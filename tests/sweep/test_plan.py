@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradlab.config import MLPConfig, Sweep
+from gradlab.data import Data
 from gradlab.sweep import plan as planning
 from gradlab.sweep.grid import networks
 from gradlab.sweep.plan import describe, forecast, plan, scaled, seed_ranges, stem
 from gradlab.sweep.task import MeasureTask
 
-few = lambda values: st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)  # noqa: E731
+few = lambda values: st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
 small = st.builds(
     Sweep,
     depth=few([1, 2, 3, 5]),
@@ -133,8 +134,7 @@ def test_scaled(value, text):
 
 def test_the_flops_of_a_sweep_are_those_of_its_products():
     sweep = Sweep(depth=(4, 8, 16, 32, 64, 128), width=256, batch=64, seeds=10)
-    x, y = np.zeros((64, 256), np.float32), np.arange(64) % 10
-    data = type("Data", (), {"x": x, "y": y, "name": "digits", "content_hash": "0"})
+    data = Data(np.zeros((64, 256), np.float32), np.arange(64) % 10, "digits", 10, "0")
     task = MeasureTask(sweep, data)
     [unit] = planned(sweep)
     # by hand: 6 stems forward through 128 layers, 36 backward passes, Grams of both factors
@@ -145,4 +145,6 @@ def test_the_flops_of_a_sweep_are_those_of_its_products():
     cost = task.cost(unit.configs, unit.seeds)
     assert cost.flops == 2 * 64 * 10 * (forward + backward + grams)
     assert 2 * 64 * 10 * (forward + backward) == pytest.approx(191e9, rel=0.02)  # the figure in DESIGN.md
-    assert cost.programs == 1
+    assert cost.programs == 2
+    more = MeasureTask(dataclasses.replace(sweep, init=("he_normal", "he_uniform", "orthogonal")), data)
+    assert more.cost([MLPConfig(init=name) for name in ("he_normal", "xavier_normal", "orthogonal")], [0]).programs == 4

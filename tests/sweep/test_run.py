@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from gradlab._errors import GradlabError
 from gradlab.config import Sweep
-from gradlab.sweep import request
+from gradlab.sweep import provenance, request
 from gradlab.sweep.run import run
 
 SWEEP = Sweep(depth=(2, 4), activation=("relu", "tanh"), init="he_normal", width=(8, 16), seeds=12)
+DATA = FakeData()
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,7 @@ def fresh(monkeypatch):
     monkeypatch.setattr(FakeTask, "calls", [])
 
 
-def go(sweep=SWEEP, out=None, data=FakeData(), task=FakeTask, **options):
+def go(sweep=SWEEP, out=None, data=DATA, task=FakeTask, **options):
     """Run it; the frame and what was computed for it."""
     before = len(FakeTask.calls)
     frame = run(sweep, data, out, task=task, **{"progress": False, **options})
@@ -99,7 +101,9 @@ def test_a_damaged_part_is_named_and_computed_again(tmp_path, capsys):
     _, calls = go(out=tmp_path, progress=None)
     assert len(calls) == 1
     told = capsys.readouterr().err
-    assert victim.name in told and "damaged" in told and "mlp depth=" in told
+    assert victim.name in told
+    assert "damaged" in told
+    assert "mlp depth=" in told
     assert victim.read_bytes() == good
     assert sha(tmp_path / "frame.parquet") == frame
 
@@ -170,9 +174,10 @@ def test_a_function_that_changed_has_its_networks_recomputed_with_the_reason(tmp
     go(out=tmp_path)
     old = {path: sha(path) for path in parts(tmp_path)}
     monkeypatch.setattr(FakeTask, "prints", {"activation tanh": "bbb"})
-    frame, calls = go(out=tmp_path, progress=None)
+    _frame, calls = go(out=tmp_path, progress=None)
     told = [line for line in capsys.readouterr().err.splitlines() if "tanh" in line]
-    assert len(told) == 1 and "aaa is now bbb" in told[0]
+    assert len(told) == 1
+    assert "aaa is now bbb" in told[0]
     assert len(calls) == 4
     new = set(parts(tmp_path)) - set(old)
     assert len(new) == len(old) // 2, "the networks without that function keep their parts"
@@ -197,7 +202,8 @@ def test_a_network_that_fails_is_a_row_and_the_others_are_not_touched(tmp_path, 
     frame, _ = go(out=tmp_path, progress=None)
     failed = frame[frame["status"] != "ok"]
     assert set(failed["status"]) == {"FloatingPointError: cannot do 4"}
-    assert len(failed) == 12 and failed["log10_delta_rms"].isna().all()
+    assert len(failed) == 12
+    assert failed["log10_delta_rms"].isna().all()
     assert set(failed["network"]) == set(
         frame[(frame.depth == 4) & (frame.activation == "tanh") & (frame.width == 8)]["network"]
     )
@@ -237,7 +243,8 @@ def test_ctrl_c_leaves_a_folder_that_resumes(tmp_path, monkeypatch, capsys):
 
 def test_a_dry_run_computes_and_writes_nothing(tmp_path, capsys):
     table, calls = go(out=tmp_path / "out", dry_run=True, progress=None)
-    assert calls == [] and not (tmp_path / "out").exists()
+    assert calls == []
+    assert not (tmp_path / "out").exists()
     assert "8 networks, 96 runs in 4 units, of which 4 to compute: 2 programs" in capsys.readouterr().out
     go(out=tmp_path / "out")
     before = {path: sha(path) for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -251,17 +258,18 @@ def test_provenance_says_how_the_rows_came_to_be(tmp_path):
     about = json.loads((tmp_path / "provenance.json").read_text())
     assert about["command"] == "gradlab sweep --out there"
     assert {"python", "numpy", "pyarrow"} <= set(about["versions"])
-    assert about["dtype"] == "float32" and about["wall_time_s"] >= 0 and about["platform"]["cpus"]
+    assert about["dtype"] == "float32"
+    assert about["wall_time_s"] >= 0
+    assert about["platform"]["cpus"]
     assert len(about["hash"]) == 12
 
 
 def test_without_a_command_provenance_has_the_call(tmp_path):
+    given = {"gl": SimpleNamespace(Sweep=Sweep, run=lambda *args, **options: (*args, options)), "x": 1, "y": 2}
     go(out=tmp_path)
     call = json.loads((tmp_path / "provenance.json").read_text())["command"]
-    assert eval(call, {"gl": type("gl", (), {"Sweep": Sweep, "run": staticmethod(lambda s, out: (s, out))})}) == (
-        dataclasses.replace(SWEEP, data="fake"),
-        str(tmp_path),
-    )
+    assert eval(call, given) == (SWEEP, {"data": (1, 2), "out": str(tmp_path)})
+    assert eval(provenance.call(dataclasses.replace(SWEEP, data="circle"), None, True), given)[0].data == "circle"
 
 
 @pytest.mark.parametrize(
