@@ -175,7 +175,7 @@ def finished(table: pd.DataFrame) -> pd.DataFrame:
     for name in CATEGORIES:
         if name in table and not isinstance(table[name].dtype, pd.CategoricalDtype):
             # In order of appearance: a figure shows them as they were asked for.
-            known = pd.unique(table[name].dropna())
+            known = list(table[name].dropna().unique())
             table[name] = pd.Categorical(table[name], categories=pd.Index(known, dtype="str"))
     key = [name for name in ("run", *KEY) if name in table]
     twice = table.duplicated(key)

@@ -84,7 +84,7 @@ def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], co
     finite = np.isfinite(value)
     zero = np.isneginf(value)
     cells = frame[seeds].assign(value=value.where(finite), zero=zero, other=~finite & ~zero)
-    options = {"observed": True, "sort": False, "dropna": False}
+    options: dict[str, Any] = {"observed": True, "sort": False, "dropna": False}
     counts = cells.groupby(groups, **options)[["zero", "other"]].sum()
     per_seed = cells.groupby(seeds, **options)["value"].mean().reset_index()
     stats = per_seed.groupby(groups, **options)["value"].agg(["mean", "std", "count", "min", "max"])
@@ -104,7 +104,7 @@ def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], co
     return table.reset_index()
 
 
-def _band(stats: pd.DataFrame, band: str) -> tuple[pd.Series, pd.Series]:
+def _band(stats: Any, band: str) -> tuple[pd.Series, pd.Series]:
     if band in ("range", "seeds"):
         return stats["min"], stats["max"]
     half = stats["std"]  # NaN for a single seed, and so is the band
