@@ -85,7 +85,7 @@ def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], co
     zero = np.isneginf(value)
     cells = frame[seeds].assign(value=value.where(finite), zero=zero, other=~finite & ~zero)
     options: dict[str, Any] = {"observed": True, "sort": False, "dropna": False}
-    counts = cells.groupby(groups, **options)[["zero", "other"]].sum()
+    counts: Any = cells.groupby(groups, **options)[["zero", "other"]].sum()
     per_seed = cells.groupby(seeds, **options)["value"].mean().reset_index()
     stats = per_seed.groupby(groups, **options)["value"].agg(["mean", "std", "count", "min", "max"])
     low, high = _band(stats, band)
