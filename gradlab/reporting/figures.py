@@ -1,0 +1,106 @@
+"""The figures of a page: which ones, of which rows, under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab import plots
+from gradlab.reporting import tables
+
+#: Formats of every figure; the page shows the first.
+FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
+#: More lines than this in one panel are not told apart.
+MOST_LINES = 12
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on the disk: title, alternative text, path beside the page, caption, links to its other formats."""
+
+    title: str
+    alt: str
+    path: str
+    caption: str
+    links: str
+
+
+def draw(
+    frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str], folder: Path, run_hash: str, command: str
+) -> list[Drawn]:
+    """Draw the figures of a page into `folder`.
+
+    Parameters
+    ----------
+    frame, rates : DataFrame
+    labels : sequence of str
+        The configuration of each row of `rates`, in words.
+    folder : Path
+        It is made where it does not exist.
+    run_hash, command : str
+        Written into every file.
+
+    Returns
+    -------
+    list of Drawn
+        Empty where nothing was measured.
+    """
+    names = tables.keys(frame)
+    label_of = dict(zip(rates[names].astype(str).itertuples(index=False, name=None), labels, strict=True))
+    keyed = frame[names].astype(str).itertuples(index=False, name=None)
+    frame = frame.assign(configuration=pd.Categorical([label_of[k] for k in keyed], categories=list(dict.fromkeys(labels))))
+    measured = frame[frame["layer"] >= 1]
+    finite = rates["rate"].notna().to_numpy()
+    if measured.empty or not finite.any():
+        return []
+    made = [_draw("gradient_flow", "Signal, delta and weight gradient by layer", _flow(measured), folder, run_hash, command)]
+    if rates["depth"].nunique() > 1:
+        figure = lambda: plots.rate_against_depth(measured, **_looks(measured))  # noqa: E731
+        made.append(_draw("rate_against_depth", "Rate against depth", figure, folder, run_hash, command))
+    if rates["depth"].nunique() > 1 and rates["init"].nunique() > 1:
+        for activation in rates["activation"].unique():
+            rows = measured[measured["activation"] == activation]
+            figure = lambda rows=rows: plots.heatmap(rows, x="depth", y="init")  # noqa: E731
+            title = f"First over last delta: {activation}"
+            made.append(_draw(f"heatmap_{activation}", title, figure, folder, run_hash, command))
+    return made
+
+
+def _flow(measured: pd.DataFrame) -> Callable[[], Any]:
+    """The deepest network of each configuration, as many as can be told apart."""
+    depth = measured.groupby("configuration", observed=True)["depth"].transform("max")
+    rows = measured[measured["depth"] == depth]
+    kept = rows["configuration"].unique()[:MOST_LINES]
+    rows = rows[rows["configuration"].isin(list(kept))]
+    return lambda: plots.gradient_flow(rows, **_looks(rows))
+
+
+def _looks(rows: pd.DataFrame) -> dict[str, str]:
+    """Colour by activation and line by initialiser, where these name the configurations; else colour by configuration."""
+    pairs = rows[["activation", "init"]].drop_duplicates()
+    if len(pairs) < rows["configuration"].nunique():
+        return {"hue": "configuration"}
+    looks = {"hue": "activation"}
+    if pairs["init"].nunique() > 1:
+        looks["style"] = "init"
+    return looks
+
+
+def _draw(name: str, title: str, make: Callable[[], Any], folder: Path, run_hash: str, command: str) -> Drawn:
+    import matplotlib.pyplot as plt
+
+    figure = make()
+    figure = getattr(figure, "figure", figure)
+    if isinstance(figure, (np.ndarray, list, tuple)):
+        figure = figure[0].figure
+    caption = plots.caption(figure)
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.save(figure, folder / name, formats=FORMATS, run_hash=run_hash, command=command)
+    plt.close(figure)
+    links = " ".join(f"[{kind.upper()}]({folder.name}/{name}.{kind})" for kind in FORMATS[1:])
+    return Drawn(title, title, f"{folder.name}/{name}.{FORMATS[0]}", caption, links)

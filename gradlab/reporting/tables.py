@@ -1,0 +1,135 @@
+"""The tables of a page: verdicts and rates against depth, the three signals, failures, zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab.frames.summaries import summarise
+from gradlab.reporting import words
+
+#: Columns whose zeros are worth a line: those that hold -inf for a true zero.
+ZEROS: tuple[str, ...] = (
+    "log10_delta_rms", "log10_weight_grad_norm", "log10_bias_grad_norm", "log10_activation_rms",
+    "log10_preactivation_rms", "log10_one_minus_c",
+)  # fmt: skip
+#: What tells networks apart, as far as the frame has it.
+KEYS: tuple[str, ...] = ("run", "network", "batch", "loss", "data", "dtype", "step")
+
+
+def keys(table: pd.DataFrame) -> list[str]:
+    """The columns of `KEYS` that the table has."""
+    return [name for name in KEYS if name in table]
+
+
+def by_network(frame: pd.DataFrame, rates: pd.DataFrame) -> list[pd.DataFrame]:
+    """The frame's rows of each network, in the order of `gradlab.rates`."""
+    names = keys(frame)
+    groups = {k: g for k, g in frame.groupby(names, observed=True, sort=False, dropna=False)}
+    return [groups[tuple(row[name] for name in names)] for row in rates.to_dict("records")]
+
+
+def deepest(rates: pd.DataFrame, labels: Sequence[str]) -> list[int]:
+    """Position of the deepest network of each configuration, in order of appearance."""
+    best: dict[str, int] = {}
+    depths = rates["depth"].tolist()
+    for i, label in enumerate(labels):
+        if label not in best or depths[i] > depths[best[label]]:
+            best[label] = i
+    return list(best.values())
+
+
+def against_depth(rates: pd.DataFrame, labels: Sequence[str], cell) -> pd.DataFrame:
+    """Configurations down, depths across, each cell what `cell(row)` makes of the network."""
+    table = pd.DataFrame({"configuration": list(labels), "depth": rates["depth"].tolist()})
+    table["cell"] = [cell(row) for row in rates.to_dict("records")]
+    wide = table.pivot(index="configuration", columns="depth", values="cell")
+    wide = wide.reindex(index=list(dict.fromkeys(labels)), columns=sorted(wide.columns)).fillna("–")
+    wide.columns = [f"depth {d}" for d in wide.columns]
+    return wide.rename_axis(columns=None)
+
+
+def verdict_cell(row: Mapping[str, Any]) -> str:
+    """``vanishing``."""
+    return str(row["verdict"])
+
+
+def rate_cell(row: Mapping[str, Any]) -> str:
+    """``0.236(2)``; the rate of a power law stands in brackets, because it is one of this depth only."""
+    text = words.paren(row["rate"], row["low"], row["high"])
+    return f"[{text}]" if row["verdict"] == "algebraic" else text
+
+
+def decades_cell(row: Mapping[str, Any]) -> str:
+    """``-19.4(1)``."""
+    return words.paren(row["decades"], row["decades_low"], row["decades_high"])
+
+
+def signals(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Forward signal, delta and weight gradient at both ends of each configuration's deepest network.
+
+    They stand side by side because weight gradients alone cannot see a too small initialisation.
+    """
+    rows = []
+    for i in deepest(rates, labels):
+        rows.append({"configuration": labels[i], "depth": rates["depth"].iloc[i], **_ends(frames[i])})
+    return pd.DataFrame(rows).set_index("configuration")
+
+
+def _ends(rows: pd.DataFrame) -> dict[str, str]:
+    depth = int(rows["depth"].iloc[0])
+    hidden = rows[(rows["layer"] >= 1) & (rows["layer"] <= depth)]
+    cells = {}
+    for title, column in (
+        ("activation rms", "log10_activation_rms"),
+        ("delta rms", "log10_delta_rms"),
+        ("weight gradient norm", "log10_weight_grad_norm"),
+    ):
+        if column in hidden and not hidden.empty:
+            table = summarise(hidden, ["layer"], column)
+            mean = dict(zip(table["layer"], table["mean"], strict=True))
+            cells[f"{title}, layer 1 → L"] = f"{words.power(mean[1])} → {words.power(mean[depth])}"
+    for title, column in (("saturated", "saturated_fraction"), ("dead", "dead_fraction")):
+        if column in hidden and not hidden.empty:
+            table = summarise(hidden, ["layer"], column)["mean"]
+            cells[f"{title}, at most"] = "–" if table.isna().all() else f"{100 * table.max():.2g} %"
+    return cells
+
+
+def failures(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Cells that are not ``ok``: configuration, depth, what happened, in how many seeds. Empty where all are."""
+    rows = []
+    for label, depth, cells in zip(labels, rates["depth"], frames, strict=True):
+        bad = cells[cells["status"].astype(str) != "ok"]
+        for status, group in bad.groupby(bad["status"].astype(str), sort=False):
+            seeds = f"{group['seed'].nunique()} of {cells['seed'].nunique()}"
+            rows.append({"configuration": label, "depth": depth, "seeds": seeds, "what happened": status})
+    return pd.DataFrame(rows, columns=["configuration", "depth", "seeds", "what happened"]).set_index("configuration")
+
+
+def zeros(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """True zeros and cells that are not finite, by configuration and column. Empty where there are none."""
+    names = ["configuration", "depth", "column", "exactly 0", "not finite", "cells"]
+    rows = []
+    for label, depth, cells in zip(labels, rates["depth"], frames, strict=True):
+        hidden = cells[cells["layer"] <= depth]
+        for column in (c for c in ZEROS if c in hidden):
+            value = hidden[column].to_numpy(float)
+            zero, other = int(np.isneginf(value).sum()), int((~np.isfinite(value) & ~np.isneginf(value)).sum())
+            if zero or other:
+                rows.append(dict(zip(names, (label, depth, column, zero, other, len(value)), strict=True)))
+    return pd.DataFrame(rows, columns=names).set_index("configuration")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A frame as a markdown table: the index is its first column, every cell escaped."""
+    names = [str(table.index.name or ""), *map(str, table.columns)]
+    numeric = [False, *(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)]
+    lines = [names, ["--:" if right else "---" for right in numeric]]
+    lines = ["| " + " | ".join(map(words.escape, names)) + " |", "|" + "|".join(lines[1]) + "|"]
+    for index, cells in zip(table.index, table.itertuples(index=False), strict=True):
+        lines.append("| " + " | ".join(words.escape(c) for c in (index, *cells)) + " |")
+    return "\n".join(lines)

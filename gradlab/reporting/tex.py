@@ -1,0 +1,98 @@
+"""Tables in booktabs and numbers as macros, for papers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gradlab.reporting import words
+
+_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "σ": r"\ensuremath{\sigma}", "²": r"\ensuremath{^2}", "→": r"\ensuremath{\rightarrow}", "–": "--",
+}  # fmt: skip
+_SPELT = {"σ_w²": "SigmaW", "σ_b²": "SigmaB", ".": "Point", "-": "Minus", "+": "Plus"}
+_POWER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?(?:\(\d+\))?)e(-?\d+)")
+
+
+def escape(text: Any) -> str:
+    """Text for LaTeX; ``4e-20`` becomes a power of ten."""
+    plain = "".join(_SPECIAL.get(c, c) for c in " ".join(str(text).split()))
+    plain = _POWER.sub(r"\\ensuremath{\1\\times10^{\2}}", plain)
+    # A hyphen before a number is a minus sign.
+    return re.sub(r"(?<![\w.{^])-(?=\d)", r"\\ensuremath{-}", plain)
+
+
+def table(cells: pd.DataFrame, caption: str, label: str) -> str:
+    """A frame as a booktabs table; its index is the first column.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        Of text and numbers.
+    caption : str
+        Plain text.
+    label : str
+        For ``\\ref``.
+    """
+    plain = cells.reset_index().map(escape)
+    plain.columns = [escape(name) for name in plain.columns]
+    style = plain.style.hide(axis="index")
+    return style.to_latex(
+        hrules=True, caption=escape(caption), label=label, position="t", position_float="centering",
+        column_format="l" + "r" * (plain.shape[1] - 1),
+    )  # fmt: skip
+
+
+def macro_name(*parts: Any) -> str:
+    """A legal macro name: letters only, digits spelt out, ``gradlab`` in front."""
+    text = " ".join(str(part) for part in parts)
+    for symbol, spelt in _SPELT.items():
+        text = text.replace(symbol, f" {spelt} ")
+    text = re.sub(r"\d", lambda m: f" {_DIGITS[int(m.group())]} ", text)
+    chunks = re.findall(r"[A-Za-z]+", text)
+    return "gradlab" + "".join(chunk[0].upper() + chunk[1:] for chunk in chunks)
+
+
+def macros(rates: pd.DataFrame, labels: Sequence[str], evidence: Sequence[words.Float32]) -> Iterator[tuple[str, str]]:
+    """Name and value of each macro, names unique: rate, decades, verdict, ratio and what float32 shows.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        From `gradlab.rates`.
+    labels : sequence of str
+        The configurations in words.
+    evidence : sequence of Float32
+        One for each row.
+    """
+    taken: set[str] = set()
+    for label, row, seen in zip(labels, rates.to_dict("records"), evidence, strict=True):
+        stem = macro_name(label, "depth", row["depth"])
+        while stem in taken:  # names that differ in other characters than letters and digits
+            stem += "Again"
+        taken.add(stem)
+        for name, value in _values(row, seen):
+            yield stem + name, escape(value)
+
+
+def _values(row: Mapping[str, Any], seen: words.Float32) -> Iterator[tuple[str, str]]:
+    yield "Verdict", str(row["verdict"])
+    yield "Rate", words.paren(row["rate"], row["low"], row["high"])
+    yield "RateLow", words.paren(row["low"])
+    yield "RateHigh", words.paren(row["high"])
+    yield "Decades", words.paren(row["decades"], row["decades_low"], row["decades_high"])
+    yield "Ratio", words.power(row["decades"])
+    yield "Seeds", str(row["n_seeds"])
+    for name, layers in (
+        ("NormZeroFromDepth", seen.norm_zero),
+        ("NormOverflowFromDepth", seen.norm_inf),
+        ("GradientZeroFromDepth", seen.gradient_zero),
+    ):
+        if layers:
+            yield name, str(seen.from_depth(layers))

@@ -1,0 +1,257 @@
+"""Numbers and names in words, and the evidence of a verdict in one sentence.
+
+Verdict, rate and decades are ratios of deltas. What float32 shows is not scale-free, which is why it is
+evidence beside a verdict and never part of one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab.config import MLPConfig
+from gradlab.frames.rows import own_fields
+
+#: Names as papers write them; a registered name stands as it is.
+PRETTY: dict[str, str] = {
+    "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
+    "hard_tanh": "hard tanh",
+    "xavier_normal": "Xavier", "xavier_uniform": "Xavier uniform", "xavier_truncated": "Xavier truncated",
+    "he_normal": "He", "he_uniform": "He uniform", "he_truncated": "He truncated",
+    "lecun_normal": "LeCun", "lecun_uniform": "LeCun uniform", "lecun_truncated": "LeCun truncated",
+    "pytorch": "PyTorch default", "standard_uniform": "standard uniform", "gaussian": "Gaussian",
+    "softmax_cross_entropy": "softmax cross-entropy", "mse": "mean squared error",
+}  # fmt: skip
+
+#: Coordinates that name a configuration where they differ within a run, with the words before their value.
+OTHERS: dict[str, str] = {
+    "run": "run", "architecture": "", "width": "width", "batch": "batch", "loss": "loss", "data": "data",
+    "dtype": "", "step": "step",
+}  # fmt: skip
+
+#: log10 of the smallest normal float32, 2**-126: XLA holds 0 below it. Its root is where a square becomes 0.
+LOG10_SMALLEST = -126 * math.log10(2)
+#: log10 of the norm whose square no float32 can hold, 2**64.
+LOG10_LARGEST_ROOT = 64 * math.log10(2)
+
+
+def pretty(name: Any) -> str:
+    """The name as papers write it."""
+    return PRETTY.get(str(name), str(name))
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """``1 network``, ``2 networks``."""
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Numbers as ranges: ``1–4, 7``."""
+    parts: list[list[int]] = []
+    for n in sorted(numbers):
+        if parts and n == parts[-1][-1] + 1:
+            parts[-1].append(n)
+        else:
+            parts.append([n])
+    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}–{p[-1]}" for p in parts)
+
+
+def power(log10: float) -> str:
+    """10**log10 in short, wherever it lies: ``0.15``, ``3.2``, ``4e-20``, ``2e-631``."""
+    if math.isnan(log10):
+        return "unknown"
+    if math.isinf(log10):
+        return "0" if log10 < 0 else "inf"
+    if -2 <= log10 < 2:
+        return f"{10**log10:.2g}"
+    exponent = math.floor(log10)
+    digit = round(10 ** (log10 - exponent))
+    if digit == 10:
+        digit, exponent = 1, exponent + 1
+    return f"{digit}e{exponent}"
+
+
+def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """``0.236(2)``: the half-width of the interval in units of the last digit; ``0.236`` without one.
+
+    The half-width is shown to its first digit, or to two where that digit is 1.
+    """
+    if not math.isfinite(value):
+        return "–"
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return f"{value:#.3g}".removesuffix(".") if 1e-3 <= abs(value) < 1e3 or value == 0 else f"{value:.2e}"
+    half = (high - low) / 2
+    scale = math.floor(math.log10(max(abs(value), half)))
+    factor, tail = (1.0, "") if -4 <= scale < 6 else (10.0**-scale, f"e{scale}")
+    value, half = value * factor, half * factor
+    place = math.floor(math.log10(half) + 1e-6)
+    if half / 10.0**place < 1.95:
+        place -= 1
+    units = round(half / 10.0**place)
+    if place >= 0:
+        return f"{round(value, -place):.0f}({round(units * 10**place)}){tail}"
+    return f"{value:.{-place}f}({units}){tail}"
+
+
+def labels(rates: pd.DataFrame) -> list[str]:
+    """A configuration in words for each row of `gradlab.rates`: all that names it but its depth."""
+    varying = [name for name in OTHERS if name in rates and rates[name].nunique(dropna=False) > 1]
+    own = {name: default for name, default in own_fields(MLPConfig).items() if name in rates}
+    texts = [_label(row, varying, own) for row in rates.to_dict("records")]
+    seen = pd.Series(list(zip(texts, rates["depth"], strict=True))).duplicated(keep=False)
+    # Two networks that only their layers' widths tell apart.
+    return [f"{t} [{n[:6]}]" if twice else t for t, n, twice in zip(texts, rates["network"].astype(str), seen, strict=True)]
+
+
+def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any]) -> str:
+    parts = [pretty(row["activation"]), pretty(row["init"])]
+    if row["init"] == "gaussian" and not _missing(row.get("sigma_w2")):
+        parts[1] += f" σ_w² = {row['sigma_w2']:.4g}"
+    for name, default in own.items():
+        value = row[name]
+        if _missing(value) or value == default:
+            continue
+        if name == "bias":
+            parts.append("no bias")
+        elif name != "std":  # the label has its sigma_w2
+            parts.append(f"{name} {pretty(value) if isinstance(value, str) else format(value, 'g')}")
+    if not _missing(row.get("sigma_b2")) and row["sigma_b2"] > 0 and row["init"] != "pytorch":
+        parts.append(f"σ_b² = {row['sigma_b2']:.4g}")
+    for name in varying:
+        value = "of several sizes" if _missing(row[name]) else row[name]
+        value = f"{value:g}" if isinstance(value, (int, float)) else pretty(value)
+        parts.append(f"{OTHERS[name]} {value}".strip())
+    return ", ".join(parts)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+@dataclass(frozen=True)
+class Float32:
+    """Hidden layers of one network where plain float32 does not show the gradient.
+
+    Depth counts layers from the loss here: k is the first layer of a network k deep.
+
+    Parameters
+    ----------
+    norm_zero, norm_inf, gradient_zero : tuple of int
+        Layers where the norm as it is usually computed, the root of a float32 sum of squares, is 0 or inf;
+        where the gradient itself is 0.
+    depth : int
+        Hidden layers.
+    """
+
+    norm_zero: tuple[int, ...]
+    norm_inf: tuple[int, ...]
+    gradient_zero: tuple[int, ...]
+    depth: int
+
+    def from_depth(self, layers: tuple[int, ...]) -> int | None:
+        """The depth from which on these layers are lost; None where there are none."""
+        return self.depth - max(layers) + 1 if layers else None
+
+    @property
+    def sentence(self) -> str:
+        """What float32 shows, empty where it shows everything."""
+        parts = []
+        for layers, subject, value in (
+            (self.norm_zero, "the usual float32 norm", "shows 0"),
+            (self.norm_inf, "the usual float32 norm", "overflows"),
+            (self.gradient_zero, "the float32 gradient itself", "is 0"),
+        ):
+            if layers:
+                word = "layer" if len(layers) == 1 else "layers"
+                parts.append(f"{subject} {value} from depth {self.from_depth(layers)} ({word} {spans(layers)})")
+        return "; ".join(parts)
+
+
+def float32(rows: pd.DataFrame) -> Float32:
+    """What plain float32 shows of one network's weight gradients, from its measured columns.
+
+    A sum of squares is 0 where the largest entry's square is below 2**-126. The largest of N entries is taken as
+    sqrt(2 ln N) times their rms, as for Gaussian ones: for a sigmoid network 100 layers deep, width 128, it
+    was 3.8 to 5.2 times where this says 4.4, and both give depth 29. Means are geometric, over seeds.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The frame's rows of one network.
+    """
+    depth = int(rows["depth"].iloc[0])
+    hidden = rows[(rows["layer"] >= 1) & (rows["layer"] <= depth)]
+
+    def lost(column: str, test) -> tuple[int, ...]:
+        if column not in hidden or hidden.empty:
+            return ()
+        usable = hidden[np.isfinite(hidden[column])]
+        means = usable.groupby("layer")[[column, "fan_in", "fan_out"]].mean()
+        return tuple(int(i) for i in means.index[test(means[column], means["fan_in"] * means["fan_out"])])
+
+    largest = lambda norm, n: norm + np.log10(np.sqrt(2 * np.log(np.maximum(n, 2)) / n))  # noqa: E731
+    return Float32(
+        norm_zero=lost("log10_weight_grad_norm", lambda v, n: largest(v, n) < LOG10_SMALLEST / 2),
+        norm_inf=lost("log10_weight_grad_norm", lambda v, n: v >= LOG10_LARGEST_ROOT),
+        gradient_zero=lost("float32_zero_fraction", lambda v, n: v >= 1),
+        depth=depth,
+    )
+
+
+def numbers(row: Mapping[str, Any]) -> str:
+    """Rate and decades of a row of `gradlab.rates`, without the verdict."""
+    return str(row["phrase"]).rsplit(": ", 1)[0]
+
+
+def ratio(row: Mapping[str, Any]) -> str:
+    """The delta at the first layer beside that at the last."""
+    if math.isnan(row["decades"]) or row["last_layer"] == row["first_layer"]:
+        return ""
+    word = "of" if row["decades"] < 0 else "times"
+    return f"the delta at layer {row['first_layer']} is {power(row['decades'])} {word} the delta at layer {row['last_layer']}"
+
+
+def when(step: int) -> str:
+    """``at initialisation``, or the training step."""
+    return "at initialisation" if step == 0 else f"at step {step}"
+
+
+def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None) -> str:
+    """The verdict on one network in words, with its evidence; markdown.
+
+    Parameters
+    ----------
+    label : str
+        The configuration in words.
+    row : mapping
+        Its row of `gradlab.rates`.
+    evidence : Float32, optional
+        What plain float32 shows.
+    """
+    parts = [f"{escape(label)}, {when(int(row['step']))}: **{row['verdict']}**, {numbers(row)}"]
+    if row["verdict"] == "algebraic":
+        parts.append(f"the rms delta goes as layer^{row['exponent']:.2f}, so its rate must not be carried to other depths")
+    parts.append(ratio(row))
+    if row["verdict"] == "steady" and row["from_depth"] > row["depth"]:
+        parts.append(f"at this rate beyond one decade from depth {row['from_depth']:.0f}")
+    parts.append(evidence.sentence if evidence else "")
+    return "; ".join(part for part in parts if part) + "."
+
+
+def escape(text: Any) -> str:
+    """Text that markdown shows as it is, on one line, also inside a table."""
+    one_line = " ".join(str(text).split())
+    # An underscore inside a word is no markup.
+    return re.sub(r"[\\`*\[\]<>|#~]|(?<!\w)_|_(?!\w)|(?<=_)_", r"\\\g<0>", one_line)
