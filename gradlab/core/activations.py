@@ -248,8 +248,7 @@ def activation(*parts: str | tuple[str, int]) -> Layer:
     def backward(_, z, dy, read):
         y = by_slices(entries, phi_of, z)
         record = read(Site("activation", (), {}, z, y, dy, {}, entries))
-        dx = by_slices(entries, _delta, z, dy)
-        return normalise(dx), record
+        return by_slices(entries, _delta, z, dy), record
 
     return Layer(lambda key, shape: ({}, shape), forward, backward)
 

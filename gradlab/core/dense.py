@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradlab.core.gradient import Outer, RowSum, Site
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import Scaled, expand, matmul, normalise, power
+from gradlab.core.scaled import Scaled, alive_exponent, expand, matmul, normalise, power
 
 
 def dense(
@@ -55,18 +55,19 @@ def dense(
         return params, (width,)
 
     def forward(params, x):
-        z = _gained(params, matmul(x.mantissa, params["weight"]))
+        z = Scaled(_gained(params, matmul(x.mantissa, params["weight"])), x.exponent)
         if "bias" in params:
-            z = z + _bias(params, x)
-        return Scaled(z, _for_groups(x.exponent, z)), x
+            z = _biased(params["bias"][..., None, :], z)
+        return Scaled(z.mantissa, _for_groups(z.exponent, z.mantissa)), x
 
     def backward(params, saved, dy, read):
+        dy = normalise(dy)  # once in a block, where the sizes are read
         gradient = {"weight": Outer(saved, dy)}
         if "bias" in params:
             gradient["bias"] = RowSum(dy)
         record = read(Site("dense", (), params, saved, None, dy, gradient))
         dx = _gained(params, matmul(dy.mantissa, params["weight"].T))
-        return normalise(Scaled(dx, dy.exponent)), record
+        return Scaled(dx, dy.exponent), record
 
     return Layer(initialise, forward, backward)
 
@@ -81,12 +82,10 @@ def _for_groups(exponent, z):
     return None if exponent is None else jnp.broadcast_to(exponent, z.shape[: exponent.ndim])
 
 
-def _bias(params, x: Scaled):
-    """The bias in units of the input's power of two."""
-    b = params["bias"][..., None, :]
-    if x.exponent is None:
-        return b
-    # a signal that overflowed its exponent's float makes the bias negligible, and the reverse is
-    # the forward underflow that a homogeneous net with bias cannot have: the bias keeps it up
-    return b * expand(power(-x.exponent, b.dtype), x.mantissa)
-
+def _biased(b, z: Scaled) -> Scaled:
+    """z + b, the bias in units of the power of two of z."""
+    if z.exponent is None:
+        return Scaled(z.mantissa + b, None)
+    exponent = alive_exponent(z.exponent)
+    # far above 1 the bias is below the rounding of z; far below 1 a signal cannot be, for the bias keeps it up
+    return Scaled(z.mantissa + b * expand(power(-exponent, b.dtype), z.mantissa), exponent)

@@ -76,17 +76,17 @@ class Outer(NamedTuple):
         """The inputs weighted by each example's own power of two, and the common exponent."""
         if self.a.exponent is None and self.d.exponent is None:
             return self.a.mantissa, None
-        alive = jnp.any(self.d.mantissa != 0, -1, keepdims=True)
-        return align(Scaled(jnp.where(alive, self.a.mantissa, 0), self.exponents()))
+        return align(Scaled(self.a.mantissa, self.exponents()))
 
     def norm(self) -> Log2:
         """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
-        a, exponent = self.aligned()
-        d = self.d.mantissa
+        a, d = self.a.mantissa, self.d.mantissa
         batch, fan_in, fan_out = a.shape[-2], a.shape[-1], d.shape[-1]
         if batch * (fan_in + fan_out) < fan_in * fan_out:
-            squares = jnp.sum(_gram(a) * _gram(d), (-1, -2))
+            weights, exponent = align(Scaled(jnp.ones(d.shape[:-1], d.dtype), self.exponents()))
+            squares = jnp.sum(weights[..., None, :] * _gram(a) * _gram(d) * weights[..., None], (-1, -2))
         else:
+            a, exponent = self.aligned()
             squares = jnp.sum(matmul(jnp.swapaxes(a, -1, -2), d) ** 2, (-1, -2))
         # rounding may leave a sum that is exactly 0 in theory slightly below it
         return log2_norm(jnp.maximum(squares, 0), exponent)

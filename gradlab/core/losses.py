@@ -191,7 +191,7 @@ def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
         As for `mse`.
     """
     products = jnp.sum(logits.mantissa * y, -1)
-    value = mean_over_batch(Scaled(products, logits.exponent) if logits.exponent is None else normalise(Scaled(products, logits.exponent)))
+    value = mean_over_batch(normalise(Scaled(products, logits.exponent)))
     exponent = None if logits.exponent is None else jnp.zeros_like(logits.exponent)
     return value, _share(Scaled(jnp.broadcast_to(y, logits.mantissa.shape), exponent))
 

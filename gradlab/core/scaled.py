@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 #: Products keep the full precision of their dtype, also where an accelerator would round it.
 matmul = functools.partial(jnp.matmul, precision="highest")
 
 #: 2**k is a normal number of float32 for every |k| up to here, and exact.
 _LIMIT = 125
-#: Stands for "no exponent": lower than any that occurs, and far from the end of int32.
+#: The exponent of a zero: lower than any that occurs, and two of them still fit int32.
 LOWEST = -(2**30)
 
 
@@ -55,7 +55,7 @@ class Log2(NamedTuple):
 
 def power(k: Array, dtype) -> Array:
     """2**k, exact, for integers |k| <= 125 (larger ones are clipped)."""
-    return jnp.ldexp(jnp.ones((), dtype), jnp.clip(k, -_LIMIT, _LIMIT))
+    return _wide_power(jnp.clip(k, -_LIMIT, _LIMIT), dtype)
 
 
 def expand(k: Array, like: Array) -> Array:
@@ -74,8 +74,10 @@ def times_power(x: Array, k: Array) -> Array:
 
 
 def _wide_power(k: Array, dtype) -> Array:
-    """2**k with saturation to 0 and inf, also far outside the range."""
-    return jnp.ldexp(jnp.ones((), dtype), jnp.clip(k, -3000, 3000))
+    """2**k with saturation to 0 and inf, also far outside the range: the bits of the exponent field."""
+    kind, bits, bias = (jnp.int64, 52, 1023) if jnp.dtype(dtype) == jnp.float64 else (jnp.int32, 23, 127)
+    field = jnp.clip(k.astype(kind) + bias, 0, 2 * bias + 1)  # 0 is 0, and all ones is inf
+    return lax.bitcast_convert_type(field << bits, dtype)
 
 
 def plain(x: Array) -> Scaled:
@@ -89,32 +91,41 @@ def scaled(x: Array, axes: int = 1) -> Scaled:
 
 
 def normalise(s: Scaled) -> Scaled:
-    """The same numbers with the largest mantissa of each example in [1/2, 1)."""
+    """The same numbers with the largest mantissa of each example in [1/2, 1).
+
+    An example that is zero throughout gets the exponent `LOWEST`, so that it never sets the scale
+    of others.
+    """
     if s.exponent is None:
         return s
     axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
-    k = exponent_of(jnp.max(jnp.abs(s.mantissa), axes))
-    return Scaled(s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), s.exponent + k)
+    top = jnp.max(jnp.abs(s.mantissa), axes)
+    k = exponent_of(top)
+    return Scaled(s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), jnp.where(top == 0, LOWEST, s.exponent + k))
 
 
 def exponent_of(x: Array) -> Array:
     """k with |x| in [2**(k-1), 2**k), within +-125; 0 where x is 0 or not finite."""
-    k = jnp.clip(jnp.frexp(x)[1].astype(jnp.int32), -_LIMIT, _LIMIT)
+    kind, bits, bias = (jnp.int64, 52, 1022) if x.dtype == jnp.float64 else (jnp.int32, 23, 126)
+    field = (lax.bitcast_convert_type(jnp.abs(x), kind) >> bits).astype(jnp.int32)
+    k = jnp.clip(field - bias, -_LIMIT, _LIMIT)
     return jnp.where((x != 0) & jnp.isfinite(x), k, 0)
 
 
 def align(s: Scaled, axis: int = -1) -> tuple[Array, Array]:
-    """Mantissas over one common exponent along `axis` of the exponent, and that exponent.
+    """Mantissas of a normalised `s` over one common exponent along `axis`, and that exponent.
 
     An example that lies 2**125 or more below the largest becomes 0: it is far below the rounding of
     whatever sums the two. `axis` counts axes of ``s.exponent``.
     """
-    axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
-    alive = jnp.any(s.mantissa != 0, axes)
-    top = jnp.max(jnp.where(alive, s.exponent, LOWEST), axis, keepdims=True)
-    weight = jnp.where(alive & (s.exponent - top > -_LIMIT), power(s.exponent - top, s.mantissa.dtype), 0)
-    top = jnp.where(top == LOWEST, 0, top)
-    return s.mantissa * expand(weight, s.mantissa), jnp.squeeze(top, axis)
+    top = jnp.max(s.exponent, axis, keepdims=True)
+    weight = jnp.where(s.exponent - top > -_LIMIT, power(s.exponent - top, s.mantissa.dtype), 0)
+    return s.mantissa * expand(weight, s.mantissa), jnp.squeeze(alive_exponent(top), axis)
+
+
+def alive_exponent(exponent: Array) -> Array:
+    """The exponent, 0 where it belongs to a zero."""
+    return jnp.where(exponent < LOWEST // 2, 0, exponent)
 
 
 def add(a: Scaled, b: Scaled) -> Scaled:
@@ -128,7 +139,7 @@ def add(a: Scaled, b: Scaled) -> Scaled:
 
 def log2_norm(squares: Array, exponent: Array, count: Array | float = 1.0) -> Log2:
     """log2 of ``sqrt(squares / count) * 2**exponent``."""
-    return Log2(0.5 * jnp.log2(squares / count), exponent)
+    return Log2(0.5 * jnp.log2(squares / count), alive_exponent(exponent))
 
 
 def split(x: Array) -> tuple[Array, Array]:

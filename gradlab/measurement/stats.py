@@ -74,14 +74,10 @@ def rms(s: Scaled, count: float | None = None) -> Log2:
 
 def pooled(squares: Array, exponent: Array, count: float) -> Log2:
     """log2 of ``sqrt(sum_i squares_i 4**exponent_i / count)`` over the last axis."""
-    alive = squares > 0
-    top = jnp.max(jnp.where(alive, exponent, LOWEST), -1)
+    top = jnp.max(exponent, -1)
     gap = exponent - top[..., None]
-    weight = jnp.where(alive & (gap > -62), power(2 * gap, squares.dtype), 0)
-    total = jnp.sum(squares * weight, -1)
-    # a sum that is not finite must stay visible, not become a zero
-    total = jnp.where(jnp.any(jnp.isnan(squares), -1), jnp.nan, total)
-    return log2_norm(total, jnp.where(top == LOWEST, 0, top), count)
+    weight = jnp.where(gap > -62, power(2 * gap, squares.dtype), 0)
+    return log2_norm(jnp.sum(squares * weight, -1), top, count)
 
 
 def _row_squares(x: Array) -> Array:
