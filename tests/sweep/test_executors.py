@@ -1,0 +1,91 @@
+import os
+import signal
+
+import pandas as pd
+import pytest
+from fakes import FakeData, FakeTask
+
+from gradlab.config import Sweep
+from gradlab.sweep.executors import compute
+from gradlab.sweep.plan import plan
+from gradlab.sweep.run import run
+
+SWEEP = Sweep(depth=(2, 3), width=(4, 8), activation="relu", init="he_normal", seeds=11)
+
+
+class Killed(FakeTask):
+    """The first worker that gets a network of width 8 is killed; each one that gets width 4, depth 2, seed 10, is."""
+
+    always = False
+
+    def rows(self, configs, seeds):
+        mark = self.data.name
+        if configs[0].width == 8 and not os.path.exists(mark):
+            open(mark, "x").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.always and configs[0].width == 4 and 10 in seeds:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().rows(configs, seeds)
+
+
+class AlwaysKilled(Killed):
+    always = True
+
+
+def test_only_the_culprit_fails_and_the_others_are_computed_alone(monkeypatch):
+    monkeypatch.setattr(FakeTask, "broken", frozenset({"mlp depth=3 relu he_normal width=4"}))
+    monkeypatch.setattr(FakeTask, "calls", [])
+    task = FakeTask(SWEEP, FakeData())
+    unit = plan([SWEEP], task, {})[0]
+    good, bad = compute(task, unit)
+    assert set(good["status"]) == {"ok"}
+    assert set(bad["status"]) == {"FloatingPointError: cannot do 3"}
+    assert [len(configs) for configs, _ in FakeTask.calls] == [2, 1, 1]
+
+
+def test_a_failure_without_words_has_the_name_of_its_kind(monkeypatch):
+    def rows(self, configs, seeds):
+        raise MemoryError
+
+    monkeypatch.setattr(FakeTask, "rows", rows)
+    task = FakeTask(SWEEP, FakeData())
+    assert compute(task, plan([SWEEP], task, {})[0])[0]["status"][0] == "MemoryError"
+
+
+@pytest.fixture
+def quiet():
+    """Workers that die are what is tried here, not news."""
+    pytest.importorskip("distributed")
+    import logging
+
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dask_survives_a_killed_worker_and_gives_the_same_frame(tmp_path, quiet):
+    data = FakeData(str(tmp_path / "mark"))
+    frame = run(SWEEP, data, tmp_path / "out", task=Killed, executor="dask", workers=2, progress=False)
+    assert (tmp_path / "mark").exists()
+    pd.testing.assert_frame_equal(frame, run(SWEEP, data, task=FakeTask, progress=False), check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_unit_that_kills_every_worker_is_a_failure(tmp_path, quiet):
+    data = FakeData(str(tmp_path / "mark"))
+    frame = run(SWEEP, data, tmp_path / "out", task=AlwaysKilled, executor="dask", workers=2, progress=False)
+    failed = frame[frame["status"] != "ok"]
+    assert failed["status"].str.startswith("KilledWorker").all()
+    assert set(failed["width"]) == {4}
+    assert set(failed["seed"]) == {10}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_dask_knows_registered_functions(quiet, own_activation):
+    own_activation("twice", lambda z: 2 * z, lambda z: 2 + 0 * z)
+    sweep = Sweep(depth=2, width=8, activation="twice", init="he_normal", seeds=2, data="gaussian", batch=16)
+    frame = run(sweep, executor="dask", workers=1, progress=False)
+    pd.testing.assert_frame_equal(frame, run(sweep, progress=False), check_exact=True)
