@@ -53,19 +53,21 @@ def draw(
     names = tables.keys(frame)
     label_of = dict(zip(rates[names].astype(str).itertuples(index=False, name=None), labels, strict=True))
     keyed = frame[names].astype(str).itertuples(index=False, name=None)
-    frame = frame.assign(configuration=pd.Categorical([label_of[k] for k in keyed], categories=list(dict.fromkeys(labels))))
+    configurations = pd.Categorical([label_of[k] for k in keyed], categories=list(dict.fromkeys(labels)))
+    frame = frame.assign(configuration=configurations)
     measured = frame[frame["layer"] >= 1]
     finite = rates["rate"].notna().to_numpy()
     if measured.empty or not finite.any():
         return []
-    made = [_draw("gradient_flow", "Signal, delta and weight gradient by layer", _flow(measured), folder, run_hash, command)]
+    title = "Signal, delta and weight gradient by layer"
+    made = [_draw("gradient_flow", title, _flow(measured), folder, run_hash, command)]
     if rates["depth"].nunique() > 1:
-        figure = lambda: plots.rate_against_depth(measured, **_looks(measured))  # noqa: E731
+        figure = lambda: plots.rate_against_depth(measured, **_looks(measured))
         made.append(_draw("rate_against_depth", "Rate against depth", figure, folder, run_hash, command))
     if rates["depth"].nunique() > 1 and rates["init"].nunique() > 1:
         for activation in rates["activation"].unique():
             rows = measured[measured["activation"] == activation]
-            figure = lambda rows=rows: plots.heatmap(rows, x="depth", y="init")  # noqa: E731
+            figure = lambda rows=rows: plots.heatmap(rows, x="depth", y="init")
             title = f"First over last delta: {activation}"
             made.append(_draw(f"heatmap_{activation}", title, figure, folder, run_hash, command))
     return made
@@ -81,7 +83,7 @@ def _flow(measured: pd.DataFrame) -> Callable[[], Any]:
 
 
 def _looks(rows: pd.DataFrame) -> dict[str, str]:
-    """Colour by activation and line by initialiser, where these name the configurations; else colour by configuration."""
+    """Colour by activation, line by initialiser where these name the configurations; else colour by configuration."""
     pairs = rows[["activation", "init"]].drop_duplicates()
     if len(pairs) < rows["configuration"].nunique():
         return {"hue": "configuration"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 from gradlab.frames.summaries import summarise
 from gradlab.reporting import words
 
+#: What makes the text of a cell from a row of `gradlab.rates`.
+Cell = Callable[[Mapping[str, Any]], str]
 #: Columns whose zeros are worth a line: those that hold -inf for a true zero.
 ZEROS: tuple[str, ...] = (
     "log10_delta_rms", "log10_weight_grad_norm", "log10_bias_grad_norm", "log10_activation_rms",
@@ -42,7 +44,7 @@ def deepest(rates: pd.DataFrame, labels: Sequence[str]) -> list[int]:
     return list(best.values())
 
 
-def against_depth(rates: pd.DataFrame, labels: Sequence[str], cell) -> pd.DataFrame:
+def against_depth(rates: pd.DataFrame, labels: Sequence[str], cell: Cell) -> pd.DataFrame:
     """Configurations down, depths across, each cell what `cell(row)` makes of the network."""
     table = pd.DataFrame({"configuration": list(labels), "depth": rates["depth"].tolist()})
     table["cell"] = [cell(row) for row in rates.to_dict("records")]

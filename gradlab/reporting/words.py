@@ -112,7 +112,8 @@ def labels(rates: pd.DataFrame) -> list[str]:
     texts = [_label(row, varying, own) for row in rates.to_dict("records")]
     seen = pd.Series(list(zip(texts, rates["depth"], strict=True))).duplicated(keep=False)
     # Two networks that only their layers' widths tell apart.
-    return [f"{t} [{n[:6]}]" if twice else t for t, n, twice in zip(texts, rates["network"].astype(str), seen, strict=True)]
+    hashes = rates["network"].astype(str)
+    return [f"{t} [{n[:6]}]" if twice else t for t, n, twice in zip(texts, hashes, seen, strict=True)]
 
 
 def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any]) -> str:
@@ -201,7 +202,7 @@ def float32(rows: pd.DataFrame) -> Float32:
         means = usable.groupby("layer")[[column, "fan_in", "fan_out"]].mean()
         return tuple(int(i) for i in means.index[test(means[column], means["fan_in"] * means["fan_out"])])
 
-    largest = lambda norm, n: norm + np.log10(np.sqrt(2 * np.log(np.maximum(n, 2)) / n))  # noqa: E731
+    largest = lambda norm, n: norm + np.log10(np.sqrt(2 * np.log(np.maximum(n, 2)) / n))
     return Float32(
         norm_zero=lost("log10_weight_grad_norm", lambda v, n: largest(v, n) < LOG10_SMALLEST / 2),
         norm_inf=lost("log10_weight_grad_norm", lambda v, n: v >= LOG10_LARGEST_ROOT),
@@ -220,7 +221,8 @@ def ratio(row: Mapping[str, Any]) -> str:
     if math.isnan(row["decades"]) or row["last_layer"] == row["first_layer"]:
         return ""
     word = "of" if row["decades"] < 0 else "times"
-    return f"the delta at layer {row['first_layer']} is {power(row['decades'])} {word} the delta at layer {row['last_layer']}"
+    first, last = row["first_layer"], row["last_layer"]
+    return f"the delta at layer {first} is {power(row['decades'])} {word} the delta at layer {last}"
 
 
 def when(step: int) -> str:
@@ -242,7 +244,8 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
     """
     parts = [f"{escape(label)}, {when(int(row['step']))}: **{row['verdict']}**, {numbers(row)}"]
     if row["verdict"] == "algebraic":
-        parts.append(f"the rms delta goes as layer^{row['exponent']:.2f}, so its rate must not be carried to other depths")
+        law = f"the rms delta goes as layer^{row['exponent']:.2f}"
+        parts.append(f"{law}, so its rate must not be carried to other depths")
     parts.append(ratio(row))
     if row["verdict"] == "steady" and row["from_depth"] > row["depth"]:
         parts.append(f"at this rate beyond one decade from depth {row['from_depth']:.0f}")

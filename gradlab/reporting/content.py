@@ -1,0 +1,201 @@
+"""What a page says of a run, piece by piece; the template puts the pieces together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gradlab._errors import GradlabError
+from gradlab.config import Sweep
+from gradlab.frames.files import Run
+from gradlab.frames.summaries import rates as rates_of
+from gradlab.reporting import figures, tables, tex, words
+from gradlab.reporting.html import environment
+
+#: What a request says of itself, in this order; the rest is named where it differs from its default.
+_ALWAYS = ("depth", "width", "activation", "init", "seeds", "batch", "data", "loss", "dtype")
+
+
+class Content:
+    """All that a page says of a run.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: Run):
+        self.run, self.frame = run, run.frame
+        if self.frame.empty:
+            raise GradlabError("a frame with rows", "an empty one", "the sweep again")
+        self.rates = rates_of(self.frame)
+        self.labels = words.labels(self.rates)
+        self.frames = tables.by_network(self.frame, self.rates)
+        self.evidence = [words.float32(rows) for rows in self.frames]
+        self.rows = self.rates.to_dict("records")
+        several = isinstance(run.path, Mapping)
+        self.requests: dict[str, Any] = dict(run.request) if several else {"": run.request}
+        self.provenances: dict[str, Any] = dict(run.provenance) if several else {"": run.provenance}
+        self.command = "; ".join(str(p["command"]) for p in self.provenances.values() if p.get("command"))
+        self.hash = "+".join(str(p["hash"]) for p in self.provenances.values() if p.get("hash"))
+
+    @property
+    def deepest(self) -> list[int]:
+        """Position of the deepest network of each configuration."""
+        return tables.deepest(self.rates, self.labels)
+
+    @property
+    def level(self) -> str:
+        """The level of all intervals."""
+        return f"{100 * self.rows[0]['level']:g} %"
+
+    def against_depth(self, cell: tables.Cell) -> pd.DataFrame:
+        """A table of configurations against depths."""
+        return tables.against_depth(self.rates, self.labels, cell)
+
+    def markdown(self, drawn: Sequence[figures.Drawn]) -> str:
+        """The page.
+
+        Parameters
+        ----------
+        drawn : sequence of Drawn
+            Its figures, which lie on the disk.
+        """
+        missing, missing_tables = self._missing()
+        page = environment().get_template("page.md.j2")
+        return page.render(
+            title=self._title(),
+            summary=self._summary(),
+            highlights=self._highlights(),
+            asked="\n\n".join(_request_table(name, request) for name, request in self.requests.items()),
+            several_depths=self.rates["depth"].nunique() > 1,
+            verdicts=self._verdicts(),
+            figures=drawn,
+            level=self.level,
+            verdict_table=tables.markdown(self.against_depth(tables.verdict_cell)),
+            rate_table=tables.markdown(self.against_depth(tables.rate_cell)),
+            decades_table=tables.markdown(self.against_depth(tables.decades_cell)),
+            signals_table=tables.markdown(tables.signals(self.frames, self.rates, self.labels)),
+            missing=missing,
+            missing_tables=missing_tables,
+            reproduce="\n\n".join(_reproduction(name, about) for name, about in self.provenances.items()),
+        )
+
+    def _title(self) -> str:
+        steps = sorted(set(self.rates["step"]))
+        moment = words.when(int(steps[0])) if len(steps) == 1 else "along their training"
+        return f"Gradients of {words.counted(self.rates['network'].nunique(), 'network')} {moment}"
+
+    def _summary(self) -> str:
+        names = pd.Series([row["verdict"] for row in self.rows]).value_counts(sort=False)
+        counts = words.listed([f"{n} **{name}**" for name, n in names.items()])
+        measurements = self.frame.drop_duplicates([*tables.keys(self.frame), "seed"])
+        bad, total = int((measurements["status"].astype(str) != "ok").sum()), len(measurements)
+        outcome = f"{bad} of {total} measurements failed" if bad else f"all {total} measurements succeeded"
+        networks = words.counted(len(self.rows), "network")
+        seeds = words.counted(self.frame["seed"].nunique(), "seed")
+        return f"Of {networks}, each with {seeds}: {counts}; {outcome}."
+
+    def _highlights(self) -> list[str]:
+        """The strongest of each kind, so that nobody has to look for them."""
+        lines = []
+        for verdict, pick in (("vanishing", min), ("exploding", max)):
+            found = [i for i, row in enumerate(self.rows) if row["verdict"] == verdict]
+            if found:
+                i = pick(found, key=lambda i: self.rows[i]["decades"])
+                where = f"{words.escape(self.labels[i])}, depth {self.rows[i]['depth']}"
+                facts = [words.ratio(self.rows[i]), self.evidence[i].sentence]
+                lines.append(f"The strongest {verdict}: {where}: {'; '.join(fact for fact in facts if fact)}.")
+        steady = [self.labels[i] for i in self.deepest if self.rows[i]["verdict"] == "steady"]
+        if 0 < len(steady) < len(self.deepest):
+            lines.append(f"Steady at the largest depth: {words.escape('; '.join(steady))}.")
+        return lines
+
+    def _verdicts(self) -> list[str]:
+        return [self._verdict(i) for i in self.deepest]
+
+    def _verdict(self, i: int) -> str:
+        """The sentence on one configuration's deepest network, and what its others are."""
+        line = words.sentence(self.labels[i], self.rows[i], self.evidence[i])
+        alike = [row for label, row in zip(self.labels, self.rows, strict=True) if label == self.labels[i]]
+        by_name: dict[str, list[str]] = {}
+        for row in sorted(alike, key=lambda row: row["depth"]):
+            if row is not self.rows[i]:
+                by_name.setdefault(row["verdict"], []).append(str(row["depth"]))
+        if len(by_name) == 1 and sum(map(len, by_name.values())) > 1:
+            return f"{line} At its other depths: {next(iter(by_name))}."
+        groups = [f"{name} at depth {words.listed(depths)}" for name, depths in by_name.items()]
+        return f"{line} Its other depths: {'; '.join(groups)}." if groups else line
+
+    def _missing(self) -> tuple[str, list[str]]:
+        failed = tables.failures(self.frames, self.rates, self.labels)
+        zero = tables.zeros(self.frames, self.rates, self.labels)
+        text = [
+            "Measurements that failed are listed with what happened; they enter no mean."
+            if len(failed) else "No measurement failed.",
+            "Cells that are exactly 0 or not finite are counted below and left out of the means."
+            if len(zero) else "No measured signal is exactly 0 or not finite.",
+        ]  # fmt: skip
+        lost = sum(len(seen.norm_zero + seen.norm_inf) for seen in self.evidence)
+        gone = sum(len(seen.gradient_zero) for seen in self.evidence)
+        layers = words.counted(int(self.rates["depth"].sum()), "hidden layer")
+        text.append(
+            f"Plain float32 would have lost more: of {layers} in all networks, the usual norm is 0 or overflows in "
+            f"{lost}, the gradient itself is 0 in {gone}."
+        )
+        return " ".join(text), [tables.markdown(t) for t in (failed, zero) if len(t)]
+
+    def tables_tex(self) -> str:
+        """The tables for a paper."""
+        half = f"Digits in parentheses: half the {self.level} interval over seeds."
+        rate = f"Factor of the rms delta per layer toward the input. {half} In brackets: a power law of depth."
+        decades = f"Decades between the rms delta of the first and of the last hidden layer. {half}"
+        made = [
+            tex.table(self.against_depth(tables.verdict_cell), "Verdict on each network.", "tab:gradlab-verdict"),
+            tex.table(self.against_depth(tables.rate_cell), rate, "tab:gradlab-rate"),
+            tex.table(self.against_depth(tables.decades_cell), decades, "tab:gradlab-decades"),
+        ]
+        return f"% Made by gradlab from run {self.hash}; needs \\usepackage{{booktabs}}.\n" + "\n".join(made)
+
+    def numbers_tex(self) -> str:
+        """A macro for each number of each verdict."""
+        macros = tex.macros(self.rates, self.labels, self.evidence)
+        lines = [f"\\newcommand{{\\{name}}}{{{value}}}" for name, value in macros]
+        return "\n".join([f"% Made by gradlab from run {self.hash}.", *lines]) + "\n"
+
+
+def _reproduction(name: str, about: Mapping[str, Any]) -> str:
+    """The command of a run, and what its numbers rest on."""
+    facts = [f"run `{about['hash']}`"] if about.get("hash") else []
+    data = about.get("data") or {}
+    if data.get("content_hash"):
+        facts.append(f"data {words.escape(data.get('name', ''))} `{data['content_hash']}`")
+    if about.get("commit"):
+        facts.append(f"commit `{about['commit']}`")
+    facts += [f"{words.escape(k)} {words.escape(v)}" for k, v in (about.get("versions") or {}).items()]
+    if about.get("backend"):
+        facts.append(f"computed on {words.escape(about['backend'])}")
+    parts = [f"Run {words.escape(name)}:"] if name else []
+    if about.get("command"):
+        parts.append(f"```\n{about['command']}\n```")
+    parts.append(", ".join(facts) + "." if facts else "The run has no provenance.")
+    return "\n\n".join(parts)
+
+
+def _request_table(name: str, request: Mapping[str, Any]) -> str:
+    asked = request.get("request", request)
+    defaults = {f: getattr(Sweep, f, None) for f in Sweep.__dataclass_fields__}
+    rows = []
+    for key in (*_ALWAYS, *(k for k in asked if k not in _ALWAYS)):
+        value = asked.get(key)
+        plain = tuple(value) if isinstance(value, list) else value
+        if value is None or (key not in _ALWAYS and plain == defaults.get(key)):
+            continue
+        text = ", ".join(str(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
+        rows.append((key, text))
+    table = pd.DataFrame(rows, columns=["asked", "value"]).set_index("asked")
+    if table.empty:
+        return "The run has no record of its request."
+    return (f"Run {words.escape(name)}:\n\n" if name else "") + tables.markdown(table)
