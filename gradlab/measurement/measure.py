@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -223,27 +224,59 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
     entries = tuple(ACTIVATIONS[a] for a, _ in parts)  # a registered function may have changed under its name
     program = _program(template.width, depth, outputs, parts, entries, template.bias, loss, wanted, len(depths))
 
-    def one_seed(seed):
-        params, probe = draw(jax.random.fold_in(key, seed))
-        return program(params, x, probe if y is None else y, jnp.asarray(depths, jnp.int32))
+    def evaluate(drawn):
+        params, probe = drawn
+        return params, x, probe if y is None else y, jnp.asarray(depths, jnp.int32)
 
-    records = [to_numpy(r) for r in over_seeds(one_seed, seeds)]
+    records = over_seeds(draw, program, evaluate, key, seeds)
     return [
         _trace(c, variants.index(_variant(c, shapes)), depths.index(c.depth), records, shapes, seeds, loss, data, len(x), dtype)
         for c in configs
     ]
 
 
-def over_seeds(one_seed: Callable, seeds: Sequence[int]) -> list[Any]:
-    """`one_seed` for each seed, in the way that suits the backend.
+def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Array, seeds: Sequence[int]) -> list[Any]:
+    """Records of ``program(*arguments(draw(key of the seed)))`` for each seed, as suits the backend.
 
-    On CPUs a loop: batched small products are slow there, and calls return before they are
-    finished, so that drawing the next seed overlaps with measuring this one. Elsewhere one batched call.
+    On CPUs batched small products are slow, so seeds follow one another, and a second thread draws
+    the next seed's weights meanwhile (and the first one's while the program is compiled). Elsewhere
+    all seeds are one batched call.
     """
-    if jax.default_backend() == "cpu" or len(seeds) == 1:
-        return [one_seed(seed) for seed in seeds]
-    together = jax.vmap(one_seed)(jnp.asarray(seeds))
-    return [jax.tree.map(lambda v: v[i], together) for i in range(len(seeds))]  # noqa: B023
+    keys = [jax.random.fold_in(key, seed) for seed in seeds]
+    if jax.default_backend() != "cpu" and len(seeds) > 1:
+        together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
+        together = to_numpy(together)
+        return [jax.tree.map(lambda v: v[i], together) for i in range(len(seeds))]  # noqa: B023
+
+    wide = jax.config.jax_enable_x64  # a setting of the thread
+
+    def drawn(k):
+        with jax.enable_x64(wide):
+            return jax.block_until_ready(draw(k))
+
+    records = []
+    with ThreadPoolExecutor(1) as background:
+        ahead = background.submit(drawn, keys[0])
+        run = _executable(program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))))
+        for following in [*keys[1:], None]:
+            params = ahead.result()
+            if following is not None:
+                ahead = background.submit(drawn, following)
+            records.append(to_numpy(run(*arguments(params))))
+    return records
+
+
+def _abstract(arguments: Any) -> tuple[Any, tuple]:
+    """Structure, and shapes with dtypes, of a program's arguments."""
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((v.shape, v.dtype, getattr(v, "weak_type", False)) for v in leaves)
+
+
+@functools.lru_cache(maxsize=64)
+def _executable(program: Callable, structure: Any, leaves: tuple) -> Callable:
+    """The compiled program for arguments of these shapes; compiled here, so that drawing can go on meanwhile."""
+    shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
+    return program.lower(*jax.tree.unflatten(structure, shapes)).compile()
 
 
 # --- programs: compiled once per group -------------------------------------------------------
