@@ -97,15 +97,17 @@ class FolderStore:
 
     def check(self) -> None:
         """Refuse a folder that belongs to something else."""
-        if self.out.exists() and not self.out.is_dir():
-            raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
-        if self.out.exists() and not (self.out / "sweep.toml").exists():
+        with told(self.out):
+            if not self.out.exists() or (self.out / "sweep.toml").exists():
+                return
+            if not self.out.is_dir():
+                raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
             foreign = sorted({p.name for p in self.out.iterdir()} - {LOCK, "sweep.toml" + TEMPORARY})
-            if foreign:
-                raise GradlabError(
-                    "out= to be a new folder or that of a sweep",
-                    f"{self.out} without sweep.toml, with {', '.join(foreign[:3])}", "out= another folder",
-                )  # fmt: skip
+        if foreign:
+            raise GradlabError(
+                "out= to be a new folder or that of a sweep",
+                f"{self.out} without sweep.toml, with {', '.join(foreign[:3])}", "out= another folder",
+            )  # fmt: skip
 
     def open(self) -> None:
         """Take the folder for this process."""

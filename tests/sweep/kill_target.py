@@ -78,11 +78,15 @@ def main(out, kills, seed):
         plan.append((how, chance.uniform(0, 0.5) if how == "clock" else chance.randint(1, 5)))
     plan += [(how, name) for name in ("frame.parquet", "frame.csv") for how in moments]
     for how, which in plan if kills else ():
-        while attempt(out, how, which) != -signal.SIGKILL:
+        for _ in range(20):
+            if attempt(out, how, which) == -signal.SIGKILL:
+                break
             # It came through: away with a part and the end, so that there is something to kill.
             os.remove(f"{out}/parts/{chance.choice(sorted(os.listdir(f'{out}/parts')))}")
             os.remove(f"{out}/frame.parquet")
             which = which / 2 if how == "clock" else which
+        else:
+            sys.exit(f"never killed {how} {which}")
         print(how, which, flush=True)
     assert attempt(out, "never", None) == 0
 
