@@ -2,9 +2,18 @@
 
 from importlib import import_module
 
-_HOMES = {"Finding": "experiment", "publish": "experiment", "report": "page", "to_html": "html"}
+_HOMES = {
+    "Finding": "experiment",
+    "above": "experiment",
+    "below": "experiment",
+    "both": "experiment",
+    "either": "experiment",
+    "publish": "experiment",
+    "report": "page",
+    "to_html": "html",
+}
 
-__all__ = ["Finding", "publish", "report", "to_html"]
+__all__ = ["Finding", "above", "below", "both", "either", "publish", "report", "to_html"]
 
 
 def __getattr__(name: str):

@@ -50,12 +50,12 @@ def report(
         page.parent.mkdir(parents=True, exist_ok=True)
         drawn = figures.draw(about.frame, about.rates, about.labels, page.parent / "figures", about.hash, about.command)
         text = about.markdown(drawn)
-        _write(page, text)
+        write(page, text)
         if tex:
-            _write(page.with_name("tables.tex"), about.tables_tex())
-            _write(page.with_name("numbers.tex"), about.numbers_tex())
+            write(page.with_name("tables.tex"), about.tables_tex())
+            write(page.with_name("numbers.tex"), about.numbers_tex())
         if html:
-            _write(page.with_suffix(".html"), to_html(text, page.parent))
+            write(page.with_suffix(".html"), to_html(text, page.parent))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise GradlabError(f"a place for the page, {page}", reason, "out= a folder that can be written") from error
@@ -71,7 +71,7 @@ def _page_path(run: Run, out: str | os.PathLike[str] | None) -> Path:
     return Path(run.path) / "report.md"
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """The whole file, or the one that was there before."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

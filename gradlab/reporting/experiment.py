@@ -1,0 +1,170 @@
+"""Pages of experiments: one claim, judged by intervals, beside the figure and the table it was drawn from."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from gradlab._errors import GradlabError
+from gradlab.reporting import tables, words
+from gradlab.reporting.html import environment
+from gradlab.reporting.page import write
+from gradlab.sweep.provenance import backend, commit, versions
+
+#: True, False, or None where an interval straddles the line.
+Answer = bool | None
+
+
+def below(low: float, high: float, line: float) -> Answer:
+    """Whether a quantity lies below a line: its whole interval, none of it, or undecided."""
+    if math.isnan(low) or math.isnan(high):
+        return None
+    return True if high < line else False if low >= line else None
+
+
+def above(low: float, high: float, line: float) -> Answer:
+    """Whether a quantity lies above a line: its whole interval, none of it, or undecided."""
+    return below(-high, -low, -line)
+
+
+def either(*answers: Answer) -> Answer:
+    """Whether one of them is true; undecided where none is and one may be."""
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def both(*answers: Answer) -> Answer:
+    """Whether all of them are true; undecided where none is false and one may be."""
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a claim.
+
+    Parameters
+    ----------
+    outcome : {"held", "not held", "undecided"}
+    cases : int
+        Cases it was tried on.
+    against : tuple of str
+        Cases in which it is false.
+    open : tuple of str
+        Cases that their intervals leave undecided.
+    """
+
+    outcome: Literal["held", "not held", "undecided"]
+    cases: int
+    against: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, answers: Mapping[str, Answer]) -> Finding:
+        """The finding on a claim that says something of every case.
+
+        Parameters
+        ----------
+        answers : mapping of str to bool or None
+            Case in words -> whether the claim is true of it.
+        """
+        if not answers:
+            raise GradlabError("at least one case to try the claim on", "none", "a larger grid")
+        against = tuple(case for case, answer in answers.items() if answer is False)
+        undecided = tuple(case for case, answer in answers.items() if answer is None)
+        outcome = "not held" if against else "undecided" if undecided else "held"
+        return cls(outcome, len(answers), against, undecided)
+
+    def __str__(self) -> str:
+        text = f"{self.outcome}, in {words.counted(self.cases, 'case')}"
+        if self.against:
+            text += f"; false for {words.listed(self.against)}"
+        if self.open:
+            text += f"; the interval leaves open {words.listed(self.open)}"
+        return text
+
+
+def publish(
+    out: Path | str,
+    *,
+    name: str,
+    title: str,
+    claim: str,
+    finding: Finding,
+    figure: Any,
+    caption: str,
+    table: pd.DataFrame,
+    summary: pd.DataFrame,
+    text: str,
+    command: str,
+    setting: Mapping[str, Any],
+    formats: Sequence[str] = ("png", "svg"),
+) -> Path:
+    """Write the page of an experiment, its figure, the table it was drawn from and where they come from.
+
+    Parameters
+    ----------
+    out : path
+        The folder: ``README.md``, ``NAME.png``, ``NAME.svg``, ``NAME.csv``, ``provenance.json``.
+    name : str
+        Of figure and table.
+    title, claim : str
+        Plain text; markdown may stand in them.
+    finding : Finding
+    figure : Figure
+    caption : str
+        What n and the band are.
+    table : DataFrame
+        What the figure was drawn from.
+    summary : DataFrame
+        What the page shows.
+    text : str
+        Markdown: how to read it, and what does not follow.
+    command : str
+        What makes all this again.
+    setting : mapping
+        What was measured, for the provenance.
+    formats : sequence of str
+        Of the figure; the page shows the first.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    from gradlab import plots
+
+    out = Path(out)
+    about = {
+        "command": command,
+        "commit": commit(),
+        "versions": versions(),
+        "platform": {"system": platform.system(), "machine": platform.machine()},
+        "backend": backend(),
+        "setting": dict(setting),
+        "finding": finding.outcome,
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        plots.save(figure, out / name, formats=tuple(formats), command=command)
+        write(out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        write(out / "provenance.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+        page = environment().get_template("experiment.md.j2")
+        content = page.render(
+            name=name, title=title, claim=claim, finding=finding, caption=caption, text=text, command=command,
+            summary=tables.markdown(summary), formats=list(formats), setting=about["setting"], versions=about["versions"],
+        )  # fmt: skip
+        write(out / "README.md", content)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise GradlabError(f"a place for the page, {out}", reason, "--out with a folder that can be written") from error
+    return out / "README.md"
