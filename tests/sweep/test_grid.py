@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 from fakes import FakeData, FakeTask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradlab._errors import GradlabError
@@ -29,6 +29,7 @@ sweeps = st.builds(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(sweeps, st.lists(sweeps, max_size=2))
 def test_sweep_toml_gives_the_request_back(sweep, earlier):
     task = {"name": "a", "rate [x]": [0.1, 1e-12], "deep": {"k": "\x7f\n\"'"}}
@@ -41,6 +42,7 @@ def test_toml_holds_any_plain_value(values):
     assert tomllib.loads(grid.to_toml({"table": values, **values}))["table"] == values
 
 
+@settings(max_examples=50, deadline=None)
 @given(sweeps, sweeps)
 def test_no_difference_means_that_every_row_is_kept(old, new):
     rows = lambda s: {(c, seed) for c in grid.networks(s) for seed in s.seed_numbers}
