@@ -36,11 +36,16 @@ class Layer(NamedTuple):
     backward : callable
         ``(params, saved, dy: Scaled, read) -> (dx: Scaled, record)``; linear in `dy`.
         `record` is what `read` made of the layer's `Site`.
+    parts : callable, optional
+        Of a combinator that hands the signal from one layer to the next: ``(tree) -> [(name, layer,
+        subtree), ...]`` for a tree like its parameters, in the order of the signal. With it
+        `gradlab.check` looks at each layer by itself.
     """
 
     init: Callable[..., Any]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
+    parts: Callable[[Any], list[tuple[str, Layer, Any]]] | None = None
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
@@ -135,7 +140,7 @@ def serial(*layers: Layer, names: Sequence[str] | None = None, folds: Sequence[i
             records.append(record)
         return dy, tuple(reversed(records))
 
-    return Layer(init, forward, backward)
+    return Layer(init, forward, backward, lambda tree: list(zip(names, layers, tree, strict=True)))
 
 
 def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
@@ -178,7 +183,10 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
 
         return lax.fori_loop(0, enter, body, (dy, buffers))
 
-    return Layer(init, forward, backward)
+    def parts(tree):
+        return [(str(first + i), layer, jax.tree.map(lambda v: v[i], tree)) for i in range(depth)]
+
+    return Layer(init, forward, backward, parts)
 
 
 def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:
