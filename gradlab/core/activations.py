@@ -80,7 +80,8 @@ def _normal_cdf(z: Array) -> Array:
 
 
 def _elu(z: Array, alpha: float = 1.0, scale: float = 1.0) -> Array:
-    return scale * jnp.where(z > 0, z, alpha * jnp.expm1(jnp.minimum(z, 0)))
+    # not minimum(z, 0), of which autodiff makes half a slope at 0
+    return scale * jnp.where(z > 0, z, alpha * jnp.expm1(jnp.where(z > 0, 0, z)))
 
 
 def _delu(z: Array, alpha: float = 1.0, scale: float = 1.0) -> Array:
@@ -88,7 +89,7 @@ def _delu(z: Array, alpha: float = 1.0, scale: float = 1.0) -> Array:
 
 
 def _softplus(z: Array) -> Array:
-    return jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
+    return jnp.where(z >= 0, z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
 
 
 #: The table. Names are those of `gradlab.config.ACTIVATIONS`.
@@ -98,7 +99,7 @@ TABLE: dict[str, Activation] = {
         Activation("identity", lambda z: z, jnp.ones_like, homogeneous=True),
         Activation("sigmoid", _sigmoid, _dsigmoid, limits=(0.0, 1.0)),
         Activation("tanh", jnp.tanh, _dtanh, limits=(-1.0, 1.0)),
-        Activation("relu", lambda z: jnp.maximum(z, 0), _step, kinks=(0.0,), homogeneous=True),
+        Activation("relu", jax.nn.relu, _step, kinks=(0.0,), homogeneous=True),
         Activation(
             "leaky_relu",
             lambda z: jnp.where(z > 0, z, LEAKY_SLOPE * z),
