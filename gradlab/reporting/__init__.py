@@ -8,12 +8,13 @@ _HOMES = {
     "below": "experiment",
     "both": "experiment",
     "either": "experiment",
+    "options": "experiment",
     "publish": "experiment",
     "report": "page",
     "to_html": "html",
 }
 
-__all__ = ["Finding", "above", "below", "both", "either", "publish", "report", "to_html"]
+__all__ = ["Finding", "above", "below", "both", "either", "options", "publish", "report", "to_html"]
 
 
 def __getattr__(name: str):

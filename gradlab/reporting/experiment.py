@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import platform
@@ -93,6 +94,21 @@ class Finding:
         return text
 
 
+def options(doc: str | None, script: str, name: str) -> argparse.Namespace:
+    """The options that every experiment has: ``--quick`` and ``--out``, by default ``reports/NAME``.
+
+    Parameters
+    ----------
+    doc, script : str
+        ``__doc__`` and ``__file__`` of the script.
+    name : str
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few and small networks: seconds, another result")
+    parser.add_argument("--out", type=Path, default=Path(script).resolve().parents[1] / "reports" / name)
+    return parser.parse_args()
+
+
 def publish(
     out: Path | str,
     *,
@@ -102,7 +118,7 @@ def publish(
     finding: Finding,
     figure: Any,
     caption: str,
-    table: pd.DataFrame,
+    drawn: Mapping[str, pd.DataFrame],
     summary: pd.DataFrame,
     text: str,
     command: str,
@@ -114,17 +130,17 @@ def publish(
     Parameters
     ----------
     out : path
-        The folder: ``README.md``, ``NAME.png``, ``NAME.svg``, ``NAME.csv``, ``provenance.json``.
+        The folder: ``README.md``, ``NAME.png``, ``NAME.svg``, tables, ``provenance.json``.
     name : str
-        Of figure and table.
+        Of the figure.
     title, claim : str
         Plain text; markdown may stand in them.
     finding : Finding
     figure : Figure
     caption : str
         What n and the band are.
-    table : DataFrame
-        What the figure was drawn from.
+    drawn : mapping of str to DataFrame
+        The tables that the figure was drawn from, by name.
     summary : DataFrame
         What the page shows.
     text : str
@@ -156,12 +172,14 @@ def publish(
     try:
         out.mkdir(parents=True, exist_ok=True)
         plots.save(figure, out / name, formats=tuple(formats), command=command)
-        write(out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        for file, table in drawn.items():
+            write(out / f"{file}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
         write(out / "provenance.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
         page = environment().get_template("experiment.md.j2")
         content = page.render(
             name=name, title=title, claim=claim, finding=finding, caption=caption, text=text, command=command,
-            summary=tables.markdown(summary), formats=list(formats), setting=about["setting"], versions=about["versions"],
+            summary=tables.markdown(summary), formats=list(formats), setting=about["setting"],
+            versions=about["versions"], files=[f"[{file}.csv]({file}.csv)" for file in drawn],
         )  # fmt: skip
         write(out / "README.md", content)
     except OSError as error:
