@@ -1,28 +1,28 @@
-"""What every test runs under: strict promotion of dtypes, and 64 bits only where asked for."""
+"""What every test runs under: strict promotion of dtypes; 64 bits as a separate run, GRADLAB_TEST_X64=1.
+
+By the environment and before JAX is imported, so that threads and child processes are under it too.
+"""
 
 import os
+import sys
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_ENABLE_X64"] = str(int(os.environ.get("GRADLAB_TEST_X64") == "1"))
 
 import pytest
+
+if "jax" in sys.modules:  # a plugin was earlier
+    import jax
+
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_enable_x64", os.environ["JAX_ENABLE_X64"] == "1")
 
 
 @pytest.fixture
 def x64():
     """64-bit JAX for one test; never switched on globally."""
-    import jax
-
-    with jax.enable_x64(True):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _bits():
-    """GRADLAB_TEST_X64=1 runs every test under 64 bits: a separate run of the suite."""
-    if os.environ.get("GRADLAB_TEST_X64") != "1":
-        yield
-        return
     import jax
 
     with jax.enable_x64(True):
