@@ -141,10 +141,9 @@ class Content:
         lost = sum(len(seen.norm_zero + seen.norm_inf) for seen in self.evidence)
         gone = sum(len(seen.gradient_zero) for seen in self.evidence)
         layers = words.counted(int(self.rates["depth"].sum()), "hidden layer")
-        text.append(
-            f"Plain float32 would have lost more: of {layers} in all networks, the usual norm is 0 or overflows in "
-            f"{lost}, the gradient itself is 0 in {gone}."
-        )
+        loses = f"the usual norm is 0 or overflows in {lost}, the gradient itself is 0 in {gone}"
+        shows = "the usual norm and the gradient are there in each"
+        text.append(f"What plain float32 shows of {layers} in all networks: {loses if lost or gone else shows}.")
         return " ".join(text), [tables.markdown(t) for t in (failed, zero) if len(t)]
 
     def tables_tex(self) -> str:
@@ -152,11 +151,15 @@ class Content:
         half = f"Digits in parentheses: half the {self.level} interval over seeds."
         rate = f"Factor of the rms delta per layer toward the input. {half} In brackets: a power law of depth."
         decades = f"Decades between the rms delta of the first and of the last hidden layer. {half}"
-        made = [
-            tex.table(self.against_depth(tables.verdict_cell), "Verdict on each network.", "tab:gradlab-verdict"),
-            tex.table(self.against_depth(tables.rate_cell), rate, "tab:gradlab-rate"),
-            tex.table(self.against_depth(tables.decades_cell), decades, "tab:gradlab-decades"),
-        ]
+        entries = (
+            (tables.verdict_cell, "Verdict on each network.", "verdict"),
+            (tables.rate_cell, rate, "rate"),
+            (tables.decades_cell, decades, "decades"),
+        )
+        made = []
+        for cell, caption, label in entries:
+            cells = self.against_depth(cell).rename_axis("depth").rename(columns=lambda c: c.removeprefix("depth "))
+            made.append(tex.table(cells, caption, f"tab:gradlab-{label}"))
         return f"% Made by gradlab from run {self.hash}; needs \\usepackage{{booktabs}}.\n" + "\n".join(made)
 
     def numbers_tex(self) -> str:

@@ -29,14 +29,14 @@ def report(
     out : path, optional
         The page (``.md``), or a folder for ``report.md``. None: the run's own folder.
     html : bool
-        Write one self-contained ``.html`` file too.
+        Write the page as one self-contained ``.html`` file too, which can be sent as it is.
     tex : bool
         Write ``tables.tex`` (booktabs) and ``numbers.tex`` (a macro for each number of each verdict) too.
 
     Returns
     -------
     Path
-        The page; where `html` is true, the HTML file, which can be opened or sent as it is.
+        The page; the other files lie beside it.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def report(
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise GradlabError(f"a place for the page, {page}", reason, "out= a folder that can be written") from error
-    return page.with_suffix(".html") if html else page
+    return page
 
 
 def _page_path(run: Run, out: str | os.PathLike[str] | None) -> Path:

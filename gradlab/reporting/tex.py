@@ -24,6 +24,8 @@ def escape(text: Any) -> str:
     """Text for LaTeX; ``4e-20`` becomes a power of ten."""
     plain = "".join(_SPECIAL.get(c, c) for c in " ".join(str(text).split()))
     plain = _POWER.sub(r"\\ensuremath{\1\\times10^{\2}}", plain)
+    # After a line break of a table, LaTeX takes a bracket for the options of the break.
+    plain = re.sub(r"^\[", "{[}", plain)
     # A hyphen before a number is a minus sign.
     return re.sub(r"(?<![\w.{^])-(?=\d)", r"\\ensuremath{-}", plain)
 
@@ -43,10 +45,11 @@ def table(cells: pd.DataFrame, caption: str, label: str) -> str:
     plain = cells.reset_index().map(escape)
     plain.columns = [escape(name) for name in plain.columns]
     style = plain.style.hide(axis="index")
-    return style.to_latex(
+    text = style.to_latex(
         hrules=True, caption=escape(caption), label=label, position="t", position_float="centering",
         column_format="l" + "r" * (plain.shape[1] - 1),
     )  # fmt: skip
+    return text.replace("\\centering\n", "\\centering\\small\\setlength{\\tabcolsep}{4pt}\n", 1)
 
 
 def macro_name(*parts: Any) -> str:

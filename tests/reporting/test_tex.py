@@ -46,6 +46,10 @@ def test_escape():
     assert tex.escape("\\input{x}") == r"\textbackslash{}input\{x\}"
 
 
+def test_a_bracket_does_not_become_the_options_of_a_line_break():
+    assert tex.escape("[abc] [d]") == "{[}abc] [d]"
+
+
 def test_tables_are_booktabs_with_every_network(content):
     text = content.tables_tex()
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
