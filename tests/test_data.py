@@ -1,0 +1,246 @@
+"""Data: the named sets are what they say, files and arrays are checked before anything is computed."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradlab._errors import GradlabError
+from gradlab.data import balanced, load
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(20, 3))
+Y = np.arange(20) % 4
+
+
+def test_digits_are_scikit_learns_standardised_over_the_whole_set():
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    data = load("digits", dtype="float64")
+    spread = images.std(0)
+    wanted = (images - images.mean(0)) / np.where(spread > 0, spread, 1)
+    np.testing.assert_allclose(data.x, wanted, atol=1e-14)
+    np.testing.assert_array_equal(data.y, labels)
+    constant = spread == 0
+    assert constant.sum() == 3 and (data.x[:, constant] == 0).all()
+    np.testing.assert_allclose(data.x[:, ~constant].std(0), 1, rtol=1e-12)
+    assert (data.name, data.classes) == ("digits", 10)
+
+
+def test_a_batch_of_digits_is_balanced_fixed_and_taken_from_the_standardised_set():
+    whole, batch = load("digits"), load("digits", batch=128)
+    assert sorted(np.bincount(batch.y)) == [12, 12] + [13] * 8
+    assert load("digits", batch=128, key=7).content_hash == batch.content_hash
+    rows = {row.tobytes() for row in whole.x}
+    assert all(row.tobytes() in rows for row in batch.x)
+    # a larger batch begins with the smaller one where that is a multiple of the classes
+    np.testing.assert_array_equal(load("digits", batch=40).x, batch.x[:40])
+
+
+def test_balanced_takes_the_classes_in_turn_and_more_of_one_where_another_ends():
+    y = np.array([0, 0, 0, 0, 0, 1, 2, 2])
+    assert balanced(y, 6).tolist() == [0, 5, 6, 1, 7, 2]
+    assert np.bincount(y[balanced(y, 8)]).tolist() == [5, 1, 2]
+
+
+@pytest.mark.parametrize("q0", [0.5, 2.0])
+@pytest.mark.parametrize("c0", [0.0, 0.7, 0.999])
+def test_gaussian_has_the_mean_square_and_the_correlation_asked_for(q0, c0):
+    n = 1000
+    x = load("gaussian", batch=n, q0=q0, c0=c0, dtype="float64").x
+    gram = x @ x.T / x.shape[1]
+    # the standard error of both, by the 64 n independent normals and the normals shared by all
+    error = 5 * q0 * (np.sqrt(2 / (64 * n)) * (1 - c0) + 2 * np.sqrt(c0 * (1 - c0) / (64 * n)))
+    assert abs(np.trace(gram) / n - q0) < error
+    assert abs((gram.sum() - np.trace(gram)) / (n * (n - 1)) - q0 * c0) < error
+
+
+def test_gaussian_labels_are_a_teachers_and_do_not_depend_on_scale_correlation_or_batch():
+    data = load("gaussian", batch=100)
+    assert np.bincount(data.y).tolist() == [10] * 10
+    for other in (load("gaussian", batch=100, q0=9.0), load("gaussian", batch=100, c0=0.9)):
+        np.testing.assert_array_equal(other.y, data.y)
+    assert load("gaussian", batch=100, key=1).content_hash != data.content_hash
+    assert load("gaussian", batch=100).content_hash == data.content_hash
+    # a linear function of the inputs tells more than chance what the label is
+    train = load("gaussian", batch=2000, dtype="float64")
+    weights = np.linalg.lstsq(train.x, np.eye(10)[train.y], rcond=None)[0]
+    assert ((train.x @ weights).argmax(1) == train.y).mean() > 0.7
+
+
+def test_circle_is_one_great_circle_labelled_by_angle():
+    data = load("circle", batch=50, q0=3.0, dtype="float64")
+    np.testing.assert_allclose((data.x**2).mean(1), 3.0, rtol=1e-12)
+    assert np.linalg.matrix_rank(data.x, tol=1e-9) == 2
+    cosine = (data.x * np.roll(data.x, -1, 0)).sum(1) / (3.0 * 64)
+    np.testing.assert_allclose(cosine, np.cos(2 * np.pi / 50), rtol=1e-12)
+    assert data.y.tolist() == [i // 5 for i in range(50)]
+
+
+def test_arrays_are_taken_as_they_are_and_images_are_flattened():
+    data = load((X.reshape(20, 1, 3), Y))
+    np.testing.assert_array_equal(data.x, X.astype("float32"))
+    assert data.x.dtype == np.float32 and data.y.dtype == np.int32
+    assert (data.name, data.classes) == ("arrays", 4)
+    real = load((X, X[:, :2]), loss="mse", dtype="float64")
+    assert real.y.dtype == np.float64 and real.classes == 2
+    assert load((X, X[:, 0])).classes == 1
+    assert load((X, Y > 1)).classes == 2
+    assert load((X, Y[:, None])).y.shape == (20,)
+
+
+def test_jax_arrays_and_data_frames_are_arrays_too():
+    import jax.numpy as jnp
+
+    wanted = load((X.astype("float32"), Y)).content_hash
+    assert load((jnp.asarray(X, "float32"), jnp.asarray(Y, "int32"))).content_hash == wanted
+    assert load((pd.DataFrame(X.astype("float32")), pd.Series(Y))).content_hash == wanted
+    assert load((jnp.asarray(X, "bfloat16"), Y)).x.shape == X.shape
+
+
+def test_classes_are_those_of_the_whole_data_not_of_the_batch():
+    assert load((X, Y), batch=2).classes == 4
+
+
+def test_the_content_hash_is_of_content_dtype_and_shape():
+    base = load((X, Y))
+    changed = X.copy()
+    changed[3, 1] += 1e-3
+    others = [load((changed, Y)), load((X, Y[::-1])), load((X, Y), dtype="float64"), load((X, Y), batch=10)]
+    assert len({base.content_hash, *(o.content_hash for o in others)}) == 5
+
+
+@pytest.fixture
+def files(tmp_path):
+    table = pd.DataFrame({"a": X[:, 0], "b": np.arange(20), "label": Y})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_parquet(tmp_path / "t.parquet")
+    np.savez(tmp_path / "t.npz", x=X, y=Y, other=Y)
+    np.savez(tmp_path / "two.npz", pixels=X, kind=Y)
+    return tmp_path
+
+
+def test_files_hold_the_same_as_arrays(files):
+    tables = [load(files / f"t.{ending}", target="label") for ending in ("csv", "parquet")]
+    wanted = load((np.stack([X[:, 0], np.arange(20)], 1), Y))
+    assert {t.content_hash for t in tables} == {wanted.content_hash}
+    assert tables[0].name == "t"
+    wanted = load((X, Y)).content_hash
+    assert load(str(files / "t.npz")).content_hash == wanted
+    assert load(files / "t.npz", target="other").content_hash == wanted
+    assert load(files / "two.npz", target="kind").content_hash == wanted
+
+
+def test_a_file_called_like_a_set_is_the_file(files):
+    (files / "t.csv").rename(files / "gaussian.csv")
+    assert load(files / "gaussian.csv", target="label").x.shape == (20, 2)
+
+
+def test_nullable_columns_are_numbers(tmp_path):
+    table = pd.DataFrame(
+        {"a": pd.array([1, 2, 3], "Int64"), "b": [True, False, True], "y": pd.array([0, 1, 1], "Int8")}
+    )
+    table.to_parquet(tmp_path / "t.parquet")
+    data = load(tmp_path / "t.parquet", target="y")
+    assert data.x.tolist() == [[1, 1], [2, 0], [3, 1]] and data.y.tolist() == [0, 1, 1]
+
+
+def holding(value):
+    x = X.copy()
+    x[3, 1] = value
+    return x
+
+
+BAD = {
+    "an unknown set": (lambda d: load("digit"), ["'digit'", "try 'digits'"]),
+    "an unknown set that is like none": (lambda d: load("xyz"), ["digits, gaussian, circle", "'xyz'"]),
+    "another ending": (lambda d: load("data.mat"), [".npz, .csv, .parquet", "data.mat"]),
+    "a missing file": (lambda d: load(d / "no.csv", target="y"), ["no.csv", "not there"]),
+    "a folder": (lambda d: load(d / "folder.csv", target="y"), ["folder.csv", "a folder"]),
+    "text as npz": (lambda d: load(d / "text.npz"), ["text.npz to be a .npz file"]),
+    "one array as npz": (lambda d: load(d / "single.npz"), ["single.npz to be a .npz file"]),
+    "pickled objects": (lambda d: load(d / "objects.npz"), ["objects.npz to be a .npz file"]),
+    "npz as csv": (lambda d: load(d / "zip.csv", target="y"), ["zip.csv to be a .csv file"]),
+    "text as parquet": (lambda d: load(d / "text.parquet", target="y"), ["text.parquet to be a .parquet file"]),
+    "an empty csv": (lambda d: load(d / "empty.csv", target="y"), ["empty.csv to be a .csv file"]),
+    "a csv without rows": (lambda d: load(d / "head.csv", target="y"), ["rows", "0 x 2"]),
+    "a csv without features": (lambda d: load(d / "lonely.csv", target="y"), ["features", "2 x 1"]),
+    "no target named": (lambda d: load(d / "t.csv"), ["target", "a, b, label", "'label'"]),
+    "an unknown column": (lambda d: load(d / "t.csv", target="labels"), ["'labels'", "try 'label'"]),
+    "an unknown array": (lambda d: load(d / "t.npz", target="z"), ["x, y, other", "'z'"]),
+    "an npz without x": (lambda d: load(d / "three.npz"), ["x and y", "a, b, y"]),
+    "a column of text": (lambda d: load(d / "text.csv", target="y"), ["column 'colour'", "'red'"]),
+    "a target of text": (lambda d: load(d / "text.csv", target="colour"), ["column 'colour'", "'red'"]),
+    "an empty cell": (lambda d: load(d / "hole.csv", target="y"), ["finite numbers in x", "example 1"]),
+    "a target for a set": (lambda d: load("digits", target="y"), ["target='y' with digits"]),
+    "NaN": (lambda d: load((holding(np.nan), Y)), ["finite numbers in x", "1 NaN", "example 3, column 1"]),
+    "inf": (lambda d: load((holding(np.inf), Y)), ["finite numbers in x", "example 3"]),
+    "NaN in y": (lambda d: load((X, np.where(Y == 2, np.nan, Y))), ["finite numbers in y", "5 NaN", "example 2"]),
+    "beyond float32": (lambda d: load((holding(1e39), Y)), ["range of float32", "1e+39", "float64"]),
+    "a negative label": (lambda d: load((X, Y - 1)), ["labels from 0", "-1"]),
+    "years as labels": (lambda d: load((X, Y + 1990)), ["count classes", "1993", "mse"]),
+    "one-hot integers": (lambda d: load((X, np.eye(4, dtype=int)[Y])), ["one integer label", "(20, 4)", "argmax"]),
+    "too few targets": (lambda d: load((X, Y[:-1])), ["20 examples", "(19,)"]),
+    "x without features": (lambda d: load((X[:, 0], Y)), ["(examples, features)", "(20,)"]),
+    "no examples": (lambda d: load((X[:0], Y[:0])), ["(examples, features)", "(0, 3)"]),
+    "ragged rows": (lambda d: load(([[1.0], [1.0, 2.0]], [0, 1])), ["x as one array"]),
+    "complex numbers": (lambda d: load((X + 1j, Y)), ["numbers in x", "complex128"]),
+    "text": (lambda d: load((X, Y.astype(str))), ["numbers in y"]),
+    "three arrays": (lambda d: load((X, Y, Y)), ["two arrays", "3"]),
+    "an array alone": (lambda d: load(X), ["(x, y)", "ndarray"]),
+    "a batch too large": (lambda d: load("digits", batch=2000), ["at most 1797", "2000", "batch=1797"]),
+    "a batch of none": (lambda d: load("digits", batch=0), ["batch", "at least 1", "0"]),
+    "real targets for classes": (lambda d: load((X, X[:, 0]), loss="softmax_cross_entropy"), ["integer labels", "mse"]),
+    "labels held as floats": (lambda d: load((X, Y * 1.0), loss="softmax_cross_entropy"), ["y.astype(int)"]),
+    "logistic beyond 0 and 1": (lambda d: load((X, 3 * X[:, 0]), loss="logistic"), ["from 0 to 1", "mse"]),
+    "an unknown loss": (lambda d: load("digits", loss="msee"), ["'msee'", "try 'mse'"]),
+    "an unknown dtype": (lambda d: load("digits", dtype="float16"), ["float32, float64"]),
+    "q0 of 0": (lambda d: load("gaussian", q0=0), ["q0", "positive"]),
+    "q0 of NaN": (lambda d: load("circle", q0=float("nan")), ["q0", "positive"]),
+    "c0 of 1": (lambda d: load("gaussian", c0=1.0), ["c0", "below 1"]),
+    "a negative key": (lambda d: load("gaussian", key=-1), ["key", "at least 0"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told_in_one_message(case, files):
+    files.joinpath("folder.csv").mkdir()
+    for name in ("text.npz", "text.parquet"):
+        files.joinpath(name).write_text("this is no such file\n")
+    files.joinpath("zip.csv").write_bytes(files.joinpath("t.npz").read_bytes())
+    files.joinpath("empty.csv").write_text("")
+    files.joinpath("head.csv").write_text("a,y\n")
+    files.joinpath("lonely.csv").write_text("y\n1\n2\n")
+    files.joinpath("text.csv").write_text("a,colour,y\n1,red,0\n2,blue,1\n")
+    files.joinpath("hole.csv").write_text("a,b,y\n1,2,0\n3,,1\n")
+    with files.joinpath("single.npz").open("wb") as file:
+        np.save(file, X)
+    np.savez(files / "objects.npz", x=np.array([{}, []], dtype=object), y=Y[:2])
+    np.savez(files / "three.npz", a=X, b=X, y=Y)
+    attempt, told = BAD[case]
+    with pytest.raises(GradlabError) as error:
+        attempt(files)
+    message = str(error.value)
+    assert "\n" not in message and message.startswith("expected ") and "received" in message and "try " in message
+    for part in told:
+        assert part in message
+
+
+def test_an_unreadable_file_is_told(files, monkeypatch):
+    from pathlib import Path
+
+    def refuse(self, *args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(GradlabError, match="Permission denied"):
+        load(files / "t.csv", target="label")
+
+
+def test_loading_the_digits_imports_neither_jax_nor_scikit_learn_nor_pandas():
+    code = "import sys\nfrom gradlab.data import load\nload('digits')\nprint({'jax', 'sklearn', 'pandas'} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
