@@ -184,7 +184,7 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
         return lax.fori_loop(0, enter, body, (dy, buffers))
 
     def parts(tree):
-        return [(str(first + i), layer, jax.tree.map(lambda v: v[i], tree)) for i in range(depth)]
+        return [(str(first + i), layer, jax.tree.map(lambda v: v[i], tree)) for i in range(depth)]  # noqa: B023
 
     return Layer(init, forward, backward, parts)
 

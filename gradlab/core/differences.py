@@ -1,0 +1,210 @@
+r"""Central differences of a layer's own forward pass against its own backward pass: the second witness.
+
+For a random direction v of one argument and a random cotangent u,
+
+.. math:: \langle u, \tfrac{f(\theta+hv)-f(\theta-hv)}{2h}\rangle = \langle g, v\rangle,
+
+with g what the backward pass makes of u. In float64 a step of eps^(1/3) balances truncation, h^2, against
+rounding, eps/h: both are eps^(2/3) = 4e-11, times the function's third derivative. What a wrong
+line changes is not small, so sqrt(eps) = 1.5e-8 is the line. Differences of an end-to-end loss do
+not reach that far down; those of one layer do, at any depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab.core.gradient import materialise
+from gradlab.core.layer import Layer
+from gradlab.core.scaled import Scaled, plain, scaled
+
+_EPS = float(np.finfo(np.float64).eps)
+#: The step, in units of the argument's rms where that is below 1.
+STEP = _EPS ** (1 / 3)
+#: Disagreement relative to ``|u| |f(+) - f(-)| / 2h`` from which a backward pass is wrong.
+TOLERANCE = _EPS**0.5
+#: Directions tried: one that crosses a kink nobody told of is not held against the layer.
+DIRECTIONS = 3
+
+
+class Difference(NamedTuple):
+    """The comparison for one argument of a layer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, or "input".
+    error : float
+        Relative disagreement; NaN where it was not compared.
+    status : str
+        "compared", "below resolution", or "outside the range".
+    hint : str
+        The likely mistake, where there is one.
+    """
+
+    name: str
+    error: float
+    status: str
+    hint: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing speaks against the backward pass."""
+        return self.status != "compared" or self.error <= TOLERANCE
+
+
+def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:
+    """The layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
+    if layer.parts is None:
+        return [(path, layer, trees)]
+    found = []
+    for same in zip(*(layer.parts(tree) for tree in trees), strict=True):
+        name, part, _ = same[0]
+        found += walk(part, *(subtree for *_, subtree in same), path=(*path, name))
+    return found
+
+
+def names_of(tree: Any) -> list[str]:
+    """A name for each leaf of a layer's parameters."""
+    return [_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+
+
+def _name(path) -> str:
+    return ".".join(str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path) or "weight"
+
+
+class _Pairs(NamedTuple):
+    """Both sides of the identity for each direction, and what the noise is measured by."""
+
+    ours: Array
+    theirs: Array
+    size: Array
+    top: Array
+    change: Array
+
+
+def differences(layer: Layer, compiled: Callable | None = None) -> Callable[[Any, Scaled, Array], list[Difference]]:
+    """The comparison for one layer, as a function of its parameters and its input.
+
+    Parameters
+    ----------
+    layer : Layer
+    compiled : callable, optional
+        `jax.jit`, where the layer occurs often.
+    """
+    pairs = (compiled or (lambda f: f))(lambda params, x, key: _pairs(layer, params, x, key))
+
+    def compare(params: Any, x: Scaled, key: Array) -> list[Difference]:
+        names = [*names_of(params), "input"]
+        plain_x = np.asarray(x.value())
+        inside = np.all(np.isfinite(plain_x)) and (np.any(plain_x) or not np.any(np.asarray(x.mantissa)))
+        if not inside:
+            return [Difference(n, float("nan"), "outside the range") for n in names]
+        found = pairs(params, scaled(jnp.asarray(plain_x)), key)
+        rows = [_judged(n, jax.tree.map(np.asarray, p)) for n, p in zip(names, found, strict=True)]
+        if not rows[-1].ok:
+            rows[-1] = rows[-1]._replace(hint=_mistake(layer, params, x, key) or rows[-1].hint)
+        return rows
+
+    return compare
+
+
+def _cotangent(y: Scaled, key: Array) -> Scaled:
+    """A random cotangent whose examples lie powers of two apart, as those of a network do."""
+    one, two = jax.random.split(key)
+    u = jax.random.normal(one, y.mantissa.shape, y.mantissa.dtype)
+    return Scaled(u, jax.random.randint(two, y.exponent.shape, -4, 5, jnp.int32))
+
+
+def _pairs(layer: Layer, params: Any, x: Scaled, key: Array) -> list[_Pairs]:
+    """One `_Pairs` for each parameter, and one for the input."""
+    kinks: list[float] = []
+
+    def read(site):
+        for entry, _ in site.about or ():
+            kinks.extend(entry.kinks)
+        return materialise(site)
+
+    y, saved = layer.forward(params, x)
+    u = _cotangent(y, jax.random.fold_in(key, 0))
+    dx, grads = layer.backward(params, saved, u, read)
+    leaves, tree = jax.tree.flatten(params)
+    arguments = [*leaves, x.value()]
+    gradients = [*jax.tree.leaves(grads), dx.value()]
+    if len(gradients) != len(arguments) or any(g.shape != a.shape for g, a in zip(gradients, arguments, strict=True)):
+        raise ValueError("the gradients are not shaped like the parameters and the input")
+    u = u.value()
+
+    def f(*arguments):
+        return layer.forward(jax.tree.unflatten(tree, arguments[:-1]), plain(arguments[-1]))[0].value()
+
+    found = []
+    for i, (argument, gradient) in enumerate(zip(arguments, gradients, strict=True)):
+        tried = []
+        for number in range(DIRECTIONS):
+            v = jax.random.normal(jax.random.fold_in(key, 1 + number), argument.shape, argument.dtype)
+            rms = jnp.sqrt(jnp.mean(argument**2))
+            h = STEP * jnp.where(rms > 0, jnp.minimum(rms, 1), 1)
+            if i == len(leaves):
+                for kink in kinks:  # samples off kinks
+                    v = jnp.where(jnp.abs(argument - kink) <= 2 * h * jnp.abs(v), 0, v)
+            move = lambda t: f(*arguments[:i], argument + t * v, *arguments[i + 1 :])  # noqa: B023
+            up, down = move(h), move(-h)
+            change = (up - down) / (2 * h)
+            size = jnp.linalg.norm(u) * jnp.linalg.norm(change)
+            tried.append(_Pairs(jnp.sum(gradient * v), jnp.sum(u * change), size, jnp.max(jnp.abs(up)) / h, jnp.max(jnp.abs(change))))
+        found.append(jax.tree.map(lambda *a: jnp.stack(a), *tried))
+    return found
+
+
+def _judged(name: str, p: _Pairs) -> Difference:
+    with np.errstate(all="ignore"):
+        errors = np.abs(p.ours - p.theirs) / np.where(p.size > 0, p.size, 1)
+        # a forward pass that moves less than its own rounding cannot contradict anybody
+        resolved = _EPS * p.top <= 0.1 * TOLERANCE * p.change
+    if not (np.all(np.isfinite(p.theirs)) and np.all(np.isfinite(p.size))):
+        return Difference(name, float("nan"), "outside the range")
+    if np.all(p.change == 0) and np.all(p.ours == 0):
+        return Difference(name, 0.0, "compared")
+    if not np.any(resolved):
+        return Difference(name, float("nan"), "below resolution")
+    errors = np.where(np.isnan(errors), np.inf, errors)[resolved]
+    error = float(np.min(errors))
+    return Difference(name, error, "compared", "" if error <= TOLERANCE else factor_hint(p.ours, p.theirs, 1e-6))
+
+
+def factor_hint(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
+    """What a constant ratio of the two says."""
+    square = float(np.sum(theirs * theirs))
+    if not (square > 0 and np.all(np.isfinite(ours))):
+        return ""
+    ratio = float(np.sum(ours * theirs)) / square
+    if np.max(np.abs(ours - ratio * theirs)) > tolerance * np.max(np.abs(theirs)) * max(abs(ratio), 1e-3):
+        return ""
+    if abs(ratio) < 1e-12:
+        return "it is 0"
+    if abs(ratio + 1) < tolerance:
+        return "the sign is wrong"
+    return f"a constant factor, {ratio:.6g}"
+
+
+def _mistake(layer: Layer, params: Any, x: Scaled, key: Array) -> str:
+    """The likely mistake of a wrong cotangent of the input."""
+    y, saved = layer.forward(params, x)
+    u = _cotangent(y, jax.random.fold_in(key, 0))
+    dx = np.asarray(layer.backward(params, saved, u, materialise)[0].value())
+    u = np.asarray(u.value())
+    same = lambda a: a.shape == dx.shape and np.max(np.abs(a - dx)) <= 1e-9 * np.max(np.abs(dx))
+    if same(u):
+        return "phi' is missing: the cotangent goes through unchanged"
+    for leaf in jax.tree.leaves(params):
+        w = np.asarray(leaf)
+        if w.ndim == 2 and u.shape[-1] == w.shape[0] == w.shape[1] and same(u @ w):
+            return "the weight is not transposed"
+    return ""
