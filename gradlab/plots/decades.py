@@ -1,0 +1,165 @@
+"""Axes of log10 values: linear, with 10^k on their ticks, so that 1e-630 has a place and a zero has one too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import Formatter, MaxNLocator
+
+from gradlab._errors import unknown
+
+#: Share of the axis that a row of marked zeros takes at the floor.
+STRIP = 0.06
+
+
+def log10_axis(ax: Any, axis: str = "y") -> None:
+    """Label a linear axis of log10 values by the quantity itself: 10⁻⁶³⁰ where the line is at -630.
+
+    A logarithmic axis cannot do this: 10.0**-630 is 0, which it drops.
+
+    Parameters
+    ----------
+    ax : Axes
+        Lines are drawn on it as log10 values, before or after.
+    axis : {"y", "x"}
+    """
+    prepare(ax, axis)
+
+
+def prepare(ax: Any, axis: str = "y", *, at_least: float = 0.0, floor: int = 0) -> None:
+    """`log10_axis`, with a least span in decades, and with rows of zeros at the floor.
+
+    Where this was called before, the larger of both demands holds.
+    """
+    if axis not in ("x", "y"):
+        raise unknown("axis", axis, ("x", "y"))
+    of = ax.yaxis if axis == "y" else ax.xaxis
+    before = of.get_major_locator()
+    if isinstance(before, Decades):
+        at_least, floor = max(at_least, before.at_least), max(floor, before.floor)
+    of.set_major_locator(Decades(at_least, floor))
+    of.set_major_formatter(Powers())
+    ax.autoscale_view(scalex=axis == "x", scaley=axis == "y")
+
+
+class Decades(MaxNLocator):
+    """Whole decades; the numbers between them where the axis spans less than about two.
+
+    Parameters
+    ----------
+    at_least : float
+        Least span that autoscaling gives, in decades, so that noise does not fill an axis.
+    floor : int
+        Rows of marked zeros at the floor, which has a tick of its own, labelled 0.
+    """
+
+    def __init__(self, at_least: float = 0.0, floor: int = 0):
+        super().__init__(nbins="auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=2)
+        self.at_least, self.floor = at_least, floor
+
+    def nonsingular(self, v0: float, v1: float) -> tuple[float, float]:
+        """Limits around the data, with room for the floor."""
+        if not (math.isfinite(v0) and math.isfinite(v1)):
+            v0, v1 = -1.0, 0.0
+        v0, v1 = min(v0, v1), max(v0, v1)
+        lacking = max(self.at_least, 1e-6 * max(1.0, abs(v0), abs(v1))) - (v1 - v0)
+        if lacking > 0:
+            v0, v1 = v0 - lacking / 2, v1 + lacking / 2
+        if self.floor:
+            v0 -= STRIP * (0.6 + self.floor) * (v1 - v0)
+        return v0, v1
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """The ticks between two limits."""
+        low, high = min(vmin, vmax), max(vmin, vmax)
+        if high - low > 1.8:
+            ticks = np.asarray(super().tick_values(low, high))
+        elif high - low > 0.7:
+            whole = np.arange(math.floor(low) - 1, math.ceil(high) + 1)
+            ticks = np.sort(np.concatenate([whole + math.log10(m) for m in (1, 2, 5)]))
+        else:
+            base = math.floor(high)
+            linear = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(10 ** (low - base), 10 ** (high - base))
+            ticks = np.log10(linear[linear > 0]) + base
+        if self.floor:
+            room = low + STRIP * (0.6 + self.floor) * (high - low)
+            ticks = np.concatenate([[low], ticks[ticks > room]])
+        return ticks
+
+    def __call__(self) -> Any:
+        """The ticks of the axis as it is."""
+        return self.tick_values(*self.axis.get_view_interval())
+
+
+class Powers(Formatter):
+    """10^k at whole k; 2×10^k between them, or the number itself near 1; 0 at the floor."""
+
+    plain = False
+    digits = 3
+
+    def set_locs(self, locs: Any) -> None:
+        """Note the ticks: they decide together on one notation."""
+        self.locs = locs
+        low, high = sorted(self.axis.get_view_interval())
+        seen = [v for v in locs if low <= v <= high and not self._is_floor(v)]
+        self.plain = any(not _whole(v) for v in seen) and all(-3 < v < 4 for v in seen)
+        steps = np.diff(np.power(10.0, np.asarray(seen) - math.floor(high)))
+        self.digits = 3 if not len(steps) else max(3, 1 - math.floor(math.log10(max(min(steps), 1e-12))))
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The label of the tick at `x`."""
+        if self._is_floor(x):
+            return "0"
+        if self.plain:
+            return f"{10**x:.{self.digits}g}"
+        if _whole(x):
+            return f"$10^{{{round(x)}}}$"
+        power = math.floor(x)
+        return f"${10 ** (x - power):.{self.digits}g}\\times10^{{{power}}}$"
+
+    def _is_floor(self, x: float) -> bool:
+        locator = self.axis.get_major_locator()
+        return bool(getattr(locator, "floor", 0)) and x == min(self.axis.get_view_interval())
+
+
+def _whole(x: float) -> bool:
+    return abs(x - round(x)) < 1e-9
+
+
+class Counting(MaxNLocator):
+    """Ticks of a count that begins with 1: 1, 10, 20, …"""
+
+    def __init__(self):
+        super().__init__(nbins="auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=2)
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """1, and the multiples of a round number that leave room for it."""
+        ticks = np.asarray(super().tick_values(vmin, vmax))
+        ticks = ticks[ticks >= 1]
+        if vmin <= 1 and len(ticks) > 1 and ticks[0] > 1:
+            near = ticks[0] - 1 < 0.5 * (ticks[1] - ticks[0])
+            ticks = np.concatenate([[1], ticks[1:] if near else ticks])
+        return ticks
+
+
+def counting_axis(ax: Any, values: Sequence[float]) -> None:
+    """The x-axis of layers; of depths, with the depths measured as its ticks where they are few and far apart."""
+    values = sorted({float(v) for v in values})
+    if len(values) > 2 and values[0] > 0 and values[-1] >= 6 * values[0] and len(values) <= 9:
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_locator(FixedTicks(values))
+        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        ax.xaxis.set_minor_locator(FixedTicks([]))
+    else:
+        whole = all(v == int(v) for v in values)
+        ax.xaxis.set_major_locator(Counting() if whole else MaxNLocator(nbins="auto", steps=[1, 2, 5, 10]))
+
+
+def FixedTicks(values: Sequence[float]) -> Any:
+    """Ticks at these values."""
+    from matplotlib.ticker import FixedLocator
+
+    return FixedLocator(list(values))

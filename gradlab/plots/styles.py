@@ -1,0 +1,147 @@
+"""Sizes, fonts, colours, markers and lines: what a figure looks like, and nothing of what it shows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from gradlab._errors import unknown
+
+#: Okabe & Ito 2008, told apart by the colour-blind, in an order whose neighbours differ in grey too;
+#: without its yellow, which is lost on white.
+COLOURS: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "P", "X", "h")
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+#: For numbers: from dark to light, short of what is lost on white.
+SEQUENTIAL, LIGHTEST = "cividis", 0.88
+#: Centred at 0.
+DIVERGING = "berlin"
+#: What is no data: references, hatches, lines in a legend.
+NEUTRAL, FAINT = "0.35", "0.6"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The look of a figure for one medium: sizes in inches, and entries of `matplotlib.rcParams`."""
+
+    column: float
+    page: float
+    height: float
+    rc: dict[str, Any] = field(default_factory=dict)
+
+    def size(self, wide: bool, height: float | None = None) -> tuple[float, float]:
+        """Width and height, of one column or of the whole page; a slide is always whole."""
+        slide = self.column == self.page
+        return (self.page if wide else self.column), self.height if height is None or slide else height
+
+
+def _rc(size: float, small: float, line: float, **more: Any) -> dict[str, Any]:
+    """The entries that all presets share, from a font size, a smaller one and a width of lines."""
+    thin = line / 2
+    tick = {
+        "labelsize": small, "major.width": thin, "major.size": 5 * thin, "minor.size": 0, "direction": "out",
+        "color": "black", "labelcolor": "black",
+    }  # fmt: skip
+    return {
+        "font.size": size, "axes.labelsize": size, "axes.titlesize": size, "figure.titlesize": size,
+        "legend.fontsize": small, "legend.title_fontsize": small, "legend.frameon": False,
+        "legend.handlelength": 2.6, "legend.columnspacing": 1.4, "legend.borderaxespad": 0.2,
+        "lines.linewidth": line, "lines.markersize": 2.9 * line, "lines.markeredgewidth": thin,
+        "axes.linewidth": thin, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+        "axes.titleweight": "normal", "hatch.linewidth": thin, "patch.linewidth": thin,
+        "axes.edgecolor": "black", "axes.facecolor": "white", "figure.facecolor": "white", "savefig.facecolor": "white",
+        "text.color": "black", "axes.labelcolor": "black", "axes.unicode_minus": True,
+        # fonts are embedded whole, so that text stays text
+        "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "path",
+        **{f"{a}tick.{key}": value for a in "xy" for key, value in tick.items()}, **more,
+    }  # fmt: skip
+
+
+#: ``paper``: a column of 3.4 or a page of 7 inches, 8 pt. ``slide``: 16:9, to be read from the last row.
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(
+        column=3.4, page=7.0, height=2.5,
+        rc=_rc(8, 7, 1.2, **{
+            "font.family": ["STIXGeneral", "DejaVu Sans"], "mathtext.fontset": "stix",
+            "figure.dpi": 150, "savefig.dpi": 300,
+        }),
+    ),
+    "slide": Preset(
+        column=13.333, page=13.333, height=7.5,
+        rc=_rc(22, 19, 3.2, **{
+            "font.family": ["DejaVu Sans"], "mathtext.fontset": "dejavusans",
+            "figure.dpi": 72, "savefig.dpi": 144,
+        }),
+    ),
+}  # fmt: skip
+
+
+def preset_of(name: str) -> Preset:
+    """The preset of that name, or an error that lists them."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+@contextlib.contextmanager
+def style(name: str | None) -> Iterator[None]:
+    """The fonts and lines of a preset, for figures made inside ``with gl.plots.style("slide"):``.
+
+    Parameters
+    ----------
+    name : {"paper", "slide"} or None
+        None changes nothing. Afterwards `matplotlib.rcParams` are what they were.
+    """
+    with matplotlib.rc_context(preset_of(name).rc if name else {}):
+        yield
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Colour and marker by one column, kind of line by another; by the first too where there is no second.
+
+    Parameters
+    ----------
+    hue, style : str or None
+        The columns.
+    hues, styles : sequence
+        Their values, in the order of the legend.
+    """
+
+    hue: str | None
+    style: str | None
+    hues: Sequence[Hashable] = ()
+    styles: Sequence[Hashable] = ()
+
+    def colour(self, value: Hashable) -> Any:
+        """Of a value of `hue`: a place on a scale for three or more numbers, else a colour of its own."""
+        place, n = _place(value, self.hues), len(self.hues)
+        if n > 2 and all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in self.hues):
+            return matplotlib.colors.to_hex(matplotlib.colormaps[SEQUENTIAL](LIGHTEST * place / (n - 1)))
+        return COLOURS[place % len(COLOURS)]
+
+    def marker(self, value: Hashable) -> str:
+        """Of a value of `hue`; beyond seven the markers run against the colours."""
+        place = _place(value, self.hues)
+        return MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
+
+    def line(self, hue: Hashable, style: Hashable) -> Any:
+        """Kind of line."""
+        place = _place(hue, self.hues) if self.style is None else _place(style, self.styles)
+        return LINES[place % len(LINES)]
+
+    def of(self, key: dict[str, Any]) -> dict[str, Any]:
+        """Colour, marker and line of the line whose coordinates are `key`."""
+        hue, kind = key.get(self.hue or ""), key.get(self.style or "")
+        return {"color": self.colour(hue), "marker": self.marker(hue), "linestyle": self.line(hue, kind)}
+
+
+def _place(value: Hashable, values: Sequence[Hashable]) -> int:
+    """Where the value stands; NaN is a value too."""
+    same = lambda v: v == value or (v != v and value != value)
+    return next((i for i, v in enumerate(values) if same(v)), 0)

@@ -1,0 +1,138 @@
+"""What axes, legends and captions call things: the column's name in the frame, the field's name in a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NAMES: dict[str, str] = {
+    "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
+    "hard_tanh": "hard tanh", "pytorch": "PyTorch default", "standard_uniform": "standard uniform",
+    "softmax_cross_entropy": "cross-entropy", "mse": "mean squared error", "mlp": "MLP",
+    **{
+        f"{short}_{kind}": f"{long} {kind}"
+        for short, long in (("xavier", "Xavier"), ("he", "He"), ("lecun", "LeCun"))
+        for kind in ("normal", "uniform", "truncated")
+    },
+}  # fmt: skip
+
+#: Coordinates as they stand on an axis, with their unit.
+COORDINATES: dict[str, str] = {
+    "layer": "layer (1 = next to the input)",
+    "from_loss": "layers from the loss (1 = last hidden)",
+    "depth": "depth [hidden layers]",
+    "width": "width [units]",
+    "batch": "batch [examples]",
+    "init": "initialiser",
+    "step": "training step",
+    "gain": "gain (factor on the std of the weights)",
+    "sigma_w2": r"$\sigma_w^2$ (fan-in × weight variance)",
+    "sigma_b2": r"$\sigma_b^2$ (bias variance)",
+    "std": "standard deviation of the weights",
+}
+
+#: Columns as they stand on an axis and in a caption; ``{loss}`` becomes the unit of the loss.
+QUANTITIES: dict[str, tuple[str, str]] = {
+    "log10_activation_rms": ("rms activation $a$  [1]", "rms activation (forward signal)"),
+    "log10_preactivation_rms": ("rms preactivation $z$  [1]", "rms preactivation (forward signal)"),
+    "log10_delta_rms": (
+        r"rms delta $\partial L\,/\,\partial z$  [{loss}]",
+        "rms delta, of ∂(loss of one example)/∂(preactivation) over batch and units",
+    ),
+    "delta_log10_mean": (
+        "rms delta of one example  [{loss}]",
+        "each example's own rms delta, averaged in the logarithm",
+    ),
+    "log10_weight_grad_norm": (
+        r"weight grad. $\|\partial L\,/\,\partial W\|_F$  [{loss}]",
+        "Frobenius norm of the gradient of the mean loss by the weight",
+    ),
+    "log10_bias_grad_norm": (
+        r"bias grad. $\|\partial L\,/\,\partial b\|_2$  [{loss}]",
+        "norm of the gradient of the mean loss by the bias",
+    ),
+    "log10_one_minus_c": ("$1-c$, of two inputs  [1]", "1 − c, c the correlation of two inputs' preactivations"),
+    "log10_update_ratio": (r"update ratio $\|\Delta W\|/\|W\|$  [1]", "norm of the update over norm of the weight"),
+    "log10_per_example_grad_norm_rms": (
+        "weight grad. of one example, rms  [{loss}]",
+        "rms over examples of the norm of one example's weight gradient",
+    ),
+    "log10_abs_loss": ("|mean loss|  [{loss}]", "absolute value of the mean loss"),
+    "saturated_fraction": ("saturated units  [share]", "share of activations within 1 % of a limit"),
+    "dead_fraction": ("dead units  [share]", "share of units with zero slope on the whole batch"),
+    "float32_zero_fraction": ("lost in float32  [share]", "share of non-zero entries of the gradient below 2^−126"),
+    "zero_example_fraction": ("examples without gradient  [share]", "share of examples whose gradient is exactly 0"),
+    "weight_norm": (r"weight $\|W\|_F$  [1]", "Frobenius norm of the weight"),
+    "gradient_cosine_mean": ("cosine of two examples' gradients  [1]", "mean cosine of two examples' gradients"),
+    "gradient_snr": ("gradient signal to noise  [1]", "B ‖mean gradient‖² over the trace of its covariance"),
+    "activation_mean_over_rms": ("mean activation / rms  [1]", "mean of the activation over its rms"),
+}
+
+#: Unit of each loss: a logarithm of a probability is in nats.
+UNITS: dict[str, str] = {"softmax_cross_entropy": "nat", "logistic": "nat", "probe": "1"}
+
+BANDS: dict[str, str] = {
+    "ci95": "95 % t-interval of the mean over seeds",
+    "sd": "mean ± standard deviation over seeds",
+    "range": "smallest to largest seed",
+}
+
+
+def named(value: Any) -> str:
+    """A value of a coordinate in words: ``ReLU``, ``Xavier normal``, ``0.5``."""
+    if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+        return "none"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.4g}"
+    return NAMES.get(str(value), str(value))
+
+
+def entry(column: str, value: Any) -> str:
+    """A value in a legend; numbers, and yes or no, with the name of their column."""
+    if isinstance(value, str):
+        return named(value)
+    return f"{column.replace('_', ' ')} {named(value)}"
+
+
+def axis(column: str, frame: pd.DataFrame | None = None) -> str:
+    """The label of an axis, with its unit."""
+    if column in COORDINATES:
+        return COORDINATES[column]
+    if column not in QUANTITIES:
+        return column.removeprefix("log10_").replace("_", " ")
+    losses = set() if frame is None or "loss" not in frame else set(frame["loss"].dropna())
+    unit = UNITS.get(str(next(iter(losses))), "loss") if len(losses) == 1 else "loss"
+    return QUANTITIES[column][0].replace("{loss}", unit)
+
+
+def described(column: str) -> str:
+    """The quantity in a caption."""
+    return QUANTITIES.get(column, ("", column.removeprefix("log10_").replace("_", " ")))[1]
+
+
+def listed(words: Iterable[Any]) -> str:
+    """``a, b and c``."""
+    words = [str(w) for w in words]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def span(values: Sequence[int], unit: str) -> str:
+    """``5 seeds``, ``3–5 seeds``."""
+    low, high = (min(values), max(values)) if len(values) else (0, 0)
+    number = f"{low}" if low == high else f"{low}–{high}"
+    return f"{number} {unit}{'' if high == 1 else 's'}"
+
+
+def setting(frame: pd.DataFrame) -> str:
+    """What all rows have in common, for a caption: ``digits, batch 128, width 64, cross-entropy, float32``."""
+    parts = []
+    for name in ("activation", "init", "depth", "width", "data", "batch", "loss", "dtype"):
+        if name in frame and len(values := frame[name].dropna().unique()) == 1:
+            numeric = name in ("depth", "width", "batch")
+            parts.append(f"{name} {values[0]}" if numeric else named(values[0]))
+    return ", ".join(parts)
