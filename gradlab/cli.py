@@ -6,28 +6,28 @@ imported before a command is known to be well-formed: ``--help`` is instant.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import os
 import runpy
 import shlex
 import sys
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
-from tyro.conf import OmitArgPrefixes, arg
+from typing import Annotated, Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config import GRID, MLPConfig, Sweep, content_hash
+from gradlab.config import DTYPES, MLPConfig, Sweep, content_hash
 
 ABOUT = """\
 gradlab: how gradients travel through deep networks.
 
 usage: gradlab COMMAND [options]        (python -m gradlab is the same)
 
-  sweep    measure a grid of networks on many seeds; resumes where it was stopped
+  sweep    measure a grid of networks on many seeds; goes on where it was stopped
   report   write the page of a run: verdicts, tables, figures
   check    compare the hand-written backward pass with automatic differentiation
 
@@ -39,9 +39,8 @@ examples:
 
 `gradlab COMMAND --help` lists the options of a command."""
 
-EXAMPLES = {
-    "sweep": """\
-Measure a grid of networks on many seeds and keep the rows in a folder.
+SWEEP = """\
+Measure a grid of networks on many seeds, and keep the rows in a folder.
 
 examples:
   gradlab sweep --report
@@ -50,87 +49,56 @@ examples:
   gradlab sweep --config sweep.toml --seeds 20       (options win over the file)
   gradlab sweep --import mish.py --activation mish   (mish.py calls gl.register_activation)
 
-The same command started again computes only what is missing.""",
-    "report": """\
+The same command started again computes only what is missing."""
+
+REPORT = """\
 Write the page of a run: what was asked, a verdict for each network, tables, figures.
 
 examples:
   gradlab report runs/demo
-  gradlab report runs/demo --html --tex""",
-    "check": """\
+  gradlab report runs/demo --html --tex"""
+
+CHECK = """\
 Compare the hand-written backward pass with jax.grad and with finite differences; exit code 1 if they disagree.
 
 examples:
   gradlab check --depth 10 --activation tanh --init xavier_normal
-  gradlab check --import mish.py --activation mish --dtype float32""",
-}
+  gradlab check --import mish.py --activation mish --dtype float32"""
 
+IMPORT = ("import_", tuple[str, ...], (), "Python files that register activations or initialisers.")
 
-@dataclass(frozen=True)
-class SweepCommand:
-    """Options of ``gradlab sweep``."""
-
-    sweep: OmitArgPrefixes[Sweep] = field(default_factory=Sweep)
-    out: Path | None = None
-    """Folder for the rows. By default runs/ and a hash of the request."""
-    report: bool = False
-    """Write the page as well."""
-    html: bool = False
-    """With --report: the page also as one self-contained HTML file."""
-    tex: bool = False
-    """With --report: tables and numbers for LaTeX too."""
-    dry_run: bool = False
-    """Say what would be computed, and stop."""
-    retry_failed: bool = False
-    """Compute networks again that failed."""
-    executor: Literal["local", "dask"] = "local"
-    """Where to compute."""
-    workers: int = 1
-    """Processes, with --executor dask."""
-    quiet: bool = False
-    """Print only where the results are."""
-    config: Path | None = None
-    """TOML file with any of these options; the command line wins."""
-    import_: Annotated[tuple[Path, ...], arg(name="import")] = ()
-    """Python files that register activations or initialisers."""
-
-
-@dataclass(frozen=True)
-class ReportCommand:
-    """Options of ``gradlab report``."""
-
-    run: Annotated[Path, tyro.conf.Positional]
-    """Folder of a sweep."""
-    out: Path | None = None
-    """Folder for the page. By default the run's own."""
-    html: bool = False
-    """Also one self-contained HTML file."""
-    tex: bool = False
-    """Also tables and numbers for LaTeX."""
-
-
-@dataclass(frozen=True)
-class CheckCommand:
-    """Options of ``gradlab check``."""
-
-    net: OmitArgPrefixes[MLPConfig] = field(default_factory=lambda: MLPConfig(depth=3, width=16))
-    data: str = "digits"
-    """Name of a data set, or a file."""
-    target: str | None = None
-    """Column that holds the target, for a file."""
-    batch: int = 16
-    """Examples."""
-    loss: str | None = None
-    """Name of the loss. By default the one that suits the targets."""
-    dtype: Literal["float64", "float32"] = "float64"
-    """Precision of the comparison."""
-    key: int = 0
-    """Key of the weights."""
-    import_: Annotated[tuple[Path, ...], arg(name="import")] = ()
-    """Python files that register activations or initialisers."""
-
-
-COMMANDS: dict[str, type] = {"sweep": SweepCommand, "report": ReportCommand, "check": CheckCommand}
+#: Options that are no field of a configuration: name, type, default, help.
+SWEEP_OPTIONS = (
+    ("out", str | None, None, "Folder for the rows. None: runs/ and a hash of the request."),
+    ("report", bool, False, "Write the page as well."),
+    ("html", bool, False, "The page also as one self-contained HTML file."),
+    ("tex", bool, False, "Also tables and numbers for LaTeX."),
+    ("dry_run", bool, False, "Say what would be computed, and stop."),
+    ("retry_failed", bool, False, "Compute networks again that failed."),
+    ("executor", str, "local", "Where to compute: local, or dask."),
+    ("workers", int, 1, "Processes, with --executor dask."),
+    ("quiet", bool, False, "Say only where the results are."),
+    ("config", str | None, None, "TOML file with any of these options; the command line wins."),
+    IMPORT,
+)
+REPORT_OPTIONS = (
+    ("run", str, dataclasses.MISSING, "Folder of a sweep."),
+    ("out", str | None, None, "Folder for the page. None: the run's own."),
+    ("html", bool, False, "Also one self-contained HTML file."),
+    ("tex", bool, False, "Also tables and numbers for LaTeX."),
+)
+CHECK_OPTIONS = (
+    ("data", str, "digits", "Name of a data set, or a file."),
+    ("target", str | None, None, "Column that holds the target, for a file."),
+    ("batch", int, 16, "Examples."),
+    ("loss", str | None, None, "Name of the loss. None: the one that suits the targets."),
+    ("dtype", str, "float64", f"Precision of the comparison: {' or '.join(reversed(DTYPES))}."),
+    ("key", int, 0, "Key of the weights."),
+    IMPORT,
+)
+PATHS = ("out", "config", "import_", "run")
+#: What `gradlab check` has instead of the defaults of `MLPConfig`: three layers say as much as fifty, at once.
+CHECK_DEFAULTS = {"depth": 3, "width": 16}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -150,125 +118,240 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if argv[0] not in COMMANDS:
             raise unknown("command", argv[0], COMMANDS)
-        if not {"-h", "--help"} & set(argv):
-            _run_imports(argv)
-        command = _parsed(argv[0], argv[1:])
-        return {"sweep": _sweep, "report": _report, "check": _check}[argv[0]](command, argv)
+        return COMMANDS[argv[0]](argv[1:])
     except GradlabError as error:
         print(f"gradlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\ngradlab: interrupted; to go on: gradlab {shlex.join(argv)}", file=sys.stderr)
+        print(f"\ngradlab: interrupted; to go on where it stopped: gradlab {shlex.join(argv)}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `gradlab ... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except OSError as error:
-        reason = error.strerror or str(error)
-        name = f" {error.filename!r}" if error.filename else ""
-        print(f"gradlab: expected to read and write files; received {reason}{name}; try another folder", file=sys.stderr)
+        what = f"{error.strerror or error}" + (f": {error.filename!r}" if error.filename else "")
+        print(f"gradlab: expected to read and write files; received {what}; try another folder", file=sys.stderr)
         return 2
 
 
-def _run_imports(argv: Sequence[str]) -> None:
-    """Run the files of --import first: they make names known that the options are checked against."""
-    for i, word in enumerate(argv):
-        if word.startswith("--import="):
-            _run_file(Path(word.partition("=")[2]))
-        elif word == "--import":
-            for name in argv[i + 1 :]:
-                if name.startswith("-"):
-                    break
-                _run_file(Path(name))
+def _sweep(argv: list[str]) -> int:
+    given, unset = _parsed("sweep", SWEEP, argv, Sweep, SWEEP_OPTIONS, {})
+    if given["config"] is not None:
+        given |= {k: v for k, v in _from_file(given["config"]).items() if k in unset}
+    _run_files(given["import_"])
+    sweep = _made(Sweep, given, given["config"])
+    out = Path(given["out"] or Path("runs") / _folder_name(sweep))
 
-
-def _run_file(path: Path) -> None:
-    if not path.is_file():
-        raise GradlabError("a Python file for --import", f"{str(path)!r}, which is not there", "checking the path")
-    try:
-        runpy.run_path(str(path))
-    except GradlabError:
-        raise
-    except Exception as error:
-        raise GradlabError(
-            f"{path.name} to run", f"{type(error).__name__}: {error}", f"python {path}, to see where it fails"
-        ) from error
-
-
-def _parsed(name: str, argv: list[str]) -> Any:
-    kind = COMMANDS[name]
-    default = _from_file(argv) if name == "sweep" else None
-    more = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=argv, prog=f"gradlab {name}", description=EXAMPLES[name], **more)
-
-
-def _from_file(argv: list[str]) -> SweepCommand | None:
-    """The options of --config FILE.toml, as defaults for the command line."""
-    path = next((b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"), None)
-    path = next((a.partition("=")[2] for a in argv if a.startswith("--config=")), path)
-    if path is None:
-        return None
-    try:
-        values = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise GradlabError("a TOML file for --config", f"{path!r}, which is not there", "checking the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise GradlabError(f"{path} to be TOML", str(error), 'lines like  depth = [2, 4, 8]') from None
-    values = {k.replace("-", "_"): v for k, v in values.items()}
-    of_sweep = {f.name for f in dataclasses.fields(Sweep)}
-    of_command = {f.name for f in dataclasses.fields(SweepCommand)} - {"sweep", "config", "import_"}
-    for key in values:
-        if key not in of_sweep | of_command:
-            raise unknown("option", key, sorted(of_sweep | of_command))
-    grid = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in of_sweep}
-    rest = {k: Path(v) if k == "out" else v for k, v in values.items() if k in of_command}
-    return SweepCommand(sweep=Sweep(**grid), **rest)
-
-
-def _sweep(command: SweepCommand, argv: list[str]) -> int:
     from gradlab.sweep.run import run
 
-    sweep = command.sweep
-    out = command.out or Path("runs") / _folder_name(sweep)
+    dry, quiet = given["dry_run"], given["quiet"]
     frame = run(
-        sweep, out=out, progress=False if command.quiet else None, retry_failed=command.retry_failed,
-        dry_run=command.dry_run, executor=command.executor, workers=command.workers,
-        command=f"gradlab {shlex.join(argv)}",
+        sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"],
+        dry_run=dry, executor=given["executor"], workers=given["workers"], command=f"gradlab sweep {shlex.join(argv)}",
     )  # fmt: skip
-    if command.dry_run:
+    if dry:
         return 0
     networks = frame["network"].nunique()
     print(f"{networks} networks, {len(frame)} rows: {out / 'frame.parquet'} and {out / 'frame.csv'}")
-    if command.report:
-        _write_report(out, None, command.html, command.tex)
+    if given["report"] or given["html"] or given["tex"]:
+        _write_report(out, None, given["html"], given["tex"])
     else:
-        print(f"to see them: gradlab report {out}")
+        print(f"its page: gradlab report {shlex.quote(str(out))}")
     return 0
 
 
 def _folder_name(sweep: Sweep) -> str:
-    """A name for a request that was given none: a file's name or the data set's, and a hash of the grid."""
-    data = Path(sweep.data).stem
-    asked = {name: getattr(sweep, name) for name in (*GRID, "batch", "loss", "data", "dtype", "key")}
-    return f"{data}-{content_hash(asked, 8)}"
+    """A name for a request that was given none; more seeds go into the same folder."""
+    asked = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name != "seeds"}
+    return f"{Path(sweep.data).stem}-{content_hash(asked, 8)}"
 
 
-def _report(command: ReportCommand, argv: list[str]) -> int:
-    _write_report(command.run, command.out, command.html, command.tex)
+def _report(argv: list[str]) -> int:
+    given, _ = _parsed("report", REPORT, argv, None, REPORT_OPTIONS, {})
+    _write_report(Path(given["run"]), given["out"], given["html"], given["tex"])
     return 0
 
 
-def _write_report(run: Path, out: Path | None, html: bool, tex: bool) -> None:
+def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
     from gradlab.reporting.page import report
 
     page = Path(report(run, out=out, html=html, tex=tex))
     print(f"report: {page}")
     if html:
-        print(f"        {page.with_suffix('.html')}")
+        print(f"        {page.with_suffix('.md')}, the same as markdown")
+    if tex:
+        print(f"        {page.with_name('tables.tex')} and {page.with_name('numbers.tex')}")
 
 
-def _check(command: CheckCommand, argv: list[str]) -> int:
+def _check(argv: list[str]) -> int:
+    given, _ = _parsed("check", CHECK, argv, MLPConfig, CHECK_OPTIONS, CHECK_DEFAULTS)
+    _run_files(given["import_"])
+    config = _made(MLPConfig, given)
+
     from gradlab.core.check import check
     from gradlab.data import load
     from gradlab.networks import build
 
-    data = load(command.data, batch=command.batch, loss=command.loss, target=command.target, dtype="float64")
-    result = check(build(command.net), data.x, data.y, loss=command.loss, key=command.key, dtype=command.dtype)
-    return 0 if result.ok else 1
+    data = load(given["data"], batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
+    found = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
+    return 0 if found.ok else 1
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"sweep": _sweep, "report": _report, "check": _check}
+
+
+def _parsed(
+    command: str,
+    about: str,
+    argv: list[str],
+    config: type | None,
+    options: Sequence[tuple],
+    defaults: Mapping[str, Any],
+) -> tuple[dict[str, Any], set[str]]:
+    """The options of a command by name, and the names of those that were not given.
+
+    The fields are those of `config`, unchecked: it checks them itself when it is made.
+    """
+    import tyro
+    from tyro.conf import Positional, arg
+
+    fields = []
+    for field, kind, help in _fields(config) if config else ():
+        default = defaults.get(field.name, field.default)
+        fields.append((field.name, Annotated[kind, arg(help=help, metavar=_shown(kind))], default))
+    for name, kind, default, help in options:
+        more = {"name": "import"} if name == "import_" else {}
+        shape = Positional[kind] if default is dataclasses.MISSING else kind
+        word = "PATH" if name in PATHS else "NAME"
+        fields.append((name, Annotated[shape, arg(help=help, metavar=_shown(kind, word), **more)], default))
+    kind = dataclasses.make_dataclass(
+        command.capitalize(), [(n, k, dataclasses.field(default=d)) for n, k, d in fields]
+    )
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            parsed, rest = tyro.cli(
+                kind, args=argv, prog=f"gradlab {command}", description=about, return_unknown_args=True
+            )  # fmt: skip
+    except SystemExit as end:
+        if end.code == 0:  # --help
+            raise
+        raise _as_error(told.getvalue(), command) from None
+    names = ["--" + name.rstrip("_").replace("_", "-") for name, *_ in fields]
+    for word in rest:
+        if word.startswith("--"):
+            raise unknown("option", word.partition("=")[0], names, f"gradlab {command} --help")
+        raise GradlabError(f"options of gradlab {command}", repr(word), f"gradlab {command} --help")
+    words = {word.partition("=")[0].replace("_", "-") for word in argv if word.startswith("--")}
+    spelled = zip((name for name, *_ in fields), names, strict=True)
+    unset = {name for name, option in spelled if not words & {option, f"--no-{option[2:]}"}}
+    return {field.name: getattr(parsed, field.name) for field in dataclasses.fields(kind)}, unset
+
+
+def _fields(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
+    """Field, type and description of what a configuration holds; `Sweep` refers to `MLPConfig` for its networks."""
+    from docstring_parser import parse
+
+    told = {}
+    for owner in (config, MLPConfig):
+        for entry in parse(owner.__doc__ or "").params:
+            for name in entry.arg_name.split(", "):
+                told[name] = " ".join((entry.description or "").replace("``", "").replace("`", "").split())
+    kinds = typing.get_type_hints(config)
+    return [(field, kinds[field.name], told.get(field.name, "")) for field in dataclasses.fields(config)]
+
+
+def _shown(kind: Any, text: str = "NAME") -> str | None:
+    """How the value of an option is shown: ``INT``, ``INT [INT ...]``; None for flags."""
+    if kind is bool:
+        return None
+    several = any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind)))
+    plain = {int: "INT", float: "NUMBER", str: text, bool: "{True,False}"}
+    name = next(shown for k, shown in plain.items() if k in _leaves(kind))
+    return f"{name} [{name} ...]" if several else name
+
+
+def _leaves(kind: Any) -> set[Any]:
+    inside = [k for k in typing.get_args(kind) if k is not Ellipsis]
+    return set().union(*map(_leaves, inside)) if inside else {kind}
+
+
+def _as_error(box: str, command: str) -> GradlabError:
+    """What tyro drew as a box, in one line."""
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines():
+        text = line.strip().strip("│╭╮╰╯").strip()
+        if set(text) <= {"─"}:
+            parts.append([])
+        elif not line.startswith(("╭", "╰")):
+            parts[-1].append(text)
+    said = [" ".join(part) for part in parts if part]
+    received = said[0].removeprefix("Error parsing ") if said else "something else"
+    expected = f"options of gradlab {command}"
+    for part in said[1:]:
+        if part.startswith("Argument helptext:"):
+            expected = part.removeprefix("Argument helptext:").strip()
+    return GradlabError(expected.replace(";", ","), received, f"gradlab {command} --help")
+
+
+def _made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
+    """The configuration, which checks itself."""
+    try:
+        return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
+    except GradlabError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise GradlabError(
+            f"values that suit their options{f' in {file}' if file else ''}", str(error), "gradlab sweep --help"
+        ) from error
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    """The options of a TOML file: those of the command line, or the ``sweep.toml`` of a run."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        why = "which is not there" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        raise GradlabError("a TOML file for --config", f"{path!r}, {why}", "checking the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise GradlabError(f"{path} to be TOML", str(error), "lines like  depth = [2, 4, 8]") from error
+    if isinstance(values.get("request"), dict):
+        values = values["request"]
+    kinds = {name: kind for name, kind, *_ in SWEEP_OPTIONS}
+    names = {field.name for field in dataclasses.fields(Sweep)}
+    options: dict[str, Any] = {}
+    for written, value in values.items():
+        name = "import_" if written == "import" else written.replace("-", "_")
+        if name not in names | kinds.keys() or name == "config":
+            known = sorted((names | kinds.keys()) - {"config", "import_"})
+            raise unknown(f"option in {path}", written, [*known, "import"])
+        wanted = {bool: bool, int: int}.get(kinds.get(name, str), str)
+        if name == "import_":
+            value = (value,) if isinstance(value, str) else tuple(map(str, value))
+        elif name in kinds and type(value) is not wanted:
+            raise GradlabError(
+                f"{written} in {path} to be a {wanted.__name__}", repr(value), f"gradlab sweep --{written}"
+            )
+        options[name] = _plain(value)
+    return options
+
+
+def _plain(value: Any) -> Any:
+    """A value of TOML as options have it: TOML has no word for None, ``sweep.toml`` says "default"."""
+    from gradlab.sweep.grid import DEFAULT
+
+    return tuple(map(_plain, value)) if isinstance(value, list) else None if value == DEFAULT else value
+
+
+def _run_files(paths: Sequence[str]) -> None:
+    """Run the files of --import: they make names known that the configurations are checked against."""
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise GradlabError("a Python file for --import", f"{str(path)!r}, which is not there", "checking the path")
+        try:
+            runpy.run_path(str(path))
+        except GradlabError:
+            raise
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            raise GradlabError(f"{path} to run", told, f"python {path}, to see where it fails") from error
