@@ -102,7 +102,6 @@ class Powers(Formatter):
 
     def set_locs(self, locs: Any) -> None:
         """Note the ticks: they decide together on one notation."""
-        self.locs = locs
         low, high = sorted(self.axis.get_view_interval())
         seen = [v for v in locs if low <= v <= high and not self._is_floor(v)]
         self.plain = any(not _whole(v) for v in seen) and all(-3 < v < 4 for v in seen)

@@ -1,0 +1,260 @@
+"""Histograms by layer: Glorot & Bengio 2010, figures 6 (activations) and 7 (back-propagated gradients)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gradlab._errors import GradlabError, unknown
+from gradlab.plots import words
+from gradlab.plots.canvas import canvas
+from gradlab.plots.captions import attach
+from gradlab.plots.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL
+from gradlab.plots.tables import checked, levels, matching
+
+#: Panels side by side; of more layers, as many evenly spaced ones.
+PANELS = 5
+SIGNALS: dict[str, str] = {"activation": "activation $a$  [1]", "delta": "delta over its own rms  [1]"}
+TABLE = ("signal", "layer", "bin", "left", "right", "count")
+
+
+def histograms(
+    table: pd.DataFrame,
+    *,
+    signal: Literal["activation", "delta"] | None = None,
+    rows: str | Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    overlay: bool = False,
+    ax: Any = None,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """Densities of activations and of deltas: a row for each initialiser, a panel or a curve for each layer.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `gradlab.histograms`; several networks by `pandas.concat`. Columns ``signal layer bin count``: `bin` is
+        the left edge or the centre, -inf and inf hold what lies beyond, NaN the exact zeros. ``left right`` too, if any.
+    signal : {"activation", "delta"}, optional
+        None: both, one below the other.
+    rows : str or sequence of str, optional
+        Columns with a row for each value. None: those that differ, such as `init`.
+    layers : sequence of int, optional
+        None: up to 5, evenly spaced from the first to the last.
+    overlay : bool
+        Whether the layers are curves in one panel, as in the paper, instead of a panel each.
+    ax : array of Axes, optional
+        A row for each signal and initialiser, a column for each layer.
+    preset : {"paper", "slide"}, optional
+        As in `gradient_flow`.
+
+    Returns
+    -------
+    Axes, or array of Axes (rows, layers)
+        A stem at 0 is the share of exact zeros, triangles at the edges are what lies beyond.
+    """
+    checked(table, "signal", "layer", "bin", "count")
+    found = levels(table, "signal")
+    if signal is not None and signal not in found:
+        raise unknown("signal", signal, map(str, found))
+    signals = [signal] if signal is not None else sorted(found, key=lambda s: s != "activation")
+    keys = _keys(table, rows)
+    chosen = _layers(table, layers)
+    table = table[table["signal"].isin(signals)]
+    groups = [key for _, key in table[keys].drop_duplicates().iterrows()] if keys else [pd.Series(dtype=object)]
+    grid = [(s, dict(key)) for s in signals for key in groups]
+    columns = 1 if overlay else len(chosen)
+    with canvas(
+        ax, preset, len(grid), columns, wide=not overlay, height=0.55 + (1.6 if overlay else 1.05) * len(grid)
+    ) as board:  # fmt: skip
+        reach = {s: _reach(table[table["signal"] == s]) for s in signals}
+        for i, (name, key) in enumerate(grid):
+            part = matching(table[table["signal"] == name], key)
+            shares = [_share(part[part["layer"] == layer]) for layer in chosen]
+            for j, (layer, share) in enumerate(zip(chosen, shares, strict=True)):
+                axes = board.axes[i, 0 if overlay else j]
+                look = _look(i % len(groups), j, len(chosen), overlay)
+                _draw(axes, share, look, f"layer {layer}", overlay, name)
+                if not overlay and i == 0:
+                    axes.set_title(f"layer {layer}")
+            _finish(board, i, grid, name, key, reach[name], shares)
+        if overlay:
+            _labels(board)
+        text = _caption(table, signals, keys, chosen)
+        for axes in board.axes.flat:
+            attach(axes, text)
+    return board.axes if board.axes.size > 1 else board.axes.flat[0]
+
+
+def _keys(table: pd.DataFrame, rows: str | Sequence[str] | None) -> list[str]:
+    if rows is None:
+        others = [n for n in table.columns if n not in TABLE and table[n].nunique(dropna=False) > 1]
+        return others or [n for n in ("init",) if n in table]
+    names = [rows] if isinstance(rows, str) else list(rows)
+    for name in names:
+        if name not in table.columns:
+            raise unknown("column", name, map(str, table.columns))
+    return names
+
+
+def _layers(table: pd.DataFrame, layers: Sequence[int] | None) -> list[int]:
+    known = sorted(int(v) for v in table["layer"].unique())
+    if layers is None:
+        return [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(PANELS, len(known))).round().astype(int))]
+    for layer in layers:
+        if layer not in known:
+            raise GradlabError(f"layers among {known[0]} … {known[-1]}", repr(layer), f"layers=[{known[0]}, {known[-1]}]")
+    return [int(layer) for layer in layers]
+
+
+def edges(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Left and right edges of the bins: as given, or from what `bin` is, the centre or the left edge."""
+    if "left" in part and "right" in part:
+        return part["left"].to_numpy(dtype=float), part["right"].to_numpy(dtype=float)
+    at = part["bin"].to_numpy(dtype=float)
+    known = np.unique(at[np.isfinite(at)])
+    width = float(np.median(np.diff(known))) if len(known) > 1 else 1.0
+    # 101 centres of equal bins are symmetric about 0, left edges are not
+    left = at - width / 2 if abs(known[0] + known[-1]) < width / 2 else at
+    return left, left + width
+
+
+def _share(part: pd.DataFrame) -> dict[str, Any]:
+    """Density of each bin, share of exact zeros and of what lies beyond, of all entries."""
+    part = part.assign(bin=part["bin"].astype(float)).groupby("bin", dropna=False, as_index=False).agg(
+        {"count": "sum", **{n: "first" for n in ("left", "right") if n in part}}
+    )  # fmt: skip
+    total = max(float(part["count"].sum()), 1.0)
+    inside = part[np.isfinite(part["bin"])].sort_values("bin")
+    left, right = edges(inside)
+    count = lambda rows: float(part.loc[rows, "count"].sum()) / total
+    return {
+        "left": left, "right": right, "density": inside["count"].to_numpy(dtype=float) / total / (right - left),
+        "zero": count(part["bin"].isna()), "below": count(part["bin"] == -np.inf), "above": count(part["bin"] == np.inf),
+    }  # fmt: skip
+
+
+def _reach(table: pd.DataFrame) -> tuple[float, float]:
+    """What of the axis is occupied; 0 is always there."""
+    finite = table[np.isfinite(table["bin"].astype(float)) & (table["count"] > 0)]
+    if finite.empty:
+        return -1.0, 1.0
+    left, right = edges(finite)
+    low, high = min(left.min(), 0.0), max(right.max(), 0.0)
+    pad = 0.04 * (high - low)
+    return max(low - pad, -5.2), min(high + pad, 5.2)
+
+
+def _look(group: int, place: int, layers: int, overlay: bool) -> dict[str, Any]:
+    import matplotlib
+
+    if not overlay:
+        return {"color": COLOURS[(0, 3, 2, 5, 1, 4, 6)[group % 7]], "linestyle": "-"}
+    colour = matplotlib.colormaps[SEQUENTIAL](LIGHTEST * place / max(layers - 1, 1))
+    return {"color": colour, "linestyle": LINES[place % len(LINES)]}
+
+
+def _draw(ax: Any, share: dict[str, Any], look: dict[str, Any], label: str, overlay: bool, signal: str) -> None:
+    steps = np.append(share["left"], share["right"][-1:])
+    if overlay:
+        centres = (share["left"] + share["right"]) / 2
+        ax.plot(centres, share["density"], label=label, gid=signal, **look)
+    else:
+        ax.stairs(share["density"], steps, fill=True, color=look["color"], alpha=0.75, linewidth=0, gid=signal)
+        said = [f"0: {_percent(share['zero'])}"] if share["zero"] else []
+        said += [f"< −5: {_percent(share['below'])}"] if share["below"] else []
+        said += [f"> 5: {_percent(share['above'])}"] if share["above"] else []
+        if said:
+            ax.text(
+                0.98, 0.97, "\n".join(said), transform=ax.transAxes, ha="right", va="top", gid="beyond",
+                fontsize=_small(), linespacing=1.0,
+            )  # fmt: skip
+    if share["zero"]:
+        ax.plot(
+            [0], [0], marker="v", linestyle="", color=look["color"] if overlay else "black", clip_on=False, gid="zero",
+            zorder=4, markersize=0.75 * _rc("lines.markersize"),
+        )  # fmt: skip
+    for side, at in (("below", 0.0), ("above", 1.0)):
+        if share[side]:
+            ax.plot(
+                [at], [0.04], marker="<" if side == "below" else ">", linestyle="", color=NEUTRAL, clip_on=False,
+                transform=ax.transAxes, gid=side, markersize=0.75 * _rc("lines.markersize"),
+            )  # fmt: skip
+
+
+def _finish(
+    board: Any, i: int, grid: Sequence[tuple[str, dict[str, Hashable]]], name: str, key: dict[str, Any],
+    reach: tuple[float, float], shares: Sequence[dict[str, Any]],
+) -> None:  # fmt: skip
+    """One scale a row, so that layers can be compared; labels at the edge of each block."""
+    top = max([float(s["density"].max(initial=0.0)) for s in shares] + [1e-12])
+    last = i + 1 == len(grid) or grid[i + 1][0] != name
+    said = any(s["zero"] or s["below"] or s["above"] for s in shares)
+    for j, ax in enumerate(board.axes[i]):
+        ax.set_xlim(*reach)
+        ax.set_ylim(0, (1.45 if said else 1.08) * top)
+        ax.locator_params(axis="y", nbins=3)
+        ax.locator_params(axis="x", nbins=5)
+        if j:
+            ax.set_yticklabels([])
+        if not last:
+            ax.set_xticklabels([])
+    middle = board.axes[i, (board.axes.shape[1] - 1) // 2]
+    if last:
+        middle.set_xlabel(SIGNALS.get(name, name))
+    board.axes[i, 0].set_ylabel("density")
+    if key:
+        text = "\n".join(words.entry(n, v) for n, v in key.items())
+        ax = board.axes[i, -1]
+        ax.annotate(
+            text, (1, 0.5), xytext=(4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
+            ha="left", va="center", gid="row",
+        )  # fmt: skip
+
+
+def _labels(board: Any) -> None:
+    handles, names = board.axes.flat[0].get_legend_handles_labels()
+    if board.own:
+        board.figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 3))
+    else:
+        board.axes.flat[0].legend(
+            handles, names, loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0, ncols=3, frameon=False
+        )
+
+
+def _percent(share: float) -> str:
+    return "100 %" if share == 1 else f"{100 * share:.2g} %" if share < 0.995 else "> 99 %"
+
+
+def _rc(name: str) -> Any:
+    import matplotlib
+
+    return matplotlib.rcParams[name]
+
+
+def _small() -> Any:
+    return _rc("xtick.labelsize")
+
+
+def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], layers: Sequence[int]) -> str:
+    per = table.groupby(["signal", "layer", *keys], observed=True, dropna=False)["count"].sum()
+    what = {"activation": "activations", "delta": "back-propagated gradients δ, each over its own layer's rms"}
+    rest = [n for n in table["layer"].unique() if n not in layers]
+    zeros = table.loc[table["bin"].isna(), "count"].sum()
+    parts = [
+        f"Distribution of {words.listed(what.get(s, s) for s in signals)} by layer (1 = next to the input), density of "
+        f"all units and examples, n = {words.span([int(v) for v in per], 'entry').replace('entrys', 'entries')} a panel."
+    ]
+    if keys:
+        parts.append(f"A row for each {words.listed(keys)}.")
+    parts.append("One scale of density a row.")
+    if rest:
+        parts.append(f"{len(layers)} of {len(rest) + len(layers)} layers are shown.")
+    if zeros:
+        parts.append("Exact zeros are not in the density: their share stands in the panel, with a triangle at 0.")
+    if np.isinf(table.loc[table["count"] > 0, "bin"].astype(float)).any():
+        parts.append("Triangles at the edges: entries beyond ±5.")
+    return " ".join(parts)

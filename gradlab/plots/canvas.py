@@ -1,0 +1,225 @@
+"""Axes to draw on, a legend that covers no data, and the lines that all figures share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab._errors import GradlabError
+from gradlab.plots import words
+from gradlab.plots.decades import prepare
+from gradlab.plots.styles import FAINT, NEUTRAL, Looks, preset_of, style
+from gradlab.plots.tables import lines, matching
+
+#: Marks: a zero at the floor, of all seeds or of some; a failure at the ceiling.
+ZERO, FAILED = "v", "x"
+#: Under this name a figure of ours keeps its preset, for `save`.
+_PRESET = "_gradlab_preset"
+
+
+@dataclass
+class Canvas:
+    """Axes of ours, or those that were given; `notes` are handles of the legend that the data called for."""
+
+    axes: np.ndarray
+    own: bool
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def figure(self) -> Any:
+        """The figure that the axes stand in."""
+        return self.axes.flat[0].figure
+
+
+@contextlib.contextmanager
+def canvas(
+    ax: Any, preset: str | None, rows: int = 1, columns: int = 1, *, wide: bool = False, height: float | None = None,
+    **options: Any,
+) -> Iterator[Canvas]:  # fmt: skip
+    """Axes in the look of a preset, "paper" for a figure of ours; on axes that are given, none but a chosen one."""
+    name = preset if preset is not None or ax is not None else "paper"
+    with style(name):
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            size = preset_of(name or "paper").size(wide, height)
+            figure, axes = plt.subplots(
+                rows, columns, figsize=size, layout="constrained", squeeze=False, **options
+            )  # fmt: skip
+            setattr(figure, _PRESET, name)
+            yield Canvas(axes, own=True)
+            # Ticks are made when they are first needed: here, while the preset's fonts are in force.
+            figure.draw_without_rendering()
+        else:
+            given = np.asarray(ax, dtype=object)
+            if given.size != rows * columns or not all(hasattr(a, "plot") for a in given.flat):
+                raise GradlabError(
+                    f"ax to be {words.span([rows * columns], 'axes').replace('axess', 'axes')}",
+                    f"{given.size} of type {type(given.flat[0]).__name__}" if given.size else "none",
+                    "leaving ax out",
+                )
+            yield Canvas(given.reshape(rows, columns), own=False)
+
+
+def preset_name(figure: Any) -> str | None:
+    """The preset that a figure of ours was made in."""
+    return getattr(figure, _PRESET, None)
+
+
+def draw_lines(
+    board: Canvas, ax: Any, means: pd.DataFrame, seeds: pd.DataFrame | None, keys: Sequence[str], x: str,
+    looks: Looks, *, sparse: bool = True,
+) -> int:  # fmt: skip
+    """Draw a summary: a line for each group with its band, or its seeds beside it; zeros at the floor.
+
+    Returns
+    -------
+    int
+        Rows of marks at the floor.
+    """
+    groups = lines(means, keys)
+    floor = 0
+    for i, (key, rows) in enumerate(groups):
+        rows = rows.sort_values(x)
+        look = looks.of(key)
+        at = rows[x].to_numpy(dtype=float)
+        middle = rows["mean"].to_numpy(dtype=float)
+        if seeds is not None:
+            thin = {"color": look["color"], "linewidth": 0.4 * _width(), "alpha": 0.55, "zorder": 2, "gid": "seed"}
+            for _, one in lines(matching(seeds, key), ["seed"]):
+                one = one.sort_values(x)
+                ax.plot(one[x].to_numpy(dtype=float), one["mean"].to_numpy(dtype=float), **thin)
+        else:
+            low, high = rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float)
+            # matplotlib drops what is not finite, and leaves a gap there
+            ax.fill_between(at, low, high, color=look["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
+        ax.plot(at, middle, **look, markevery=_markevery(len(at), i, len(groups), sparse), zorder=3, gid="mean")
+        floor += _marks(board, ax, at, rows, look, floor)
+    return floor
+
+
+def _marks(board: Canvas, ax: Any, at: np.ndarray, rows: pd.DataFrame, look: dict[str, Any], row: int) -> int:
+    """Zeros in a row at the floor, filled where all seeds are zero; failures at the ceiling."""
+    n, zero, other = (rows[name].to_numpy() for name in ("n", "n_zero", "n_not_finite"))
+    whole = (zero > 0) & (n == 0)
+    part = (zero > 0) & (n > 0)
+    for chosen, filled in ((whole, True), (part, False)):
+        if chosen.any():
+            mark_floor(ax, at[chosen], look["color"], row, filled)
+            text = "exact zero" if filled else "exact zero in some seeds"
+            board.notes[text] = _handle(ZERO, NEUTRAL, filled)
+    if (other > 0).any():
+        mark_ceiling(ax, at[other > 0], look["color"])
+        board.notes["not finite, or failed"] = _handle(FAILED, NEUTRAL, True)
+    return int((zero > 0).any())
+
+
+def mark_floor(ax: Any, at: Any, colour: Any, row: int = 0, filled: bool = True) -> None:
+    """Mark values that are truly zero on the floor of the axis: they have no logarithm, but they are there."""
+    import matplotlib
+    from matplotlib.transforms import ScaledTranslation
+
+    size = 0.75 * matplotlib.rcParams["lines.markersize"]
+    up = ScaledTranslation(0, (0.5 + row) * 1.15 * size / 72, ax.figure.dpi_scale_trans)
+    # as thin as they stand side by side: one in six where layers are many would hide where they begin
+    ax.plot(
+        at, np.zeros(len(at)), linestyle="", marker=ZERO, color=colour, markersize=size, clip_on=False, zorder=4,
+        markerfacecolor=colour if filled else "white", transform=ax.get_xaxis_transform() + up, gid="zero",
+    )  # fmt: skip
+
+
+def mark_ceiling(ax: Any, at: Any, colour: Any) -> None:
+    """Mark what is not finite on the upper edge."""
+    ax.plot(
+        at, np.ones(len(at)), linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4,
+        markeredgewidth=0.7 * _width(), transform=ax.get_xaxis_transform(), gid="failed",
+    )  # fmt: skip
+
+
+def _width() -> float:
+    import matplotlib
+
+    return matplotlib.rcParams["lines.linewidth"]
+
+
+def _markevery(n: int, i: int, lines: int, sparse: bool) -> Any:
+    """About six markers on a long line, at other places than those of its neighbours."""
+    if n <= 10 or not sparse:
+        return None
+    step = max(1, n // 6)
+    return (step * (i % max(lines, 1)) // max(lines, 1), step)
+
+
+def _handle(marker: str, colour: Any, filled: bool) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker=marker, color=colour, markerfacecolor=colour if filled else "white")
+
+
+def handles(looks: Looks, board: Canvas, band: str | None = None) -> dict[str, Any]:
+    """What the legend shows: hues, styles, and what the data called for; nothing for one plain line."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    shown: dict[str, Any] = {}
+    if looks.hue is not None:
+        for value in looks.hues:
+            look = {"color": looks.colour(value), "marker": looks.marker(value)}
+            kind = looks.line(value, None) if looks.style is None else "-"
+            shown[words.entry(looks.hue, value)] = Line2D([], [], linestyle=kind, **look)
+    if looks.style is not None:
+        for value in looks.styles:
+            shown[words.entry(looks.style, value)] = Line2D([], [], color=NEUTRAL, linestyle=looks.line(None, value))
+    if len(shown) < 2:
+        shown = {}
+    if band is not None and shown:
+        if band == "seeds":
+            shown["one seed"] = Line2D([], [], color=FAINT, linewidth=0.4 * _width())
+        else:
+            shown[{"ci95": "95 % interval", "sd": "± sd", "range": "range"}[band]] = Patch(color=FAINT, alpha=0.5)
+    return {**shown, **board.notes}
+
+
+def legend(board: Canvas, shown: dict[str, Any]) -> Any:
+    """A legend above the axes, where there is no data: in as many columns as there is room for."""
+    if not shown:
+        return None
+    figure, first = board.figure, board.axes.flat[0]
+    room = 0.99 * (figure.bbox.width if board.own else first.bbox.width)
+    made = None
+    for columns in range(len(shown), 0, -1):
+        if made is not None:
+            made.remove()
+        options: dict[str, Any] = {"ncols": columns}
+        if board.own:
+            made = figure.legend(shown.values(), shown.keys(), loc="outside upper center", **options)
+        else:
+            made = first.legend(
+                shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0,
+                frameon=False, **options,
+            )  # fmt: skip
+        if made.get_window_extent().width <= room:
+            break
+    return made
+
+
+def decade_axis(ax: Any, floor: int = 0, at_least: float = 1.0) -> None:
+    """The y-axis of log10 values, in a figure of ours: never less than a decade, with room for zeros."""
+    prepare(ax, "y", at_least=at_least, floor=floor)
+
+
+def mark_failed(board: Canvas, ax: Any, place: int, colour: Any) -> None:
+    """Mark a cell of which nothing was measured in the upper left corner."""
+    from matplotlib.transforms import ScaledTranslation
+
+    along = ScaledTranslation(6 * _width() * (0.7 + place) / 72, 0, ax.figure.dpi_scale_trans)
+    ax.plot(
+        [0], [1], linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4, markeredgewidth=0.7 * _width(),
+        transform=ax.transAxes + along, gid="failed",
+    )  # fmt: skip
+    board.notes["not finite, or failed"] = _handle(FAILED, NEUTRAL, True)

@@ -1,0 +1,183 @@
+"""What autodiff prints: the same weight gradients, computed in several ways, and where each way dies."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gradlab.plots import words
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, legend, mark_ceiling, mark_floor
+from gradlab.plots.captions import attach
+from gradlab.plots.decades import counting_axis
+from gradlab.plots.styles import COLOURS, FAINT, LINES, MARKERS, NEUTRAL
+from gradlab.plots.tables import checked, levels
+
+#: Smallest normal numbers; XLA flushes what is below. The squares of a norm underflow at the root.
+FLOORS: dict[str, float] = {"float16": -14 * math.log10(2), "float32": -126 * math.log10(2)}
+SQUARES = FLOORS["float32"] / 2
+
+_legend = legend
+
+
+def autodiff(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """log10 of the weight-gradient norm against layer, by each method, with the floors of float16 and float32.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``method layer log10_weight_grad_norm``, with -inf where the method shows 0.
+    ax : Axes, optional
+    legend, preset
+        As in `gradient_flow`.
+
+    Returns
+    -------
+    Axes
+        A cross is the last layer, on the way back, in which a method shows a number; the layers that it shows
+        as 0 are marked on the floor.
+    """
+    column = "log10_weight_grad_norm"
+    checked(table, "method", "layer", column)
+    methods = levels(table, "method")
+    with canvas(ax, preset, height=3.1) as board:
+        axes = board.axes.flat[0]
+        shown, deaths, row = {}, [], 0
+        for i, method in enumerate(methods):
+            rows = table[table["method"] == method].sort_values("layer")
+            at, value = rows["layer"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
+            look = _look(str(method), i)
+            (line,) = axes.plot(
+                at, np.where(np.isfinite(value), value, np.nan), gid="method", **look, markevery=_every(len(at), i)
+            )
+            shown[str(method)] = line
+            dead = np.isneginf(value)
+            if dead.any():
+                mark_floor(axes, at[dead], look["color"], row)
+                row += 1
+                deaths.append((method, at, value, dead, look["color"]))
+            lost = np.isnan(value) | np.isposinf(value)
+            if lost.any():
+                mark_ceiling(axes, at[lost], look["color"])
+        finite = table.loc[np.isfinite(table[column]), column]
+        floors = _floors(axes, finite, bool(deaths), float(table["layer"].min()), float(table["layer"].max()))
+        decade_axis(axes, row)
+        counting_axis(axes, [1])
+        _deaths(axes, deaths)
+        axes.set_xlabel(words.axis("layer"))
+        axes.set_ylabel(r"weight gradient $\|\partial L\,/\,\partial W\|_F$  [unit of loss]")
+        if legend:
+            _legend(board, shown)
+        attach(axes, _caption(table, methods, deaths, floors))
+    return axes
+
+
+def _look(method: str, i: int) -> dict[str, Any]:
+    """What is right is a broad line that another may lie on; what stands on it is thin, with markers."""
+    import matplotlib
+
+    width = matplotlib.rcParams["lines.linewidth"]
+    if i == 0:
+        return {"color": COLOURS[0], "linewidth": 3 * width, "alpha": 0.45, "zorder": 2, "solid_capstyle": "butt"}
+    if "64" in method:
+        return {"color": "black", "linestyle": LINES[2], "zorder": 3.5}
+    colour = COLOURS[(0, 3, 1, 2, 5, 4, 6)[i % 7]]
+    return {"color": colour, "linestyle": LINES[i % 2], "marker": MARKERS[i % len(MARKERS)], "zorder": 3 + 0.1 * i}
+
+
+def _every(n: int, i: int) -> Any:
+    step = max(1, n // 10)
+    return (step * (i % 3) // 3, step)
+
+
+def _floors(ax: Any, finite: pd.Series, died: bool, first: float, last: float) -> list[str]:
+    """Lines at the smallest numbers, as far as the data reach them; where the squares vanish too, if a norm died."""
+    lowest = float(finite.min()) if len(finite) else 0.0
+    thin = ax.spines["left"].get_linewidth()
+    drawn = []
+    entries = [(name, floor, f"smallest {name}, {_power(floor)}") for name, floor in FLOORS.items()]
+    if died:
+        entries.insert(1, ("squares", SQUARES, f"its square is the smallest float32, {_power(SQUARES)}"))
+    for name, floor, text in entries:
+        if floor < lowest - 5:
+            continue
+        dashes = (0, (1, 2)) if name == "squares" else (0, (6, 3))
+        ax.axhline(floor, color=NEUTRAL if name != "squares" else FAINT, linewidth=thin, linestyle=dashes, zorder=1, gid=name)
+        ax.annotate(
+            text, (first, floor), (0, 1.5), textcoords="offset points", ha="left", va="bottom", gid="floor",
+            fontsize=_small(), color=NEUTRAL,
+        )  # fmt: skip
+        drawn.append(name)
+    return drawn
+
+
+def _power(value: float) -> str:
+    power = math.floor(value)
+    return rf"${10 ** (value - power):.1f}\times10^{{{power}}}$"
+
+
+def _small() -> Any:
+    import matplotlib
+
+    return matplotlib.rcParams["xtick.labelsize"]
+
+
+def _deaths(ax: Any, deaths: list[Any]) -> None:
+    """A cross at the last number, a line down to the floor, and the layers that are lost."""
+    import matplotlib
+
+    size = matplotlib.rcParams["lines.markersize"]
+    low, high = ax.get_ylim()
+    ordered = sorted(deaths, key=lambda d: -d[1][d[3]].max())
+    for place, (_, at, value, dead, colour) in enumerate(ordered):
+        edge = at[dead].max()
+        alive = np.isfinite(value) & (at > edge)
+        if alive.any():
+            x = at[alive].min()
+            y = value[at == x][0]
+            ax.plot([x], [y], marker="X", markersize=1.8 * size, color=colour, markeredgecolor="white", zorder=6, gid="death")
+            ax.plot([x, x], [low, y], color=colour, linewidth=ax.spines["left"].get_linewidth(), zorder=1.5, gid="drop")
+        else:
+            x, y = edge, high
+        first = int(at[dead].min())
+        text = f"0 in layers\n{first}–{int(edge)}" if edge > first else f"0 in\nlayer {first}"
+        height = low + (0.30 if place == 0 else 0.20) * (high - low)
+        ax.annotate(
+            text, (x, min(height, y)), (3, 0), textcoords="offset points", ha="left", va="center", color=_dark(colour),
+            fontsize=_small(), linespacing=1.0, gid="lost",
+        )  # fmt: skip
+
+
+def _dark(colour: Any) -> Any:
+    """The colour, dark enough to be read as text on white."""
+    import matplotlib
+
+    r, g, b = matplotlib.colors.to_rgb(colour)
+    scale = min(1.0, 0.42 / max(0.299 * r + 0.587 * g + 0.114 * b, 1e-6))
+    return (r * scale, g * scale, b * scale)
+
+
+def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors: list[str]) -> str:
+    lost = [
+        f"{method} shows 0 in {int(dead.sum())} of {len(at)} layers, the last on the way from the input being {int(at[dead].max())}"
+        for method, at, _, dead, _ in deaths
+    ]
+    parts = [
+        f"Frobenius norm of each hidden layer's weight gradient, by {words.listed(methods)}; one network, n = 1 seed, no band.",
+        f"Crosses: the last number before a method dies on its way from the loss; triangles on the floor: exact zeros. {'; '.join(lost)}."
+        if lost else "No method shows a zero.",
+    ]  # fmt: skip
+    if floors:
+        names = [name for name in floors if name != "squares"]
+        parts.append(f"Dashed: the smallest normal numbers of {words.listed(names)}." if names else "")
+        if "squares" in floors:
+            parts.append("Dotted: where the squares of a norm leave float32.")
+    return " ".join(part for part in parts if part)

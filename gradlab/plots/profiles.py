@@ -1,0 +1,170 @@
+"""Forward signal, delta and weight gradient, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gradlab._errors import unknown
+from gradlab.plots import words
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend, mark_failed
+from gradlab.plots.captions import attach
+from gradlab.plots.decades import counting_axis
+from gradlab.plots.tables import checked, chosen_band, differing, failures, hidden, lines, looks, require, summaries
+
+#: Weight gradients alone cannot see a too small initialisation, so the three stand side by side.
+SIGNALS: tuple[str, ...] = ("log10_activation_rms", "log10_delta_rms", "log10_weight_grad_norm")
+
+
+def gradient_flow(
+    frame: pd.DataFrame,
+    *,
+    x: Literal["layer", "from_loss"] = "layer",
+    hue: str | None = None,
+    style: str | None = None,
+    band: Literal["ci95", "sd", "range", "seeds"] | None = None,
+    ax: Any = None,
+    columns: str | Sequence[str] | None = None,
+    readout: bool = False,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """Forward signal, delta and weight gradient against layer, side by side, as log10 values on linear axes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `gradlab.frame` or `gradlab.run`. Every network has a line of its own.
+    x : {"layer", "from_loss"}
+        Layers counted from the input, or from the loss (1 = the last hidden layer), where nets of all depths meet.
+    hue, style : str, optional
+        Columns that give colour and marker, and kind of line. None for both: the first two that differ.
+    band : {"ci95", "sd", "range", "seeds"}, optional
+        As in `gradlab.summarise`. None: up to 8 seeds are thin lines with their geometric mean, more are "ci95".
+    ax : Axes or sequence of Axes, optional
+        One for each column; a single one shows the delta, unless `columns` says otherwise.
+    columns : str or sequence of str, optional
+        Measured columns. None: `log10_activation_rms`, `log10_delta_rms`, `log10_weight_grad_norm`.
+    readout : bool
+        Whether the readout stands behind the hidden layers; its units are few, so it is off the line.
+    legend : bool
+        Whether there is a legend, above the axes.
+    preset : {"paper", "slide"}, optional
+        Size, fonts and lines. None: "paper" for a figure of ours, nothing on axes that are given.
+
+    Returns
+    -------
+    Axes, or array of Axes
+        An array where there are several columns. `gradlab.plots.caption` has the caption.
+    """
+    checked(frame, "layer", "seed")
+    columns = _columns(frame, columns, ax)
+    if x not in ("layer", "from_loss"):
+        raise unknown("x", x, ("layer", "from_loss"))
+    band = chosen_band(frame, band)
+    look = looks(frame, hue, style)
+    rows = hidden(frame, readout)
+    if x == "from_loss":
+        require(frame, "depth")
+        rows = rows.assign(from_loss=rows["depth"] + 1 - rows["layer"])
+    names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in rows]
+    apart = [n for n in names if rows[n].nunique(dropna=False) > 1]
+    keys = list(dict.fromkeys(n for n in (look.hue, look.style, *apart) if n is not None))
+    several = len(columns) > 1
+    with canvas(ax, preset, 1, len(columns), wide=several, height=2.3) as board:
+        counts: list[pd.DataFrame] = []
+        for axes, column in zip(board.axes.flat, columns, strict=True):
+            if len(rows):
+                means, seeds = summaries(rows, [*keys, x], column, band)
+                counts.append(means)
+                floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                if column.startswith("log10_") or column == "delta_log10_mean":
+                    decade_axis(axes, floor)
+                counting_axis(axes, [1])
+            axes.set_xlabel(words.axis(x))
+            axes.set_ylabel(words.axis(column, frame))
+            failed = _mark_failures(board, axes, frame, keys, look)
+        if board.own and several:
+            for axes in board.axes.flat:
+                axes.set_xlabel("")
+            board.figure.supxlabel(words.axis(x), fontsize=_label_size())
+        shown = handles(look, board, band)
+        if legend:
+            _legend(board, shown)
+        text = _caption(frame, rows, pd.concat(counts) if counts else None, columns, x, look, band, failed, apart)
+        for axes in board.axes.flat:
+            attach(axes, text)
+    return board.axes.ravel() if several else board.axes.flat[0]
+
+
+_legend = legend
+
+
+def _label_size() -> Any:
+    import matplotlib
+
+    return matplotlib.rcParams["axes.labelsize"]
+
+
+def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) -> list[str]:
+    if columns is None:
+        columns = SIGNALS if ax is None or np.size(np.asarray(ax, dtype=object)) > 1 else SIGNALS[1]
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    for name in columns:
+        require(frame, name, "measured column")
+    return columns
+
+
+def _mark_failures(board: Canvas, ax: Any, frame: pd.DataFrame, keys: Sequence[str], look: Any) -> list[str]:
+    """Cells of which nothing was measured, in the upper left corner, a mark each; and their names."""
+    cells = failures(frame)
+    names = []
+    for i, (key, rows) in enumerate(lines(cells, keys) if len(cells) else []):
+        mark_failed(board, ax, i, look.of(key)["color"])
+        shown = {n: v for n, v in key.items() if n in (look.hue, look.style)}
+        depth = f"depth {rows['depth'].iloc[0]}" if "depth" in rows and "depth" not in shown else ""
+        parts = [words.entry(n, v) for n, v in shown.items()] + [depth]
+        why = str(rows["status"].iloc[0])
+        names.append(f"{', '.join(p for p in parts if p)} ({words.span([rows['seed'].nunique()], 'seed')}: {why})")
+    return names
+
+
+def _caption(
+    frame: pd.DataFrame, rows: pd.DataFrame, counts: pd.DataFrame | None, columns: Sequence[str], x: str, look: Any,
+    band: str, failed: Sequence[str], apart: Sequence[str],
+) -> str:  # fmt: skip
+    what = "; ".join(words.described(c) for c in columns)
+    against = "layer, counted from the input" if x == "layer" else "layers from the loss, 1 the last hidden layer"
+    parts = [f"{what[:1].upper()}{what[1:]}, against {against}."]
+    if look.hue or look.style:
+        marks = [f"colour and marker: {look.hue}"] if look.hue else []
+        marks += [f"kind of line: {look.style}"] if look.style else []
+        parts.append(f"{'; '.join(marks).capitalize()}.".replace("_", " "))
+    rest = [n for n in differing(rows, (look.hue, look.style)) if n != "network"] if apart else []
+    if rest:
+        parts.append(f"Networks that differ in {words.listed(rest)} have lines of their own.".replace("_", " "))
+    if counts is not None:
+        parts.append(averages(columns, counts, band, rows["seed"].nunique()))
+    parts.append(f"Setting: {words.setting(rows if len(rows) else frame)}.")
+    if failed:
+        parts.append(f"Failed, and marked × in the upper left corner: {'; '.join(failed)}.")
+    return " ".join(parts)
+
+
+def averages(columns: Sequence[str], counts: pd.DataFrame, band: str, seeds: int) -> str:
+    """The mean, the band and n, and how many values could not enter them."""
+    logs = [c.startswith("log10_") or c == "delta_log10_mean" for c in columns]
+    mean = "geometric means" if all(logs) else "means (geometric of what is shown as powers of ten)"
+    mean = mean if any(logs) else "means"
+    n = words.span([int(v) for v in counts.loc[counts["n"] > 0, "n"]] or [seeds], "seed")
+    beside = "thin lines: single seeds" if band == "seeds" else f"bands: {words.BANDS[band]}"
+    text = f"Thick lines: {mean} over n = {n}; {beside}."
+    zeros, others = int(counts["n_zero"].sum()), int(counts["n_not_finite"].sum())
+    if zeros:
+        text += f" Triangles on the floor: {zeros} exact zeros, in no mean (hollow where some seeds are not zero)."
+    if others:
+        text += f" Crosses on the upper edge: {others} values that are not finite, in no mean."
+    return text
