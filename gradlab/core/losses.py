@@ -33,14 +33,14 @@ def _share(dy: Scaled) -> Scaled:
 
 
 def _with_unit(logits: Scaled, y: Array) -> tuple[Array, Array, Array | None]:
-    """Logits and plain targets over one common exponent that is at least 0."""
+    """Logits and plain targets over one common exponent: at least 0, but where all of an example's targets are 0."""
     if logits.exponent is None:
         return logits.mantissa, y, None
-    common = jnp.maximum(logits.exponent, 0)
+    common = jnp.where(jnp.any(y != 0, -1), jnp.maximum(logits.exponent, 0), logits.exponent)
     shrink = power(logits.exponent - common, y.dtype)
     alive = logits.exponent - common > -125
     m = logits.mantissa * expand(jnp.where(alive, shrink, 0), logits.mantissa)
-    unit = jnp.where(common < 125, power(-common, y.dtype), 0)
+    unit = jnp.where(common < 125, power(-jnp.maximum(common, 0), y.dtype), 0)
     return m, y * expand(unit, logits.mantissa), common
 
 
@@ -89,12 +89,12 @@ def softmax_cross_entropy(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     """
     m, e = logits
     dtype = m.dtype
-    classes = jnp.arange(m.shape[-1])
+    classes = jnp.arange(m.shape[-1], dtype=y.dtype)
     right = y[:, None] == classes
     top = jnp.max(m, -1, keepdims=True)
     raw = top - m  # gap to the largest logit, in units of 2**e
     gap = Scaled(raw, e).value()
-    is_top = classes == jnp.argmax(m, -1)[..., None]
+    is_top = classes == jnp.argmax(m, -1).astype(y.dtype)[..., None]
 
     # the largest of the others: its probability relative to the top one is exp(-second)
     second = jnp.min(jnp.where(is_top, jnp.inf, gap), -1)
@@ -120,7 +120,7 @@ def softmax_cross_entropy(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     # log(1 + t) = t far below the resolution of the dtype, where t itself needs an exponent
     tiny = q > 60
     log_part = normalise(Scaled(jnp.where(tiny, tail, log_z), jnp.where(tiny, -q, 0)))
-    value = mean_over_batch(add(Scaled(gap_right, e), log_part))
+    value = mean_over_batch(add(normalise(Scaled(gap_right, e)), log_part))
     return value, _share(Scaled(dy, -qw))
 
 
@@ -170,7 +170,7 @@ def logistic(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     tiny = q > 60
     logs = jnp.where(tiny[..., None], small, jnp.log1p(jnp.exp(-jnp.abs(margin))))
     log_part = normalise(Scaled(jnp.sum(logs, -1), jnp.where(tiny, -q, 0)))
-    value = mean_over_batch(add(Scaled(wrong, e), log_part))
+    value = mean_over_batch(add(normalise(Scaled(wrong, e)), log_part))
     return value, _share(Scaled(dy, -q))
 
 
