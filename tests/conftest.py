@@ -27,3 +27,17 @@ def x64():
 
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def forget():
+    """Forgets the activations and initialisers that a test registers."""
+    from gradlab import config
+    from gradlab.core import activations, initializers
+
+    tables = [config.registered, *(t for m in (activations, initializers) for t in vars(m).values() if type(t) is dict)]
+    before = [(table, {k: list(v) if isinstance(v, list) else v for k, v in table.items()}) for table in tables]
+    yield
+    for table, content in before:
+        table.clear()
+        table.update(content)

@@ -1,0 +1,61 @@
+"""The README's three starts run as they stand there."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import gradlab
+
+ROOT = Path(gradlab.__file__).resolve().parents[1]
+STARTS = re.findall(r"^\*\*(.+?)\*\*.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def start(title, folder, monkeypatch):
+    """What a start prints, run in `folder`, and the names that it leaves."""
+    monkeypatch.chdir(folder)
+    code = dict(STARTS)[title]
+    assert len(code.splitlines()) == 6
+    names, told = {}, io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec(compile(code, "README.md", "exec"), names)
+    return told.getvalue(), names
+
+
+def test_there_are_three_starts_and_each_says_how_long_it_takes():
+    assert [title for title, _ in STARTS] == ["Measure an idea", "Make a slide", "Look at gradients of your own"]
+    text = (ROOT / "README.md").read_text()
+    for title, _ in STARTS:
+        assert re.search(rf"\*\*{title}\*\* \(about \d+ s\)", text)
+
+
+def test_measure_an_idea(tmp_path, monkeypatch, forget):
+    told, names = start("Measure an idea", tmp_path, monkeypatch)
+    assert "snake" in told
+    table = gradlab.rates(names["frame"]).set_index(["activation", "depth"])
+    # by its rate of 1.22 the snake explodes over 64 layers, and tanh is a power law that stays
+    assert table.loc[("snake", 64), "verdict"] == "exploding"
+    assert table.loc[("tanh", 4), "verdict"] == "steady"
+    assert Path("runs/snake/frame.parquet").exists()
+
+
+def test_make_a_slide(tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    try:
+        told, names = start("Make a slide", tmp_path, monkeypatch)
+        width, height = names["axes"][0].figure.get_size_inches()
+    finally:
+        plt.close("all")
+    assert len(names["axes"]) == 3 and "seeds" in told
+    assert abs(width / height - 16 / 9) < 0.01
+    assert Path("slide.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_look_at_gradients_of_your_own(tmp_path, monkeypatch):
+    import jax
+
+    told, names = start("Look at gradients of your own", tmp_path, monkeypatch)
+    assert "log10_weight_grad_norm" in told
+    assert jax.tree.structure(names["grads"]) == jax.tree.structure(names["params"])
+    assert len(told.splitlines()) == 1 + 12 + 1
