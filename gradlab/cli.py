@@ -178,7 +178,7 @@ def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
     page = Path(report(run, out=out, html=html, tex=tex))
     print(f"report: {page}")
     if html:
-        print(f"        {page.with_suffix('.md')}, the same as markdown")
+        print(f"        {page.with_suffix('.html')}, the same as one file")
     if tex:
         print(f"        {page.with_name('tables.tex')} and {page.with_name('numbers.tex')}")
 

@@ -180,7 +180,7 @@ def test_sweep_and_report_and_once_more(tmp_path, monkeypatch, capsys):
     assert "batch=9 instead of 8" in one_line(capsys)
     assert cli.main(["report", "runs/demo", "--out", "page", "--html"]) == 0
     told = capsys.readouterr().out
-    assert "report: page/report.html" in told and "page/report.md" in told
+    assert "report: page/report.md" in told and "page/report.html" in told
     assert "<html" in Path("page/report.html").read_text()
 
 
