@@ -1,11 +1,11 @@
-from gradlab.plots.decades import log10_axis as log10_axis
-from gradlab.plots.captions import caption as caption
-from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.bins import histograms as histograms
+from gradlab.plots.captions import caption as caption
+from gradlab.plots.decades import log10_axis as log10_axis
+from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
-from gradlab.plots.profiles import gradient_flow as gradient_flow
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.printed import autodiff as autodiff
+from gradlab.plots.profiles import gradient_flow as gradient_flow
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
 

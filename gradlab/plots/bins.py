@@ -15,8 +15,9 @@ from gradlab.plots.captions import attach
 from gradlab.plots.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL
 from gradlab.plots.tables import checked, levels, matching
 
-#: Panels side by side; of more layers, as many evenly spaced ones.
-PANELS = 5
+#: Panels side by side, on a slide and elsewhere; of more layers, as many evenly spaced ones.
+PANELS = {"slide": 3}
+MOST = 5
 SIGNALS: dict[str, str] = {"activation": "activation $a$  [1]", "delta": "delta over its own rms  [1]"}
 TABLE = ("signal", "layer", "bin", "left", "right", "count")
 
@@ -37,13 +38,13 @@ def histograms(
     ----------
     table : DataFrame
         From `gradlab.histograms`; several networks by `pandas.concat`. Columns ``signal layer bin count``: `bin` is
-        the left edge or the centre, -inf and inf hold what lies beyond, NaN the exact zeros. ``left right`` too, if any.
+        the left edge or the centre, -inf and inf hold what lies beyond, NaN the exact zeros. ``left right``, if any.
     signal : {"activation", "delta"}, optional
         None: both, one below the other.
     rows : str or sequence of str, optional
         Columns with a row for each value. None: those that differ, such as `init`.
     layers : sequence of int, optional
-        None: up to 5, evenly spaced from the first to the last.
+        None: up to 5, on a slide 3, evenly spaced from the first to the last.
     overlay : bool
         Whether the layers are curves in one panel, as in the paper, instead of a panel each.
     ax : array of Axes, optional
@@ -62,8 +63,8 @@ def histograms(
         raise unknown("signal", signal, map(str, found))
     signals = [signal] if signal is not None else sorted(found, key=lambda s: s != "activation")
     keys = _keys(table, rows)
-    chosen = _layers(table, layers)
-    table = table[table["signal"].isin(signals)]
+    chosen = _layers(table, layers, MOST if overlay else PANELS.get(preset or "", MOST))
+    table = table.loc[table["signal"].isin(signals)]
     groups = [key for _, key in table[keys].drop_duplicates().iterrows()] if keys else [pd.Series(dtype=object)]
     grid = [(s, dict(key)) for s in signals for key in groups]
     columns = 1 if overlay else len(chosen)
@@ -83,6 +84,8 @@ def histograms(
             _finish(board, i, grid, name, key, reach[name], shares)
         if overlay:
             _labels(board)
+        if board.own:
+            board.figure.supylabel("density [1]", fontsize=_rc("axes.labelsize"))
         text = _caption(table, signals, keys, chosen)
         for axes in board.axes.flat:
             attach(axes, text)
@@ -100,13 +103,15 @@ def _keys(table: pd.DataFrame, rows: str | Sequence[str] | None) -> list[str]:
     return names
 
 
-def _layers(table: pd.DataFrame, layers: Sequence[int] | None) -> list[int]:
+def _layers(table: pd.DataFrame, layers: Sequence[int] | None, most: int) -> list[int]:
     known = sorted(int(v) for v in table["layer"].unique())
     if layers is None:
-        return [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(PANELS, len(known))).round().astype(int))]
+        places = np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int)
+        return [known[i] for i in places]
     for layer in layers:
         if layer not in known:
-            raise GradlabError(f"layers among {known[0]} … {known[-1]}", repr(layer), f"layers=[{known[0]}, {known[-1]}]")
+            some = f"layers=[{known[0]}, {known[-1]}]"
+            raise GradlabError(f"layers among {known[0]} … {known[-1]}", repr(layer), some)
     return [int(layer) for layer in layers]
 
 
@@ -131,9 +136,10 @@ def _share(part: pd.DataFrame) -> dict[str, Any]:
     inside = part[np.isfinite(part["bin"])].sort_values("bin")
     left, right = edges(inside)
     count = lambda rows: float(part.loc[rows, "count"].sum()) / total
+    at = part["bin"]
     return {
         "left": left, "right": right, "density": inside["count"].to_numpy(dtype=float) / total / (right - left),
-        "zero": count(part["bin"].isna()), "below": count(part["bin"] == -np.inf), "above": count(part["bin"] == np.inf),
+        "zero": count(at.isna()), "below": count(at == -np.inf), "above": count(at == np.inf),
     }  # fmt: skip
 
 
@@ -165,13 +171,13 @@ def _draw(ax: Any, share: dict[str, Any], look: dict[str, Any], label: str, over
     else:
         ax.stairs(share["density"], steps, fill=True, color=look["color"], alpha=0.75, linewidth=0, gid=signal)
         said = [f"0: {_percent(share['zero'])}"] if share["zero"] else []
-        said += [f"< −5: {_percent(share['below'])}"] if share["below"] else []
-        said += [f"> 5: {_percent(share['above'])}"] if share["above"] else []
+        beyond = share["below"] + share["above"]
+        said += [f"beyond ±5: {_percent(beyond)}"] if beyond else []
         if said:
             ax.text(
                 0.98, 0.97, "\n".join(said), transform=ax.transAxes, ha="right", va="top", gid="beyond",
                 fontsize=_small(), linespacing=1.0,
-            )  # fmt: skip
+            ).set_in_layout(False)  # fmt: skip
     if share["zero"]:
         ax.plot(
             [0], [0], marker="v", linestyle="", color=look["color"] if overlay else "black", clip_on=False, gid="zero",
@@ -190,14 +196,18 @@ def _finish(
     reach: tuple[float, float], shares: Sequence[dict[str, Any]],
 ) -> None:  # fmt: skip
     """One scale a row, so that layers can be compared; labels at the edge of each block."""
+    from matplotlib.ticker import MaxNLocator
+
     top = max([float(s["density"].max(initial=0.0)) for s in shares] + [1e-12])
     last = i + 1 == len(grid) or grid[i + 1][0] != name
-    said = any(s["zero"] or s["below"] or s["above"] for s in shares)
+    said = max(bool(s["zero"]) + bool(s["below"] or s["above"]) for s in shares)
+    share = said * 1.2 * _points() / max(72 * 0.68 * board.figure.get_figheight() / len(grid), 1)
+    room = 1.08 if board.axes.shape[1] == 1 else min(1.06 / max(1 - share, 0.4), 2.6)
     for j, ax in enumerate(board.axes[i]):
         ax.set_xlim(*reach)
-        ax.set_ylim(0, (1.45 if said else 1.08) * top)
+        ax.set_ylim(0, room * top)
         ax.locator_params(axis="y", nbins=3)
-        ax.locator_params(axis="x", nbins=5)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
         if j:
             ax.set_yticklabels([])
         if not last:
@@ -205,13 +215,14 @@ def _finish(
     middle = board.axes[i, (board.axes.shape[1] - 1) // 2]
     if last:
         middle.set_xlabel(SIGNALS.get(name, name))
-    board.axes[i, 0].set_ylabel("density")
+    if not board.own:
+        board.axes[i, 0].set_ylabel("density [1]")
     if key:
-        text = "\n".join(words.entry(n, v) for n, v in key.items())
+        text = "\n".join(words.entry(n, v).replace(" ", "\n", 1) for n, v in key.items())
         ax = board.axes[i, -1]
         ax.annotate(
             text, (1, 0.5), xytext=(4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
-            ha="left", va="center", gid="row",
+            ha="left", va="center", gid="row", multialignment="center", linespacing=1.0,
         )  # fmt: skip
 
 
@@ -239,6 +250,12 @@ def _small() -> Any:
     return _rc("xtick.labelsize")
 
 
+def _points() -> float:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(size=_small()).get_size_in_points()
+
+
 def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], layers: Sequence[int]) -> str:
     per = table.groupby(["signal", "layer", *keys], observed=True, dropna=False)["count"].sum()
     what = {"activation": "activations", "delta": "back-propagated gradients δ, each over its own layer's rms"}
@@ -246,7 +263,7 @@ def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], l
     zeros = table.loc[table["bin"].isna(), "count"].sum()
     parts = [
         f"Distribution of {words.listed(what.get(s, s) for s in signals)} by layer (1 = next to the input), density of "
-        f"all units and examples, n = {words.span([int(v) for v in per], 'entry').replace('entrys', 'entries')} a panel."
+        f"all units and examples, n = {words.span([int(v) for v in per], 'value')} a panel."
     ]
     if keys:
         parts.append(f"A row for each {words.listed(keys)}.")

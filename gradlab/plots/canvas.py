@@ -48,9 +48,7 @@ def canvas(
             import matplotlib.pyplot as plt
 
             size = preset_of(name or "paper").size(wide, height)
-            figure, axes = plt.subplots(
-                rows, columns, figsize=size, layout="constrained", squeeze=False, **options
-            )  # fmt: skip
+            figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
             setattr(figure, _PRESET, name)
             yield Canvas(axes, own=True)
             # Ticks are made when they are first needed: here, while the preset's fonts are in force.
@@ -58,11 +56,8 @@ def canvas(
         else:
             given = np.asarray(ax, dtype=object)
             if given.size != rows * columns or not all(hasattr(a, "plot") for a in given.flat):
-                raise GradlabError(
-                    f"ax to be {words.span([rows * columns], 'axes').replace('axess', 'axes')}",
-                    f"{given.size} of type {type(given.flat[0]).__name__}" if given.size else "none",
-                    "leaving ax out",
-                )
+                received = f"{given.size} of type {type(given.flat[0]).__name__}" if given.size else "none"
+                raise GradlabError(f"{rows * columns} axes, {rows} × {columns}", received, "leaving ax out")
             yield Canvas(given.reshape(rows, columns), own=False)
 
 
@@ -191,21 +186,30 @@ def legend(board: Canvas, shown: dict[str, Any]) -> Any:
         return None
     figure, first = board.figure, board.axes.flat[0]
     room = 0.99 * (figure.bbox.width if board.own else first.bbox.width)
-    made = None
-    for columns in range(len(shown), 0, -1):
-        if made is not None:
-            made.remove()
-        options: dict[str, Any] = {"ncols": columns}
-        if board.own:
-            made = figure.legend(shown.values(), shown.keys(), loc="outside upper center", **options)
-        else:
-            made = first.legend(
-                shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0,
-                frameon=False, **options,
-            )  # fmt: skip
-        if made.get_window_extent().width <= room:
-            break
+    columns = len(shown)
+    made = _legend(board, shown, columns)
+    while columns > 1 and made.get_window_extent().width > room:
+        made.remove()
+        # as few columns as as many lines need: the last line is nearly as long as the first
+        lines_needed = -(-len(shown) // (columns - 1))
+        columns = min(columns - 1, -(-len(shown) // lines_needed))
+        made = _legend(board, shown, columns)
+    if not board.own and figure.get_layout_engine() is None:
+        beyond = made.get_window_extent().y1 - 0.99 * figure.bbox.height
+        if beyond > 0:  # nothing else would keep it on the page
+            for ax in board.axes.flat:
+                box = ax.get_position()
+                ax.set_position((box.x0, box.y0, box.width, box.height - beyond / figure.bbox.height))
     return made
+
+
+def _legend(board: Canvas, shown: dict[str, Any], columns: int) -> Any:
+    options: dict[str, Any] = {"ncols": columns, "frameon": False}
+    if board.own:
+        return board.figure.legend(shown.values(), shown.keys(), loc="outside upper center", **options)
+    return board.axes.flat[0].legend(
+        shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0, **options
+    )
 
 
 def decade_axis(ax: Any, floor: int = 0, at_least: float = 1.0) -> None:

@@ -10,12 +10,12 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.frames.summaries import rates
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend, mark_failed
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.profiles import averages
 from gradlab.plots.styles import FAINT, NEUTRAL
-from gradlab.plots.tables import checked, chosen_band, differing, lines, looks, matching, require, summaries
+from gradlab.plots.tables import checked, chosen_band, differing, looks, matching, require, summaries
 
 _legend = legend
 
@@ -69,9 +69,6 @@ def rate_against_depth(
         counting_axis(axes, drawn[x].unique())
         axes.set_xlabel(words.axis(x))
         axes.set_ylabel("rate [factor of the rms delta per layer]" if board.own else "rate [factor per layer]")
-        gone = [rows for _, rows in lines(of_network, keys) if (rows["n_failed"] > 0).all()]
-        for i, rows in enumerate(gone):
-            mark_failed(board, axes, i, look.of(rows.iloc[0].to_dict())["color"])
         if legend:
             _legend(board, handles(look, board, band))
         attach(axes, _caption(frame, of_network, means, x, look, band))

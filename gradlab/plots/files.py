@@ -85,5 +85,6 @@ def metadata(kind: str, run_hash: str | None, command: str | None, text: str) ->
     words = "; ".join(f"{name}={value}" for name, value in about.items())
     if kind == "pdf":
         return {"CreationDate": None, "Creator": "gradlab", "Keywords": words or None, "Subject": text or None}
-    given = {"Identifier": run_hash, "Source": command, "Description": text, "Keywords": list(map("=".join, about.items()))}
+    keywords = [f"{name}={value}" for name, value in about.items()]
+    given = {"Identifier": run_hash, "Source": command, "Description": text, "Keywords": keywords}
     return {"Date": None, "Creator": "gradlab", **{name: value for name, value in given.items() if value}}

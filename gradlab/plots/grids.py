@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from typing import Any, Literal
 
@@ -103,6 +104,8 @@ def heatmap(
 
 def _third(table: pd.DataFrame, x: str, y: str) -> str | None:
     """The coordinate that differs within a cell, if it is one."""
+    if (table.groupby([y, x], observed=True, dropna=False)["network"].nunique() <= 1).all():
+        return None
     rest = [name for name in differing(table, (x, y)) if name not in ("network", "sigma_w2", "sigma_b2")]
     return rest[0] if len(rest) == 1 else None
 
@@ -173,10 +176,11 @@ def _dress(ax: Any, row: int, column: int, cell: Any, annotate: bool, colours: A
             if count:
                 face = "none" if n else "white"
                 edge = "white" if dark else NEUTRAL
-                ax.add_patch(Rectangle(**box, facecolor=face, edgecolor=edge, hatch=HATCHES[name], linewidth=0, gid=name))
+                hatched = {"facecolor": face, "edgecolor": edge, "hatch": HATCHES[name], "linewidth": 0}
+                ax.add_patch(Rectangle(**box, **hatched, gid=name))
                 text += f"{chr(10) if text else ''}{count}/{total} {name}"
     if annotate or (cell is not None and "/" in text):
-        size = _size(ax, text)
+        size = _size(text)
         behind = {"facecolor": colours(norm(cell["mean"])) if dark else "white", "pad": 0.8, "linewidth": 0}
         boxed = behind if cell is not None and "/" in text else None
         ax.text(
@@ -185,12 +189,13 @@ def _dress(ax: Any, row: int, column: int, cell: Any, annotate: bool, colours: A
         )  # fmt: skip
 
 
-def _size(ax: Any, text: str) -> float:
+def _size(text: str) -> float:
+    """In points; a count takes more room than a number."""
     import matplotlib
+    from matplotlib.font_manager import FontProperties
 
-    size = matplotlib.font_manager.font_scalings.get(matplotlib.rcParams["xtick.labelsize"])
-    size = matplotlib.rcParams["xtick.labelsize"] if size is None else size * matplotlib.rcParams["font.size"]
-    return 0.85 * size if "\n" in text or "/" in text else size
+    size = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
+    return 0.85 * size if "/" in text else size
 
 
 def number(value: float) -> str:
@@ -207,7 +212,7 @@ def _turn(axes: np.ndarray) -> None:
         labels = ax.get_xticklabels()
         ax.figure.draw_without_rendering()
         boxes = [label.get_window_extent() for label in labels]
-        if any(a.x1 + 2 > b.x0 for a, b in zip(boxes, boxes[1:], strict=False)):
+        if any(a.x1 + 2 > b.x0 for a, b in itertools.pairwise(boxes)):
             for each in axes.flat:
                 each.tick_params(axis="x", labelrotation=35)
                 for label in each.get_xticklabels():

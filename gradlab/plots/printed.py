@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, legend, mark_ceiling, mark_floor
+from gradlab.plots.canvas import canvas, decade_axis, legend, mark_ceiling, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.styles import COLOURS, FAINT, LINES, MARKERS, NEUTRAL
@@ -101,16 +101,16 @@ def _every(n: int, i: int) -> Any:
 def _floors(ax: Any, finite: pd.Series, died: bool, first: float, last: float) -> list[str]:
     """Lines at the smallest numbers, as far as the data reach them; where the squares vanish too, if a norm died."""
     lowest = float(finite.min()) if len(finite) else 0.0
-    thin = ax.spines["left"].get_linewidth()
-    drawn = []
-    entries = [(name, floor, f"smallest {name}, {_power(floor)}") for name, floor in FLOORS.items()]
+    thin, drawn = _thin(ax), []
+    entries = [(name, floor, f"{name} floor, {_power(floor)}") for name, floor in FLOORS.items()]
     if died:
-        entries.insert(1, ("squares", SQUARES, f"its square is the smallest float32, {_power(SQUARES)}"))
+        entries.insert(1, ("squares", SQUARES, f"squares leave float32, {_power(SQUARES)}"))
     for name, floor, text in entries:
         if floor < lowest - 5:
             continue
         dashes = (0, (1, 2)) if name == "squares" else (0, (6, 3))
-        ax.axhline(floor, color=NEUTRAL if name != "squares" else FAINT, linewidth=thin, linestyle=dashes, zorder=1, gid=name)
+        grey = FAINT if name == "squares" else NEUTRAL
+        ax.axhline(floor, color=grey, linewidth=thin, linestyle=dashes, zorder=1, gid=name)
         ax.annotate(
             text, (first, floor), (0, 1.5), textcoords="offset points", ha="left", va="bottom", gid="floor",
             fontsize=_small(), color=NEUTRAL,
@@ -124,6 +124,10 @@ def _power(value: float) -> str:
     return rf"${10 ** (value - power):.1f}\times10^{{{power}}}$"
 
 
+def _thin(ax: Any) -> float:
+    return ax.spines["left"].get_linewidth()
+
+
 def _small() -> Any:
     import matplotlib
 
@@ -133,6 +137,7 @@ def _small() -> Any:
 def _deaths(ax: Any, deaths: list[Any]) -> None:
     """A cross at the last number, a line down to the floor, and the layers that are lost."""
     import matplotlib
+    from matplotlib.lines import Line2D
 
     size = matplotlib.rcParams["lines.markersize"]
     low, high = ax.get_ylim()
@@ -143,8 +148,10 @@ def _deaths(ax: Any, deaths: list[Any]) -> None:
         if alive.any():
             x = at[alive].min()
             y = value[at == x][0]
-            ax.plot([x], [y], marker="X", markersize=1.8 * size, color=colour, markeredgecolor="white", zorder=6, gid="death")
-            ax.plot([x, x], [low, y], color=colour, linewidth=ax.spines["left"].get_linewidth(), zorder=1.5, gid="drop")
+            cross = {"marker": "X", "markersize": 1.8 * size, "color": colour, "markeredgecolor": "white"}
+            ax.plot([x], [y], zorder=6, gid="death", **cross)
+            drop = Line2D([x, x], [low, y], color=colour, linewidth=_thin(ax), zorder=1.5, gid="drop")
+            ax.add_artist(drop)  # it says nothing of the limits of the axis
         else:
             x, y = edge, high
         first = int(at[dead].min())
@@ -167,17 +174,18 @@ def _dark(colour: Any) -> Any:
 
 def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors: list[str]) -> str:
     lost = [
-        f"{method} shows 0 in {int(dead.sum())} of {len(at)} layers, the last on the way from the input being {int(at[dead].max())}"
+        f"{method} shows 0 in {int(dead.sum())} of {len(at)} layers, up to layer {int(at[dead].max())}"
         for method, at, _, dead, _ in deaths
     ]
     parts = [
-        f"Frobenius norm of each hidden layer's weight gradient, by {words.listed(methods)}; one network, n = 1 seed, no band.",
-        f"Crosses: the last number before a method dies on its way from the loss; triangles on the floor: exact zeros. {'; '.join(lost)}."
-        if lost else "No method shows a zero.",
-    ]  # fmt: skip
-    if floors:
-        names = [name for name in floors if name != "squares"]
-        parts.append(f"Dashed: the smallest normal numbers of {words.listed(names)}." if names else "")
-        if "squares" in floors:
-            parts.append("Dotted: where the squares of a norm leave float32.")
-    return " ".join(part for part in parts if part)
+        f"Frobenius norm of each hidden layer's weight gradient, computed by {'; '.join(map(str, methods))}.",
+        "One network, n = 1 seed, no band.",
+    ]
+    if lost:
+        parts.append("Crosses: the last number before a method dies on its way from the loss.")
+        parts.append(f"Triangles on the floor: exact zeros. {'; '.join(lost)}.")
+    if names := [name for name in floors if name != "squares"]:
+        parts.append(f"Dashed: the smallest normal numbers of {words.listed(names)}.")
+    if "squares" in floors:
+        parts.append("Dotted: where the squares of a norm leave float32.")
+    return " ".join(parts)

@@ -143,7 +143,7 @@ def _caption(
         marks = [f"colour and marker: {look.hue}"] if look.hue else []
         marks += [f"kind of line: {look.style}"] if look.style else []
         parts.append(f"{'; '.join(marks).capitalize()}.".replace("_", " "))
-    rest = [n for n in differing(rows, (look.hue, look.style)) if n != "network"] if apart else []
+    rest = _rest(rows, [n for n in (look.hue, look.style) if n is not None]) if apart else []
     if rest:
         parts.append(f"Networks that differ in {words.listed(rest)} have lines of their own.".replace("_", " "))
     if counts is not None:
@@ -152,6 +152,15 @@ def _caption(
     if failed:
         parts.append(f"Failed, and marked × in the upper left corner: {'; '.join(failed)}.")
     return " ".join(parts)
+
+
+def _rest(rows: pd.DataFrame, shown: list[str]) -> list[str]:
+    """What differs between lines that look alike."""
+    names = [n for n in differing(rows, shown) if n != "network"]
+    if not shown:
+        return names
+    groups = rows.groupby(shown, observed=True, dropna=False)
+    return [n for n in names if (groups[n].nunique(dropna=False) > 1).any()]
 
 
 def averages(columns: Sequence[str], counts: pd.DataFrame, band: str, seeds: int) -> str:

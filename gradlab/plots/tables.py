@@ -79,7 +79,8 @@ def _told_apart(frame: pd.DataFrame, names: Sequence[str]) -> bool:
     if not names:
         return frame["network"].nunique() == 1
     groups = frame.groupby(list(names), observed=True, sort=False, dropna=False)
-    return bool((groups["network"].nunique() == 1).all())
+    counts: Any = groups["network"].nunique()
+    return bool((counts == 1).all())
 
 
 def looks(frame: pd.DataFrame, hue: str | None, style: str | None, without: Sequence[str] = ()) -> Looks:
@@ -96,7 +97,7 @@ def looks(frame: pd.DataFrame, hue: str | None, style: str | None, without: Sequ
     return Looks(hue, style, levels(frame, hue), levels(frame, style))
 
 
-def chosen_band(frame: pd.DataFrame, band: str | None) -> str:
+def chosen_band(frame: pd.DataFrame, band: str | None) -> Any:
     """The band asked for; else each seed where they are few, and the interval of the mean where they are many."""
     if band is None:
         return "seeds" if frame["seed"].nunique() <= FEW_SEEDS else "ci95"
@@ -136,25 +137,19 @@ def matching(table: pd.DataFrame, key: dict[str, Any]) -> pd.DataFrame:
     for name, value in key.items():
         column = table[name]
         keep &= (column.isna() if value != value else column == value).to_numpy(dtype=bool)
-    return table[keep]
+    return table.loc[keep]
 
 
 def hidden(frame: pd.DataFrame, readout: bool = False) -> pd.DataFrame:
     """The rows that stand at a layer; those of a cell's failure, or of shared weights, have layer 0."""
-    rows = frame[frame["layer"] >= 1]
-    if not readout and "layer_name" in rows:
-        rows = rows[rows["layer_name"] != "readout"]
-    return rows
+    keep = frame["layer"] >= 1
+    if not readout and "layer_name" in frame:
+        keep &= frame["layer_name"] != "readout"
+    return frame.loc[keep]
 
 
 def failures(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of cells of which nothing was measured."""
     if "status" not in frame:
         return frame.iloc[:0]
-    return frame[(frame["layer"] < 1) & (frame["status"] != "ok")]
-
-
-def one_of_each(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """A row for each network and seed."""
-    names = [name for name in (*keys, "network", "seed") if name in frame]
-    return frame.drop_duplicates(list(dict.fromkeys(names)))
+    return frame.loc[(frame["layer"] < 1) & (frame["status"] != "ok")]

@@ -1,0 +1,172 @@
+"""Axes of decades, presets, what stands on the page, and files."""
+
+import os
+import re
+import subprocess
+import sys
+import zlib
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from gradlab import frames, plots
+from gradlab._errors import GradlabError
+
+from .synthetic import bins, healthy, printed, sick, trace
+
+FIGURES = {
+    "flow": lambda preset: plots.gradient_flow(healthy(16, depths=(16,)), preset=preset),
+    "sick": lambda preset: plots.gradient_flow(sick(), hue="activation", style="depth", preset=preset),
+    "rate": lambda preset: plots.rate_against_depth(sick(), hue="activation", preset=preset),
+    "map": lambda preset: plots.heatmap(healthy(), preset=preset),
+    "bins": lambda preset: plots.histograms(bins(), preset=preset),
+    "printed": lambda preset: plots.autodiff(printed(), preset=preset),
+}
+
+
+def labels(axis):
+    axis.figure.draw_without_rendering()
+    low, high = sorted(axis.get_view_interval())
+    return {
+        t.get_text(): at for t, at in zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True) if low <= at <= high
+    }
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+@pytest.mark.parametrize(
+    ("low", "high", "has"),
+    [
+        (-630, 0, {"$10^{-600}$": -600}),
+        (-4, 3, {"$10^{0}$": 0}),
+        (-0.7, 0.1, {"0.5": np.log10(0.5), "1": 0}),
+        (-630.3, -629.8, {"$10^{-630}$": -630}),
+        (np.log10(0.9963), np.log10(0.9978), {"0.997": np.log10(0.997)}),
+    ],
+)
+def test_ticks_say_the_quantity(axis, low, high, has):
+    _, ax = plt.subplots()
+    ax.plot(*(([low, high], [0, 1]) if axis == "x" else ([0, 1], [low, high])))
+    plots.log10_axis(ax, axis)
+    found = labels(ax.yaxis if axis == "y" else ax.xaxis)
+    assert len(found) >= 2
+    for text, at in has.items():
+        assert found[text] == pytest.approx(at, abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, -630.0])
+def test_a_flat_line_has_ticks(value):
+    _, ax = plt.subplots()
+    ax.plot([1, 2], [value, value])
+    plots.log10_axis(ax)
+    assert labels(ax.yaxis)
+
+
+def test_lines_drawn_later_are_taken_in():
+    _, ax = plt.subplots()
+    plots.log10_axis(ax)
+    ax.plot([1, 2], [-630, 0])
+    assert "$10^{-400}$" in labels(ax.yaxis)
+    with pytest.raises(GradlabError, match="axis"):
+        plots.log10_axis(ax, "z")
+
+
+@pytest.mark.parametrize("preset", ["paper", "slide"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
+    figure = plots.captions.figure_of(FIGURES[name](preset))
+    figure.canvas.draw()
+    width, height = figure.get_size_inches()
+    if preset == "slide":
+        assert width / height == pytest.approx(16 / 9, rel=1e-3)
+    else:
+        assert width in (3.4, 7.0)
+    page = figure.bbox
+    shown = figure.get_tightbbox()
+    assert shown.x0 >= -0.01 and shown.y0 >= -0.01
+    assert shown.x1 <= width + 0.01 and shown.y1 <= height + 0.01
+    for legend in figure.legends:
+        box = legend.get_window_extent()
+        assert page.x0 <= box.x0 and box.x1 <= page.x1
+        assert all(not box.overlaps(ax.get_window_extent()) for ax in figure.axes)
+    for ax in figure.axes:
+        assert ax.get_window_extent().width > 0.1 * page.width or ax.get_label() == "<colorbar>"
+        for axis in (ax.xaxis, ax.yaxis):
+            boxes = [t.get_window_extent() for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
+            low, high = (ax.bbox.x0, ax.bbox.x1) if axis is ax.xaxis else (ax.bbox.y0, ax.bbox.y1)
+            middle = lambda b, a=axis, x=ax.xaxis: (b.x0 + b.x1) / 2 if a is x else (b.y0 + b.y1) / 2
+            boxes = [b for b in boxes if low - 1 <= middle(b) <= high + 1]
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+
+
+def test_every_axis_says_what_it_is_with_its_unit():
+    for make in FIGURES.values():
+        figure = plots.captions.figure_of(make("paper"))
+        texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+        assert any("[" in t or "(1 = " in t for t in texts)
+        assert plots.caption(figure).endswith(".")
+        assert re.search(r"n = \d", plots.caption(figure))
+
+
+def test_fonts_of_presets():
+    ax = plots.gradient_flow(frames.frame(trace(5)), columns="log10_delta_rms")
+    assert ax.xaxis.label.get_size() == 8 and ax.xaxis.label.get_family() == ["STIXGeneral", "DejaVu Sans"]
+    ax = plots.gradient_flow(frames.frame(trace(5)), columns="log10_delta_rms", preset="slide")
+    assert ax.xaxis.label.get_size() == 22
+    with plots.style("slide"):
+        assert matplotlib.rcParams["font.size"] == 22
+    assert matplotlib.rcParams["font.size"] != 22
+
+
+def test_files_carry_run_command_and_caption(tmp_path):
+    axes = plots.gradient_flow(healthy(depths=(4,)))
+    command = "gradlab report runs/démo"
+    paths = plots.save(axes, tmp_path / "flow.v1.5", run_hash="cafe0123", command=command)
+    assert [p.name for p in paths] == ["flow.v1.5.png", "flow.v1.5.pdf", "flow.v1.5.svg"]
+    png = Image.open(paths[0]).text
+    assert png["gradlab:run"] == "cafe0123" and png["gradlab:command"] == command
+    assert png["Description"] == plots.caption(axes) and "Software" not in png
+    pdf = paths[1].read_bytes()
+    assert b"cafe0123" in pdf.replace(b"\0", b"") and b"CreationDate" not in pdf
+    streams = [zlib.decompress(s) for s in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.S)[:2]]
+    assert streams and b"/FontFile2" in pdf and b"/Type3" not in pdf
+    svg = paths[2].read_text(encoding="utf-8")
+    assert "cafe0123" in svg and command in svg and "<dc:date>" not in svg
+
+
+def test_formats_and_where_files_go(tmp_path):
+    ax = plots.gradient_flow(healthy(depths=(4,)), columns="log10_delta_rms")
+    assert [p.name for p in plots.save(ax, tmp_path / "new" / "a.pdf")] == ["a.pdf"]
+    assert [p.name for p in plots.save(ax.figure, tmp_path / "b", formats="svg")] == ["b.svg"]
+    assert not list(tmp_path.rglob("*.tmp"))
+    with pytest.raises(GradlabError, match="'png'"):
+        plots.save(ax, tmp_path / "c", formats="pgn")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GradlabError, match="a place for the figure"):
+        plots.save(ax, tmp_path / "file" / "a", formats="png")
+    with pytest.raises(GradlabError, match="a figure or its axes"):
+        plots.save("figure", tmp_path / "d")
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from synthetic import sick
+from gradlab import plots
+assert "jax" not in sys.modules
+plots.save(plots.gradient_flow(sick(), hue="activation"), sys.argv[1], run_hash="cafe", command="x")
+plots.save(plots.heatmap(sick(), x="activation"), sys.argv[1] + "map", run_hash="cafe", command="x")
+"""
+
+
+def test_files_are_the_same_bytes_in_another_process_without_jax(tmp_path):
+    made = []
+    for salt in ("1", "2"):
+        folder = tmp_path / salt
+        script = SCRIPT.format(folder=os.path.dirname(__file__))
+        env = {**os.environ, "PYTHONHASHSEED": salt, "PYTHONPATH": os.pathsep.join(["."])}
+        subprocess.run([sys.executable, "-W", "error", "-c", script, str(folder / "a")], check=True, env=env)
+        made.append({p.name: p.read_bytes() for p in folder.iterdir()})
+    assert made[0] == made[1] and len(made[0]) == 6
