@@ -15,11 +15,12 @@ import time
 def one(depth: int) -> None:
     import numpy as np
 
-    import gradlab.measurement.measure as module
+    import gradlab.measurement.programs as module
+    from gradlab.measurement.measure import measure
     from gradlab.networks.mlp import MLP
 
     compile_seconds = []
-    compiled = module._executable.__wrapped__
+    compiled = module.executable.__wrapped__
 
     def timed(*args):
         start = time.perf_counter()
@@ -27,10 +28,12 @@ def one(depth: int) -> None:
         compile_seconds.append(time.perf_counter() - start)
         return found
 
-    module._executable = timed
+    module.executable = timed
     x = np.random.default_rng(0).normal(size=(16, 64))
     start = time.perf_counter()
-    trace = module.measure(MLP(depth=depth, width=128, activation="sigmoid", init="xavier_normal"), x, np.arange(16) % 10, seeds=1)
+    trace = measure(
+        MLP(depth=depth, width=128, activation="sigmoid", init="xavier_normal"), x, np.arange(16) % 10, seeds=1
+    )
     total = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     delta = trace.columns["log10_delta_rms"][0, 0]
@@ -41,7 +44,10 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         one(int(sys.argv[1]))
     else:
-        print("| depth | trace and compile s | in all s | peak GiB | log10 delta of layer 1 |\n|---|---|---|---|---|", flush=True)
+        print(
+            "| depth | trace and compile s | in all s | peak GiB | log10 delta of layer 1 |\n|---|---|---|---|---|",
+            flush=True,
+        )
         for _ in range(3):
             for depth in (10, 10_000):
                 subprocess.run([sys.executable, __file__, str(depth)], check=True)

@@ -41,12 +41,21 @@ def forward_unrolled(params, zeros, x, y):
 def scan_norms(params, zeros, x, y):
     (g1, gs, gr), (d1, ds, dr) = jax.grad(forward_scan, (0, 1))(params, zeros, x, y)
     rms = lambda d: jnp.sqrt(jnp.mean(d**2))
-    return jnp.linalg.norm(g1), jnp.sqrt(jnp.sum(gs**2, (1, 2))), jnp.linalg.norm(gr), rms(d1), jax.vmap(rms)(ds), rms(dr)
+    return (
+        jnp.linalg.norm(g1),
+        jnp.sqrt(jnp.sum(gs**2, (1, 2))),
+        jnp.linalg.norm(gr),
+        rms(d1),
+        jax.vmap(rms)(ds),
+        rms(dr),
+    )
 
 
 def unrolled_norms(params, zeros, x, y):
     grads, deltas = jax.grad(forward_unrolled, (0, 1))(params, zeros, x, y)
-    return [jnp.linalg.norm(g) for g in jax.tree.leaves(grads)], [jnp.sqrt(jnp.mean(d**2)) for d in jax.tree.leaves(deltas)]
+    return [jnp.linalg.norm(g) for g in jax.tree.leaves(grads)], [
+        jnp.sqrt(jnp.mean(d**2)) for d in jax.tree.leaves(deltas)
+    ]
 
 
 def bare(params, zeros, x, y):
@@ -93,7 +102,9 @@ def main() -> None:
             start = time.perf_counter()
             jax.block_until_ready(call())
             seconds[label].append(time.perf_counter() - start)
-    print(f"| depth {args.depth}, width {args.width}, batch {args.batch} | median ms | gradlab over it, run by run |\n|---|---|---|")
+    print(
+        f"| depth {args.depth}, width {args.width}, batch {args.batch} | median ms | gradlab over it, run by run |\n|---|---|---|"
+    )
     for label, values in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(seconds["gradlab"], values, strict=True))
         print(f"| {label} | {1e3 * statistics.median(values):.0f} | {ratio:.2f} |")

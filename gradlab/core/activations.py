@@ -241,7 +241,9 @@ def activation(*parts: str | tuple[str, int]) -> Layer:
         One name for the whole array; or pairs of name and number of groups, for arrays with a
         leading group axis: the slices of that axis in order.
     """
-    entries = tuple((activation_named(p), None) if isinstance(p, str) else (activation_named(p[0]), p[1]) for p in parts)
+    entries = tuple(
+        (activation_named(p), None) if isinstance(p, str) else (activation_named(p[0]), p[1]) for p in parts
+    )
 
     def forward(_, x):
         return by_slices(entries, phi_of, x), x

@@ -194,7 +194,9 @@ def register_initializer(
     got, want = 400 * float(jnp.mean(weight**2)), float(rule(*shape))
     spread = 400 * float(jnp.std(weight**2)) / weight.size**0.5
     if abs(got - want) > max(5 * spread, 0.02 * want):
-        raise GradlabError(f"weights of {name!r} with fan-in * variance {want:.4g}", f"{got:.4g}", f"sigma_w2={got:.4g}")
+        raise GradlabError(
+            f"weights of {name!r} with fan-in * variance {want:.4g}", f"{got:.4g}", f"sigma_w2={got:.4g}"
+        )
     FAMILIES[name] = draw
     TABLE[name] = Initializer(name, name, lambda n, m: 1.0, lambda n, m: float(rule(n, m)))
     _fingerprints[name] = fingerprint_of(draw, sigma_w2)

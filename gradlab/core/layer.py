@@ -158,7 +158,7 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
 
     def init(key, shape):
         numbers = jnp.arange(first, first + depth)
-        one = lambda i: layer.init(jax.random.fold_in(key, i), shape)[0]  # noqa: E731
+        one = lambda i: layer.init(jax.random.fold_in(key, i), shape)[0]
         # one copy after another: all at once would hold every copy's temporaries in memory
         return lax.map(one, numbers), shape
 
@@ -169,7 +169,7 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
         def step(dy, p, s):
             return layer.backward(p, s, dy, read)
 
-        pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)  # noqa: E731
+        pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
         one = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (params, saved))
         record = jax.eval_shape(step, dy, *one)[1]
         buffers = jax.tree.map(lambda r: jnp.zeros((depth, *r.shape), r.dtype), record)
@@ -178,7 +178,7 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
             dy, buffers = carry
             i = enter - 1 - turn
             dy, record = step(dy, pick(params, i), pick(saved, i))
-            put = lambda b, r: lax.dynamic_update_index_in_dim(b, r, i, 0)  # noqa: E731
+            put = lambda b, r: lax.dynamic_update_index_in_dim(b, r, i, 0)
             return dy, jax.tree.map(put, buffers, record)
 
         return lax.fori_loop(0, enter, body, (dy, buffers))
@@ -212,6 +212,7 @@ def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:
     >>> jax.grad(lambda p: hand_written(layer)(p, jax.numpy.ones((4, 2))).sum())(params)["bias"].tolist()
     [4.0, 4.0, 4.0]
     """
+
     @jax.custom_vjp
     def f(params, x):
         return layer.forward(params, plain(x))[0].value()

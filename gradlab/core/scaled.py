@@ -68,7 +68,7 @@ def times_power(x: Array, k: Array) -> Array:
     k = expand(k, x)
     half = k // 2  # in two steps, because 2**k alone may overflow where the product does not
     rest = k - half
-    scale = lambda x, k: x * _wide_power(k, x.dtype)  # noqa: E731
+    scale = lambda x, k: x * _wide_power(k, x.dtype)
     # a power that is infinite by itself would turn 0 into NaN
     return jnp.where(x == 0, x, scale(scale(x, half), rest))
 
@@ -101,7 +101,9 @@ def normalise(s: Scaled) -> Scaled:
     axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
     top = jnp.max(jnp.abs(s.mantissa), axes)
     k = exponent_of(top)
-    return Scaled(s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), jnp.where(top == 0, LOWEST, s.exponent + k))
+    return Scaled(
+        s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), jnp.where(top == 0, LOWEST, s.exponent + k)
+    )
 
 
 def exponent_of(x: Array) -> Array:

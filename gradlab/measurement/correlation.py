@@ -30,9 +30,7 @@ RESOLVED = 1e-3
 def first_of_pairs(s: Scaled) -> tuple[Scaled, Scaled]:
     """Examples 0, 2, 4, ... and 1, 3, 5, ... as pairs."""
     count = min(PAIRS, s.mantissa.shape[-2] // 2)
-    take = lambda start: Scaled(  # noqa: E731
-        s.mantissa[..., start : 2 * count : 2, :], s.exponent[..., start : 2 * count : 2]
-    )
+    take = lambda start: Scaled(s.mantissa[..., start : 2 * count : 2, :], s.exponent[..., start : 2 * count : 2])
     return take(0), take(1)
 
 
@@ -96,15 +94,13 @@ def one_minus_c(one: Scaled, gap: Scaled) -> Log2:
     near = jnp.where(shift > -125, power(jnp.minimum(shift, 60), z.dtype), 0)
     two = z + d * near[..., None]
     size1, size2 = jnp.sum(z * z, -1), jnp.sum(two * two, -1)
-    safe = lambda v: jnp.where(v > 0, v, 1)  # noqa: E731
+    safe = lambda v: jnp.where(v > 0, v, 1)
     across = d - (jnp.sum(d * z, -1) / safe(size1))[..., None] * z
     # once more: the first projection leaves a rounding of d along z
     across = across - (jnp.sum(across * z, -1) / safe(size1))[..., None] * z
     c = jnp.sum(z * two, -1) / jnp.sqrt(safe(size1) * safe(size2))
     small = jnp.sum(across * across, -1) / safe(size2) / (1 + jnp.maximum(c, 0))
     opposite = c < 0
-    value = Scaled(
-        jnp.where(opposite, 1 - c, small)[..., None], jnp.where(opposite, 0, 2 * shift).astype(jnp.int32)
-    )
+    value = Scaled(jnp.where(opposite, 1 - c, small)[..., None], jnp.where(opposite, 0, 2 * shift).astype(jnp.int32))
     mantissa, exponent = align(normalise(value))
     return Log2(jnp.log2(jnp.mean(mantissa[..., 0], -1)), exponent)

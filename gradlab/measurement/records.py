@@ -72,7 +72,7 @@ class Trace:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def rate(self) -> "Rate":
+    def rate(self) -> Rate:
         """Factor of the rms delta per layer toward the input, with its interval over seeds."""
         from gradlab.measurement.slope import rate
 
@@ -85,7 +85,7 @@ class Trace:
         return self.rate.decades
 
     @property
-    def verdict(self) -> "Verdict":
+    def verdict(self) -> Verdict:
         """Shape and effect in one word, with the evidence."""
         from gradlab.measurement.verdict import judge
 

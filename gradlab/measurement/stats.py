@@ -69,7 +69,9 @@ def statistics(columns: Iterable[str]) -> Reader:
 
 def rms(s: Scaled, count: float | None = None) -> Log2:
     """log2 of the root mean square over batch and features."""
-    return pooled(_row_squares(s.mantissa), s.exponent, s.mantissa.shape[-2] * s.mantissa.shape[-1] if count is None else count)
+    return pooled(
+        _row_squares(s.mantissa), s.exponent, s.mantissa.shape[-2] * s.mantissa.shape[-1] if count is None else count
+    )
 
 
 def pooled(squares: Array, exponent: Array, count: float) -> Log2:

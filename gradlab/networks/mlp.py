@@ -166,7 +166,7 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
     parts = parts or (config.activation,)
     depth = depth or config.depth
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
-    rule = initializer(config.init, config.sigma_w2, config.std)
+    rule = hidden_rule(config)
     bias_std = None if config.sigma_b2 is None else config.sigma_b2**0.5
 
     def block(width: int, init: Initializer = rule, gain: float = config.gain, parts: Parts = parts) -> Layer:
@@ -187,11 +187,14 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
     return Stack(below, runs[-1] if last else None, head, depth - last, len(lower), depth, whole)
 
 
+def hidden_rule(config: MLPConfig) -> Initializer:
+    """The initialiser of the hidden layers."""
+    return initializer(config.init, config.sigma_w2, config.std)
+
+
 def readout_rule(config: MLPConfig) -> Initializer:
     """The initialiser of the readout: that of the hidden layers where no other is named."""
-    if config.readout is None:
-        return initializer(config.init, config.sigma_w2, config.std)
-    return initializer(config.readout)
+    return hidden_rule(config) if config.readout is None else initializer(config.readout)
 
 
 def as_key(key: Array | int) -> Array:
@@ -226,4 +229,6 @@ def check_input(params: Any, x: Array) -> None:
     wanted = params[0][0]["weight"].shape[0]
     (got,) = features_of(x)
     if got != wanted:
-        raise GradlabError(f"x with {wanted} features, as the first layer has", f"{got}", "net.init(key, x, y) with this x")
+        raise GradlabError(
+            f"x with {wanted} features, as the first layer has", f"{got}", "net.init(key, x, y) with this x"
+        )
