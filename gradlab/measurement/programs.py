@@ -1,0 +1,240 @@
+"""What is compiled for a group of networks: drawing its parameters, and one pass through all of it.
+
+Signals of networks that share draws are stacked along a leading group axis: one product per layer
+serves them all, and one forward pass serves every depth. The backward pass of each depth enters the
+same loop further down.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from gradlab.config import MLPConfig
+from gradlab.core.activations import TABLE as ACTIVATIONS
+from gradlab.core.initializers import BIAS_FOLD, FAMILIES, PROBE_FOLD, READOUT_FOLD
+from gradlab.core.losses import loss_named, probes
+from gradlab.core.scaled import Scaled, scaled
+from gradlab.measurement import correlation
+from gradlab.measurement.stats import BACKWARD, FORWARD, statistics, to_numpy
+from gradlab.networks.mlp import runs_of, stack
+
+
+class Variant(NamedTuple):
+    """What may differ among networks that share a product: the activation and the scales of the draws."""
+
+    activation: str
+    weight_std: tuple[float, ...]  # of each weight, hidden layers then readout; one per shape
+    bias_std: tuple[float, ...]
+
+
+def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Array, seeds: Sequence[int]) -> list[Any]:
+    """Records of ``program(*arguments(draw(key of the seed)))`` for each seed, as suits the backend.
+
+    On CPUs batched small products are slow, so seeds follow one another, and a second thread draws
+    the next seed's weights meanwhile (and the first one's while the program is compiled). Elsewhere
+    all seeds are one batched call.
+    """
+    keys = [jax.random.fold_in(key, seed) for seed in seeds]
+    if jax.default_backend() != "cpu" and len(seeds) > 1:
+        together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
+        together = to_numpy(together)
+        return [jax.tree.map(lambda v: v[i], together) for i in range(len(seeds))]  # noqa: B023
+
+    wide = jax.config.jax_enable_x64  # a setting of the thread
+
+    def drawn(k):
+        with jax.enable_x64(wide):
+            return jax.block_until_ready(draw(k))
+
+    records = []
+    with ThreadPoolExecutor(1) as background:
+        ahead = background.submit(drawn, keys[0])
+        run = executable(program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))))
+        for following in [*keys[1:], None]:
+            params = ahead.result()
+            if following is not None:
+                ahead = background.submit(drawn, following)
+            records.append(to_numpy(run(*arguments(params))))
+    return records
+
+
+def _abstract(arguments: Any) -> tuple[Any, tuple]:
+    """Structure, and shapes with dtypes, of a program's arguments."""
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((v.shape, v.dtype, getattr(v, "weak_type", False)) for v in leaves)
+
+
+@functools.lru_cache(maxsize=64)
+def executable(program: Callable, structure: Any, leaves: tuple) -> Callable:
+    """The compiled program for arguments of these shapes; compiled here, so that drawing can go on meanwhile."""
+    shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
+    return program.lower(*jax.tree.unflatten(structure, shapes)).compile()
+
+
+@functools.lru_cache(maxsize=64)
+def draw_program(
+    family: tuple, variants: tuple[Variant, ...], shapes: tuple[tuple[int, int], ...], loss: str, batch: int, dtype: str
+):
+    """key -> (parameters of the group, probe vectors): base draws, and each group's scales."""
+    width, bias, weight_family, bias_family, head_family = family
+    *hidden, head = shapes
+    base, base_bias, base_head = FAMILIES[weight_family], FAMILIES[bias_family], FAMILIES[head_family]
+    stds = np.array([v.weight_std for v in variants])
+    bias_stds = np.array([v.bias_std for v in variants])
+
+    def block(key, shape, column, draw=base):
+        params = {"weight": draw(key, shape, dtype), "gain": jnp.asarray(stds[:, column], dtype)}
+        if bias:
+            scale = jnp.asarray(bias_stds[:, column], dtype)[:, None]
+            noise = 0.0
+            if bias_stds[:, column].any():
+                noise = base_bias(jax.random.fold_in(key, BIAS_FOLD), (1, shape[1]), dtype)
+            params["bias"] = jnp.broadcast_to(scale * noise, (len(variants), shape[1]))
+        return params, {}
+
+    widths = tuple(fan_out for _, fan_out in hidden)
+    constant = not isinstance(width, tuple)
+
+    @jax.jit
+    def draw(key):
+        layer_key = lambda i: jax.random.fold_in(key, i)
+        params = [block(layer_key(1), hidden[0], 0)]
+        for _, number, count in runs_of(widths):
+            column = 1 if constant else number - 1
+            shape = hidden[number - 1]
+            if count:
+                numbers = jnp.arange(number, number + count)
+                params.append(lax.map(lambda i: block(layer_key(i), shape, column), numbers))  # noqa: B023
+            else:
+                params.append(block(layer_key(number), shape, column))
+        params.append(block(layer_key(READOUT_FOLD), head, -1, base_head))
+        probe = probes(layer_key(PROBE_FOLD), batch, head[1], dtype) if loss == "probe" else None
+        return tuple(params), probe
+
+    return draw
+
+
+@functools.lru_cache(maxsize=64)
+def measure_program(
+    width,
+    depth: int,
+    outputs: int,
+    parts: tuple,
+    entries: tuple,
+    bias: bool,
+    loss: str,
+    wanted: tuple[str, ...],
+    n_depths: int,
+):
+    """(params, x, y, depths) -> the records of every depth: one compiled program for the group."""
+    shape = MLPConfig(depth=depth, width=width, activation=entries[0].name, bias=bias)
+    names = parts if len(parts) > 1 else (parts[0][0],)
+    net = stack(shape, outputs, names)
+    forward_columns = tuple(c for c in wanted if c in FORWARD)
+    backward_columns = tuple(c for c in wanted if c in BACKWARD)
+    correlated = "log10_one_minus_c" in wanted
+    evaluate = loss_named(loss)
+
+    def program(params, x, y, depths):
+        inputs = scaled(x[None])
+        lower, run_params, head = params[: net.below_parts], params[net.below_parts : -1], params[-1]
+        below, saved_below = net.below.forward(lower, inputs)
+        top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run_params[0], below)
+
+        def output_of(d):
+            """The activation that enters the readout of the network of depth d."""
+            if net.last_run is None:
+                return below
+            i = d - net.below_depth
+            stored = jax.tree.map(
+                lambda v: lax.dynamic_index_in_dim(v, jnp.minimum(i, len(v) - 1), 0, False), saved_run[0]
+            )
+            return jax.tree.map(lambda a, b: jnp.where(d == depth, a, b), top, stored)
+
+        def backward(d, dy, read):
+            if net.last_run is None:
+                return {"below": net.below.backward(lower, saved_below, dy, read)[1]}
+            dy, run = net.last_run.backward(run_params[0], saved_run, dy, read, enter=d - net.below_depth)
+            return {"below": net.below.backward(lower, saved_below, dy, read)[1], "run": run}
+
+        gaps = None
+        forward_records: dict[str, Any] = {}
+        if forward_columns:
+            # the forward columns ask nothing of the cotangent, so any will do; it is optimised away
+            forward_records = backward(
+                depth, Scaled(jnp.zeros_like(top.mantissa), jnp.zeros_like(top.exponent)), statistics(forward_columns)
+            )
+        if correlated and x.shape[0] > 1:
+            forward_records, gaps = _correlations(
+                net, params, saved_below, saved_run, inputs, entries, parts, forward_records
+            )
+
+        def at_depth(d):
+            a = output_of(d)
+            logits, saved = net.readout.forward(head, a)
+            value, dy = evaluate(logits, y)
+            da, record = net.readout.backward(head, saved, dy, statistics((*forward_columns, *backward_columns)))
+            record = {**record[0], **record[1]}
+            if gaps is not None:
+                gap = jax.tree.map(lambda v: v[d - net.below_depth], gaps)
+                record["log10_one_minus_c"] = correlation.step(
+                    head[0], ((ACTIVATIONS["identity"], None),), saved[1], gap
+                )[1]
+            found = {"readout": record, "loss": value}
+            if backward_columns:
+                found.update(backward(d, da, statistics(backward_columns)))
+            return found
+
+        each = lax.map(at_depth, depths) if n_depths > 1 else jax.tree.map(lambda v: v[None], at_depth(depths[0]))
+        return {"forward": forward_records, "each": each}
+
+    return jax.jit(program)
+
+
+def _correlations(net, params, saved_below, saved_run, inputs, entries, parts, records):
+    """1 - c of every hidden layer added to the forward records, and the differences at each output of the last run."""
+    pieces = tuple((entry, count) for entry, (_, count) in zip(entries, parts, strict=True))
+    gap, _ = correlation.difference(inputs)
+
+    def put(record, value):
+        dense, act = record
+        return dense, {**act, "log10_one_minus_c": value}
+
+    records = dict(records)
+    below = list(records.get("below", [({}, {})] * len(saved_below)))
+    for i, (_, z) in enumerate(saved_below):
+        if z.mantissa.ndim == 4:  # a run of equal blocks in the middle
+            gap, values, _ = _along_run(params[i][0], pieces, z, gap)
+        else:
+            gap, values = correlation.step(params[i][0], pieces, z, gap)
+        below[i] = put(below[i], values)
+    records["below"] = tuple(below)
+    gaps = jax.tree.map(lambda v: v[None], gap)
+    if saved_run is not None:
+        _, values, gaps = _along_run(params[len(saved_below)][0], pieces, saved_run[1], gap)
+        records["run"] = put(records.get("run", ({}, {})), values)
+    return records, gaps
+
+
+def _along_run(params, pieces, z, gap):
+    """The same through a stacked run: the last difference, 1 - c of each layer, and all differences."""
+    gap = Scaled(
+        jnp.broadcast_to(gap.mantissa, (z.mantissa.shape[1], *gap.mantissa.shape[1:])),
+        jnp.broadcast_to(gap.exponent, (z.mantissa.shape[1], *gap.exponent.shape[1:])),
+    )
+
+    def body(gap, layer):
+        p, z = layer
+        after, value = correlation.step(p, pieces, z, gap)
+        return after, (value, gap)
+
+    last, (values, gaps) = lax.scan(body, gap, (params, z))
+    return last, values, jax.tree.map(lambda g, end: jnp.concatenate([g, end[None]]), gaps, last)

@@ -1,0 +1,75 @@
+"""From the records of a group to one trace a network: columns cut out by group and depth."""
+
+from __future__ import annotations
+
+import itertools
+
+import jax
+import numpy as np
+
+from gradlab._types import MEASURED
+from gradlab.measurement.records import LayerInfo, Trace
+from gradlab.networks.mlp import hidden_rule
+
+
+def trace_of(
+    config, variant: int, depth_index: int, records, shapes, seeds, loss, data, batch, dtype, *, drawn=True
+) -> Trace:
+    """The columns of one network, cut out of the group's records."""
+    per_seed = [_rows(r, variant, depth_index, config.depth) for r in records]
+    names = [c for c in MEASURED if c in per_seed[0]]
+    columns = {c: np.stack([rows[c] for rows in per_seed]) for c in names}
+    widths = [*config.widths, shapes[-1][1]]
+    features = shapes[0][0]
+    sizes = list(itertools.pairwise((features, *widths)))
+    layers = tuple(
+        LayerInfo(i, f"hidden_{i}" if i <= config.depth else "readout", fan_out, fan_in, fan_out)
+        for i, (fan_in, fan_out) in enumerate(sizes, 1)
+    )
+    rule = hidden_rule(config)
+    inner = sizes[1] if config.depth > 1 else sizes[0]
+    sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2
+    status = tuple(status_of(rows, config.depth) for rows in per_seed)
+    return Trace(
+        config, layers, columns, tuple(int(s) for s in seeds), status, rule.sigma_w2(*inner, config.gain),
+        sigma_b2 if config.bias else 0.0, loss, data, batch, dtype, drawn,
+    )  # fmt: skip
+
+
+def _rows(record, variant: int, depth_index: int, depth: int) -> dict[str, np.ndarray]:
+    """Columns of one seed, each of shape (layers,)."""
+    each = jax.tree.map(lambda v: v[depth_index], record["each"])
+    rows: dict[str, np.ndarray] = {}
+    for part in (record["forward"], {k: v for k, v in each.items() if k in ("below", "run")}):
+        if not part:
+            continue
+        blocks = [{**d, **a} for d, a in part["below"]]
+        run = {**part["run"][0], **part["run"][1]} if "run" in part else {}
+        for name in {n for b in blocks for n in b}:
+            values = [np.atleast_1d(b[name][..., variant]) for b in blocks]
+            if name in run:
+                values.append(run[name][..., variant])
+            rows[name] = np.concatenate(values)[:depth]
+    for name in rows:
+        rows[name] = np.append(rows[name], each["readout"][name][variant])
+    if "loss" in each:
+        value = each["loss"]
+        sign = np.sign(value.mantissa[variant])
+        with np.errstate(divide="ignore"):
+            size = np.log10(np.abs(value.mantissa[variant])) + value.exponent[variant] * np.log10(2.0)
+        rows["log10_abs_loss"] = np.full(depth + 1, size)
+        rows["loss_sign"] = np.full(depth + 1, sign)
+    return rows
+
+
+def status_of(rows: dict[str, np.ndarray], depth: int) -> str:
+    """'ok', or where the forward signal left the range of its dtype."""
+    for name in ("log10_preactivation_rms", "log10_activation_rms", "log10_delta_rms"):
+        if name in rows:
+            bad = np.isnan(rows[name]) | (rows[name] == np.inf)
+            if bad.any():
+                layer = int(np.argmax(bad)) + 1
+                where = "readout" if layer > depth else f"layer {layer}"
+                signal = "backward" if "delta" in name else "forward"
+                return f"overflow: the {signal} signal is not finite from {where}"
+    return "ok"
