@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gradlab._errors import GradlabError
@@ -29,12 +30,13 @@ def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
     GradlabError
         Labels out of range, real targets for the cross-entropy, or a wrong shape.
     """
-    y = jnp.asarray(y)
+    known = not isinstance(y, jax.core.Tracer)  # inside jit, labels that are traced cannot be looked at
+    values, y = y, jnp.asarray(y)
     integer = jnp.issubdtype(y.dtype, jnp.integer)
     if loss == "softmax_cross_entropy" and not integer:
         raise GradlabError("integer labels for softmax_cross_entropy", f"{y.dtype} of shape {y.shape}", "loss='mse'")
     if integer and y.ndim == 1:
-        low, high = int(jnp.min(y)), int(jnp.max(y))
+        low, high = (int(np.min(values)), int(np.max(values))) if known else (0, 0)
         if low < 0 or high >= max(outputs, 1):
             raise GradlabError(f"labels from 0 to {outputs - 1}", f"labels from {low} to {high}", "labels 0, 1, 2, ...")
         return y if loss == "softmax_cross_entropy" else jax.nn.one_hot(y, outputs, dtype=dtype)
@@ -88,4 +90,3 @@ def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None 
     layer = net.layer(outputs)
     value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
     return value.value(), grads
-

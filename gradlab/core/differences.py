@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from gradlab.core.gradient import materialise
 from gradlab.core.layer import Layer
@@ -80,87 +79,83 @@ def _name(path) -> str:
 
 
 class _Pairs(NamedTuple):
-    """Both sides of the identity for each direction, and what the noise is measured by."""
+    """Both sides of the identity for each direction, and what the noise is measured by: arrays (directions,)."""
 
-    ours: Array
-    theirs: Array
-    size: Array
-    top: Array
-    change: Array
+    ours: np.ndarray
+    theirs: np.ndarray
+    size: np.ndarray
+    top: np.ndarray
+    change: np.ndarray
 
 
-def differences(layer: Layer, compiled: Callable | None = None) -> Callable[[Any, Scaled, Array], list[Difference]]:
-    """The comparison for one layer, as a function of its parameters and its input.
+def differences(layer: Layer, often: bool = False) -> Callable[[Any, Scaled, np.random.Generator], list[Difference]]:
+    """The comparison for one layer, as a function of its parameters, its input and random numbers.
 
     Parameters
     ----------
     layer : Layer
-    compiled : callable, optional
-        `jax.jit`, where the layer occurs often.
+    often : bool
+        Whether it pays to compile it.
     """
-    pairs = (compiled or (lambda f: f))(lambda params, x, key: _pairs(layer, params, x, key))
+    compiled = jax.jit if often else lambda f: f
+    forward = compiled(lambda params, x: layer.forward(params, plain(x))[0].value())
+    kinks: list[float] = []
 
-    def compare(params: Any, x: Scaled, key: Array) -> list[Difference]:
+    @compiled
+    def backward(params, x, u):
+        def read(site):
+            for entry, _ in site.about or ():
+                kinks.extend(entry.kinks)
+            return materialise(site)
+
+        dx, grads = layer.backward(params, layer.forward(params, scaled(x))[1], u, read)
+        return dx.value(), grads
+
+    def compare(params: Any, x: Scaled, rng: np.random.Generator) -> list[Difference]:
         names = [*names_of(params), "input"]
         plain_x = np.asarray(x.value())
         inside = np.all(np.isfinite(plain_x)) and (np.any(plain_x) or not np.any(np.asarray(x.mantissa)))
         if not inside:
             return [Difference(n, float("nan"), "outside the range") for n in names]
-        found = pairs(params, scaled(jnp.asarray(plain_x)), key)
-        rows = [_judged(n, jax.tree.map(np.asarray, p)) for n, p in zip(names, found, strict=True)]
+        u = _cotangent(np.asarray(forward(params, plain_x)).shape, rng)
+        dx, grads = backward(params, plain_x, u)
+        leaves, tree = jax.tree.flatten(params)
+        arguments = [np.asarray(v) for v in (*leaves, plain_x)]
+        f = lambda *arguments: np.asarray(forward(jax.tree.unflatten(tree, arguments[:-1]), arguments[-1]))
+        rows = []
+        for i, (name, gradient) in enumerate(zip(names, [*jax.tree.leaves(grads), dx], strict=True)):
+            avoid = kinks if name == "input" else ()
+            rows.append(_judged(name, _pairs(f, arguments, i, np.asarray(gradient), np.asarray(u.value()), avoid, rng)))
         if not rows[-1].ok:
-            rows[-1] = rows[-1]._replace(hint=_mistake(layer, params, x, key) or rows[-1].hint)
+            rows[-1] = rows[-1]._replace(hint=_mistake(leaves, np.asarray(dx), np.asarray(u.value())) or rows[-1].hint)
         return rows
 
     return compare
 
 
-def _cotangent(y: Scaled, key: Array) -> Scaled:
+def _cotangent(shape: tuple[int, ...], rng: np.random.Generator) -> Scaled:
     """A random cotangent whose examples lie powers of two apart, as those of a network do."""
-    one, two = jax.random.split(key)
-    u = jax.random.normal(one, y.mantissa.shape, y.mantissa.dtype)
-    return Scaled(u, jax.random.randint(two, y.exponent.shape, -4, 5, jnp.int32))
+    return Scaled(jnp.asarray(rng.normal(size=shape)), jnp.asarray(rng.integers(-4, 5, shape[:1]), jnp.int32))
 
 
-def _pairs(layer: Layer, params: Any, x: Scaled, key: Array) -> list[_Pairs]:
-    """One `_Pairs` for each parameter, and one for the input."""
-    kinks: list[float] = []
-
-    def read(site):
-        for entry, _ in site.about or ():
-            kinks.extend(entry.kinks)
-        return materialise(site)
-
-    y, saved = layer.forward(params, x)
-    u = _cotangent(y, jax.random.fold_in(key, 0))
-    dx, grads = layer.backward(params, saved, u, read)
-    leaves, tree = jax.tree.flatten(params)
-    arguments = [*leaves, x.value()]
-    gradients = [*jax.tree.leaves(grads), dx.value()]
-    if len(gradients) != len(arguments) or any(g.shape != a.shape for g, a in zip(gradients, arguments, strict=True)):
-        raise ValueError("the gradients are not shaped like the parameters and the input")
-    u = u.value()
-
-    def f(*arguments):
-        return layer.forward(jax.tree.unflatten(tree, arguments[:-1]), plain(arguments[-1]))[0].value()
-
+def _pairs(f, arguments, i: int, gradient, u, kinks, rng: np.random.Generator) -> _Pairs:
+    """Both sides for argument i, along some directions."""
+    argument = arguments[i]
+    rms = float(np.sqrt(np.mean(argument**2)))
+    h = STEP * (min(rms, 1) if rms > 0 else 1)
     found = []
-    for i, (argument, gradient) in enumerate(zip(arguments, gradients, strict=True)):
-        tried = []
-        for number in range(DIRECTIONS):
-            v = jax.random.normal(jax.random.fold_in(key, 1 + number), argument.shape, argument.dtype)
-            rms = jnp.sqrt(jnp.mean(argument**2))
-            h = STEP * jnp.where(rms > 0, jnp.minimum(rms, 1), 1)
-            if i == len(leaves):
-                for kink in kinks:  # samples off kinks
-                    v = jnp.where(jnp.abs(argument - kink) <= 2 * h * jnp.abs(v), 0, v)
-            move = lambda t: f(*arguments[:i], argument + t * v, *arguments[i + 1 :])  # noqa: B023
-            up, down = move(h), move(-h)
+    for _ in range(DIRECTIONS):
+        v = rng.normal(size=argument.shape)
+        for kink in kinks:  # samples off kinks
+            v = np.where(np.abs(argument - kink) <= 2 * h * np.abs(v), 0, v)
+        up, down = (f(*arguments[:i], argument + t * v, *arguments[i + 1 :]) for t in (h, -h))
+        with np.errstate(all="ignore"):
             change = (up - down) / (2 * h)
-            size = jnp.linalg.norm(u) * jnp.linalg.norm(change)
-            tried.append(_Pairs(jnp.sum(gradient * v), jnp.sum(u * change), size, jnp.max(jnp.abs(up)) / h, jnp.max(jnp.abs(change))))
-        found.append(jax.tree.map(lambda *a: jnp.stack(a), *tried))
-    return found
+            size = np.linalg.norm(u) * np.linalg.norm(change)
+            found.append(
+                (np.sum(gradient * v), np.sum(u * change), size, np.max(np.abs(up)) / h, np.max(np.abs(change)))
+            )
+    return _Pairs(*(np.array(column) for column in zip(*found, strict=True)))
 
 
 def _judged(name: str, p: _Pairs) -> Difference:
@@ -194,16 +189,12 @@ def factor_hint(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
     return f"a constant factor, {ratio:.6g}"
 
 
-def _mistake(layer: Layer, params: Any, x: Scaled, key: Array) -> str:
+def _mistake(leaves, dx: np.ndarray, u: np.ndarray) -> str:
     """The likely mistake of a wrong cotangent of the input."""
-    y, saved = layer.forward(params, x)
-    u = _cotangent(y, jax.random.fold_in(key, 0))
-    dx = np.asarray(layer.backward(params, saved, u, materialise)[0].value())
-    u = np.asarray(u.value())
     same = lambda a: a.shape == dx.shape and np.max(np.abs(a - dx)) <= 1e-9 * np.max(np.abs(dx))
     if same(u):
         return "phi' is missing: the cotangent goes through unchanged"
-    for leaf in jax.tree.leaves(params):
+    for leaf in leaves:
         w = np.asarray(leaf)
         if w.ndim == 2 and u.shape[-1] == w.shape[0] == w.shape[1] and same(u @ w):
             return "the weight is not transposed"

@@ -114,9 +114,9 @@ def softmax_cross_entropy(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
 
     gap_right = jnp.sum(jnp.where(right, raw, 0), -1)
     if e is None:
-        return Scaled(jnp.mean(gap_right + log_z), None) if m.ndim == 2 else Scaled(jnp.mean(gap_right + log_z, -1), None), _share(
-            Scaled(dy * _exp2_of(-qw, dtype)[..., None], None)
-        )
+        return Scaled(jnp.mean(gap_right + log_z), None) if m.ndim == 2 else Scaled(
+            jnp.mean(gap_right + log_z, -1), None
+        ), _share(Scaled(dy * _exp2_of(-qw, dtype)[..., None], None))
     # log(1 + t) = t far below the resolution of the dtype, where t itself needs an exponent
     tiny = q > 60
     log_part = normalise(Scaled(jnp.where(tiny, tail, log_z), jnp.where(tiny, -q, 0)))
@@ -236,4 +236,15 @@ def plain_loss(name: str) -> Callable[[Array, Array], Array]:
     return forms[config.resolve("loss", name, config.LOSSES)]
 
 
-__all__ = ["LOWEST", "TABLE", "default_loss", "logistic", "loss_named", "mse", "plain_loss", "probe", "probes", "softmax_cross_entropy"]
+__all__ = [
+    "LOWEST",
+    "TABLE",
+    "default_loss",
+    "logistic",
+    "loss_named",
+    "mse",
+    "plain_loss",
+    "probe",
+    "probes",
+    "softmax_cross_entropy",
+]

@@ -1,0 +1,167 @@
+"""What a check finds: a row for each gradient, whether it agrees, and the table that is printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradlab.core import differences as fd
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One gradient, and what the two witnesses say of it.
+
+    Parameters
+    ----------
+    layer, parameter : str
+        The rows "input", "activation" and "cotangent" belong to signals, not to parameters.
+    error : float
+        max|ours - jax.grad| / max|jax.grad|; NaN where it was not compared.
+    scale : float
+        max|jax.grad|.
+    autodiff : str
+        "compared", "not compared: ...", or "" where `jax.grad` does not give this.
+    difference : float
+        Disagreement with central differences; NaN where it was not compared.
+    differences : str
+        "compared", "below resolution", "outside the range", or "".
+    ok : bool
+    hint : str
+        The likely mistake.
+    """
+
+    layer: str
+    parameter: str
+    error: float = _NAN
+    scale: float = _NAN
+    autodiff: str = ""
+    difference: float = _NAN
+    differences: str = ""
+    ok: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` found: one row for each gradient.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+    tolerance : float
+        Of the comparison with `jax.grad`.
+    title : str
+    dtype : str
+    """
+
+    rows: tuple[Row, ...]
+    tolerance: float
+    title: str
+    dtype: str
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """The rows in which a witness disagrees."""
+        return tuple(r for r in self.rows if not r.ok)
+
+    @property
+    def compared(self) -> int:
+        """Number of rows that were compared with `jax.grad`."""
+        return sum(r.autodiff == "compared" for r in self.rows)
+
+    @property
+    def ok(self) -> bool:
+        """No witness disagrees, and at least one was heard."""
+        heard = any("compared" in (r.autodiff, r.differences) for r in self.rows)
+        return heard and not self.failures
+
+    @property
+    def max_error(self) -> float:
+        """The largest error against `jax.grad` among the rows that were compared."""
+        return max((r.error for r in self.rows if r.autodiff == "compared"), default=_NAN)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        return _table(self)
+
+
+def error_of(ours: Any, theirs: Any) -> float:
+    """max|ours - theirs| / max|theirs|."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    scale = np.max(np.abs(theirs), initial=0.0)
+    gap = np.max(np.abs(ours - theirs), initial=0.0)
+    return float(gap if scale == 0 else gap / scale)
+
+
+def out_of_range(theirs: Any, dtype: str, tolerance: float) -> str:
+    """Why an array of gradients cannot serve as a reference; empty where it can.
+
+    An entry below the smallest normal number is 0 or has lost digits; where the largest is not 1/tolerance above
+    that, the loss shows in the comparison.
+    """
+    theirs = np.abs(np.asarray(theirs))
+    if not np.all(np.isfinite(theirs)):
+        return "not compared: jax.grad is out of range (not finite)"
+    top = np.max(theirs, initial=0.0)
+    if top == 0:
+        return "not compared: jax.grad is out of range (0)"
+    if top < np.finfo(dtype).tiny / tolerance:
+        return "not compared: jax.grad is out of range (near subnormal)"
+    return ""
+
+
+#: Rows of a table, from which on the middle is left out.
+_SHOWN = 40
+
+
+def _table(check: Check) -> str:
+    rows = check.rows
+    kept = set(range(len(rows)))
+    if len(rows) > _SHOWN:
+        worst = sorted(range(len(rows)), key=lambda i: -(rows[i].error if rows[i].error == rows[i].error else -1))[:5]
+        failed = [i for i, r in enumerate(rows) if not r.ok][:_SHOWN]
+        kept = {*range(8), *range(len(rows) - 8, len(rows)), *worst, *failed}
+    lines = [
+        check.title,
+        f"{'':2}{'layer':<12}{'parameter':<12}{'max|g|':>10}{'vs jax.grad':>14}{'vs differences':>17}",
+    ]
+    skipped = 0
+    for i, row in enumerate(rows):
+        if i not in kept:
+            skipped += 1
+            continue
+        if skipped:
+            lines.append(f"  ... {skipped} rows more, none of them worse")
+            skipped = 0
+        lines.append(_line(row))
+    passed = "ok" if check.ok else f"WRONG in {len(check.failures)} of {len(rows)} rows"
+    if not check.ok and not check.failures:
+        passed = "nothing could be compared"
+    by_itself = [r for r in check.failures if r.differences == "compared" and r.layer != "network"]
+    if by_itself:
+        lines.append(
+            f"look at {by_itself[-1].layer} {by_itself[-1].parameter} first: it is wrong by itself, whatever lies above it"
+        )
+    lines.append(
+        f"{passed}: max error {check.max_error:.1e} against jax.grad (tolerance {check.tolerance:.1e}, "
+        f"{check.compared} rows compared), differences to {fd.TOLERANCE:.1e}"
+    )
+    return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    scale = "" if row.scale != row.scale else f"{row.scale:.1e}"
+    error = f"{row.error:.1e}" if row.autodiff == "compared" else ""
+    difference = f"{row.difference:.1e}" if row.differences == "compared" else row.differences
+    mark = "  " if row.ok else "! "
+    notes = [n for n in (row.autodiff if row.autodiff.startswith("not") else "", row.hint) if n]
+    return (
+        f"{mark}{row.layer:<12}{row.parameter:<12}{scale:>10}{error:>14}{difference:>17}  {'; '.join(notes)}".rstrip()
+    )
