@@ -28,7 +28,7 @@ from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
 from gradlab.core.backprop import targets
-from gradlab.core.comparison import Check, Row, error_of, out_of_range
+from gradlab.core.comparison import Check, Row, error_of, mistake, out_of_range
 from gradlab.core.gradient import materialise
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.layer import Layer
@@ -278,25 +278,7 @@ def _row(case: _Case, name: tuple[str, str], ours: Any, theirs: Any, reference) 
     if case.dtype == "float32" and error_of(ours, reference()) <= case.tolerance:
         # cotangents above this layer left the range, though the product with a large input did not
         return Row(*name, scale=scale, autodiff="not compared: jax.grad lost digits; equals float64")
-    return Row(*name, error, scale, "compared", ok=False, hint=_mistake(ours, theirs, case))
-
-
-def _mistake(ours: np.ndarray, theirs: np.ndarray, case: _Case) -> str:
-    """What the two arrays have in common."""
-    tolerance = 100 * case.tolerance
-    if not np.all(np.isfinite(ours)):
-        return "it is not finite"
-    hint = fd.factor_hint(ours.astype(float), theirs.astype(float), tolerance)
-    batch = len(case.x)
-    for factor, words in (
-        (batch, "the mean over the batch is missing"),
-        (1 / batch, "the mean over the batch is taken twice"),
-    ):
-        if batch > 1 and error_of(ours, factor * theirs.astype(float)) <= tolerance:
-            return f"{hint}: {words}"
-    if not hint and ours.ndim == 2 and ours.shape[0] == ours.shape[1] and error_of(ours.T, theirs) <= tolerance:
-        return "equal after a transpose"
-    return hint
+    return Row(*name, error, scale, "compared", ok=False, hint=mistake(ours, theirs, case.tolerance, len(case.x)))
 
 
 def _named(case: _Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
@@ -384,7 +366,7 @@ def _cotangent_row(case: _Case, logits: Scaled) -> Row:
         scale,
         "compared",
         ok=ok,
-        hint="" if ok else _mistake(np.asarray(ours), np.asarray(theirs), case),
+        hint="" if ok else mistake(np.asarray(ours), np.asarray(theirs), case.tolerance, len(case.x)),
     )
 
 

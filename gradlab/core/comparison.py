@@ -117,6 +117,23 @@ def out_of_range(theirs: Any, dtype: str, tolerance: float) -> str:
     return ""
 
 
+def mistake(ours: np.ndarray, theirs: np.ndarray, tolerance: float, batch: int) -> str:
+    """What the two arrays have in common."""
+    tolerance *= 100
+    if not np.all(np.isfinite(ours)):
+        return "it is not finite"
+    hint = fd.factor_hint(ours.astype(float), theirs.astype(float), tolerance)
+    for factor, words in (
+        (batch, "the mean over the batch is missing"),
+        (1 / batch, "the mean over the batch is taken twice"),
+    ):
+        if batch > 1 and error_of(ours, factor * theirs.astype(float)) <= tolerance:
+            return f"{hint}: {words}"
+    if not hint and ours.ndim == 2 and ours.shape[0] == ours.shape[1] and error_of(ours.T, theirs) <= tolerance:
+        return "equal after a transpose"
+    return hint
+
+
 #: Rows of a table, from which on the middle is left out.
 _SHOWN = 40
 
