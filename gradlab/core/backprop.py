@@ -19,7 +19,9 @@ from gradlab.core.scaled import Scaled, scaled
 class Network(Protocol):
     """What a network must offer: itself as one `Layer`."""
 
-    def layer(self, outputs: int) -> Layer: ...
+    def layer(self, outputs: int) -> Layer:
+        """The network with this many outputs."""
+        ...
 
 
 def targets(loss: str, y: Any, outputs: int, dtype) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
 
 _NAN = float("nan")
@@ -117,6 +118,12 @@ def out_of_range(theirs: Any, dtype: str, tolerance: float) -> str:
     return ""
 
 
+def same_shape(name: str, ours: Any, theirs: Any) -> None:
+    """Raise if two gradients of one thing have different shapes."""
+    if np.shape(ours) != np.shape(theirs):
+        raise GradlabError(f"a gradient of shape {np.shape(theirs)} for {name}", f"{np.shape(ours)}")
+
+
 def mistake(ours: np.ndarray, theirs: np.ndarray, tolerance: float, batch: int) -> str:
     """What the two arrays have in common."""
     tolerance *= 100
@@ -163,9 +170,7 @@ def _table(check: Check) -> str:
         passed = "nothing could be compared"
     by_itself = [r for r in check.failures if r.differences == "compared" and r.layer != "network"]
     if by_itself:
-        lines.append(
-            f"look at {by_itself[-1].layer} {by_itself[-1].parameter} first: it is wrong by itself, whatever lies above it"
-        )
+        lines.append(f"look at {by_itself[-1].layer} {by_itself[-1].parameter} first: it is wrong by itself")
     lines.append(
         f"{passed}: max error {check.max_error:.1e} against jax.grad (tolerance {check.tolerance:.1e}, "
         f"{check.compared} rows compared), differences to {fd.TOLERANCE:.1e}"
