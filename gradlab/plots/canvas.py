@@ -120,6 +120,7 @@ def mark_floor(ax: Any, at: Any, colour: Any, row: int = 0, filled: bool = True)
     from matplotlib.transforms import ScaledTranslation
 
     size = 0.75 * matplotlib.rcParams["lines.markersize"]
+    _take_in(ax, at)
     up = ScaledTranslation(0, (0.5 + row) * 1.15 * size / 72, ax.figure.dpi_scale_trans)
     # as thin as they stand side by side: one in six where layers are many would hide where they begin
     ax.plot(
@@ -130,10 +131,18 @@ def mark_floor(ax: Any, at: Any, colour: Any, row: int = 0, filled: bool = True)
 
 def mark_ceiling(ax: Any, at: Any, colour: Any) -> None:
     """Mark what is not finite on the upper edge."""
+    _take_in(ax, at)
     ax.plot(
         at, np.ones(len(at)), linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4,
         markeredgewidth=0.7 * _width(), transform=ax.get_xaxis_transform(), gid="failed",
     )  # fmt: skip
+
+
+def _take_in(ax: Any, at: Any) -> None:
+    """Let the x-axis reach the marks, which have no height of their own."""
+    at = np.asarray(at, dtype=float)
+    ax.update_datalim(np.column_stack([at, np.zeros(len(at))]), updatey=False)
+    ax.autoscale_view(scaley=False)
 
 
 def _width() -> float:

@@ -61,16 +61,18 @@ class Decades(MaxNLocator):
         self.at_least, self.floor = at_least, floor
 
     def nonsingular(self, v0: float, v1: float) -> tuple[float, float]:
-        """Limits around the data, with room for the floor."""
+        """Limits that are finite and apart; matplotlib asks whenever limits are set, by a user too."""
         if not (math.isfinite(v0) and math.isfinite(v1)):
-            v0, v1 = -1.0, 0.0
-        v0, v1 = min(v0, v1), max(v0, v1)
-        lacking = max(self.at_least, 1e-6 * max(1.0, abs(v0), abs(v1))) - (v1 - v0)
+            return -1.0, 0.0
+        least = 1e-6 * max(1.0, abs(v0), abs(v1))
+        return (v0, v1) if abs(v1 - v0) >= least else (v0 - least / 2, v1 + least / 2)
+
+    def view_limits(self, vmin: float, vmax: float) -> tuple[float, float]:
+        """Limits that autoscaling gives: of the least span, with room for the floor."""
+        lacking = self.at_least - (vmax - vmin)
         if lacking > 0:
-            v0, v1 = v0 - lacking / 2, v1 + lacking / 2
-        if self.floor:
-            v0 -= STRIP * (0.6 + self.floor) * (v1 - v0)
-        return v0, v1
+            vmin, vmax = vmin - lacking / 2, vmax + lacking / 2
+        return vmin - STRIP * (0.6 + self.floor) * (vmax - vmin) * bool(self.floor), vmax
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
         """The ticks between two limits."""

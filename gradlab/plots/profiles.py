@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import unknown
+from gradlab._types import MEASURED
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend, mark_failed
 from gradlab.plots.captions import attach
@@ -114,7 +115,8 @@ def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) 
         columns = SIGNALS if ax is None or np.size(np.asarray(ax, dtype=object)) > 1 else SIGNALS[1]
     columns = [columns] if isinstance(columns, str) else list(columns)
     for name in columns:
-        require(frame, name, "measured column")
+        if name not in MEASURED or (frame["layer"] >= 1).any():  # where all failed there is no measured column
+            require(frame, name, "measured column")
     return columns
 
 

@@ -77,7 +77,7 @@ def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[s
 
 def _told_apart(frame: pd.DataFrame, names: Sequence[str]) -> bool:
     if not names:
-        return frame["network"].nunique() == 1
+        return bool(frame["network"].nunique() == 1)
     groups = frame.groupby(list(names), observed=True, sort=False, dropna=False)
     counts: Any = groups["network"].nunique()
     return bool((counts == 1).all())

@@ -42,7 +42,13 @@ def trace(depth=20, seeds=3, per_layer=-0.63, noise=0.02, zeros=(), overflows=()
 def failed(seeds=3, **options):
     """A cell of which nothing was measured."""
     return frames.failed_rows(
-        MLPConfig(**options), range(seeds), MemoryError("no room"), loss="mse", data="digits", batch=128, dtype="float32"
+        MLPConfig(**options),
+        range(seeds),
+        MemoryError("no room"),
+        loss="mse",
+        data="digits",
+        batch=128,
+        dtype="float32",
     )
 
 

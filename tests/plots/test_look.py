@@ -64,6 +64,13 @@ def test_a_flat_line_has_ticks(value):
     assert labels(ax.yaxis)
 
 
+def test_limits_that_a_user_sets_are_kept():
+    ax = plots.gradient_flow(sick(), hue="activation", columns="log10_delta_rms")
+    ax.set_ylim(-100, 50)
+    assert ax.get_ylim() == (-100, 50)
+    assert labels(ax.yaxis)["0"] == -100  # the floor is where the axis ends
+
+
 def test_lines_drawn_later_are_taken_in():
     _, ax = plt.subplots()
     plots.log10_axis(ax)

@@ -54,12 +54,15 @@ def test_zeros_and_failures_are_hatched_and_counted_and_the_absent_is_grey():
     assert shown[(3, 0)] == "–"
     assert set(hatched(ax)) == {"zero", "failed", "absent"}
     assert hatched(ax)["zero"].get_hatch() != hatched(ax)["failed"].get_hatch()
-    assert "4 that failed" in plots.caption(ax) and "4 networks and seeds with a delta that is exactly 0" in plots.caption(ax)
+    text = plots.caption(ax)
+    assert "4 that failed" in text and "4 networks and seeds with a delta that is exactly 0" in text
 
 
 def test_large_maps_are_not_annotated_but_their_failures_are():
     ax = plots.heatmap(sick(), x="activation", annotate=False)
-    assert set(cells(ax).values()) == {"3/3 zero", "−0.01\n1/3 zero", "16\n1/3 failed", "3/3 failed"} or len(cells(ax)) == 4
+    assert sorted(text.split("\n")[-1] for text in cells(ax).values()) == [
+        "1/3 failed", "1/3 zero", "3/3 failed", "3/3 zero",
+    ]  # fmt: skip
 
 
 def test_limits_and_axes_of_a_map():
@@ -93,7 +96,8 @@ def test_densities_are_counts_over_all_entries_and_width(edge):
             heights, edges, _ = steps.get_data()
             assert len(heights) == 101
             np.testing.assert_allclose(edges, np.linspace(-5, 5, 102), atol=1e-12)
-            assert heights[50 + layer] == pytest.approx(0.4 / width) and heights[50 - layer] == pytest.approx(0.2 / width)
+            assert heights[50 + layer] == pytest.approx(0.4 / width)
+            assert heights[50 - layer] == pytest.approx(0.2 / width)
             assert np.sum(heights) * width == pytest.approx(0.6)
             (said,) = [t.get_text() for t in ax.texts if t.get_gid() == "beyond"]
             assert said == "0: 25 %\nbeyond ±5: 15 %"
@@ -141,7 +145,7 @@ def test_autodiff_draws_each_method_and_where_it_dies():
     assert floors["float32"] == pytest.approx(np.log10(2.0**-126))
     said = {t.get_text() for t in ax.texts if t.get_gid() == "lost"}
     assert said == {"0 in layers\n1–72", "0 in layers\n1–44"}
-    assert -75 < ax.get_ylim()[0] < -63
+    assert -82 < ax.get_ylim()[0] < -63
     assert "shows 0 in 72 of 100 layers" in plots.caption(ax)
 
 
