@@ -249,16 +249,12 @@ def _parsed(
 
 
 def _fields(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
-    """Field, type and description of what a configuration holds; `Sweep` refers to `MLPConfig` for its networks."""
+    """Field, type and description of what a configuration holds."""
     from docstring_parser import parse
 
-    told = {}
-    for owner in (config, MLPConfig):
-        for entry in parse(owner.__doc__ or "").params:
-            for name in entry.arg_name.split(", "):
-                told[name] = " ".join((entry.description or "").replace("``", "").replace("`", "").split())
+    told = {entry.arg_name: (entry.description or "").replace("`", "") for entry in parse(config.__doc__ or "").params}
     kinds = typing.get_type_hints(config)
-    return [(field, kinds[field.name], told.get(field.name, "")) for field in dataclasses.fields(config)]
+    return [(field, kinds[field.name], " ".join(told[field.name].split())) for field in dataclasses.fields(config)]
 
 
 def _shown(kind: Any, text: str = "NAME") -> str | None:
@@ -298,12 +294,10 @@ def _made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
     """The configuration, which checks itself."""
     try:
         return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
-    except GradlabError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise GradlabError(
-            f"values that suit their options{f' in {file}' if file else ''}", str(error), "gradlab sweep --help"
-        ) from error
+    except GradlabError as error:
+        if file is None:
+            raise
+        raise GradlabError(error.expected, error.received, f"{error.hint}, here or in {file}") from error
 
 
 def _from_file(path: str) -> dict[str, Any]:

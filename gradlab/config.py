@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
@@ -50,18 +52,86 @@ IMPORT_HINT = "register it first (from the command line: --import FILE.py)"
 
 def resolve(kind: str, name: str, names: Sequence[str]) -> str:
     """The canonical form of `name`, or an error that lists the nearest right names."""
-    canonical = ALIASES.get(name, name)
+    canonical = ALIASES.get(name, name) if isinstance(name, str) else name
     known = (*names, *registered.get(kind, ()))
     if canonical not in known:
         raise unknown(kind, name, known, IMPORT_HINT if kind in registered else "")
     return canonical
 
 
+def integer(name: str, value: Any, least: int) -> int:
+    """`value` as an integer of at least `least`, or an error that names the option."""
+    value = _scalar(value)
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or value < least:
+        raise GradlabError(f"{name} to be an integer of at least {least}", repr(value), f"{name}={least} or more")
+    return int(value)
+
+
 def positive_integer(name: str, value: Any) -> int:
     """`value` as an integer of at least 1, or an error that names the option."""
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise GradlabError(f"{name} to be an integer of at least 1", repr(value), f"{name}=1 or more")
-    return int(value)
+    return integer(name, value, 1)
+
+
+def _number(name: str, value: Any, kind: str = "a positive number") -> float:
+    """`value` as a finite number of a kind; what is neither positive nor of at least 0 is checked where it is used."""
+    value = _scalar(value)
+    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    in_range = {"a positive number": lambda v: v > 0, "a number of at least 0": lambda v: v >= 0}
+    if not real or not in_range.get(kind, lambda _: True)(value):
+        raise GradlabError(f"{name} to be {kind}", repr(value), f"{name}={1 if kind == 'a positive number' else 0}")
+    return float(value)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    value = _scalar(value)
+    if not isinstance(value, bool):
+        raise GradlabError(f"{name} to be True or False", repr(value), f"{name}=True")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    """A number of NumPy as Python's own, so that it is written and hashed alike."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+def _width(value: Any) -> int | tuple[int, ...]:
+    """One width for all layers, or one for each."""
+    return tuple(map(_width, _many(value))) if _several(value) else positive_integer("width", value)
+
+
+#: What each field of a network takes, alone and in a grid: from what a user writes to its canonical form.
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "architecture": lambda value: resolve("architecture", value, ARCHITECTURES),
+    "depth": lambda value: positive_integer("depth", value),
+    "width": lambda value: _width(value),
+    "activation": lambda value: resolve("activation", value, ACTIVATIONS),
+    "init": lambda value: resolve("initializer", value, INITIALIZERS),
+    "gain": lambda value: _number("gain", value),
+    "sigma_w2": _or_none(lambda value: _number("sigma_w2", value)),
+    "std": _or_none(lambda value: _number("std", value)),
+    "sigma_b2": _or_none(lambda value: _number("sigma_b2", value, "a number of at least 0")),
+    "bias": lambda value: _boolean("bias", value),
+    "readout": _or_none(lambda value: resolve("initializer", value, INITIALIZERS)),
+}
+
+
+def _several(value: Any) -> bool:
+    """Whether a user wrote several values: a list, a tuple, a range, an array, but not a name."""
+    if isinstance(value, (str, bytes)):
+        return False
+    return isinstance(value, (Sequence, Iterator)) or getattr(value, "shape", ()) != ()
+
+
+def _many(value: Any) -> tuple:
+    """A coordinate of a grid as a tuple: a single value is a grid of one."""
+    if not _several(value):
+        return (value,)
+    return tuple(value.tolist() if hasattr(value, "tolist") else value)
 
 
 @dataclass(frozen=True)
@@ -106,10 +176,11 @@ class MLPConfig:
     readout: str | None = None
 
     def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        put("depth", positive_integer("depth", self.depth))
-        if isinstance(self.width, Sequence):
-            put("width", tuple(positive_integer("width", w) for w in self.width))
+        put = lambda name, value: object.__setattr__(self, name, value)
+        for name, check in _FIELDS.items():
+            if name != "architecture":
+                put(name, check(getattr(self, name)))
+        if isinstance(self.width, tuple):
             if len(self.width) != self.depth:
                 raise GradlabError(
                     f"one width for each of the {self.depth} hidden layers",
@@ -117,24 +188,8 @@ class MLPConfig:
                 )  # fmt: skip
             if len(set(self.width)) == 1:
                 put("width", self.width[0])
-        else:
-            put("width", positive_integer("width", self.width))
-        put("activation", resolve("activation", self.activation, ACTIVATIONS))
-        put("init", resolve("initializer", self.init, INITIALIZERS))
-        if self.readout is not None:
-            put("readout", resolve("initializer", self.readout, INITIALIZERS))
-        for name in ("gain", "sigma_w2", "std"):
-            value = getattr(self, name)
-            if value is not None:
-                if not 0 < value < float("inf"):
-                    raise GradlabError(f"{name} to be a positive number", repr(value), f"{name}=1")
-                put(name, float(value))
-        if self.sigma_b2 is not None:
-            if not 0 <= self.sigma_b2 < float("inf"):
-                raise GradlabError("sigma_b2 to be a number of at least 0", repr(self.sigma_b2), "sigma_b2=0")
-            put("sigma_b2", float(self.sigma_b2))
-            if self.sigma_b2 > 0 and not self.bias:
-                raise GradlabError("bias=True where sigma_b2 > 0", "bias=False", "sigma_b2=0 or bias=True")
+        if self.sigma_b2 and not self.bias:
+            raise GradlabError("bias=True where sigma_b2 > 0", "bias=False", "sigma_b2=0 or bias=True")
         given = sum(v is not None for v in (self.sigma_w2, self.std))
         if self.init == "gaussian" and given != 1:
             raise GradlabError(
@@ -159,11 +214,7 @@ class MLPConfig:
 
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if getattr(self, f.name) != f.default
-        }
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
 
     def label(self) -> str:
         """A short description for progress lines and messages: ``mlp depth=50 tanh xavier_normal``."""
@@ -178,27 +229,38 @@ def content_hash(value: Any, length: int = 12) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def _many(value: Any) -> tuple:
-    """A coordinate of a grid as a tuple: a single value is a grid of one."""
-    if value is None or isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        return (value,)
-    return tuple(value)
-
-
 @dataclass(frozen=True)
 class Sweep:
     """A grid over network configurations, measured on many seeds.
 
     Each coordinate takes one value or several; the networks are their product, in the
-    order of the fields. `width` takes numbers (every layer alike).
+    order of the fields.
 
     Parameters
     ----------
-    depth, width, activation, init, gain, sigma_w2, std, sigma_b2, bias, readout
-        As in `MLPConfig`, one value or a sequence of values.
+    depth : int or sequence of int
+        Number of hidden layers L.
+    width : int or sequence of int
+        Units of each hidden layer. A sequence within the sequence has a number for each layer.
+    activation : str or sequence of str
+        Name in the table of activations.
+    init : str or sequence of str
+        Name in the table of initialisers: distribution and variance rule.
+    gain : float or sequence of float
+        Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base).
+    sigma_w2 : float or sequence of float, optional
+        Fan-in times the weight variance, for ``init="gaussian"``.
+    std : float or sequence of float, optional
+        Absolute standard deviation of the weights, for ``init="gaussian"``.
+    sigma_b2 : float or sequence of float, optional
+        Variance of the hidden biases. None: the initialiser's own (0, but for "pytorch").
+    bias : bool or sequence of bool
+        Whether hidden layers and readout have a bias.
+    readout : str or sequence of str, optional
+        Initialiser of the readout, with gain 1. None: the same as `init`.
     architecture : str or sequence of str
-        Kinds of network.
-    seeds : int
+        Kind of network.
+    seeds : int or sequence of int
         Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.
     batch : int
         Examples in the one fixed batch that all networks see.
@@ -208,8 +270,10 @@ class Sweep:
         Name of a data set, or a file (.npz, .csv, .parquet); arrays are passed to `gradlab.run`.
     target : str, optional
         Column (or array of an .npz) that holds the target, for a file.
-    q0, c0 : float
-        For ``data="gaussian"``: mean square of the inputs, and correlation of two of them.
+    q0 : float
+        For ``data="gaussian"`` and ``"circle"``: mean square of an input.
+    c0 : float
+        For ``data="gaussian"``: correlation of two inputs.
     dtype : str
         ``float32`` or ``float64``.
     key : int
@@ -247,31 +311,36 @@ class Sweep:
     columns: tuple[str, ...] | None = None
 
     def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        put = lambda name, value: object.__setattr__(self, name, value)
         for name in GRID:
             values = _many(getattr(self, name))
             if not values:
-                raise GradlabError(f"at least one value of {name}", "none", f"{name}={MLPConfig.__dict__.get(name)!r}")
-            put(name, tuple(dict.fromkeys(values)))
-        seeds = self.seeds
-        if isinstance(seeds, Sequence):
-            if not seeds or any(s < 0 for s in seeds):
-                raise GradlabError("seeds to be a count or numbers of at least 0", repr(seeds), "seeds=5")
-            put("seeds", tuple(int(s) for s in seeds))
+                default = Sweep.__dataclass_fields__[name].default[0]
+                raise GradlabError(f"at least one value of {name}", "none", f"{name}={default!r}")
+            put(name, tuple(dict.fromkeys(map(_FIELDS[name], values))))
+        if _several(self.seeds):
+            numbers = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in _many(self.seeds)))
+            if not numbers:
+                raise GradlabError("seeds to be a count, or numbers of at least 0", "none", "seeds=5")
+            put("seeds", numbers)
         else:
-            put("seeds", positive_integer("seeds", seeds))
+            put("seeds", positive_integer("seeds", self.seeds))
         put("batch", positive_integer("batch", self.batch))
+        put("key", integer("key", self.key, 0))
         put("loss", resolve("loss", self.loss, LOSSES))
         put("dtype", resolve("dtype", self.dtype, DTYPES))
+        put("q0", _number("q0", self.q0))
+        put("c0", _number("c0", self.c0, "a number from 0 to 1, 1 left out"))
         if self.columns is not None:
             from gradlab._types import MEASURED
 
-            for column in self.columns:
+            columns = _many(self.columns)
+            if not columns:
+                raise GradlabError("at least one column", "none", "columns=None, for all")
+            for column in columns:
                 if column not in MEASURED:
                     raise unknown("column", column, MEASURED)
-            put("columns", tuple(self.columns))
-        for name in self.architecture:
-            resolve("architecture", name, ARCHITECTURES)
+            put("columns", columns)
         for config in self.configs():  # each checks itself
             del config
 

@@ -1,0 +1,101 @@
+"""Configurations: whatever a user writes becomes one canonical form, and what is wrong is told."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from docstring_parser import parse
+
+from gradlab import GradlabError
+from gradlab.config import GRID, MLPConfig, Sweep
+
+
+@pytest.mark.parametrize("config", [MLPConfig, Sweep])
+def test_every_field_is_described_by_itself(config):
+    """The command line takes its help from here."""
+    told = {entry.arg_name: entry.description for entry in parse(config.__doc__).params}
+    assert list(told) and all(told.values())
+    assert told.keys() == {field.name for field in dataclasses.fields(config)}
+
+
+def test_a_grid_is_spanned_by_the_fields_of_a_network():
+    fields = {field.name for field in dataclasses.fields(MLPConfig)}
+    assert set(GRID) == fields | {"architecture"}
+    assert fields < {field.name for field in dataclasses.fields(Sweep)}
+
+
+@pytest.mark.parametrize("depth", [[2, 3], (2, 3), range(2, 4), np.arange(2, 4), iter([2, 3]), [2, 3, 2], [2.0, 3.0]])
+def test_a_coordinate_takes_any_sequence(depth):
+    sweep = Sweep(depth=depth)
+    assert sweep == Sweep(depth=(2, 3)) and all(type(value) is int for value in sweep.depth)
+
+
+def test_numbers_of_numpy_become_pythons_own():
+    sweep = Sweep(depth=np.int64(3), gain=np.float32(1.5), bias=np.array([True, False]), seeds=np.array([4]))
+    assert (sweep.depth, sweep.gain, sweep.bias, sweep.seeds) == ((3,), (1.5,), (True, False), (4,))
+    assert [type(v[0]) for v in (sweep.depth, sweep.gain, sweep.bias, sweep.seeds)] == [int, float, bool, int]
+    assert Sweep(depth=2, width=[[3, 4], 5]).width == ((3, 4), 5)
+    assert MLPConfig(depth=2, width=np.array([3, 4])) == MLPConfig(depth=2, width=(3, 4))
+
+
+def test_two_spellings_of_one_network_are_one_network():
+    sweep = Sweep(depth=2, activation=["swish", "silu"], init=["glorot_normal", "xavier_normal"], gain=[1, 1.0])
+    assert len(list(sweep.configs())) == 1
+    assert sweep == Sweep(depth=2, activation="silu", init="xavier_normal")
+    assert MLPConfig(depth=3, width=(5, 5, 5)) == MLPConfig(depth=3, width=5)
+
+
+def test_seeds_are_a_count_or_numbers():
+    assert Sweep(seeds=3).seed_numbers == (0, 1, 2)
+    assert Sweep(seeds=[3]).seed_numbers == (3,)
+    assert Sweep(seeds=[7, 3, 7]).seed_numbers == (7, 3)
+
+
+def test_one_column_may_be_written_without_a_list():
+    assert Sweep(columns="log10_delta_rms").columns == ("log10_delta_rms",)
+
+
+BAD = {
+    "a word for a depth": ({"depth": "deep"}, "depth to be an integer of at least 1; received 'deep'"),
+    "no depth": ({"depth": None}, "received None"),
+    "NaN": ({"depth": float("nan")}, "received nan"),
+    "half a unit": ({"width": 1.5}, "width to be an integer of at least 1; received 1.5"),
+    "a set has no order": ({"depth": {2, 4}}, "depth to be an integer"),
+    "widths of layers at another depth": ({"depth": 3, "width": [[3, 4]]}, "3 hidden layers; received 2 widths"),
+    "an empty grid": ({"depth": []}, "at least one value of depth; received none; try depth=2"),
+    "an empty array": ({"gain": np.array([])}, "at least one value of gain"),
+    "a word for a gain": ({"gain": "x"}, "gain to be a positive number; received 'x'"),
+    "a negative gain": ({"gain": -1}, "gain to be a positive number; received -1"),
+    "an infinite sigma": ({"init": "gaussian", "sigma_w2": float("inf")}, "sigma_w2 to be a positive number"),
+    "a negative variance": ({"sigma_b2": -0.1}, "sigma_b2 to be a number of at least 0; received -0.1"),
+    "a word for yes or no": ({"bias": "no"}, "bias to be True or False; received 'no'"),
+    "biases where there are none": ({"bias": False, "sigma_b2": 0.1}, "bias=True where sigma_b2 > 0"),
+    "two sigmas": ({"init": "gaussian", "sigma_w2": 1, "std": 1}, "one of sigma_w2= and std="),
+    "no sigma": ({"init": "gaussian"}, "one of sigma_w2= and std="),
+    "a sigma that is not used": ({"sigma_w2": 1}, "only with init='gaussian'"),
+    "a function for a name": ({"activation": np.tanh}, "try .*register it first"),
+    "a list of a list": ({"activation": [["tanh"]]}, "activation to be one of"),
+    "a readout": ({"readout": "he"}, "initializer to be one of .*; received 'he'"),
+    "an architecture": ({"architecture": "cnn"}, "architecture to be one of mlp"),
+    "part of a seed": ({"seeds": [1.5]}, "seeds to be an integer of at least 0; received 1.5"),
+    "no seeds": ({"seeds": []}, "seeds to be a count, or numbers"),
+    "True seeds": ({"seeds": True}, "received True"),
+    "a negative key": ({"key": -1}, "key to be an integer of at least 0"),
+    "no columns": ({"columns": []}, "at least one column"),
+    "a column": ({"columns": ["log10_delta"]}, "column to be one of .* try 'log10_delta_rms'"),
+    "several dtypes": ({"dtype": ["float32"]}, "dtype to be one of float32, float64"),
+    "a correlation": ({"c0": "x"}, "c0 to be a number from 0 to 1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told(case):
+    options, message = BAD[case]
+    with pytest.raises(GradlabError, match=message):
+        Sweep(**options)
+
+
+@pytest.mark.parametrize("width", [(), (4,), (4, 5), np.array([4, 5])])
+def test_one_width_for_each_layer(width):
+    with pytest.raises(GradlabError, match=f"3 hidden layers; received {len(width)} widths"):
+        MLPConfig(depth=3, width=width)
