@@ -152,7 +152,7 @@ def test_more_lines_than_colours():
 
 
 def test_axes_that_are_given_are_drawn_on():
-    figure, given = plt.subplots(1, 3)
+    _, given = plt.subplots(1, 3)
     axes = plots.gradient_flow(healthy(), ax=given)
     assert list(axes) == list(given) and len(plt.get_fignums()) == 1
     single = plots.gradient_flow(healthy(), ax=given[0], columns="log10_weight_grad_norm", legend=False)
@@ -179,7 +179,7 @@ def test_rows_of_one_layer_and_one_seed():
 
 def test_steady_noise_does_not_fill_the_axis():
     ax = plots.gradient_flow(frames.frame(trace(50, 3, 0.0005, 0.003)), columns="log10_delta_rms")
-    assert np.ptp(ax.get_ylim()) >= 1
+    assert np.ptp(ax.get_ylim()) >= 1 - 1e-9
 
 
 def test_a_measure_that_does_not_apply_is_no_failure():

@@ -67,7 +67,7 @@ def test_large_maps_are_not_annotated_but_their_failures_are():
 
 def test_limits_and_axes_of_a_map():
     frame = healthy()
-    figure, given = plt.subplots(1, 2, layout="constrained")
+    _, given = plt.subplots(1, 2, layout="constrained")
     axes = plots.heatmap(frame, ax=given, limit=3)
     assert list(axes) == list(given)
     assert axes[0].collections[0].norm.vmax == 3
