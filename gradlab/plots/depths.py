@@ -94,8 +94,6 @@ def _told(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     return table.join(first[own], on="network")
 
 
-
-
 def _apart(table: pd.DataFrame, x: str) -> list[str]:
     """What tells the lines apart besides `x`; the depth of a network does not, where it is what the line runs along."""
     return [n for n in differing(table.drop(columns="network"), (x,)) if not (n == "depth" and x == "depth")]
