@@ -163,7 +163,8 @@ sys.path.insert(0, {folder!r})
 from synthetic import sick
 from gradlab import plots
 assert "jax" not in sys.modules
-plots.save(plots.gradient_flow(sick(), hue="activation", columns="log10_delta_rms"), sys.argv[1], run_hash="cafe", command="x")
+ax = plots.gradient_flow(sick(), hue="activation", columns="log10_delta_rms")
+plots.save(ax, sys.argv[1], run_hash="cafe", command="x")
 plots.save(plots.heatmap(sick(), x="activation"), sys.argv[1] + "map", ("svg",), run_hash="cafe", command="x")
 """
 
