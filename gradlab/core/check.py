@@ -28,16 +28,22 @@ from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
 from gradlab.core.backprop import targets
-from gradlab.core.comparison import Check, Row, error_of, mistake, out_of_range, same_shape
+from gradlab.core.comparison import (
+    REFERENCE_ROUNDINGS,
+    TOLERANCE,
+    Check,
+    Row,
+    error_of,
+    mistake,
+    out_of_range,
+    same_shape,
+)
 from gradlab.core.gradient import materialise
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.layer import Layer
 from gradlab.core.losses import default_loss, loss_named, plain_loss, probes
 from gradlab.core.scaled import Scaled, plain, scaled
 
-#: Largest max|difference| / max|gradient| at 2 * 50 products of 64 terms, by dtype.
-TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
-_REFERENCE_ROUNDINGS = 2 * 50 * 64**0.5
 #: Layers of one kind, from which on it pays to compile their comparison.
 _OFTEN = 8
 #: The loss must move by this share of itself, or its differences see nothing.
@@ -184,7 +190,7 @@ def _case(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, params:
     matrices = [v for v in jax.tree.leaves(params) if jnp.ndim(v) >= 2]
     fan_in = max((v.shape[-2] for v in matrices), default=1)
     depth = sum(1 if v.ndim == 2 else v.shape[0] for v in matrices)
-    tolerance = TOLERANCE[dtype] * max(1.0, 2 * depth * fan_in**0.5 / _REFERENCE_ROUNDINGS)
+    tolerance = TOLERANCE[dtype] * max(1.0, 2 * depth * fan_in**0.5 / REFERENCE_ROUNDINGS)
     title = f"{net if not bare else 'layer'}, {loss or 'random cotangent'}, batch {len(x)}, {dtype}"
     return _Case(layer, params, x, y, loss, names, title, dtype, tolerance, rng)
 
