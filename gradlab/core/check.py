@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -27,9 +27,8 @@ from jax import Array
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
-from gradlab.core.backprop import targets
+from gradlab.core.case import Case, case_of
 from gradlab.core.comparison import (
-    REFERENCE_ROUNDINGS,
     TOLERANCE,
     Check,
     Row,
@@ -39,9 +38,7 @@ from gradlab.core.comparison import (
     same_shape,
 )
 from gradlab.core.gradient import materialise
-from gradlab.core.initializers import PROBE_FOLD
-from gradlab.core.layer import Layer
-from gradlab.core.losses import default_loss, loss_named, plain_loss, probes
+from gradlab.core.losses import loss_named, plain_loss
 from gradlab.core.scaled import Scaled, plain, scaled
 
 #: Layers of one kind, from which on it pays to compile their comparison.
@@ -100,7 +97,7 @@ def check(
         raise GradlabError(f"one target for each of the {len(x)} examples", f"{len(np.asarray(y))}", "y of that length")
     key = jax.random.key(key) if isinstance(key, int) else key
     with jax.enable_x64(dtype == "float64"):
-        case = _case(net, x, y, loss, key, params, dtype)
+        case = case_of(net, x, y, loss, key, params, dtype)
         rows, run = _against_autodiff(case)
     with jax.enable_x64(True):
         rows = _with_differences(case, rows, run if dtype == "float64" else None)
@@ -110,111 +107,14 @@ def check(
     return found
 
 
-@dataclass(frozen=True)
-class _Case:
-    """What is compared: a layer, its parameters, data and loss; without one, y is a random cotangent."""
-
-    layer: Layer
-    params: Any
-    x: np.ndarray
-    y: Any
-    loss: str | None
-    names: tuple[str, ...]
-    title: str
-    dtype: str
-    tolerance: float
-    rng: np.random.Generator
-
-    def cast(self, dtype) -> _Case:
-        """The same numbers in another dtype."""
-        real = lambda v: jnp.asarray(np.asarray(v), dtype)
-        y = None if self.y is None else np.asarray(self.y)
-        y = real(y) if y is not None and np.issubdtype(y.dtype, np.floating) else y
-        return replace(self, params=jax.tree.map(real, self.params), x=np.asarray(self.x, dtype), y=y)
-
-
-def _array(name: str, value: Any, dtype: str) -> np.ndarray:
-    try:
-        value = np.asarray(value)
-        value = value.astype(dtype)
-    except (TypeError, ValueError):
-        raise GradlabError(
-            f"{name} to be an array of numbers", f"{type(value).__name__}", f"{name} as a NumPy array"
-        ) from None
-    if value.ndim < 2 or not value.size:
-        raise GradlabError(
-            f"{name} of shape (batch, features)", f"shape {value.shape}", f"{name}.reshape(len({name}), -1)"
-        )
-    if not np.all(np.isfinite(value)):
-        raise GradlabError(
-            f"finite numbers in {name}", f"{int(np.sum(~np.isfinite(value)))} that are not", "dropping those examples"
-        )
-    return value
-
-
-def _case(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, params: Any, dtype: str) -> _Case:
-    bare = isinstance(net, Layer)
-    if not bare and not hasattr(net, "layer"):
-        raise GradlabError("a network or a Layer", type(net).__name__, "gl.MLP(...), gl.serial(...), gl.lift(...)")
-    if loss is not None:
-        loss = config.resolve("loss", loss, config.LOSSES)
-    if not bare and y is None and loss != "probe":
-        raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
-    if not bare and x.ndim != 2:
-        raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
-    if not bare or y is not None:
-        loss = loss or default_loss(y)
-    if params is None:
-        if bare:
-            params = _shaped(net.init, key, x.shape[1:])[0]
-        else:
-            params = net.init(key, x, outputs=1) if y is None else net.init(key, x, y)
-    else:
-        params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
-    layer = net if bare else net.layer(params[-1][0]["weight"].shape[-1])
-    try:
-        shape = jax.eval_shape(lambda p, x: layer.forward(p, plain(x))[0].mantissa, params, x).shape
-    except (TypeError, ValueError, IndexError) as error:
-        raise GradlabError(
-            "x that fits the parameters", f"shape {x.shape}: {error}", "params=None, for a draw that fits"
-        ) from None
-    if loss == "probe":
-        y = probes(jax.random.fold_in(key, PROBE_FOLD), len(x), shape[-1], dtype)
-    elif loss is not None:
-        y = targets(loss, y, shape[-1], dtype)
-    # with a word of its own: default_rng(0) may have made x, and a cotangent equal to x hides a transpose
-    rng = np.random.default_rng([*np.asarray(jax.random.key_data(key)).ravel(), _WORD])
-    if loss is None:
-        y = rng.normal(size=shape).astype(dtype)
-    names = tuple(name for name, _ in net.layers(params)) if hasattr(net, "layers") else ()
-    matrices = [v for v in jax.tree.leaves(params) if jnp.ndim(v) >= 2]
-    fan_in = max((v.shape[-2] for v in matrices), default=1)
-    depth = sum(1 if v.ndim == 2 else v.shape[0] for v in matrices)
-    tolerance = TOLERANCE[dtype] * max(1.0, 2 * depth * fan_in**0.5 / REFERENCE_ROUNDINGS)
-    title = f"{net if not bare else 'layer'}, {loss or 'random cotangent'}, batch {len(x)}, {dtype}"
-    return _Case(layer, params, x, y, loss, names, title, dtype, tolerance, rng)
-
-
-def _shaped(init, key, shape):
-    try:
-        return init(key, shape)
-    except (TypeError, ValueError) as error:
-        raise GradlabError(
-            "x that fits the layer", f"{shape} per example: {error}", "an x of the layer's shape"
-        ) from None
-
-
-# --- first witness: automatic differentiation ---------------------------------------------------
-
-
-def _seed(case: _Case, logits: Scaled) -> tuple[Scaled, Scaled]:
+def _seed(case: Case, logits: Scaled) -> tuple[Scaled, Scaled]:
     """Mean loss and its cotangent; for a bare layer that of one random linear function of its output."""
     if case.loss is not None:
         return loss_named(case.loss)(logits, case.y)
     return plain(jnp.sum(case.y * logits.value())), Scaled(jnp.asarray(case.y), jnp.zeros_like(logits.exponent))
 
 
-def _plain_value(case: _Case, params: Any, x: Array) -> Array:
+def _plain_value(case: Case, params: Any, x: Array) -> Array:
     """The same number by the plain forward pass and the textbook loss."""
     logits = case.layer.forward(params, plain(x))[0].value()
     if case.loss is not None:
@@ -222,7 +122,7 @@ def _plain_value(case: _Case, params: Any, x: Array) -> Array:
     return jnp.sum(case.y * logits)
 
 
-def program(case: _Case) -> Callable[[Any, Any], tuple[Any, Any]]:
+def program(case: Case) -> Callable[[Any, Any], tuple[Any, Any]]:
     """(params, x) -> ours and theirs, each (loss, gradients by the parameters, gradient by x): one compilation."""
 
     def ours(params, x):
@@ -238,7 +138,7 @@ def program(case: _Case) -> Callable[[Any, Any], tuple[Any, Any]]:
     return jax.jit(lambda params, x: (ours(params, x), theirs(params, x)))
 
 
-def _against_autodiff(case: _Case) -> tuple[list[Row], Any]:
+def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
     run = program(case)
     try:
         ours, theirs = run(case.params, case.x)
@@ -269,7 +169,7 @@ def _against_autodiff(case: _Case) -> tuple[list[Row], Any]:
     return [*rows, _row(case, ("x", "input"), ours[2], theirs[2], lambda: reference()[2])], run
 
 
-def _row(case: _Case, name: tuple[str, str], ours: Any, theirs: Any, reference) -> Row:
+def _row(case: Case, name: tuple[str, str], ours: Any, theirs: Any, reference) -> Row:
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     scale = float(np.max(np.abs(theirs), initial=0.0))
     reason = out_of_range(theirs, case.dtype, case.tolerance)
@@ -284,7 +184,7 @@ def _row(case: _Case, name: tuple[str, str], ours: Any, theirs: Any, reference) 
     return Row(*name, error, scale, "compared", ok=False, hint=mistake(ours, theirs, case.tolerance, len(case.x)))
 
 
-def _named(case: _Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
+def _named(case: Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
     """((layer, parameter), array) for every leaf, layers unstacked, from input to output."""
     if jax.tree.structure(tree) != jax.tree.structure(case.params):
         raise GradlabError(
@@ -302,7 +202,7 @@ def _named(case: _Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
     return found
 
 
-def _labels(case: _Case, parts) -> list[str]:
+def _labels(case: Case, parts) -> list[str]:
     """Names of the walked layers: the network's own, where it has one for each layer with parameters."""
     owners = [bool(jax.tree.leaves(tree)) for *_, (tree, *_) in parts]
     if sum(owners) != len(case.names) or not owners[0]:
@@ -314,7 +214,7 @@ def _labels(case: _Case, parts) -> list[str]:
 # --- second witness: central differences --------------------------------------------------------
 
 
-def _with_differences(case: _Case, rows: list[Row], run: Any) -> list[Row]:
+def _with_differences(case: Case, rows: list[Row], run: Any) -> list[Row]:
     """The rows with the comparison of each layer by itself, rows for signals, and one for the whole loss."""
     case = case.cast(jnp.float64)
     parts = fd.walk(case.layer, case.params)
@@ -352,7 +252,7 @@ def _with_differences(case: _Case, rows: list[Row], run: Any) -> list[Row]:
     return ordered
 
 
-def _cotangent_row(case: _Case, logits: Scaled) -> Row:
+def _cotangent_row(case: Case, logits: Scaled) -> Row:
     """The loss by itself: its hand-written cotangent against `jax.grad` of its textbook form, at these logits."""
     outputs = logits.value()
     ours = _seed(case, logits)[1].value()
@@ -373,7 +273,7 @@ def _cotangent_row(case: _Case, logits: Scaled) -> Row:
     )
 
 
-def _whole(case: _Case, run: Any) -> Row:
+def _whole(case: Case, run: Any) -> Row:
     """The loss along one random direction of all parameters and the input, at two steps that judge each other."""
     (_, *grads), _ = run(case.params, case.x)
     leaves, tree = jax.tree.flatten((case.params, case.x))

@@ -1,0 +1,120 @@
+"""What is checked: a layer with its parameters and data, in one dtype."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab import config
+from gradlab._errors import GradlabError
+from gradlab.core.backprop import targets
+from gradlab.core.comparison import (
+    REFERENCE_ROUNDINGS,
+    TOLERANCE,
+)
+from gradlab.core.initializers import PROBE_FOLD
+from gradlab.core.layer import Layer
+from gradlab.core.losses import default_loss, probes
+from gradlab.core.scaled import plain
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared: a layer, its parameters, data and loss; without one, y is a random cotangent."""
+
+    layer: Layer
+    params: Any
+    x: np.ndarray
+    y: Any
+    loss: str | None
+    names: tuple[str, ...]
+    title: str
+    dtype: str
+    tolerance: float
+    rng: np.random.Generator
+
+    def cast(self, dtype) -> Case:
+        """The same numbers in another dtype."""
+        real = lambda v: jnp.asarray(np.asarray(v), dtype)
+        y = None if self.y is None else np.asarray(self.y)
+        y = real(y) if y is not None and np.issubdtype(y.dtype, np.floating) else y
+        return replace(self, params=jax.tree.map(real, self.params), x=np.asarray(self.x, dtype), y=y)
+
+
+def _array(name: str, value: Any, dtype: str) -> np.ndarray:
+    try:
+        value = np.asarray(value)
+        value = value.astype(dtype)
+    except (TypeError, ValueError):
+        raise GradlabError(
+            f"{name} to be an array of numbers", f"{type(value).__name__}", f"{name} as a NumPy array"
+        ) from None
+    if value.ndim < 2 or not value.size:
+        raise GradlabError(
+            f"{name} of shape (batch, features)", f"shape {value.shape}", f"{name}.reshape(len({name}), -1)"
+        )
+    if not np.all(np.isfinite(value)):
+        raise GradlabError(
+            f"finite numbers in {name}", f"{int(np.sum(~np.isfinite(value)))} that are not", "dropping those examples"
+        )
+    return value
+
+
+def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, params: Any, dtype: str) -> Case:
+    bare = isinstance(net, Layer)
+    if not bare and not hasattr(net, "layer"):
+        raise GradlabError("a network or a Layer", type(net).__name__, "gl.MLP(...), gl.serial(...), gl.lift(...)")
+    if loss is not None:
+        loss = config.resolve("loss", loss, config.LOSSES)
+    if not bare and y is None and loss != "probe":
+        raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
+    if not bare and x.ndim != 2:
+        raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
+    if not bare or y is not None:
+        loss = loss or default_loss(y)
+    if params is None:
+        if bare:
+            params = _shaped(net.init, key, x.shape[1:])[0]
+        else:
+            params = net.init(key, x, outputs=1) if y is None else net.init(key, x, y)
+    else:
+        params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
+    layer = net if bare else net.layer(params[-1][0]["weight"].shape[-1])
+    try:
+        shape = jax.eval_shape(lambda p, x: layer.forward(p, plain(x))[0].mantissa, params, x).shape
+    except (TypeError, ValueError, IndexError) as error:
+        raise GradlabError(
+            "x that fits the parameters", f"shape {x.shape}: {error}", "params=None, for a draw that fits"
+        ) from None
+    if loss == "probe":
+        y = probes(jax.random.fold_in(key, PROBE_FOLD), len(x), shape[-1], dtype)
+    elif loss is not None:
+        y = targets(loss, y, shape[-1], dtype)
+    # with a word of its own: default_rng(0) may have made x, and a cotangent equal to x hides a transpose
+    rng = np.random.default_rng([*np.asarray(jax.random.key_data(key)).ravel(), _WORD])
+    if loss is None:
+        y = rng.normal(size=shape).astype(dtype)
+    names = tuple(name for name, _ in net.layers(params)) if hasattr(net, "layers") else ()
+    matrices = [v for v in jax.tree.leaves(params) if jnp.ndim(v) >= 2]
+    fan_in = max((v.shape[-2] for v in matrices), default=1)
+    depth = sum(1 if v.ndim == 2 else v.shape[0] for v in matrices)
+    tolerance = TOLERANCE[dtype] * max(1.0, 2 * depth * fan_in**0.5 / REFERENCE_ROUNDINGS)
+    title = f"{net if not bare else 'layer'}, {loss or 'random cotangent'}, batch {len(x)}, {dtype}"
+    return Case(layer, params, x, y, loss, names, title, dtype, tolerance, rng)
+
+
+def _shaped(init, key, shape):
+    try:
+        return init(key, shape)
+    except (TypeError, ValueError) as error:
+        raise GradlabError(
+            "x that fits the layer", f"{shape} per example: {error}", "an x of the layer's shape"
+        ) from None
+
+
+# --- first witness: automatic differentiation ---------------------------------------------------
