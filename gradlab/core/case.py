@@ -46,7 +46,8 @@ class Case:
         return replace(self, params=jax.tree.map(real, self.params), x=np.asarray(self.x, dtype), y=y)
 
 
-def _array(name: str, value: Any, dtype: str) -> np.ndarray:
+def array_of(name: str, value: Any, dtype: str) -> np.ndarray:
+    """`value` as an array of numbers, or an error that names it."""
     try:
         value = np.asarray(value)
         value = value.astype(dtype)
@@ -66,6 +67,7 @@ def _array(name: str, value: Any, dtype: str) -> np.ndarray:
 
 
 def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, params: Any, dtype: str) -> Case:
+    """The case of a network, or of a bare layer, with a draw of the parameters where none are given."""
     bare = isinstance(net, Layer)
     if not bare and not hasattr(net, "layer"):
         raise GradlabError("a network or a Layer", type(net).__name__, "gl.MLP(...), gl.serial(...), gl.lift(...)")

@@ -27,7 +27,7 @@ from jax import Array
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
-from gradlab.core.case import Case, case_of
+from gradlab.core.case import Case, array_of, case_of
 from gradlab.core.comparison import (
     TOLERANCE,
     Check,
@@ -92,7 +92,7 @@ def check(
     True
     """
     dtype = config.resolve("dtype", dtype, config.DTYPES)
-    x = _array("x", x, dtype)
+    x = array_of("x", x, dtype)
     if y is not None and len(np.asarray(y)) != len(x):
         raise GradlabError(f"one target for each of the {len(x)} examples", f"{len(np.asarray(y))}", "y of that length")
     key = jax.random.key(key) if isinstance(key, int) else key

@@ -310,8 +310,8 @@ def interval_text(value: float, low: float = math.nan, high: float = math.nan) -
     # The nudge keeps a half-width of 0.002 that arrives as 0.0019999 at one digit.
     place = math.floor(math.log10(resolution) + 1e-6)
     if 1e-4 <= size < 1e6 or size == 0:
-        number = lambda x: f"{round(x, -place):.{max(-place, 0)}f}"  # noqa: E731
+        number = lambda x: f"{round(x, -place):.{max(-place, 0)}f}"
     else:
         digits = max(math.floor(math.log10(size)) - place, 0)
-        number = lambda x: f"{x:.{digits}e}"  # noqa: E731
+        number = lambda x: f"{x:.{digits}e}"
     return f"{number(value)} [{number(low)}, {number(high)}]"
