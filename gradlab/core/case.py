@@ -13,14 +13,13 @@ from jax import Array
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core.backprop import targets
-from gradlab.core.comparison import (
-    REFERENCE_ROUNDINGS,
-    TOLERANCE,
-)
+from gradlab.core.comparison import REFERENCE_ROUNDINGS, TOLERANCE
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.layer import Layer
 from gradlab.core.losses import default_loss, probes
 from gradlab.core.scaled import plain
+
+_WORD = int.from_bytes(b"check")
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,3 @@ def _shaped(init, key, shape):
         raise GradlabError(
             "x that fits the layer", f"{shape} per example: {error}", "an x of the layer's shape"
         ) from None
-
-
-# --- first witness: automatic differentiation ---------------------------------------------------

@@ -45,7 +45,6 @@ from gradlab.core.scaled import Scaled, plain, scaled
 _OFTEN = 8
 #: The loss must move by this share of itself, or its differences see nothing.
 RESOLUTION = 1e-6
-_WORD = int.from_bytes(b"check")
 
 
 def check(

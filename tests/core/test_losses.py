@@ -1,5 +1,7 @@
 """Losses with logits of any size, against the same losses in logarithms and long doubles."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,6 +60,11 @@ def _targets(name, batch, outputs, rng):
     return rng.normal(size=(batch, outputs))
 
 
+@functools.cache
+def compiled(name):
+    return jax.jit(loss_named(name))
+
+
 @needs_long
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", LOSSES)
@@ -69,7 +76,7 @@ def test_logits_of_any_size(name, exponent, dtype):
     with jax.enable_x64(dtype == "float64"):
         y_ = jnp.asarray(y) if name == "softmax_cross_entropy" else jnp.asarray(y, dtype)
         logits = Scaled(jnp.asarray(m, dtype), jnp.full(16, exponent, jnp.int32))
-        value, dy = jax.jit(loss_named(name))(logits, y_)
+        value, dy = compiled(name)(logits, y_)
         eps = float(jnp.finfo(dtype).eps)
         y = np.asarray(y_)
     o = np.ldexp(m.astype(LONG), exponent)

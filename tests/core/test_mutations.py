@@ -1,0 +1,179 @@
+"""One wrong line in core, and the check is red: edits of the real source, each tried on a network of depth 3."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.machinery
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests import cases
+
+CORE = Path(__file__).parents[2] / "gradlab" / "core"
+
+
+class Edit(NamedTuple):
+    """`old`, which stands in gradlab/core/`file` exactly once, becomes `new`; seen on this activation and loss."""
+
+    file: str
+    old: str
+    new: str
+    activation: str = "tanh"
+    loss: str = "softmax_cross_entropy"
+
+    def __str__(self):
+        return f"{self.file}: {self.new.strip()}"
+
+
+DX = 'dx = _gained(params, matmul(dy.mantissa, params["weight"].T))'
+DELTA = "return Scaled(dy.mantissa * slope(entry, z), dy.exponent)"
+SHARE = "return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-2], dy.exponent))"
+OUTER = "return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()"
+FAST = (
+    Edit("dense", DX, 'dx = -_gained(params, matmul(dy.mantissa, params["weight"].T))'),
+    Edit("dense", DX, 'dx = _gained(params, matmul(dy.mantissa, params["weight"]))'),
+    Edit("dense", DX, 'dx = 0.999 * _gained(params, matmul(dy.mantissa, params["weight"].T))'),
+    Edit("activations", DELTA, "return Scaled(dy.mantissa, dy.exponent)"),
+)
+EDITS = (
+    *FAST,
+    # dense.py
+    Edit("dense", '{"weight": Outer(saved, dy)}', '{"weight": Outer(dy, saved)}'),
+    Edit("dense", 'gradient["bias"] = RowSum(dy)', 'gradient["bias"] = RowSum(saved)'),
+    Edit("dense", "return Scaled(dx, dy.exponent), record", "return Scaled(dx, saved.exponent), record"),
+    Edit("dense", "power(-exponent, b.dtype)", "power(exponent, b.dtype)"),
+    Edit("dense", '_biased(params["bias"][..., None, :], z)', '_biased(-params["bias"][..., None, :], z)'),
+    Edit("dense", "z.mantissa)), x\n", "z.mantissa)), Scaled(2 * x.mantissa, x.exponent)\n"),
+    # activations.py
+    Edit("activations", DELTA, "return Scaled(-dy.mantissa * slope(entry, z), dy.exponent)"),
+    Edit("activations", DELTA, "return Scaled(0.999 * dy.mantissa * slope(entry, z), dy.exponent)"),
+    Edit("activations", DELTA, "return Scaled(dy.mantissa * slope(entry, z), z.exponent)"),
+    Edit("activations", "return e / (1 + e) ** 2", "return e / (1 + e)", "sigmoid"),
+    Edit("activations", "return 4 * e / (1 + e) ** 2", "return 2 * e / (1 + e) ** 2"),
+    Edit("activations", "return (z > 0).astype(z.dtype)", "return (z < 0).astype(z.dtype)", "relu"),
+    Edit("activations", "jnp.where(z > 0, 1, alpha * jnp.exp", "jnp.where(z > 0, 1, -alpha * jnp.exp", "elu"),
+    Edit("activations", "return scale * jnp.where(z > 0, 1,", "return jnp.where(z > 0, 1,", "selu"),
+    Edit("activations", "1 / (1 + jnp.abs(z)) ** 2", "1 / (1 + jnp.abs(z))", "softsign"),
+    Edit("activations", "2 / np.pi**0.5 * jnp.exp(-z * z)", "2 / np.pi * jnp.exp(-z * z)", "erf"),
+    Edit("activations", "_normal_cdf(z) + z * _normal_density(z)", "_normal_cdf(z) - z * _normal_density(z)", "gelu"),
+    Edit("activations", "_sigmoid(z) + z * _dsigmoid(z)", "_sigmoid(z)", "silu"),
+    Edit("activations", "(jnp.abs(z) < 1)", "(jnp.abs(z) < 0.5)", "hard_tanh"),
+    Edit("activations", "jnp.where(z > 0, 1, LEAKY_SLOPE)", "jnp.where(z > 0, 1, 0)", "leaky_relu"),
+    Edit("activations", '"softplus", _softplus, _sigmoid', '"softplus", _softplus, _dsigmoid', "softplus"),
+    Edit("activations", "z.mantissa if entry.homogeneous else z.value()", "z.mantissa"),
+    # losses.py
+    Edit("losses", SHARE, "return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-1], dy.exponent))"),
+    Edit("losses", SHARE, "return normalise(Scaled(-dy.mantissa / dy.mantissa.shape[-2], dy.exponent))"),
+    Edit("losses", "Scaled(m - target, exponent)", "Scaled(m + target, exponent)", loss="mse"),
+    Edit("losses", "squares = 0.5 * jnp.sum", "squares = 1.0 * jnp.sum", loss="mse"),
+    Edit("losses", "jnp.where(right, -jnp.sum(others", "jnp.where(right, jnp.sum(others"),
+    Edit("losses", "* jnp.exp2(-rw)", "* jnp.exp2(rw)"),
+    Edit("losses", "return value, _share(Scaled(dy, -qw))", "return value, _share(Scaled(dy, qw))"),
+    Edit("losses", "dy = -sign * small", "dy = sign * small", loss="logistic"),
+    Edit("losses", "sign = 2 * y - 1", "sign = 1 - 2 * y", loss="logistic"),
+    Edit("losses", "small / (1 + jnp.exp(-jnp.abs(margin)))", "small / (1 + jnp.exp(-margin))", loss="logistic"),
+    Edit("losses", "Scaled(jnp.broadcast_to(y,", "Scaled(jnp.broadcast_to(-y,", loss="probe"),
+    # layer.py
+    Edit("layer", "i = enter - 1 - turn", "i = turn"),
+    Edit("layer", "return lax.fori_loop(0, enter, body", "return lax.fori_loop(1, enter, body"),
+    Edit("layer", "pick(saved, i))", "pick(saved, i - 1))"),
+    Edit("layer", "step(dy, pick(params, i),", "step(dy, pick(params, 0),"),
+    Edit("layer", "in reversed(list(zip(layers, params", "in (list(zip(layers, params"),
+    Edit("layer", "return dy, tuple(reversed(records))", "return dy, tuple(records)"),
+    # gradient.py
+    Edit("gradient", OUTER, "return Scaled(matmul(jnp.swapaxes(self.d.mantissa, -1, -2), a), exponent).value()"),
+    Edit("gradient", OUTER, "return Scaled(-matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()"),
+    Edit("gradient", "align(Scaled(self.a.mantissa, self.exponents()))", "align(self.a)"),
+    Edit("gradient", "return a + (0 if self.d.exponent", "return a - (0 if self.d.exponent"),
+    Edit("gradient", "normalise(Scaled(jnp.sum(mantissa, -2)", "normalise(Scaled(jnp.mean(mantissa, -2)"),
+    # scaled.py
+    Edit("scaled", "LOWEST, s.exponent + k)", "LOWEST, s.exponent - k)"),
+    Edit("scaled", "expand(power(-k, s.mantissa.dtype)", "expand(power(k, s.mantissa.dtype)"),
+    Edit("scaled", "power(s.exponent - top, s.mantissa.dtype)", "power(top - s.exponent, s.mantissa.dtype)"),
+    Edit("scaled", "rest = k - half", "rest = half"),
+    Edit("scaled", "k.astype(kind) + bias,", "k.astype(kind) + bias + 1,"),
+    Edit("scaled", "1.4426950408889634", "1.4427"),
+)
+
+
+@contextlib.contextmanager
+def fresh(edit: Edit | None):
+    """Another copy of gradlab with this edit; the one that was there comes back afterwards."""
+    mine = lambda name: name == "gradlab" or name.startswith("gradlab.")
+    before = {name: module for name, module in sys.modules.items() if mine(name)}
+    for name in before:
+        del sys.modules[name]
+
+    class Edited(importlib.machinery.SourceFileLoader):
+        def get_code(self, fullname):
+            source = Path(self.path).read_text()
+            assert source.count(edit.old) == 1
+            return compile(source.replace(edit.old, edit.new), self.path, "exec")
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if edit is None or name != f"gradlab.core.{edit.file}":
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            spec.loader = Edited(name, spec.origin)
+            return spec
+
+    sys.meta_path.insert(0, Finder)
+    try:
+        yield importlib.import_module("gradlab")
+    finally:
+        sys.meta_path.remove(Finder)
+        for name in [n for n in sys.modules if mine(n)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def passes(edit: Edit | None, activation="tanh", loss="softmax_cross_entropy") -> bool:
+    """Whether the check is green. Square everywhere, so that a transposed weight has no wrong shape."""
+    x, y = cases.data(loss, features=5, outputs=5)
+    with fresh(edit) as gl:
+        net = gl.MLP(depth=3, width=5, activation=activation, init="lecun_normal", sigma_b2=0.1)
+        try:
+            return gl.check(net, x, y, loss=loss, quiet=True).ok
+        except ValueError as error:
+            assert type(error).__name__ == "GradlabError", error
+            return False
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_each_edit_is_of_a_line_that_exists(edit):
+    assert (CORE / f"{edit.file}.py").read_text().count(edit.old) == 1
+    assert edit.old != edit.new
+
+
+def test_there_are_enough_of_them_and_they_differ():
+    assert len(set(EDITS)) == len(EDITS) >= 30
+    assert {e.file for e in EDITS} == {"dense", "activations", "losses", "layer", "gradient", "scaled"}
+
+
+def test_a_fresh_copy_without_an_edit_passes_and_leaves_no_trace():
+    before = sys.modules["gradlab"] if "gradlab" in sys.modules else None
+    assert passes(None)
+    assert sys.modules.get("gradlab") is before
+
+
+@pytest.mark.parametrize("edit", FAST, ids=str)
+def test_the_four_classical_mistakes_are_caught(edit):
+    assert not passes(edit, edit.activation, edit.loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_every_edit_turns_the_check_red(edit):
+    assert not passes(edit, edit.activation, edit.loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("activation", "loss"), sorted({(e.activation, e.loss) for e in EDITS}))
+def test_without_the_edit_it_is_green(activation, loss):
+    assert passes(None, activation, loss)

@@ -1,0 +1,72 @@
+"""1 - c far below the rounding of c: float32 beside float64, and beside the definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradlab as gl
+from gradlab.core.scaled import scaled
+from gradlab.measurement.correlation import between, difference, first_of_pairs, one_minus_c
+from tests import cases
+
+
+def near(distance, batch=8, features=6):
+    """Pairs of inputs that lie `distance` apart."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch, features))
+    x[1::2] = x[::2] + distance * rng.normal(size=(batch // 2, features))
+    return x
+
+
+def exact(z1, z2):
+    """1 - cos of two vectors, from their difference in long doubles."""
+    z1, z2 = z1.astype(np.longdouble), z2.astype(np.longdouble)
+    n = z1 / np.sqrt(z1 @ z1)
+    d = z2 - z1
+    across = d - (d @ n) * n
+    s2 = across @ across / (z2 @ z2)
+    return s2 / (1 + np.sqrt(1 - s2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "distance", "tolerance"), [("float32", 1.0, 1e-5), ("float32", 1e-3, 1e-3), ("float64", 1e-6, 1e-8)]
+)
+def test_one_minus_c_is_taken_from_differences(dtype, distance, tolerance):
+    """The difference of two signals has their rounding, eps / distance: twice that in its square."""
+    with jax.enable_x64(dtype == "float64"):
+        z = jnp.asarray(near(distance), dtype)
+        one, two = first_of_pairs(scaled(z))
+        found = one_minus_c(one, between(one, two))
+        got = 2.0 ** (float(found.fraction) + float(found.exponent))
+        z = np.asarray(z)
+    assert got == pytest.approx(float(np.mean([exact(z[i], z[i + 1]) for i in range(0, 8, 2)])), rel=tolerance)
+
+
+def test_opposite_inputs_have_c_below_zero(x64):
+    z = jnp.asarray([[1.0, 2.0], [-1.0, -2.0]])
+    one, two = first_of_pairs(scaled(z))
+    found = one_minus_c(one, between(one, two))
+    assert 2.0 ** (float(found.fraction) + float(found.exponent)) == pytest.approx(2)
+
+
+def test_a_difference_below_the_line_is_carried(x64):
+    _, resolved = difference(scaled(jnp.asarray(near(1e-5))))
+    assert not np.any(resolved)
+    _, resolved = difference(scaled(jnp.asarray(near(0.1))))
+    assert np.all(resolved)
+
+
+@pytest.mark.parametrize("activation", ["tanh", pytest.param("relu", marks=pytest.mark.slow)])
+def test_float32_agrees_with_float64_where_c_is_one_to_the_last_bit(activation):
+    """An ordered network: 1 - c falls below 4e-9, which no Gram matrix in float32 can see."""
+    case = cases.Case(30, 64, activation, "gaussian", "mse")
+    net = gl.MLP(depth=30, width=64, activation=activation, init="gaussian", sigma_w2=0.5, sigma_b2=0.3)
+    x, y = cases.data(case.loss, batch=16, dtype="float32")
+    params = net.init(0, x, outputs=3)
+    low = gl.measure(net, x, y, params=params, columns=["log10_one_minus_c"]).columns["log10_one_minus_c"][0]
+    high = gl.measure(net, x, y, params=params, columns=["log10_one_minus_c"], dtype="float64").columns[
+        "log10_one_minus_c"
+    ][0]
+    assert high.min() < np.log10(4e-9)
+    assert np.max(np.abs(10 ** (low - high) - 1)) <= 0.01
