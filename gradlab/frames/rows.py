@@ -175,8 +175,8 @@ def finished(table: pd.DataFrame) -> pd.DataFrame:
     for name in CATEGORIES:
         if name in table and not isinstance(table[name].dtype, pd.CategoricalDtype):
             # In order of appearance: a figure shows them as they were asked for.
-            known = list(table[name].dropna().unique())
-            table[name] = pd.Categorical(table[name], categories=pd.Index(known, dtype="str"))
+            codes, known = pd.factorize(table[name].to_numpy(object))
+            table[name] = pd.Categorical.from_codes(codes, pd.Index(known, dtype="str"))
     key = [name for name in ("run", *KEY) if name in table]
     twice = table.duplicated(key)
     if twice.any():

@@ -38,8 +38,8 @@ class Variant(NamedTuple):
 def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Array, seeds: Sequence[int]) -> list[Any]:
     """Records of ``program(*arguments(draw(key of the seed)))`` for each seed, as suits the backend.
 
-    On CPUs batched small products are slow, so seeds follow one another, and a second thread draws
-    the next seed's weights meanwhile (and the first one's while the program is compiled). Elsewhere
+    On CPUs batched small products are slow, so each seed has a call of its own, `WORKERS` of them
+    under way at once; the first one's weights are drawn while the program is compiled. Elsewhere
     all seeds are one batched call.
     """
     keys = [jax.random.fold_in(key, seed) for seed in seeds]
@@ -54,16 +54,19 @@ def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Arra
         with jax.enable_x64(wide):
             return jax.block_until_ready(draw(k))
 
-    records = []
-    with ThreadPoolExecutor(1) as background:
-        ahead = background.submit(drawn, keys[0])
-        run = executable(program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))))
-        for following in [*keys[1:], None]:
-            params = ahead.result()
-            if following is not None:
-                ahead = background.submit(drawn, following)
-            records.append(to_numpy(run(*arguments(params))))
-    return records
+    def measured(params):
+        with jax.enable_x64(wide):
+            return to_numpy(run(*arguments(params)))
+
+    with ThreadPoolExecutor(WORKERS) as workers:
+        try:
+            first = workers.submit(drawn, keys[0])
+            run = executable(program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))))
+            others = [workers.submit(lambda k: measured(drawn(k)), k) for k in keys[1:]]
+            return [measured(first.result()), *(other.result() for other in others)]
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for seeds not begun
+            raise
 
 
 def _abstract(arguments: Any) -> tuple[Any, tuple]:
@@ -72,11 +75,17 @@ def _abstract(arguments: Any) -> tuple[Any, tuple]:
     return structure, tuple((v.shape, v.dtype, getattr(v, "weak_type", False)) for v in leaves)
 
 
+#: Seeds that are under way at once on CPUs: one's elementwise work fills the gaps of the other's products.
+WORKERS = 2
+#: LLVM's higher levels cost a third more compile time here, and the code is no faster for it.
+_OPTIONS = {"xla_backend_optimization_level": 1}
+
+
 @functools.lru_cache(maxsize=64)
 def executable(program: Callable, structure: Any, leaves: tuple) -> Callable:
     """The compiled program for arguments of these shapes; compiled here, so that drawing can go on meanwhile."""
     shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
-    return program.lower(*jax.tree.unflatten(structure, shapes)).compile()
+    return program.lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=_OPTIONS)
 
 
 @functools.lru_cache(maxsize=64)
