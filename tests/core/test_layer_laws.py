@@ -1,0 +1,102 @@
+"""The laws that every kind of layer obeys, on the one table."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradlab as gl
+from gradlab.core.gradient import materialise
+from gradlab.core.layer import hand_written
+from gradlab.core.scaled import Scaled, plain, scaled
+from tests.layers import KINDS
+
+#: max|difference| / max|gradient|: a few hundred roundings in float64.
+TOLERANCE = 1e-12
+#: Inputs are scaled by powers of two far outside the range of a float; only the cotangent's need pass unchanged.
+POWER = 3000
+
+
+def drawn(kind, batch=3, seed=0):
+    """Parameters moved off their initial values (a bias of 0 or a gain of 1 hides mistakes), and an input."""
+    params, _ = kind.layer.init(jax.random.key(seed), kind.shape)
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(lambda v: v + jnp.asarray(0.3 * rng.normal(size=v.shape), v.dtype), params)
+    return params, jnp.asarray(rng.normal(size=(batch, *kind.shape)))
+
+
+def forward(kind):
+    """The plain forward pass."""
+    return lambda params, x: kind.layer.forward(params, plain(x))[0].value()
+
+
+def close(ours, theirs, tolerance=TOLERANCE):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert a.shape == b.shape
+        assert np.max(np.abs(a - b), initial=0) <= tolerance * max(np.max(np.abs(b), initial=0), 1e-300)
+
+
+def everything(kind):
+    return pytest.mark.parametrize("kind", kind, ids=str)
+
+
+@everything(KINDS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_backward_equals_the_autodiff_twin(kind, batch, x64):
+    if batch == 1 and kind.interacts:
+        pytest.skip("asks for two examples, which a test of its own shows")
+    params, x = drawn(kind, batch)
+    y, pullback = jax.vjp(forward(kind), params, x)
+    dy = jnp.asarray(np.random.default_rng(9).normal(size=y.shape))
+    theirs = pullback(dy)
+    _, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
+    dx, grads = kind.layer.backward(params, saved, scaled(dy, dy.ndim - 1), materialise)
+    # a combinator's record is a tree of its layers' records, the same as its parameters' tree
+    close(grads, theirs[0])
+    close(dx.value(), theirs[1])
+
+
+@everything(KINDS)
+def test_forward_is_the_same_with_and_without_exponents(kind, x64):
+    params, x = drawn(kind)
+    y, _ = kind.layer.forward(params, scaled(x, x.ndim - 1))
+    close(y.value(), forward(kind)(params, x))
+
+
+@everything(KINDS)
+def test_cotangents_far_outside_the_range_of_a_float(kind, x64):
+    """The backward pass is linear: each example's own power of two comes out as it went in."""
+    params, x = drawn(kind)
+    y, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
+    dy = scaled(jnp.asarray(np.random.default_rng(9).normal(size=y.mantissa.shape)), y.mantissa.ndim - 1)
+    near, _ = kind.layer.backward(params, saved, dy, lambda site: None)
+    powers = POWER * jnp.asarray([1, 1, 1] if kind.interacts else [1, 2, 3], jnp.int32)
+    far, _ = kind.layer.backward(params, saved, Scaled(dy.mantissa, dy.exponent - powers), lambda site: None)
+    close(Scaled(far.mantissa, far.exponent + powers).value(), near.value())
+
+
+@pytest.mark.slow
+@everything(KINDS)
+def test_check_passes(kind, x64):
+    params, x = drawn(kind)
+    assert gl.check(kind.layer, np.asarray(x), params=params, quiet=True).ok
+
+
+@everything(KINDS)
+def test_hand_written_is_in_the_jaxpr_and_can_be_jitted_and_vmapped(kind):
+    f = hand_written(kind.layer)
+    params, x = drawn(kind)
+    x = x.astype(jnp.float32)
+    assert "custom_vjp" in str(jax.make_jaxpr(f)(params, x))
+    loss = lambda f: lambda p, x: jnp.sum(jnp.sin(f(p, x)))
+    ours = jax.jit(jax.grad(loss(f), (0, 1)))(params, x)
+    theirs = jax.jit(jax.grad(loss(forward(kind)), (0, 1)))(params, x)
+    close(ours, theirs, 1e-4)
+    keys = jax.random.split(jax.random.key(1), 2)
+    seeds = jax.vmap(lambda k: kind.layer.init(k, kind.shape)[0])(keys)
+    xs = jnp.stack([x, 2 * x])
+    many = jax.jit(jax.vmap(jax.grad(loss(f), (0, 1))))(seeds, xs)
+    for i, key in enumerate(keys):
+        alone = jax.jit(jax.grad(loss(f), (0, 1)))(kind.layer.init(key, kind.shape)[0], xs[i])
+        close(jax.tree.map(lambda v: v[i], many), alone, 1e-4)  # noqa: B023
