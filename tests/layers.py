@@ -25,6 +25,7 @@ KINDS = (
     Kind("dense", dense(4), (3,)),
     Kind("dense, no bias", dense(4, bias=False), (3,)),
     Kind("dense, one unit", dense(1), (1,)),
+    Kind("dense at positions", dense(4), (2, 5, 3)),
     Kind("activation", activation("gelu"), (3,)),
     Kind("serial", serial(dense(4), activation("tanh"), dense(2)), (3,)),
     Kind("repeat", repeat(serial(dense(3), activation("sigmoid")), 4), (3,)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from gradlab.core.gradient import Outer, RowSum, Site
+from gradlab.core.gradient import Site, outer, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.layer import Layer
 from gradlab.core.scaled import Scaled, alive_exponent, expand, matmul, normalise, power
@@ -19,7 +19,7 @@ def dense(
     bias: bool = True,
     bias_std: float | None = None,
 ) -> Layer:
-    r"""A dense layer :math:`z = a W + b`.
+    r"""A dense layer :math:`z = a W + b` of the last axis; other axes of an example are positions that share it.
 
     With the delta :math:`\delta = \partial L/\partial z` the chain rule is
 
@@ -48,11 +48,11 @@ def dense(
     rule = initializer(init) if isinstance(init, str) else init
 
     def initialise(key, shape):
-        (fan_in,) = shape
+        *positions, fan_in = shape
         params = {"weight": rule.weight(key, (fan_in, width), gain)}
         if bias:
             params["bias"] = rule.bias(jax.random.fold_in(key, BIAS_FOLD), fan_in, width, bias_std)
-        return params, (width,)
+        return params, (*positions, width)
 
     def forward(params, x):
         z = Scaled(_gained(params, matmul(x.mantissa, params["weight"])), x.exponent)
@@ -62,9 +62,9 @@ def dense(
 
     def backward(params, saved, dy, read):
         dy = normalise(dy)  # once in a block, where the sizes are read
-        gradient = {"weight": Outer(saved, dy)}
+        gradient = {"weight": outer(saved, dy)}
         if "bias" in params:
-            gradient["bias"] = RowSum(dy)
+            gradient["bias"] = row_sum(dy)
         record = read(Site("dense", (), params, saved, None, dy, gradient))
         dx = _gained(params, matmul(dy.mantissa, params["weight"].T))
         return Scaled(dx, dy.exponent), record

@@ -36,7 +36,7 @@ class Site(NamedTuple):
         Input and output, (group..., batch, features...); None where the layer does not keep it.
     dy : Scaled
         Cotangent of the output: the gradient of the *mean* loss.
-    gradient : dict of str to Outer or RowSum
+    gradient : dict of str to Outer, Positions, RowSum or Whole
         The factored gradient of each parameter.
     about : Any
         What else the layer knows of itself (an activation: its entry in the table).
@@ -91,6 +91,56 @@ class Outer(NamedTuple):
         # rounding may leave a sum that is exactly 0 in theory slightly below it
         return log2_norm(jnp.maximum(squares, 0), exponent)
 
+    def examples(self) -> tuple[Array, Scaled]:
+        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        unit_a, size_a = unit_rows(self.a.mantissa)
+        unit_d, size_d = unit_rows(self.d.mantissa)
+        sizes, exponent = jnp.broadcast_arrays(size_a * size_d, self.exponents())
+        return _gram(unit_a) * _gram(unit_d), Scaled(sizes, exponent)
+
+
+class Positions(NamedTuple):
+    """The gradient of a weight that each example meets at several positions (of an image, in time).
+
+    ``sum_i sum_t a_it^T d_it``, not multiplied out; a and d of shape (..., batch, positions,
+    features), with an exponent for each example and position (or None).
+    """
+
+    a: Scaled
+    d: Scaled
+
+    def flat(self) -> Outer:
+        """The same sum over rows, whichever example they belong to."""
+        return Outer(_rows(self.a), _rows(self.d))
+
+    def materialise(self) -> Array:
+        """The plain array, shape (..., fan_in, fan_out)."""
+        return self.flat().materialise()
+
+    def norm(self) -> Log2:
+        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        return self.flat().norm()
+
+    def examples(self) -> tuple[Array, Scaled]:
+        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        a, exponent = Outer(self.a, self.d).aligned()  # over the positions of one example
+        d = self.d.mantissa
+        (batch, positions, fan_in), fan_out = a.shape[-3:], d.shape[-1]
+        multiplied_out = (batch * positions + batch**2) * fan_in * fan_out
+        if (batch * positions) ** 2 * (fan_in + fan_out) < multiplied_out:
+            products = _gram(_rows(Scaled(a, None)).mantissa) * _gram(_rows(Scaled(d, None)).mantissa)
+            blocks = products.reshape(*products.shape[:-2], batch, positions, batch, positions)
+            inner = jnp.sum(blocks, (-1, -3))
+            squares = jnp.maximum(jnp.diagonal(inner, axis1=-2, axis2=-1), 0)
+            sizes = jnp.sqrt(squares)
+            inverse = jnp.where(sizes > 0, 1 / jnp.where(sizes > 0, sizes, 1), 0)
+            cosines = inner * inverse[..., None] * inverse[..., None, :]
+        else:
+            own = matmul(jnp.swapaxes(a, -1, -2), d)
+            unit, sizes = unit_rows(own.reshape(*own.shape[:-2], fan_in * fan_out))
+            cosines = _gram(unit)
+        return cosines, Scaled(sizes, exponent)
+
 
 class RowSum(NamedTuple):
     """The bias gradient ``sum_i d_i``."""
@@ -125,6 +175,46 @@ class Whole(NamedTuple):
 
 def _gram(x: Array) -> Array:
     return matmul(x, jnp.swapaxes(x, -1, -2))
+
+
+def _rows(s: Scaled) -> Scaled:
+    """(..., batch, positions, features) as (..., batch * positions, features)."""
+    *groups, batch, positions, features = s.mantissa.shape
+    merge = lambda v, *more: v.reshape(*groups, batch * positions, *more)
+    return Scaled(merge(s.mantissa, features), None if s.exponent is None else merge(s.exponent))
+
+
+def unit_rows(x: Array) -> tuple[Array, Array]:
+    """Rows of length 1 (0 where the row is 0), and their lengths."""
+    top = jnp.max(jnp.abs(x), -1, keepdims=True)
+    x = x / jnp.where(top > 0, top, 1)
+    size = jnp.sqrt(jnp.sum(x * x, -1, keepdims=True))
+    return x / jnp.where(size > 0, size, 1), (size * top)[..., 0]
+
+
+def outer(a: Scaled, d: Scaled) -> Outer | Positions:
+    """The gradient of a weight with input `a` and delta `d`: one row or several for each example.
+
+    The exponents' axes are those of groups and examples; a plain array has no groups. What lies
+    between them and the features are positions.
+    """
+    lead = 1 if d.exponent is None else d.exponent.ndim
+    if d.mantissa.ndim == lead + 1:
+        return Outer(a, d)
+    return Positions(_positions(a, lead), _positions(d, lead))
+
+
+def row_sum(d: Scaled) -> RowSum:
+    """The gradient of a bias with delta `d`, of one row or several for each example."""
+    lead = 1 if d.exponent is None else d.exponent.ndim
+    return RowSum(d if d.mantissa.ndim == lead + 1 else _rows(_positions(d, lead)))
+
+
+def _positions(s: Scaled, lead: int) -> Scaled:
+    """All axes between the leading ones and the features as one, each position with its example's exponent."""
+    *_, features = s.mantissa.shape
+    m = s.mantissa.reshape(*s.mantissa.shape[:lead], -1, features)
+    return Scaled(m, None if s.exponent is None else jnp.broadcast_to(s.exponent[..., None], m.shape[:-1]))
 
 
 def materialise(site: Site) -> dict[str, Array]:

@@ -18,8 +18,8 @@ from jax import Array
 
 from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
-from gradlab.core.gradient import Outer, Reader, Site
-from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, log2_norm, matmul, power
+from gradlab.core.gradient import Outer, Positions, Reader, Site
+from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, log2_norm, power
 
 #: Columns that depend on the forward pass alone: read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
@@ -59,12 +59,17 @@ def statistics(columns: Iterable[str]) -> Reader:
 
     def read(site: Site) -> dict[str, Any]:
         if site.kind == "dense":
-            return {**_dense_forward(site, wanted), **_delta(site.dy, wanted), **_gradient(site, wanted)}
+            return {**_dense_forward(site, wanted), **_delta(_flat(site.dy), wanted), **_gradient(site, wanted)}
         if site.kind == "activation":
-            return _activation(site, wanted)
+            return _activation(site._replace(x=_flat(site.x), y=_flat(site.y)), wanted)
         return {}
 
     return read
+
+
+def _flat(s: Scaled) -> Scaled:
+    """All features of an example along one axis: a unit at each of its positions counts by itself."""
+    return Scaled(s.mantissa.reshape(*s.exponent.shape, -1), s.exponent)
 
 
 def rms(s: Scaled, count: float | None = None) -> Log2:
@@ -127,8 +132,8 @@ def _mean_log2(squares: Array, exponent: Array) -> Log2:
 def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     """Norms, cosines and signal-to-noise of the parameter gradients, from the factors alone."""
     kept: dict[str, Any] = {}
-    outer: Outer = site.gradient["weight"]
-    batch = outer.d.mantissa.shape[-2]
+    outer: Outer | Positions = site.gradient["weight"]
+    batch = site.dy.exponent.shape[-1]
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
     pairs = {"gradient_cosine_mean", "gradient_snr"} & wanted
@@ -138,24 +143,20 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
             kept["log10_weight_grad_norm"] = outer.norm()
         return kept
 
-    unit_a, size_a = _unit_rows(outer.a.mantissa)
-    unit_d, size_d = _unit_rows(outer.d.mantissa)
-    sizes, exponent = jnp.broadcast_arrays(size_a * size_d, outer.exponents())
+    cosines, sizes = outer.examples()
     if single:
-        kept["log10_per_example_grad_norm_rms"] = _batch(batch, pooled(sizes**2, exponent, batch))
+        kept["log10_per_example_grad_norm_rms"] = _batch(batch, pooled(sizes.mantissa**2, sizes.exponent, batch))
     if not pairs:
         if "log10_weight_grad_norm" in wanted:
             kept["log10_weight_grad_norm"] = outer.norm()
         return kept
 
-    # one Gram of unit rows gives every cosine; weighted by the sizes it gives the norm
-    cosines = matmul(unit_a, jnp.swapaxes(unit_a, -1, -2)) * matmul(unit_d, jnp.swapaxes(unit_d, -1, -2))
-    weights, top = align(Scaled(sizes[..., None], exponent))
-    weights = weights[..., 0]
+    # weighted by the sizes the cosines give the norm
+    weights, top = align(sizes)
     squares = jnp.maximum(jnp.einsum("...i,...ij,...j->...", weights, cosines, weights, precision="highest"), 0)
     if "log10_weight_grad_norm" in wanted:
         kept["log10_weight_grad_norm"] = log2_norm(squares, top)
-    alive = (sizes > 0).astype(sizes.dtype)
+    alive = (sizes.mantissa > 0).astype(cosines.dtype)
     if "gradient_cosine_mean" in wanted:
         count = jnp.sum(alive, -1)
         total = jnp.sum(cosines, (-1, -2)) - jnp.sum(jnp.diagonal(cosines, axis1=-2, axis2=-1), -1)
@@ -164,14 +165,6 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if "gradient_snr" in wanted:
         kept["gradient_snr"] = _snr(jnp.sum(weights**2, -1), squares, batch)
     return kept
-
-
-def _unit_rows(x: Array) -> tuple[Array, Array]:
-    """Rows of length 1 (0 where the row is 0), and their lengths."""
-    top = jnp.max(jnp.abs(x), -1, keepdims=True)
-    x = x / jnp.where(top > 0, top, 1)
-    size = jnp.sqrt(jnp.sum(x * x, -1, keepdims=True))
-    return x / jnp.where(size > 0, size, 1), (size * top)[..., 0]
 
 
 def _snr(own: Array, together: Array, batch: int) -> Array:
@@ -189,7 +182,7 @@ def _dense_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if "weight_norm" not in wanted:
         return {}
     norm = jnp.sqrt(jnp.sum(site.params["weight"] ** 2, (-1, -2))) * jnp.abs(site.params.get("gain", 1))
-    return {"weight_norm": jnp.broadcast_to(norm, site.dy.mantissa.shape[:-2])}
+    return {"weight_norm": jnp.broadcast_to(norm, site.dy.exponent.shape[:-1])}
 
 
 def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
@@ -242,13 +235,10 @@ def per_example(site: Site) -> dict[str, Any]:
     """
     if site.kind != "dense":
         return {}
-    outer: Outer = site.gradient["weight"]
-    unit_a, size_a = _unit_rows(outer.a.mantissa)
-    unit_d, size_d = _unit_rows(outer.d.mantissa)
-    cosines = matmul(unit_a, jnp.swapaxes(unit_a, -1, -2)) * matmul(unit_d, jnp.swapaxes(unit_d, -1, -2))
-    batch = outer.d.mantissa.shape[-2]
-    size, exponent = jnp.broadcast_arrays(size_a * size_d, outer.exponents())
-    return {"norms": _batch(batch, log2_norm(size**2, exponent)), "cosines": cosines}
+    outer: Outer | Positions = site.gradient["weight"]
+    cosines, sizes = outer.examples()
+    batch = cosines.shape[-1]
+    return {"norms": _batch(batch, log2_norm(sizes.mantissa**2, sizes.exponent)), "cosines": cosines}
 
 
 def to_numpy(record: Any) -> Any:
