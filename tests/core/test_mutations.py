@@ -42,8 +42,8 @@ FAST = (
 EDITS = (
     *FAST,
     # dense.py
-    Edit("dense", '{"weight": Outer(saved, dy)}', '{"weight": Outer(dy, saved)}'),
-    Edit("dense", 'gradient["bias"] = RowSum(dy)', 'gradient["bias"] = RowSum(saved)'),
+    Edit("dense", '{"weight": outer(saved, dy)}', '{"weight": outer(dy, saved)}'),
+    Edit("dense", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(saved)'),
     Edit("dense", "return Scaled(dx, dy.exponent), record", "return Scaled(dx, saved.exponent), record"),
     Edit("dense", "power(-exponent, b.dtype)", "power(exponent, b.dtype)"),
     Edit("dense", '_biased(params["bias"][..., None, :], z)', '_biased(-params["bias"][..., None, :], z)'),
