@@ -38,6 +38,7 @@ from gradlab.core.comparison import (
     same_shape,
 )
 from gradlab.core.gradient import materialise
+from gradlab.core.layer import walk
 from gradlab.core.losses import loss_named, plain_loss
 from gradlab.core.scaled import Scaled, plain, scaled
 
@@ -191,7 +192,7 @@ def _named(case: Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
             f"{jax.tree.structure(tree)}",
             f"{jax.tree.structure(case.params)}",
         )
-    parts = fd.walk(case.layer, tree)
+    parts = walk(case.layer, tree)
     labels = _labels(case, parts)
     found = []
     for label, (_, _, (subtree,)) in zip(labels, parts, strict=True):
@@ -216,7 +217,7 @@ def _labels(case: Case, parts) -> list[str]:
 def _with_differences(case: Case, rows: list[Row], run: Any) -> list[Row]:
     """The rows with the comparison of each layer by itself, rows for signals, and one for the whole loss."""
     case = case.cast(jnp.float64)
-    parts = fd.walk(case.layer, case.params)
+    parts = walk(case.layer, case.params)
     labels = _labels(case, parts)
     ids = [id(layer) for _, layer, _ in parts]
     often = {i: ids.count(i) >= _OFTEN for i in set(ids)}

@@ -58,17 +58,6 @@ class Difference(NamedTuple):
         return self.status != "compared" or self.error <= TOLERANCE
 
 
-def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:
-    """The layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
-    if layer.parts is None:
-        return [(path, layer, trees)]
-    found = []
-    for same in zip(*(layer.parts(tree) for tree in trees), strict=True):
-        name, part, _ = same[0]
-        found += walk(part, *(subtree for *_, subtree in same), path=(*path, name))
-    return found
-
-
 def names_of(tree: Any) -> list[str]:
     """A name for each leaf of a layer's parameters."""
     return [_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]

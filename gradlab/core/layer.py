@@ -189,6 +189,17 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
     return Layer(init, forward, backward, parts)
 
 
+def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:
+    """The layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
+    if layer.parts is None:
+        return [(path, layer, trees)]
+    found = []
+    for same in zip(*(layer.parts(tree) for tree in trees), strict=True):
+        name, part, _ = same[0]
+        found += walk(part, *(subtree for *_, subtree in same), path=(*path, name))
+    return found
+
+
 def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:
     """A layer as an ordinary JAX function whose reverse derivative is the hand-written one.
 

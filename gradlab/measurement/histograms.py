@@ -17,7 +17,8 @@ from gradlab.core.backprop import run, targets
 from gradlab.core.gradient import Site
 from gradlab.core.losses import default_loss
 from gradlab.core.scaled import align
-from gradlab.networks.mlp import MLP, as_key, outputs_of
+from gradlab.networks.mlp import MLP
+from gradlab.networks.network import as_key, outputs_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,7 +27,8 @@ from gradlab.measurement.programs import Variant, draw_program, measure_program,
 from gradlab.measurement.records import Trace
 from gradlab.measurement.stats import TRAINING, to_numpy
 from gradlab.measurement.traces import trace_of
-from gradlab.networks.mlp import MLP, as_key, hidden_rule, outputs_in, outputs_of, readout_rule
+from gradlab.networks.mlp import MLP, hidden_rule, readout_rule
+from gradlab.networks.network import as_key, outputs_in, outputs_of
 
 
 def measure(

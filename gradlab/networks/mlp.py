@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax import Array
-
-from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
 from gradlab.core.layer import Layer, repeat, serial
-from gradlab.core.scaled import plain
+from gradlab.networks.network import Network
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
 Parts = tuple[str | tuple[str, int], ...]
@@ -44,7 +39,7 @@ class Stack(NamedTuple):
     whole: Layer
 
 
-class MLP:
+class MLP(Network):
     """A fully connected network: `depth` hidden layers, then a linear readout.
 
     Parameters
@@ -68,70 +63,12 @@ class MLP:
     (4, 3)
     """
 
-    __slots__ = ("config",)
-    config: MLPConfig
-
-    def __init__(self, **fields: Any):
-        object.__setattr__(self, "config", MLPConfig(**fields))
-
-    @classmethod
-    def of(cls, config: MLPConfig) -> MLP:
-        """The network of a configuration."""
-        net = cls.__new__(cls)
-        object.__setattr__(net, "config", config)
-        return net
-
-    def __setattr__(self, name, value):
-        raise AttributeError("a network is immutable; make another one")
-
-    def __eq__(self, other):
-        return isinstance(other, MLP) and self.config == other.config
-
-    def __hash__(self):
-        return hash(self.config)
-
-    def __repr__(self):
-        fields = ", ".join(f"{k}={v!r}" for k, v in self.config.changed().items())
-        return f"MLP({fields})"
-
-    def init(self, key: Array | int, x: Array, y: Array | None = None, *, outputs: int | None = None) -> Any:
-        """Parameters for data of these shapes.
-
-        Parameters
-        ----------
-        key : JAX key or int
-        x : Array, shape (batch, features)
-        y : Array, optional
-            Targets, from which the number of outputs is read: classes, or columns.
-        outputs : int, optional
-            Number of outputs, instead of `y`.
-
-        Returns
-        -------
-        params : pytree of arrays
-            Draws of layer l depend on the key, l and its shape alone, so a deeper network
-            begins with the same layers.
-        """
-        return self.layer(outputs or outputs_of(y)).init(as_key(key), features_of(x))[0]
-
-    def apply(self, params: Any, x: Array) -> Array:
-        """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
-        check_input(params, x)
-        return self.layer(outputs_in(params)).forward(params, plain(jnp.asarray(x)))[0].value()
+    __slots__ = ()
+    Config = MLPConfig
 
     def layer(self, outputs: int) -> Layer:
         """The network as one `Layer`."""
         return stack(self.config, outputs).whole
-
-    def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
-        """Name and parameters of each layer, from input to readout, unstacked."""
-        first, *runs, readout = params
-        blocks = [first[0]]
-        for run, _ in runs:
-            stacked = run["weight"].ndim == 3
-            blocks += [jax.tree.map(lambda v: v[i], run) for i in range(len(run["weight"]))] if stacked else [run]  # noqa: B023
-        names = [*(f"hidden_{i}" for i in range(1, len(blocks) + 1)), "readout"]
-        return list(zip(names, [*blocks, readout[0]], strict=True))
 
 
 def runs_of(widths: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -195,40 +132,3 @@ def hidden_rule(config: MLPConfig) -> Initializer:
 def readout_rule(config: MLPConfig) -> Initializer:
     """The initialiser of the readout: that of the hidden layers where no other is named."""
     return hidden_rule(config) if config.readout is None else initializer(config.readout)
-
-
-def as_key(key: Array | int) -> Array:
-    """A JAX key from an integer; a key as it is."""
-    return jax.random.key(key) if isinstance(key, int) else key
-
-
-def outputs_of(y: Array | None) -> int:
-    """Number of outputs that targets ask for: classes of integer labels, columns of real ones."""
-    if y is None:
-        raise GradlabError("targets y, or outputs=", "neither", "net.init(key, x, y)")
-    y = jnp.asarray(y)
-    if jnp.issubdtype(y.dtype, jnp.integer):
-        return int(jnp.max(y)) + 1
-    return 1 if y.ndim == 1 else y.shape[-1]
-
-
-def features_of(x: Array) -> tuple[int, ...]:
-    """Shape of one example."""
-    if jnp.ndim(x) != 2:
-        raise GradlabError("x of shape (batch, features)", f"shape {jnp.shape(x)}", "x.reshape(len(x), -1)")
-    return tuple(jnp.shape(x)[1:])
-
-
-def outputs_in(params: Any) -> int:
-    """Number of outputs of given parameters."""
-    return params[-1][0]["weight"].shape[-1]
-
-
-def check_input(params: Any, x: Array) -> None:
-    """Raise if `x` does not fit the first layer."""
-    wanted = params[0][0]["weight"].shape[0]
-    (got,) = features_of(x)
-    if got != wanted:
-        raise GradlabError(
-            f"x with {wanted} features, as the first layer has", f"{got}", "net.init(key, x, y) with this x"
-        )
