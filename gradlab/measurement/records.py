@@ -76,7 +76,7 @@ class Trace:
         """Factor of the rms delta per layer toward the input, with its interval over seeds."""
         from gradlab.measurement.slope import rate
 
-        hidden = self.columns["log10_delta_rms"][:, : self.config.depth]
+        hidden = self.columns["log10_delta_rms"][:, : len(self.layers) - 1]
         return rate(hidden, drawn=self.drawn)
 
     @property

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from gradlab._types import MEASURED
+from gradlab.config import MLPConfig
+from gradlab.core.scaled import Scaled
 from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.networks.mlp import hidden_rule
 
@@ -26,14 +28,18 @@ def trace_of(
         LayerInfo(i, f"hidden_{i}" if i <= config.depth else "readout", fan_out, fan_in, fan_out)
         for i, (fan_in, fan_out) in enumerate(sizes, 1)
     )
-    rule = hidden_rule(config)
-    inner = sizes[1] if config.depth > 1 else sizes[0]
-    sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2
     status = tuple(status_of(rows, config.depth) for rows in per_seed)
     return Trace(
-        config, layers, columns, tuple(int(s) for s in seeds), status, rule.sigma_w2(*inner, config.gain),
-        sigma_b2 if config.bias else 0.0, loss, data, batch, dtype, drawn,
+        config, layers, columns, tuple(int(s) for s in seeds), status,
+        *scales(config, sizes[1] if config.depth > 1 else sizes[0]), loss, data, batch, dtype, drawn,
     )  # fmt: skip
+
+
+def scales(config: MLPConfig, inner: tuple[int, int]) -> tuple[float, float]:
+    """sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out."""
+    rule = hidden_rule(config)
+    sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2
+    return rule.sigma_w2(*inner, config.gain), sigma_b2 if config.bias else 0.0
 
 
 def _rows(record, variant: int, depth_index: int, depth: int) -> dict[str, np.ndarray]:
@@ -53,13 +59,15 @@ def _rows(record, variant: int, depth_index: int, depth: int) -> dict[str, np.nd
     for name in rows:
         rows[name] = np.append(rows[name], each["readout"][name][variant])
     if "loss" in each:
-        value = each["loss"]
-        sign = np.sign(value.mantissa[variant])
-        with np.errstate(divide="ignore"):
-            size = np.log10(np.abs(value.mantissa[variant])) + value.exponent[variant] * np.log10(2.0)
-        rows["log10_abs_loss"] = np.full(depth + 1, size)
-        rows["loss_sign"] = np.full(depth + 1, sign)
+        rows |= loss_columns(jax.tree.map(lambda v: v[variant], each["loss"]), depth + 1)
     return rows
+
+
+def loss_columns(value: Scaled, count: int) -> dict[str, np.ndarray]:
+    """Size and sign of the loss, the same in each of the rows."""
+    with np.errstate(divide="ignore"):
+        size = np.log10(np.abs(value.mantissa)) + value.exponent * np.log10(2.0)
+    return {"log10_abs_loss": np.full(count, size), "loss_sign": np.full(count, np.sign(value.mantissa))}
 
 
 def status_of(rows: dict[str, np.ndarray], depth: int) -> str:
