@@ -69,7 +69,7 @@ class Outer(NamedTuple):
 
     def exponents(self) -> Array:
         """The exponent of each example's product."""
-        a = 0 if self.a.exponent is None else self.a.exponent
+        a = jnp.int32(0) if self.a.exponent is None else self.a.exponent
         return a + (0 if self.d.exponent is None else self.d.exponent)
 
     def aligned(self) -> tuple[Array, Array | None]:

@@ -131,14 +131,14 @@ def measure_group(
         families: dict[tuple, list[int]] = {}
         for i, config in enumerate(configs):
             families.setdefault(_family(config), []).append(i)
-        traces: list[Trace | None] = [None] * len(configs)
+        traces: dict[int, Trace] = {}
         for members in families.values():
             found = _measure_family(
                 [configs[i] for i in members], x, y, outputs, loss, as_key(key), seeds, wanted, dtype, data
             )
             for i, trace in zip(members, found, strict=True):
                 traces[i] = trace
-    return traces
+    return [traces[i] for i in range(len(configs))]
 
 
 def _arrays(x: Any, y: Any, loss: str, dtype: str, outputs: int | None) -> tuple[Array, Any, int]:
