@@ -29,7 +29,7 @@ _HOMES = {
     "measure": "measurement.measure",
     "statistics": "measurement.stats",
     "per_example": "measurement.stats",
-    "histograms": "measurement.histograms",
+    "histograms": "frames.histograms",
     "frame": "frames.rows",
     "summarise": "frames.summaries",
     "rates": "frames.summaries",

@@ -17,10 +17,10 @@ from gradlab.core.layer import serial as serial
 from gradlab.core.scaled import Scaled as Scaled
 from gradlab.frames.files import example as example
 from gradlab.frames.files import load as load
+from gradlab.frames.histograms import histograms as histograms
 from gradlab.frames.rows import frame as frame
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise
-from gradlab.measurement.histograms import histograms as histograms
 from gradlab.measurement.measure import measure as measure
 from gradlab.measurement.stats import per_example as per_example
 from gradlab.measurement.stats import statistics as statistics

@@ -101,7 +101,11 @@ def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _width(value: Any) -> int | tuple[int, ...]:
     """One width for all layers, or one for each."""
-    return tuple(positive_integer("width", v) for v in _many(value)) if _several(value) else positive_integer("width", value)
+    return (
+        tuple(positive_integer("width", v) for v in _many(value))
+        if _several(value)
+        else positive_integer("width", value)
+    )
 
 
 #: What each field of a network takes, alone and in a grid: from what a user writes to its canonical form.

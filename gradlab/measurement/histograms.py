@@ -1,4 +1,4 @@
-"""Per-layer histograms of activations and back-propagated gradients: a second, tidy table.
+"""Per-layer histograms of activations and back-propagated gradients.
 
 The bins of Glorot & Bengio 2010, figures 6 and 7: 101 of equal width in [-5, 5], two for what lies
 beyond, and a count of exact zeros, which would otherwise hide in the middle bin.
@@ -7,50 +7,36 @@ beyond, and a count of exact zeros, which would otherwise hide in the middle bin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradlab.config import MLPConfig
 from gradlab.core.backprop import run, targets
 from gradlab.core.gradient import Site
 from gradlab.core.losses import default_loss
 from gradlab.core.scaled import align
-from gradlab.networks.mlp import MLP
-from gradlab.networks.network import as_key, outputs_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gradlab.networks.network import Network, as_key, outputs_of
 
 BINS, REACH = 101, 5.0
 #: Left edges of the bins; the first and the last hold what lies beyond.
 EDGES = np.linspace(-REACH, REACH, BINS + 1)
 
 
-def histograms(net: MLP, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: str | None = None) -> pd.DataFrame:
-    r"""Counts of activations, and of deltas over their own rms, in each hidden layer.
+class Histograms(NamedTuple):
+    """Counts for each hidden layer and bin, shape (depth, 104).
 
-    Parameters
-    ----------
-    net : network
-    x, y : arrays
-        As for `gradlab.measure`.
-    key : int or JAX key
-    seeds : int
-        Counts are summed over this many draws.
-    loss : str, optional
-
-    Returns
-    -------
-    DataFrame
-        One row per signal ("activation", "delta"), layer and bin: `signal`, `layer`, `bin` (centre;
-        -inf and inf for what lies beyond +-5; NaN for the exact zeros, which are in no other bin),
-        `left`, `right`, `count`, and the columns `activation`, `init`, `depth` of the network. The
-        deltas are divided by the layer's own rms, which leaves their shape.
+    Bins are: below -5, the 101 between -5 and 5, from 5 on, and exact zeros, which are in no other bin.
     """
-    import pandas as pd
 
+    config: MLPConfig
+    counts: dict[str, np.ndarray]
+
+
+def count(net: Network, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: str | None = None) -> Histograms:
+    """Count activations, and deltas over their own rms; parameters as for `gradlab.histograms`."""
     loss = loss or default_loss(y)
     x = jnp.asarray(np.asarray(x), "float32")
     outputs = outputs_of(y)
@@ -66,16 +52,7 @@ def histograms(net: MLP, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: 
     for seed in range(seeds):
         found = jax.tree.map(np.asarray, counts(jax.random.fold_in(as_key(key), seed)))
         total = found if total is None else jax.tree.map(np.add, total, found)
-    rows = []
-    for signal, table in _by_layer(total).items():
-        for number, count in enumerate(table[: net.config.depth], 1):
-            centres = [-np.inf, *(0.5 * (EDGES[:-1] + EDGES[1:])), np.inf, np.nan]
-            lefts = [-np.inf, *EDGES[:-1], REACH, 0.0]
-            rights = [-REACH, *EDGES[1:], np.inf, 0.0]
-            rows += zip([signal] * len(count), [number] * len(count), centres, lefts, rights, count, strict=True)
-    frame = pd.DataFrame(rows, columns=["signal", "layer", "bin", "left", "right", "count"])
-    config = net.config
-    return frame.assign(activation=config.activation, init=config.init, depth=config.depth)
+    return Histograms(net.config, {k: v[: net.config.depth] for k, v in _by_layer(total).items()})
 
 
 def _counts(site: Site) -> dict[str, Any]:

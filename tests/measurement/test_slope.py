@@ -65,9 +65,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(seeds):
     assert abs(covered / trials - 0.95) < 4 * error
 
 
-@pytest.mark.parametrize(
-    ("seeds", "drawn", "why"), [(1, True, "fewer than 2"), (5, False, "weights were given")]
-)
+@pytest.mark.parametrize(("seeds", "drawn", "why"), [(1, True, "fewer than 2"), (5, False, "weights were given")])
 def test_without_an_interval_it_says_why(seeds, drawn, why):
     r = rate(exponential(0.1, 10, seeds, noise=0.01), drawn=drawn)
     assert why in r.note and why in str(r)
