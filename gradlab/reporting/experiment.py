@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab.config import content_hash
 from gradlab.reporting import tables, words
 from gradlab.reporting.html import environment
 from gradlab.reporting.page import write
@@ -162,6 +163,7 @@ def publish(
     out = Path(out)
     about = {
         "command": command,
+        "hash": content_hash(dict(setting)),
         "commit": commit(),
         "versions": versions(),
         "platform": {"system": platform.system(), "machine": platform.machine()},
@@ -171,7 +173,7 @@ def publish(
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        plots.save(figure, out / name, formats=tuple(formats), command=command)
+        plots.save(figure, out / name, formats=tuple(formats), run_hash=about["hash"], command=command)
         for file, table in drawn.items():
             write(out / f"{file}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
         write(out / "provenance.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,18 +60,25 @@ def draw(
     finite = rates["rate"].notna().to_numpy()
     if measured.empty or not finite.any():
         return []
-    title = "Signal, delta and weight gradient by layer"
-    made = [_draw("gradient_flow", title, _flow(measured), folder, run_hash, command)]
+    save = functools.partial(_draw, folder=folder, run_hash=run_hash, command=command, note=_failures(frame))
+    made = [save("gradient_flow", "Signal, delta and weight gradient by layer", _flow(measured))]
     if rates["depth"].nunique() > 1:
         figure = lambda: plots.rate_against_depth(measured, **_looks(measured))
-        made.append(_draw("rate_against_depth", "Rate against depth", figure, folder, run_hash, command))
+        made.append(save("rate_against_depth", "Rate against depth", figure))
     if rates["depth"].nunique() > 1 and rates["init"].nunique() > 1:
-        for activation in rates["activation"].unique():
+        for activation in measured["activation"].astype(str).unique():
             rows = measured[measured["activation"] == activation]
             figure = lambda rows=rows: plots.heatmap(rows, x="depth", y="init")
-            title = f"First over last delta: {activation}"
-            made.append(_draw(f"heatmap_{activation}", title, figure, folder, run_hash, command))
+            made.append(save(f"heatmap_{activation}", f"First over last delta: {activation}", figure))
     return made
+
+
+def _failures(frame: pd.DataFrame) -> str:
+    """What a caption says of networks that failed before anything of them was measured."""
+    failed = frame.loc[frame["layer"] < 1, ["configuration", "seed"]].drop_duplicates()
+    seeds = failed["configuration"].astype(str).value_counts(sort=False)
+    names = "; ".join(f"{count} seeds of {name}" for name, count in seeds.items())
+    return f" Not drawn, because nothing of them could be measured: {names}." if names else ""
 
 
 def _flow(measured: pd.DataFrame) -> Callable[[], Any]:
@@ -93,14 +101,16 @@ def _looks(rows: pd.DataFrame) -> dict[str, str]:
     return looks
 
 
-def _draw(name: str, title: str, make: Callable[[], Any], folder: Path, run_hash: str, command: str) -> Drawn:
+def _draw(
+    name: str, title: str, make: Callable[[], Any], *, folder: Path, run_hash: str, command: str, note: str
+) -> Drawn:
     import matplotlib.pyplot as plt
 
     figure = make()
     figure = getattr(figure, "figure", figure)
     if isinstance(figure, (np.ndarray, list, tuple)):
         figure = figure[0].figure
-    caption = plots.caption(figure)
+    caption = plots.caption(figure) + note
     folder.mkdir(parents=True, exist_ok=True)
     plots.save(figure, folder / name, formats=FORMATS, run_hash=run_hash, command=command)
     plt.close(figure)
