@@ -77,22 +77,16 @@ def draw(lines, table):
         axes.fill_between(line["layer"], line["low"], line["high"], color=colours[scale], alpha=0.3, linewidth=0)
         if axes is left or scale >= 2:
             at, offset = (line["layer"].iloc[end], line["mean"].iloc[end]), (-3 if end == 0 else 3, 0)
-            axes.annotate(
-                f"{scale:.2g}" if axes is left or scale > 2 else "2 or less",
-                at,
-                offset,
-                textcoords="offset points",
-                ha=side,
-                va="center",
-                fontsize=7,
-            )
+            label = f"{scale:.2g}" if axes is left or scale > 2 else "≤ 2"
+            axes.annotate(label, at, offset, textcoords="offset points", ha=side, va="center", fontsize=7)
     for row in table.itertuples():
         across = [[row.rate - row.low], [row.high - row.rate]]
         upward = [[row.saturated - row.saturated_low], [row.saturated_high - row.saturated]]
         style = {"color": colours[row.sigma_w], "marker": markers[row.depth], "ms": 4, "elinewidth": 0.8}
         right.errorbar(row.rate, row.saturated, upward, across, **style)
     for row in table[table["depth"] == table["depth"].min()].itertuples():
-        at, (*offset, side) = (row.rate, row.saturated), (-5, 5, "right") if row.sigma_w > 2 else (0, 6, "center")
+        at, side = (row.rate, row.saturated), "left" if 1 <= row.sigma_w <= 2 else "right"
+        offset = (-5 if row.sigma_w > 2 else 0, 5)
         right.annotate(f"{row.sigma_w:.2g}", at, offset, textcoords="offset points", ha=side, fontsize=7)
     right.fill_between([RATE, 10], 0, SATURATED, color="0.88", zorder=0)
     right.text(
@@ -105,7 +99,7 @@ def draw(lines, table):
     layers = "layer (1 = next to the input)"
     left.set(xlabel=layers, ylabel="rms delta, ∂L/∂z", xlim=(-0.12 * lines["layer"].max(), None))
     middle.set(
-        xlabel=layers, ylabel="saturated share of units", ylim=(-0.03, 1), xlim=(None, 1.12 * lines["layer"].max())
+        xlabel=layers, ylabel="saturated share of units", ylim=(-0.03, 1), xlim=(None, 1.15 * lines["layer"].max())
     )
     right.set(xlabel="rate: factor of the rms delta per layer", ylabel="saturated share of units", ylim=(-0.03, 1))
     right.set(xlim=(0, max(1.6, 1.1 * table["high"].max())))
@@ -136,9 +130,11 @@ def main():
     finding = Finding.of({f"σ_w = {r.sigma_w:.2g}, depth {r.depth}": r.claim for r in table.itertuples()})
     setting = {"data": sweep.data, "width": sweep.width[0], "batch": sweep.batch, "loss": sweep.loss}
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
+    with gl.plots.style("paper"):
+        figure = draw(lines, table)
     page = publish(
         asked.out, name="saturation", title="A sigmoid network decays or saturates", claim=CLAIM, finding=finding,
-        figure=draw(lines, table), drawn={"profiles": lines, "networks": table}, summary=shown(table), text=TEXT,
+        figure=figure, drawn={"profiles": lines, "networks": table}, summary=shown(table), text=TEXT,
         caption=CAPTION.format(**setting), command="python experiments/saturation.py", setting=setting,
     )  # fmt: skip
     print(f"{finding}\n{page}")
