@@ -15,10 +15,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradlab.core.backprop import run
+from gradlab.measurement.stats import BACKWARD, FORWARD
 from gradlab.measurement.stats import statistics as reader
 from gradlab.networks.mlp import MLP
 
 COLUMNS = ("log10_weight_grad_norm", "log10_delta_rms")
+FULL = (*FORWARD, *BACKWARD)
 
 
 def forward_scan(params, zeros, x, y):
@@ -87,12 +89,13 @@ def main() -> None:
     )
     loose = plain[0], list(plain[1]), plain[2]
     loose_zeros = zeros[0], list(zeros[1]), zeros[2]
+    scan, unrolled, products = map(jax.jit, (scan_norms, unrolled_norms, bare))
     calls = {
         "gradlab": lambda: ours(params),
         "gradlab, all columns": lambda: full(params),
-        "jax.grad, scan, and norms": lambda f=jax.jit(scan_norms): f(plain, zeros, x, y),
-        "jax.grad, unrolled, and norms": lambda f=jax.jit(unrolled_norms): f(loose, loose_zeros, x, y),
-        "bare products": lambda f=jax.jit(bare): f(plain, zeros, x, y),
+        "jax.grad, scan, and norms": lambda: scan(plain, zeros, x, y),
+        "jax.grad, unrolled, and norms": lambda: unrolled(loose, loose_zeros, x, y),
+        "bare products": lambda: products(plain, zeros, x, y),
     }
     seconds: dict[str, list[float]] = {k: [] for k in calls}
     for call in calls.values():
@@ -102,17 +105,11 @@ def main() -> None:
             start = time.perf_counter()
             jax.block_until_ready(call())
             seconds[label].append(time.perf_counter() - start)
-    print(
-        f"| depth {args.depth}, width {args.width}, batch {args.batch} | median ms | gradlab over it, run by run |\n|---|---|---|"
-    )
+    what = f"depth {args.depth}, width {args.width}, batch {args.batch}"
+    print(f"| {what} | median ms | gradlab over it, run by run |\n|---|---|---|")
     for label, values in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(seconds["gradlab"], values, strict=True))
         print(f"| {label} | {1e3 * statistics.median(values):.0f} | {ratio:.2f} |")
-
-
-from gradlab.measurement.stats import BACKWARD, FORWARD  # noqa: E402
-
-FULL = (*FORWARD, *BACKWARD)
 
 if __name__ == "__main__":
     main()

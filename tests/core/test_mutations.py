@@ -141,7 +141,8 @@ def passes(edit: Edit | None, activation="tanh", loss="softmax_cross_entropy") -
         try:
             return gl.check(net, x, y, loss=loss, quiet=True).ok
         except ValueError as error:
-            assert type(error).__name__ == "GradlabError", error
+            if type(error).__name__ != "GradlabError":  # the fresh copy has a class of its own
+                raise
             return False
 
 
@@ -157,7 +158,7 @@ def test_there_are_enough_of_them_and_they_differ():
 
 
 def test_a_fresh_copy_without_an_edit_passes_and_leaves_no_trace():
-    before = sys.modules["gradlab"] if "gradlab" in sys.modules else None
+    before = sys.modules.get("gradlab")
     assert passes(None)
     assert sys.modules.get("gradlab") is before
 
