@@ -111,5 +111,6 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(seconds["gradlab"], values, strict=True))
         print(f"| {label} | {1e3 * statistics.median(values):.0f} | {ratio:.2f} |")
 
+
 if __name__ == "__main__":
     main()
