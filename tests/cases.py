@@ -13,7 +13,7 @@ import gradlab as gl
 from gradlab.config import ACTIVATIONS, INITIALIZERS, LOSSES
 from gradlab.core.backprop import run, targets
 from gradlab.core.gradient import materialise
-from gradlab.core.losses import plain_loss, probes
+from gradlab.core.losses import plain_loss
 
 BATCH, FEATURES, OUTPUTS = 8, 6, 3
 HOMOGENEOUS = ("identity", "relu", "leaky_relu")
@@ -74,7 +74,8 @@ def data(loss: str, batch: int = BATCH, features: int = FEATURES, outputs: int =
     if loss == "logistic":
         return x, rng.integers(0, 2, size=(batch, outputs)).astype(dtype)
     if loss == "probe":
-        return x, np.asarray(probes(jax.random.key(1), batch, outputs, dtype))
+        u = rng.normal(size=(batch, outputs))
+        return x, (u / np.linalg.norm(u, axis=-1, keepdims=True)).astype(dtype)
     return x, labels
 
 

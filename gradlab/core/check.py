@@ -126,7 +126,7 @@ def program(case: Case) -> Callable[[Any, Any], tuple[Any, Any]]:
     """(params, x) -> ours and theirs, each (loss, gradients by the parameters, gradient by x): one compilation."""
 
     def ours(params, x):
-        logits, saved = case.layer.forward(params, scaled(x))
+        logits, saved = case.layer.forward(params, scaled(x, x.ndim - 1))
         value, dy = _seed(case, logits)
         dx, grads = case.layer.backward(params, saved, dy, materialise)
         return value.value(), grads, dx.value()
@@ -225,7 +225,7 @@ def _with_differences(case: Case, rows: list[Row], run: Any) -> list[Row]:
     forward = {id(p): jax.jit(p.forward) if often[id(p)] else p.forward for _, p, _ in parts}
     by_name = {(r.layer, r.parameter): r for r in rows}
     ordered = [r for r in rows if r.layer == "loss"]
-    signal = scaled(jnp.asarray(case.x))
+    signal = scaled(jnp.asarray(case.x), case.x.ndim - 1)
     for label, (_, layer, (params,)) in zip(labels, parts, strict=True):
         try:
             found = compare[id(layer)](params, signal, case.rng)

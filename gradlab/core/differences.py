@@ -97,7 +97,7 @@ def differences(layer: Layer, often: bool = False) -> Callable[[Any, Scaled, np.
                 kinks.extend(entry.kinks)
             return materialise(site)
 
-        dx, grads = layer.backward(params, layer.forward(params, scaled(x))[1], u, read)
+        dx, grads = layer.backward(params, layer.forward(params, scaled(x, x.ndim - 1))[1], u, read)
         return dx.value(), grads
 
     def compare(params: Any, x: Scaled, rng: np.random.Generator) -> list[Difference]:
