@@ -124,7 +124,7 @@ def test_units_of_an_example_of_zeros_have_a_slope(x64):
 )
 def test_targets_that_do_not_fit_are_refused(y, loss, words):
     net = gl.MLP(depth=2, width=4)
-    x = np.ones((4, 3), "float32")
+    x = jnp.ones((4, 3))
     params = net.init(0, x, outputs=3)
     with pytest.raises(GradlabError, match=words):
-        gl.backprop(net, params, jnp.asarray(x), y, loss=loss)
+        gl.backprop(net, params, x, y, loss=loss)

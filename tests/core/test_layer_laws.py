@@ -7,6 +7,7 @@ import pytest
 
 import gradlab as gl
 from gradlab.core.gradient import materialise
+from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import hand_written
 from gradlab.core.scaled import Scaled, plain, scaled
 from tests.layers import KINDS
@@ -87,7 +88,7 @@ def test_check_passes(kind, x64):
 def test_hand_written_is_in_the_jaxpr_and_can_be_jitted_and_vmapped(kind):
     f = hand_written(kind.layer)
     params, x = drawn(kind)
-    x = x.astype(jnp.float32)
+    x = x.astype(default_dtype())
     assert "custom_vjp" in str(jax.make_jaxpr(f)(params, x))
     loss = lambda f: lambda p, x: jnp.sum(jnp.sin(f(p, x)))
     ours = jax.jit(jax.grad(loss(f), (0, 1)))(params, x)

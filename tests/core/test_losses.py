@@ -115,7 +115,7 @@ def test_far_beyond_doubt_wrong_examples_have_their_cotangent_and_nothing_is_nan
     """Gaps of 2**2000: right ones are truly zero, wrong ones are not."""
     m = jnp.asarray([[0.9, -0.5], [0.9, -0.5]], jnp.float32)
     logits = Scaled(m, jnp.asarray([2000, 2000], jnp.int32))
-    y = {"softmax_cross_entropy": jnp.asarray([0, 1])}.get(name, jnp.asarray([[1.0, 0.0], [0.0, 1.0]]))
+    y = {"softmax_cross_entropy": jnp.asarray([0, 1])}.get(name, jnp.asarray([[1.0, 0.0], [0.0, 1.0]], jnp.float32))
     value, dy = TABLE[name](logits, y)
     assert np.all(np.isfinite(np.asarray(dy.mantissa)))
     assert np.isfinite(float(value.mantissa))
@@ -127,14 +127,14 @@ def test_far_beyond_doubt_wrong_examples_have_their_cotangent_and_nothing_is_nan
 
 def test_a_target_of_zero_leaves_a_vanishing_output_its_cotangent():
     logits = Scaled(jnp.asarray([[0.5, 0.75], [0.5, 0.75]], jnp.float32), jnp.asarray([-900, -900], jnp.int32))
-    _, dy = TABLE["mse"](logits, jnp.asarray([[0.0, 0.0], [1.0, 0.0]]))
+    _, dy = TABLE["mse"](logits, jnp.asarray([[0.0, 0.0], [1.0, 0.0]], jnp.float32))
     assert np.asarray(dy.mantissa)[0].tolist() == [0.5, 0.75]
     assert np.asarray(dy.exponent).tolist() == [-901, 0]
 
 
 def test_an_output_of_exactly_zero_beside_a_huge_one_keeps_its_share_of_the_loss():
     logits = Scaled(jnp.asarray([[0.9, 0.0]], jnp.float32), jnp.asarray([300], jnp.int32))
-    value, _ = TABLE["logistic"](logits, jnp.asarray([[1.0, 1.0]]))
+    value, _ = TABLE["logistic"](logits, jnp.asarray([[1.0, 1.0]], jnp.float32))
     assert float(value.value()) == pytest.approx(np.log(2), rel=1e-6)
 
 

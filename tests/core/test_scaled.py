@@ -60,8 +60,8 @@ def test_exponents_of_everything():
 
 
 def test_sums_over_exponents():
-    a = Scaled(jnp.asarray([0.5, 0.5, 0.5]), jnp.asarray([1000, -1000, 3]))
-    b = Scaled(jnp.asarray([0.5, 0.75, -0.5]), jnp.asarray([990, -1001, 3]))
+    a = Scaled(jnp.asarray([0.5, 0.5, 0.5]), jnp.asarray([1000, -1000, 3], jnp.int32))
+    b = Scaled(jnp.asarray([0.5, 0.75, -0.5]), jnp.asarray([990, -1001, 3], jnp.int32))
     s = add(a, b)
     assert np.asarray(s.mantissa) == pytest.approx([0.5 * (1 + 2**-10), 0.875, 0])
     assert np.asarray(s.exponent).tolist()[:2] == [1000, -1000]

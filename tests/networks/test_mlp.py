@@ -27,7 +27,7 @@ def plain_forward(net, params, x, phi):
 @pytest.mark.parametrize("bias", [True, False])
 def test_apply_is_the_plain_forward_pass(width, bias):
     net = gl.MLP(depth=6, width=width, activation="tanh", bias=bias, **({"sigma_b2": 0.3} if bias else {}))
-    params = net.init(1, X, outputs=2)
+    params = jax.tree.map(lambda v: v.astype(X.dtype), net.init(1, X, outputs=2))
     widths = (width,) * 6 if isinstance(width, int) else width
     assert [p["weight"].shape[1] for _, p in net.layers(params)] == [*widths, 2]
     assert [name for name, _ in net.layers(params)] == [*(f"hidden_{i}" for i in range(1, 7)), "readout"]
