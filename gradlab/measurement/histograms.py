@@ -37,21 +37,22 @@ class Histograms(NamedTuple):
 
 def count(net: Network, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: str | None = None) -> Histograms:
     """Count activations, and deltas over their own rms; parameters as for `gradlab.histograms`."""
-    loss = loss or default_loss(y)
-    x = jnp.asarray(np.asarray(x), "float32")
-    outputs = outputs_of(y)
-    y = targets(loss, y, outputs, x.dtype)
-    layer = net.layer(outputs)
+    with jax.enable_x64(False):
+        loss = loss or default_loss(y)
+        x = jnp.asarray(np.asarray(x), "float32")
+        outputs = outputs_of(y)
+        y = targets(loss, y, outputs, x.dtype)
+        layer = net.layer(outputs)
 
-    @jax.jit
-    def counts(key):
-        params = layer.init(key, x.shape[1:])[0]
-        return run(layer, params, x, y, loss, _counts)[1]
+        @jax.jit
+        def counts(key):
+            params = layer.init(key, x.shape[1:])[0]
+            return run(layer, params, x, y, loss, _counts)[1]
 
-    total = None
-    for seed in range(seeds):
-        found = jax.tree.map(np.asarray, counts(jax.random.fold_in(as_key(key), seed)))
-        total = found if total is None else jax.tree.map(np.add, total, found)
+        total = None
+        for seed in range(seeds):
+            found = jax.tree.map(np.asarray, counts(jax.random.fold_in(as_key(key), seed)))
+            total = found if total is None else jax.tree.map(np.add, total, found)
     return Histograms(net.config, {k: v[: net.config.depth] for k, v in _by_layer(total).items()})
 
 
