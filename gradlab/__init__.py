@@ -38,7 +38,7 @@ _HOMES = {
     "run": "sweep.run",
     "report": "reporting.page",
 }
-_MODULES = ("plots",)
+_MODULES = ("plots", "theory")
 
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 

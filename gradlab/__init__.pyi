@@ -1,4 +1,5 @@
 from gradlab import plots as plots
+from gradlab import theory as theory
 from gradlab._errors import GradlabError as GradlabError
 from gradlab.config import Sweep as Sweep
 from gradlab.core.activations import activation as activation

@@ -1,0 +1,24 @@
+"""What to expect: mean field in infinitely wide networks, its corrections at finite width, spectra.
+
+Theory computes from an activation's table and numbers alone; it runs no network and reads no measurement.
+"""
+
+from importlib import import_module
+
+#: Public name -> module that holds it.
+_HOMES: dict[str, str] = {}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        # importing a module binds its own name here: what it holds must win
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
