@@ -1,0 +1,88 @@
+"""What each field of a network takes: from what a user writes to its canonical form, or an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from gradlab._errors import GradlabError
+from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, resolve
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    """`value` as an integer of at least `least`, or an error that names the option."""
+    value = _scalar(value)
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or value < least:
+        raise GradlabError(f"{name} to be an integer of at least {least}", repr(value), f"{name}={least} or more")
+    return int(value)
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """`value` as an integer of at least 1, or an error that names the option."""
+    return integer(name, value, 1)
+
+
+def number(name: str, value: Any, kind: str = "a positive number") -> float:
+    """`value` as a finite number of a kind; what is neither positive nor of at least 0 is checked where it is used."""
+    value = _scalar(value)
+    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    in_range = {"a positive number": lambda v: v > 0, "a number of at least 0": lambda v: v >= 0}
+    if not real or not in_range.get(kind, lambda _: True)(value):
+        raise GradlabError(f"{name} to be {kind}", repr(value), f"{name}={1 if kind == 'a positive number' else 0}")
+    return float(value)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    value = _scalar(value)
+    if not isinstance(value, bool):
+        raise GradlabError(f"{name} to be True or False", repr(value), f"{name}=True")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    """A number of NumPy as Python's own, so that it is written and hashed alike."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+def _width(value: Any) -> int | tuple[int, ...]:
+    """One width for all layers, or one for each."""
+    return (
+        tuple(positive_integer("width", v) for v in many(value)) if several(value) else positive_integer("width", value)
+    )
+
+
+#: What each field of a network takes, alone and in a grid: from what a user writes to its canonical form.
+FIELDS: dict[str, Callable[[Any], Any]] = {
+    "architecture": lambda value: resolve("architecture", value, ARCHITECTURES),
+    "depth": lambda value: positive_integer("depth", value),
+    "width": lambda value: _width(value),
+    "activation": lambda value: resolve("activation", value, ACTIVATIONS),
+    "init": lambda value: resolve("initializer", value, INITIALIZERS),
+    "gain": lambda value: number("gain", value),
+    "sigma_w2": _or_none(lambda value: number("sigma_w2", value)),
+    "std": _or_none(lambda value: number("std", value)),
+    "sigma_b2": _or_none(lambda value: number("sigma_b2", value, "a number of at least 0")),
+    "bias": lambda value: _boolean("bias", value),
+    "readout": _or_none(lambda value: resolve("initializer", value, INITIALIZERS)),
+}
+
+
+def several(value: Any) -> bool:
+    """Whether a user wrote several values: a list, a tuple, a range, an array, but not a name."""
+    if isinstance(value, (str, bytes)):
+        return False
+    return isinstance(value, (Sequence, Iterator)) or getattr(value, "shape", ()) != ()
+
+
+def many(value: Any) -> tuple:
+    """A coordinate of a grid as a tuple: a single value is a grid of one."""
+    if not several(value):
+        return (value,)
+    return tuple(value.tolist() if hasattr(value, "tolist") else value)

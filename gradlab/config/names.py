@@ -1,0 +1,58 @@
+"""Built-in names, other spellings of them, and names that a user registers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from gradlab._errors import unknown
+
+#: Built-in names; the tables in `gradlab.core` are tested to be complete against these.
+ACTIVATIONS: tuple[str, ...] = (
+    "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu",
+    "softplus", "softsign", "hard_tanh", "erf",
+)  # fmt: skip
+INITIALIZERS: tuple[str, ...] = (
+    "xavier_normal", "xavier_uniform", "xavier_truncated",
+    "he_normal", "he_uniform", "he_truncated",
+    "lecun_normal", "lecun_uniform", "lecun_truncated",
+    "orthogonal", "pytorch", "standard_uniform", "gaussian",
+)  # fmt: skip
+LOSSES: tuple[str, ...] = ("softmax_cross_entropy", "mse", "logistic", "probe")
+ARCHITECTURES: tuple[str, ...] = ("mlp",)
+DATASETS: tuple[str, ...] = ("digits", "gaussian", "circle")
+DTYPES: tuple[str, ...] = ("float32", "float64")
+
+#: Other spellings that users know, and the name each stands for.
+ALIASES: dict[str, str] = {
+    "glorot_normal": "xavier_normal",
+    "glorot_uniform": "xavier_uniform",
+    "glorot_truncated": "xavier_truncated",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "linear": "identity",
+    "swish": "silu",
+    "cross_entropy": "softmax_cross_entropy",
+}
+
+#: Names added by `gradlab.register_activation` and `gradlab.register_initializer`.
+registered: dict[str, list[str]] = {"activation": [], "initializer": []}
+
+IMPORT_HINT = "register it first (from the command line: --import FILE.py)"
+
+
+def resolve(kind: str, name: str, names: Sequence[str]) -> str:
+    """The canonical form of `name`, or an error that lists the nearest right names."""
+    canonical = ALIASES.get(name, name) if isinstance(name, str) else name
+    known = (*names, *registered.get(kind, ()))
+    if canonical not in known:
+        raise unknown(kind, name, known, IMPORT_HINT if kind in registered else "")
+    return canonical
+
+
+def content_hash(value: Any, length: int = 12) -> str:
+    """Hexadecimal SHA-256 of `value` as canonical JSON, cut to `length` digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

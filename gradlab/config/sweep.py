@@ -1,0 +1,145 @@
+"""The frozen configuration of a sweep: a grid of networks on many seeds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlab._errors import GradlabError, unknown
+from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, several
+from gradlab.config.names import DTYPES, LOSSES, resolve
+from gradlab.config.networks import MLPConfig
+
+#: The coordinates of `Sweep` that span the grid.
+GRID: tuple[str, ...] = (
+    "architecture", "depth", "width", "activation", "init", "gain", "sigma_w2", "std", "sigma_b2", "bias", "readout",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid over network configurations, measured on many seeds.
+
+    Each coordinate takes one value or several; the networks are their product, in the
+    order of the fields.
+
+    Parameters
+    ----------
+    depth : int or sequence of int
+        Number of hidden layers L.
+    width : int or sequence of int
+        Units of each hidden layer. A sequence within the sequence has a number for each layer.
+    activation : str or sequence of str
+        Name in the table of activations.
+    init : str or sequence of str
+        Name in the table of initialisers: distribution and variance rule.
+    gain : float or sequence of float
+        Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base).
+    sigma_w2 : float or sequence of float, optional
+        Fan-in times the weight variance, for ``init="gaussian"``.
+    std : float or sequence of float, optional
+        Absolute standard deviation of the weights, for ``init="gaussian"``.
+    sigma_b2 : float or sequence of float, optional
+        Variance of the hidden biases. None: the initialiser's own (0, but for "pytorch").
+    bias : bool or sequence of bool
+        Whether hidden layers and readout have a bias.
+    readout : str or sequence of str, optional
+        Initialiser of the readout, with gain 1. None: the same as `init`.
+    architecture : str or sequence of str
+        Kind of network.
+    seeds : int or sequence of int
+        Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.
+    batch : int
+        Examples in the one fixed batch that all networks see.
+    loss : str
+        Name of the loss.
+    data : str
+        Name of a data set, or a file (.npz, .csv, .parquet); arrays are passed to `gradlab.run`.
+    target : str, optional
+        Column (or array of an .npz) that holds the target, for a file.
+    q0 : float
+        For ``data="gaussian"`` and ``"circle"``: mean square of an input.
+    c0 : float
+        For ``data="gaussian"``: correlation of two inputs.
+    dtype : str
+        ``float32`` or ``float64``.
+    key : int
+        The base key from which every seed is folded.
+    columns : sequence of str, optional
+        Measured columns to compute. None: all.
+
+    Examples
+    --------
+    >>> sweep = Sweep(depth=[2, 4], activation=["tanh", "relu"], init="he_normal", seeds=3)
+    >>> len(list(sweep.configs()))
+    4
+    """
+
+    depth: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
+    width: tuple[int, ...] = (128,)
+    activation: tuple[str, ...] = ("sigmoid", "tanh", "relu")
+    init: tuple[str, ...] = ("xavier_normal", "he_normal")
+    gain: tuple[float, ...] = (1.0,)
+    sigma_w2: tuple[float | None, ...] = (None,)
+    std: tuple[float | None, ...] = (None,)
+    sigma_b2: tuple[float | None, ...] = (None,)
+    bias: tuple[bool, ...] = (True,)
+    readout: tuple[str | None, ...] = (None,)
+    architecture: tuple[str, ...] = ("mlp",)
+    seeds: int | tuple[int, ...] = 5
+    batch: int = 128
+    loss: str = "softmax_cross_entropy"
+    data: str = "digits"
+    target: str | None = None
+    q0: float = 1.0
+    c0: float = 0.0
+    dtype: str = "float32"
+    key: int = 0
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        put = lambda name, value: object.__setattr__(self, name, value)
+        for name in GRID:
+            values = many(getattr(self, name))
+            if not values:
+                default = Sweep.__dataclass_fields__[name].default[0]
+                raise GradlabError(f"at least one value of {name}", "none", f"{name}={default!r}")
+            put(name, tuple(dict.fromkeys(map(FIELDS[name], values))))
+        if several(self.seeds):
+            numbers = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in many(self.seeds)))
+            if not numbers:
+                raise GradlabError("seeds to be a count, or numbers of at least 0", "none", "seeds=5")
+            put("seeds", numbers)
+        else:
+            put("seeds", positive_integer("seeds", self.seeds))
+        put("batch", positive_integer("batch", self.batch))
+        put("key", integer("key", self.key, 0))
+        put("loss", resolve("loss", self.loss, LOSSES))
+        put("dtype", resolve("dtype", self.dtype, DTYPES))
+        put("q0", number("q0", self.q0))
+        put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))
+        if self.columns is not None:
+            from gradlab._types import MEASURED
+
+            columns = many(self.columns)
+            if not columns:
+                raise GradlabError("at least one column", "none", "columns=None, for all")
+            for column in columns:
+                if column not in MEASURED:
+                    raise unknown("column", column, MEASURED)
+            put("columns", columns)
+        for config in self.configs():  # each checks itself
+            del config
+
+    @property
+    def seed_numbers(self) -> tuple[int, ...]:
+        """The seeds as numbers."""
+        return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
+
+    def configs(self) -> Iterator[MLPConfig]:
+        """The networks of the grid, in its order."""
+
+        names = [n for n in GRID if n != "architecture"]
+        for values in itertools.product(*(getattr(self, n) for n in names)):
+            yield MLPConfig(**dict(zip(names, values, strict=True)))
