@@ -40,12 +40,16 @@ class Layer(NamedTuple):
         Of a combinator that hands the signal from one layer to the next: ``(tree) -> [(name, layer,
         subtree), ...]`` for a tree like its parameters, in the order of the signal. With it
         `gradlab.check` looks at each layer by itself.
+    tangent : callable, optional
+        ``(params, saved, dx: Scaled) -> dy: Scaled``, for the function `tangent`. None: the transpose of
+        `backward` as it stands.
     """
 
     init: Callable[..., Any]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     parts: Callable[[Any], list[tuple[str, Layer, Any]]] | None = None
+    tangent: Callable[[Any, Any, Scaled], Scaled] | None = None
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
@@ -87,7 +91,8 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
         record = read(Site(kind, (), params, x, None, dy, whole))
         return normalise(Scaled(dx, shared.exponent)), record
 
-    return Layer(init, forward_, backward_)
+    layer = Layer(init, forward_, backward_)
+    return layer._replace(tangent=lambda params, saved, dx: tangent(layer, params, saved, common_exponent(dx)))
 
 
 def common_exponent(s: Scaled) -> Scaled:
@@ -96,6 +101,42 @@ def common_exponent(s: Scaled) -> Scaled:
         return s
     mantissa, exponent = align(s)
     return Scaled(mantissa, jnp.broadcast_to(exponent[..., None], s.exponent.shape))
+
+
+def tangent(layer: Layer, params: Any, saved: Any, dx: Scaled) -> Scaled:
+    """The derivative of a layer's output along `dx`: the Jacobian-vector product dy = J dx.
+
+    The backward pass is linear in the cotangent, dx = Jᵀ dy, so its transpose is J: the forward
+    derivative is derived from the hand-written chain rule, and no layer has a second one that could differ.
+    Combinators hand the tangent on from layer to layer, each example over its own power of two.
+
+    Parameters
+    ----------
+    layer : Layer
+    params, saved : Any
+        As for `backward`.
+    dx : Scaled, shape (batch, *in_shape)
+        Direction at the input of each example.
+
+    Returns
+    -------
+    Scaled, shape (batch, *out_shape)
+        Normalised.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> double = lift(lambda key, shape: ({}, shape), lambda p, x: (2 * x, ()), lambda p, s, dy: (2 * dy, {}))
+    >>> _, saved = double.forward({}, plain(jnp.ones((1, 2))))
+    >>> tangent(double, {}, saved, plain(jnp.asarray([[3.0, 4.0]]))).value().tolist()
+    [[6.0, 8.0]]
+    """
+    if layer.tangent is not None:
+        return layer.tangent(params, saved, dx)
+    y = jax.eval_shape(lambda x: layer.forward(params, plain(x))[0].mantissa, dx.mantissa)
+    pull = lambda dy: layer.backward(params, saved, plain(dy), lambda site: None)[0].mantissa
+    (dy,) = jax.linear_transpose(pull, y)(dx.mantissa)
+    return normalise(Scaled(dy, dx.exponent))
 
 
 def below(read: Reader, name: str) -> Reader:
@@ -140,7 +181,12 @@ def serial(*layers: Layer, names: Sequence[str] | None = None, folds: Sequence[i
             records.append(record)
         return dy, tuple(reversed(records))
 
-    return Layer(init, forward, backward, lambda tree: list(zip(names, layers, tree, strict=True)))
+    def along(params, saved, dx):
+        for layer, p, s in zip(layers, params, saved, strict=True):
+            dx = tangent(layer, p, s, dx)
+        return dx
+
+    return Layer(init, forward, backward, lambda tree: list(zip(names, layers, tree, strict=True)), along)
 
 
 def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
@@ -186,7 +232,10 @@ def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
     def parts(tree):
         return [(str(first + i), layer, jax.tree.map(lambda v: v[i], tree)) for i in range(depth)]  # noqa: B023
 
-    return Layer(init, forward, backward, parts)
+    def along(params, saved, dx):
+        return lax.scan(lambda dx, ps: (tangent(layer, *ps, dx), None), dx, (params, saved), length=depth)[0]
+
+    return Layer(init, forward, backward, parts, along)
 
 
 def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:

@@ -8,7 +8,7 @@ import pytest
 import gradlab as gl
 from gradlab.core.gradient import materialise
 from gradlab.core.initializers import default_dtype
-from gradlab.core.layer import hand_written
+from gradlab.core.layer import hand_written, tangent
 from gradlab.core.scaled import Scaled, plain, scaled
 from tests.layers import KINDS
 
@@ -75,6 +75,19 @@ def test_cotangents_far_outside_the_range_of_a_float(kind, x64):
     powers = POWER * jnp.asarray([1, 1, 1] if kind.interacts else [1, 2, 3], jnp.int32)
     far, _ = kind.layer.backward(params, saved, Scaled(dy.mantissa, dy.exponent - powers), lambda site: None)
     close(Scaled(far.mantissa, far.exponent + powers).value(), near.value())
+
+
+@everything(KINDS)
+def test_the_tangent_is_the_forward_derivative(kind, x64):
+    """The transpose of the hand-written backward pass, beside the forward mode of autodiff."""
+    params, x = drawn(kind)
+    dx = jnp.asarray(np.random.default_rng(9).normal(size=x.shape))
+    _, theirs = jax.jvp(lambda x: forward(kind)(params, x), (x,), (dx,))
+    _, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
+    powers = POWER * jnp.asarray([1, 1, 1] if kind.interacts else [1, -2, 3], jnp.int32)
+    far = scaled(dx, dx.ndim - 1)
+    far = tangent(kind.layer, params, saved, Scaled(far.mantissa, far.exponent - powers))
+    close(Scaled(far.mantissa, far.exponent + powers).value(), theirs)
 
 
 @pytest.mark.slow
