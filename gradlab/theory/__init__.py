@@ -6,7 +6,16 @@ Theory computes from an activation's table and numbers alone; it runs no network
 from importlib import import_module
 
 #: Public name -> module that holds it.
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "LogNormLaw": "log_norm",
+    "PowersLaw": "recurrent",
+    "chrono_bias": "recurrent",
+    "gradient_correlation": "shattering",
+    "log10_cell_path": "recurrent",
+    "log_norm_law": "log_norm",
+    "recurrent_powers": "recurrent",
+    "slope_bound": "recurrent",
+}
 
 __all__ = [*_HOMES]
 

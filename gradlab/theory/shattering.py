@@ -1,0 +1,77 @@
+r"""How alike the gradients of a ReLU network at two inputs are, layer by layer.
+
+The deltas of two inputs share what both gates let pass. With He weights, no bias, and c_l the
+correlation of the preactivations of layer l, a layer multiplies the cosine of the two deltas by the
+arc-cosine kernel of order 0, and the forward signal moves by that of order 1 (Cho & Saul 2009):
+
+.. math:: \kappa_0(c) = 1-\frac{\arccos c}{\pi},\qquad
+          \kappa_1(c) = \frac{\sqrt{1-c^2}+(\pi-\arccos c)\,c}{\pi}.
+
+Where a branch that carries the share s of the variance is added to a skip, both become
+:math:`1 - s + s\kappa_0` and :math:`(1-s)c + s\kappa_1`. The three laws of Balduzzi et al. 2017 are
+the product for c = 0 in *every* layer, kappa_0 = 1/2: :math:`2^{-L}` (s = 1),
+:math:`(3/4)^L` (s = 1/2) and about :math:`L^{-1/2}` (:math:`s_l = 1/(l+1)`, a normalised branch).
+In a plain network c_l tends to 1 instead, and the product falls as :math:`L^{-3}` only; c = 0 needs
+units that are centred over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradlab._errors import GradlabError
+
+
+def kappa0(c: np.ndarray) -> np.ndarray:
+    """E 2 phi'(u) phi'(v) of ReLU, u and v standard normal with correlation c: the share of gates that agree."""
+    return 1 - np.arccos(np.clip(c, -1, 1)) / np.pi
+
+
+def kappa1(c: np.ndarray) -> np.ndarray:
+    """E 2 phi(u) phi(v) of ReLU: the correlation of the next layer's preactivations."""
+    c = np.clip(c, -1, 1)
+    return (np.sqrt((1 - c) * (1 + c)) + (np.pi - np.arccos(c)) * c) / np.pi
+
+
+def gradient_correlation(
+    c: float | np.ndarray, depth: int, *, share: float | Sequence[float] = 1.0, centred: bool = False
+) -> np.ndarray:
+    r"""Cosine between the deltas of two inputs in each layer of a He-initialised ReLU network, infinitely wide.
+
+    Parameters
+    ----------
+    c : float or array
+        Correlation of the two inputs, in [-1, 1].
+    depth : int
+        Hidden layers, or blocks, L.
+    share : float or sequence of float
+        Share of the variance that comes out of the branch, for each block: 1 without a skip,
+        :math:`a^2/(1+a^2)` for a skip plus a branch of scale a.
+    centred : bool
+        Each unit is centred over the batch in every layer (batch normalisation): the correlation
+        stays what it was, -1/(B-1) on average over a batch of B.
+
+    Returns
+    -------
+    ndarray, shape (depth, *c.shape)
+        Layer 1 ... L; that of the input gradient is the one of layer 1.
+
+    Examples
+    --------
+    >>> gradient_correlation(0.0, 10)[0].round(4), gradient_correlation(0.0, 10, centred=True)[0].round(4)
+    (np.float64(0.0337), np.float64(0.001))
+    """
+    c = np.asarray(c, np.float64)
+    shares = np.broadcast_to(np.asarray(share, np.float64), (depth,)) if depth >= 1 else ()
+    if depth < 1 or np.any(np.abs(c) > 1) or np.any((np.asarray(shares) < 0) | (np.asarray(shares) > 1)):
+        raise GradlabError(
+            "a depth of 1 or more, correlations within ±1, shares from 0 to 1", f"depth={depth}, share={share}, c={c}"
+        )
+    kept = np.empty((depth, *c.shape))
+    for i, s in enumerate(shares):
+        kept[i] = 1 - s + s * kappa0(c)
+        if not centred:
+            c = (1 - s) * c + s * kappa1(c)
+    return np.cumprod(kept[::-1], axis=0)[::-1]
