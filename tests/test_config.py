@@ -7,21 +7,42 @@ import pytest
 from docstring_parser import parse
 
 from gradlab import GradlabError
-from gradlab.config import GRID, MLPConfig, Sweep
+from gradlab.config import CONFIGS, GRID, MLPConfig, NetworkConfig, ResNetConfig, Sweep, TransformerConfig
 
 
-@pytest.mark.parametrize("config", [MLPConfig, Sweep])
+@pytest.mark.parametrize("config", [*CONFIGS.values(), Sweep], ids=lambda c: c.__name__)
 def test_every_field_is_described_by_itself(config):
-    """The command line takes its help from here."""
-    told = {entry.arg_name: entry.description for entry in parse(config.__doc__).params}
+    """The command line takes its help from here; a network's shared fields are described where they are defined."""
+    told = {}
+    for kind in (NetworkConfig, config) if config is not Sweep else (Sweep,):
+        told |= {entry.arg_name: entry.description for entry in parse(kind.__doc__).params}
     assert list(told) and all(told.values())
     assert told.keys() == {field.name for field in dataclasses.fields(config)}
 
 
 def test_a_grid_is_spanned_by_the_fields_of_a_network():
-    fields = {field.name for field in dataclasses.fields(MLPConfig)}
+    fields = {field.name for kind in CONFIGS.values() for field in dataclasses.fields(kind)}
     assert set(GRID) == fields | {"architecture"}
     assert fields < {field.name for field in dataclasses.fields(Sweep)}
+
+
+def test_a_grid_over_architectures_gives_each_the_coordinates_that_it_has():
+    sweep = Sweep(
+        architecture=["mlp", "resnet", "transformer"], depth=4, branch_scale=[1, "1/sqrt(L)", "1 / L"], seeds=1
+    )
+    kinds = [type(config).__name__ for config in sweep.configs()]
+    assert (kinds.count("MLPConfig"), kinds.count("ResNetConfig"), kinds.count("TransformerConfig")) == (6, 18, 6)
+    assert [ResNetConfig(depth=4, branch_scale=s).scale for s in sweep.branch_scale] == [1.0, 0.5, 0.25]
+    assert {c.norm for c in sweep.configs() if isinstance(c, TransformerConfig)} == {"pre"}
+
+
+def test_fields_that_came_later_leave_old_identities_as_they_were():
+    """What stands in folders on disk is found again."""
+    assert MLPConfig().as_dict() == {
+        "architecture": "mlp", "depth": 10, "width": 128, "activation": "relu", "init": "he_normal", "gain": 1.0,
+        "sigma_w2": None, "std": None, "sigma_b2": None, "bias": True, "readout": None,
+    }  # fmt: skip
+    assert MLPConfig(norm="layer").as_dict()["norm"] == "layer"
 
 
 @pytest.mark.parametrize("depth", [[2, 3], (2, 3), range(2, 4), np.arange(2, 4), iter([2, 3]), [2, 3, 2], [2.0, 3.0]])
@@ -56,6 +77,13 @@ def test_one_column_may_be_written_without_a_list():
 
 
 BAD = {
+    "a coordinate of another architecture": ({"branch_scale": "1/L"}, "branch_scale only with resnet"),
+    "a word for a scale": ({"architecture": "resnet", "branch_scale": "small"}, "received 'small'"),
+    "heads that do not divide": (
+        {"architecture": "transformer", "width": 30, "heads": 4},
+        "heads that divide the width",
+    ),
+    "another architecture's norm": ({"norm": "pre"}, "norm of 'mlp' to be one of None, 'batch'"),
     "a word for a depth": ({"depth": "deep"}, "depth to be an integer of at least 1; received 'deep'"),
     "no depth": ({"depth": None}, "received None"),
     "NaN": ({"depth": float("nan")}, "received nan"),

@@ -17,13 +17,23 @@ from gradlab.config.names import (
     registered,
     resolve,
 )
-from gradlab.config.networks import MLPConfig
+from gradlab.config.networks import (
+    CONFIGS,
+    ConvNetConfig,
+    MLPConfig,
+    NetworkConfig,
+    ResNetConfig,
+    RNNConfig,
+    TransformerConfig,
+)
 from gradlab.config.sweep import GRID, Sweep
 
 __all__ = [
     "ACTIVATIONS",
+    "CONFIGS",
     "ALIASES",
     "ARCHITECTURES",
+    "ConvNetConfig",
     "DATASETS",
     "DTYPES",
     "GRID",
@@ -31,7 +41,11 @@ __all__ = [
     "INITIALIZERS",
     "LOSSES",
     "MLPConfig",
+    "NetworkConfig",
+    "RNNConfig",
+    "ResNetConfig",
     "Sweep",
+    "TransformerConfig",
     "content_hash",
     "integer",
     "positive_integer",

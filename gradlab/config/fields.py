@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, unknown
 from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, resolve
 
 
@@ -58,10 +58,34 @@ def _width(value: Any) -> int | tuple[int, ...]:
     )
 
 
+def _branch_scale(value: Any) -> str:
+    """A number as its shortest text, or one of the names: text throughout, so that a column of it has one type."""
+    if isinstance(value, str):
+        spelled = value.replace(" ", "")
+        if spelled in ("1/sqrt(L)", "1/L", "learned"):
+            return spelled
+        try:
+            value = float(value)
+        except ValueError:
+            raise GradlabError(
+                "branch_scale to be a number, '1/sqrt(L)', '1/L' or 'learned'", repr(value), "branch_scale='1/sqrt(L)'"
+            ) from None
+    return f"{number('branch_scale', value, 'a number of at least 0'):.12g}"
+
+
+def _choice(name: str, *known: Any) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if value not in known:
+            raise unknown(name, value, [k for k in known if k is not None])
+        return value
+
+    return check
+
+
 #: What each field of a network takes, alone and in a grid: from what a user writes to its canonical form.
 FIELDS: dict[str, Callable[[Any], Any]] = {
     "architecture": lambda value: resolve("architecture", value, ARCHITECTURES),
-    "depth": lambda value: positive_integer("depth", value),
+    "depth": _or_none(lambda value: positive_integer("depth", value)),
     "width": lambda value: _width(value),
     "activation": lambda value: resolve("activation", value, ACTIVATIONS),
     "init": lambda value: resolve("initializer", value, INITIALIZERS),
@@ -71,6 +95,20 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "sigma_b2": _or_none(lambda value: number("sigma_b2", value, "a number of at least 0")),
     "bias": lambda value: _boolean("bias", value),
     "readout": _or_none(lambda value: resolve("initializer", value, INITIALIZERS)),
+    "norm": _choice("norm", None, "batch", "layer", "rms", "pre", "post"),
+    "norm_position": _choice("norm_position", "before", "after"),
+    "branch_scale": _branch_scale,
+    "branch": _choice("branch", "dense", "conv"),
+    "branch_layers": lambda value: positive_integer("branch_layers", value),
+    "order": _choice("order", "pre", "post"),
+    "kernel": lambda value: positive_integer("kernel", value),
+    "padding": _choice("padding", "same", "periodic"),
+    "cell": _choice("cell", "rnn", "lstm", "gru"),
+    "forget_bias": lambda value: number("forget_bias", value, "a number"),
+    "truncate": _or_none(lambda value: positive_integer("truncate", value)),
+    "heads": lambda value: positive_integer("heads", value),
+    "expansion": lambda value: positive_integer("expansion", value),
+    "causal": lambda value: _boolean("causal", value),
 }
 
 

@@ -21,7 +21,7 @@ INITIALIZERS: tuple[str, ...] = (
     "orthogonal", "pytorch", "standard_uniform", "gaussian",
 )  # fmt: skip
 LOSSES: tuple[str, ...] = ("softmax_cross_entropy", "mse", "logistic", "probe")
-ARCHITECTURES: tuple[str, ...] = ("mlp",)
+ARCHITECTURES: tuple[str, ...] = ("mlp", "resnet", "convnet", "rnn", "transformer")
 DATASETS: tuple[str, ...] = ("digits", "gaussian", "circle")
 DTYPES: tuple[str, ...] = ("float32", "float64")
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
-from gradlab.config.fields import FIELDS
+from gradlab.config.fields import FIELDS, positive_integer
 
 
 @dataclass(frozen=True)
-class MLPConfig:
-    """A fully connected network: `depth` hidden layers, then a linear readout.
+class NetworkConfig:
+    """What every architecture has.
 
     Parameters
     ----------
     depth : int
         Number of hidden layers L.
-    width : int or sequence of int
+    width : int
         Units of each hidden layer.
     activation : str
         Name in the table of activations.
@@ -38,7 +38,9 @@ class MLPConfig:
         Initialiser of the readout, with gain 1. None: the same as `init`.
     """
 
-    architecture: ClassVar[str] = "mlp"
+    architecture: ClassVar[str]
+    #: Fields that came after the first results: at their defaults they are no part of a network's hash.
+    LATER: ClassVar[tuple[str, ...]] = ()
 
     depth: int = 10
     width: int | tuple[int, ...] = 128
@@ -53,17 +55,11 @@ class MLPConfig:
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
-        for name, check in FIELDS.items():
-            if name != "architecture":
-                put(name, check(getattr(self, name)))
-        if isinstance(self.width, tuple):
-            if len(self.width) != self.depth:
-                raise GradlabError(
-                    f"one width for each of the {self.depth} hidden layers",
-                    f"{len(self.width)} widths", "a single number, or depth=len(width)",
-                )  # fmt: skip
-            if len(set(self.width)) == 1:
-                put("width", self.width[0])
+        for field in dataclasses.fields(self):
+            put(field.name, FIELDS[field.name](getattr(self, field.name)))
+        if self.depth is None and self.architecture != "rnn":
+            positive_integer("depth", None)
+        self._one_width()
         if self.sigma_b2 and not self.bias:
             raise GradlabError("bias=True where sigma_b2 > 0", "bias=False", "sigma_b2=0 or bias=True")
         given = sum(v is not None for v in (self.sigma_w2, self.std))
@@ -78,15 +74,35 @@ class MLPConfig:
                 "init='gaussian', or gain= to scale another initialiser",
             )  # fmt: skip
 
+    def _one_width(self) -> None:
+        if isinstance(self.width, tuple):
+            raise GradlabError(f"one width for all layers of {self.architecture!r}", f"{self.width}", "width=64")
+
+    def _one_of(self, name: str, known: tuple[Any, ...]) -> None:
+        if getattr(self, name) not in known:
+            listed = ", ".join(map(repr, known))
+            raise GradlabError(
+                f"{name} of {self.architecture!r} to be one of {listed}",
+                repr(getattr(self, name)),
+                f"{name}={known[0]!r}",
+            )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of its fields."""
+        return tuple(f.name for f in dataclasses.fields(cls))
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Units of each of the hidden layers."""
         return self.width if isinstance(self.width, tuple) else (self.width,) * self.depth
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, with the architecture, as plain values."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"architecture": self.architecture, **fields}
+        """All fields as plain values, with the architecture: what identifies the network."""
+        changed = self.changed()
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        kept = {name: value for name, value in kept.items() if name not in self.LATER or name in changed}
+        return {"architecture": self.architecture, **kept}
 
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults."""
@@ -97,3 +113,192 @@ class MLPConfig:
         rest = {k: v for k, v in self.changed().items() if k not in ("depth", "activation", "init")}
         extra = "".join(f" {k}={v}" for k, v in rest.items())
         return f"{self.architecture} depth={self.depth} {self.activation} {self.init}{extra}"
+
+
+@dataclass(frozen=True)
+class MLPConfig(NetworkConfig):
+    """A fully connected network: `depth` hidden layers, then a linear readout.
+
+    Parameters
+    ----------
+    width : int or sequence of int
+        Units of each hidden layer.
+    norm : {"batch", "layer", "rms"}, optional
+        Normalisation of each hidden layer.
+    norm_position : {"before", "after"}
+        Whether it stands before or after the activation.
+    """
+
+    architecture: ClassVar[str] = "mlp"
+    LATER: ClassVar[tuple[str, ...]] = ("norm", "norm_position")
+
+    norm: str | None = None
+    norm_position: str = "before"
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._one_of("norm", (None, "batch", "layer", "rms"))
+
+    def _one_width(self) -> None:
+        if isinstance(self.width, tuple):
+            if len(self.width) != self.depth:
+                raise GradlabError(
+                    f"one width for each of the {self.depth} hidden layers",
+                    f"{len(self.width)} widths", "a single number, or depth=len(width)",
+                )  # fmt: skip
+            if len(set(self.width)) == 1:
+                object.__setattr__(self, "width", self.width[0])
+
+
+@dataclass(frozen=True)
+class ResNetConfig(NetworkConfig):
+    """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout.
+
+    Parameters
+    ----------
+    depth : int
+        Number of residual blocks L.
+    width : int
+        Units (of a convolutional branch: channels) of the residual stream.
+    branch_scale : str
+        Factor of each branch: a number, "1/sqrt(L)", "1/L", or "learned" (one scalar a block that starts at 0).
+    branch : {"dense", "conv"}
+        What the branches are made of.
+    branch_layers : int
+        Weights in each branch.
+    order : {"pre", "post"}
+        Activation before each weight of a branch, or after it (the last one then after the sum).
+    norm : {"batch", "layer", "rms"}, optional
+        Normalisation before each activation of a branch.
+    kernel : int
+        Side of the kernels of a convolutional branch.
+    """
+
+    architecture: ClassVar[str] = "resnet"
+
+    branch_scale: str = "1"
+    branch: str = "dense"
+    branch_layers: int = 2
+    order: str = "pre"
+    norm: str | None = None
+    kernel: int = 3
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._one_of("norm", (None, "batch", "layer", "rms"))
+
+    @property
+    def scale(self) -> float | str:
+        """The factor of each branch as a number, or "learned"."""
+        named = {"1/sqrt(L)": self.depth**-0.5, "1/L": 1 / self.depth, "learned": "learned"}
+        return named[self.branch_scale] if self.branch_scale in named else float(self.branch_scale)
+
+
+@dataclass(frozen=True)
+class ConvNetConfig(NetworkConfig):
+    """A convolutional network: `depth` convolutions of equal size, the mean over positions, a linear readout.
+
+    Parameters
+    ----------
+    depth : int
+        Number of convolutions L.
+    width : int
+        Channels of each of them.
+    kernel : int
+        Side of the kernels.
+    padding : {"same", "periodic"}
+        What stands beyond the border: zeros, or the opposite side (Xiao et al. 2018).
+    norm : {"batch", "layer", "rms"}, optional
+        Normalisation of each convolution.
+    norm_position : {"before", "after"}
+        Whether it stands before or after the activation.
+    """
+
+    architecture: ClassVar[str] = "convnet"
+
+    width: int = 16
+    kernel: int = 3
+    padding: str = "same"
+    norm: str | None = None
+    norm_position: str = "before"
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._one_of("norm", (None, "batch", "layer", "rms"))
+        self._one_of("padding", ("same", "periodic"))
+
+
+@dataclass(frozen=True)
+class RNNConfig(NetworkConfig):
+    """A recurrent network: one cell over a sequence, a linear readout of its last state.
+
+    Parameters
+    ----------
+    depth : int, optional
+        Time steps that are read, the last ones of the sequence. None: all that the data have.
+    width : int
+        Units of the state.
+    cell : {"rnn", "lstm", "gru"}
+        Kind of cell; the activation is that of "rnn".
+    forget_bias : float
+        Bias of the forget gates of "lstm" at initialisation.
+    truncate : int, optional
+        Steps after which the backward pass through time is cut. None: never.
+    """
+
+    architecture: ClassVar[str] = "rnn"
+
+    depth: int | None = None
+    width: int = 64
+    activation: str = "tanh"
+    init: str = "orthogonal"
+    cell: str = "rnn"
+    forget_bias: float = 1.0
+    truncate: int | None = None
+
+
+@dataclass(frozen=True)
+class TransformerConfig(NetworkConfig):
+    """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout.
+
+    Parameters
+    ----------
+    depth : int
+        Number of blocks L.
+    width : int
+        Units of the residual stream.
+    heads : int
+        Attention heads; they divide the width.
+    norm : {"pre", "post"}
+        Layer normalisation before each branch (on the branch), or after each sum (on the stream). None: "pre".
+    expansion : int
+        Units of the feed-forward part over the width.
+    causal : bool
+        Whether a position sees the earlier ones alone.
+    """
+
+    architecture: ClassVar[str] = "transformer"
+
+    width: int = 64
+    activation: str = "gelu"
+    init: str = "xavier_normal"
+    heads: int = 4
+    norm: str | None = "pre"
+    expansion: int = 4
+    causal: bool = False
+
+    def __post_init__(self):
+        if self.norm is None:
+            object.__setattr__(self, "norm", "pre")
+        super().__post_init__()
+        self._one_of("norm", ("pre", "post"))
+        if self.width % self.heads:
+            raise GradlabError(
+                "heads that divide the width", f"width={self.width}, heads={self.heads}", f"width={self.heads * 16}"
+            )
+
+
+#: The configuration of each architecture.
+CONFIGS: dict[str, type[NetworkConfig]] = {
+    kind.architecture: kind for kind in (MLPConfig, ResNetConfig, ConvNetConfig, RNNConfig, TransformerConfig)
+}

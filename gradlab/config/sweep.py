@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, several
 from gradlab.config.names import DTYPES, LOSSES, resolve
-from gradlab.config.networks import MLPConfig
+from gradlab.config.networks import CONFIGS, NetworkConfig
 
 #: The coordinates of `Sweep` that span the grid.
 GRID: tuple[str, ...] = (
     "architecture", "depth", "width", "activation", "init", "gain", "sigma_w2", "std", "sigma_b2", "bias", "readout",
+    "norm", "norm_position", "branch_scale", "branch", "branch_layers", "order", "kernel", "padding",
+    "cell", "forget_bias", "truncate", "heads", "expansion", "causal",
 )  # fmt: skip
 
 
@@ -27,9 +29,9 @@ class Sweep:
     Parameters
     ----------
     depth : int or sequence of int
-        Number of hidden layers L.
+        Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps (None: all of the data).
     width : int or sequence of int
-        Units of each hidden layer. A sequence within the sequence has a number for each layer.
+        Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each layer.
     activation : str or sequence of str
         Name in the table of activations.
     init : str or sequence of str
@@ -47,7 +49,35 @@ class Sweep:
     readout : str or sequence of str, optional
         Initialiser of the readout, with gain 1. None: the same as `init`.
     architecture : str or sequence of str
-        Kind of network.
+        Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has.
+    norm : str or sequence of str, optional
+        Normalisation: batch, layer or rms; of a transformer pre or post. None: none, or pre.
+    norm_position : str or sequence of str
+        Whether an mlp or convnet normalises before or after the activation.
+    branch_scale : str or sequence of str
+        Factor of each branch of a resnet: a number, "1/sqrt(L)", "1/L" or "learned" (a scalar that starts at 0).
+    branch : str or sequence of str
+        Branches of a resnet: dense or conv.
+    branch_layers : int or sequence of int
+        Weights in each branch of a resnet.
+    order : str or sequence of str
+        Activation before (pre) or after (post) each weight of a resnet's branch.
+    kernel : int or sequence of int
+        Side of the kernels of convolutions.
+    padding : str or sequence of str
+        Border of a convnet: same (zeros) or periodic.
+    cell : str or sequence of str
+        Cell of an rnn: rnn, lstm or gru.
+    forget_bias : float or sequence of float
+        Bias of the forget gates of an lstm.
+    truncate : int or sequence of int, optional
+        Steps after which the backward pass of an rnn is cut. None: never.
+    heads : int or sequence of int
+        Attention heads of a transformer.
+    expansion : int or sequence of int
+        Units of a transformer's feed-forward part over its width.
+    causal : bool or sequence of bool
+        Whether a position of a transformer sees the earlier ones alone.
     seeds : int or sequence of int
         Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.
     batch : int
@@ -76,7 +106,7 @@ class Sweep:
     4
     """
 
-    depth: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
+    depth: tuple[int | None, ...] = (2, 4, 8, 16, 32, 64)
     width: tuple[int, ...] = (128,)
     activation: tuple[str, ...] = ("sigmoid", "tanh", "relu")
     init: tuple[str, ...] = ("xavier_normal", "he_normal")
@@ -87,6 +117,20 @@ class Sweep:
     bias: tuple[bool, ...] = (True,)
     readout: tuple[str | None, ...] = (None,)
     architecture: tuple[str, ...] = ("mlp",)
+    norm: tuple[str | None, ...] = (None,)
+    norm_position: tuple[str, ...] = ("before",)
+    branch_scale: tuple[str, ...] = ("1",)
+    branch: tuple[str, ...] = ("dense",)
+    branch_layers: tuple[int, ...] = (2,)
+    order: tuple[str, ...] = ("pre",)
+    kernel: tuple[int, ...] = (3,)
+    padding: tuple[str, ...] = ("same",)
+    cell: tuple[str, ...] = ("rnn",)
+    forget_bias: tuple[float, ...] = (1.0,)
+    truncate: tuple[int | None, ...] = (None,)
+    heads: tuple[int, ...] = (4,)
+    expansion: tuple[int, ...] = (4,)
+    causal: tuple[bool, ...] = (False,)
     seeds: int | tuple[int, ...] = 5
     batch: int = 128
     loss: str = "softmax_cross_entropy"
@@ -129,6 +173,7 @@ class Sweep:
                 if column not in MEASURED:
                     raise unknown("column", column, MEASURED)
             put("columns", columns)
+        self._check_coordinates()
         for config in self.configs():  # each checks itself
             del config
 
@@ -137,9 +182,21 @@ class Sweep:
         """The seeds as numbers."""
         return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
 
-    def configs(self) -> Iterator[MLPConfig]:
+    def configs(self) -> Iterator[NetworkConfig]:
         """The networks of the grid, in its order."""
+        for architecture in self.architecture:
+            kind = CONFIGS[architecture]
+            names = [n for n in GRID if n in kind.names()]
+            for values in itertools.product(*(getattr(self, n) for n in names)):
+                yield kind(**dict(zip(names, values, strict=True)))
 
-        names = [n for n in GRID if n != "architecture"]
-        for values in itertools.product(*(getattr(self, n) for n in names)):
-            yield MLPConfig(**dict(zip(names, values, strict=True)))
+    def _check_coordinates(self) -> None:
+        """Raise where a coordinate is given that no architecture of the grid has."""
+        held = {"architecture"}.union(*(CONFIGS[a].names() for a in self.architecture))
+        for name in GRID:
+            if name not in held and getattr(self, name) != Sweep.__dataclass_fields__[name].default:
+                owners = [a for a, kind in CONFIGS.items() if name in kind.names()]
+                raise GradlabError(
+                    f"{name} only with {' or '.join(owners)}", f"architecture {', '.join(self.architecture)}",
+                    f"architecture={owners[0]!r}",
+                )  # fmt: skip

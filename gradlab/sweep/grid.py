@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gradlab.config import ACTIVATIONS, GRID, INITIALIZERS, MLPConfig, Sweep, resolve
+from gradlab.config import ACTIVATIONS, GRID, INITIALIZERS, NetworkConfig, Sweep, resolve
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
@@ -18,7 +18,7 @@ _NAMES = {
     "readout": ("initializer", INITIALIZERS),
 }
 _FIELDS = tuple(f.name for f in dataclasses.fields(Sweep))
-_OPTIONAL = ("sigma_w2", "std", "sigma_b2", "readout")
+_OPTIONAL = ("sigma_w2", "std", "sigma_b2", "readout", "depth", "norm", "truncate")
 
 
 def canonical(sweep: Sweep) -> Sweep:
@@ -30,7 +30,7 @@ def canonical(sweep: Sweep) -> Sweep:
     return dataclasses.replace(sweep, **changes)
 
 
-def networks(sweep: Sweep) -> list[MLPConfig]:
+def networks(sweep: Sweep) -> list[NetworkConfig]:
     """The networks of the grid, each once, in the grid's order."""
     return list(dict.fromkeys(sweep.configs()))
 
