@@ -15,6 +15,10 @@ from gradlab.core.layer import hand_written as hand_written
 from gradlab.core.layer import lift as lift
 from gradlab.core.layer import repeat as repeat
 from gradlab.core.layer import serial as serial
+from gradlab.core.norm import batch_norm as batch_norm
+from gradlab.core.norm import layer_norm as layer_norm
+from gradlab.core.norm import rms_norm as rms_norm
+from gradlab.core.residual import residual as residual
 from gradlab.core.scaled import Scaled as Scaled
 from gradlab.frames.files import example as example
 from gradlab.frames.files import load as load

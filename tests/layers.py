@@ -7,6 +7,8 @@ from typing import NamedTuple
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.norm import batch_norm, layer_norm, rms_norm
+from gradlab.core.residual import residual
 
 
 class Kind(NamedTuple):
@@ -29,4 +31,11 @@ KINDS = (
     Kind("activation", activation("gelu"), (3,)),
     Kind("serial", serial(dense(4), activation("tanh"), dense(2)), (3,)),
     Kind("repeat", repeat(serial(dense(3), activation("sigmoid")), 4), (3,)),
+    Kind("residual", residual(serial(dense(4), activation("tanh"), dense(3)), 0.5), (3,)),
+    Kind("residual, learned", residual(dense(3), "learned"), (3,)),
+    Kind("batch norm", batch_norm(), (3,), interacts=True),
+    Kind("batch norm at positions", batch_norm(), (2, 5, 3), interacts=True),
+    Kind("layer norm", layer_norm(), (4,)),
+    Kind("layer norm at positions, one feature", layer_norm(), (5, 1)),
+    Kind("rms norm", rms_norm(bias=True), (2, 4)),
 )

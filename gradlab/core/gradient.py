@@ -36,7 +36,7 @@ class Site(NamedTuple):
         Input and output, (group..., batch, features...); None where the layer does not keep it.
     dy : Scaled
         Cotangent of the output: the gradient of the *mean* loss.
-    gradient : dict of str to Outer, Positions, RowSum or Whole
+    gradient : dict of str to Outer, Positions, RowSum, Summed or Whole
         The factored gradient of each parameter.
     about : Any
         What else the layer knows of itself (an activation: its entry in the table).
@@ -161,6 +161,37 @@ class RowSum(NamedTuple):
         """log2 of the Euclidean norm."""
         total = self._sum()
         return log2_norm(jnp.sum(total.mantissa**2, -1), total.exponent)
+
+
+class Summed(NamedTuple):
+    """The gradient of a parameter so small that each example's own is written down: ``sum_i g_i``.
+
+    `own` has the shape (..., batch, *shape of the parameter): gains of a norm, the scale of a branch.
+    """
+
+    own: Scaled
+
+    def _sum(self) -> Scaled:
+        if self.own.exponent is None:
+            return Scaled(jnp.sum(self.own.mantissa, 0), None)
+        mantissa, exponent = align(self.own)
+        return normalise(Scaled(jnp.sum(mantissa, exponent.ndim), exponent))
+
+    def materialise(self) -> Array:
+        """The plain array, of the parameter's shape (and groups)."""
+        return self._sum().value()
+
+    def norm(self) -> Log2:
+        """log2 of the Euclidean norm."""
+        total = self._sum()
+        axes = tuple(range(total.exponent.ndim, total.mantissa.ndim))
+        return log2_norm(jnp.sum(total.mantissa**2, axes), total.exponent)
+
+    def examples(self) -> tuple[Array, Scaled]:
+        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        exponent = self.own.exponent
+        unit, sizes = unit_rows(self.own.mantissa.reshape(*exponent.shape, -1))
+        return _gram(unit), Scaled(sizes, exponent)
 
 
 class Whole(NamedTuple):

@@ -134,9 +134,13 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     """The sum, over the larger of the two exponents."""
     if a.exponent is None and b.exponent is None:
         return Scaled(a.mantissa + b.mantissa, None)
-    both = Scaled(jnp.stack([a.mantissa, b.mantissa], a.exponent.ndim), jnp.stack([a.exponent, b.exponent], -1))
-    mantissa, exponent = align(both)
-    return normalise(Scaled(jnp.sum(mantissa, a.exponent.ndim), exponent))
+    top = jnp.maximum(a.exponent, b.exponent)
+
+    def over_top(s: Scaled) -> Array:
+        gap = s.exponent - top
+        return s.mantissa * expand(jnp.where(gap > -_LIMIT, power(gap, s.mantissa.dtype), 0), s.mantissa)
+
+    return normalise(Scaled(over_top(a) + over_top(b), alive_exponent(top)))
 
 
 def log2_norm(squares: Array, exponent: Array, count: Array | float = 1.0) -> Log2:

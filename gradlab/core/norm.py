@@ -1,0 +1,239 @@
+r"""Normalisation over the batch or over the features, with the gradient through mean and variance.
+
+All three norms are :math:`y = g\circ\hat x + b`, :math:`\hat x = (x - \mu)/\sigma`,
+:math:`\sigma^2 = \overline{(x-\mu)^2} + \epsilon`; they differ in what is averaged over, and the RMS
+norm has :math:`\mu = 0`. With :math:`\hat g = g\circ\partial L/\partial y` and bars for the same averages
+
+.. math::
+    \partial L/\partial x = \tfrac1\sigma\bigl(\hat g - \overline{\hat g} - \hat x\,\overline{\hat g\circ\hat x}\bigr),
+
+the middle term only where there is a mean.
+
+*Range.* :math:`\epsilon` is added to the variance of the signal itself, whatever its power of two: a signal
+far above :math:`\sqrt\epsilon` comes out with variance 1 and its scale is forgotten, one far below comes
+out as :math:`(x-\mu)/\sqrt\epsilon`, as small as it came in. Both are exact at 1e-200 and at 1e200, in float32 too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from gradlab._errors import GradlabError
+from gradlab.core.gradient import Site, Summed, row_sum
+from gradlab.core.initializers import default_dtype
+from gradlab.core.layer import Layer, common_exponent
+from gradlab.core.scaled import LOWEST, Scaled, add, expand, exponent_of, normalise, power
+
+
+def batch_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
+    """Batch normalisation with the statistics of the batch: every feature over examples and positions.
+
+    Parameters
+    ----------
+    gain, bias : bool
+        Whether there is a factor (1 at the start) and a shift (0 at the start) for each feature.
+    eps : float
+        Added to the variance, in the signal's own units; positive.
+
+    Raises
+    ------
+    GradlabError
+        `eps` is not positive; in the forward pass: a batch of one example.
+
+    Notes
+    -----
+    The examples of a batch interact, so the exponent of the signal is one for the whole batch, and
+    an example 2**125 below the largest counts as 0. Ioffe & Szegedy 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from gradlab.core.scaled import plain
+    >>> y, _ = batch_norm(gain=False, bias=False).forward({}, plain(jnp.array([[1.0], [3.0]])))
+    >>> y.mantissa.round(3).tolist()
+    [[-1.0], [1.0]]
+    """
+    return _norm("batch_norm", _over_batch, True, gain, bias, eps)
+
+
+def layer_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
+    """Layer normalisation: every example, at each of its positions, over the features (the last axis).
+
+    Parameters
+    ----------
+    gain, bias, eps
+        As for `batch_norm`.
+
+    Notes
+    -----
+    Ba, Kiros & Hinton 2016, eq. 3 and 4.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from gradlab.core.scaled import plain
+    >>> y, _ = layer_norm(gain=False, bias=False).forward({}, plain(jnp.array([[1.0, 3.0]])))
+    >>> y.mantissa.round(3).tolist()
+    [[-1.0, 1.0]]
+    """
+    return _norm("layer_norm", _over_features, True, gain, bias, eps)
+
+
+def rms_norm(*, gain: bool = True, bias: bool = False, eps: float = 1e-5) -> Layer:
+    """Layer normalisation without the mean: the root of the mean square over the features becomes 1.
+
+    Parameters
+    ----------
+    gain, bias, eps
+        As for `batch_norm`.
+
+    Notes
+    -----
+    Zhang & Sennrich 2019, eq. 4.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from gradlab.core.scaled import plain
+    >>> y, _ = rms_norm(gain=False).forward({}, plain(jnp.array([[1.0, 7.0]])))
+    >>> y.mantissa.round(3).tolist()
+    [[0.2, 1.4]]
+    """
+    return _norm("rms_norm", _over_features, False, gain, bias, eps)
+
+
+class _Standard(NamedTuple):
+    """What the backward pass needs: x hat, and 1/sigma = inverse * 2**-power, both with axes of length 1."""
+
+    xhat: Scaled
+    inverse: Array
+    power: Array | None
+
+
+def _norm(kind: str, over: Callable, centred: bool, gain: bool, bias: bool, eps: float) -> Layer:
+    if not eps > 0:
+        raise GradlabError(f"eps of {kind} to be positive", f"{eps!r}", "eps=1e-5")
+
+    def init(key, shape):
+        params = {}
+        if gain:
+            params["gain"] = jnp.ones(shape[-1:], default_dtype())
+        if bias:
+            params["bias"] = jnp.zeros(shape[-1:], default_dtype())
+        return params, shape
+
+    def forward(params, x):
+        x, axes = over(x)
+        saved = _standardised(x, axes, centred, eps)
+        return _affine(params, saved.xhat), saved
+
+    def backward(params, saved, dy, read):
+        xhat = saved.xhat
+        dy, axes = over(normalise(dy))
+        gradient = {}
+        if gain:
+            gradient["gain"] = _products(dy, xhat)
+        if bias:
+            gradient["bias"] = row_sum(dy)
+        record = read(Site(kind, (), params, None, _affine(params, xhat), dy, gradient))
+        return _projected(saved, _gained(params, dy), axes, centred), record
+
+    def along(params, saved, dx):
+        dx, axes = over(normalise(dx))
+        return normalise(_gained(params, _projected(saved, dx, axes, centred)))
+
+    return Layer(init, forward, backward, tangent=along)
+
+
+def _over_features(x: Scaled) -> tuple[Scaled, tuple[int, ...]]:
+    return x, (-1,)
+
+
+def _over_batch(x: Scaled) -> tuple[Scaled, tuple[int, ...]]:
+    first = 0 if x.exponent is None else x.exponent.ndim - 1
+    if x.mantissa.shape[first] < 2:
+        raise GradlabError(
+            "a batch of at least 2 examples for batch_norm", f"{x.mantissa.shape[first]}",
+            "more examples, or layer_norm, which needs one",
+        )  # fmt: skip
+    return common_exponent(x), tuple(range(first, x.mantissa.ndim - 1))
+
+
+def _standardised(x: Scaled, axes: tuple[int, ...], centred: bool, eps: float) -> _Standard:
+    """(x - mean) / sigma over `axes`."""
+    c = x.mantissa - jnp.mean(x.mantissa, axes, keepdims=True) if centred else x.mantissa
+    if x.exponent is None:
+        inverse = 1 / jnp.sqrt(jnp.mean(c * c, axes, keepdims=True) + eps)
+        return _Standard(Scaled(c * inverse, None), inverse, None)
+    # centred first and rescaled then: what is nearly constant keeps its digits, and a square of it
+    top = jnp.max(jnp.abs(c), axes, keepdims=True)
+    k = exponent_of(top)
+    c = c * power(-k, c.dtype)
+    own = jnp.where(top == 0, LOWEST, jnp.max(expand(x.exponent, c), axes, keepdims=True) + k)
+    fraction, floor = _power_of_four(eps)
+    higher = jnp.maximum(own, floor)  # sigma in units of 2**higher is of the order of 1
+    gap = own - higher
+    squares = jnp.mean(c * c, axes, keepdims=True) * power(2 * gap, c.dtype)
+    inverse = 1 / jnp.sqrt(squares + jnp.asarray(fraction, c.dtype) * power(2 * (floor - higher), c.dtype))
+    xhat, exponent = _by_example(c * inverse, gap, x.exponent)
+    return _Standard(Scaled(xhat, exponent), inverse, higher)
+
+
+def _projected(s: _Standard, v: Scaled, axes: tuple[int, ...], centred: bool) -> Scaled:
+    """(v - mean v - xhat mean(v xhat)) / sigma: the derivative of x hat by x along v, and its own transpose."""
+    # where the scale of x hat leaves the float, the term with its square is far below rounding
+    xhat, mean = s.xhat.value(), lambda u: jnp.mean(u, axes, keepdims=True)
+    inner = v.mantissa - xhat * mean(v.mantissa * xhat)
+    if centred:
+        inner = inner - mean(v.mantissa)
+    inner = inner * s.inverse
+    if s.power is None:
+        return Scaled(inner, None)
+    inner, exponent = _by_example(inner, -s.power, v.exponent)
+    return normalise(Scaled(inner, v.exponent + exponent))
+
+
+def _power_of_four(x: float) -> tuple[float, int]:
+    """(f, k) with x = f 4**k and f in [1/4, 1)."""
+    fraction, k = math.frexp(x)
+    half = -(-k // 2)
+    return math.ldexp(fraction, k - 2 * half), half
+
+
+def _by_example(mantissa: Array, exponent: Array, like: Array) -> tuple[Array, Array]:
+    """`mantissa` times two to an `exponent` that has its axes, over one exponent an example, shaped as `like`."""
+    axes = tuple(range(like.ndim, mantissa.ndim))
+    top = jnp.max(exponent, axes, keepdims=True)
+    weight = jnp.where(exponent - top > -125, power(exponent - top, mantissa.dtype), 0)
+    return mantissa * weight, jnp.broadcast_to(jnp.squeeze(top, axes), like.shape)
+
+
+def _features(p: Array, like: Array) -> Array:
+    """One number for each feature (and group), so that it broadcasts against `like`."""
+    return p.reshape(*p.shape[:-1], *(1,) * (like.ndim - p.ndim), p.shape[-1])
+
+
+def _gained(params: dict[str, Array], s: Scaled) -> Scaled:
+    """`s` times the gain."""
+    return Scaled(s.mantissa * _features(params["gain"], s.mantissa), s.exponent) if "gain" in params else s
+
+
+def _affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
+    """gain * x hat + bias."""
+    y = normalise(_gained(params, xhat))
+    if "bias" not in params:
+        return y
+    bias = jnp.broadcast_to(_features(params["bias"], y.mantissa), y.mantissa.shape)
+    return add(y, normalise(Scaled(bias, None if y.exponent is None else jnp.zeros_like(y.exponent))))
+
+
+def _products(dy: Scaled, xhat: Scaled) -> Summed:
+    """Cotangent times x hat, summed over the positions of each example."""
+    lead = 1 if dy.exponent is None else dy.exponent.ndim
+    products = jnp.sum(dy.mantissa * xhat.mantissa, tuple(range(lead, dy.mantissa.ndim - 1)))
+    return Summed(normalise(Scaled(products, None if dy.exponent is None else dy.exponent + xhat.exponent)))

@@ -1,0 +1,112 @@
+"""Residual blocks: the signal goes around a layer as well as through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from gradlab._errors import GradlabError
+from gradlab.core.gradient import Site, Summed
+from gradlab.core.initializers import default_dtype
+from gradlab.core.layer import Layer, below, tangent
+from gradlab.core.scaled import Scaled, add, expand, normalise
+
+#: The scale that is a parameter, 0 at the start.
+LEARNED = "learned"
+
+
+def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
+    r"""A layer with a way around it, :math:`y = x + s F(x)`.
+
+    With :math:`\delta = \partial L/\partial y` and J the Jacobian of the branch F the chain rule is
+
+    .. math:: \partial L/\partial x = \delta + s J^T\delta,\qquad \partial L/\partial s = \langle\delta, F(x)\rangle.
+
+    Parameters
+    ----------
+    layer : Layer
+        The branch F; its output has the shape of its input.
+    scale : float, Array or str
+        s: a number (1, 1/sqrt(L), 1/L), an array with one for each group, or ``"learned"``: a
+        parameter that starts at 0, so that the block starts as the identity (ReZero, Bachlechner et
+        al. 2020; SkipInit, De & Smith 2020).
+
+    Raises
+    ------
+    GradlabError
+        The branch changes the shape, or `scale` is neither a number nor "learned".
+
+    Notes
+    -----
+    Parameters are ``(own, branch)`` with `own` either ``{}`` or ``{"scale": ()}``. The block's site
+    shows the stream: its input, its output, and the cotangent at its output. Sums run over the
+    larger of two powers of two, so that a branch far below the stream, or a stream far below the
+    branch, is as exact as its dtype.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from gradlab.core.dense import dense
+    >>> params, shape = residual(dense(3), scale="learned").init(jax.random.key(0), (3,))
+    >>> params[0], shape
+    ({'scale': Array(0., dtype=float32)}, (3,))
+    """
+    learned = isinstance(scale, str)
+    if learned and scale != LEARNED:
+        raise GradlabError(f"scale to be a number or {LEARNED!r}", repr(scale), "scale=1.0")
+
+    def init(key, shape):
+        branch, out = layer.init(key, shape)
+        if tuple(out) != tuple(shape):
+            raise GradlabError(
+                f"a branch that keeps the shape {tuple(shape)} of its input", f"{tuple(out)}",
+                "a last layer in the branch that is as wide as the stream",
+            )  # fmt: skip
+        return ({"scale": jnp.zeros((), default_dtype())} if learned else {}, branch), shape
+
+    def forward(params, x):
+        own, branch = params
+        f, saved = layer.forward(branch, x)
+        x = _for_groups(x, f)
+        y = add(x, _times(own.get("scale", scale), f))
+        return y, (x, y, f if learned else None, saved)
+
+    def backward(params, saved, dy, read):
+        own, branch = params
+        x, y, f, inner = saved
+        dy = normalise(dy)
+        gradient = {"scale": _products(dy, f)} if learned else {}
+        record = read(Site("residual", (), own, x, y, dy, gradient))
+        through, branch_record = layer.backward(
+            branch, inner, _times(own.get("scale", scale), dy), below(read, "branch")
+        )
+        return add(dy, through), (record, branch_record)
+
+    def along(params, saved, dx):
+        own, branch = params
+        *_, inner = saved
+        through = tangent(layer, branch, inner, dx)
+        return add(_for_groups(normalise(dx), through), _times(own.get("scale", scale), through))
+
+    return Layer(init, forward, backward, tangent=along)
+
+
+def _times(factor: Any, s: Scaled) -> Scaled:
+    """`s` times one number, or one for each group; what becomes 0 loses its exponent, so that it sets no scale."""
+    factor = jnp.asarray(factor, s.mantissa.dtype)
+    return normalise(Scaled(s.mantissa * expand(factor, s.mantissa), s.exponent))
+
+
+def _for_groups(x: Scaled, like: Scaled) -> Scaled:
+    """An input that all groups share, for each of them."""
+    exponent = None if x.exponent is None else jnp.broadcast_to(x.exponent, like.exponent.shape)
+    return Scaled(jnp.broadcast_to(x.mantissa, like.mantissa.shape), exponent)
+
+
+def _products(dy: Scaled, f: Scaled) -> Summed:
+    """The inner product of cotangent and branch, for each example."""
+    lead = 1 if dy.exponent is None else dy.exponent.ndim
+    products = jnp.sum(dy.mantissa * f.mantissa, tuple(range(lead, dy.mantissa.ndim)))
+    return Summed(normalise(Scaled(products, None if dy.exponent is None else dy.exponent + f.exponent)))
