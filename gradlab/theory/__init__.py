@@ -7,12 +7,17 @@ from importlib import import_module
 
 #: Public name -> module that holds it.
 _HOMES: dict[str, str] = {
+    "Coefficients": "finite_width",
+    "JacobianMoments": "finite_width",
     "LogNormLaw": "log_norm",
     "PowersLaw": "recurrent",
     "chrono_bias": "recurrent",
+    "coefficients": "finite_width",
     "gradient_correlation": "shattering",
+    "jacobian_moments": "finite_width",
     "log10_cell_path": "recurrent",
     "log_norm_law": "log_norm",
+    "lyapunov_exponents": "finite_width",
     "recurrent_powers": "recurrent",
     "slope_bound": "recurrent",
 }

@@ -1,3 +1,8 @@
+from gradlab.theory.finite_width import Coefficients as Coefficients
+from gradlab.theory.finite_width import JacobianMoments as JacobianMoments
+from gradlab.theory.finite_width import coefficients as coefficients
+from gradlab.theory.finite_width import jacobian_moments as jacobian_moments
+from gradlab.theory.finite_width import lyapunov_exponents as lyapunov_exponents
 from gradlab.theory.log_norm import LogNormLaw as LogNormLaw
 from gradlab.theory.log_norm import log_norm_law as log_norm_law
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
