@@ -1,10 +1,21 @@
+from gradlab.theory.critical import CriticalLine as CriticalLine
+from gradlab.theory.critical import CriticalPoint as CriticalPoint
+from gradlab.theory.critical import critical_line as critical_line
+from gradlab.theory.critical import critical_point as critical_point
+from gradlab.theory.critical import critical_sigma_w2 as critical_sigma_w2
+from gradlab.theory.critical import critical_start as critical_start
 from gradlab.theory.finite_width import Coefficients as Coefficients
 from gradlab.theory.finite_width import JacobianMoments as JacobianMoments
 from gradlab.theory.finite_width import coefficients as coefficients
 from gradlab.theory.finite_width import jacobian_moments as jacobian_moments
 from gradlab.theory.finite_width import lyapunov_exponents as lyapunov_exponents
+from gradlab.theory.gaussian import expectation as expectation
+from gradlab.theory.gaussian import moments as moments
+from gradlab.theory.gaussian import overlap as overlap
 from gradlab.theory.log_norm import LogNormLaw as LogNormLaw
 from gradlab.theory.log_norm import log_norm_law as log_norm_law
+from gradlab.theory.meanfield import MeanField as MeanField
+from gradlab.theory.meanfield import mean_field as mean_field
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
 from gradlab.theory.recurrent import chrono_bias as chrono_bias
 from gradlab.theory.recurrent import log10_cell_path as log10_cell_path
@@ -12,4 +23,29 @@ from gradlab.theory.recurrent import recurrent_powers as recurrent_powers
 from gradlab.theory.recurrent import slope_bound as slope_bound
 from gradlab.theory.shattering import gradient_correlation as gradient_correlation
 
-__all__: list[str]
+__all__ = [
+    "Coefficients",
+    "CriticalLine",
+    "CriticalPoint",
+    "JacobianMoments",
+    "LogNormLaw",
+    "MeanField",
+    "PowersLaw",
+    "chrono_bias",
+    "coefficients",
+    "critical_line",
+    "critical_point",
+    "critical_sigma_w2",
+    "critical_start",
+    "expectation",
+    "gradient_correlation",
+    "jacobian_moments",
+    "log10_cell_path",
+    "log_norm_law",
+    "lyapunov_exponents",
+    "mean_field",
+    "moments",
+    "overlap",
+    "recurrent_powers",
+    "slope_bound",
+]

@@ -1,0 +1,278 @@
+r"""Mean field of infinitely wide networks: where variance and correlation go, and how fast.
+
+With q the preactivation variance, c the correlation of two inputs, z standard normal:
+
+.. math::
+    V(q) = \sigma_w^2 E\phi(\sqrt q z)^2 + \sigma_b^2,\quad
+    \chi(q) = \sigma_w^2 E\phi'(\sqrt q z)^2,\quad
+    \chi_c(c) = \sigma_w^2 E\phi'(u_1)\phi'(u_2).
+
+The variance tends to q* = V(q*), the correlation to c*, each like exp(-l/xi) with
+:math:`\xi = -1/\ln` of the slope; the mean squared delta grows by :math:`\chi_1 = \chi(q^*)` per layer
+toward the input. :math:`\chi_1 < 1` is the ordered phase (c* = 1, gradients vanish), :math:`\chi_1 > 1`
+the chaotic one. Poole et al. 2016; Schoenholz et al. 2017.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from gradlab._errors import GradlabError
+from gradlab.core.activations import Activation
+from gradlab.theory.gaussian import LOG_RANGE, Moments, check_variances, entry_of, moments, overlap
+
+#: V(q)/q - 1 within this is rounding of the quadrature; a map that comes this near to a fixed point touches it.
+_ROUNDING, _TOUCHING = 1e-12, 1e-8
+#: A slope this near to 1 is 1.
+CRITICAL = 1e-10
+#: Relative error of expectations over two variables.
+_OVERLAP = 1e-9
+#: ln q at which maps are looked at first: fine where activations bend, coarse where they are powers of q.
+_FAR = np.linspace(36, LOG_RANGE, 50)[1:]
+GRID = np.concatenate([-_FAR[::-1], np.linspace(-36, 36, 361), _FAR])
+
+
+@dataclass(frozen=True)
+class MeanField:
+    r"""What a random network of infinite width does to variance, correlation and gradient.
+
+    Parameters
+    ----------
+    activation : str
+    sigma_w2, sigma_b2 : float
+        Fan-in times the weight variance, and the bias variance.
+    q_star : float
+        The preactivation variance far from the input: 0 and inf where it shrinks or grows for ever.
+    c_star : float
+        The correlation of two inputs far from the input; NaN where q* is 0 or inf, and the map has no limit.
+    chi1 : float
+        Factor of the mean squared delta per layer toward the input, at q*.
+    chi_q : float
+        V'(q*), the slope of the variance map.
+    chi_c : float
+        Slope of the correlation map at c*; `chi1` where c* is 1.
+    xi_q, xi_c, xi_grad : float
+        Depth scales -1/ln of `chi_q`, `chi_c`, `chi1`, in layers; inf where the slope is 1, negative where
+        it is larger (a gradient that explodes).
+    phase : str
+        ``"ordered"``, ``"critical"`` or ``"chaotic"``: chi1 below, at or above 1.
+    note : str
+        What is marginal or without a limit here; else empty.
+    """
+
+    activation: str
+    sigma_w2: float
+    sigma_b2: float
+    q_star: float
+    c_star: float
+    chi1: float
+    chi_q: float
+    chi_c: float
+    xi_q: float
+    xi_c: float
+    xi_grad: float
+    phase: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        gradient = "vanishing" if self.chi1 < 1 else "exploding"
+        rows = (
+            ("sigma_w2", self.sigma_w2, "fan-in times weight variance"),
+            ("sigma_b2", self.sigma_b2, "bias variance"),
+            ("q*", self.q_star, "preactivation variance far from the input"),
+            ("c*", self.c_star, "correlation of two inputs far from the input"),
+            ("chi1", self.chi1, "factor of the mean squared delta per layer toward the input"),
+            ("rate", self.chi1**0.5, "factor of the rms delta, sqrt(chi1)"),
+            ("chi_q", self.chi_q, "slope of the variance map at q*"),
+            ("chi_c", self.chi_c, "slope of the correlation map at c*"),
+            ("xi_q", self.xi_q, "layers in which the variance comes nearer by a factor e"),
+            ("xi_c", self.xi_c, "the same of the correlation"),
+            ("xi_grad", self.xi_grad, "the same of the mean squared delta, negative where it grows"),
+            ("phase", self.phase, f"gradients {gradient}" if self.phase != "critical" else "chi1 = 1"),
+        )
+        lines = [f"{self.activation}, infinite width"]
+        for name, value, meaning in rows:
+            shown = value if isinstance(value, str) else "-" if np.isnan(value) else f"{value:.6g}"
+            lines.append(f"  {name:<9} {shown:>12}  {meaning}")
+        return "\n".join([*lines, *([f"  note: {self.note}"] if self.note else [])])
+
+
+def depth_scale(slope: float) -> float:
+    """-1/ln of a slope in layers: inf at 1, negative above it, 0 at 0."""
+    if np.isnan(slope):
+        return np.nan
+    if abs(slope - 1) <= CRITICAL:
+        return np.inf
+    return 0.0 if slope == 0 else float(-1 / np.log(abs(slope)))
+
+
+def phase_of(chi1: float) -> str:
+    """The phase by the factor of the mean squared delta."""
+    return "critical" if abs(chi1 - 1) <= CRITICAL else "ordered" if chi1 < 1 else "chaotic"
+
+
+def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float = 0.0, q0: float = 1.0) -> MeanField:
+    """Fixed points, slopes and depth scales of a network of infinite width.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A name in the table.
+    sigma_w2 : float
+        Fan-in times the weight variance, positive.
+    sigma_b2 : float
+        Bias variance, at least 0.
+    q0 : float
+        Mean square of an input; it decides between several fixed points, and where every q is fixed.
+
+    Raises
+    ------
+    GradlabError
+        If a variance is negative, `q0` is 0, phi is not finite on the real line, or the variance has no limit.
+
+    Examples
+    --------
+    >>> found = mean_field("tanh", sigma_w2=1.5, sigma_b2=0.05)
+    >>> found.phase, round(found.chi1, 4)
+    ('ordered', 0.9217)
+    """
+    entry = entry_of(activation)
+    check_variances("sigma_w2", np.asarray(sigma_w2))
+    check_variances("sigma_b2", np.asarray(sigma_b2), "at least 0")
+    check_variances("q0", np.asarray(q0))
+    sigma_w2, sigma_b2 = float(sigma_w2), float(sigma_b2)
+    log_q = float(fixed_points(entry, *(np.array([v]) for v in (sigma_w2, sigma_b2, sigma_w2 * q0 + sigma_b2)))[0])
+    at = moments(entry, np.clip(log_q, -LOG_RANGE, LOG_RANGE))
+    chi1 = float(sigma_w2 * np.exp(at.log_dphi2))
+    chi_q = float(sigma_w2 * at.growth * np.exp(at.log_phi2 - np.clip(log_q, -LOG_RANGE, LOG_RANGE)))
+    if chi_q < -1:
+        raise GradlabError(
+            "a variance that tends to a limit",
+            f"{entry.name!r}, whose variance map has the slope {chi_q:.3g} at its fixed point {np.exp(log_q):.3g}",
+            "a smaller sigma_w2: below -1 the variance jumps to and fro from layer to layer",
+        )  # fmt: skip
+    q_star = float(np.exp(log_q))
+    notes = []
+    if np.isinf(log_q):
+        c_star, chi_c = np.nan, np.nan
+        notes.append(f"the variance {'grows' if log_q > 0 else 'shrinks'} for ever: no correlation map at q*")
+    else:
+        angle = fixed_angle(entry, sigma_w2, q_star, chi1)
+        c_star = 0.0 if angle == np.pi / 2 else float(1 - 2 * np.sin(angle / 2) ** 2)
+        same_slope = angle == 0 or np.isnan(angle)
+        chi_c = chi1 if same_slope else float(sigma_w2 * overlap(entry, q_star, q_star, angle).slopes)
+        if np.isnan(angle):
+            notes.append("every correlation is a fixed point")
+        if abs(chi_q - 1) <= CRITICAL:
+            scale_free = entry.homogeneous and sigma_b2 == 0
+            notes.append("every variance is a fixed point" if scale_free else "q* is reached like a power of depth")
+    if abs(chi1 - 1) <= CRITICAL:
+        notes.append("marginal: deltas follow a power law of depth, or stay as they are; see transients")
+    return MeanField(
+        entry.name, sigma_w2, sigma_b2, q_star, c_star, chi1, chi_q, chi_c,
+        depth_scale(chi_q), depth_scale(chi_c), depth_scale(chi1), phase_of(chi1), "; ".join(notes),
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=64)
+def landscape(entry: Activation) -> Moments:
+    """The moments on the grid of ln q: all that depends on the activation alone."""
+    return moments(entry, GRID)
+
+
+def _excess(entry: Activation, x: np.ndarray, log_w: np.ndarray, log_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ln V(q) - ln q at x = ln q, and its derivative by x."""
+    at = moments(entry, x)
+    after = np.logaddexp(log_w + at.log_phi2, log_b)
+    return after - x, np.exp(log_w + at.log_phi2 - after) * at.growth - 1
+
+
+def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """ln q* of the nearest fixed point in the direction in which q moves from `start`; -inf and inf at the ends.
+
+    V grows with q, so the iteration cannot jump over a fixed point.
+    """
+    with np.errstate(divide="ignore"):
+        log_w, log_b, x = np.log(sigma_w2), np.log(sigma_b2), np.log(start)
+    first, _ = _excess(entry, x, log_w, log_b)
+    found = np.where(np.abs(first) <= _ROUNDING, x, np.nan)
+    low, high = np.full_like(x, np.nan), np.full_like(x, np.nan)
+    map_on_grid = np.logaddexp(log_w[:, None] + landscape(entry).log_phi2, log_b[:, None]) - GRID
+    for i in np.flatnonzero(np.isnan(found)):
+        up = first[i] > 0
+        path = np.flatnonzero(x[i] < GRID) if up else np.flatnonzero(x[i] > GRID)[::-1]
+        height = np.abs(first[i]), *(map_on_grid[i, path] * (1 if up else -1))
+        places = np.append(x[i], GRID[path])
+        low[i], high[i], found[i] = _bracket(entry, places, np.asarray(height), log_w[i], log_b[i], up)
+    search = np.flatnonzero(np.isnan(found))
+    if len(search):
+        found[search] = _polished(entry, low[search], high[search], log_w[search], log_b[search])
+    return found
+
+
+def _bracket(
+    entry: Activation, places: np.ndarray, height: np.ndarray, log_w: float, log_b: float, up: bool
+) -> tuple[float, float, float]:
+    """Ends of an interval with the first fixed point on the way, or that point itself where it is only touched."""
+    crossed = height < -_ROUNDING
+    end = int(np.argmax(crossed)) if crossed.any() else len(height)
+    inner = height[1:-1]
+    # on the way to 0 or inf the height may sink below rounding; that is no valley
+    valley = (inner < height[:-2]) & (inner < height[2:]) & (height[2:] > 10 * _ROUNDING) & (inner < 0.05)
+    for k in np.flatnonzero(valley[: max(end - 1, 0)]) + 1:
+        slope = lambda t: float(_excess(entry, np.array([t]), np.array([log_w]), np.array([log_b]))[1][0])
+        a, b = sorted((places[k - 1], places[k + 1]))
+        if slope(a) * slope(b) >= 0:
+            continue
+        bottom = brentq(slope, a, b, xtol=1e-14)
+        depth = float(_excess(entry, np.array([bottom]), np.array([log_w]), np.array([log_b]))[0][0])
+        depth = depth if up else -depth
+        if abs(depth) <= _TOUCHING:
+            return np.nan, np.nan, bottom
+        if depth < 0:
+            return *sorted((places[k - 1], bottom)), np.nan
+    if end == len(height):
+        return np.nan, np.nan, np.inf if up else -np.inf
+    return *sorted((places[end - 1], places[end])), np.nan
+
+
+def _polished(entry: Activation, low, high, log_w, log_b) -> np.ndarray:
+    """Newton's method within a shrinking bracket, all points at once."""
+    side = np.sign(_excess(entry, low, log_w, log_b)[0])
+    x = 0.5 * (low + high)
+    for _ in range(80):
+        value, slope = _excess(entry, x, log_w, log_b)
+        same = np.sign(value) == side
+        low, high = np.where(same, x, low), np.where(same, high, x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new = x - value / slope
+        new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
+        if np.max(np.abs(new - x)) < 1e-14 * max(1.0, float(np.max(np.abs(x)))):
+            return new
+        x = new
+    return x
+
+
+def fixed_angle(entry: Activation, sigma_w2: float, q_star: float, chi1: float) -> float:
+    r"""The angle of c*: 0 where chi1 is at most 1, else where the mean slope between c and 1 is 1.
+
+    From 1 - c' = 1 - c: :math:`\sigma_w^2 E(\phi(u_1)-\phi(u_2))^2 = 2 q^*(1-c)`.
+    """
+    if chi1 < 1 - CRITICAL:
+        return 0.0
+
+    def excess(angle: float) -> float:
+        linear = 4 * q_star * np.sin(angle / 2) ** 2
+        return float(sigma_w2 * overlap(entry, q_star, q_star, angle).distance2 / linear - 1)
+
+    right = np.pi / 2
+    at_zero_correlation = excess(right)
+    if chi1 <= 1 + CRITICAL:
+        return 0.0 if at_zero_correlation < -_OVERLAP else np.nan
+    if at_zero_correlation > -_OVERLAP:
+        return right  # an odd activation without bias: c* is 0
+    return float(brentq(excess, 1e-9, right, xtol=1e-15, rtol=1e-12))
