@@ -16,11 +16,21 @@ from gradlab.theory.log_norm import LogNormLaw as LogNormLaw
 from gradlab.theory.log_norm import log_norm_law as log_norm_law
 from gradlab.theory.meanfield import MeanField as MeanField
 from gradlab.theory.meanfield import mean_field as mean_field
+from gradlab.theory.normalization import batch_norm_factor as batch_norm_factor
+from gradlab.theory.normalization import layer_norm_factor as layer_norm_factor
+from gradlab.theory.normalization import normalised_skip_factors as normalised_skip_factors
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
 from gradlab.theory.recurrent import chrono_bias as chrono_bias
 from gradlab.theory.recurrent import log10_cell_path as log10_cell_path
 from gradlab.theory.recurrent import recurrent_powers as recurrent_powers
 from gradlab.theory.recurrent import slope_bound as slope_bound
+from gradlab.theory.residual import StreamLaw as StreamLaw
+from gradlab.theory.residual import post_norm_factor as post_norm_factor
+from gradlab.theory.residual import pre_norm as pre_norm
+from gradlab.theory.residual import pre_norm_gradients as pre_norm_gradients
+from gradlab.theory.residual import reduced_residual as reduced_residual
+from gradlab.theory.residual import residual_factor as residual_factor
+from gradlab.theory.residual import residual_log_variance as residual_log_variance
 from gradlab.theory.shattering import gradient_correlation as gradient_correlation
 
 __all__ = [
@@ -31,6 +41,8 @@ __all__ = [
     "LogNormLaw",
     "MeanField",
     "PowersLaw",
+    "StreamLaw",
+    "batch_norm_factor",
     "chrono_bias",
     "coefficients",
     "critical_line",
@@ -40,12 +52,20 @@ __all__ = [
     "expectation",
     "gradient_correlation",
     "jacobian_moments",
+    "layer_norm_factor",
     "log10_cell_path",
     "log_norm_law",
     "lyapunov_exponents",
     "mean_field",
     "moments",
+    "normalised_skip_factors",
     "overlap",
+    "post_norm_factor",
+    "pre_norm",
+    "pre_norm_gradients",
     "recurrent_powers",
+    "reduced_residual",
+    "residual_factor",
+    "residual_log_variance",
     "slope_bound",
 ]
