@@ -3,6 +3,7 @@ from gradlab.plots.captions import caption as caption
 from gradlab.plots.decades import log10_axis as log10_axis
 from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
+from gradlab.plots.fluctuations import fluctuations as fluctuations
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.printed import autodiff as autodiff
 from gradlab.plots.profiles import gradient_flow as gradient_flow
@@ -13,6 +14,7 @@ __all__ = [
     "PRESETS",
     "autodiff",
     "caption",
+    "fluctuations",
     "gradient_flow",
     "heatmap",
     "histograms",
