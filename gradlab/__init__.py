@@ -39,6 +39,13 @@ _HOMES = {
     "rates": "frames.summaries",
     "load": "frames.files",
     "example": "frames.files",
+    "to_jsonl": "frames.jsonl",
+    "from_jsonl": "frames.jsonl",
+    "observe": "diagnosis.observe",
+    "monitored": "diagnosis.monitor",
+    "monitor_frame": "diagnosis.monitor",
+    "monitor_histograms": "diagnosis.monitor",
+    "scalars": "diagnosis.scalars",
     "run": "sweep.run",
     "report": "reporting.page",
 }

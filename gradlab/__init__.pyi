@@ -20,9 +20,16 @@ from gradlab.core.norm import layer_norm as layer_norm
 from gradlab.core.norm import rms_norm as rms_norm
 from gradlab.core.residual import residual as residual
 from gradlab.core.scaled import Scaled as Scaled
+from gradlab.diagnosis.monitor import monitor_frame as monitor_frame
+from gradlab.diagnosis.monitor import monitor_histograms as monitor_histograms
+from gradlab.diagnosis.monitor import monitored as monitored
+from gradlab.diagnosis.observe import observe as observe
+from gradlab.diagnosis.scalars import scalars as scalars
 from gradlab.frames.files import example as example
 from gradlab.frames.files import load as load
 from gradlab.frames.histograms import histograms as histograms
+from gradlab.frames.jsonl import from_jsonl as from_jsonl
+from gradlab.frames.jsonl import to_jsonl as to_jsonl
 from gradlab.frames.rows import frame as frame
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise

@@ -9,12 +9,14 @@ _HOMES = {
     "example": "files",
     "failed_rows": "rows",
     "frame": "rows",
+    "from_jsonl": "jsonl",
     "load": "files",
     "migrate": "files",
     "network_hash": "rows",
     "rates": "summaries",
     "read": "files",
     "summarise": "summaries",
+    "to_jsonl": "jsonl",
     "write": "files",
 }
 
@@ -25,12 +27,14 @@ __all__ = [
     "example",
     "failed_rows",
     "frame",
+    "from_jsonl",
     "load",
     "migrate",
     "network_hash",
     "rates",
     "read",
     "summarise",
+    "to_jsonl",
     "write",
 ]
 

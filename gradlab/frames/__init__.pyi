@@ -4,6 +4,8 @@ from gradlab.frames.files import load as load
 from gradlab.frames.files import migrate as migrate
 from gradlab.frames.files import read as read
 from gradlab.frames.files import write as write
+from gradlab.frames.jsonl import from_jsonl as from_jsonl
+from gradlab.frames.jsonl import to_jsonl as to_jsonl
 from gradlab.frames.rows import concat as concat
 from gradlab.frames.rows import failed_rows as failed_rows
 from gradlab.frames.rows import frame as frame
@@ -19,11 +21,13 @@ __all__ = [
     "example",
     "failed_rows",
     "frame",
+    "from_jsonl",
     "load",
     "migrate",
     "network_hash",
     "rates",
     "read",
     "summarise",
+    "to_jsonl",
     "write",
 ]

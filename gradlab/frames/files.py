@@ -140,7 +140,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     note = {**attrs, "schema_version": frame.attrs.get("schema", SCHEMA_VERSION), "holds": _holds(table)}
     note["digest"] = content_hash(note)
     table = table.replace_schema_metadata({**table.schema.metadata, ABOUT: json.dumps(note)})
-    with _replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         # Without checksums a flipped byte goes unseen in 295 of 300 trials (DECISIONS 25).
         pq.write_table(table, temporary, write_page_checksum=True)
 
@@ -165,7 +165,7 @@ def _kind(kind: pa.DataType) -> str:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`; what was written there becomes `path` once it is on the disk."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

@@ -32,21 +32,28 @@ def histograms(net: Network, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, lo
         `left`, `right`, `count`, and the columns `activation`, `init`, `depth` of the network. The
         deltas are divided by the layer's own rms, which leaves their shape.
     """
-    from gradlab.measurement.histograms import EDGES, REACH, count
+    from gradlab.measurement.histograms import count
 
     record = count(net, x, y, key=key, seeds=seeds, loss=loss)
-    bins = pd.DataFrame(
-        {
-            "bin": [-np.inf, *(0.5 * (EDGES[:-1] + EDGES[1:])), np.inf, np.nan],
-            "left": [-np.inf, *EDGES[:-1], REACH, 0.0],
-            "right": [-REACH, *EDGES[1:], np.inf, 0.0],
-        }
-    )
     tables = [
-        bins.assign(count=row).assign(signal=signal, layer=number)
+        bin_table(row).assign(signal=signal, layer=number)
         for signal, table in record.counts.items()
         for number, row in enumerate(table, 1)
     ]
     config = record.config
     frame = pd.concat(tables, ignore_index=True)[["signal", "layer", "bin", "left", "right", "count"]]
     return frame.assign(activation=config.activation, init=config.init, depth=config.depth)
+
+
+def bin_table(counts: np.ndarray) -> pd.DataFrame:
+    """One histogram's counts, shape (104,), as rows: ``bin left right count``."""
+    from gradlab.measurement.histograms import EDGES, REACH
+
+    return pd.DataFrame(
+        {
+            "bin": [-np.inf, *(0.5 * (EDGES[:-1] + EDGES[1:])), np.inf, np.nan],
+            "left": [-np.inf, *EDGES[:-1], REACH, 0.0],
+            "right": [-REACH, *EDGES[1:], np.inf, 0.0],
+            "count": counts,
+        }
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -27,13 +27,22 @@ def network_hash(config: MLPConfig) -> str:
     return content_hash(config.as_dict())
 
 
-def frame(record: Trace | Iterable[Trace]) -> pd.DataFrame:
+class Readable(Protocol):
+    """A record that knows its own rows, of a model that gradlab did not build."""
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """Coordinates that the model has, and measured columns, each as long as there are rows."""
+        ...
+
+
+def frame(record: Trace | Readable | Iterable[Trace | Readable]) -> pd.DataFrame:
     """The tidy frame of one or several measurements.
 
     Parameters
     ----------
-    record : Trace or iterable of Trace
-        What `gradlab.measure` returns.
+    record : Trace, Observation, or iterable of either
+        What `gradlab.measure` or `gradlab.observe` returns; of several observations without a step of their own
+        the first is step 0.
 
     Returns
     -------
@@ -41,8 +50,12 @@ def frame(record: Trace | Iterable[Trace]) -> pd.DataFrame:
         One row per network, seed, step and layer: the coordinates, the fields of the configuration
         that differ from their default anywhere, and the measured columns. A quantity beyond the range of a
         double stands as its log10; a true zero is ``-inf``. ``attrs["schema"]`` is the version of the schema.
+        Of the coordinates, those that another's model has not got are NaN, names are empty.
     """
-    traces = list(record) if isinstance(record, Iterable) else [record]
+    several = isinstance(record, Iterable) and not hasattr(record, "rows")
+    traces = list(record) if several else [record]
+    if traces and all(hasattr(r, "rows") for r in traces):
+        return finished(pd.concat([_readable(r.rows(), i) for i, r in enumerate(traces)], ignore_index=True))
     for trace in traces:
         _check_trace(trace)
     if not traces:
@@ -89,6 +102,14 @@ def failed_rows(
             sigma_w2=np.nan, sigma_b2=np.nan, loss=loss, data=data, batch=batch, dtype=dtype,
         )
     )  # fmt: skip
+
+
+def _readable(rows: dict[str, np.ndarray], number: int) -> pd.DataFrame:
+    """The rows of a record that is no trace, with all coordinates; it is step `number` if it has none."""
+    known = {"step": number, "seed": 0, "status": "ok", **rows}
+    missing = {name: "" if name in CATEGORIES else np.nan for name in COORDINATES}
+    names = [*COORDINATES, *(name for name in MEASURED if name in rows)]
+    return pd.DataFrame({name: known.get(name, missing.get(name)) for name in names})
 
 
 def _check_trace(trace: Trace) -> None:

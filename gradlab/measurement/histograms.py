@@ -59,14 +59,14 @@ def count(net: Network, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: s
 def _counts(site: Site) -> dict[str, Any]:
     """The reader: bin counts of the activation (at its layer) or of the delta (at the dense layer)."""
     if site.kind == "activation":
-        return {"activation": _count(site.y.value())}
+        return {"activation": bin_counts(site.y.value())}
     mantissa, _ = align(site.dy)
     size = jnp.sqrt(jnp.mean(mantissa**2))
-    return {"delta": _count(mantissa / jnp.where(size > 0, size, 1))}
+    return {"delta": bin_counts(mantissa / jnp.where(size > 0, size, 1))}
 
 
-def _count(values: Any) -> Any:
-    """Counts: below, the bins, above, exact zeros."""
+def bin_counts(values: Any) -> Any:
+    """Counts of an array's entries, shape (104,): below, the bins, above, exact zeros."""
     values = values.reshape(-1)
     place = jnp.clip(jnp.floor((values + REACH) * (BINS / (2 * REACH))).astype(jnp.int32) + 1, 0, BINS + 1)
     place = jnp.where(values == 0, BINS + 2, place)

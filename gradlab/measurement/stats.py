@@ -34,8 +34,11 @@ BACKWARD: tuple[str, ...] = (
 )  # fmt: skip
 #: Columns that the whole network has, the same for all layers.
 NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
-#: Columns that only training fills.
-TRAINING: tuple[str, ...] = ("log10_update_ratio",)
+#: Columns that only training, or a look at gradients that are given, fills.
+TRAINING: tuple[str, ...] = (
+    "log10_update_ratio", "log10_weight_update_norm", "log10_bias_update_norm", "log10_clipped_weight_grad_norm",
+    "log10_clipped_bias_grad_norm", "gradient_zero_fraction", "gradient_not_finite",
+)  # fmt: skip
 assert {*FORWARD, *BACKWARD, *NETWORK, *TRAINING} == set(MEASURED)
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.

@@ -112,7 +112,9 @@ def _label_size() -> Any:
 
 def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) -> list[str]:
     if columns is None:
-        columns = SIGNALS if ax is None or np.size(np.asarray(ax, dtype=object)) > 1 else SIGNALS[1]
+        shown = [name for name in SIGNALS if name in frame] or SIGNALS  # of another's model, what there is
+        several = ax is None or np.size(np.asarray(ax, dtype=object)) > 1
+        columns = shown if several else SIGNALS[1] if SIGNALS[1] in shown else shown[0]
     columns = [columns] if isinstance(columns, str) else list(columns)
     for name in columns:
         if name not in MEASURED or (frame["layer"] >= 1).any():  # where all failed there is no measured column

@@ -56,6 +56,18 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "log10_one_minus_c": ("$1-c$, of two inputs  [1]", "1 − c, c the correlation of two inputs' preactivations"),
     "log10_update_ratio": (r"update ratio $\|\Delta W\|/\|W\|$  [1]", "norm of the update over norm of the weight"),
+    "log10_weight_update_norm": (r"weight update $\|\Delta W\|_F$  [1]", "Frobenius norm of the weight's update"),
+    "log10_bias_update_norm": (r"bias update $\|\Delta b\|_2$  [1]", "norm of the bias's update"),
+    "log10_clipped_weight_grad_norm": (
+        r"clipped weight grad. $\|\partial L\,/\,\partial W\|_F$  [{loss}]",
+        "Frobenius norm of the gradient by the weight after clipping",
+    ),
+    "log10_clipped_bias_grad_norm": (
+        r"clipped bias grad. $\|\partial L\,/\,\partial b\|_2$  [{loss}]",
+        "norm of the gradient by the bias after clipping",
+    ),
+    "gradient_zero_fraction": ("zeros in the gradient  [share]", "share of entries of the gradient that are exactly 0"),
+    "gradient_not_finite": ("not finite in the gradient  [entries]", "entries of the gradient that are not finite"),
     "log10_per_example_grad_norm_rms": (
         "weight grad. of one example, rms  [{loss}]",
         "rms over examples of the norm of one example's weight gradient",

@@ -1,0 +1,251 @@
+"""Names of the leaves of any pytree, and leaves grouped into layers.
+
+A layer is what hangs on one parent: ``{"dense": {"kernel", "bias"}}`` is the layer ``dense``. A leaf that hangs
+on the root is a layer by itself. The grouping is found once, is hashable, and travels through `jit` and `scan`
+as part of the structure: the order of the layers is written down in it and never read off sorted keys again.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.tree_util import GetAttrKey, keystr, tree_flatten_with_path
+
+from gradlab._errors import GradlabError, unknown
+
+#: Names that a bias goes by; elsewhere a leaf of lower rank than its layer's highest is one.
+BIASES = frozenset({"bias", "b", "beta", "offset"})
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One array of the tree: its path, its shape and dtype, and whether its first axis counts layers."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    stacked: bool = False
+
+    @property
+    def layers(self) -> int:
+        """How many layers share the array."""
+        return self.shape[0] if self.stacked else 1
+
+    @property
+    def entries(self) -> int:
+        """Entries that one layer has of it."""
+        return math.prod(self.shape[1:] if self.stacked else self.shape)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: its name, and the places of its weights and biases in `Layers.slots`."""
+
+    name: str
+    weights: tuple[int, ...]
+    biases: tuple[int, ...]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a tree of parameters, in order; a pytree without leaves.
+
+    Parameters
+    ----------
+    leaves : tuple of Leaf
+        The arrays of the tree that hold real floats.
+    rows : tuple of Row
+        Layer 1 is the first. A slot is one layer's share of one leaf; they are numbered leaf by leaf.
+    """
+
+    leaves: tuple[Leaf, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the layers, in order."""
+        return tuple(row.name for row in self.rows)
+
+    @property
+    def slots(self) -> tuple[Leaf, ...]:
+        """The leaf that each slot belongs to."""
+        return tuple(leaf for leaf in self.leaves for _ in range(leaf.layers))
+
+    def align(self, tree: Any, what: str) -> tuple[Any, ...]:
+        """The arrays of another tree in the order of `leaves`; None where it has none.
+
+        Raises
+        ------
+        GradlabError
+            Where it has a leaf that is not among `leaves`, or one of another shape.
+        """
+        found = named_leaves(tree)
+        known = {leaf.path: leaf for leaf in self.leaves}
+        for path, value in found.items():
+            if path not in known:
+                raise unknown(f"each leaf of the {what}", path, known)
+            if tuple(np.shape(value)) != known[path].shape:
+                raise GradlabError(
+                    f"{path} of the {what} of shape {known[path].shape}", f"{np.shape(value)}", "trees of one model"
+                )
+        if not found:
+            raise GradlabError(f"{what} with leaves", "none", "the tree that jax.grad returns")
+        return tuple(found.get(leaf.path) for leaf in self.leaves)
+
+
+def layers_of(tree: Any, order: str | Sequence[str] = (), stacked: str | Sequence[str] = ()) -> Layers:
+    """Group the leaves of a tree into layers.
+
+    Parameters
+    ----------
+    tree : pytree
+        Arrays, or anything with shape and dtype; integers, and what is no array, are left out.
+    order : str or sequence of str
+        Names or patterns (``"blocks/*"``) of layers, from the input to the output; layers that none of them
+        matches follow. Within a pattern, and without one, layers stand as in the tree: sequences and classes in
+        their own order, dicts in theirs unless it is the alphabet's, as behind `jit`: then ``dense_2`` comes before
+        ``dense_10``.
+    stacked : str or sequence of str
+        Paths below which every array has a first axis that counts layers (a scan over blocks): layer i of
+        ``"blocks"`` is called ``blocks/i/...``.
+
+    Returns
+    -------
+    Layers
+    """
+    stacked, order = _listed(stacked), _listed(order)
+    found = named_leaves(tree)
+    for prefix in stacked:
+        if not any(_below(path, prefix) for path in found):
+            raise unknown("stacked", prefix, {path.rpartition("/")[0] or path for path in found})
+    leaves = tuple(_leaf(path, value, any(_below(path, p) for p in stacked)) for path, value in found.items())
+    if not leaves:
+        raise GradlabError("a tree with arrays of floats", "none", "the parameters, or their gradients")
+    groups: dict[str, list[int]] = {}
+    for name, slot in _shares(leaves, stacked):
+        groups.setdefault(name, []).append(slot)
+    slots = [leaf for leaf in leaves for _ in range(leaf.layers)]
+    rows = [_row(name, members, slots) for name, members in groups.items()]
+    return Layers(leaves, tuple(_ordered(rows, order)))
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """Arrays of floats by their path, ``blocks/0/attention/kernel``, in the order of the tree.
+
+    Dots in a key separate like slashes, so the names of a PyTorch model group as well; ``params`` at the root
+    and ``value`` at the end (Flax) are left out.
+    """
+    found = list(_walk(tree, ()))
+    if found and all(len(path) > 1 and path[0] == "params" for path, _ in found):
+        found = [(path[1:], value) for path, value in found]
+    named: dict[str, Any] = {}
+    for path, value in found:
+        if not _is_float(value, path):
+            continue
+        name = "/".join(path) or "array"
+        if name in named:
+            raise GradlabError("leaves with names of their own", f"two called {name}", "other keys")
+        named[name] = value
+    return named
+
+
+def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Leaves with their paths, one level at a time, because JAX sorts the keys of a dict."""
+    children, _ = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
+    if len(children) == 1 and not children[0][0]:
+        yield path, node
+        return
+    if isinstance(node, Mapping):
+        children = _in_order(node, children)
+    for keys, child in children:
+        if isinstance(keys[0], GetAttrKey) and keys[0].name == "value" and len(children) == 1:
+            yield from _walk(child, path)
+        else:
+            name = "/".join(keystr((key,), simple=True) for key in keys)
+            yield from _walk(child, (*path, *filter(None, re.split(r"[./]", name))))
+
+
+def _in_order(node: Mapping[Any, Any], children: list[Any]) -> list[Any]:
+    """Entries of a mapping in its own order; by number where that order is the alphabet's."""
+    names = [str(key) for key in node]
+    if names == sorted(names):
+        place = {name: i for i, name in enumerate(sorted(names, key=_natural))}
+    else:
+        place = {name: i for i, name in enumerate(names)}
+    return sorted(children, key=lambda entry: place.get(keystr(entry[0], simple=True), len(place)))
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts ``dense_2`` before ``dense_10``."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _is_float(value: Any, path: tuple[str, ...]) -> bool:
+    dtype = getattr(value, "dtype", np.dtype(float) if isinstance(value, float) else None)
+    if dtype is None:
+        return False
+    kind = str(dtype).removeprefix("torch.")
+    if kind.startswith("complex"):
+        hint = "the real and the imaginary part as leaves of their own"
+        raise GradlabError("real arrays", f"{'/'.join(path)} of {kind}", hint)
+    return kind.startswith(("float", "bfloat")) and kind != "float0"
+
+
+def _leaf(path: str, value: Any, stacked: bool) -> Leaf:
+    shape = tuple(np.shape(value))
+    if stacked and not shape:
+        raise GradlabError("an axis that counts layers", f"{path} without axes", "another path for stacked=")
+    return Leaf(path, shape, str(getattr(value, "dtype", "float64")).removeprefix("torch."), stacked)
+
+
+def _shares(leaves: Sequence[Leaf], stacked: Sequence[str]) -> list[tuple[str, int]]:
+    """The layer's name of each slot: stacked layers come one after the other, each with all its parts."""
+    first = {}
+    named = []
+    slot = 0
+    for place, leaf in enumerate(leaves):
+        prefix = next((p for p in stacked if leaf.stacked and _below(leaf.path, p)), None)
+        for i in range(leaf.layers):
+            path = leaf.path if prefix is None else f"{prefix}/{i}{leaf.path[len(prefix) :]}"
+            start = place if prefix is None else first.setdefault(prefix, place)
+            parent = "" if prefix == leaf.path else path.rpartition("/")[0]
+            named.append(((start, i if prefix else 0, place), parent or path, slot))
+            slot += 1
+    return [(name, slot) for _, name, slot in sorted(named)]
+
+
+def _row(name: str, members: Sequence[int], slots: Sequence[Leaf]) -> Row:
+    rank = {slot: len(slots[slot].shape) - slots[slot].stacked for slot in members}
+    highest = max(rank.values())
+    named = lambda slot: slots[slot].path.rpartition("/")[2].lower() in BIASES
+    biases = tuple(slot for slot in members if named(slot) or rank[slot] < highest)
+    return Row(name, tuple(slot for slot in members if slot not in biases), biases)
+
+
+def _ordered(rows: list[Row], order: Sequence[str]) -> list[Row]:
+    for pattern in order:
+        if not matching([row.name for row in rows], pattern):
+            raise unknown("order", pattern, [row.name for row in rows])
+    place = lambda row: next((i for i, p in enumerate(order) if matching([row.name], p)), len(order))
+    return sorted(rows, key=place)
+
+
+def matching(names: Sequence[str], pattern: str) -> list[str]:
+    """Names that a pattern like ``blocks/*`` matches."""
+    return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

@@ -1,0 +1,19 @@
+from gradlab.diagnosis.monitor import Monitored as Monitored
+from gradlab.diagnosis.monitor import MonitorState as MonitorState
+from gradlab.diagnosis.monitor import monitor_frame as monitor_frame
+from gradlab.diagnosis.monitor import monitor_histograms as monitor_histograms
+from gradlab.diagnosis.monitor import monitored as monitored
+from gradlab.diagnosis.observe import Observation as Observation
+from gradlab.diagnosis.observe import observe as observe
+from gradlab.diagnosis.scalars import scalars as scalars
+
+__all__ = [
+    "MonitorState",
+    "Monitored",
+    "Observation",
+    "monitor_frame",
+    "monitor_histograms",
+    "monitored",
+    "observe",
+    "scalars",
+]
