@@ -19,7 +19,11 @@ from gradlab.core.norm import batch_norm as batch_norm
 from gradlab.core.norm import layer_norm as layer_norm
 from gradlab.core.norm import rms_norm as rms_norm
 from gradlab.core.residual import residual as residual
+from gradlab.core.recurrent import gru_cell as gru_cell
+from gradlab.core.recurrent import lstm_cell as lstm_cell
+from gradlab.core.recurrent import rnn_cell as rnn_cell
 from gradlab.core.scaled import Scaled as Scaled
+from gradlab.core.unroll import unroll as unroll
 from gradlab.diagnosis.monitor import monitor_frame as monitor_frame
 from gradlab.diagnosis.monitor import monitor_histograms as monitor_histograms
 from gradlab.diagnosis.monitor import monitored as monitored

@@ -8,7 +8,9 @@ from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
+from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.residual import residual
+from gradlab.core.unroll import unroll
 
 
 class Kind(NamedTuple):
@@ -38,4 +40,9 @@ KINDS = (
     Kind("layer norm", layer_norm(), (4,)),
     Kind("layer norm at positions, one feature", layer_norm(), (5, 1)),
     Kind("rms norm", rms_norm(bias=True), (2, 4)),
+    Kind("rnn", unroll(rnn_cell(4)), (5, 3)),
+    Kind("rnn, relu, all steps", unroll(rnn_cell(4, "relu", recurrent_init="identity"), returns="all"), (5, 3)),
+    Kind("lstm", unroll(lstm_cell(4)), (5, 3)),
+    Kind("lstm, one unit, one step", unroll(lstm_cell(1, bias=False), returns="all"), (1, 1)),
+    Kind("gru", unroll(gru_cell(3), returns="all"), (4, 2)),
 )

@@ -53,12 +53,17 @@ def _orthogonal(key: Array, shape: tuple[int, int], dtype) -> Array:
     return jax.nn.initializers.orthogonal()(key, shape, dtype)
 
 
+def _identity(key: Array, shape: tuple[int, int], dtype) -> Array:
+    return jnp.eye(*shape, dtype=dtype)
+
+
 #: Base draws by distribution; all have unit variance, but "orthogonal" has orthonormal rows or columns.
 FAMILIES: dict[str, Callable[..., Array]] = {
     "normal": _normal,
     "uniform": _uniform,
     "truncated": _truncated,
     "orthogonal": _orthogonal,
+    "identity": _identity,
 }
 
 
@@ -151,6 +156,9 @@ TABLE: dict[str, Initializer] = {
     "standard_uniform": _scaled("standard_uniform", "uniform", "third"),
 }
 
+#: For the weight of a recurrent layer there is one more: no draw at all (Le, Jaitly & Hinton 2015).
+IDENTITY = Initializer("identity", "identity", lambda n, m: 1.0, lambda n, m: n / max(n, m))
+
 _fingerprints: dict[str, str] = {}
 
 
@@ -158,6 +166,12 @@ def initializer(name: str, sigma_w2: float | None = None, std: float | None = No
     """The initialiser of that name, or an error that lists the nearest right names."""
     name = config.resolve("initializer", name, config.INITIALIZERS)
     return gaussian(sigma_w2, std) if name == "gaussian" else TABLE[name]
+
+
+def recurrent_initializer(name: str) -> Initializer:
+    """The initialiser of a recurrent weight: one of `initializer`'s, or "identity"."""
+    name = config.resolve("initializer", name, (*config.INITIALIZERS, IDENTITY.name))
+    return IDENTITY if name == IDENTITY.name else initializer(name)
 
 
 def register_initializer(

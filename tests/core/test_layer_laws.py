@@ -48,32 +48,37 @@ def test_backward_equals_the_autodiff_twin(kind, batch, x64):
     if batch == 1 and kind.interacts:
         pytest.skip("asks for two examples, which a test of its own shows")
     params, x = drawn(kind, batch)
-    y, pullback = jax.vjp(forward(kind), params, x)
-    dy = jnp.asarray(np.random.default_rng(9).normal(size=y.shape))
-    theirs = pullback(dy)
-    _, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
-    dx, grads = kind.layer.backward(params, saved, scaled(dy, dy.ndim - 1), materialise)
+    dy = jnp.asarray(np.random.default_rng(9).normal(size=jax.eval_shape(forward(kind), params, x).shape))
+
+    @jax.jit  # one compilation costs less than hundreds of small ones
+    def both(params, x, dy):
+        _, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
+        dx, grads = kind.layer.backward(params, saved, scaled(dy, dy.ndim - 1), materialise)
+        return (grads, dx.value()), jax.vjp(forward(kind), params, x)[1](dy)
+
+    ours, theirs = both(params, x, dy)
     # a combinator's record is a tree of its layers' records, the same as its parameters' tree
-    close(grads, theirs[0])
-    close(dx.value(), theirs[1])
+    close(ours[0], theirs[0])
+    close(ours[1], theirs[1])
 
 
 @everything(KINDS)
 def test_forward_is_the_same_with_and_without_exponents(kind, x64):
     params, x = drawn(kind)
-    y, _ = kind.layer.forward(params, scaled(x, x.ndim - 1))
-    close(y.value(), forward(kind)(params, x))
+    y = jax.jit(lambda params, x: kind.layer.forward(params, scaled(x, x.ndim - 1))[0].value())(params, x)
+    close(y, jax.jit(forward(kind))(params, x))
 
 
 @everything(KINDS)
 def test_cotangents_far_outside_the_range_of_a_float(kind, x64):
     """The backward pass is linear: each example's own power of two comes out as it went in."""
     params, x = drawn(kind)
-    y, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
+    y, saved = jax.jit(kind.layer.forward)(params, scaled(x, x.ndim - 1))
     dy = scaled(jnp.asarray(np.random.default_rng(9).normal(size=y.mantissa.shape)), y.mantissa.ndim - 1)
-    near, _ = kind.layer.backward(params, saved, dy, lambda site: None)
+    backward = jax.jit(lambda dy: kind.layer.backward(params, saved, dy, lambda site: None)[0])
+    near = backward(dy)
     powers = POWER * jnp.asarray([1, 1, 1] if kind.interacts else [1, 2, 3], jnp.int32)
-    far, _ = kind.layer.backward(params, saved, Scaled(dy.mantissa, dy.exponent - powers), lambda site: None)
+    far = backward(Scaled(dy.mantissa, dy.exponent - powers))
     close(Scaled(far.mantissa, far.exponent + powers).value(), near.value())
 
 
@@ -82,11 +87,12 @@ def test_the_tangent_is_the_forward_derivative(kind, x64):
     """The transpose of the hand-written backward pass, beside the forward mode of autodiff."""
     params, x = drawn(kind)
     dx = jnp.asarray(np.random.default_rng(9).normal(size=x.shape))
-    _, theirs = jax.jvp(lambda x: forward(kind)(params, x), (x,), (dx,))
-    _, saved = kind.layer.forward(params, scaled(x, x.ndim - 1))
+    _, theirs = jax.jit(lambda x, dx: jax.jvp(lambda x: forward(kind)(params, x), (x,), (dx,)))(x, dx)
+    _, saved = jax.jit(kind.layer.forward)(params, scaled(x, x.ndim - 1))
     powers = POWER * jnp.asarray([1, 1, 1] if kind.interacts else [1, -2, 3], jnp.int32)
     far = scaled(dx, dx.ndim - 1)
-    far = tangent(kind.layer, params, saved, Scaled(far.mantissa, far.exponent - powers))
+    along = jax.jit(lambda dx: tangent(kind.layer, params, saved, dx))
+    far = along(Scaled(far.mantissa, far.exponent - powers))
     close(Scaled(far.mantissa, far.exponent + powers).value(), theirs)
 
 
@@ -104,7 +110,8 @@ def test_hand_written_is_in_the_jaxpr_and_can_be_jitted_and_vmapped(kind):
     x = x.astype(default_dtype())
     assert "custom_vjp" in str(jax.make_jaxpr(f)(params, x))
     loss = lambda f: lambda p, x: jnp.sum(jnp.sin(f(p, x)))
-    ours = jax.jit(jax.grad(loss(f), (0, 1)))(params, x)
+    gradient = jax.jit(jax.grad(loss(f), (0, 1)))
+    ours = gradient(params, x)
     theirs = jax.jit(jax.grad(loss(forward(kind)), (0, 1)))(params, x)
     close(ours, theirs, 1e-4)
     keys = jax.random.split(jax.random.key(1), 2)
@@ -112,5 +119,5 @@ def test_hand_written_is_in_the_jaxpr_and_can_be_jitted_and_vmapped(kind):
     xs = jnp.stack([x, 2 * x])
     many = jax.jit(jax.vmap(jax.grad(loss(f), (0, 1))))(seeds, xs)
     for i, key in enumerate(keys):
-        alone = jax.jit(jax.grad(loss(f), (0, 1)))(kind.layer.init(key, kind.shape)[0], xs[i])
+        alone = gradient(kind.layer.init(key, kind.shape)[0], xs[i])
         close(jax.tree.map(lambda v: v[i], many), alone, 1e-4)  # noqa: B023
