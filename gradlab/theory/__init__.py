@@ -14,7 +14,9 @@ _HOMES: dict[str, str] = {
     "LogNormLaw": "log_norm",
     "MeanField": "meanfield",
     "PowersLaw": "recurrent",
+    "Prediction": "predict",
     "StreamLaw": "residual",
+    "Transients": "transients",
     "batch_norm_factor": "normalization",
     "chrono_bias": "recurrent",
     "coefficients": "finite_width",
@@ -36,11 +38,13 @@ _HOMES: dict[str, str] = {
     "post_norm_factor": "residual",
     "pre_norm": "residual",
     "pre_norm_gradients": "residual",
+    "predict": "predict",
     "recurrent_powers": "recurrent",
     "reduced_residual": "residual",
     "residual_factor": "residual",
     "residual_log_variance": "residual",
     "slope_bound": "recurrent",
+    "transients": "transients",
 }
 
 __all__ = [*_HOMES]

@@ -19,6 +19,8 @@ from gradlab.theory.meanfield import mean_field as mean_field
 from gradlab.theory.normalization import batch_norm_factor as batch_norm_factor
 from gradlab.theory.normalization import layer_norm_factor as layer_norm_factor
 from gradlab.theory.normalization import normalised_skip_factors as normalised_skip_factors
+from gradlab.theory.predict import Prediction as Prediction
+from gradlab.theory.predict import predict as predict
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
 from gradlab.theory.recurrent import chrono_bias as chrono_bias
 from gradlab.theory.recurrent import log10_cell_path as log10_cell_path
@@ -32,6 +34,8 @@ from gradlab.theory.residual import reduced_residual as reduced_residual
 from gradlab.theory.residual import residual_factor as residual_factor
 from gradlab.theory.residual import residual_log_variance as residual_log_variance
 from gradlab.theory.shattering import gradient_correlation as gradient_correlation
+from gradlab.theory.transients import Transients as Transients
+from gradlab.theory.transients import transients as transients
 
 __all__ = [
     "Coefficients",
@@ -41,7 +45,9 @@ __all__ = [
     "LogNormLaw",
     "MeanField",
     "PowersLaw",
+    "Prediction",
     "StreamLaw",
+    "Transients",
     "batch_norm_factor",
     "chrono_bias",
     "coefficients",
@@ -63,9 +69,11 @@ __all__ = [
     "post_norm_factor",
     "pre_norm",
     "pre_norm_gradients",
+    "predict",
     "recurrent_powers",
     "reduced_residual",
     "residual_factor",
     "residual_log_variance",
     "slope_bound",
+    "transients",
 ]

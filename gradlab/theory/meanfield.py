@@ -266,8 +266,7 @@ def fixed_angle(entry: Activation, sigma_w2: float, q_star: float, chi1: float) 
         return 0.0
 
     def excess(angle: float) -> float:
-        linear = 4 * q_star * np.sin(angle / 2) ** 2
-        return float(sigma_w2 * overlap(entry, q_star, q_star, angle).distance2 / linear - 1)
+        return float(sigma_w2 * overlap(entry, q_star, q_star, angle).mean_slope - 1)
 
     right = np.pi / 2
     at_zero_correlation = excess(right)
