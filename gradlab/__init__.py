@@ -11,6 +11,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "GradlabError": "_errors",
     "MLP": "networks.mlp",
+    "ResNet": "networks.resnet",
+    "ConvNet": "networks.convnet",
+    "RNN": "networks.rnn",
     "Sweep": "config",
     "Layer": "core.layer",
     "lift": "core.layer",
@@ -37,6 +40,7 @@ _HOMES = {
     "measure": "measurement.measure",
     "statistics": "measurement.stats",
     "per_example": "measurement.stats",
+    "shattering": "measurement.shattering",
     "histograms": "frames.histograms",
     "frame": "frames.rows",
     "summarise": "frames.summaries",

@@ -38,9 +38,13 @@ from gradlab.frames.rows import frame as frame
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise
 from gradlab.measurement.measure import measure as measure
+from gradlab.measurement.shattering import shattering as shattering
 from gradlab.measurement.stats import per_example as per_example
 from gradlab.measurement.stats import statistics as statistics
+from gradlab.networks.convnet import ConvNet as ConvNet
 from gradlab.networks.mlp import MLP as MLP
+from gradlab.networks.resnet import ResNet as ResNet
+from gradlab.networks.rnn import RNN as RNN
 from gradlab.reporting.page import report as report
 from gradlab.sweep.run import run as run
 

@@ -24,6 +24,12 @@ class Network(Protocol):
         ...
 
 
+def outputs_in(params: Any) -> int:
+    """Number of outputs of given parameters: the columns of their last weight."""
+    named = jax.tree_util.tree_flatten_with_path(params[-1])[0]
+    return [leaf for path, leaf in named if getattr(path[-1], "key", None) == "weight"][-1].shape[-1]
+
+
 def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
     """Targets in the form that the loss takes: integer labels, or an array (batch, outputs).
 
@@ -51,7 +57,7 @@ def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
 
 def run(layer: Layer, params: Any, x: Array, y: Array, loss: str, read: Reader) -> tuple[Scaled, Any]:
     """Forward pass, loss, backward pass: the mean loss and the reader's records."""
-    logits, saved = layer.forward(params, scaled(x))
+    logits, saved = layer.forward(params, scaled(x, x.ndim - 1))
     value, dy = loss_named(loss)(logits, y)
     _, records = layer.backward(params, saved, dy, read)
     return value, records
@@ -65,7 +71,7 @@ def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None 
     net : network
     params : pytree
         From ``net.init``.
-    x : Array, shape (batch, features)
+    x : Array, shape (batch, features), or the axes that the network reads
     y : Array
         Integer labels (batch,), or real targets (batch, outputs).
     loss : str, optional
@@ -88,7 +94,7 @@ def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None 
     """
     loss = loss or default_loss(y)
     x = jnp.asarray(x)
-    outputs = params[-1][0]["weight"].shape[-1]
+    outputs = outputs_in(params)
     layer = net.layer(outputs)
     value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
     return value.value(), grads

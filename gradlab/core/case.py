@@ -12,7 +12,7 @@ from jax import Array
 
 from gradlab import config
 from gradlab._errors import GradlabError
-from gradlab.core.backprop import targets
+from gradlab.core.backprop import outputs_in, targets
 from gradlab.core.comparison import REFERENCE_ROUNDINGS, TOLERANCE
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.layer import Layer
@@ -74,8 +74,6 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
         loss = config.resolve("loss", loss, config.LOSSES)
     if not bare and y is None and loss != "probe":
         raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
-    if not bare and x.ndim != 2:
-        raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
     if not bare or y is not None:
         loss = loss or default_loss(y)
     if params is None:
@@ -85,7 +83,7 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
             params = net.init(key, x, outputs=1) if y is None else net.init(key, x, y)
     else:
         params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
-    layer = net if bare else net.layer(params[-1][0]["weight"].shape[-1])
+    layer = net if bare else net.layer(outputs_in(params))
     try:
         shape = jax.eval_shape(lambda p, x: layer.forward(p, plain(x))[0].mantissa, params, x).shape
     except (TypeError, ValueError, IndexError) as error:

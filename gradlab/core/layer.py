@@ -189,51 +189,70 @@ def serial(*layers: Layer, names: Sequence[str] | None = None, folds: Sequence[i
     return Layer(init, forward, backward, lambda tree: list(zip(names, layers, tree, strict=True)), along)
 
 
-def repeat(layer: Layer, depth: int, first: int = 0) -> Layer:
+def repeat(layer: Layer | Callable[[Any], Layer], depth: int, first: int = 0) -> Layer:
     """`depth` copies of a layer with parameters of their own, stacked along a leading axis.
 
     Forward and backward are one loop each, so compile time does not grow with the depth; `read` is
     applied inside the loop, so what it does not keep is never stored. Copy i draws from the key
-    folded with ``first + i``.
+    folded with ``first + i``. Copies that differ in more than their parameters (in the mask of a
+    dropout, the scale of a branch) come from a function of that number, which may be traced.
 
     The backward pass takes one argument more than a layer's: ``enter``, the number of copies below
     the point where the cotangent enters. It may be traced: because the loop is our own, one
     compiled program serves every depth (automatic differentiation cannot differentiate a loop of
-    unknown length). Records of the copies above are zero.
+    unknown length). Records of the copies above are zero. The forward pass takes ``leave``, the number
+    of copies that the signal goes through.
     """
 
-    def init(key, shape):
-        numbers = jnp.arange(first, first + depth)
-        one = lambda i: layer.init(jax.random.fold_in(key, i), shape)[0]
-        # one copy after another: all at once would hold every copy's temporaries in memory
-        return lax.map(one, numbers), shape
+    copy = layer if callable(layer) else (lambda i: layer)
+    numbers = range(first, first + depth)
 
-    def forward(params, x):
-        return lax.scan(lambda x, p: layer.forward(p, x), x, params, length=depth)
+    def init(key, shape):
+        one = lambda i: copy(i).init(jax.random.fold_in(key, i), shape)[0]
+        # one copy after another: all at once would hold every copy's temporaries in memory
+        return lax.map(one, jnp.asarray(numbers)), shape
+
+    pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
+    put = lambda room, tree, i: jax.tree.map(lambda b, v: lax.dynamic_update_index_in_dim(b, v, i, 0), room, tree)
+    room = lambda tree: jax.tree.map(lambda v: jnp.zeros((depth, *v.shape), v.dtype), tree)
+
+    def forward(params, x, leave=None):
+        if leave is None:
+            return lax.scan(
+                lambda x, ip: copy(ip[0]).forward(ip[1], x), x, (jnp.asarray(numbers), params), length=depth
+            )
+
+        def step(x, i):
+            return copy(first + i).forward(pick(params, i), x)
+
+        def body(i, carry):
+            x, buffers = carry
+            x, saved = step(x, i)
+            return x, put(buffers, saved, i)
+
+        return lax.fori_loop(0, leave, body, (x, room(jax.eval_shape(step, x, jnp.int32(0))[1])))
 
     def backward(params, saved, dy, read, enter=depth):
-        def step(dy, p, s):
-            return layer.backward(p, s, dy, read)
+        def step(dy, p, s, i):
+            return copy(first + i).backward(p, s, dy, read)
 
-        pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
         one = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (params, saved))
-        record = jax.eval_shape(step, dy, *one)[1]
-        buffers = jax.tree.map(lambda r: jnp.zeros((depth, *r.shape), r.dtype), record)
+        record = jax.eval_shape(step, dy, *one, jnp.int32(0))[1]
 
         def body(turn, carry):
             dy, buffers = carry
             i = enter - 1 - turn
-            dy, record = step(dy, pick(params, i), pick(saved, i))
-            put = lambda b, r: lax.dynamic_update_index_in_dim(b, r, i, 0)
-            return dy, jax.tree.map(put, buffers, record)
+            dy, record = step(dy, pick(params, i), pick(saved, i), i)
+            return dy, put(buffers, record, i)
 
-        return lax.fori_loop(0, enter, body, (dy, buffers))
+        return lax.fori_loop(0, enter, body, (dy, room(record)))
 
     def parts(tree):
-        return [(str(first + i), layer, jax.tree.map(lambda v: v[i], tree)) for i in range(depth)]  # noqa: B023
+        return [(str(n), copy(n), jax.tree.map(lambda v: v[i], tree)) for i, n in enumerate(numbers)]  # noqa: B023
 
     def along(params, saved, dx):
-        return lax.scan(lambda dx, ps: (tangent(layer, *ps, dx), None), dx, (params, saved), length=depth)[0]
+        step = lambda dx, ips: (tangent(copy(ips[0]), *ips[1:], dx), None)
+        return lax.scan(step, dx, (jnp.asarray(numbers), params, saved), length=depth)[0]
 
     return Layer(init, forward, backward, parts, along)
 

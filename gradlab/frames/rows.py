@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -11,18 +10,19 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
-from gradlab.config import MLPConfig, content_hash
+from gradlab.config import CONFIGS, GRID, NetworkConfig, content_hash
 from gradlab.measurement.records import LayerInfo, Trace
 
 #: Columns whose text repeats from row to row.
 CATEGORIES: tuple[str, ...] = (
     "network", "architecture", "activation", "init", "loss", "data", "dtype", "layer_name", "status", "readout",
+    "norm", "norm_position", "branch_scale", "branch", "order", "padding", "cell",
 )  # fmt: skip
 #: What makes a row unique.
 KEY: tuple[str, ...] = ("network", "seed", "step", "layer")
 
 
-def network_hash(config: MLPConfig) -> str:
+def network_hash(config: NetworkConfig) -> str:
     """The short hash that names a network in the frame: that of its configuration, and of nothing else."""
     return content_hash(config.as_dict())
 
@@ -65,7 +65,7 @@ def frame(record: Trace | Readable | Iterable[Trace | Readable]) -> pd.DataFrame
 
 
 def failed_rows(
-    config: MLPConfig,
+    config: NetworkConfig,
     seeds: Sequence[int],
     error: BaseException | str,
     *,
@@ -78,7 +78,7 @@ def failed_rows(
 
     Parameters
     ----------
-    config : MLPConfig
+    config : NetworkConfig
         The network.
     seeds : sequence of int
         Seed numbers.
@@ -131,7 +131,7 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
     of_trace = {
         "network": [network_hash(t.config) for t in traces],
         "architecture": [t.config.architecture for t in traces],
-        "depth": [t.config.depth for t in traces],
+        "depth": [t.depth or t.config.depth or 0 for t in traces],
         "batch": [t.batch for t in traces],
         "activation": [t.config.activation for t in traces],
         "init": [t.config.init for t in traces],
@@ -164,16 +164,23 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     sizes = [len(t.seeds) * len(t.layers) for t in traces]
     changed = set().union(*(t.config.changed() for t in traces))
     columns = {}
-    for name in own_fields(type(traces[0].config)):
+    for name in own_fields():
         if name in changed:
-            values = np.repeat(np.asarray([getattr(t.config, name) for t in traces], dtype=object), sizes)
+            values = np.repeat(np.asarray([getattr(t.config, name, None) for t in traces], dtype=object), sizes)
             columns[name] = values if name in CATEGORIES else pd.Series(values).infer_objects()
     return columns
 
 
-def own_fields(kind: type[MLPConfig]) -> dict[str, Any]:
-    """Fields of a configuration that are not coordinates, with their defaults."""
-    return {f.name: f.default for f in dataclasses.fields(kind) if f.name not in COORDINATES}
+def own_fields() -> dict[str, Any]:
+    """Fields of configurations that are not coordinates, with the default that most architectures have."""
+    names = [name for name in GRID if name not in COORDINATES]
+    return {name: default_of(next(a for a, c in CONFIGS.items() if name in c.names()), name) for name in names}
+
+
+def default_of(architecture: str, name: str) -> Any:
+    """The default of a field in an architecture; None where it has no such field."""
+    kind = CONFIGS.get(architecture)
+    return getattr(kind, name) if kind is not None and name in kind.names() else None
 
 
 def _measured(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
@@ -226,13 +233,14 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not frames:
         raise GradlabError("at least one frame", "none", "gl.frame(gl.measure(net, x, y))")
     found = dict.fromkeys(name for table in frames for name in table.columns)
-    own = own_fields(MLPConfig)
+    own = own_fields()
     order = [*(n for n in ("run", *COORDINATES) if n in found), *(n for n in own if n in found)]
     order += [name for name in (*MEASURED, *found) if name in found and name not in order]
     order = list(dict.fromkeys(order))
     filled = []
     for table in frames:
-        lacking = {name: own[name] for name in own if name in found and name not in table}
+        kinds = table["architecture"].astype(object)
+        lacking = {n: kinds.map(lambda a, n=n: default_of(a, n)) for n in own if n in found and n not in table}
         # Categories of different frames differ: as text they append, and become categories again at the end.
         text = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)}
         table = table.astype(text).assign(**lacking)

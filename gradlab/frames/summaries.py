@@ -11,7 +11,6 @@ from scipy.special import stdtrit
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED
-from gradlab.config import MLPConfig
 from gradlab.frames.rows import KEY, own_fields
 from gradlab.measurement.slope import rate
 from gradlab.measurement.verdict import NAMES, describe, judge
@@ -138,7 +137,7 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
     if by not in ("network", "seed"):
         raise unknown("by", by, ("network", "seed"))
     _listed(frame, "column", ["log10_delta_rms", *KEY, "depth"])
-    own = [name for name in own_fields(MLPConfig) if name in frame]
+    own = [name for name in own_fields() if name in frame]
     coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + own
     names = ("run", "network", "batch", "loss", "data", "dtype", "step")
     keys = [name for name in names if name in frame]

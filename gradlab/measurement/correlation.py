@@ -50,6 +50,16 @@ def difference(s: Scaled) -> tuple[Scaled, Array]:
     return gap, resolved
 
 
+def apart(s: Scaled) -> Log2:
+    """1 - c from the signals themselves; NaN where a pair is equal to within a few hundred roundings."""
+    gap, _ = difference(s)
+    one, _ = first_of_pairs(s)
+    value = one_minus_c(one, gap)
+    size = jnp.max(jnp.abs(gap.mantissa), -1) * power(gap.exponent - one.exponent, s.mantissa.dtype)
+    known = jnp.all(size > 256 * jnp.finfo(s.mantissa.dtype).eps * jnp.max(jnp.abs(one.mantissa), -1), -1)
+    return Log2(jnp.where(known, value.fraction, jnp.nan), value.exponent)
+
+
 def _choose(resolved: Array, a: Scaled, b: Scaled) -> Scaled:
     return Scaled(jnp.where(resolved[..., None], a.mantissa, b.mantissa), jnp.where(resolved, a.exponent, b.exponent))
 

@@ -18,21 +18,23 @@ from jax import Array
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
-from gradlab.config import MLPConfig
+from gradlab.config import MLPConfig, NetworkConfig
 from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.backprop import targets
 from gradlab.core.initializers import PROBE_FOLD, Initializer
 from gradlab.core.losses import default_loss, probes
+from gradlab.measurement.networks import measure_given, measure_networks, structure
 from gradlab.measurement.programs import Variant, draw_program, measure_program, over_seeds
 from gradlab.measurement.records import Trace
 from gradlab.measurement.stats import TRAINING, to_numpy
 from gradlab.measurement.traces import trace_of
-from gradlab.networks.mlp import MLP, hidden_rule, readout_rule
-from gradlab.networks.network import as_key, outputs_in, outputs_of
+from gradlab.networks import build
+from gradlab.networks.network import Network, as_key, check_input, example_shape, outputs_in, outputs_of, weighted
+from gradlab.networks.stack import hidden_rule, readout_rule
 
 
 def measure(
-    net: MLP,
+    net: Network,
     x: Any,
     y: Any = None,
     *,
@@ -92,11 +94,11 @@ def measure(
         return measure_group(
             [net.config], x, y, loss=loss, key=key, seeds=numbers, columns=columns, dtype=dtype, data=data
         )[0]
-    return _given(net.config, params, x, y, loss=loss, key=key, columns=columns, dtype=dtype, data=data)
+    return _given(net, params, x, y, loss=loss, key=key, columns=columns, dtype=dtype, data=data)
 
 
 def measure_group(
-    configs: Sequence[MLPConfig],
+    configs: Sequence[NetworkConfig],
     x: Any,
     y: Any,
     *,
@@ -130,10 +132,12 @@ def measure_group(
         wanted = _columns(columns)
         families: dict[tuple, list[int]] = {}
         for i, config in enumerate(configs):
-            families.setdefault(_family(config), []).append(i)
+            example_shape(build(config), x)
+            kind = (_measure_family, _family(config)) if shares(config) else (measure_networks, structure(config))
+            families.setdefault(kind, []).append(i)
         traces: dict[int, Trace] = {}
-        for members in families.values():
-            found = _measure_family(
+        for (of_group, _), members in families.items():
+            found = of_group(
                 [configs[i] for i in members], x, y, outputs, loss, as_key(key), seeds, wanted, dtype, data
             )
             for i, trace in zip(members, found, strict=True):
@@ -144,7 +148,7 @@ def measure_group(
 def _arrays(x: Any, y: Any, loss: str, dtype: str, outputs: int | None) -> tuple[Array, Any, int]:
     """Data as arrays of the dtype, targets as the loss takes them, and the number of outputs."""
     x = np.asarray(x)
-    if x.ndim != 2:
+    if x.ndim < 2 or not x.size:
         raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
     if not np.all(np.isfinite(x)):
         raise GradlabError(
@@ -166,6 +170,11 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
             raise unknown("column", column, MEASURED)
     chosen = set(columns)
     return tuple(c for c in MEASURED if c in chosen and c not in TRAINING)
+
+
+def shares(config: NetworkConfig) -> bool:
+    """Whether networks like this one can share products: blocks of a weight and an activation, nothing else."""
+    return isinstance(config, MLPConfig) and config.norm is None
 
 
 def _family(config: MLPConfig) -> tuple:
@@ -233,32 +242,23 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
     ]
 
 
-def _given(config, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
+def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
     """One measurement of given weights."""
-    kind = params[0][0]["weight"].dtype
-    dtype = dtype or str(kind)
+    config = net.config
+    dtype = dtype or str(weighted((), params)[0][1]["weight"].dtype)
     with jax.enable_x64(dtype == "float64"):
         params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
         outputs = outputs_in(params)
         x, y, outputs = _arrays(x, y, loss, dtype, outputs)
-        features = params[0][0]["weight"].shape[0]
-        if features != x.shape[1]:
-            raise GradlabError(
-                f"x with {features} features, as the first layer has", f"{x.shape[1]}", "the x of net.init"
-            )
+        check_input(net, params, x)
         y = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(x), outputs, dtype) if y is None else y
-        entry = ACTIVATIONS[config.activation]
+        wanted = _columns(columns)
+        if not shares(config):
+            return measure_given(net, params, x, y, outputs, loss, wanted, dtype, data)
+        parts, entries = ((config.activation, 1),), (ACTIVATIONS[config.activation],)
         program = measure_program(
-            config.width,
-            config.depth,
-            outputs,
-            ((config.activation, 1),),
-            (entry,),
-            config.bias,
-            loss,
-            _columns(columns),
-            1,
-        )
+            config.width, config.depth, outputs, parts, entries, config.bias, loss, wanted, 1
+        )  # fmt: skip
         record = to_numpy(program(params, x, y, jnp.asarray([config.depth], jnp.int32)))
-        shapes = _shapes(config, config.depth, features, outputs)
+        shapes = _shapes(config, config.depth, x.shape[1], outputs)
         return trace_of(config, 0, 0, [record], shapes, (0,), loss, data, len(x), dtype, drawn=False)

@@ -147,7 +147,8 @@ def measure_program(
     shape = MLPConfig(depth=depth, width=width, activation=entries[0].name, bias=bias)
     names = parts if len(parts) > 1 else (parts[0][0],)
     net = stack(shape, outputs, names)
-    forward_columns = tuple(c for c in wanted if c in FORWARD)
+    # 1 - c has a pass of its own below
+    forward_columns = tuple(c for c in wanted if c in FORWARD and c != "log10_one_minus_c")
     backward_columns = tuple(c for c in wanted if c in BACKWARD)
     correlated = "log10_one_minus_c" in wanted
     evaluate = loss_named(loss)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradlab.config import MLPConfig
+from gradlab.config import NetworkConfig
 
 if TYPE_CHECKING:
     from gradlab.measurement.slope import Rate
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class LayerInfo:
     """Where a row of the frame stands: one layer of the network.
 
-    `layer` counts from 1 (next to the input) to L, then the readout L + 1;
-    `width` is the number of its units.
+    `layer` counts from 1 (next to the input) to L, then the readout L + 1; 0 is what is not counted.
+    `width` is the number of its units; a time step has no fans of its own, 0.
     """
 
     layer: int
@@ -37,10 +37,10 @@ class Trace:
 
     Parameters
     ----------
-    config : MLPConfig
+    config : NetworkConfig
         The network.
     layers : tuple of LayerInfo
-        L hidden layers and the readout, from input to output.
+        From input to output: what is not counted (a stem, a cell's shared weights: layer 0), L hidden layers, readout.
     columns : mapping of str to ndarray
         Measured columns by name, each of shape (seeds, layers), float64; see `gradlab._types.MEASURED`.
     seeds : tuple of int
@@ -57,7 +57,7 @@ class Trace:
         False when the weights were given (``params=``): then no interval over seeds exists.
     """
 
-    config: MLPConfig
+    config: NetworkConfig
     layers: tuple[LayerInfo, ...]
     columns: Mapping[str, np.ndarray]
     seeds: tuple[int, ...]
@@ -76,8 +76,13 @@ class Trace:
         """Factor of the rms delta per layer toward the input, with its interval over seeds."""
         from gradlab.measurement.slope import rate
 
-        hidden = self.columns["log10_delta_rms"][:, : len(self.layers) - 1]
-        return rate(hidden, drawn=self.drawn)
+        hidden = [i for i, info in enumerate(self.layers) if 1 <= info.layer <= self.depth]
+        return rate(self.columns["log10_delta_rms"][:, hidden], drawn=self.drawn)
+
+    @property
+    def depth(self) -> int:
+        """Number L of hidden layers: blocks, or time steps."""
+        return sum(info.layer >= 1 and info.layer_name != "readout" for info in self.layers)
 
     @property
     def decades(self):

@@ -18,8 +18,9 @@ from jax import Array
 
 from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
-from gradlab.core.gradient import Outer, Positions, Reader, Site
+from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
 from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, log2_norm, power
+from gradlab.measurement.correlation import apart
 
 #: Columns that depend on the forward pass alone: read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
@@ -46,7 +47,7 @@ SATURATION, FLOAT32_SMALLEST = 0.01, -126
 
 
 def statistics(columns: Iterable[str]) -> Reader:
-    """The reader that keeps the named columns of dense and activation layers.
+    """The reader that keeps the named columns of layers with a weight, and of activations.
 
     Parameters
     ----------
@@ -57,17 +58,41 @@ def statistics(columns: Iterable[str]) -> Reader:
     -------
     Reader
         From a `Site` to a dict of arrays of shape (group...,), logarithms as `Log2`.
+
+    Notes
+    -----
+    `log10_one_minus_c` is taken from the signals themselves here; where they have become equal it is NaN, and
+    `measurement.correlation` carries it on. Of a residual block the stream is read at its output, of a
+    recurrent weight every time step (``"steps"``, arrays of shape (group..., time)).
+
+    A layer with a weight is any whose gradient has a ``"weight"``: a convolution is read as a dense
+    layer is, with the units of all positions together. Gains and scales (of norms and of residual
+    branches) have no row: a reader of one's own finds them in ``site.gradient``.
     """
     wanted = frozenset(columns)
 
     def read(site: Site) -> dict[str, Any]:
-        if site.kind == "dense":
-            return {**_dense_forward(site, wanted), **_delta(_flat(site.dy), wanted), **_gradient(site, wanted)}
+        if site.kind == "recurrent":
+            return {**_weight_forward(site, wanted), **_gradient(site, wanted), "steps": _steps(site, wanted)}
+        if "weight" in site.gradient:
+            return {**_weight_forward(site, wanted), **_delta(_flat(site.dy), wanted), **_gradient(site, wanted)}
         if site.kind == "activation":
             return _activation(site._replace(x=_flat(site.x), y=_flat(site.y)), wanted)
+        if site.kind == "residual":
+            stream = _flat(site.y)
+            kept = _delta(_flat(site.dy), wanted) | _correlation(stream, wanted)
+            return kept | ({"log10_preactivation_rms": rms(stream)} if "log10_preactivation_rms" in wanted else {})
         return {}
 
     return read
+
+
+def _steps(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
+    """The signals of each time step, arrays of shape (group..., time)."""
+    first = lambda s: Scaled(jnp.moveaxis(s.mantissa, -2, -3), jnp.moveaxis(s.exponent, -1, -2))
+    y, dy = first(site.y), first(site.dy)
+    kept = {"log10_activation_rms": rms(y), "activation_mean_over_rms": _mean_over_rms(y)}
+    return _delta(dy, wanted) | _correlation(y, wanted) | {c: v for c, v in kept.items() if c in wanted}
 
 
 def _flat(s: Scaled) -> Scaled:
@@ -92,6 +117,11 @@ def pooled(squares: Array, exponent: Array, count: float) -> Log2:
 
 def _row_squares(x: Array) -> Array:
     return jnp.sum(x * x, -1)
+
+
+def _batch_axis(site: Site) -> int:
+    """Where the examples are: the exponents' last axis, but for a recurrent weight's, whose last is time."""
+    return site.dy.exponent.ndim - (2 if site.kind == "recurrent" else 1)
 
 
 def _batch(batch: int, size: Log2) -> Log2:
@@ -135,8 +165,8 @@ def _mean_log2(squares: Array, exponent: Array) -> Log2:
 def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     """Norms, cosines and signal-to-noise of the parameter gradients, from the factors alone."""
     kept: dict[str, Any] = {}
-    outer: Outer | Positions = site.gradient["weight"]
-    batch = site.dy.exponent.shape[-1]
+    outer: Outer | Positions | Taps = site.gradient["weight"]
+    batch = site.dy.mantissa.shape[_batch_axis(site)]
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
     pairs = {"gradient_cosine_mean", "gradient_snr"} & wanted
@@ -181,17 +211,17 @@ def _snr(own: Array, together: Array, batch: int) -> Array:
     return jnp.where(positive, mean / jnp.where(positive, covariance, 1), jnp.where(mean > 0, jnp.inf, jnp.nan))
 
 
-def _dense_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
+def _weight_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if "weight_norm" not in wanted:
         return {}
     norm = jnp.sqrt(jnp.sum(site.params["weight"] ** 2, (-1, -2))) * jnp.abs(site.params.get("gain", 1))
-    return {"weight_norm": jnp.broadcast_to(norm, site.dy.exponent.shape[:-1])}
+    return {"weight_norm": jnp.broadcast_to(norm, site.dy.exponent.shape[: _batch_axis(site)])}
 
 
 def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     """The forward signal around an activation."""
-    kept: dict[str, Any] = {}
     z, y, entries = site.x, site.y, site.about
+    kept = _correlation(z, wanted)
     if "log10_preactivation_rms" in wanted:
         kept["log10_preactivation_rms"] = rms(z)
     if "log10_activation_rms" in wanted:
@@ -203,6 +233,11 @@ def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if "dead_fraction" in wanted:
         kept["dead_fraction"] = by_slices(entries, _dead, z)
     return kept
+
+
+def _correlation(z: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
+    """1 - c of pairs of examples, where there are two."""
+    return {"log10_one_minus_c": apart(z)} if "log10_one_minus_c" in wanted and z.mantissa.shape[-2] > 1 else {}
 
 
 def _mean_over_rms(y: Scaled) -> Array:
@@ -233,12 +268,12 @@ def per_example(site: Site) -> dict[str, Any]:
     Returns
     -------
     dict
-        For a dense layer ``norms`` (`Log2`, shape (group..., batch)) of the gradients of each
+        For a layer with a weight ``norms`` (`Log2`, shape (group..., batch)) of the gradients of each
         example's loss by the weight, and ``cosines`` (group..., batch, batch). Else empty.
     """
-    if site.kind != "dense":
+    if "weight" not in site.gradient:
         return {}
-    outer: Outer | Positions = site.gradient["weight"]
+    outer: Outer | Positions | Taps = site.gradient["weight"]
     cosines, sizes = outer.examples()
     batch = cosines.shape[-1]
     return {"norms": _batch(batch, log2_norm(sizes.mantissa**2, sizes.exponent)), "cosines": cosines}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
 from gradlab._types import MEASURED
-from gradlab.config import MLPConfig
+from gradlab.config import NetworkConfig
 from gradlab.core.scaled import Scaled
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.networks.mlp import hidden_rule
+from gradlab.networks.stack import hidden_rule
 
 
 def trace_of(
@@ -28,14 +29,15 @@ def trace_of(
         LayerInfo(i, f"hidden_{i}" if i <= config.depth else "readout", fan_out, fan_in, fan_out)
         for i, (fan_in, fan_out) in enumerate(sizes, 1)
     )
-    status = tuple(status_of(rows, config.depth) for rows in per_seed)
+    one = lambda rows, i: {c: rows[c][i] for c in rows}
+    status = tuple(status_of([one(rows, i) for i in range(len(layers))], layers) for rows in per_seed)
     return Trace(
         config, layers, columns, tuple(int(s) for s in seeds), status,
         *scales(config, sizes[1] if config.depth > 1 else sizes[0]), loss, data, batch, dtype, drawn,
     )  # fmt: skip
 
 
-def scales(config: MLPConfig, inner: tuple[int, int]) -> tuple[float, float]:
+def scales(config: NetworkConfig, inner: tuple[int, int]) -> tuple[float, float]:
     """sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out."""
     rule = hidden_rule(config)
     sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2
@@ -70,14 +72,13 @@ def loss_columns(value: Scaled, count: int) -> dict[str, np.ndarray]:
     return {"log10_abs_loss": np.full(count, size), "loss_sign": np.full(count, np.sign(value.mantissa))}
 
 
-def status_of(rows: dict[str, np.ndarray], depth: int) -> str:
-    """'ok', or where the forward signal left the range of its dtype."""
+def status_of(rows: Sequence[Mapping[str, float]], layers: Sequence[LayerInfo]) -> str:
+    """'ok', or where a signal left the range of its dtype."""
     for name in ("log10_preactivation_rms", "log10_activation_rms", "log10_delta_rms"):
-        if name in rows:
-            bad = np.isnan(rows[name]) | (rows[name] == np.inf)
-            if bad.any():
-                layer = int(np.argmax(bad)) + 1
-                where = "readout" if layer > depth else f"layer {layer}"
+        for row, info in zip(rows, layers, strict=True):
+            value = row.get(name, 0.0)
+            if value != value or value == np.inf:
+                where = "the readout" if info.layer_name == "readout" else f"layer {info.layer}"
                 signal = "backward" if "delta" in name else "forward"
                 return f"overflow: the {signal} signal is not finite from {where}"
     return "ok"

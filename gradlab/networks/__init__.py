@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradlab.config import MLPConfig
-    from gradlab.networks.mlp import MLP
+    from gradlab.config import NetworkConfig
+    from gradlab.networks.network import Network
+
+_BUILDERS = {
+    "mlp": ("mlp", "MLP"),
+    "resnet": ("resnet", "ResNet"),
+    "convnet": ("convnet", "ConvNet"),
+    "rnn": ("rnn", "RNN"),
+    "transformer": ("transformer", "Transformer"),
+}
 
 
-def build(config: MLPConfig) -> MLP:
+def build(config: NetworkConfig) -> Network:
     """The network of a configuration, by its architecture."""
-    from gradlab.networks.mlp import MLP
-
-    return {"mlp": MLP}[config.architecture].of(config)
+    home, name = _BUILDERS[config.architecture]
+    return getattr(import_module(f"{__name__}.{home}"), name).of(config)

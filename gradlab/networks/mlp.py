@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
 
 from gradlab.config import MLPConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
-from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
+from gradlab.core.initializers import READOUT_FOLD, Initializer
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.networks.network import Network
+from gradlab.networks.stack import Stack, bias_std, hidden_rule, normed, readout_rule
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
 Parts = tuple[str | tuple[str, int], ...]
-
-
-class Stack(NamedTuple):
-    """The layers of a network in the order in which a measurement needs them.
-
-    Parameters
-    ----------
-    below : Layer
-        All blocks below the last run of equal blocks: `below_depth` layers in `below_parts` parts.
-    last_run : Layer or None
-        A `repeat`, into which a cotangent may enter at any depth; None where no block repeats.
-    readout : Layer
-    below_depth, below_parts, depth : int
-    whole : Layer
-        All of them as one layer.
-    """
-
-    below: Layer
-    last_run: Layer | None
-    readout: Layer
-    below_depth: int
-    below_parts: int
-    depth: int
-    whole: Layer
 
 
 class MLP(Network):
@@ -46,7 +23,7 @@ class MLP(Network):
     ----------
     **fields
         Those of `gradlab.config.MLPConfig`: depth, width, activation, init, gain, sigma_w2, std,
-        sigma_b2, bias, readout.
+        sigma_b2, bias, readout, norm, norm_position.
 
     Attributes
     ----------
@@ -66,9 +43,13 @@ class MLP(Network):
     __slots__ = ()
     Config = MLPConfig
 
-    def layer(self, outputs: int) -> Layer:
-        """The network as one `Layer`."""
-        return stack(self.config, outputs).whole
+    def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
+        """Hidden layers by their number."""
+        return "readout" if number == count else f"hidden_{number}"
+
+    def stack(self, outputs: int) -> Stack:
+        """First block, runs of equal blocks, readout."""
+        return stack(self.config, outputs)
 
 
 def runs_of(widths: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -104,15 +85,21 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
     depth = depth or config.depth
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
     rule = hidden_rule(config)
-    bias_std = None if config.sigma_b2 is None else config.sigma_b2**0.5
 
-    def block(width: int, init: Initializer = rule, gain: float = config.gain, parts: Parts = parts) -> Layer:
-        layers = dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std), activation(*parts)
-        return serial(*layers, names=("dense", "activation"), folds=(None, None))
+    def block(
+        width: int, init: Initializer = rule, gain: float = config.gain, parts: Parts = parts, norm: str | None = None
+    ) -> Layer:
+        layers = [("dense", dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std(config)))]
+        layers += [("activation", activation(*parts))]
+        layers[1 if config.norm_position == "before" else 2 : 0] = [("norm", layer) for layer in normed(norm)]
+        names, values = zip(*layers, strict=True)
+        return serial(*values, names=names, folds=(None,) * len(layers))
+
+    hidden = functools.partial(block, norm=config.norm)
 
     shapes = runs_of(widths)
-    first = block(widths[0])
-    runs = [repeat(block(width), count, number) if count else block(width) for width, number, count in shapes]
+    first = hidden(widths[0])
+    runs = [repeat(hidden(width), count, number) if count else hidden(width) for width, number, count in shapes]
     # the readout is a block too, so that every row of the frame is read in the same way
     head = block(outputs, readout_rule(config), 1.0, ("identity",))
     names = ("first", *(f"run_{i}" for i in range(len(runs))))
@@ -122,13 +109,3 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
     lower = [first, *(runs[:-1] if last else runs)]
     below = serial(*lower, names=names[: len(lower)])
     return Stack(below, runs[-1] if last else None, head, depth - last, len(lower), depth, whole)
-
-
-def hidden_rule(config: MLPConfig) -> Initializer:
-    """The initialiser of the hidden layers."""
-    return initializer(config.init, config.sigma_w2, config.std)
-
-
-def readout_rule(config: MLPConfig) -> Initializer:
-    """The initialiser of the readout: that of the hidden layers where no other is named."""
-    return hidden_rule(config) if config.readout is None else initializer(config.readout)

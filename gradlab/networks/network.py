@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from gradlab._errors import GradlabError
-from gradlab.config import MLPConfig
+from gradlab.config import NetworkConfig
+from gradlab.core.backprop import outputs_in
 from gradlab.core.layer import Layer, walk
 from gradlab.core.scaled import plain
+from gradlab.networks.stack import Stack
 
 
 class Network(ABC):
@@ -25,19 +27,19 @@ class Network(ABC):
 
     Attributes
     ----------
-    config : MLPConfig
+    config : NetworkConfig
         The fields, checked.
     """
 
     __slots__ = ("config",)
-    config: MLPConfig
-    Config: ClassVar[type[MLPConfig]]
+    config: NetworkConfig
+    Config: ClassVar[type[NetworkConfig]]
 
     def __init__(self, **fields: Any):
         object.__setattr__(self, "config", self.Config(**fields))
 
     @classmethod
-    def of(cls, config: MLPConfig) -> Self:
+    def of(cls, config: NetworkConfig) -> Self:
         """The network of a configuration."""
         net = cls.__new__(cls)
         object.__setattr__(net, "config", config)
@@ -56,15 +58,45 @@ class Network(ABC):
         fields = ", ".join(f"{k}={v!r}" for k, v in self.config.changed().items())
         return f"{type(self).__name__}({fields})"
 
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Axes that one example may have: 1 for features, 2 for sequences, 3 for images."""
+        return (1,)
+
+    #: What a measured layer is called, with its number behind.
+    layer_name: ClassVar[str] = "hidden"
+    #: Whether a shallower network is the beginning of a deeper one.
+    nests: ClassVar[bool] = True
+
+    def numbers(self) -> dict[str, float]:
+        """Numbers of the blocks that a compiled program takes as arguments: keyword arguments of `stack`."""
+        return {}
+
+    def steps_of(self, record: Any) -> dict[str, Any]:
+        """The columns of the time steps in the record of the first part; none where depth is no time."""
+        return {}
+
+    def window(self, axes: int) -> int:
+        """Positions that a unit of the first layer sees, with this many axes of positions."""
+        return 1
+
     @abstractmethod
+    def stack(self, outputs: int) -> Stack:
+        """The layers of the network with this many outputs, cut where a measurement needs it."""
+
     def layer(self, outputs: int) -> Layer:
         """The network as one `Layer`, with this many outputs."""
+        return self.stack(outputs).whole
 
     def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
         """Name and parameters of each layer that has a weight, from input to readout, unstacked."""
-        found = [p for *_, (p,) in walk(self.layer(outputs_in(params)), params) if "weight" in p]
-        names = [*(f"hidden_{i}" for i in range(1, len(found))), "readout"]
-        return list(zip(names, found, strict=True))
+        walked = walk(self.layer(outputs_in(params)), params)
+        found = [(path, leaf) for path, _, (tree,) in walked for path, leaf in weighted(path, tree)]
+        return [(self.name_of(path, i, len(found)), leaf) for i, (path, leaf) in enumerate(found, 1)]
+
+    def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
+        """What the layer at `path` is called, the `number`-th of `count` from the input."""
+        return "readout" if number == count else "/".join(path)
 
     def init(self, key: Array | int, x: Array, y: Array | None = None, *, outputs: int | None = None) -> Any:
         """Parameters for data of these shapes.
@@ -72,7 +104,7 @@ class Network(ABC):
         Parameters
         ----------
         key : JAX key or int
-        x : Array, shape (batch, features)
+        x : Array, shape (batch, features), or the axes that the network reads
         y : Array, optional
             Targets, from which the number of outputs is read: classes, or columns.
         outputs : int, optional
@@ -84,11 +116,11 @@ class Network(ABC):
             Draws of layer l depend on the key, l and its shape alone, so a deeper network
             begins with the same layers.
         """
-        return self.layer(outputs or outputs_of(y)).init(as_key(key), features_of(x))[0]
+        return self.layer(outputs or outputs_of(y)).init(as_key(key), example_shape(self, x))[0]
 
     def apply(self, params: Any, x: Array) -> Array:
         """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
-        check_input(params, x)
+        check_input(self, params, x)
         return self.layer(outputs_in(params)).forward(params, plain(jnp.asarray(x)))[0].value()
 
 
@@ -107,23 +139,35 @@ def outputs_of(y: Array | None) -> int:
     return 1 if y.ndim == 1 else y.shape[-1]
 
 
-def features_of(x: Array) -> tuple[int, ...]:
-    """Shape of one example."""
-    if jnp.ndim(x) != 2:
-        raise GradlabError("x of shape (batch, features)", f"shape {jnp.shape(x)}", "x.reshape(len(x), -1)")
+#: What one example looks like, by the number of its axes.
+_KINDS = {1: "(batch, features)", 2: "(batch, time, features)", 3: "(batch, height, width, channels)"}
+
+
+def example_shape(net: Network, x: Array) -> tuple[int, ...]:
+    """Shape of one example, or an error that says what the network reads."""
+    if jnp.ndim(x) - 1 not in net.ranks:
+        wanted = " or ".join(_KINDS[rank] for rank in net.ranks)
+        hint = "x.reshape(len(x), -1)" if net.ranks == (1,) else "data that have these axes, or another architecture"
+        raise GradlabError(f"x of shape {wanted} for {type(net).__name__}", f"shape {jnp.shape(x)}", hint)
     return tuple(jnp.shape(x)[1:])
 
 
-def outputs_in(params: Any) -> int:
-    """Number of outputs of given parameters."""
-    return params[-1][0]["weight"].shape[-1]
+def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], dict[str, Array]]]:
+    """The parameters of the layers with a weight in a tree, with their names."""
+    if isinstance(tree, dict):
+        if "weight" in tree:
+            return [(path, tree)]
+        return [found for name, part in tree.items() for found in weighted((*path, name), part)]
+    if isinstance(tree, tuple):
+        return [found for part in tree for found in weighted(path, part)]
+    return []
 
 
-def check_input(params: Any, x: Array) -> None:
+def check_input(net: Network, params: Any, x: Array) -> None:
     """Raise if `x` does not fit the first layer."""
-    wanted = params[0][0]["weight"].shape[0]
-    (got,) = features_of(x)
-    if got != wanted:
+    *_, features = example_shape(net, x)
+    wanted = weighted((), params)[0][1]["weight"].shape[-2] // net.window(jnp.ndim(x) - 2)
+    if features != wanted:
         raise GradlabError(
-            f"x with {wanted} features, as the first layer has", f"{got}", "net.init(key, x, y) with this x"
+            f"x with {wanted} features, as the first layer has", f"{features}", "net.init(key, x, y) with this x"
         )

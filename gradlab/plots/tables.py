@@ -10,7 +10,6 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
-from gradlab.config import MLPConfig
 from gradlab.frames.rows import own_fields
 from gradlab.frames.summaries import BANDS, summarise
 from gradlab.plots import words
@@ -61,7 +60,7 @@ def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[s
 
     Variances follow from the initialiser: they are named only where nothing else tells two networks apart.
     """
-    own = [name for name in own_fields(MLPConfig) if name not in TELLING]
+    own = [name for name in own_fields() if name not in TELLING]
     varying = [name for name in (*TELLING, *own) if name in frame and frame[name].nunique(dropna=False) > 1]
     if "width" in varying and "network" in frame:  # a coordinate of the network, if all its layers are alike
         hidden = frame[frame["layer_name"] != "readout"] if "layer_name" in frame else frame

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlab.config import MLPConfig
 from gradlab.frames.rows import own_fields
 
 #: Names as papers write them; a registered name stands as it is.
@@ -108,7 +107,7 @@ def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
 def labels(rates: pd.DataFrame) -> list[str]:
     """A configuration in words for each row of `gradlab.rates`: all that names it but its depth."""
     varying = [name for name in OTHERS if name in rates and rates[name].nunique(dropna=False) > 1]
-    own = {name: default for name, default in own_fields(MLPConfig).items() if name in rates}
+    own = {name: default for name, default in own_fields().items() if name in rates}
     texts = [_label(row, varying, own) for row in rates.to_dict("records")]
     seen = pd.Series(list(zip(texts, rates["depth"], strict=True))).duplicated(keep=False)
     # Two networks that only their layers' widths tell apart.

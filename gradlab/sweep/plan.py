@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradlab.config import MLPConfig, Sweep, content_hash
+from gradlab.config import NetworkConfig, Sweep, content_hash
 from gradlab.sweep.grid import networks
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ UNIT_NETWORKS = 512
 class Part:
     """The rows of one network on the seeds of one range: what the store keeps as one file."""
 
-    config: MLPConfig
+    config: NetworkConfig
     seeds: tuple[int, ...]
     hash: str
 
@@ -51,7 +51,7 @@ class Unit:
     parts: tuple[Part, ...]
 
     @property
-    def configs(self) -> tuple[MLPConfig, ...]:
+    def configs(self) -> tuple[NetworkConfig, ...]:
         """The networks, in the order in which they are computed."""
         return tuple(part.config for part in self.parts)
 
@@ -78,11 +78,11 @@ def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> li
     list of Unit
         Every network and seed of the last request stands in exactly one of them.
     """
-    hashes: dict[MLPConfig, str] = {}
-    done: dict[MLPConfig, set[int]] = {}
+    hashes: dict[NetworkConfig, str] = {}
+    done: dict[NetworkConfig, set[int]] = {}
     units = []
     for sweep in history:
-        together: dict[tuple, list[MLPConfig]] = {}
+        together: dict[tuple, list[NetworkConfig]] = {}
         for config in networks(sweep):
             if config not in hashes:
                 identity = {"config": config.as_dict(), "functions": dict(task.key(config)), "context": dict(context)}
@@ -105,9 +105,9 @@ def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, ...]]:
     return [tuple(some) for some in ranges.values()]
 
 
-def _cut(configs: Sequence[MLPConfig]) -> Iterator[list[MLPConfig]]:
+def _cut(configs: Sequence[NetworkConfig]) -> Iterator[list[NetworkConfig]]:
     """At most `UNIT_NETWORKS` at a time; networks that differ in depth alone stay neighbours."""
-    nested: dict[tuple, list[MLPConfig]] = {}
+    nested: dict[tuple, list[NetworkConfig]] = {}
     for config in configs:
         nested.setdefault(stem(config), []).append(config)
     ordered = [config for family in nested.values() for config in family]
@@ -115,7 +115,7 @@ def _cut(configs: Sequence[MLPConfig]) -> Iterator[list[MLPConfig]]:
         yield ordered[start : start + UNIT_NETWORKS]
 
 
-def stem(config: MLPConfig) -> tuple:
+def stem(config: NetworkConfig) -> tuple:
     """The network without its depth: networks of one stem are the first layers of the deepest."""
     fields = dataclasses.asdict(config)
     del fields["depth"]

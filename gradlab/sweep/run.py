@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gradlab._errors import GradlabError
-from gradlab.config import MLPConfig, Sweep
+from gradlab.config import NetworkConfig, Sweep
 from gradlab.frames.rows import concat, finished
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
@@ -177,7 +177,7 @@ def _keep(
 
 def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
     """The frame of a sweep, from what the store holds."""
-    parts: dict[MLPConfig, list[Part]] = {}
+    parts: dict[NetworkConfig, list[Part]] = {}
     for part in (part for unit in units for part in unit.parts):
         parts.setdefault(part.config, []).append(part)
     ordered = [part for config in networks(sweep) for part in parts[config]]
@@ -187,7 +187,7 @@ def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
         raise GradlabError("parts that stay as they were written", str(error), "the same command again") from error
 
 
-def join(tables: Sequence[pa.Table], configs: Sequence[MLPConfig]) -> pd.DataFrame:
+def join(tables: Sequence[pa.Table], configs: Sequence[NetworkConfig]) -> pd.DataFrame:
     """The tables of parts as one frame, networks in the order given, seeds ascending."""
     alike: dict[tuple[str, ...], list[int]] = {}
     for i, table in enumerate(tables):

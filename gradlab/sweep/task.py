@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from gradlab._types import COORDINATES, MEASURED
-from gradlab.config import MLPConfig, Sweep, registered
+from gradlab.config import MLPConfig, NetworkConfig, Sweep, registered
 from gradlab.sweep.plan import Cost, stem
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gradlab.data import Data
+
+
+#: Fields that networks of one group may differ in.
+_SHARED = (
+    "depth", "width", "activation", "init", "gain", "sigma_w2", "std", "sigma_b2", "bias", "readout", "branch_scale",
+)  # fmt: skip
 
 
 class Task(Protocol):
@@ -31,29 +37,29 @@ class Task(Protocol):
         """Plain values that name the work; a folder refuses to mix different ones."""
         ...
 
-    def key(self, config: MLPConfig) -> Mapping[str, str]:
+    def key(self, config: NetworkConfig) -> Mapping[str, str]:
         """Fingerprints of what the rows depend on besides configuration, data and settings.
 
         When one changes under the same name, its rows are recomputed.
         """
         ...
 
-    def group(self, config: MLPConfig) -> Hashable:
+    def group(self, config: NetworkConfig) -> Hashable:
         """What networks must share to be computed together."""
         ...
 
-    def rows(self, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
+    def rows(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
         """One frame for each of `configs`, all of one group, with rows for each of `seeds`.
 
         When it raises, the networks are tried one by one.
         """
         ...
 
-    def failed(self, config: MLPConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
+    def failed(self, config: NetworkConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
         """The rows of a network that raised: `status` says what."""
         ...
 
-    def cost(self, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> Cost:
+    def cost(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
         """An estimate of what `rows` would take."""
         ...
 
@@ -99,7 +105,7 @@ class MeasureTask:
             if name not in registered["initializer"]:
                 register_initializer(name, draw, rule)
 
-    def key(self, config: MLPConfig) -> dict[str, str]:
+    def key(self, config: NetworkConfig) -> dict[str, str]:
         """Fingerprints of the registered functions that the network uses."""
         from gradlab.core import activations, initializers
 
@@ -108,11 +114,13 @@ class MeasureTask:
             prints[f"initializer {name}"] = initializers.fingerprint(name)
         return {name: value for name, value in prints.items() if value}
 
-    def group(self, config: MLPConfig) -> tuple:
-        """Architecture, widths and bias; loss, input shape and dtype are the sweep's."""
-        return (config.architecture, f"width={config.width}", f"bias={config.bias}")
+    def group(self, config: NetworkConfig) -> tuple:
+        """Architecture, widths, bias and what else shapes a program; loss, input shape and dtype are the sweep's."""
+        later = {name: getattr(config, name) for name in config.names() if name not in _SHARED}
+        changed = (f"{name}={value}" for name, value in later.items() if name in config.changed())
+        return (config.architecture, f"width={config.width}", f"bias={config.bias}", *changed)
 
-    def rows(self, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
+    def rows(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
         """Measure the networks together."""
         from gradlab.frames.rows import frame
         from gradlab.measurement.measure import measure_group
@@ -123,7 +131,7 @@ class MeasureTask:
         )  # fmt: skip
         return [frame(trace) for trace in traces]
 
-    def failed(self, config: MLPConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
+    def failed(self, config: NetworkConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
         """One row per seed, with layer 0 and nothing measured."""
         from gradlab.frames.rows import failed_rows
 
@@ -131,14 +139,16 @@ class MeasureTask:
             config, seeds, status, loss=self.loss, data=self.data.name, batch=len(self.data.x), dtype=self.dtype
         )
 
-    def cost(self, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> Cost:
+    def cost(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
         """Products with weights and Gram matrices, two operations per multiply-add.
 
         Networks that differ in depth alone share one forward pass, that of the deepest; each
         has a backward pass of its own. Networks that share draws share two programs: one draws, one measures.
         """
+        if not isinstance(configs[0], MLPConfig):
+            return self._cost_apart(configs, seeds)
         batch, itemsize = len(self.data.x), np.dtype(self.dtype).itemsize
-        deepest: dict[tuple, MLPConfig] = {}
+        deepest: dict[tuple, NetworkConfig] = {}
         for config in configs:
             family = stem(config)
             if family not in deepest or deepest[family].depth < config.depth:
@@ -156,7 +166,29 @@ class MeasureTask:
             disk=8 * rows * (len(COORDINATES) + len(self.columns or MEASURED)),
         )
 
-    def _draws(self, config: MLPConfig) -> tuple[str, str, str]:
+    def _cost_apart(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
+        """The same for networks that share nothing but programs: three products with each weight at each position."""
+        import jax
+
+        from gradlab.networks import build
+        from gradlab.networks.network import weighted
+
+        batch, positions = len(self.data.x), prod(self.data.x.shape[1:-1])
+        sizes, rows = [], 0
+        for config in configs:
+            net = build(config)
+            params = jax.eval_shape(lambda net=net: net.init(0, self.data.x, outputs=self.data.classes))
+            sizes.append(sum(prod(leaf["weight"].shape) for _, leaf in weighted((), params)))
+            rows += len(seeds) * ((config.depth or positions) + 2)
+        kinds = {(self.group(c), c.activation) for c in configs}
+        return Cost(
+            programs=len(kinds) + len(configs),
+            flops=6.0 * batch * positions * len(seeds) * sum(sizes),
+            memory=np.dtype(self.dtype).itemsize * 3 * max(sizes),
+            disk=8 * rows * (len(COORDINATES) + len(self.columns or MEASURED)),
+        )
+
+    def _draws(self, config: NetworkConfig) -> tuple[str, str, str]:
         """Base draws of weights, biases and readout."""
         from gradlab.core.initializers import initializer
 
@@ -164,7 +196,7 @@ class MeasureTask:
         readout = hidden if config.readout is None else initializer(config.readout, config.sigma_w2, config.std)
         return hidden.family, hidden.bias_family if config.sigma_b2 is None else "normal", readout.family
 
-    def _units(self, config: MLPConfig) -> list[int]:
+    def _units(self, config: NetworkConfig) -> list[int]:
         """Numbers of inputs, of hidden units layer by layer, and of outputs."""
         return [prod(self.data.x.shape[1:]), *config.widths, self.data.classes]
 

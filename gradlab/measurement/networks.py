@@ -1,0 +1,205 @@
+"""Measure networks of any architecture: one forward and one backward pass for each network and seed.
+
+Networks of one structure share one compiled program, whatever their depths, draws and branch scales:
+both loops over blocks have a trip count that is an argument. Layer l's draw depends on the seed, l and
+its shape alone, so that the shallower network is the beginning of the deeper one here too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab._types import MEASURED
+from gradlab.config import NetworkConfig
+from gradlab.core.initializers import PROBE_FOLD
+from gradlab.core.losses import loss_named, probes
+from gradlab.core.scaled import scaled
+from gradlab.measurement.blocks import row, seen
+from gradlab.measurement.programs import over_seeds
+from gradlab.measurement.records import LayerInfo, Trace
+from gradlab.measurement.stats import BACKWARD, FORWARD, to_numpy
+from gradlab.measurement.traces import loss_columns, scales, status_of
+from gradlab.networks import build
+from gradlab.networks.network import Network, weighted
+
+#: Fields that change numbers and no program.
+NUMBERS = ("depth", "init", "gain", "sigma_w2", "std", "sigma_b2", "readout", "branch_scale")
+
+
+def structure(config: NetworkConfig) -> tuple:
+    """What networks must have in common to share a program."""
+    net = build(config)
+    fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in NUMBERS}
+    return config.architecture, *fields.items(), tuple(net.numbers()), None if net.nests else config.depth
+
+
+def measure_networks(
+    configs: Sequence[NetworkConfig],
+    x: Array,
+    y: Any,
+    outputs: int,
+    loss: str,
+    key: Array,
+    seeds: Sequence[int],
+    wanted: tuple[str, ...],
+    dtype: str,
+    data: str,
+) -> list[Trace]:
+    """Traces of networks of one structure, each drawn by itself."""
+    deepest = max(configs, key=lambda c: c.depth or 0)
+    run = program(_shape(deepest), outputs, loss, wanted)
+    traces = []
+    for config in configs:
+        net, shape = build(config), tuple(x.shape[1:])
+        room = build(dataclasses.replace(config, depth=deepest.depth))
+        draw = draws(room, shape, outputs, loss, len(x), dtype)
+
+        def arguments(drawn, net=net):
+            params, probe = drawn
+            return params, x, probe if y is None else y, *_numbers(net, dtype)
+
+        records = over_seeds(draw, run, arguments, key, seeds)
+        params = jax.eval_shape(draw, key)[0]
+        traces.append(_trace(net, params, outputs, records, seeds, loss, data, len(x), dtype))
+    return traces
+
+
+def measure_given(
+    net: Network, params: Any, x: Array, y: Any, outputs: int, loss: str, wanted: tuple[str, ...], dtype: str, data: str
+) -> Trace:
+    """One measurement of given weights."""
+    run = program(_shape(net.config), outputs, loss, wanted)
+    record = to_numpy(run(params, x, y, *_numbers(net, dtype)))
+    return _trace(net, params, outputs, [record], (0,), loss, data, len(x), dtype, drawn=False)
+
+
+def _shape(config: NetworkConfig) -> NetworkConfig:
+    """The configuration without what changes numbers alone, so that equal programs are compiled once."""
+    learned = {"branch_scale": "learned"} if getattr(config, "branch_scale", "") == "learned" else {}
+    plain = {name: getattr(config, name) for name in config.names() if name not in NUMBERS}
+    return type(config)(**plain, **learned, depth=config.depth)
+
+
+def _numbers(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
+    """What a program takes beside parameters and data: the depth, and numbers of the blocks."""
+    depth = jnp.int32(net.config.depth or 0)
+    return depth, {name: jnp.asarray(value, dtype) for name, value in net.numbers().items()}
+
+
+@functools.lru_cache(maxsize=64)
+def draws(net: Network, shape: tuple[int, ...], outputs: int, loss: str, batch: int, dtype: str):
+    """key -> (parameters, probe vectors)."""
+    layer = net.layer(outputs)
+
+    @jax.jit
+    def draw(key):
+        probe = probes(jax.random.fold_in(key, PROBE_FOLD), batch, outputs, dtype) if loss == "probe" else None
+        return layer.init(key, shape)[0], probe
+
+    return draw
+
+
+@functools.lru_cache(maxsize=64)
+def program(shape: NetworkConfig, outputs: int, loss: str, wanted: tuple[str, ...]):
+    """(params, x, y, depth, numbers) -> the records of all parts of the network, and its loss."""
+    net, evaluate = build(shape), loss_named(loss)
+    read = seen(tuple(c for c in wanted if c in (*FORWARD, *BACKWARD)))
+
+    @jax.jit
+    def measured(params, x, y, depth, numbers):
+        stack = net.stack(outputs, **numbers)
+        lower, run, head = params[: stack.below_parts], params[stack.below_parts : -1], params[-1]
+        through = depth - stack.below_depth
+        a, saved_below = stack.below.forward(lower, scaled(x, x.ndim - 1))
+        saved_run = None
+        if stack.last_run is not None:
+            a, saved_run = stack.last_run.forward(run[0], a, leave=through)
+        logits, saved = stack.readout.forward(head, a)
+        value, dy = evaluate(logits, y)
+        dy, above = stack.readout.backward(head, saved, dy, read)
+        found = {"readout": above, "loss": value}
+        if stack.last_run is not None:
+            dy, found["run"] = stack.last_run.backward(run[0], saved_run, dy, read, enter=through)
+        found["below"] = stack.below.backward(lower, saved_below, dy, read)[1]
+        return found
+
+    return measured
+
+
+def _trace(
+    net: Network, params: Any, outputs: int, records: Sequence[Any], seeds: Sequence[int], loss: str, data: str,
+    batch: int, dtype: str, *, drawn: bool = True,
+) -> Trace:  # fmt: skip
+    per_seed = [_rows(net, outputs, record) for record in records]
+    counted, names = per_seed[0][0], [c for c in MEASURED if any(c in r for r in per_seed[0][1])]
+    table = lambda rows: {c: np.array([r.get(c, np.nan) for r in rows], np.float64) for c in names}
+    columns = {c: np.stack([table(rows)[c] for _, rows in per_seed]) for c in names}
+    losses = [loss_columns(record["loss"], len(counted)) for record in records]
+    columns |= {c: np.stack([values[c] for values in losses]) for c in losses[0]}
+    layers = _layers(net, params, counted)
+    hidden = [info for info in layers if info.layer >= 1 and info.layer_name != "readout"]
+    inner = hidden[-1] if hidden and hidden[-1].fan_in else layers[0]
+    status = tuple(status_of(rows, layers) for _, rows in per_seed)
+    return Trace(
+        net.config, layers, columns, tuple(int(s) for s in seeds), status,
+        *scales(net.config, inner), loss, data, batch, dtype, drawn,
+    )  # fmt: skip
+
+
+def _rows(net: Network, outputs: int, record: Any) -> tuple[list[int], list[dict[str, Any]]]:
+    """The number of each row's layer, and its columns, from input to readout."""
+    stack = net.stack(outputs)
+    numbers: list[int] = []
+    rows: list[dict[str, Any]] = []
+
+    def put(columns: dict[str, np.ndarray], first: int) -> None:
+        """A row, or one for each of several equal blocks."""
+        several = np.ndim(next(iter(columns.values()))) > 0 if columns else False
+        count = len(next(iter(columns.values()))) if several else 1
+        for i in range(count):
+            numbers.append(first + i)
+            rows.append({c: v[i] if several else v for c, v in columns.items()})
+
+    for i, part in enumerate(record["below"]):
+        if stack.stem and i == 0:
+            put(row(part), 0)
+            steps = net.steps_of(part)
+            if steps:
+                put(steps, 1)
+        else:
+            put(row(part), numbers[-1] + 1 if numbers else 1)
+    if "run" in record:
+        put({c: v[: stack.depth - stack.below_depth] for c, v in row(record["run"]).items()}, stack.below_depth + 1)
+    put(row(record["readout"]), numbers[-1] + 1)
+    return numbers, rows
+
+
+def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInfo, ...]:
+    """Names, widths and fans of the rows."""
+    stack = net.stack(1)
+    blocks: list[tuple[int, int]] = []  # fan-in and fan-out of the first weight of each part, run by run
+    for part in params:
+        weights = [leaf["weight"].shape for _, leaf in weighted((), part)]
+        count = weights[0][0] if len(weights[0]) > 2 else 1
+        blocks += [tuple(weights[0][-2:])] * count
+    infos = []
+    for i, number in enumerate(numbers):
+        last, stem = i == len(numbers) - 1, number == 0
+        name = "readout" if last else stack.stem if stem else f"{net.layer_name}_{number}"
+        if last:
+            fan_in, fan_out = blocks[-1]
+        elif stack.stem == "cell" and not stem:
+            fan_in, fan_out = 0, net.config.width  # a step has no weight of its own
+        else:
+            fan_in, fan_out = blocks[number if stack.stem else number - 1]
+        width = net.config.width if stack.stem == "cell" and not last else fan_out
+        infos.append(LayerInfo(number, name, width, fan_in, fan_out))
+    return tuple(infos)

@@ -1,0 +1,76 @@
+"""The convolutional network: convolutions of equal size, the mean over positions, a linear readout."""
+
+from __future__ import annotations
+
+from gradlab.config import ConvNetConfig
+from gradlab.core.activations import activation
+from gradlab.core.conv import conv
+from gradlab.core.initializers import READOUT_FOLD
+from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.pooling import global_mean
+from gradlab.networks.network import Network
+from gradlab.networks.stack import Stack, bias_std, hidden_rule, normed, readout_block
+
+
+class ConvNet(Network):
+    """A convolutional network of `depth` convolutions with stride 1, whose images keep their size.
+
+    Parameters
+    ----------
+    channels : int, optional
+        Another name of `width`.
+    **fields
+        Those of `gradlab.config.ConvNetConfig`: depth, width, activation, init, kernel, padding, norm,
+        norm_position and the fields that all networks share.
+
+    Notes
+    -----
+    With ``init="delta_orthogonal"`` and ``padding="periodic"`` it is the network of Xiao et al. 2018.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> net = ConvNet(depth=3, channels=4, activation="tanh")
+    >>> x, y = jnp.ones((2, 8, 8, 1)), jnp.zeros(2, int)
+    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    (2, 3)
+    """
+
+    __slots__ = ()
+    Config = ConvNetConfig
+    config: ConvNetConfig
+
+    def __init__(self, *, channels: int | None = None, **fields):
+        super().__init__(**fields if channels is None else {"width": channels, **fields})
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Axes that one example may have."""
+        return (2, 3)
+
+    def window(self, axes: int) -> int:
+        """Positions that a unit of the first layer sees."""
+        return self.config.kernel**axes
+
+    def stack(self, outputs: int) -> Stack:
+        """First convolution, the others in one run, readout."""
+        config = self.config
+        first, run = _block(config), repeat(_block(config), config.depth - 1, 2) if config.depth > 1 else None
+        head = readout_block(config, outputs, global_mean())
+        lower = [("first", first, 1), *([("run_0", run, None)] if run else [])]
+        names, layers, folds = zip(*lower, ("readout", head, READOUT_FOLD), strict=True)
+        whole = serial(*layers, names=names, folds=folds)
+        below = serial(first, names=("first",), folds=(1,))
+        return Stack(below, run, head, 1, 1, config.depth, whole)
+
+
+def _block(config: ConvNetConfig) -> Layer:
+    """One convolution with its normalisation and activation."""
+    weight = conv(
+        config.width, config.kernel, hidden_rule(config), padding=config.padding, gain=config.gain, bias=config.bias,
+        bias_std=bias_std(config),
+    )  # fmt: skip
+    phi, norm = (("activation", activation(config.activation)),), tuple(("norm", n) for n in normed(config.norm))
+    rest = (*norm, *phi) if config.norm_position == "before" else (*phi, *norm)
+    names, layers = zip(("conv", weight), *rest, strict=True)
+    return serial(*layers, names=names, folds=(None,) * len(layers))

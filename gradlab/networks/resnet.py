@@ -1,0 +1,97 @@
+"""The residual network: a linear stem, blocks x + s F(x), a linear readout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradlab.config import ResNetConfig
+from gradlab.core.activations import activation
+from gradlab.core.conv import conv
+from gradlab.core.dense import dense
+from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.pooling import global_mean
+from gradlab.core.residual import residual
+from gradlab.networks.network import Network
+from gradlab.networks.stack import Stack, bias_std, hidden_rule, linear, normed, readout_block, stacked
+
+
+class ResNet(Network):
+    r"""A residual network of `depth` blocks, :math:`x_{l} = x_{l-1} + s F_l(x_{l-1})`.
+
+    Parameters
+    ----------
+    **fields
+        Those of `gradlab.config.ResNetConfig`: depth, width, activation, init, branch_scale, branch,
+        branch_layers, order, norm, kernel and the fields that all networks share.
+
+    Notes
+    -----
+    With ``order="pre"`` a branch is (norm, activation, weight) `branch_layers` times and the stream is
+    never touched (He et al. 2016b); with "post" it is (weight, norm, activation), and the last
+    activation stands on the stream, behind the sum (He et al. 2016a). The stem is a linear layer with
+    n Var = 1 (for images a convolution), whatever `init` says, so that the stream begins as large as the data.
+    A measured layer is a block: its delta is the gradient on the stream at the block's output.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> net = ResNet(depth=3, width=8, branch_scale="1/sqrt(L)")
+    >>> x, y = jnp.ones((4, 5)), jnp.zeros(4, int)
+    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    (4, 3)
+    """
+
+    __slots__ = ()
+    Config = ResNetConfig
+    config: ResNetConfig
+
+    layer_name = "block"
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Axes that one example may have."""
+        return (1,) if self.config.branch == "dense" else (2, 3)
+
+    def numbers(self) -> dict[str, float]:
+        """The factor of the branches, where it is no parameter."""
+        scale = self.config.scale
+        return {} if isinstance(scale, str) else {"scale": scale}
+
+    def window(self, axes: int) -> int:
+        """Positions that a unit of the stem sees."""
+        return 1 if self.config.branch == "dense" else self.config.kernel**axes
+
+    def stack(self, outputs: int, scale: Any = None) -> Stack:
+        """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
+        config = self.config
+        block = _block(config, config.scale if scale is None else scale)
+        if config.branch == "dense":
+            stem, before = linear(config, config.width, "lecun_normal"), ()
+        else:
+            stem = serial(
+                conv(config.width, config.kernel, "lecun_normal", bias=config.bias, bias_std=bias_std(config)),
+                activation("identity"), names=("conv", "activation"), folds=(None, None),
+            )  # fmt: skip
+            before = (global_mean(),)
+        last = normed(config.norm) if config.order == "pre" else ()
+        run = repeat(block, config.depth, 1)
+        return stacked(stem, run, readout_block(config, outputs, *last, *before), config.depth)
+
+
+def _block(config: ResNetConfig, scale: Any) -> Layer:
+    """One residual block."""
+    options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
+    rule = hidden_rule(config)
+    weight = (
+        dense(config.width, rule, **options)
+        if config.branch == "dense"
+        else conv(config.width, config.kernel, rule, **options)
+    )
+    phi, norm = activation(config.activation), normed(config.norm)
+    layers: list[Layer] = []
+    for _ in range(config.branch_layers):
+        layers += [*norm, phi, weight] if config.order == "pre" else [weight, *norm, phi]
+    if config.order == "pre":
+        return residual(serial(*layers), scale)
+    block = residual(serial(*layers[:-1]), scale), phi
+    return serial(*block, names=("residual", "activation"), folds=(None, None))

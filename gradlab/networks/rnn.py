@@ -1,0 +1,103 @@
+"""The recurrent network: one cell over a sequence, and a linear readout of its last state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradlab._errors import GradlabError
+from gradlab.config import RNNConfig
+from gradlab.core.initializers import READOUT_FOLD
+from gradlab.core.layer import Layer, serial
+from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
+from gradlab.core.scaled import Scaled
+from gradlab.core.unroll import Cell, unroll
+from gradlab.networks.network import Network
+from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, readout_block
+
+
+class RNN(Network):
+    """A recurrent network that reads a sequence and answers from its last state.
+
+    Parameters
+    ----------
+    **fields
+        Those of `gradlab.config.RNNConfig`: depth, width, cell, activation, init, gain, forget_bias,
+        truncate and the fields that all networks share.
+
+    Notes
+    -----
+    A measured layer is a time step, 1 the first; the weights are shared, so they have one row, layer 0.
+    `init` and `gain` are those of the recurrent weight; the input's is Xavier's.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> net = RNN(cell="lstm", width=4)
+    >>> x, y = jnp.ones((2, 7, 3)), jnp.zeros(2, int)
+    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    (2, 3)
+    """
+
+    __slots__ = ()
+    Config = RNNConfig
+    config: RNNConfig
+
+    layer_name = "step"
+    nests = False
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Axes that one example may have."""
+        return (2,)
+
+    def steps_of(self, record: Any) -> dict[str, Any]:
+        """The columns of the time steps."""
+        return record["recurrent"].columns["steps"]
+
+    def stack(self, outputs: int) -> Stack:
+        """The unrolled cell, readout."""
+        cells = unroll(_cell(self.config), truncate=self.config.truncate)
+        if self.config.depth is not None:
+            cells = _of_the_last(self.config.depth, cells)
+        head = readout_block(self.config, outputs)
+        whole = serial(cells, head, names=("cell", "readout"), folds=(STEM_FOLD, READOUT_FOLD))
+        below = serial(cells, names=("cell",), folds=(STEM_FOLD,))
+        return Stack(below, None, head, 0, 1, 0, whole, "cell")
+
+
+def _of_the_last(steps: int, layer: Layer) -> Layer:
+    """`layer` on the last steps of a sequence alone."""
+
+    def cut(x: Scaled) -> Scaled:
+        return Scaled(x.mantissa[..., -steps:, :], x.exponent)
+
+    def init(key, shape):
+        if shape[0] < steps:
+            raise GradlabError(f"sequences of at least depth={steps} time steps", f"{shape[0]}", f"depth={shape[0]}")
+        return layer.init(key, (steps, *shape[1:]))
+
+    def forward(params, x):
+        y, saved = layer.forward(params, cut(x))
+        return y, (saved, x)
+
+    def backward(params, saved, dy, read):
+        saved, x = saved
+        dx, record = layer.backward(params, saved, dy, read)
+        before = [(0, 0)] * x.mantissa.ndim
+        before[-2] = (x.mantissa.shape[-2] - steps, 0)
+        return Scaled(jnp.pad(dx.mantissa, before), dx.exponent), record
+
+    return Layer(init, forward, backward)
+
+
+def _cell(config: RNNConfig) -> Cell:
+    options = {
+        "recurrent_init": config.init, "gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)
+    }  # fmt: skip
+    if config.cell == "rnn":
+        return rnn_cell(config.width, config.activation, **options)
+    if config.cell == "lstm":
+        return lstm_cell(config.width, forget_bias=config.forget_bias, **options)
+    return gru_cell(config.width, **options)

@@ -1,0 +1,87 @@
+"""The layers of a network in the order in which a measurement needs them, and the parts that networks share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradlab.config import NetworkConfig
+from gradlab.core.activations import activation
+from gradlab.core.dense import dense
+from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
+from gradlab.core.layer import Layer, serial
+from gradlab.core.norm import batch_norm, layer_norm, rms_norm
+
+#: Name of a normalisation -> the layer.
+NORMS = {"batch": batch_norm, "layer": layer_norm, "rms": rms_norm}
+#: Folded into a seed's key for what stands below the counted layers.
+STEM_FOLD = 0
+
+
+class Stack(NamedTuple):
+    """A network cut where a measurement needs it.
+
+    Parameters
+    ----------
+    below : Layer
+        All that is below the last run of equal blocks: `below_depth` counted layers in `below_parts` parts.
+    last_run : Layer or None
+        A `repeat`, into which a cotangent may enter at any depth; None where no block repeats.
+    readout : Layer
+        What is above: its last layer is the linear readout.
+    below_depth, below_parts, depth : int
+    whole : Layer
+        All of them as one layer.
+    stem : str
+        Name of the first part where it is no counted layer: its row is layer 0. Empty where it is.
+    """
+
+    below: Layer
+    last_run: Layer | None
+    readout: Layer
+    below_depth: int
+    below_parts: int
+    depth: int
+    whole: Layer
+    stem: str = ""
+
+
+def stacked(stem: Layer, run: Layer, readout: Layer, depth: int) -> Stack:
+    """A stem that is not counted, a run of `depth` equal blocks, a readout."""
+    whole = serial(stem, run, readout, names=("stem", "run", "readout"), folds=(STEM_FOLD, None, READOUT_FOLD))
+    return Stack(serial(stem, names=("stem",), folds=(STEM_FOLD,)), run, readout, 0, 1, depth, whole, "stem")
+
+
+def linear(config: NetworkConfig, width: int, init: str) -> Layer:
+    """A dense layer as a block of its own, read as every block is."""
+    return serial(
+        dense(width, init, bias=config.bias, bias_std=bias_std(config)), activation("identity"),
+        names=("dense", "activation"), folds=(None, None),
+    )  # fmt: skip
+
+
+def readout_block(config: NetworkConfig, outputs: int, *before: Layer) -> Layer:
+    """The linear readout, behind what has to stand `before` it."""
+    head = dense(outputs, readout_rule(config), bias=config.bias, bias_std=bias_std(config))
+    layers = *before, head, activation("identity")
+    names = *(f"before_{i}" for i in range(len(before))), "dense", "activation"
+    return serial(*layers, names=names, folds=(None,) * len(layers))
+
+
+def normed(name: str | None) -> tuple[Layer, ...]:
+    """The normalisation of that name, if there is one."""
+    return () if name is None else (NORMS[name](),)
+
+
+def bias_std(config: NetworkConfig) -> float | None:
+    """Standard deviation of the biases; None for the initialiser's own rule."""
+    return None if config.sigma_b2 is None else config.sigma_b2**0.5
+
+
+def hidden_rule(config: NetworkConfig) -> Initializer:
+    """The initialiser of the hidden layers."""
+    return initializer(config.init, config.sigma_w2, config.std)
+
+
+def readout_rule(config: NetworkConfig) -> Initializer:
+    """The initialiser of the readout: that of the hidden layers where no other is named."""
+    return hidden_rule(config) if config.readout is None else initializer(config.readout)
