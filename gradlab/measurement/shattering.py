@@ -1,0 +1,195 @@
+r"""Shattered gradients: how alike the gradients of one function are at two inputs (Balduzzi et al. 2017).
+
+The network's single output f is differentiated at every input x_i; the delta of layer l is
+:math:`\partial f(x_i)/\partial z_l`, that of layer 0 the input gradient :math:`\nabla f(x_i)`. Where
+the cosines of two inputs' deltas fall toward the input, the gradient forgets which input it is of:
+seen along a line of inputs it turns from a smooth curve into white noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab._errors import GradlabError
+from gradlab.core.gradient import Site, unit_rows
+from gradlab.core.layer import Layer
+from gradlab.core.scaled import Scaled, matmul, scaled
+from gradlab.networks.network import as_key
+
+
+@dataclass(frozen=True)
+class Shattering:
+    """Cosines between the deltas of pairs of inputs, and the input gradients themselves.
+
+    Parameters
+    ----------
+    cosine : ndarray, shape (seeds, layers + 1, groups)
+        Mean over the pairs of a group. Layer 0 is the input gradient; then the layers, from input to output.
+        NaN where one of the two is exactly 0 in all of the group's pairs.
+    distance : ndarray, shape (groups,)
+        Euclidean distance between the two inputs, mean over the pairs of a group.
+    pairs : ndarray, shape (groups,)
+        How many pairs a group holds.
+    gradient : ndarray, shape (seeds, batch, features)
+        Input gradients over their own rms over the batch.
+    log10_rms : ndarray, shape (seeds,)
+        log10 of that rms.
+    seeds : tuple of int
+    """
+
+    cosine: np.ndarray
+    distance: np.ndarray
+    pairs: np.ndarray
+    gradient: np.ndarray
+    log10_rms: np.ndarray
+    seeds: tuple[int, ...]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row for each seed, layer and group, for a table: seed, layer, from_loss, distance, pairs, cosine.
+
+        ``from_loss`` counts layers from the output: 0 for the last one that was read.
+        """
+        layers = self.cosine.shape[1]
+        along = lambda values, axis: np.broadcast_to(
+            np.expand_dims(np.asarray(values), tuple(i for i in range(3) if i != axis)), self.cosine.shape
+        ).ravel()
+        return {
+            "seed": along(self.seeds, 0),
+            "layer": along(np.arange(layers), 1),
+            "from_loss": along(layers - 1 - np.arange(layers), 1),
+            "distance": along(self.distance, 2),
+            "pairs": along(self.pairs, 2),
+            "cosine": self.cosine.ravel(),
+        }
+
+
+def shattering(
+    net: Any,
+    x: Any,
+    *,
+    key: Array | int = 0,
+    seeds: int | Sequence[int] = 16,
+    bins: int | None = None,
+    kind: str = "dense",
+    dtype: str = "float32",
+) -> Shattering:
+    r"""Cosines between the deltas of every pair of inputs, layer by layer, over many seeds.
+
+    Parameters
+    ----------
+    net : network or Layer
+        A network is built with one output; a `Layer` must have one.
+    x : array, shape (batch, features)
+        Two inputs or more; memory and time grow with the square of their number.
+    key : int or JAX key
+        Base key: seed s draws from the key folded with s.
+    seeds : int or sequence of int
+        Number of seeds, or their numbers.
+    bins : int, optional
+        Pairs are averaged within so many bins of equal width in distance. None: each pair by itself.
+    kind : str
+        The sites whose cotangents are read: "dense" (the deltas of dense layers, the readout last),
+        "residual" (those of the stream after each block), or that of a layer of one's own.
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    Shattering
+        `gradlab.theory.gradient_correlation` is what to expect of it in ReLU networks.
+
+    Notes
+    -----
+    All inputs share the cotangent 1. The deltas are those of the sum of the outputs: in a network whose
+    examples interact (batch normalisation) an output's gradient by the *other* inputs is in them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gradlab as gl
+    >>> found = shattering(gl.MLP(depth=3, width=32), np.eye(2, 8), seeds=4)
+    >>> found.cosine.shape, found.distance.round(3).tolist()
+    ((4, 5, 1), [1.414])
+    """
+    layer: Layer = net if isinstance(net, Layer) else net.layer(1)
+    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
+    x = np.asarray(x, dtype)
+    if x.ndim != 2 or len(x) < 2 or not np.all(np.isfinite(x)):
+        raise GradlabError("x of shape (batch, features), finite, of two inputs or more", f"shape {x.shape}")
+    if not numbers or (bins is not None and bins < 1):
+        raise GradlabError("a seed and a bin, or more", f"seeds={seeds!r}, bins={bins!r}", "seeds=16, bins=None")
+    one, two = np.triu_indices(len(x), 1)
+    apart = np.linalg.norm(x[one].astype(np.float64) - x[two], axis=-1)
+    group = np.arange(len(apart)) if bins is None else _binned(apart, bins)
+    pairs = np.bincount(group)
+
+    def grouped(gram: np.ndarray) -> np.ndarray:
+        values = gram[one, two]
+        alive = np.isfinite(values)
+        with np.errstate(invalid="ignore"):
+            return np.bincount(group[alive], values[alive], len(pairs)) / np.bincount(group[alive], None, len(pairs))
+
+    with jax.enable_x64(dtype == "float64"):
+        program = jax.jit(_program(layer, kind))
+        cosines, gradients, sizes = [], [], []
+        for seed in numbers:
+            params, _ = layer.init(jax.random.fold_in(as_key(key), seed), x.shape[1:])
+            params = jax.tree.map(lambda v: jnp.asarray(v, dtype), params)
+            dx, own, records = program(params, jnp.asarray(x))
+            grams = [np.asarray(r, np.float64).reshape(-1, len(x), len(x)) for r in jax.tree.leaves(records)]
+            if not grams:
+                raise GradlabError(f"a layer of kind {kind!r}", "none in this network", "kind='dense'")
+            cosines.append([grouped(g) for g in (np.asarray(own, np.float64), *np.concatenate(grams))])
+            gradient, log10_rms = _over_rms(dx)
+            gradients.append(gradient)
+            sizes.append(log10_rms)
+    distance = np.bincount(group, apart) / pairs
+    return Shattering(np.array(cosines), distance, pairs, np.array(gradients), np.array(sizes), numbers)
+
+
+def _program(layer: Layer, kind: str):
+    """(params, x) -> (input gradients, their cosines, cosines of the deltas of each layer)."""
+
+    def read(site: Site) -> dict[str, Array]:
+        return {"cosine": _cosines(site.dy)} if site.kind == kind else {}
+
+    def program(params, x):
+        y, saved = layer.forward(params, scaled(x))
+        if y.mantissa.shape[1:] != (1,):
+            raise GradlabError("a network with one output", f"outputs of shape {y.mantissa.shape[1:]}", "dense(1)")
+        dx, records = layer.backward(params, saved, scaled(jnp.ones_like(y.mantissa)), read)
+        return dx, _cosines(dx), records
+
+    return program
+
+
+def _cosines(d: Scaled) -> Array:
+    """Cosines between the rows, (batch, batch); NaN with a row that is 0."""
+    unit, size = unit_rows(d.mantissa.reshape(d.mantissa.shape[0], -1))
+    gram = matmul(unit, jnp.swapaxes(unit, -1, -2))
+    alive = size > 0
+    return jnp.where(alive[:, None] & alive[None, :], gram, jnp.nan)
+
+
+def _over_rms(dx: Scaled) -> tuple[np.ndarray, float]:
+    """Gradients of a batch over their common rms, in float64, and log10 of it."""
+    mantissa, exponent = np.asarray(dx.mantissa, np.float64), np.asarray(dx.exponent, np.int64)
+    top = int(np.max(exponent))
+    value = np.ldexp(mantissa, np.clip(exponent - top, -1000, 0)[:, None])
+    rms = np.sqrt(np.mean(value**2))
+    if rms == 0:
+        return value, -np.inf
+    return value / rms, float(np.log10(rms) + top * np.log10(2.0))
+
+
+def _binned(apart: np.ndarray, bins: int) -> np.ndarray:
+    """The number of each pair's bin, empty ones left out."""
+    edges = np.linspace(np.min(apart), np.max(apart), bins + 1)
+    place = np.clip(np.digitize(apart, edges[1:-1]), 0, bins - 1)
+    return np.unique(place, return_inverse=True)[1]
