@@ -22,6 +22,8 @@ _HOMES = {
     "hand_written": "core.layer",
     "dense": "core.dense",
     "activation": "core.activations",
+    "attention": "core.attention",
+    "positions": "core.attention",
     "unroll": "core.unroll",
     "rnn_cell": "core.recurrent",
     "lstm_cell": "core.recurrent",

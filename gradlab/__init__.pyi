@@ -4,6 +4,8 @@ from gradlab._errors import GradlabError as GradlabError
 from gradlab.config import Sweep as Sweep
 from gradlab.core.activations import activation as activation
 from gradlab.core.activations import register_activation as register_activation
+from gradlab.core.attention import attention as attention
+from gradlab.core.attention import positions as positions
 from gradlab.core.backprop import backprop as backprop
 from gradlab.core.check import check as check
 from gradlab.core.dense import dense as dense
@@ -18,10 +20,10 @@ from gradlab.core.layer import serial as serial
 from gradlab.core.norm import batch_norm as batch_norm
 from gradlab.core.norm import layer_norm as layer_norm
 from gradlab.core.norm import rms_norm as rms_norm
-from gradlab.core.residual import residual as residual
 from gradlab.core.recurrent import gru_cell as gru_cell
 from gradlab.core.recurrent import lstm_cell as lstm_cell
 from gradlab.core.recurrent import rnn_cell as rnn_cell
+from gradlab.core.residual import residual as residual
 from gradlab.core.scaled import Scaled as Scaled
 from gradlab.core.unroll import unroll as unroll
 from gradlab.diagnosis.monitor import monitor_frame as monitor_frame

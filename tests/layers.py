@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gradlab.core.activations import activation
+from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
@@ -45,4 +46,8 @@ KINDS = (
     Kind("lstm", unroll(lstm_cell(4)), (5, 3)),
     Kind("lstm, one unit, one step", unroll(lstm_cell(1, bias=False), returns="all"), (1, 1)),
     Kind("gru", unroll(gru_cell(3), returns="all"), (4, 2)),
+    Kind("attention", attention(2), (5, 4)),
+    Kind("attention, causal, one feature", attention(1, causal=True), (4, 1)),
+    Kind("positions, learned", positions("learned"), (4, 3)),
+    Kind("positions, sinusoidal", positions(), (4, 3)),
 )

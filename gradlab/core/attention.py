@@ -1,0 +1,189 @@
+r"""Self-attention with its chain rule, and the positions that it cannot see by itself."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab import config
+from gradlab._errors import GradlabError
+from gradlab.core.dense import dense
+from gradlab.core.gradient import Site, Summed
+from gradlab.core.initializers import Initializer, default_dtype
+from gradlab.core.layer import Layer, below
+from gradlab.core.scaled import Scaled, add, matmul, normalise
+
+#: The four products, in the order in which their keys are folded.
+PRODUCTS = ("query", "key", "value", "output")
+POSITIONS = ("learned", "sinusoidal")
+
+
+def attention(
+    heads: int,
+    init: Initializer | str = "xavier_normal",
+    *,
+    causal: bool = False,
+    gain: float = 1.0,
+    bias: bool = True,
+    bias_std: float | None = None,
+) -> Layer:
+    r"""Multi-head self-attention over (batch, time, features) (Vaswani et al. 2017, section 3.2).
+
+    In each head, with q, k, v of n features at each position,
+
+    .. math:: S = qk^T/\sqrt n,\quad P_{ij} = e^{S_{ij}}/\textstyle\sum_l e^{S_{il}},\quad o = Pv,\quad y = oW_o + b_o,
+
+    and back, with :math:`\bar\cdot` for :math:`\partial L/\partial\cdot`,
+
+    .. math:: \bar v = P^T\bar o,\quad \bar P = \bar o v^T,\quad
+              \bar S_{ij} = P_{ij}\bigl(\bar P_{ij} - \textstyle\sum_l P_{il}\bar P_{il}\bigr),\quad
+              \bar q = \bar S k/\sqrt n,\quad \bar k = \bar S^T q/\sqrt n.
+
+    Parameters
+    ----------
+    heads : int
+        Number of heads; it divides the features.
+    init : Initializer or str
+        Of the four weights, features x features each.
+    causal : bool
+        Whether a position sees itself and the earlier ones alone.
+    gain : float
+        Factor on the weights.
+    bias : bool
+        Whether the products have a bias. The keys have none: it would raise all scores of a row alike, which
+        the softmax does not see, and its gradient would be 0.
+    bias_std : float, optional
+        Standard deviation of a Gaussian bias. None: the initialiser's own rule.
+
+    Raises
+    ------
+    GradlabError
+        Where the input is no sequence, one of no steps, or one whose features the heads do not divide.
+
+    Notes
+    -----
+    Parameters are ``{"query", "key", "value", "output"}``, each as those of `dense`, and each is read as a
+    site of a dense layer at positions. P is not kept: it is made again from q and k on the way back.
+
+    Powers of two pass through v and y; the scores see plain values.
+    """
+    heads = config.positive_integer("heads", heads)
+
+    def product(width: int, bias: bool = bias) -> Layer:
+        return dense(width, init, gain=gain, bias=bias, bias_std=bias_std)
+
+    def initialise(key, shape):
+        _check(shape, heads)
+        keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(PRODUCTS)}
+        return {name: product(shape[-1], bias and name != "key").init(k, shape)[0] for name, k in keys.items()}, shape
+
+    def forward(params, x):
+        _check(x.mantissa.shape[-2:], heads)
+        through = product(x.mantissa.shape[-1])
+        q, k, v = (through.forward(params[name], x)[0] for name in ("query", "key", "value"))
+        seen = matmul(_weights(_split(q.value(), heads), _split(k.value(), heads), causal), _split(v.mantissa, heads))
+        o = Scaled(_join(seen), v.exponent)
+        y, _ = through.forward(params["output"], o)
+        return y, (x, q, k, v, o)
+
+    def backward(params, saved, dy, read):
+        x, q, k, v, o = saved
+        through = product(x.mantissa.shape[-1])
+        do, output = through.backward(params["output"], o, dy, below(read, "output"))
+        do = normalise(do)
+        dq, dk, dv = _chain_rule(q, k, v, do, heads, causal)
+        record, dx = {"output": output}, None
+        for name, d in (("query", dq), ("key", dk), ("value", dv)):
+            part, record[name] = through.backward(params[name], x, d, below(read, name))
+            dx = normalise(part) if dx is None else add(dx, normalise(part))
+        return dx, record
+
+    return Layer(initialise, forward, backward)
+
+
+def _weights(q: Array, k: Array, causal: bool) -> Array:
+    """P, shape (..., heads, time, time): how much position i takes from position j."""
+    scores = matmul(q, jnp.swapaxes(k, -1, -2)) / _root(q)
+    if causal:
+        time = jnp.arange(scores.shape[-1])
+        scores = jnp.where(time[:, None] >= time, scores, -jnp.inf)
+    relative = jnp.exp(scores - jnp.max(scores, -1, keepdims=True))
+    return relative / jnp.sum(relative, -1, keepdims=True)
+
+
+def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal: bool) -> tuple[Scaled, Scaled, Scaled]:
+    """The cotangents of q, k and v."""
+    v = v if do.exponent is not None else Scaled(v.value(), None)
+    qs, ks, vs, dos = (_split(v, heads) for v in (q.value(), k.value(), v.mantissa, do.mantissa))
+    p = _weights(qs, ks, causal)
+    dv = matmul(jnp.swapaxes(p, -1, -2), dos)
+    dp = matmul(dos, jnp.swapaxes(vs, -1, -2))
+    ds = p * (dp - jnp.sum(p * dp, -1, keepdims=True)) / _root(qs)
+    dq, dk = matmul(ds, ks), matmul(jnp.swapaxes(ds, -1, -2), qs)
+    # the scores' cotangent is a product with v, and has its power of two as well
+    both = None if do.exponent is None else do.exponent + v.exponent
+    return Scaled(_join(dq), both), Scaled(_join(dk), both), Scaled(_join(dv), do.exponent)
+
+
+def _root(q: Array) -> Array:
+    """The square root of the features of a head."""
+    return jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype))
+
+
+def _split(x: Array, heads: int) -> Array:
+    """(..., time, features) as (..., heads, time, features of a head)."""
+    return jnp.swapaxes(x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads), -2, -3)
+
+
+def _join(x: Array) -> Array:
+    """The opposite of `_split`."""
+    x = jnp.swapaxes(x, -2, -3)
+    return x.reshape(*x.shape[:-2], -1)
+
+
+def _check(shape: tuple[int, ...], heads: int) -> None:
+    if len(shape) != 2 or shape[0] == 0:
+        raise GradlabError(
+            "sequences of at least one step, x of shape (batch, time, features)", f"{shape} per example",
+            "x[..., None], for one feature",
+        )  # fmt: skip
+    if shape[1] % heads:
+        divisors = [h for h in range(1, shape[1] + 1) if shape[1] % h == 0]
+        near = min(divisors, key=lambda h: abs(h - heads))
+        raise GradlabError("heads that divide the features", f"{heads} heads, {shape[1]} features", f"heads={near}")
+
+
+def positions(kind: str = "sinusoidal") -> Layer:
+    r"""What tells positions apart, added to a sequence: :math:`y_t = x_t + p_t`, :math:`\bar p_t = \sum_i\bar y_{it}`.
+
+    Parameters
+    ----------
+    kind : str
+        "learned": a parameter ``"position"`` of shape (time, features), at first N(0, 0.02^2) (Radford et al. 2018).
+        "sinusoidal": :math:`p_{t,2j} = \sin(t\,10000^{-2j/n})`, :math:`p_{t,2j+1} = \cos(t\,10000^{-2j/n})`
+        (Vaswani et al. 2017, section 3.5), and no parameter.
+    """
+    kind = config.resolve("kind of positions", kind, POSITIONS)
+
+    def initialise(key, shape):
+        if kind == "sinusoidal":
+            return {}, shape
+        return {"position": 0.02 * jax.random.normal(key, shape, default_dtype())}, shape
+
+    def forward(params, x):
+        p = params["position"] if kind == "learned" else _waves(*x.mantissa.shape[-2:], x.mantissa.dtype)
+        exponent = None if x.exponent is None else jnp.zeros_like(x.exponent)
+        return add(x, normalise(Scaled(jnp.broadcast_to(p, x.mantissa.shape), exponent))), x
+
+    def backward(params, x, dy, read):
+        gradient = {"position": Summed(normalise(dy))} if kind == "learned" else {}
+        return dy, read(Site("positions", (), params, x, None, dy, gradient))
+
+    return Layer(initialise, forward, backward)
+
+
+def _waves(time: int, features: int, dtype) -> Array:
+    angle = np.arange(time)[:, None] * 10000.0 ** (-2 * (np.arange(features) // 2) / features)
+    return jnp.asarray(np.where(np.arange(features) % 2 == 0, np.sin(angle), np.cos(angle)), dtype)
