@@ -13,6 +13,7 @@ pytorch        :math:`\sqrt{1/(3 n_{in})}`             ``torch.nn.Linear``: U(+-
 standard       :math:`\sqrt{1/(3 n_{in})}`             Glorot & Bengio 2010, eq. 1 (1986-2010)
 orthogonal     rows or columns orthonormal             Saxe et al. 2013
 gaussian       given                                   Poole et al. 2016
+critical       chi1 = 1, by activation                 Roberts, Yaida & Hanin 2021, ch. 5
 =============  ======================================  =================================
 
 ``_truncated`` is the normal distribution cut at two standard deviations and rescaled to the
@@ -22,6 +23,7 @@ rule's variance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 import jax
@@ -144,7 +146,7 @@ def gaussian(sigma_w2: float | None = None, std: float | None = None) -> Initial
     return Initializer("gaussian", "normal", rule, lambda n, m: n * rule(n, m) ** 2)
 
 
-#: The table. Names are those of `gradlab.config.INITIALIZERS`; "gaussian" is built from its number.
+#: The table. Names are those of `gradlab.config.INITIALIZERS`; "gaussian" is built from its number, "critical" from an activation.
 TABLE: dict[str, Initializer] = {
     **{
         f"{rule}_{family}": _scaled(f"{rule}_{family}", family, rule)
@@ -162,9 +164,29 @@ IDENTITY = Initializer("identity", "identity", lambda n, m: 1.0, lambda n, m: n 
 _fingerprints: dict[str, str] = {}
 
 
-def initializer(name: str, sigma_w2: float | None = None, std: float | None = None) -> Initializer:
-    """The initialiser of that name, or an error that lists the nearest right names."""
+#: Initialisers that depend on the activation: module and function ``(activation, sigma_b2) -> Initializer``. By name,
+#: because what they are computed from stands above `core`; loaded when one is first asked for.
+MADE_FOR: dict[str, tuple[str, str]] = {"critical": ("gradlab.theory.critical", "initializer_for")}
+
+
+def initializer(
+    name: str,
+    sigma_w2: float | None = None,
+    std: float | None = None,
+    *,
+    activation: str | None = None,
+    sigma_b2: float | None = None,
+) -> Initializer:
+    """The initialiser of that name, or an error that lists the nearest right names.
+
+    `sigma_w2` or `std` are for "gaussian"; `activation`, and `sigma_b2` where it is given, for those of `MADE_FOR`.
+    """
     name = config.resolve("initializer", name, config.INITIALIZERS)
+    if name in MADE_FOR:
+        if activation is None:
+            raise GradlabError(f"an activation, on which {name!r} depends", "none", f"gl.MLP(..., init={name!r})")
+        module, function = MADE_FOR[name]
+        return getattr(import_module(module), function)(activation, sigma_b2)
     return gaussian(sigma_w2, std) if name == "gaussian" else TABLE[name]
 
 

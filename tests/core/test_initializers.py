@@ -9,7 +9,7 @@ import gradlab as gl
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core import initializers
-from gradlab.core.initializers import TABLE, initializer
+from gradlab.core.initializers import MADE_FOR, TABLE, initializer
 
 SHAPE = (150, 250)
 
@@ -26,11 +26,12 @@ def registry():
 
 
 def rule(name):
-    return initializer(name, sigma_w2=1.7) if name == "gaussian" else initializer(name)
+    more = {"gaussian": {"sigma_w2": 1.7}, "critical": {"activation": "relu"}}
+    return initializer(name, **more.get(name, {}))
 
 
 def test_the_table_is_complete():
-    assert {*TABLE, "gaussian"} == {*config.INITIALIZERS, *config.registered["initializer"]}
+    assert {*TABLE, *MADE_FOR, "gaussian"} == {*config.INITIALIZERS, *config.registered["initializer"]}
 
 
 @pytest.mark.parametrize("gain", [1.0, 2.5])
@@ -48,6 +49,7 @@ def test_rules_are_those_of_the_papers():
     n, m = SHAPE
     want = {
         "xavier": 2 * n / (n + m), "he": 2.0, "lecun": 1.0, "pytorch": 1 / 3, "standard": 1 / 3, "gaussian": 1.7,
+        "critical": 2.0,
         "orthogonal": n / m,
     }  # fmt: skip
     for name in config.INITIALIZERS:
