@@ -136,12 +136,10 @@ def shattering(
             return np.bincount(group[alive], values[alive], len(pairs)) / np.bincount(group[alive], None, len(pairs))
 
     with jax.enable_x64(dtype == "float64"):
-        program = jax.jit(_program(layer, kind))
+        program = jax.jit(_program(layer, kind, x.shape[1:]))
         cosines, gradients, sizes = [], [], []
         for seed in numbers:
-            params, _ = layer.init(jax.random.fold_in(as_key(key), seed), x.shape[1:])
-            params = jax.tree.map(lambda v: jnp.asarray(v, dtype), params)
-            dx, own, records = program(params, jnp.asarray(x))
+            dx, own, records = program(jax.random.fold_in(as_key(key), seed), jnp.asarray(x))
             grams = [np.asarray(r, np.float64).reshape(-1, len(x), len(x)) for r in jax.tree.leaves(records)]
             if not grams:
                 raise GradlabError(f"a layer of kind {kind!r}", "none in this network", "kind='dense'")
@@ -153,13 +151,14 @@ def shattering(
     return Shattering(np.array(cosines), distance, pairs, np.array(gradients), np.array(sizes), numbers)
 
 
-def _program(layer: Layer, kind: str):
-    """(params, x) -> (input gradients, their cosines, cosines of the deltas of each layer)."""
+def _program(layer: Layer, kind: str, shape: tuple[int, ...]):
+    """(key, x) -> (input gradients, their cosines, cosines of the deltas of each layer)."""
 
     def read(site: Site) -> dict[str, Array]:
         return {"cosine": _cosines(site.dy)} if site.kind == kind else {}
 
-    def program(params, x):
+    def program(key, x):
+        params, _ = layer.init(key, shape)
         y, saved = layer.forward(params, scaled(x))
         if y.mantissa.shape[1:] != (1,):
             raise GradlabError("a network with one output", f"outputs of shape {y.mantissa.shape[1:]}", "dense(1)")

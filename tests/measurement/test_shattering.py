@@ -12,30 +12,27 @@ from gradlab._errors import GradlabError
 def test_cosines_and_input_gradients_are_those_of_autodiff(x64):
     net = gl.MLP(depth=3, width=6, activation="tanh", init="he_normal", sigma_b2=0.3)
     x = np.random.default_rng(0).normal(size=(4, 5))
-    found = gl.shattering(net, x, seeds=(2, 7), dtype="float64")
+    found = gl.shattering(net, x, seeds=(7,), dtype="float64")
     one, two = np.triu_indices(4, 1)
     np.testing.assert_allclose(found.distance, np.linalg.norm(x[one] - x[two], axis=-1))
-    for i, seed in enumerate((2, 7)):
-        params = net.init(jax.random.fold_in(jax.random.key(0), seed), jnp.asarray(x), outputs=1)
-        weights = [(p["weight"], p["bias"]) for _, p in net.layers(params)]
+    params = net.init(jax.random.fold_in(jax.random.key(0), 7), jnp.asarray(x), outputs=1)
+    weights = [(p["weight"], p["bias"]) for _, p in net.layers(params)]
 
-        def output(nudges, x, weights=weights):
-            a = x + nudges[0]
-            for j, ((w, b), nudge) in enumerate(zip(weights, nudges[1:], strict=True)):
-                z = a @ w + b + nudge
-                a = jnp.tanh(z) if j < 3 else z
-            return a[0]
+    def output(nudges, x):
+        a = x + nudges[0]
+        for j, ((w, b), nudge) in enumerate(zip(weights, nudges[1:], strict=True)):
+            z = a @ w + b + nudge
+            a = jnp.tanh(z) if j < 3 else z
+        return a[0]
 
-        nudges = [jnp.zeros(n) for n in (5, 6, 6, 6, 1)]
-        deltas = [jax.grad(output)(nudges, v) for v in jnp.asarray(x)]
-        for layer in range(5):
-            d = np.array([g[layer] for g in deltas])
-            unit = d / np.linalg.norm(d, axis=-1, keepdims=True)
-            np.testing.assert_allclose(found.cosine[i, layer], np.sum(unit[one] * unit[two], -1), atol=1e-12)
-        gradient = np.array([g[0] for g in deltas])
-        size = np.sqrt(np.mean(gradient**2))
-        np.testing.assert_allclose(found.gradient[i], gradient / size, atol=1e-12)
-        assert found.log10_rms[i] == pytest.approx(np.log10(size), abs=1e-12)
+    nudges = [jnp.zeros(n) for n in (5, 6, 6, 6, 1)]
+    deltas = [np.asarray(d) for d in jax.jit(jax.vmap(jax.grad(output), (None, 0)))(nudges, jnp.asarray(x))]
+    for layer, d in enumerate(deltas):
+        unit = d / np.linalg.norm(d, axis=-1, keepdims=True)
+        np.testing.assert_allclose(found.cosine[0, layer], np.sum(unit[one] * unit[two], -1), atol=1e-12)
+    size = np.sqrt(np.mean(deltas[0] ** 2))
+    np.testing.assert_allclose(found.gradient[0], deltas[0] / size, atol=1e-12)
+    assert found.log10_rms[0] == pytest.approx(np.log10(size), abs=1e-12)
 
 
 def test_a_linear_network_does_not_shatter_and_nothing_underflows():
