@@ -19,6 +19,8 @@ from gradlab.theory.meanfield import mean_field as mean_field
 from gradlab.theory.normalization import batch_norm_factor as batch_norm_factor
 from gradlab.theory.normalization import layer_norm_factor as layer_norm_factor
 from gradlab.theory.normalization import normalised_skip_factors as normalised_skip_factors
+from gradlab.theory.phase import PhaseDiagram as PhaseDiagram
+from gradlab.theory.phase import phase_diagram as phase_diagram
 from gradlab.theory.predict import Prediction as Prediction
 from gradlab.theory.predict import predict as predict
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
@@ -44,6 +46,7 @@ __all__ = [
     "JacobianMoments",
     "LogNormLaw",
     "MeanField",
+    "PhaseDiagram",
     "PowersLaw",
     "Prediction",
     "StreamLaw",
@@ -66,6 +69,7 @@ __all__ = [
     "moments",
     "normalised_skip_factors",
     "overlap",
+    "phase_diagram",
     "post_norm_factor",
     "pre_norm",
     "pre_norm_gradients",

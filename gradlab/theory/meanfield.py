@@ -27,6 +27,10 @@ from gradlab.theory.gaussian import LOG_RANGE, Moments, check_variances, entry_o
 
 #: V(q)/q - 1 within this is rounding of the quadrature; a map that comes this near to a fixed point touches it.
 _ROUNDING, _TOUCHING = 1e-12, 1e-8
+#: V(q)/q - 1 that is no longer told from 0.
+_NOISE = 2e-15
+#: Between two places of the grid a map bends no more than this.
+_VALLEY = 0.05
 #: A slope this near to 1 is 1.
 CRITICAL = 1e-10
 #: Relative error of expectations over two variables.
@@ -200,14 +204,25 @@ def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, 
         log_w, log_b, x = np.log(sigma_w2), np.log(sigma_b2), np.log(start)
     first, _ = _excess(entry, x, log_w, log_b)
     found = np.where(np.abs(first) <= _ROUNDING, x, np.nan)
-    low, high = np.full_like(x, np.nan), np.full_like(x, np.nan)
     map_on_grid = np.logaddexp(log_w[:, None] + landscape(entry).log_phi2, log_b[:, None]) - GRID
-    for i in np.flatnonzero(np.isnan(found)):
-        up = first[i] > 0
-        path = np.flatnonzero(x[i] < GRID) if up else np.flatnonzero(x[i] > GRID)[::-1]
-        height = np.abs(first[i]), *(map_on_grid[i, path] * (1 if up else -1))
-        places = np.append(x[i], GRID[path])
-        low[i], high[i], found[i] = _bracket(entry, places, np.asarray(height), log_w[i], log_b[i], up)
+    # most points by arrays: the first place on the way where V crosses q
+    up = (first > 0)[:, None]
+    height = np.where(up, map_on_grid, -map_on_grid)
+    ahead = np.where(up, GRID > x[:, None], x[:, None] > GRID)
+    crossed = ahead & (height < -_ROUNDING)
+    end = np.where(up[:, 0], np.argmax(crossed, 1), len(GRID) - 1 - np.argmax(crossed[:, ::-1], 1))
+    before = np.where(up[:, 0], end - 1, end + 1).clip(0, len(GRID) - 1)
+    start_side = np.where(np.take_along_axis(ahead, before[:, None], 1)[:, 0], GRID[before], x)
+    low, high = np.minimum(start_side, GRID[end]), np.maximum(start_side, GRID[end])
+    endless = np.isnan(found) & ~crossed.any(1)
+    found = np.where(endless, np.where(up[:, 0], np.inf, -np.inf), found)
+    # a valley on the way may touch 0 between two places of the grid
+    inner = height[:, 1:-1]
+    valley = (inner < height[:, :-2]) & (inner < height[:, 2:]) & (inner < _VALLEY) & (inner > 0) & ahead[:, 1:-1]
+    for i in np.flatnonzero(valley.any(1) & (np.abs(first) > _ROUNDING)):
+        path = np.flatnonzero(ahead[i]) if up[i, 0] else np.flatnonzero(ahead[i])[::-1]
+        places, heights = np.append(x[i], GRID[path]), np.append(np.abs(first[i]), height[i, path])
+        low[i], high[i], found[i] = _bracket(entry, places, heights, log_w[i], log_b[i], bool(up[i, 0]))
     search = np.flatnonzero(np.isnan(found))
     if len(search):
         found[search] = _polished(entry, low[search], high[search], log_w[search], log_b[search])
@@ -222,7 +237,7 @@ def _bracket(
     end = int(np.argmax(crossed)) if crossed.any() else len(height)
     inner = height[1:-1]
     # on the way to 0 or inf the height may sink below rounding; that is no valley
-    valley = (inner < height[:-2]) & (inner < height[2:]) & (height[2:] > 10 * _ROUNDING) & (inner < 0.05)
+    valley = (inner < height[:-2]) & (inner < height[2:]) & (height[2:] > 10 * _ROUNDING) & (inner < _VALLEY)
     for k in np.flatnonzero(valley[: max(end - 1, 0)]) + 1:
         slope = lambda t: float(_excess(entry, np.array([t]), np.array([log_w]), np.array([log_b]))[1][0])
         a, b = sorted((places[k - 1], places[k + 1]))
@@ -241,19 +256,31 @@ def _bracket(
 
 
 def _polished(entry: Activation, low, high, log_w, log_b) -> np.ndarray:
-    """Newton's method within a shrinking bracket, all points at once."""
-    side = np.sign(_excess(entry, low, log_w, log_b)[0])
-    x = 0.5 * (low + high)
+    """Newton's method within a shrinking bracket, all points at once that are not there yet."""
+    ends = [_excess(entry, x, log_w, log_b) for x in (low, high)]
+    side = np.sign(ends[0][0])
+    # begin where the parabola through both ends, with the slope of one, crosses 0
+    (left, slope), (right, _) = ends
+    width = high - low
+    bend = (right - left - slope * width) / width**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = low - 2 * left / (slope - side * np.sqrt(np.maximum(slope**2 - 4 * bend * left, 0)))
+    x = np.where((x > low) & (x < high), x, 0.5 * (low + high))
+    active = np.arange(len(x))
     for _ in range(80):
-        value, slope = _excess(entry, x, log_w, log_b)
-        same = np.sign(value) == side
-        low, high = np.where(same, x, low), np.where(same, high, x)
+        here = x[active]
+        value, slope = _excess(entry, here, log_w[active], log_b[active])
+        same = np.sign(value) == side[active]
+        low[active], high[active] = np.where(same, here, low[active]), np.where(same, high[active], here)
         with np.errstate(divide="ignore", invalid="ignore"):
-            new = x - value / slope
-        new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
-        if np.max(np.abs(new - x)) < 1e-14 * max(1.0, float(np.max(np.abs(x)))):
-            return new
-        x = new
+            new = here - value / slope
+        inside = (new >= low[active]) & (new <= high[active])
+        new = np.where(inside, new, 0.5 * (low[active] + high[active]))
+        x[active] = new
+        size = np.maximum(1, np.abs(new))
+        active = active[(np.abs(new - here) > 1e-12 * size) & (np.abs(value) > _NOISE * size)]
+        if not len(active):
+            break
     return x
 
 

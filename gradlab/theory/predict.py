@@ -11,6 +11,7 @@ geometric mean instead, which finite width shifts by M/n per layer (``delta_log1
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -228,7 +229,7 @@ def _inputs(x: Any, q0: float | None, c0: float | None) -> _Inputs:
 def _scales(config: Any, sizes: np.ndarray, outputs: int | None) -> tuple[np.ndarray, np.ndarray]:
     """sigma_w2 and sigma_b2 of each hidden layer, then of the readout: NaN where that asks for unknown outputs."""
     rule, head = hidden_rule(config), readout_rule(config)
-    rules = [(rule, config.gain, n, m) for n, m in zip(sizes[:-1], sizes[1:], strict=True)]
+    rules = [(rule, config.gain, n, m) for n, m in itertools.pairwise(sizes)]
     rules.append((head, 1.0, sizes[-1], outputs or 1))
     sigma_w2 = np.array([r.sigma_w2(int(n), int(m), gain) for r, gain, n, m in rules])
     if outputs is None and head.sigma_w2(int(sizes[-1]), 1) != head.sigma_w2(int(sizes[-1]), 2):
@@ -306,7 +307,7 @@ def _backward(
 
 def _forward(found: Transients, sigma_w2: float, sigma_b2: float) -> dict[str, np.ndarray]:
     """Forward columns of the hidden layers and of the readout, whose activation is the preactivation itself."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN: an unknown readout
         logits = np.logaddexp(np.log(sigma_w2) + found.log_phi2[-1:], np.log(sigma_b2))
     pre, act = (_log_mean(np.concatenate([v, logits])) for v in (found.log_q, found.log_phi2))
     return {"log10_preactivation_rms": 0.5 * pre / np.log(10), "log10_activation_rms": 0.5 * act / np.log(10)}
@@ -314,7 +315,8 @@ def _forward(found: Transients, sigma_w2: float, sigma_b2: float) -> dict[str, n
 
 def _log_mean(logs: np.ndarray) -> np.ndarray:
     """ln of the mean over the last axis, from logarithms."""
-    return np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1])
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        return np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1])
 
 
 def _correlation(
@@ -322,7 +324,7 @@ def _correlation(
 ) -> np.ndarray:
     """log10 of the mean over pairs of 1 - c, hidden layers and readout."""
     ends = [variances(entry, sigma_w2[:-1], sigma_b2[:-1], np.log(sigma_w2[0] * s + sigma_b2[0])) for s in inputs.pairs]
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         logits = [np.logaddexp(np.log(sigma_w2[-1]) + end.log_phi2[-1:], np.log(sigma_b2[-1])) for end in ends]
         log_q = [np.concatenate([end.log_q, last]) for end, last in zip(ends, logits, strict=True)]
         middle, apart = 0.5 * (log_q[0][0] + log_q[1][0]), log_q[0][0] - log_q[1][0]

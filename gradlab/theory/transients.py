@@ -3,7 +3,7 @@ r"""Layer by layer from the input: variance, slopes and correlation before, and 
 All are logarithms: a variance of 1e-5000 and a correlation that differs from 1 by 1e-300 are ordinary.
 The correlation is carried as 1 - c, from squared distances, so that nothing cancels:
 
-.. math:: 1 - c' = \frac{\tfrac12\sigma_w^2 E(\phi(u_1)-\phi(u_2))^2 - \tfrac12(\sqrt{q_1'}-\sqrt{q_2'})^2}{\sqrt{q_1'q_2'}}.
+.. math:: 1 - c' = \frac{\sigma_w^2 E(\phi(u_1)-\phi(u_2))^2 - (\sqrt{q_1'}-\sqrt{q_2'})^2}{2\sqrt{q_1'q_2'}}.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def correlations(
         inside = np.clip(middle[layer - 1], -0.9 * LOG_RANGE, 0.9 * LOG_RANGE)
         slope = overlap(entry, np.exp(inside + between / 2), np.exp(inside - between / 2), angle).mean_slope
         beyond = moments(entry, middle[layer - 1]).log_phi2 - moments(entry, inside).log_phi2
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.log(sigma_w2[layer] * slope) + inside + beyond + gap - middle[layer]
             lengths = 2 * np.sinh(apart[layer] / 4) ** 2
             far = np.log(np.maximum(np.exp(np.minimum(distance, 2.0)) - lengths, 0.0))
