@@ -28,6 +28,8 @@ _HOMES = {
     "rnn_cell": "core.recurrent",
     "lstm_cell": "core.recurrent",
     "gru_cell": "core.recurrent",
+    "conv": "core.conv",
+    "dropout": "core.dropout",
     "residual": "core.residual",
     "batch_norm": "core.norm",
     "layer_norm": "core.norm",

@@ -8,7 +8,9 @@ from gradlab.core.attention import attention as attention
 from gradlab.core.attention import positions as positions
 from gradlab.core.backprop import backprop as backprop
 from gradlab.core.check import check as check
+from gradlab.core.conv import conv as conv
 from gradlab.core.dense import dense as dense
+from gradlab.core.dropout import dropout as dropout
 from gradlab.core.gradient import Site as Site
 from gradlab.core.gradient import materialise as materialise
 from gradlab.core.initializers import register_initializer as register_initializer

@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
+from gradlab.core.conv import conv
 from gradlab.core.dense import dense
+from gradlab.core.dropout import dropout
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
+from gradlab.core.pooling import flatten, global_mean
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.residual import residual
 from gradlab.core.unroll import unroll
@@ -41,6 +44,14 @@ KINDS = (
     Kind("layer norm", layer_norm(), (4,)),
     Kind("layer norm at positions, one feature", layer_norm(), (5, 1)),
     Kind("rms norm", rms_norm(bias=True), (2, 4)),
+    Kind("convolution of a sequence", conv(4, 3), (5, 2)),
+    Kind("convolution of one pixel and channel", conv(1, 3, padding="periodic"), (1, 1, 1)),
+    Kind("convolution with strides", conv(3, (3, 2), stride=(2, 3)), (6, 5, 2)),
+    Kind("convolution of the inside", conv(3, (2, 3), stride=2, padding="valid", bias=False), (5, 6, 2)),
+    Kind("convolution on a torus", conv(3, (4, 3), padding="periodic", stride=(1, 2)), (3, 5, 2)),
+    Kind("global mean", global_mean(), (2, 3, 4)),
+    Kind("flatten", flatten(), (2, 3, 4)),
+    Kind("dropout", dropout(0.4, key=0), (2, 4)),
     Kind("rnn", unroll(rnn_cell(4)), (5, 3)),
     Kind("rnn, relu, all steps", unroll(rnn_cell(4, "relu", recurrent_init="identity"), returns="all"), (5, 3)),
     Kind("lstm", unroll(lstm_cell(4)), (5, 3)),

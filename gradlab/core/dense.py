@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradlab.core.gradient import Site, outer, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import Scaled, alive_exponent, expand, matmul, normalise, power
+from gradlab.core.scaled import Scaled, alive_exponent, by_feature, expand, matmul, normalise, power
 
 
 def dense(
@@ -55,10 +55,10 @@ def dense(
         return params, (*positions, width)
 
     def forward(params, x):
-        z = Scaled(_gained(params, matmul(x.mantissa, params["weight"])), x.exponent)
+        z = Scaled(gained(params, matmul(x.mantissa, params["weight"])), x.exponent)
         if "bias" in params:
-            z = _biased(params["bias"][..., None, :], z)
-        return Scaled(z.mantissa, _for_groups(z.exponent, z.mantissa)), x
+            z = biased(params["bias"], z)
+        return Scaled(z.mantissa, for_groups(z.exponent, z.mantissa)), x
 
     def backward(params, saved, dy, read):
         dy = normalise(dy)  # once in a block, where the sizes are read
@@ -66,24 +66,25 @@ def dense(
         if "bias" in params:
             gradient["bias"] = row_sum(dy)
         record = read(Site("dense", (), params, saved, None, dy, gradient))
-        dx = _gained(params, matmul(dy.mantissa, params["weight"].T))
+        dx = gained(params, matmul(dy.mantissa, params["weight"].T))
         return Scaled(dx, dy.exponent), record
 
     return Layer(initialise, forward, backward)
 
 
-def _gained(params, z):
+def gained(params, z):
     """`z` times the gain of its group."""
     return z * expand(params["gain"], z) if "gain" in params else z
 
 
-def _for_groups(exponent, z):
+def for_groups(exponent, z):
     """The exponent of an input that all groups share, for each of them."""
     return None if exponent is None else jnp.broadcast_to(exponent, z.shape[: exponent.ndim])
 
 
-def _biased(b, z: Scaled) -> Scaled:
-    """z + b, the bias in units of the power of two of z."""
+def biased(b, z: Scaled) -> Scaled:
+    """z + b, one number for each unit (and group), in units of the power of two of z."""
+    b = by_feature(b, z.mantissa)
     if z.exponent is None:
         return Scaled(z.mantissa + b, None)
     exponent = alive_exponent(z.exponent)

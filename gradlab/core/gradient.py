@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 
 from gradlab.core.scaled import Log2, Scaled, align, log2_norm, matmul, normalise
 
@@ -36,7 +37,7 @@ class Site(NamedTuple):
         Input and output, (group..., batch, features...); None where the layer does not keep it.
     dy : Scaled
         Cotangent of the output: the gradient of the *mean* loss.
-    gradient : dict of str to Outer, Positions, RowSum, Summed or Whole
+    gradient : dict of str to Outer, Positions, Taps, RowSum, Summed or Whole
         The factored gradient of each parameter.
     about : Any
         What else the layer knows of itself (an activation: its entry in the table).
@@ -78,8 +79,8 @@ class Outer(NamedTuple):
             return self.a.mantissa, None
         return align(Scaled(self.a.mantissa, self.exponents()))
 
-    def norm(self) -> Log2:
-        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+    def squares(self) -> tuple[Array, Array]:
+        """The squared Frobenius norm over a power of four, and that power."""
         a, d = self.a.mantissa, self.d.mantissa
         batch, fan_in, fan_out = a.shape[-2], a.shape[-1], d.shape[-1]
         if batch * (fan_in + fan_out) < fan_in * fan_out:
@@ -89,7 +90,11 @@ class Outer(NamedTuple):
             a, exponent = self.aligned()
             squares = jnp.sum(matmul(jnp.swapaxes(a, -1, -2), d) ** 2, (-1, -2))
         # rounding may leave a sum that is exactly 0 in theory slightly below it
-        return log2_norm(jnp.maximum(squares, 0), exponent)
+        return jnp.maximum(squares, 0), exponent
+
+    def norm(self) -> Log2:
+        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        return log2_norm(*self.squares())
 
     def examples(self) -> tuple[Array, Scaled]:
         """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
@@ -121,8 +126,8 @@ class Positions(NamedTuple):
         """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
         return self.flat().norm()
 
-    def examples(self) -> tuple[Array, Scaled]:
-        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+    def inner(self) -> tuple[Array, Array]:
+        """Inner products of the gradients of two examples (..., batch, batch), and each example's exponent."""
         a, exponent = Outer(self.a, self.d).aligned()  # over the positions of one example
         d = self.d.mantissa
         (batch, positions, fan_in), fan_out = a.shape[-3:], d.shape[-1]
@@ -130,16 +135,74 @@ class Positions(NamedTuple):
         if (batch * positions) ** 2 * (fan_in + fan_out) < multiplied_out:
             products = _gram(_rows(Scaled(a, None)).mantissa) * _gram(_rows(Scaled(d, None)).mantissa)
             blocks = products.reshape(*products.shape[:-2], batch, positions, batch, positions)
-            inner = jnp.sum(blocks, (-1, -3))
-            squares = jnp.maximum(jnp.diagonal(inner, axis1=-2, axis2=-1), 0)
-            sizes = jnp.sqrt(squares)
-            inverse = jnp.where(sizes > 0, 1 / jnp.where(sizes > 0, sizes, 1), 0)
-            cosines = inner * inverse[..., None] * inverse[..., None, :]
-        else:
-            own = matmul(jnp.swapaxes(a, -1, -2), d)
-            unit, sizes = unit_rows(own.reshape(*own.shape[:-2], fan_in * fan_out))
-            cosines = _gram(unit)
-        return cosines, Scaled(sizes, exponent)
+            return jnp.sum(blocks, (-1, -3)), exponent
+        own = matmul(jnp.swapaxes(a, -1, -2), d)
+        return _gram(own.reshape(*own.shape[:-2], fan_in * fan_out)), exponent
+
+    def examples(self) -> tuple[Array, Scaled]:
+        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        return _cosines(*self.inner())
+
+
+def _cosines(inner: Array, exponent: Array) -> tuple[Array, Scaled]:
+    """Cosines and sizes, from inner products."""
+    sizes = jnp.sqrt(jnp.maximum(jnp.diagonal(inner, axis1=-2, axis2=-1), 0))
+    inverse = jnp.where(sizes > 0, 1 / jnp.where(sizes > 0, sizes, 1), 0)
+    return inner * inverse[..., None] * inverse[..., None, :], Scaled(sizes, exponent)
+
+
+class Taps(NamedTuple):
+    """The gradient of a convolution's weight: at each tap of the kernel that of a weight at `Positions`.
+
+    Parameters
+    ----------
+    x : Scaled, shape (..., batch, *space, channels)
+        The input with its edges padded.
+    d : Scaled, shape (..., batch, *out_space, channels)
+        Delta.
+    kernel, stride : tuple of int
+        One number for each axis of space.
+
+    Notes
+    -----
+    Taps are visited one after another, so that never more than one shifted copy of the input is in
+    memory: patches would be as many copies as the kernel has taps.
+    """
+
+    x: Scaled
+    d: Scaled
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def materialise(self) -> Array:
+        """The plain array, shape (..., taps * channels in, channels out)."""
+        each = jnp.moveaxis(self._visit(lambda tap: tap.materialise()), 0, -3)
+        return each.reshape(*each.shape[:-3], -1, each.shape[-1])
+
+    def norm(self) -> Log2:
+        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        squares, exponent = self._visit(lambda tap: tap.flat().squares())
+        return log2_norm(jnp.sum(squares, 0), exponent[0])
+
+    def examples(self) -> tuple[Array, Scaled]:
+        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        inner, exponent = self._visit(lambda tap: tap.inner())
+        return _cosines(jnp.sum(inner, 0), exponent[0])  # exponents are those of examples, the same at each tap
+
+    def _visit(self, one: Callable[[Positions], Any]) -> Any:
+        """`one` of each tap, stacked, in the order of the weight's rows."""
+        x, lead = self.x.mantissa, 1 if self.d.exponent is None else self.d.exponent.ndim
+        d = _positions(self.d, lead)
+        space = self.d.mantissa.shape[lead:-1]
+        window = [(n - 1) * s + 1 for n, s in zip(space, self.stride, strict=True)]
+        every = (..., *(slice(None, None, s) for s in self.stride), slice(None))
+
+        def tap(offset):
+            start = (*(jnp.int32(0),) * lead, *offset, jnp.int32(0))
+            shifted = lax.dynamic_slice(x, start, (*x.shape[:lead], *window, x.shape[-1]))[every]
+            return one(Positions(_positions(Scaled(shifted, self.x.exponent), lead), d))
+
+        return lax.map(tap, jnp.asarray(np.array(list(np.ndindex(*self.kernel))), jnp.int32))
 
 
 class RowSum(NamedTuple):

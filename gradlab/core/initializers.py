@@ -12,6 +12,7 @@ lecun          :math:`\sqrt{1/n_{in}}`                 LeCun et al. 1998, eq. 16
 pytorch        :math:`\sqrt{1/(3 n_{in})}`             ``torch.nn.Linear``: U(+-1/sqrt(n_in)), bias too
 standard       :math:`\sqrt{1/(3 n_{in})}`             Glorot & Bengio 2010, eq. 1 (1986-2010)
 orthogonal     rows or columns orthonormal             Saxe et al. 2013
+delta          the same, at a kernel's centre alone    Xiao et al. 2018
 gaussian       given                                   Poole et al. 2016
 critical       chi1 = 1, by activation                 Roberts, Yaida & Hanin 2021, ch. 5
 =============  ======================================  =================================
@@ -22,12 +23,14 @@ rule's variance.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gradlab import config
@@ -85,6 +88,8 @@ class Initializer(NamedTuple):
         ``(fan_in) -> float``, the standard deviation of its own biases, 0 for most.
     bias_family : str
         Base draw of the biases.
+    centre : bool
+        Whether a kernel is zero but at its centre, where it is the weight of a dense layer.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Initializer(NamedTuple):
     sigma_w2_rule: Callable[[int, int], float]
     bias_std: Callable[[int], float] = lambda fan_in: 0.0
     bias_family: str = "normal"
+    centre: bool = False
 
     def base(self, key: Array, shape: tuple[int, int], dtype=None) -> Array:
         """The draw that all configurations of this family share."""
@@ -102,6 +108,20 @@ class Initializer(NamedTuple):
         """A weight of shape (fan_in, fan_out)."""
         base = self.base(key, shape, dtype)
         return base * jnp.asarray(gain * self.std(*shape), base.dtype)
+
+    def kernel(self, key: Array, taps: tuple[int, ...], shape: tuple[int, int], gain: float = 1.0, dtype=None) -> Array:
+        """A convolution's weight, (number of taps * channels in, channels out), from its taps and `shape` in channels.
+
+        The receptive field counts in both fans: a unit sees ``taps * channels_in`` numbers, and each of
+        its inputs ``taps * channels_out`` units.
+        """
+        number, (n, m) = math.prod(taps), shape
+        if not self.centre:
+            base = self.base(key, (number * n, m), dtype)
+            return base * jnp.asarray(gain * self.std(number * n, number * m), base.dtype)
+        middle = int(np.ravel_multi_index([(k - 1) // 2 for k in taps], taps))
+        weight = self.weight(key, shape, gain, dtype)
+        return jnp.zeros((number * n, m), weight.dtype).at[middle * n : (middle + 1) * n].set(weight)
 
     def bias(self, key: Array, fan_in: int, width: int, std: float | None = None, dtype=None) -> Array:
         """A bias of shape (width,): Gaussian with `std`, or by the initialiser's own rule."""
@@ -154,6 +174,9 @@ TABLE: dict[str, Initializer] = {
         for family in ("normal", "uniform", "truncated")
     },
     "orthogonal": Initializer("orthogonal", "orthogonal", lambda n, m: 1.0, lambda n, m: n / max(n, m)),
+    "delta_orthogonal": Initializer(
+        "delta_orthogonal", "orthogonal", lambda n, m: 1.0, lambda n, m: n / max(n, m), centre=True
+    ),
     "pytorch": _scaled("pytorch", "uniform", "third", bias_std=lambda n: (1 / (3 * n)) ** 0.5, bias_family="uniform"),
     "standard_uniform": _scaled("standard_uniform", "uniform", "third"),
 }

@@ -27,7 +27,7 @@ from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site, Summed, row_sum
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, common_exponent
-from gradlab.core.scaled import LOWEST, Scaled, add, expand, exponent_of, normalise, power
+from gradlab.core.scaled import LOWEST, Scaled, add, by_feature, expand, exponent_of, normalise, power
 
 
 def batch_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
@@ -213,14 +213,9 @@ def _by_example(mantissa: Array, exponent: Array, like: Array) -> tuple[Array, A
     return mantissa * weight, jnp.broadcast_to(jnp.squeeze(top, axes), like.shape)
 
 
-def _features(p: Array, like: Array) -> Array:
-    """One number for each feature (and group), so that it broadcasts against `like`."""
-    return p.reshape(*p.shape[:-1], *(1,) * (like.ndim - p.ndim), p.shape[-1])
-
-
 def _gained(params: dict[str, Array], s: Scaled) -> Scaled:
     """`s` times the gain."""
-    return Scaled(s.mantissa * _features(params["gain"], s.mantissa), s.exponent) if "gain" in params else s
+    return Scaled(s.mantissa * by_feature(params["gain"], s.mantissa), s.exponent) if "gain" in params else s
 
 
 def _affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
@@ -228,7 +223,7 @@ def _affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
     y = normalise(_gained(params, xhat))
     if "bias" not in params:
         return y
-    bias = jnp.broadcast_to(_features(params["bias"], y.mantissa), y.mantissa.shape)
+    bias = jnp.broadcast_to(by_feature(params["bias"], y.mantissa), y.mantissa.shape)
     return add(y, normalise(Scaled(bias, None if y.exponent is None else jnp.zeros_like(y.exponent))))
 
 

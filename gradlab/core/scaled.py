@@ -63,6 +63,11 @@ def expand(k: Array, like: Array) -> Array:
     return k.reshape(k.shape + (1,) * (like.ndim - k.ndim))
 
 
+def by_feature(p: Array, like: Array) -> Array:
+    """One number for each feature (and group), with axes of length 1 between, so that it broadcasts against `like`."""
+    return p.reshape(*p.shape[:-1], *(1,) * (like.ndim - p.ndim), p.shape[-1])
+
+
 def times_power(x: Array, k: Array) -> Array:
     """``x * 2**k`` where `k` belongs to the leading axes of `x`."""
     k = expand(k, x)

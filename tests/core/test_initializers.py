@@ -50,7 +50,7 @@ def test_rules_are_those_of_the_papers():
     want = {
         "xavier": 2 * n / (n + m), "he": 2.0, "lecun": 1.0, "pytorch": 1 / 3, "standard": 1 / 3, "gaussian": 1.7,
         "critical": 2.0,
-        "orthogonal": n / m,
+        "orthogonal": n / m, "delta": n / m,
     }  # fmt: skip
     for name in config.INITIALIZERS:
         assert rule(name).sigma_w2(n, m) == pytest.approx(want[name.split("_")[0]]), name

@@ -29,14 +29,14 @@ class Edit(NamedTuple):
         return f"{self.file}: {self.new.strip()}"
 
 
-DX = 'dx = _gained(params, matmul(dy.mantissa, params["weight"].T))'
+DX = 'dx = gained(params, matmul(dy.mantissa, params["weight"].T))'
 DELTA = "return Scaled(dy.mantissa * slope(entry, z), dy.exponent)"
 SHARE = "return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-2], dy.exponent))"
 OUTER = "return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()"
 FAST = (
-    Edit("dense", DX, 'dx = -_gained(params, matmul(dy.mantissa, params["weight"].T))'),
-    Edit("dense", DX, 'dx = _gained(params, matmul(dy.mantissa, params["weight"]))'),
-    Edit("dense", DX, 'dx = 0.999 * _gained(params, matmul(dy.mantissa, params["weight"].T))'),
+    Edit("dense", DX, 'dx = -gained(params, matmul(dy.mantissa, params["weight"].T))'),
+    Edit("dense", DX, 'dx = gained(params, matmul(dy.mantissa, params["weight"]))'),
+    Edit("dense", DX, 'dx = 0.999 * gained(params, matmul(dy.mantissa, params["weight"].T))'),
     Edit("activations", DELTA, "return Scaled(dy.mantissa, dy.exponent)"),
 )
 EDITS = (
@@ -46,7 +46,7 @@ EDITS = (
     Edit("dense", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(saved)'),
     Edit("dense", "return Scaled(dx, dy.exponent), record", "return Scaled(dx, saved.exponent), record"),
     Edit("dense", "power(-exponent, b.dtype)", "power(exponent, b.dtype)"),
-    Edit("dense", '_biased(params["bias"][..., None, :], z)', '_biased(-params["bias"][..., None, :], z)'),
+    Edit("dense", 'biased(params["bias"], z)', 'biased(-params["bias"], z)'),
     Edit("dense", "z.mantissa)), x\n", "z.mantissa)), Scaled(2 * x.mantissa, x.exponent)\n"),
     # activations.py
     Edit("activations", DELTA, "return Scaled(-dy.mantissa * slope(entry, z), dy.exponent)"),
@@ -80,7 +80,7 @@ EDITS = (
     # layer.py
     Edit("layer", "i = enter - 1 - turn", "i = turn"),
     Edit("layer", "return lax.fori_loop(0, enter, body", "return lax.fori_loop(1, enter, body"),
-    Edit("layer", "pick(saved, i))", "pick(saved, i - 1))"),
+    Edit("layer", "pick(saved, i),", "pick(saved, i - 1),"),
     Edit("layer", "step(dy, pick(params, i),", "step(dy, pick(params, 0),"),
     Edit("layer", "in reversed(list(zip(layers, params", "in (list(zip(layers, params"),
     Edit("layer", "return dy, tuple(reversed(records))", "return dy, tuple(records)"),

@@ -1,0 +1,75 @@
+"""From positions to one row of features: what stands before the readout of an image or a sequence."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+
+from gradlab._errors import GradlabError
+from gradlab.core.gradient import Site
+from gradlab.core.layer import Layer
+from gradlab.core.scaled import Scaled, normalise
+
+
+def global_mean() -> Layer:
+    r"""The mean over positions, :math:`y = \frac1P\sum_p x_p`; each position gets :math:`\delta/P` back.
+
+    Raises
+    ------
+    GradlabError
+        Examples without positions.
+
+    Examples
+    --------
+    >>> import jax
+    >>> global_mean().init(jax.random.key(0), (8, 8, 16))[1]
+    (16,)
+    """
+
+    def init(key, shape):
+        return {}, _with_positions(shape)[-1:]
+
+    def forward(_, x):
+        axes = _positions(x)
+        return normalise(Scaled(jnp.mean(x.mantissa, axes), x.exponent)), x
+
+    def backward(_, x, dy, read):
+        record = read(Site("global_mean", (), {}, x, None, dy, {}))
+        axes = _positions(x)
+        share = jnp.expand_dims(dy.mantissa / math.prod(x.mantissa.shape[a] for a in axes), axes)
+        return Scaled(jnp.broadcast_to(share, x.mantissa.shape), dy.exponent), record
+
+    return Layer(init, forward, backward)
+
+
+def flatten() -> Layer:
+    """All axes of an example along one, positions first; the delta goes back into its shape.
+
+    Examples
+    --------
+    >>> import jax
+    >>> flatten().init(jax.random.key(0), (8, 8, 16))[1]
+    (1024,)
+    """
+
+    def forward(_, x):
+        lead = 1 if x.exponent is None else x.exponent.ndim
+        return Scaled(x.mantissa.reshape(*x.mantissa.shape[:lead], -1), x.exponent), x
+
+    def backward(_, x, dy, read):
+        record = read(Site("flatten", (), {}, x, None, dy, {}))
+        return Scaled(dy.mantissa.reshape(x.mantissa.shape), dy.exponent), record
+
+    return Layer(lambda key, shape: ({}, (math.prod(shape),)), forward, backward)
+
+
+def _with_positions(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(shape) < 2:
+        raise GradlabError("examples of shape (positions..., features)", f"{tuple(shape)}", "no pooling at all")
+    return tuple(shape)
+
+
+def _positions(x: Scaled) -> tuple[int, ...]:
+    """The axes between examples and features."""
+    return tuple(range(1 if x.exponent is None else x.exponent.ndim, x.mantissa.ndim - 1))
