@@ -80,9 +80,63 @@ def test_circle_is_one_great_circle_labelled_by_angle():
     assert data.y.tolist() == [i // 5 for i in range(50)]
 
 
-def test_arrays_are_taken_as_they_are_and_images_are_flattened():
+def test_digits_are_images_or_rows_too():
+    whole = load("digits", batch=30)
+    for name, shape in (("digits_images", (8, 8, 1)), ("digits_rows", (8, 8))):
+        data = load(name, batch=30)
+        np.testing.assert_array_equal(data.x, whole.x.reshape(30, *shape))
+        np.testing.assert_array_equal(data.y, whole.y)
+        assert (data.name, data.classes) == (name, 10) and data.content_hash != whole.content_hash
+
+
+@pytest.mark.parametrize("length", [6, 40, 100])
+def test_the_adding_problem(length):
+    data = load("adding", batch=500, length=length, loss="mse", dtype="float64")
+    value, marker = data.x[..., 0], data.x[..., 1]
+    assert data.x.shape == (500, length, 2) and data.classes == 1
+    assert np.all(np.abs(value) <= 1) and np.all(marker[:, -1] == -1)
+    marked = marker == 1
+    assert np.all(marked.sum(1) == 2) and not marked[:, length // 2 - 1 :].any()
+    assert np.all(marked[:, :10].any(1))
+    np.testing.assert_allclose(data.y, 0.5 + (value * marked).sum(1) / 4, rtol=1e-15)
+    first = marked[:, 0]
+    assert first.any() and np.all(value[first, 0] == 0) and np.all(marker[~first, 0] == -1)
+    assert set(np.flatnonzero(marked.any(0))) == set(range(length // 2 - 1))  # every place occurs
+
+
+def test_the_copying_problem():
+    data = load("copying", batch=64, length=50)
+    assert data.x.shape == (64, 50, 10) and np.all(data.x.sum(-1) == 1)
+    symbols = data.x.argmax(-1)
+    assert np.all(symbols[:, :10] < 8) and np.all(symbols[:, 10:-1] == 8) and np.all(symbols[:, -1] == 9)
+    np.testing.assert_array_equal(symbols[:, 0], data.y)
+    assert np.bincount(data.y).tolist() == [8] * 8 and load("copying", batch=3).classes == 8
+
+
+def test_characters_are_windows_of_the_text_that_ships_with_python():
+    from pydoc_data.topics import topics
+
+    from gradlab.data.sequences import CHARACTERS
+
+    assert len(set(CHARACTERS)) == 97
+    text = "".join(c if c in CHARACTERS else CHARACTERS[-1] for c in "\n".join(topics[k] for k in sorted(topics)))
+    data = load("characters", batch=20, length=30)
+    assert data.x.shape == (20, 30, 97) and data.classes == 97
+    for window, after in zip(data.x.argmax(-1), data.y, strict=True):
+        assert "".join(CHARACTERS[i] for i in (*window, after)) in text
+
+
+@pytest.mark.parametrize("name", ["adding", "copying", "characters"])
+def test_sequences_are_made_from_the_key(name):
+    data = load(name, batch=10)
+    assert data.x.shape[:2] == (10, 100) and load(name).x.shape[0] == 128
+    assert load(name, batch=10, length=100).content_hash == data.content_hash
+    assert load(name, batch=10, key=1).content_hash != data.content_hash
+
+
+def test_arrays_are_taken_as_they_are():
     data = load((X.reshape(20, 1, 3), Y))
-    np.testing.assert_array_equal(data.x, X.astype("float32"))
+    np.testing.assert_array_equal(data.x, X.astype("float32").reshape(20, 1, 3))
     assert data.x.dtype == np.float32 and data.y.dtype == np.int32
     assert (data.name, data.classes) == ("arrays", 4)
     real = load((X, X[:, :2]), loss="mse", dtype="float64")
@@ -201,6 +255,10 @@ BAD = {
     "q0 of 0": (lambda d: load("gaussian", q0=0), ["q0", "positive"]),
     "q0 of NaN": (lambda d: load("circle", q0=float("nan")), ["q0", "positive"]),
     "c0 of 1": (lambda d: load("gaussian", c0=1.0), ["c0", "below 1"]),
+    "a length for vectors": (lambda d: load("digits", length=8), ["length", "adding, copying, characters", "digits"]),
+    "adding in no time": (lambda d: load("adding", length=5), ["length", "at least 6"]),
+    "copying in no time": (lambda d: load("copying", length=11), ["length", "at least 12"]),
+    "a window beyond the text": (lambda d: load("characters", length=10**7), ["length", "100"]),
     "a negative key": (lambda d: load("gaussian", key=-1), ["key", "at least 0"]),
 }
 

@@ -22,7 +22,9 @@ INITIALIZERS: tuple[str, ...] = (
 )  # fmt: skip
 LOSSES: tuple[str, ...] = ("softmax_cross_entropy", "mse", "logistic", "probe")
 ARCHITECTURES: tuple[str, ...] = ("mlp", "resnet", "convnet", "rnn", "transformer")
-DATASETS: tuple[str, ...] = ("digits", "gaussian", "circle")
+DATASETS: tuple[str, ...] = (
+    "digits", "gaussian", "circle", "digits_images", "digits_rows", "adding", "copying", "characters",
+)  # fmt: skip
 DTYPES: tuple[str, ...] = ("float32", "float64")
 
 #: Other spellings that users know, and the name each stands for.

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import importlib.util
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from gradlab import config
 from gradlab._errors import GradlabError, unknown
+from gradlab.data.files import SUFFIXES, from_file
+from gradlab.data.sequences import OUTPUTS, SEQUENCES
+from gradlab.data.sets import circle, digits, gaussian
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-#: Endings of files that `load` reads.
-SUFFIXES = (".npz", ".csv", ".parquet")
-#: Inputs and classes of the synthetic sets.
-FEATURES, CLASSES = 64, 10
 #: Examples of a synthetic set where no number is asked for.
 BATCH = 128
-#: What each draw of a synthetic set is made from, beside the key.
-_INPUTS, _COMMON, _TEACHER, _PLANE = range(4)
+#: Of the digits, the shape of one example.
+_DIGITS = {"digits": (64,), "digits_images": (8, 8, 1), "digits_rows": (8, 8)}
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Data:
 
     Parameters
     ----------
-    x : ndarray, shape (batch, features)
+    x : ndarray, shape (batch, features), (batch, time, features) or (batch, height, width, channels)
     y : ndarray
         Integer labels (batch,), or real targets (batch,) or (batch, outputs).
     name : str
@@ -61,6 +54,7 @@ def load(
     target: str | None = None,
     q0: float = 1.0,
     c0: float = 0.0,
+    length: int | None = None,
     key: int = 0,
     dtype: str = "float32",
 ) -> Data:
@@ -68,7 +62,9 @@ def load(
 
     "digits" are the 1797 images that scikit-learn ships, standardised over the whole set; "gaussian"
     has 64 features and the labels of a random linear teacher; "circle" is a great circle in a random
-    plane of 64 dimensions, labelled by angle. Arrays and files are taken as they are.
+    plane of 64 dimensions, labelled by angle. "digits_images" are the digits as (8, 8, 1), "digits_rows" as
+    sequences of 8 rows. "adding", "copying" and "characters" are sequences, see `gradlab.data.sequences`.
+    Arrays and files are taken as they are.
 
     Parameters
     ----------
@@ -86,6 +82,8 @@ def load(
         For "gaussian" and "circle": mean square of an input.
     c0 : float
         For "gaussian": correlation of two inputs.
+    length : int, optional
+        For "adding", "copying" and "characters": steps of a sequence, 100 where none are asked for.
     key : int
         For the synthetic sets.
     dtype : str
@@ -113,14 +111,21 @@ def load(
     name, kind = _named(source)
     if target is not None and kind != "file":
         raise GradlabError("target= only for a file", f"target={target!r} with {name}", "leaving it out")
+    if length is not None and kind not in SEQUENCES:
+        raise GradlabError(
+            f"length= only for {', '.join(SEQUENCES)}", f"length={length!r} with {name}", "leaving it out"
+        )
     if kind == "gaussian":
-        x, y = _gaussian(batch or BATCH, q0, c0, key)
+        x, y = gaussian(batch or BATCH, q0, c0, key)
     elif kind == "circle":
-        x, y = _circle(batch or BATCH, q0, key)
-    elif kind == "digits":
-        x, y = _digits()
+        x, y = circle(batch or BATCH, q0, key)
+    elif kind in SEQUENCES:
+        x, y = SEQUENCES[kind](batch or BATCH, 100 if length is None else length, key)
+    elif kind in _DIGITS:
+        x, y = digits()
+        x = x.reshape(len(x), *_DIGITS[kind])
     elif kind == "file":
-        x, y = _from_file(Path(source), target)
+        x, y = from_file(Path(source), target)
     else:
         x, y = source
     x, y = _checked(x, y, loss)
@@ -128,6 +133,7 @@ def load(
         raise GradlabError(f"a batch of at most {len(x)} examples, as {name} has", str(batch), f"batch={len(x)}")
     labels = y.dtype.kind == "i"
     classes = int(y.max()) + 1 if labels else (1 if y.ndim == 1 else y.shape[1])
+    classes = OUTPUTS.get(kind, classes)  # a batch need not hold every one
     if kind == "gaussian" or (batch is not None and batch < len(x)):
         count = batch or BATCH
         chosen = balanced(y, count) if labels else np.arange(count)
@@ -177,21 +183,20 @@ def _array(what: str, values: Any) -> np.ndarray:
 
 
 def _checked(x: Any, y: Any, loss: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (examples, features) as float64, and integer labels or real targets as int64 or float64."""
+    """Inputs (examples, features...) as float64, and integer labels or real targets as int64 or float64."""
     x, y = _array("x", x), _array("y", y)
     for what, values in (("x", x), ("y", y)):
         if values.dtype.kind not in "fiub":
             raise GradlabError(f"numbers in {what}", f"an array of {values.dtype}", "encoding it as numbers first")
     if x.ndim < 2 or x.size == 0:
         raise GradlabError("x of shape (examples, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
-    x = x.reshape(len(x), -1)
     if y.ndim not in (1, 2) or len(y) != len(x):
         raise GradlabError(
             f"one target for each of the {len(x)} examples, shape ({len(x)},) or ({len(x)}, outputs)",
             f"y of shape {y.shape}", "an x and a y that belong together",
         )  # fmt: skip
     for what, values in (("x", x), ("y", y)):
-        bad = ~np.isfinite(values)
+        bad = ~np.isfinite(values.reshape(len(values), -1) if values.ndim > 2 else values)
         if bad.any():
             place = tuple(int(i) for i in np.argwhere(bad)[0])
             where = f"the first in example {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
@@ -236,132 +241,3 @@ def _as_dtype(what: str, values: np.ndarray, dtype: str) -> np.ndarray:
         received = f"a value of {values.flat[np.abs(values).argmax()]:.4g}"
         raise GradlabError(f"{what} within the range of {dtype}", received, "dtype='float64', or rescaling it")
     return cast
-
-
-def _positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise GradlabError(f"{name} to be a positive number", repr(value), f"{name}=1")
-
-
-def _draw(key: int, purpose: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normals; rows of a longer draw begin with those of a shorter one."""
-    if isinstance(key, bool) or int(key) != key or key < 0:
-        raise GradlabError("key to be an integer of at least 0", repr(key), "key=0")
-    return np.random.default_rng([int(key), purpose]).standard_normal(shape)
-
-
-def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """The 1797 images of 8 x 8 that scikit-learn ships, standardised over the whole set."""
-    # the file itself: importing scikit-learn takes longer than a small sweep
-    found = importlib.util.find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
-        raise GradlabError("scikit-learn, which ships the digits", "no such package", "pip install scikit-learn")
-    file = Path(found.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
-    if file.is_file():
-        with gzip.open(file) as lines:
-            table = np.loadtxt(lines, delimiter=",")
-        x, y = table[:, :-1], table[:, -1]
-    else:
-        from sklearn.datasets import load_digits
-
-        bunch: Any = load_digits()
-        x, y = bunch.data, bunch.target
-    spread = x.std(0)
-    constant = spread == 0
-    return np.where(constant, 0.0, (x - x.mean(0)) / np.where(constant, 1, spread)), y.astype(np.int64)
-
-
-def _gaussian(batch: int, q0: float, c0: float, key: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian inputs of mean square q0 and pairwise correlation c0, labelled by a random linear teacher."""
-    _positive("q0", q0)
-    if not 0 <= c0 < 1:
-        raise GradlabError("c0 to be at least 0 and below 1", repr(c0), "c0=0")
-    common = _draw(key, _COMMON, (FEATURES,))
-    common /= np.sqrt((common**2).mean())
-    # more than are asked for, so that the classes can be balanced
-    own = _draw(key, _INPUTS, (4 * batch, FEATURES))
-    # the teacher looks at what is an example's own: else all had one label where they are alike
-    y = (own @ _draw(key, _TEACHER, (FEATURES, CLASSES))).argmax(1)
-    return np.sqrt(q0) * (np.sqrt(c0) * common + np.sqrt(1 - c0) * own), y
-
-
-def _circle(batch: int, q0: float, key: int) -> tuple[np.ndarray, np.ndarray]:
-    """A great circle of mean square q0 in a random plane (Poole et al. 2016), labelled by angle."""
-    _positive("q0", q0)
-    plane, _ = np.linalg.qr(_draw(key, _PLANE, (FEATURES, 2)))
-    angle = 2 * np.pi * np.arange(batch) / batch
-    x = np.sqrt(q0 * FEATURES) * np.stack([np.cos(angle), np.sin(angle)], 1) @ plane.T
-    return x, np.arange(batch) * CLASSES // batch
-
-
-def _from_file(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
-    if not path.is_file():
-        received = f"{str(path)!r}, which is {'a folder' if path.is_dir() else 'not there'}"
-        raise GradlabError("a data file", received, "checking the path")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise GradlabError(f"to read {path}", error.strerror or type(error).__name__, "another file") from error
-    return _from_npz(path, target) if path.suffix.lower() == ".npz" else _from_table(path, target)
-
-
-def _not_what_it_says(path: Path, error: Exception) -> NoReturn:
-    told = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}" if str(error) else type(error).__name__
-    raise GradlabError(
-        f"{path.name} to be a {path.suffix} file", f"something else ({told})", "the right ending for what is in it"
-    ) from error
-
-
-def _no_target(target: str, names: Iterable[Any]) -> GradlabError:
-    return unknown("target", target, map(str, names))
-
-
-def _from_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except Exception as error:  # each reader has its own
-        _not_what_it_says(path, error)
-    columns = [str(name) for name in table.columns]
-    if target is None:
-        raise GradlabError(
-            "the column that holds the target", f"none of {', '.join(columns)}", f"target={columns[-1]!r}"
-        )
-    if target not in columns:
-        raise _no_target(target, columns)
-    table.columns = columns
-    if not columns[1:] or not len(table):
-        raise GradlabError(
-            "rows with a target and features", f"a table of {len(table)} x {len(columns)}", "another file"
-        )
-    x = np.stack([_column(path, name, table[name]) for name in columns if name != target], 1)
-    return x, _column(path, target, table[target])
-
-
-def _column(path: Path, name: str, column: pd.Series) -> np.ndarray:
-    """A column as plain numbers; what is missing becomes NaN, which is found later."""
-    import pandas as pd
-
-    kinds = pd.api.types
-    if not (kinds.is_numeric_dtype(column) or kinds.is_bool_dtype(column)) or kinds.is_complex_dtype(column):
-        held = f"{column.dtype}" + (f", such as {column.iloc[0]!r}" if len(column) else "")
-        raise GradlabError(f"numbers in column {name!r} of {path.name}", held, "encoding them as numbers first")
-    if column.isna().any():
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    return np.asarray(column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None)))
-
-
-def _from_npz(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # text, a single array, pickled objects: each has its own
-        _not_what_it_says(path, error)
-    target = target or "y"
-    if target not in arrays:
-        raise _no_target(target, arrays)
-    rest = [name for name in arrays if name != target]
-    if "x" not in rest and len(rest) != 1:
-        raise GradlabError("an .npz with arrays x and y", f"arrays {', '.join(arrays)}", "np.savez(path, x=x, y=y)")
-    return arrays["x" if "x" in rest else rest[0]], arrays[target]
