@@ -9,13 +9,15 @@ _HOMES = {
     "PRESETS": "styles",
     "autodiff": "printed",
     "caption": "captions",
-    "fluctuations": "fluctuations",
+    "fluctuations": "spread",
     "gradient_flow": "profiles",
     "heatmap": "grids",
     "histograms": "bins",
+    "input_gradients": "cosines",
     "log10_axis": "decades",
     "rate_against_depth": "depths",
     "save": "files",
+    "shattering": "cosines",
     "style": "styles",
 }
 
@@ -27,9 +29,11 @@ __all__ = [
     "gradient_flow",
     "heatmap",
     "histograms",
+    "input_gradients",
     "log10_axis",
     "rate_against_depth",
     "save",
+    "shattering",
     "style",
 ]
 

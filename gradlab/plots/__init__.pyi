@@ -1,12 +1,14 @@
 from gradlab.plots.bins import histograms as histograms
 from gradlab.plots.captions import caption as caption
+from gradlab.plots.cosines import input_gradients as input_gradients
+from gradlab.plots.cosines import shattering as shattering
 from gradlab.plots.decades import log10_axis as log10_axis
 from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
-from gradlab.plots.fluctuations import fluctuations as fluctuations
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.printed import autodiff as autodiff
 from gradlab.plots.profiles import gradient_flow as gradient_flow
+from gradlab.plots.spread import fluctuations as fluctuations
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
 
@@ -18,8 +20,10 @@ __all__ = [
     "gradient_flow",
     "heatmap",
     "histograms",
+    "input_gradients",
     "log10_axis",
     "rate_against_depth",
     "save",
+    "shattering",
     "style",
 ]

@@ -1,0 +1,186 @@
+"""Shattered gradients: how alike those of two inputs are by layer or distance, and gradients along a line of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gradlab._errors import GradlabError, unknown
+from gradlab.plots import words
+from gradlab.plots.canvas import canvas
+from gradlab.plots.canvas import legend as place_legend
+from gradlab.plots.captions import attach
+from gradlab.plots.decades import log10_axis
+from gradlab.plots.styles import NEUTRAL, Looks
+from gradlab.plots.tables import checked, levels, require
+
+#: What the cosines may be drawn against.
+ALONG: dict[str, str] = {
+    "from_loss": "layers below the output",
+    "layer": "layer (0 = the input gradient)",
+    "distance": "distance of the two inputs",
+}
+
+
+def shattering(
+    table: pd.DataFrame,
+    *,
+    x: Literal["from_loss", "layer", "distance"] = "from_loss",
+    hue: str | None = None,
+    law: pd.DataFrame | None = None,
+    log: bool = True,
+    ax: Any = None,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """The cosine of two inputs' gradients against layer or distance, mean over seeds, beside what theory says.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``gradlab.shattering(...).columns()``: ``seed``, ``cosine``, ``pairs`` and `x`; rows of one seed and
+        one `x` are averaged, weighted by their pairs.
+    x : {"from_loss", "layer", "distance"}
+    hue : str, optional
+        Column that tells lines apart.
+    law : DataFrame, optional
+        The prediction: `x`, ``cosine`` and `hue`; drawn as black lines.
+    log : bool
+        Draw log10 of the cosine. What is not positive then has no place, and is left out: the caption says so.
+    ax : Axes, optional
+    legend, preset
+        As in `gradient_flow`.
+
+    Returns
+    -------
+    Axes
+        Bands are 95 % t-intervals of the mean over seeds.
+    """
+    if x not in ALONG:
+        raise unknown("what to draw against", x, ALONG)
+    checked(table, "seed", "cosine", "pairs", x)
+    require(table, hue)
+    if law is not None:
+        checked(law, "cosine", x)
+        require(law, hue)
+    look = Looks(hue, None, levels(table, hue))
+    means = cosines(table, x, hue)
+    hidden = 0
+    with canvas(ax, preset) as board:
+        axes = board.axes.flat[0]
+        for value, rows in _groups(means, hue):
+            style = look.of({hue: value} if hue else {})
+            seen = rows[rows["mean"] > 0] if log else rows
+            hidden += len(rows) - len(seen)
+            at = seen[x].to_numpy(float)
+            middle, low, high = (seen[name].to_numpy(float) for name in ("mean", "low", "high"))
+            if log:
+                # a band that reaches 0 is drawn down to a hundredth of the mean
+                middle, low, high = (np.log10(v) for v in (middle, np.maximum(low, middle / 100), high))
+            axes.fill_between(at, low, high, color=style["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
+            axes.plot(at, middle, **{**style, "linestyle": ""}, zorder=3, gid="mean")
+        for _, rows in _groups(law, hue) if law is not None else ():
+            rows = rows[rows["cosine"] > 0] if log else rows
+            value = rows["cosine"].to_numpy(float)
+            axes.plot(
+                rows[x].to_numpy(float), np.log10(value) if log else value, color="black", linewidth=0.8, zorder=2,
+                gid="law",
+            )  # fmt: skip
+        if log:
+            log10_axis(axes)
+        axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients  [1]")
+        if legend:
+            place_legend(board, _handles(look, hue, law is not None))
+        attach(axes, _caption(table, hue, law is not None, hidden))
+    return axes
+
+
+def cosines(table: pd.DataFrame, x: str, hue: str | None = None) -> pd.DataFrame:
+    """Mean over seeds with its 95 % t-interval at each `x`, of each seed's own mean over pairs."""
+    from scipy.stats import t
+
+    keys = [*([hue] if hue else []), x]
+    known = table[table["cosine"].notna()]
+    weighted = known.assign(total=known["cosine"] * known["pairs"])
+    of_seed = weighted.groupby([*keys, "seed"], observed=True, sort=True)[["total", "pairs"]].sum()
+    of_seed = (of_seed["total"] / of_seed["pairs"]).rename("cosine").reset_index()
+    means = of_seed.groupby(keys, observed=True, sort=True)["cosine"].agg(["mean", "std", "count"]).reset_index()
+    error = t.ppf(0.975, np.maximum(means["count"] - 1, 1)) * means["std"] / np.sqrt(means["count"])
+    return means.assign(low=means["mean"] - error, high=means["mean"] + error).rename(columns={"count": "n"})
+
+
+def input_gradients(
+    table: pd.DataFrame,
+    *,
+    panel: str = "network",
+    ax: Any = None,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """df/dx of scalar-input networks along the line, one panel each; noises of the same length may stand beside them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``x``, ``gradient`` and `panel`, a row for each input of each panel.
+    panel : str
+        Column that names the panels, in order of appearance.
+    ax : as many Axes as panels, optional
+    preset
+        As in `gradient_flow`.
+
+    Returns
+    -------
+    ndarray of Axes
+        The caption names the autocorrelation of each panel at a distance of one input.
+    """
+    checked(table, "x", "gradient", panel)
+    names = levels(table, panel)
+    with canvas(ax, preset, 1, len(names), wide=True, height=1.7, sharex=True) as board:
+        for axes, name in zip(board.axes.flat, names, strict=True):
+            rows = table[table[panel] == name].sort_values("x")
+            axes.plot(rows["x"], rows["gradient"], color=NEUTRAL, linewidth=0.6, gid="gradient")
+            axes.set_title(str(name))
+            axes.set_xlabel("$x$")
+        board.axes.flat[0].set_ylabel(r"$\mathrm{d}f/\mathrm{d}x$  [its rms]")
+        near = ", ".join(f"{autocorrelation(table[table[panel] == n], 1):.2f} ({n})" for n in names)
+        attach(board.axes.flat[0], f"Gradients along a line of inputs; correlation of two neighbours: {near}.")
+    return board.axes.reshape(-1)
+
+
+def autocorrelation(rows: pd.DataFrame, lag: int) -> float:
+    """Correlation of the gradient with itself, `lag` inputs further along x."""
+    values = rows.sort_values("x")["gradient"].to_numpy(float)
+    if not 0 < lag < len(values):
+        raise GradlabError(f"a lag from 1 to {len(values) - 1}", repr(lag))
+    d = values - np.mean(values)
+    return float(np.sum(d[lag:] * d[:-lag]) / np.sum(d * d))
+
+
+def _groups(table: pd.DataFrame, hue: str | None) -> list[tuple[Hashable, pd.DataFrame]]:
+    return [(None, table)] if hue is None else list(table.groupby(hue, observed=True, sort=False))
+
+
+def _handles(look: Looks, hue: str | None, law: bool) -> dict[str, Any]:
+    from matplotlib.lines import Line2D
+
+    shown = {}
+    for value in look.hues if hue else ():
+        style = {"color": look.colour(value), "marker": look.marker(value), "linestyle": ""}
+        shown[words.entry(hue, value)] = Line2D([], [], **style)
+    if law:
+        shown["theory, infinite width"] = Line2D([], [], color="black", linewidth=0.8)
+    return shown
+
+
+def _caption(table: pd.DataFrame, hue: str | None, law: bool, hidden: int) -> str:
+    parts = [
+        f"Cosine of the gradients at two inputs, mean over pairs and n = {table['seed'].nunique()} seeds; bands are "
+        "95 % t-intervals over seeds.",
+        f"Colour and marker: {hue}." if hue else "",
+        "Black: what is expected at infinite width." if law else "",
+        f"{hidden} means are not positive and have no place on a logarithmic axis." if hidden else "",
+    ]
+    return " ".join(p for p in parts if p)
