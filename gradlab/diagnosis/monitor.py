@@ -193,12 +193,8 @@ def monitored(
         layers = state.layers
         trees = {name: layers.align(tree, name) for name, tree in zip(watched, passed, strict=False)}
         trees["weight"] = (None,) * len(layers.leaves) if params is None else layers.align(params, "weight")
-        ring = (state.ring, state.ring_step, state.ring_counts)
-        write = lambda ring, trees: _written(ring, trees, layers, state.seen, every)
-        if every == 1:
-            ring = write(ring, trees)
-        else:
-            ring = lax.cond(state.seen % every == 0, write, lambda ring, trees: ring, ring, trees)
+        due = True if every == 1 else state.seen % every == 0
+        ring = _written((state.ring, state.ring_step, state.ring_counts), trees, layers, state.seen, every, due)
         inner = new[0] if clip is None else tuple(new)
         return passed[-1], MonitorState(inner, state.seen + 1, *ring, layers)
 
@@ -211,15 +207,18 @@ def _with_extra_args(link: Any) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(link.init, link.update)  # MultiSteps is no transformation by type
 
 
-def _written(ring: Any, trees: dict[str, Any], layers: Layers, seen: Array, every: int) -> Any:
-    """The ring with one more entry, in the place of the oldest."""
+def _written(ring: Any, trees: dict[str, Any], layers: Layers, seen: Array, every: int, due: Any) -> Any:
+    """The ring with one more entry, in the place of the oldest; as it was where none is due."""
     columns, steps, counts = ring
-    found = layer_columns(layers, trees)
+    found = layer_columns(layers, trees, due)
     place = seen // every % len(steps)
-    columns = {name: values.at[place].set(found[name].astype(jnp.float32)) for name, values in columns.items()}
+    put = lambda values, new: values.at[place].set(jnp.where(due, new.astype(values.dtype), values[place]))
+    columns = {name: put(values, found[name]) for name, values in columns.items()}
     if counts is not None:
-        counts = counts.at[place].set(gradient_counts(layers, trees["gradient"], found["log10_weight_grad_norm"]))
-    return columns, steps.at[place].set(seen), counts
+        count = lambda grads: gradient_counts(layers, grads, found["log10_weight_grad_norm"])
+        kept = lambda grads: counts[place]
+        counts = counts.at[place].set(lax.cond(due, count, kept, trees["gradient"]))
+    return columns, put(steps, seen), counts
 
 
 def monitor_frame(opt_state: Any) -> pd.DataFrame:

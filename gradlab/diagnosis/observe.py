@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gradlab._errors import GradlabError
 from gradlab._tree import Layers, Leaf, layers_of
@@ -105,12 +106,20 @@ def observe(
     return Observation(columns, step, layers)
 
 
-def layer_columns(layers: Layers, trees: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Columns of shape (layers,) for aligned leaves of the gradient, the clipped gradient, the update, the weight."""
+def layer_columns(layers: Layers, trees: Mapping[str, Sequence[Any]], due: Any = True) -> dict[str, Any]:
+    """Columns of shape (layers,) for aligned leaves of the gradient, the clipped gradient, the update, the weight.
+
+    Where `due`, a traced boolean, is false no array is read and the columns mean nothing. Each array has a
+    condition of its own, because one around all of them would keep all of them in memory until the last is there.
+    """
+    measure = lambda x: tuple(arrays.size(x))
+    if due is not True:
+        unread = lambda x: (jnp.zeros((), arrays.real(x).dtype), jnp.zeros((), jnp.int32))
+        measure = lambda x: lax.cond(due, lambda x: tuple(arrays.size(x)), unread, x)
     columns: dict[str, Any] = {}
     norms = {}
     for name, leaves in trees.items():
-        sizes = per_slot(layers.leaves, leaves, lambda x: tuple(arrays.size(x)), 2)
+        sizes = per_slot(layers.leaves, leaves, measure, 2)
         norms[name] = {kind: _together(layers, sizes[0], kind) for kind in ("weights", "biases")}
         if name in SIZES:
             columns |= dict(zip(SIZES[name], norms[name].values(), strict=True))
