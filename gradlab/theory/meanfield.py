@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from gradlab._errors import GradlabError
 from gradlab.core.activations import Activation
 from gradlab.theory.gaussian import LOG_RANGE, Moments, check_variances, entry_of, moments, overlap
 
@@ -136,7 +135,8 @@ def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float
     Raises
     ------
     GradlabError
-        If a variance is negative, `q0` is 0, phi is not finite on the real line, or the variance has no limit.
+        If a variance is negative, `q0` is 0, or phi is not finite on the real line. A variance without a fixed point
+        is no error: q* is then 0 or inf, and the note says so.
 
     Examples
     --------
@@ -153,12 +153,6 @@ def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float
     at = moments(entry, np.clip(log_q, -LOG_RANGE, LOG_RANGE))
     chi1 = float(sigma_w2 * np.exp(at.log_dphi2))
     chi_q = float(sigma_w2 * at.growth * np.exp(at.log_phi2 - np.clip(log_q, -LOG_RANGE, LOG_RANGE)))
-    if chi_q < -1:
-        raise GradlabError(
-            "a variance that tends to a limit",
-            f"{entry.name!r}, whose variance map has the slope {chi_q:.3g} at its fixed point {np.exp(log_q):.3g}",
-            "a smaller sigma_w2: below -1 the variance jumps to and fro from layer to layer",
-        )  # fmt: skip
     q_star = float(np.exp(log_q))
     notes = []
     if np.isinf(log_q):
@@ -198,7 +192,8 @@ def _excess(entry: Activation, x: np.ndarray, log_w: np.ndarray, log_b: np.ndarr
 def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, start: np.ndarray) -> np.ndarray:
     """ln q* of the nearest fixed point in the direction in which q moves from `start`; -inf and inf at the ends.
 
-    V grows with q, so the iteration cannot jump over a fixed point.
+    Where V grows with q the iteration cannot jump over one; where V falls it falls no faster than 1/sqrt(q), and
+    closes in on the only one there is.
     """
     with np.errstate(divide="ignore"):
         log_w, log_b, x = np.log(sigma_w2), np.log(sigma_b2), np.log(start)
@@ -208,7 +203,7 @@ def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, 
     # most points by arrays: the first place on the way where V crosses q
     up = (first > 0)[:, None]
     height = np.where(up, map_on_grid, -map_on_grid)
-    ahead = np.where(up, GRID > x[:, None], x[:, None] > GRID)
+    ahead = np.where(up, x[:, None] < GRID, x[:, None] > GRID)
     crossed = ahead & (height < -_ROUNDING)
     end = np.where(up[:, 0], np.argmax(crossed, 1), len(GRID) - 1 - np.argmax(crossed[:, ::-1], 1))
     before = np.where(up[:, 0], end - 1, end + 1).clip(0, len(GRID) - 1)
