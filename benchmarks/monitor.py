@@ -70,11 +70,8 @@ def main() -> None:
             wall[label].append(time.perf_counter() - clocks[0])
             cpu[label].append(time.process_time() - clocks[1])
             runs[label] = params, state, step
-    print(
-        f"| MLP {args.depth} × {args.width}, batch {args.batch} | median ms a step | over Adam, round by round |",
-        end="",
-    )
-    print(" in CPU time | compile s |\n|---|---|---|---|---|")
+    what = f"MLP {args.depth} × {args.width}, batch {args.batch}"
+    print(f"| {what} | median ms a step | over Adam, round by round | in CPU time | compile s |\n|---|---|---|---|---|")
     for label in sides:
         over = lambda seconds, label=label: statistics.median(
             a / b for a, b in zip(seconds[label], seconds["Adam"], strict=True)

@@ -147,7 +147,8 @@ def test_a_wrapper_sees_what_links_of_a_chain_do_not():
     # at the head both columns are the gradient, at the end both are the update
     np.testing.assert_array_equal(first["log10_weight_grad_norm"], first["log10_weight_update_norm"])
     np.testing.assert_array_equal(last["log10_weight_grad_norm"], last["log10_weight_update_norm"])
-    at = lambda table: table.astype({"layer_name": str}).sort_values(["step", "layer_name"])["log10_weight_grad_norm"].to_numpy()
+    by_name = lambda table: table.astype({"layer_name": str}).sort_values(["step", "layer_name"])
+    at = lambda table: by_name(table)["log10_weight_grad_norm"].to_numpy()
     np.testing.assert_allclose(at(first) + np.log10(0.5), at(last), atol=2 * TOLERANCE)
     assert list(last["layer_name"][:2]) == ["dense_2", "dense_1"]
 
@@ -173,6 +174,7 @@ def test_gradients_that_are_accumulated(outside):
         np.testing.assert_allclose(rows["log10_weight_grad_norm"], norms({"m": {"kernel": means}}, "m"), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_seeds_under_vmap():
     params = jax.tree.map(lambda v: jnp.stack([v, 2 * v, v]), model())
     tx = gl.monitored(optax.sgd(1e-3), keep=2)
@@ -254,6 +256,7 @@ def test_without_parameters_the_ratio_is_missing_and_the_rest_is_there():
     assert set(table["status"]) == {"ok"}
 
 
+@pytest.mark.slow
 def test_extra_arguments_reach_the_transformation_and_hyperparameters_their_state():
     params = model()
     seen = []
@@ -331,6 +334,7 @@ print("equal", len(table))
 """
 
 
+@pytest.mark.slow
 def test_arrays_spread_over_two_devices():
     env = {
         **os.environ,
