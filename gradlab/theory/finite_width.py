@@ -22,6 +22,7 @@ from scipy.special import polygamma, psi
 from gradlab._errors import GradlabError, unknown
 from gradlab.theory.gaussian import check_variances, entry_of, expectation
 from gradlab.theory.log_norm import GATES
+from gradlab.theory.meanfield import fixed_points
 
 #: V'(q*) above which the expansion in 1/n is none: its terms grow like 1/(1 - V')^2.
 STABLE = 0.98
@@ -115,19 +116,12 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
 
 
 def _fixed_point(entry, sigma_w2: float, sigma_b2: float) -> float:
-    """The variance that the map tends to from inputs of mean square 1: some steps of the map, then Newton's on ln q."""
-    log_q = np.log(sigma_w2 + sigma_b2)
-    for i in range(120):
-        q = np.exp(log_q)
-        p, rise = expectation(entry, lambda z, u, phi, dphi: np.stack([phi * phi, u * phi * dphi]), q)
-        total = sigma_w2 * p + sigma_b2
-        gap, growth = np.log(total) - log_q, sigma_w2 * rise / total
-        if abs(gap) < 1e-14:
-            return float(q)
-        log_q += gap if i < 60 or growth > 0.99 else gap / (1 - growth)
-        if not -60 < log_q < 60:
-            break
-    raise _no_fixed_point(entry.name, sigma_w2, sigma_b2, f"the variance is at {q:.3g} and goes on")
+    """The variance that the map tends to from inputs of mean square 1."""
+    log_q = float(fixed_points(entry, *(np.array([v]) for v in (sigma_w2, sigma_b2, sigma_w2 + sigma_b2)))[0])
+    if np.isinf(log_q):
+        way = "grows" if log_q > 0 else "shrinks"
+        raise _no_fixed_point(entry.name, sigma_w2, sigma_b2, f"a variance that {way} for ever")
+    return float(np.exp(log_q))
 
 
 def _no_fixed_point(name: str, sigma_w2: float, sigma_b2: float, received: str) -> GradlabError:
