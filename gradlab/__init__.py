@@ -14,6 +14,7 @@ _HOMES = {
     "ResNet": "networks.resnet",
     "ConvNet": "networks.convnet",
     "RNN": "networks.rnn",
+    "Transformer": "networks.transformer",
     "Sweep": "config",
     "Layer": "core.layer",
     "lift": "core.layer",

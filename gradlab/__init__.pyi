@@ -49,6 +49,7 @@ from gradlab.networks.convnet import ConvNet as ConvNet
 from gradlab.networks.mlp import MLP as MLP
 from gradlab.networks.resnet import ResNet as ResNet
 from gradlab.networks.rnn import RNN as RNN
+from gradlab.networks.transformer import Transformer as Transformer
 from gradlab.reporting.page import report as report
 from gradlab.sweep.run import run as run
 

@@ -84,8 +84,9 @@ class Sweep:
         Examples in the one fixed batch that all networks see.
     loss : str
         Name of the loss.
-    data : str
-        Name of a data set, or a file (.npz, .csv, .parquet); arrays are passed to `gradlab.run`.
+    data : str, optional
+        Name of a data set, or a file (.npz, .csv, .parquet); arrays are passed to `gradlab.run`. None: digits,
+        as images or as sequences of rows where an architecture reads these alone.
     target : str, optional
         Column (or array of an .npz) that holds the target, for a file.
     q0 : float
@@ -134,7 +135,7 @@ class Sweep:
     seeds: int | tuple[int, ...] = 5
     batch: int = 128
     loss: str = "softmax_cross_entropy"
-    data: str = "digits"
+    data: str | None = None
     target: str | None = None
     q0: float = 1.0
     c0: float = 0.0
@@ -162,6 +163,7 @@ class Sweep:
         put("loss", resolve("loss", self.loss, LOSSES))
         put("dtype", resolve("dtype", self.dtype, DTYPES))
         put("q0", number("q0", self.q0))
+        put("data", self._suited_data() if self.data is None else self.data)
         put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))
         if self.columns is not None:
             from gradlab._types import MEASURED
@@ -189,6 +191,12 @@ class Sweep:
             names = [n for n in GRID if n in kind.names()]
             for values in itertools.product(*(getattr(self, n) for n in names)):
                 yield kind(**dict(zip(names, values, strict=True)))
+
+    def _suited_data(self) -> str:
+        """The digits in the form that the architectures read."""
+        if "convnet" in self.architecture or ("resnet" in self.architecture and "conv" in self.branch):
+            return "digits_images"
+        return "digits_rows" if {"rnn", "transformer"} & set(self.architecture) else "digits"
 
     def _check_coordinates(self) -> None:
         """Raise where a coordinate is given that no architecture of the grid has."""

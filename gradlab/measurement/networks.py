@@ -146,7 +146,8 @@ def _trace(
     columns |= {c: np.stack([values[c] for values in losses]) for c in losses[0]}
     layers = _layers(net, params, counted)
     hidden = [info for info in layers if info.layer >= 1 and info.layer_name != "readout"]
-    inner = hidden[-1] if hidden and hidden[-1].fan_in else layers[0]
+    fans = hidden[-1].fan_in, hidden[-1].fan_out
+    inner = fans if fans[0] else (net.config.width, net.config.width)  # a step's is the recurrent weight
     status = tuple(status_of(rows, layers) for _, rows in per_seed)
     return Trace(
         net.config, layers, columns, tuple(int(s) for s in seeds), status,

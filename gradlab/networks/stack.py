@@ -79,9 +79,12 @@ def bias_std(config: NetworkConfig) -> float | None:
 
 def hidden_rule(config: NetworkConfig) -> Initializer:
     """The initialiser of the hidden layers."""
-    return initializer(config.init, config.sigma_w2, config.std)
+    sigma_b2 = config.sigma_b2 if config.bias else 0.0
+    return initializer(config.init, config.sigma_w2, config.std, activation=config.activation, sigma_b2=sigma_b2)
 
 
 def readout_rule(config: NetworkConfig) -> Initializer:
     """The initialiser of the readout: that of the hidden layers where no other is named."""
-    return hidden_rule(config) if config.readout is None else initializer(config.readout)
+    if config.readout is None:
+        return hidden_rule(config)
+    return initializer(config.readout, activation=config.activation, sigma_b2=config.sigma_b2 if config.bias else 0.0)

@@ -124,9 +124,12 @@ class MeasureTask:
         """Measure the networks together."""
         from gradlab.frames.rows import frame
         from gradlab.measurement.measure import measure_group
+        from gradlab.networks import build
 
+        # a network that reads features takes the entries of an image or a sequence as such
+        x = self.data.x.reshape(len(self.data.x), -1) if build(configs[0]).ranks == (1,) else self.data.x
         traces = measure_group(
-            configs, self.data.x, self.data.y, loss=self.loss, key=self.base_key, seeds=seeds,
+            configs, x, self.data.y, loss=self.loss, key=self.base_key, seeds=seeds,
             columns=self.columns, dtype=self.dtype, data=self.data.name, outputs=self.data.classes,
         )  # fmt: skip
         return [frame(trace) for trace in traces]
@@ -190,10 +193,9 @@ class MeasureTask:
 
     def _draws(self, config: NetworkConfig) -> tuple[str, str, str]:
         """Base draws of weights, biases and readout."""
-        from gradlab.core.initializers import initializer
+        from gradlab.networks.stack import hidden_rule, readout_rule
 
-        hidden = initializer(config.init, config.sigma_w2, config.std)
-        readout = hidden if config.readout is None else initializer(config.readout, config.sigma_w2, config.std)
+        hidden, readout = hidden_rule(config), readout_rule(config)
         return hidden.family, hidden.bias_family if config.sigma_b2 is None else "normal", readout.family
 
     def _units(self, config: NetworkConfig) -> list[int]:

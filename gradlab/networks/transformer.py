@@ -1,0 +1,79 @@
+"""The transformer: a linear embedding, blocks of self-attention and feed-forward, a linear readout."""
+
+from __future__ import annotations
+
+from gradlab.config import TransformerConfig
+from gradlab.core.activations import activation
+from gradlab.core.attention import attention, positions
+from gradlab.core.dense import dense
+from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.norm import layer_norm
+from gradlab.core.pooling import global_mean
+from gradlab.core.residual import residual
+from gradlab.networks.network import Network
+from gradlab.networks.stack import Stack, bias_std, hidden_rule, readout_block, stacked
+
+
+class Transformer(Network):
+    r"""A transformer encoder over sequences, with its normalisation before or after the sums.
+
+    Parameters
+    ----------
+    **fields
+        Those of `gradlab.config.TransformerConfig`: depth, width, heads, norm, expansion, causal,
+        activation, init and the fields that all networks share.
+
+    Notes
+    -----
+    With ``norm="pre"`` a block is x + A(LN x), then x + F(LN x); with "post" it is LN(x + A(x)), then
+    LN(x + F(x)) (Xiong et al. 2020, table 1); A is attention, F two dense layers with the activation
+    between. The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
+    mean over positions, with "pre" of a last normalisation. A measured layer is a block: its delta is
+    the gradient on the residual stream, with "post" before the last normalisation of the block.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> net = Transformer(depth=2, width=8, heads=2)
+    >>> x, y = jnp.ones((2, 5, 3)), jnp.zeros(2, int)
+    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    (2, 3)
+    """
+
+    __slots__ = ()
+    Config = TransformerConfig
+    config: TransformerConfig
+    layer_name = "block"
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Axes that one example may have."""
+        return (2,)
+
+    def stack(self, outputs: int) -> Stack:
+        """Embedding, blocks, readout."""
+        config = self.config
+        embed = dense(config.width, "lecun_normal", bias=config.bias, bias_std=bias_std(config))
+        names = ("dense", "activation", "positions")
+        stem = serial(embed, activation("identity"), positions("sinusoidal"), names=names, folds=(None,) * 3)
+        last = (layer_norm(),) if config.norm == "pre" else ()
+        head = readout_block(config, outputs, *last, global_mean())
+        return stacked(stem, repeat(_block(config), config.depth, 1), head, config.depth)
+
+
+def _block(config: TransformerConfig) -> Layer:
+    """Attention and feed-forward, each around the stream."""
+    options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
+    rule = hidden_rule(config)
+    attend = attention(config.heads, rule, causal=config.causal, **options)
+    forward = serial(
+        dense(config.expansion * config.width, rule, **options),
+        activation(config.activation),
+        dense(config.width, rule, **options),
+        names=("in", "activation", "out"),
+    )
+    if config.norm == "pre":
+        named = lambda name, layer: residual(serial(layer_norm(), layer, names=("norm", name), folds=(None, None)))
+        return serial(named("attention", attend), named("feed_forward", forward), names=("attention", "feed_forward"))
+    layers = residual(attend), layer_norm(), residual(forward), layer_norm()
+    return serial(*layers, names=("attention", "attention_norm", "feed_forward", "feed_forward_norm"))
