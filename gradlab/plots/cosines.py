@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots import words
@@ -73,13 +74,13 @@ def shattering(
         axes = board.axes.flat[0]
         for value, rows in _groups(means, hue):
             style = look.of({hue: value} if hue else {})
-            seen = rows[rows["mean"] > 0] if log else rows
-            hidden += len(rows) - len(seen)
-            at = seen[x].to_numpy(float)
-            middle, low, high = (seen[name].to_numpy(float) for name in ("mean", "low", "high"))
+            at = rows[x].to_numpy(float)
+            middle, low, high = (rows[name].to_numpy(float) for name in ("mean", "low", "high"))
             if log:
+                hidden += int(np.sum(middle <= 0))
+                middle = np.where(middle > 0, middle, np.nan)  # a gap, not a line across it
                 # a band that reaches 0 is drawn down to a hundredth of the mean
-                middle, low, high = (np.log10(v) for v in (middle, np.maximum(low, middle / 100), high))
+                middle, low, high = (np.log10(v) for v in (middle, np.maximum(low, middle / 100), high + 0 * middle))
             axes.fill_between(at, low, high, color=style["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
             axes.plot(at, middle, **{**style, "linestyle": ""}, zorder=3, gid="mean")
         for _, rows in _groups(law, hue) if law is not None else ():
@@ -91,6 +92,8 @@ def shattering(
             )  # fmt: skip
         if log:
             log10_axis(axes)
+        if x != "distance":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients  [1]")
         if legend:
             place_legend(board, _handles(look, hue, law is not None))

@@ -12,7 +12,9 @@ Where a branch that carries the share s of the variance is added to a skip, both
 the product for c = 0 in *every* layer, kappa_0 = 1/2: :math:`2^{-L}` (s = 1),
 :math:`(3/4)^L` (s = 1/2) and about :math:`L^{-1/2}` (:math:`s_l = 1/(l+1)`, a normalised branch).
 In a plain network c_l tends to 1 instead, and the product falls as :math:`L^{-3}` only; c = 0 needs
-units that are centred over the batch.
+units that are centred over the batch. Centring takes from a ReLU branch 1/pi of its mean square, so
+that what a norm before each branch sees of the stream is :math:`K_l = 1 + (l-1)(1-1/\pi)`, not l; with
+:math:`s_l = 1/(K_l+1)` the third law becomes :math:`L^{-\pi/(2\pi-2)}`, a power of -0.73.
 """
 
 from __future__ import annotations

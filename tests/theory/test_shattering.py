@@ -41,6 +41,13 @@ def test_the_three_laws_of_balduzzi():
     assert ratio == pytest.approx(0.5, abs=1e-3)
 
 
+def test_a_normalised_branch_whose_mean_is_centred_away():
+    """Shares 1/(K_l + 1), K_l = 1 + (l-1)(1-1/pi): a power of -pi/(2 pi - 2) instead of -1/2."""
+    share = lambda n: 1 / (2 + (1 - 1 / np.pi) * np.arange(n))
+    long, short = (LAW(0.0, n, centred=True, share=share(n))[0] for n in (8000, 4000))
+    assert np.log2(long / short) == pytest.approx(-np.pi / (2 * np.pi - 2), abs=1e-3)
+
+
 def test_a_batch_of_64_that_is_centred():
     """kappa_0(-1/63) = 0.495: published and measured .488, .241, .1224, .0311, .0039 within 5 % a layer."""
     ours = LAW(-1 / 63, 10, centred=True)[::-1]
