@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from gradlab._errors import GradlabError
+from gradlab.core.decay import weight_decay as decay
 from gradlab.core.gradient import Reader, materialise
 from gradlab.core.layer import Layer
 from gradlab.core.losses import default_loss, loss_named
@@ -63,7 +64,9 @@ def run(layer: Layer, params: Any, x: Array, y: Array, loss: str, read: Reader) 
     return value, records
 
 
-def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None = None) -> tuple[Array, Any]:
+def backprop(
+    net: Network, params: Any, x: Array, y: Array, *, loss: str | None = None, weight_decay: float = 0.0
+) -> tuple[Array, Any]:
     r"""The mean loss and its gradient by every parameter.
 
     Parameters
@@ -76,6 +79,8 @@ def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None 
         Integer labels (batch,), or real targets (batch, outputs).
     loss : str, optional
         Name of the loss. By default softmax cross-entropy for integer `y`, else mean squared error.
+    weight_decay : float
+        Factor of half the squared weights (not biases, gains and scales), which is added to the loss.
 
     Returns
     -------
@@ -97,4 +102,7 @@ def backprop(net: Network, params: Any, x: Array, y: Array, *, loss: str | None 
     outputs = outputs_in(params)
     layer = net.layer(outputs)
     value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
-    return value.value(), grads
+    if not weight_decay:
+        return value.value(), grads
+    penalty, own = decay(params, weight_decay)
+    return value.value() + penalty, jax.tree.map(jnp.add, grads, own)

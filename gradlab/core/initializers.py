@@ -166,7 +166,8 @@ def gaussian(sigma_w2: float | None = None, std: float | None = None) -> Initial
     return Initializer("gaussian", "normal", rule, lambda n, m: n * rule(n, m) ** 2)
 
 
-#: The table. Names are those of `gradlab.config.INITIALIZERS`; "gaussian" is built from its number, "critical" from an activation.
+#: The table. Names are those of `gradlab.config.INITIALIZERS`; "gaussian" is built from its number, "critical"
+#: from an activation.
 TABLE: dict[str, Initializer] = {
     **{
         f"{rule}_{family}": _scaled(f"{rule}_{family}", family, rule)
