@@ -30,6 +30,7 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
   sweep    measure a grid of networks on many seeds; goes on where it was stopped
   report   write the page of a run: verdicts, tables, figures
   check    compare the hand-written backward pass with automatic differentiation
+  theory   what a network of infinite width does to signals and gradients
 
 examples:
   gradlab sweep --report                                   the default grid, and its page
@@ -65,6 +66,13 @@ examples:
   gradlab check --depth 10 --activation tanh --init xavier_normal
   gradlab check --import mish.py --activation mish --dtype float32"""
 
+THEORY = """\
+What a network of infinite width does: fixed points, depth scales, phase, and the critical weight variance.
+
+examples:
+  gradlab theory --activation tanh --init xavier_normal
+  gradlab theory --activation tanh --sigma-w2 1.5 --sigma-b2 0.05 --out maps.png"""
+
 IMPORT = ("import_", tuple[str, ...], (), "Python files that register activations or initialisers.")
 
 #: Options that are no field of a configuration: name, type, default, help.
@@ -94,6 +102,16 @@ CHECK_OPTIONS = (
     ("loss", str | None, None, "Name of the loss. None: the one that suits the targets."),
     ("dtype", str, "float64", f"Precision of the comparison: {' or '.join(reversed(DTYPES))}."),
     ("key", int, 0, "Key of the weights."),
+    IMPORT,
+)
+THEORY_OPTIONS = (
+    ("activation", str, "tanh", "Name in the table of activations."),
+    ("init", str | None, None, "Name in the table of initialisers. None: xavier_normal."),
+    ("width", int, 128, "Units of the layers, where the initialiser depends on it."),
+    ("sigma_w2", float | None, None, "Fan-in times the weight variance, instead of --init."),
+    ("sigma_b2", float | None, None, "Variance of the biases. None: the initialiser's own."),
+    ("q0", float, 1.0, "Mean square of an input."),
+    ("out", str | None, None, "File for the maps of variance and correlation, and chi: .png, .pdf or .svg."),
     IMPORT,
 )
 PATHS = ("out", "config", "import_", "run")
@@ -197,7 +215,25 @@ def _check(argv: list[str]) -> int:
     return 0 if found.ok else 1
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"sweep": _sweep, "report": _report, "check": _check}
+def _theory(argv: list[str]) -> int:
+    given, _ = _parsed("theory", THEORY, argv, None, THEORY_OPTIONS, {})
+    _run_files(given["import_"])
+    rule = given["init"] or ("xavier_normal" if given["sigma_w2"] is None else "gaussian")
+    config = MLPConfig(init=rule, **{name: given[name] for name in ("activation", "width", "sigma_w2", "sigma_b2")})
+
+    from gradlab.theory.prediction import summary
+
+    text, maps_of = summary(config, q0=given["q0"])
+    print(text)
+    if given["out"]:
+        from gradlab.plots import maps, save
+
+        made = save(maps(maps_of()), given["out"], command=f"gradlab theory {shlex.join(argv)}")
+        print(f"maps: {', '.join(map(str, made))}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {"sweep": _sweep, "report": _report, "check": _check, "theory": _theory}
 
 
 def _parsed(

@@ -6,6 +6,7 @@ from gradlab.plots.decades import log10_axis as log10_axis
 from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
+from gradlab.plots.meanfield import maps as maps
 from gradlab.plots.printed import autodiff as autodiff
 from gradlab.plots.profiles import gradient_flow as gradient_flow
 from gradlab.plots.spread import fluctuations as fluctuations
@@ -22,6 +23,7 @@ __all__ = [
     "histograms",
     "input_gradients",
     "log10_axis",
+    "maps",
     "rate_against_depth",
     "save",
     "shattering",

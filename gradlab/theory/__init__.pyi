@@ -14,6 +14,8 @@ from gradlab.theory.gaussian import moments as moments
 from gradlab.theory.gaussian import overlap as overlap
 from gradlab.theory.log_norm import LogNormLaw as LogNormLaw
 from gradlab.theory.log_norm import log_norm_law as log_norm_law
+from gradlab.theory.maps import MeanFieldMaps as MeanFieldMaps
+from gradlab.theory.maps import mean_field_maps as mean_field_maps
 from gradlab.theory.meanfield import MeanField as MeanField
 from gradlab.theory.meanfield import mean_field as mean_field
 from gradlab.theory.normalization import batch_norm_factor as batch_norm_factor
@@ -21,8 +23,9 @@ from gradlab.theory.normalization import layer_norm_factor as layer_norm_factor
 from gradlab.theory.normalization import normalised_skip_factors as normalised_skip_factors
 from gradlab.theory.phase import PhaseDiagram as PhaseDiagram
 from gradlab.theory.phase import phase_diagram as phase_diagram
-from gradlab.theory.predict import Prediction as Prediction
-from gradlab.theory.predict import predict as predict
+from gradlab.theory.prediction import Prediction as Prediction
+from gradlab.theory.prediction import mean_field_of as mean_field_of
+from gradlab.theory.prediction import predict as predict
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
 from gradlab.theory.recurrent import chrono_bias as chrono_bias
 from gradlab.theory.recurrent import log10_cell_path as log10_cell_path
@@ -36,8 +39,8 @@ from gradlab.theory.residual import reduced_residual as reduced_residual
 from gradlab.theory.residual import residual_factor as residual_factor
 from gradlab.theory.residual import residual_log_variance as residual_log_variance
 from gradlab.theory.shattering import gradient_correlation as gradient_correlation
-from gradlab.theory.transients import Transients as Transients
-from gradlab.theory.transients import transients as transients
+from gradlab.theory.trajectories import Transients as Transients
+from gradlab.theory.trajectories import transients as transients
 
 __all__ = [
     "Coefficients",
@@ -46,6 +49,7 @@ __all__ = [
     "JacobianMoments",
     "LogNormLaw",
     "MeanField",
+    "MeanFieldMaps",
     "PhaseDiagram",
     "PowersLaw",
     "Prediction",
@@ -66,6 +70,8 @@ __all__ = [
     "log_norm_law",
     "lyapunov_exponents",
     "mean_field",
+    "mean_field_maps",
+    "mean_field_of",
     "moments",
     "normalised_skip_factors",
     "overlap",

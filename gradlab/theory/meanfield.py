@@ -169,7 +169,7 @@ def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float
             scale_free = entry.homogeneous and sigma_b2 == 0
             notes.append("every variance is a fixed point" if scale_free else "q* is reached like a power of depth")
     if abs(chi1 - 1) <= CRITICAL:
-        notes.append("marginal: deltas follow a power law of depth, or stay as they are; see transients")
+        notes.append("marginal: deltas follow a power law of depth, or stay as they are (gl.theory.transients)")
     return MeanField(
         entry.name, sigma_w2, sigma_b2, q_star, c_star, chi1, chi_q, chi_c,
         depth_scale(chi_q), depth_scale(chi_c), depth_scale(chi1), phase_of(chi1), "; ".join(notes),

@@ -12,7 +12,7 @@ geometric mean instead, which finite width shifts by M/n per layer (``delta_log1
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +21,12 @@ import numpy as np
 from gradlab._errors import GradlabError, unknown
 from gradlab.core.activations import Activation
 from gradlab.networks.mlp import hidden_rule, readout_rule
+from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.finite_width import coefficients
 from gradlab.theory.gaussian import check_variances, entry_of, moments
-from gradlab.theory.transients import Transients, correlations, variances
+from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
+from gradlab.theory.meanfield import MeanField, mean_field
+from gradlab.theory.trajectories import Transients, correlations, variances
 
 #: What each column is the theory of.
 FUNCTIONALS: dict[str, str] = {
@@ -178,6 +181,40 @@ def predict(
         entry.name, config.init, np.arange(1, config.depth + 2), {name: values[name] for name in texts}, texts,
         refused, sigma_w2, sigma_b2,
     )  # fmt: skip
+
+
+def mean_field_of(net: Any, *, q0: float = 1.0) -> MeanField:
+    """The mean field of a network's inner hidden layers: fan-in and fan-out as wide as the first layer.
+
+    Parameters
+    ----------
+    net : MLP
+    q0 : float
+        Mean square of an input.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> round(mean_field_of(gl.MLP(depth=5, activation="tanh", init="he_normal")).chi1, 5)
+    1.10553
+    """
+    config = getattr(net, "config", net)
+    _check_plain(config)
+    sigma_w2, sigma_b2 = _scales(config, np.full(2, config.widths[0]), None)
+    return mean_field(config.activation, sigma_w2=sigma_w2[0], sigma_b2=sigma_b2[0], q0=q0)
+
+
+def summary(net: Any, *, q0: float = 1.0) -> tuple[str, Callable[[], MeanFieldMaps]]:
+    """`mean_field_of` as text, with the critical sigma_w2 beside it, and what makes the arrays of its maps."""
+    config = getattr(net, "config", net)
+    found = mean_field_of(config, q0=q0)
+    try:
+        told = f"critical at this sigma_b2: sigma_w2 = {critical_sigma_w2(config.activation, found.sigma_b2):.7g}"
+    except GradlabError as error:
+        told = f"not critical at this sigma_b2 for any sigma_w2: {error.received}; try {error.hint}"
+    sigmas = {"sigma_w2": found.sigma_w2, "sigma_b2": found.sigma_b2}
+    draw = lambda: mean_field_maps(config.activation, **sigmas, q0=q0)
+    return f"{config.init}: {found}\n  {told}", draw
 
 
 @dataclass(frozen=True)

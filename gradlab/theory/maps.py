@@ -1,0 +1,68 @@
+"""The maps themselves, as arrays to draw: variance to variance, correlation to correlation, and chi against q."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradlab.core.activations import Activation
+from gradlab.theory.gaussian import entry_of, moments, overlap
+from gradlab.theory.meanfield import MeanField, mean_field
+from gradlab.theory.trajectories import transients
+
+#: Points of a curve, and layers of the path that the variance takes.
+_POINTS, _LAYERS = 121, 12
+
+
+@dataclass(frozen=True)
+class MeanFieldMaps:
+    """Curves of one network of infinite width.
+
+    Parameters
+    ----------
+    theory : MeanField
+        Fixed points and slopes.
+    q, variance, chi : ndarray
+        V(q) and chi(q), on variances around q* and the path.
+    path : ndarray
+        q of the first layers, from an input of mean square `q0`.
+    c, correlation : ndarray
+        The correlation map at q*; empty where q* is 0 or inf.
+    """
+
+    theory: MeanField
+    q: np.ndarray
+    variance: np.ndarray
+    chi: np.ndarray
+    path: np.ndarray
+    c: np.ndarray
+    correlation: np.ndarray
+
+
+def mean_field_maps(
+    activation: str | Activation, *, sigma_w2: float, sigma_b2: float = 0.0, q0: float = 1.0
+) -> MeanFieldMaps:
+    """Variance map, correlation map and chi(q) of one network, for `gradlab.plots.maps`; arguments of `mean_field`.
+
+    Examples
+    --------
+    >>> found = mean_field_maps("tanh", sigma_w2=2.0)
+    >>> round(float(found.path[-1]), 3), round(found.theory.q_star, 3)
+    (0.618, 0.618)
+    """
+    entry = entry_of(activation)
+    theory = mean_field(entry, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=q0)
+    path = np.exp(transients(entry, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=q0, depth=_LAYERS).log_q)
+    top = 1.15 * max(path[0], theory.q_star if np.isfinite(theory.q_star) else path[3])
+    q = np.linspace(0, top, _POINTS)
+    at = moments(entry, np.log(np.maximum(q, 1e-12 * top)))
+    c, correlation = np.empty(0), np.empty(0)
+    if 0 < theory.q_star < np.inf:
+        c = np.linspace(0, 1, _POINTS)
+        gap = 1 - c
+        slope = overlap(entry, theory.q_star, theory.q_star, 2 * np.arcsin(np.sqrt(gap / 2))).mean_slope
+        correlation = 1 - sigma_w2 * slope * gap
+    return MeanFieldMaps(
+        theory, q, sigma_w2 * np.exp(at.log_phi2) + sigma_b2, sigma_w2 * np.exp(at.log_dphi2), path, c, correlation
+    )
