@@ -57,7 +57,8 @@ def test_large_scores_do_not_overflow():
     layer = attention(HEADS)
     params, x = drawn(layer)
     far = jnp.asarray(1e4 * x, "float32")
-    y, saved = layer.forward(jax.tree.map(lambda v: v.astype("float32"), params), scaled(far, 2))
+    params = jax.tree.map(lambda v: v.astype("float32"), params)
+    y, saved = layer.forward(params, scaled(far, 2))
     dx, _ = layer.backward(params, saved, scaled(jnp.ones_like(far), 2), lambda site: None)
     assert np.all(np.isfinite(y.value())) and np.all(np.isfinite(dx.value()))
 
