@@ -172,10 +172,9 @@ def _summed(layers: Layers, counts: Any, kinds: Sequence[str]) -> Any:
 
 
 def _ratio(update: Any, weight: Any) -> Any:
-    if isinstance(update, jax.Array):
-        return update - weight
+    dtype = np.promote_types(update.dtype, weight.dtype)  # updates may be wider than the weights they are added to
     with np.errstate(invalid="ignore"):  # zero over zero
-        return update - weight
+        return update.astype(dtype) - weight.astype(dtype)
 
 
 def _zero_fraction(layers: Layers, grads: Sequence[Any]) -> Any:
