@@ -41,6 +41,11 @@ from gradlab.frames.jsonl import to_jsonl as to_jsonl
 from gradlab.frames.rows import frame as frame
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise
+from gradlab.measurement.jacobian import jacobian_density as jacobian_density
+from gradlab.measurement.jacobian import jacobian_spectrum as jacobian_spectrum
+from gradlab.measurement.lyapunov import lyapunov as lyapunov
+from gradlab.measurement.lyapunov import lyapunov_of as lyapunov_of
+from gradlab.measurement.manifold import carry_circle as carry_circle
 from gradlab.measurement.measure import measure as measure
 from gradlab.measurement.shattering import shattering as shattering
 from gradlab.measurement.stats import per_example as per_example

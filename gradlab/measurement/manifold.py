@@ -1,0 +1,173 @@
+r"""A circle of inputs carried through the layers: its length, and what it looks like (Poole et al. 2016).
+
+The length of the curve z_l(theta) is :math:`\int |\partial_\theta z_l|\,d\theta`. Its integrand is the tangent of the
+circle carried up by `gradlab.core.layer.tangent`: no chord between two points cuts a corner, so the length is
+right also where the curve has become finer than the points stand, and where it has shrunk below every float.
+In a wide network it grows by :math:`\sqrt{\chi_1}` per layer.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradlab._errors import GradlabError
+from gradlab.config import MLPConfig, integer, positive_integer
+from gradlab.core.scaled import Log2, Scaled, align, scaled
+from gradlab.measurement.products import draws, generator
+from gradlab.measurement.section import Piece, along, piece_of, preactivations
+from gradlab.measurement.stats import to_numpy
+from gradlab.networks.network import Network
+
+
+@dataclass(frozen=True)
+class CarriedCircle:
+    """A circle on its way through a network.
+
+    Parameters
+    ----------
+    config : MLPConfig
+    log10_length : ndarray, shape (seeds, L + 1)
+        log10 of the Euclidean length of the curve: of the inputs, then of the preactivations of layers 1 ... L.
+    shapes : mapping of int to ndarray, shape (points, 2)
+        By layer, 0 the input: the curve of the first seed in the plane that holds most of it, mean 0 and rms 1.
+    in_plane : mapping of int to float
+        By layer: the share of the curve's variance that lies in this plane.
+    q0 : float
+        Mean square of an input.
+    seeds : tuple of int
+    """
+
+    config: MLPConfig
+    log10_length: np.ndarray
+    shapes: dict[int, np.ndarray] = field(repr=False)
+    in_plane: dict[int, float]
+    q0: float
+    seeds: tuple[int, ...]
+
+    @property
+    def log10_growth(self) -> np.ndarray:
+        """log10 of the factor by which each layer stretches the curve, shape (seeds, L)."""
+        return np.diff(self.log10_length, axis=1)
+
+
+def carry_circle(
+    net: Network,
+    params: Any = None,
+    *,
+    points: int = 1000,
+    q0: float = 1.0,
+    features: int | None = None,
+    shapes: Sequence[int] = (),
+    seeds: int = 1,
+    key: Any = 0,
+) -> CarriedCircle:
+    """Carry a great circle of inputs through a network.
+
+    Parameters
+    ----------
+    net : MLP
+    params : pytree, optional
+        Given weights. None: draws of `seeds` seeds.
+    points : int
+        Inputs on the circle.
+    q0 : float
+        Their mean square: the radius is ``sqrt(q0 * features)``.
+    features : int, optional
+        Dimension of the inputs, where weights are drawn. None: the width of the first layer.
+    shapes : sequence of int
+        Layers of which the curve itself is kept, as its projection on a plane; 0 is the input.
+    seeds, key
+        Where weights are drawn. The plane of the circle is the same for all seeds.
+
+    Returns
+    -------
+    CarriedCircle
+
+    Raises
+    ------
+    GradlabError
+        Fewer than 3 points, a `q0` that is not positive, a layer that does not exist, or a network that is no `MLP`.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> net = gl.MLP(depth=3, width=64, activation="identity", init="orthogonal", bias=False)
+    >>> found = gl.carry_circle(net, points=100)
+    >>> [round(float(v), 4) for v in found.log10_growth[0]]
+    [0.0, 0.0, 0.0]
+    """
+    widths = getattr(getattr(net, "config", None), "widths", None)
+    if widths is None:
+        raise GradlabError("a network whose layers are known, an MLP", type(net).__name__, "gl.MLP(...)")
+    points = integer("points", points, 3)
+    if not q0 > 0:
+        raise GradlabError("q0 above 0", repr(q0), "q0=1.0")
+    depth = net.config.depth
+    wrong = [layer for layer in shapes if layer not in range(depth + 1)]
+    if wrong:
+        raise GradlabError(f"layers from 0 to {depth} in shapes", str(wrong[0]), f"shapes=(0, {depth})")
+    if params is not None:
+        features = net.layers(params)[0][1]["weight"].shape[0]
+    features = widths[0] if features is None else positive_integer("features", features)
+    if features < 2:
+        raise GradlabError("at least 2 features, the plane of a circle", str(features), "features=64")
+    x, dx = _circle(points, features, q0, key)
+    numbers, trees = draws(net, params, x, key, seeds, 1)
+    lengths: list[np.ndarray] = []
+    curves = {0: x} if 0 in shapes else {}
+    for tree in trees:
+        piece, own = piece_of(net, tree, "input", depth)
+        dtype = jax.tree.leaves(own)[0].dtype
+        kept = () if lengths else tuple(sorted({*shapes} - {0}))
+        found, zs = _program(piece, kept)(own, x.astype(dtype), dx.astype(dtype))
+        curves |= {layer: np.asarray(z, np.float64) for layer, z in zip(kept, zs, strict=True)}
+        lengths.append(np.append(np.log10(2 * np.pi * (q0 * features) ** 0.5), to_numpy(found)))
+    flat = {layer: _flattened(curve) for layer, curve in curves.items()}
+    return CarriedCircle(
+        net.config, np.stack(lengths), {n: f[0] for n, f in flat.items()}, {n: f[1] for n, f in flat.items()},
+        float(q0), numbers,
+    )  # fmt: skip
+
+
+def _circle(points: int, features: int, q0: float, key: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a great circle in a random plane, and its tangents by the angle."""
+    plane, _ = np.linalg.qr(generator(key).normal(size=(features, 2)))
+    angle = 2 * np.pi * np.arange(points) / points
+    radius = (q0 * features) ** 0.5
+    on = lambda along, across: radius * np.stack([along, across], 1) @ plane.T
+    return on(np.cos(angle), np.sin(angle)), on(-np.sin(angle), np.cos(angle))
+
+
+@functools.lru_cache(maxsize=32)
+def _program(piece: Piece, layers: tuple[int, ...]):
+    """Lengths of the curve at the end of each block, and the curve itself in some layers."""
+
+    def length(v: Scaled) -> tuple[Scaled, Log2]:
+        sizes = Scaled(jnp.sqrt(jnp.sum(v.mantissa[0] ** 2, -1, keepdims=True)), v.exponent[0])
+        mantissa, exponent = align(sizes)
+        return v, Log2(jnp.log2(2 * jnp.pi * jnp.mean(mantissa)), exponent)
+
+    def program(params, x, dx):
+        y, saved = piece.layer.forward(params, scaled(x))
+        _, lengths = along(piece, params, saved, scaled(dx[None]), length)
+        return lengths, preactivations(piece, saved, y, layers)
+
+    return jax.jit(program)
+
+
+def _flattened(curve: np.ndarray) -> tuple[np.ndarray, float]:
+    """A curve in the plane of its two largest principal components, in units of its rms, and their share."""
+    curve = curve - curve.mean(0)
+    size = np.sqrt(np.mean(np.sum(curve**2, 1)))
+    if not np.isfinite(size) or size == 0:
+        return np.full((len(curve), 2), np.nan), float("nan")
+    curve = curve / size
+    _, values, axes = np.linalg.svd(curve, full_matrices=False)
+    return curve @ axes[:2].T, float(np.sum(values[:2] ** 2) / np.sum(values**2))
