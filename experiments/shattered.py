@@ -19,17 +19,18 @@ what arc-cosine kernels say: to {NEAR:.0%} per layer (95 % interval of the mean 
 is about 2^−k where every unit is centred over the batch, and (3/4)^k where such a branch is added to a skip; with a
 normalised branch it falls as a power of the depth; and in a plain network, without centring, it is more than twice
 2^−{max(BELOW)}."""
-TEXT = """Balduzzi et al. state 2^−L for feed-forward networks, (3/4)^L for residual ones and about L^−1/2 for residual
+TEXT = f"""Balduzzi et al. state 2^−L for feed-forward networks, (3/4)^L for residual ones and about L^−1/2 for residual
 networks with batch normalisation. Their argument takes the gates of two inputs to agree half of the time in *every*
 layer, that is, inputs that stay at a right angle. In a plain He network they do not: the correlation of any two inputs
 tends to 1, the gates agree ever more, and the cosine falls as L^−3 only. What keeps the inputs apart is centring over
-the batch. Of the three laws the third is not ours: the mean of a ReLU branch over the batch, 1/π of its mean square,
-is part of the stream's variance but not of what the next norm divides by, so the branch weighs more and the power is
-L^−π/(2π−2) = L^−0.73. Here the batch's mean (and standard deviation) is a constant for the gradient, as it is for that
-of one output by its own input in a large batch. With B = 64 centred inputs the correlation is −1/63, not 0:
-κ_0 = 0.495. Inputs are independent standard normal vectors. A first small run (width 64, 4 seeds) showed the third law
-to be wrong, and then the exponent was derived; with the 20 seeds of the next run one case was open, so it became 40.
-
+the batch. The third law is not ours: the mean of a ReLU branch over the batch, 1/π of its mean square, is part of the
+stream's variance but not of what the next norm divides by, so the branch weighs more and the power is −π/(2π−2);
+10 of 20 blocks below the output the third law would leave a cosine of
+{gl.theory.gradient_correlation(-1 / 63, 20, share=1 / np.arange(2, 22), centred=True)[10]:.3f}. The batch's mean (and
+standard deviation) is a constant for the gradient here, as for that of one output by its own input in a large batch.
+With B = 64 centred inputs the correlation is −1/63, not 0: κ_0 = 0.495. Inputs are independent standard normal vectors.
+A first small run (width 64, 4 seeds) showed the third law to be wrong, and then the exponent was derived; the 20 seeds
+of the next run left one case open, so they became 40.
 Below in the figure: df/dx of networks with one input, centred over the inputs drawn, beside noises."""
 CAPTION = """ReLU networks of width {width} with He weights, {batch} inputs."""
 
