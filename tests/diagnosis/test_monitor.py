@@ -186,6 +186,7 @@ def test_seeds_under_vmap():
     assert table["step"].tolist() == [1, 1, 2, 2] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("promotion")
 def test_a_checkpoint_that_knows_no_monitor_restores_under_it(tmp_path):
     params, xs = model(), batches(6)

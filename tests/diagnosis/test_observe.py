@@ -119,7 +119,7 @@ def test_norms_are_read_at_the_call_and_not_after_zeroing():
 
 
 def test_steps_under_scan_seeds_under_vmap_and_records_in_a_list():
-    grads = {"dense": {"kernel": jnp.ones((3, 3))}}
+    grads = {"dense": {"kernel": jnp.ones((3, 3), "float32")}}
     step = lambda scale, _: (scale / 10, gl.observe(jax.tree.map(lambda g: g * scale, grads)))
     many = lambda start: jax.lax.scan(step, start, length=4)[1]
     table = gl.frame(many(jnp.float32(1)))
