@@ -23,6 +23,7 @@ from gradlab.theory.normalization import layer_norm_factor as layer_norm_factor
 from gradlab.theory.normalization import normalised_skip_factors as normalised_skip_factors
 from gradlab.theory.phase import PhaseDiagram as PhaseDiagram
 from gradlab.theory.phase import phase_diagram as phase_diagram
+from gradlab.theory.prediction import FUNCTIONALS as FUNCTIONALS
 from gradlab.theory.prediction import Prediction as Prediction
 from gradlab.theory.prediction import mean_field_of as mean_field_of
 from gradlab.theory.prediction import predict as predict
@@ -39,6 +40,13 @@ from gradlab.theory.residual import reduced_residual as reduced_residual
 from gradlab.theory.residual import residual_factor as residual_factor
 from gradlab.theory.residual import residual_log_variance as residual_log_variance
 from gradlab.theory.shattering import gradient_correlation as gradient_correlation
+from gradlab.theory.spectra import SlopeMoments as SlopeMoments
+from gradlab.theory.spectra import effective_depth as effective_depth
+from gradlab.theory.spectra import isometric_depth as isometric_depth
+from gradlab.theory.spectra import largest_eigenvalue as largest_eigenvalue
+from gradlab.theory.spectra import moment_ratio as moment_ratio
+from gradlab.theory.spectra import slope_moments as slope_moments
+from gradlab.theory.spectra import spectral_density as spectral_density
 from gradlab.theory.trajectories import Transients as Transients
 from gradlab.theory.trajectories import transients as transients
 
@@ -46,6 +54,7 @@ __all__ = [
     "Coefficients",
     "CriticalLine",
     "CriticalPoint",
+    "FUNCTIONALS",
     "JacobianMoments",
     "LogNormLaw",
     "MeanField",
@@ -53,6 +62,7 @@ __all__ = [
     "PhaseDiagram",
     "PowersLaw",
     "Prediction",
+    "SlopeMoments",
     "StreamLaw",
     "Transients",
     "batch_norm_factor",
@@ -62,9 +72,12 @@ __all__ = [
     "critical_point",
     "critical_sigma_w2",
     "critical_start",
+    "effective_depth",
     "expectation",
     "gradient_correlation",
+    "isometric_depth",
     "jacobian_moments",
+    "largest_eigenvalue",
     "layer_norm_factor",
     "log10_cell_path",
     "log_norm_law",
@@ -72,6 +85,7 @@ __all__ = [
     "mean_field",
     "mean_field_maps",
     "mean_field_of",
+    "moment_ratio",
     "moments",
     "normalised_skip_factors",
     "overlap",
@@ -85,5 +99,7 @@ __all__ = [
     "residual_factor",
     "residual_log_variance",
     "slope_bound",
+    "slope_moments",
+    "spectral_density",
     "transients",
 ]

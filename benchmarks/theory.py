@@ -1,0 +1,57 @@
+"""What theory costs: the table of one activation, a phase diagram, a prediction, each after its first call.
+
+    python benchmarks/theory.py
+
+The table: fixed points, slopes and depth scales at sigma_w2 = 1/3, 1 and 2 (torch.nn.Linear, Glorot, He), and 1.5
+with a bias variance of 0.05. Seconds by the clock, and of CPU time, which other processes do not stretch as much.
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+import gradlab as gl
+from gradlab.config import ACTIVATIONS
+from gradlab.theory import mean_field, phase_diagram, predict
+
+POINTS = ((1 / 3, 0.0), (1.0, 0.0), (2.0, 0.0), (1.5, 0.05))
+
+
+def timed(function):
+    """Result, seconds by the clock, seconds of CPU time."""
+    clock, cpu = time.perf_counter(), time.process_time()
+    value = function()
+    return value, time.perf_counter() - clock, time.process_time() - cpu
+
+
+def table(activation, shift):
+    # other numbers each time: expectations over two variables are kept
+    return [mean_field(activation, sigma_w2=w * shift, sigma_b2=b) for w, b in POINTS]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", type=int, default=100, help="of each axis of the phase diagram")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    print("| activation | table, first s | then, clock s | then, CPU s | phase diagram, clock s | CPU s |")
+    print("|---|---|---|---|---|---|")
+    for name in ACTIVATIONS:
+        _, first, _ = timed(lambda: table(name, 1.0))  # noqa: B023
+        rounds = [timed(lambda: table(name, 1 + 1e-3 * (i + 1)))[1:] for i in range(options.rounds)]  # noqa: B023
+        clock, cpu = np.median(rounds, axis=0)
+        axes = {"sigma_w2": np.linspace(0.5, 4, options.points), "sigma_b2": np.linspace(0, 1, options.points)}
+        _, diagram, diagram_cpu = timed(lambda: phase_diagram(name, **axes))  # noqa: B023
+        print(f"| {name} | {first:.2f} | {clock:.3f} | {cpu:.3f} | {diagram:.2f} | {diagram_cpu:.2f} |", flush=True)
+    net = gl.MLP(depth=50, width=256, activation="tanh", init="he_normal")
+    x = np.random.default_rng(0).normal(size=(128, 64))
+    predict(net, x[:2])
+    without = [c for c in gl.theory.FUNCTIONALS if c != "log10_one_minus_c"]
+    for label, columns in (("all columns", None), ("without correlations", without)):
+        _, clock, cpu = timed(lambda: predict(net, x, columns=columns))  # noqa: B023
+        print(f"\npredict, depth 50, batch 128, {label}: {clock:.2f} s by the clock, {cpu:.2f} s of CPU time")
+
+
+if __name__ == "__main__":
+    main()
