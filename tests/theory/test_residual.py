@@ -61,7 +61,7 @@ def test_fifty_blocks_of_one_over_root_depth(kind):
 def test_fluctuations_stay_bounded_with_the_sum_of_squared_scales():
     """Var ln|Jx|^2 of linear blocks: 4/n sum a^2 within 4.5 standard errors and the next order, a^2 of itself."""
     rng = np.random.default_rng(2)
-    n, depth, nets, scale = 32, 25, 3000, 0.1
+    n, depth, nets, scale = 24, 25, 1500, 0.1
     x = np.broadcast_to(np.eye(n)[:1], (nets, 1, n))
     for _ in range(depth):
         x = x + scale * x @ gaussian(rng, nets, n)
