@@ -53,6 +53,8 @@ _HOMES = {
     "shattering": "measurement.shattering",
     "histograms": "frames.histograms",
     "frame": "frames.rows",
+    "spectra": "frames.spectra",
+    "curves": "frames.spectra",
     "summarise": "frames.summaries",
     "rates": "frames.summaries",
     "load": "frames.files",

@@ -39,6 +39,8 @@ from gradlab.frames.histograms import histograms as histograms
 from gradlab.frames.jsonl import from_jsonl as from_jsonl
 from gradlab.frames.jsonl import to_jsonl as to_jsonl
 from gradlab.frames.rows import frame as frame
+from gradlab.frames.spectra import curves as curves
+from gradlab.frames.spectra import spectra as spectra
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise
 from gradlab.measurement.jacobian import jacobian_density as jacobian_density

@@ -9,6 +9,7 @@ _HOMES = {
     "PRESETS": "styles",
     "autodiff": "printed",
     "caption": "captions",
+    "circle": "carried",
     "fluctuations": "spread",
     "gradient_flow": "profiles",
     "heatmap": "grids",
@@ -19,6 +20,7 @@ _HOMES = {
     "rate_against_depth": "depths",
     "save": "files",
     "shattering": "cosines",
+    "spectrum": "densities",
     "style": "styles",
 }
 
@@ -26,6 +28,7 @@ __all__ = [
     "PRESETS",
     "autodiff",
     "caption",
+    "circle",
     "fluctuations",
     "gradient_flow",
     "heatmap",
@@ -36,6 +39,7 @@ __all__ = [
     "rate_against_depth",
     "save",
     "shattering",
+    "spectrum",
     "style",
 ]
 

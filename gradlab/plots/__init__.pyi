@@ -1,5 +1,7 @@
 from gradlab.plots.bins import histograms as histograms
 from gradlab.plots.captions import caption as caption
+from gradlab.plots.carried import circle as circle
+from gradlab.plots.densities import spectrum as spectrum
 from gradlab.plots.cosines import input_gradients as input_gradients
 from gradlab.plots.cosines import shattering as shattering
 from gradlab.plots.decades import log10_axis as log10_axis
@@ -17,6 +19,7 @@ __all__ = [
     "PRESETS",
     "autodiff",
     "caption",
+    "circle",
     "fluctuations",
     "gradient_flow",
     "heatmap",
@@ -27,5 +30,6 @@ __all__ = [
     "rate_against_depth",
     "save",
     "shattering",
+    "spectrum",
     "style",
 ]

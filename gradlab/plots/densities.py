@@ -1,0 +1,117 @@
+"""Densities of the singular values of Jacobians, on an axis of their log10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gradlab.plots import words
+from gradlab.plots.canvas import canvas, legend
+from gradlab.plots.captions import attach
+from gradlab.plots.decades import prepare
+from gradlab.plots.styles import Looks
+from gradlab.plots.tables import checked, levels, require
+
+#: Bins over the decades that the values span.
+BINS = 60
+
+_legend = legend
+
+
+def spectrum(
+    table: pd.DataFrame,
+    ax: Any = None,
+    *,
+    hue: str | None = None,
+    bins: int = BINS,
+    edges: Mapping[Any, float] | None = None,
+    curves: Mapping[Any, tuple[Sequence[float], Sequence[float]]] | None = None,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """The density of log10 of the singular values, pooled over seeds and inputs, a line for each value of `hue`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `gradlab.spectra`: ``log10_singular_value``, ``weight``, and ``resolved`` where there is one.
+    ax : Axes, optional
+    hue : str, optional
+        The column that gives colours. None: the first of activation, init and depth that differs.
+    bins : int
+        Of equal width in log10 over all lines.
+    edges : mapping, optional
+        By value of `hue`: log10 of the largest singular value by theory, a vertical line.
+    curves : mapping, optional
+        By value of `hue`: log10 singular value and density per decade by theory, a dashed line.
+    legend, preset
+        As in `gradient_flow`.
+
+    Returns
+    -------
+    Axes
+        Exact zeros and values below the rounding of the largest are in no bin; the caption counts them.
+    """
+    checked(table, "log10_singular_value", "weight")
+    if hue is None:
+        hue = next((n for n in ("activation", "init", "depth") if n in table and table[n].nunique() > 1), None)
+    require(table, hue)
+    found = levels(table, hue) if hue else [None]
+    look = Looks(hue, None, found, [])
+    value = table["log10_singular_value"].to_numpy(float)
+    keep = np.isfinite(value)
+    if "resolved" in table:
+        keep &= table["resolved"].to_numpy(bool)
+    low, high = (value[keep].min(), value[keep].max()) if keep.any() else (-1.0, 0.0)
+    room = max(0.02 * (high - low), 0.05)
+    grid = np.linspace(low - room, high + room, bins + 1)
+    with canvas(ax, preset) as board:
+        axes = board.axes.flat[0]
+        shown = {}
+        for level in found:
+            own = (table[hue] == level).to_numpy(bool) if hue else np.ones(len(table), bool)
+            colour = look.colour(level)
+            weight = table["weight"].to_numpy(float)[own]
+            heights, _ = np.histogram(value[own & keep], grid, weights=weight[keep[own]] / weight.sum())
+            line = axes.stairs(heights / np.diff(grid), grid, color=colour, gid="density", linewidth=_width())
+            shown[words.entry(hue, level) if hue else "measured"] = line
+            if curves and level in curves:
+                at, density = curves[level]
+                axes.plot(at, density, color=colour, linestyle=(0, (1, 1.2)), gid="theory", zorder=3)
+            if edges and level in edges:
+                axes.axvline(edges[level], color=colour, linestyle=(0, (5, 1.6)), linewidth=0.6 * _width(), gid="edge")
+        axes.set_xlim(grid[0], grid[-1])
+        prepare(axes, "x")
+        axes.set_ylim(0, None)
+        axes.set_xlabel("singular value of the Jacobian  [1]")
+        axes.set_ylabel("density  [share per decade]")
+        if legend and len(shown) > 1:
+            _legend(board, shown)
+        attach(axes, _caption(table, keep, bool(edges), bool(curves)))
+    return axes
+
+
+def _width() -> float:
+    import matplotlib
+
+    return matplotlib.rcParams["lines.linewidth"]
+
+
+def _caption(table: pd.DataFrame, keep: np.ndarray, edges: bool, curves: bool) -> str:
+    n = [table[name].nunique() for name in ("seed", "input") if name in table]
+    pooled = " and ".join(words.span([v], unit) for v, unit in zip(n, ("seed", "input"), strict=False))
+    parts = [f"Density of log10 of the Jacobian's singular values{f', pooled over {pooled}' if pooled else ''}."]
+    if edges:
+        parts.append("Dashed: the largest by theory.")
+    if curves:
+        parts.append("Dotted: the density by theory.")
+    zeros = int(np.isneginf(table["log10_singular_value"]).sum())
+    below = int((~keep).sum()) - zeros
+    if zeros:
+        parts.append(f"{zeros} exact zeros are in no bin.")
+    if below:
+        parts.append(f"{below} values below the rounding of the largest are in no bin.")
+    return " ".join(parts)

@@ -1,0 +1,85 @@
+"""Singular values and carried circles: numbers read back from the axes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from gradlab import plots
+from gradlab._errors import GradlabError
+
+
+def table(far=0.0):
+    rng = np.random.default_rng(0)
+    tables = []
+    for init, shift in (("orthogonal", 0.0), ("gaussian", -1.0)):
+        value = far + shift + 0.2 * rng.normal(size=500)
+        value[:5] = -np.inf
+        resolved = np.arange(500) >= 25
+        tables.append(
+            pd.DataFrame({"init": init, "seed": 0, "input": 0, "log10_singular_value": value, "weight": 1 / 500,
+                          "resolved": resolved})
+        )  # fmt: skip
+    return pd.concat(tables)
+
+
+def by_gid(artists, gid):
+    return [a for a in artists if a.get_gid() == gid]
+
+
+@pytest.mark.parametrize("far", [0.0, -630.0])
+def test_densities_hold_the_share_that_is_resolved_wherever_they_lie(far):
+    ax = plots.spectrum(table(far), edges={"orthogonal": far + 0.6}, curves={"gaussian": ([far, far + 1], [1, 2])})
+    steps = by_gid(ax.patches, "density")
+    assert len(steps) == 2
+    for line, shift in zip(steps, (0, -1), strict=True):
+        heights, edges, _ = line.get_data()
+        assert np.sum(heights * np.diff(edges)) == pytest.approx(475 / 500)
+        centre = np.sum(heights * np.diff(edges) * (edges[:-1] + edges[1:]) / 2) / 0.95
+        assert centre == pytest.approx(far + shift, abs=0.05)
+    (edge,) = by_gid(ax.lines, "edge")
+    assert edge.get_xdata()[0] == far + 0.6
+    assert by_gid(ax.lines, "theory")[0].get_xdata()[0] == far
+    text = plots.caption(ax)
+    assert "10 exact zeros" in text and "40 values below the rounding" in text
+
+
+def test_on_given_axes_with_one_line_and_errors():
+    _, ax = plt.subplots()
+    one = table()[lambda t: t["init"] == "gaussian"]
+    assert plots.spectrum(one, ax) is ax
+    assert ax.get_legend() is None
+    with pytest.raises(GradlabError, match="weight"):
+        plots.spectrum(one.drop(columns="weight"))
+    with pytest.raises(GradlabError, match="'init'"):
+        plots.spectrum(one, hue="inits")
+
+
+def lengths():
+    rows = [
+        {"sigma_w2": s, "seed": seed, "layer": layer, "log10_length": 1 + 0.1 * s * layer + 0.01 * seed}
+        for s in (1.0, 4.0)
+        for seed in (0, 1)
+        for layer in range(6)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_lengths_stand_beside_the_root_of_chi1():
+    ax = plots.circle(lengths(), chi1={4.0: 10**0.8})
+    dots = by_gid(ax.lines, "length")
+    assert dots[1].get_ydata()[5] == pytest.approx(1 + 0.4 * 5)
+    (line,) = by_gid(ax.lines, "theory")
+    assert line.get_ydata() == pytest.approx(1.005 + 0.4 * np.arange(1, 6))
+    assert list(line.get_xdata()) == [1, 2, 3, 4, 5]
+
+
+def test_shapes_are_closed_curves():
+    angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    shape = np.stack([np.cos(angle), np.sin(angle)], 1)
+    axes = plots.circle(lengths(), shapes={0: shape, 3: 2 * shape})
+    assert [a.get_title() for a in axes] == ["input", "layer 3", ""]
+    (line,) = by_gid(axes[1].lines, "shape")
+    assert len(line.get_xdata()) == 21 and line.get_xdata()[0] == line.get_xdata()[-1] == 2
+    with pytest.raises(GradlabError, match="2 axes"):
+        plots.circle(lengths(), plt.figure().subplots(), shapes={0: shape})
