@@ -62,8 +62,8 @@ def gradient_correlation(
 
     Examples
     --------
-    >>> gradient_correlation(0.0, 10)[0].round(4), gradient_correlation(0.0, 10, centred=True)[0].round(4)
-    (np.float64(0.0337), np.float64(0.001))
+    >>> [float(gradient_correlation(0.0, 10, centred=c)[0].round(4)) for c in (False, True)]
+    [0.0337, 0.001]
     """
     c = np.asarray(c, np.float64)
     shares = np.broadcast_to(np.asarray(share, np.float64), (depth,)) if depth >= 1 else ()
