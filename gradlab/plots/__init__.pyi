@@ -1,10 +1,10 @@
 from gradlab.plots.bins import histograms as histograms
 from gradlab.plots.captions import caption as caption
 from gradlab.plots.carried import circle as circle
-from gradlab.plots.densities import spectrum as spectrum
 from gradlab.plots.cosines import input_gradients as input_gradients
 from gradlab.plots.cosines import shattering as shattering
 from gradlab.plots.decades import log10_axis as log10_axis
+from gradlab.plots.densities import spectrum as spectrum
 from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
