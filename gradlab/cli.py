@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import runpy
 import shlex
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config import DTYPES, MLPConfig, Sweep, content_hash
+from gradlab.config import ARCHITECTURES, CONFIGS, DTYPES, MLPConfig, NetworkConfig, Sweep, content_hash, resolve
 
 ABOUT = """\
 gradlab: how gradients travel through deep networks.
@@ -64,6 +65,7 @@ Compare the hand-written backward pass with jax.grad and with finite differences
 
 examples:
   gradlab check --depth 10 --activation tanh --init xavier_normal
+  gradlab check --architecture transformer --depth 2 --norm post
   gradlab check --import mish.py --activation mish --dtype float32"""
 
 THEORY = """\
@@ -96,7 +98,8 @@ REPORT_OPTIONS = (
     ("tex", bool, False, "Also tables and numbers for LaTeX."),
 )
 CHECK_OPTIONS = (
-    ("data", str, "digits", "Name of a data set, or a file."),
+    ("architecture", str, "mlp", f"Kind of network, which has options of its own: {', '.join(ARCHITECTURES)}."),
+    ("data", str | None, None, "Name of a data set, or a file. None: digits, in the form that the network reads."),
     ("target", str | None, None, "Column that holds the target, for a file."),
     ("batch", int, 16, "Examples."),
     ("loss", str | None, None, "Name of the loss. None: the one that suits the targets."),
@@ -115,7 +118,7 @@ THEORY_OPTIONS = (
     IMPORT,
 )
 PATHS = ("out", "config", "import_", "run")
-#: What `gradlab check` has instead of the defaults of `MLPConfig`: three layers say as much as fifty, at once.
+#: What `gradlab check` has instead of the defaults of a configuration: three layers say as much as fifty, at once.
 CHECK_DEFAULTS = {"depth": 3, "width": 16}
 
 
@@ -201,16 +204,24 @@ def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
         print(f"        {page.with_name('tables.tex')} and {page.with_name('numbers.tex')}")
 
 
+def _architecture(argv: list[str]) -> type[NetworkConfig]:
+    """The configuration that `--architecture` names: its fields are the other options."""
+    given = dict(itertools.pairwise(argv)) | dict(word.split("=", 1) for word in argv if "=" in word)
+    return CONFIGS[resolve("architecture", given.get("--architecture", "mlp"), ARCHITECTURES)]
+
+
 def _check(argv: list[str]) -> int:
-    given, _ = _parsed("check", CHECK, argv, MLPConfig, CHECK_OPTIONS, CHECK_DEFAULTS)
+    kind = _architecture(argv)
+    given, _ = _parsed("check", CHECK, argv, kind, CHECK_OPTIONS, CHECK_DEFAULTS)
     _run_files(given["import_"])
-    config = _made(MLPConfig, given)
+    config = _made(kind, given)
 
     from gradlab.core.check import check
     from gradlab.data import load
     from gradlab.networks import build
 
-    data = load(given["data"], batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
+    named = given["data"] or Sweep(architecture=kind.architecture, branch=getattr(config, "branch", "dense")).data
+    data = load(named, batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
     found = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
     return 0 if found.ok else 1
 
@@ -288,7 +299,9 @@ def _fields(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
     """Field, type and description of what a configuration holds."""
     from docstring_parser import parse
 
-    told = {entry.arg_name: (entry.description or "").replace("`", "") for entry in parse(config.__doc__ or "").params}
+    shared = [kind for kind in reversed(config.__mro__) if dataclasses.is_dataclass(kind)]
+    entries = [entry for kind in shared for entry in parse(kind.__doc__ or "").params]
+    told = {entry.arg_name: (entry.description or "").replace("`", "") for entry in entries}
     kinds = typing.get_type_hints(config)
     return [(field, kinds[field.name], " ".join(told[field.name].split())) for field in dataclasses.fields(config)]
 
