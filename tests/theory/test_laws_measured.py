@@ -1,0 +1,84 @@
+"""Laws of normalised and residual networks on gradlab's own layers and backward pass."""
+
+import jax
+import numpy as np
+import pytest
+
+import gradlab as gl
+from gradlab.core.scaled import scaled
+from gradlab.measurement.stats import rms, to_numpy
+
+WIDTH, DEPTH = 200, 14
+
+
+def factors(block, kind, batch, seeds, depth=DEPTH, skipped=3):
+    """Factor of the mean squared cotangent per block, toward the input: one row for each seed."""
+    layer = gl.repeat(block, depth)
+    read = lambda site: {"size": rms(site.dy)} if site.kind == kind else {}
+
+    @jax.jit
+    def program(key):
+        params, _ = layer.init(key, (WIDTH,))
+        x, dy = jax.random.normal(jax.random.fold_in(key, 10**6), (2, batch, WIDTH))
+        _, saved = layer.forward(params, scaled(x))
+        return layer.backward(params, saved, scaled(dy), read)[1]
+
+    sizes = [jax.tree.leaves(to_numpy(program(jax.random.key(s)))) for s in range(seeds)]
+    logs = 2 * np.log(10) * np.array([s[0] for s in sizes])
+    return np.exp(logs[:, skipped : depth - skipped - 1] - logs[:, skipped + 1 : depth - skipped])
+
+
+def dense(init="he_normal"):
+    return gl.dense(WIDTH, init, bias=False)
+
+
+NORMS = {
+    # norm, activation, examples, law, and what is left at a finite batch and width: 2/B + 10/n, or 5/n
+    "batch norm, relu": (gl.batch_norm, "relu", 64, gl.theory.batch_norm_factor, 2 / 64 + 10 / WIDTH),
+    "batch norm, tanh": (gl.batch_norm, "tanh", 64, gl.theory.batch_norm_factor, 2 / 64 + 10 / WIDTH),
+    "layer norm, tanh": (gl.layer_norm, "tanh", 16, gl.theory.layer_norm_factor, 5 / WIDTH),
+    "layer norm, gelu": (gl.layer_norm, "gelu", 16, gl.theory.layer_norm_factor, 5 / WIDTH),
+    "rms norm, sigmoid": (gl.rms_norm, "sigmoid", 16, gl.theory.layer_norm_factor, 5 / WIDTH),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NORMS)
+def test_norms(case):
+    norm, activation, batch, law, extra = NORMS[case]
+    block = gl.serial(norm(gain=False), gl.activation(activation), dense("lecun_normal"))
+    of_seed = factors(block, "dense", batch, 8).mean(1)
+    error = np.std(of_seed, ddof=1) / 8**0.5
+    assert abs(np.mean(of_seed) - law(activation)) < 4.5 * error + extra * law(activation)
+
+
+@pytest.mark.slow
+def test_batch_norm_of_linear_layers_at_a_batch_of_8():
+    block = gl.serial(gl.batch_norm(gain=False, bias=False), dense("lecun_normal"))
+    of_seed = factors(block, "dense", 8, 24).mean(1)
+    error = np.std(of_seed, ddof=1) / 24**0.5
+    assert abs(np.mean(of_seed) - gl.theory.batch_norm_factor("identity", 8)) < 4.5 * error + 2 / WIDTH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1.0, DEPTH**-0.5, 1 / DEPTH])
+def test_residual_blocks_with_a_branch_of_two_layers(scale):
+    """1 + a^2, exact at any width: E of the product over 13 blocks, from the arithmetic means over seeds."""
+    branch = gl.serial(dense(), gl.activation("relu"), dense("lecun_normal"))
+    found = factors(gl.residual(branch, scale), "residual", 8, 24, skipped=0)
+    of_seed = np.prod(found, 1)
+    error = np.std(of_seed, ddof=1) / 24**0.5
+    law = gl.theory.residual_factor(scale) ** (DEPTH - 1)
+    assert abs(np.mean(of_seed) - law) < 4.5 * error + 1e-4 * law
+
+
+@pytest.mark.slow
+def test_a_norm_before_the_branch():
+    """x + LN -> W_1 -> relu -> W_2, from an input of mean square 1: factors 1 + 1/(2 K_l), 4.5 errors and 5/n."""
+    branch = gl.serial(
+        gl.layer_norm(gain=False, bias=False), dense("lecun_normal"), gl.activation("relu"), dense("lecun_normal")
+    )
+    found = factors(gl.residual(branch), "residual", 16, 12, skipped=0)
+    law = gl.theory.pre_norm("relu", DEPTH).factor[1:]  # sites stand behind the blocks
+    error = np.std(found, 0, ddof=1) / 12**0.5
+    assert np.all(np.abs(found.mean(0) - law) < 4.5 * error + 5 / WIDTH)
