@@ -5,7 +5,8 @@ Golub & Kahan 1965: from a unit vector :math:`v_1`,
 .. math:: \alpha_j u_j = J v_j - \beta_{j-1} u_{j-1},\qquad \beta_j v_{j+1} = J^T u_j - \alpha_j v_j,
 
 so :math:`J V = U B` with B upper bidiagonal, whose singular values come near those of J, the outermost first.
-New vectors are orthogonalised against all before, twice, in float64: without it copies of found values appear.
+New vectors are orthogonalised against all before, the last one of the recurrence among them, twice and in float64:
+without it copies of found values appear.
 Free of JAX.
 """
 
@@ -82,14 +83,14 @@ def bidiagonalise(
         u, alpha = _next(image, left, alphas + betas, rng)
         left.append(u)
         alphas.append(alpha)
-        v, beta = _next(scaled(pull(u)) - alpha[:, None] * right[-1], right, alphas + betas, rng)
+        v, beta = _next(scaled(pull(u)), right, alphas + betas, rng)
         betas.append(beta)
         if step == steps:
             break
         if step % every == 0 and enough(_ritz(alphas, betas, unit)):
             break
         right.append(v)
-        image = scaled(push(v)) - beta[:, None] * u
+        image = scaled(push(v))
     return _ritz(alphas, betas, unit)
 
 

@@ -60,6 +60,13 @@ def test_equal_singular_values_are_found_as_often_as_they_are_there():
     assert np.ldexp(found.values[0], found.exponent[0]) == pytest.approx(values, abs=1e-12)
 
 
+def test_an_invariant_subspace_is_left_by_a_new_start():
+    """From a unit vector of the identity nothing is left after one step, to the last bit."""
+    products = product([np.eye(8)])
+    found = bidiagonalise(products, products, np.eye(8)[:1], 8)
+    assert np.ldexp(found.values[0], found.exponent[0]) == pytest.approx(np.ones(8), abs=1e-14)
+
+
 def test_a_matrix_of_low_rank_and_a_zero_matrix():
     found, _ = run([matrix(10, 10, [2.0, 1.0]), np.zeros((10, 10))], 10)
     values = np.ldexp(found.values, found.exponent[:, None])
