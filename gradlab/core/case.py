@@ -86,6 +86,8 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
     layer = net if bare else net.layer(outputs_in(params))
     try:
         shape = jax.eval_shape(lambda p, x: layer.forward(p, plain(x))[0].mantissa, params, x).shape
+    except GradlabError:  # a layer's own says more
+        raise
     except (TypeError, ValueError, IndexError) as error:
         raise GradlabError(
             "x that fits the parameters", f"shape {x.shape}: {error}", "params=None, for a draw that fits"
@@ -110,6 +112,8 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
 def _shaped(init, key, shape):
     try:
         return init(key, shape)
+    except GradlabError:
+        raise
     except (TypeError, ValueError) as error:
         raise GradlabError(
             "x that fits the layer", f"{shape} per example: {error}", "an x of the layer's shape"

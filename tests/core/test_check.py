@@ -7,7 +7,9 @@ import pytest
 import gradlab as gl
 from gradlab._errors import GradlabError
 from gradlab.core.activations import TABLE, Activation
+from gradlab.core.attention import attention
 from gradlab.core.layer import Layer
+from gradlab.core.norm import batch_norm
 from tests import cases
 
 
@@ -157,6 +159,11 @@ def test_given_weights_and_kinks():
     [
         ({"x": np.full((8, 6), np.nan)}, "finite"),
         ({"x": np.ones(8)}, "batch, features"),
+        (
+            {"net": batch_norm(), "x": np.ones((1, 3)), "y": None},
+            "^expected a batch of at least 2 examples.*received 1",
+        ),
+        ({"net": attention(3), "x": np.ones((2, 3, 4)), "y": None}, "^expected heads that divide"),
         ({"x": "text"}, "array of numbers"),
         ({"y": np.arange(5)}, "one target"),
         ({"y": None}, "targets y"),
