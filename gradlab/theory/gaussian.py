@@ -32,10 +32,10 @@ _BASE, _BASE_2 = np.linspace(-9.6, 9.6, 13), np.linspace(-8.4, 8.4, 8)
 _NEAR = 0.25
 #: log q beyond which the moments are continued as power laws.
 LOG_RANGE = 100 * np.log(10.0)
-#: Nodes at which phi is evaluated in one call: small and large.
-_CHUNKS = (1 << 12, 1 << 15)
+#: Nodes at which phi is evaluated in one call.
+_CHUNK = 1 << 13
 #: Variances that are integrated at once.
-_ROWS = 512
+_ROWS = 64
 #: Halvings of the panels that are tried, and the size of the last Legendre coefficients that calls for one.
 #: They fall like rho^-15 where the error falls like rho^-32.
 _HALVINGS, _UNRESOLVED = 5, 1e-6
@@ -79,12 +79,11 @@ def _compiled(entry: Activation) -> Callable:
 def evaluate(entry: Activation, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """phi(u) and phi'(u) in float64, in pieces of fixed size: one program serves all shapes."""
     flat = np.ravel(u)
-    size = _CHUNKS[flat.size > 4 * _CHUNKS[0]]
-    padded = np.zeros(-(-max(flat.size, 1) // size) * size)
+    padded = np.zeros(-(-max(flat.size, 1) // _CHUNK) * _CHUNK)
     padded[: flat.size] = flat
     with jax.enable_x64(True):
         function = _compiled(entry)
-        pieces = [function(jnp.asarray(part)) for part in padded.reshape(-1, size)]
+        pieces = [function(jnp.asarray(part)) for part in padded.reshape(-1, _CHUNK)]
     both = (np.concatenate([np.asarray(p[i]) for p in pieces])[: flat.size] for i in (0, 1))
     phi, dphi = (np.broadcast_to(v, flat.shape).reshape(np.shape(u)) for v in both)
     return phi, dphi

@@ -1,11 +1,14 @@
 """The critical line, the points of it that can be used, and networks that are drawn there."""
 
+import jax
 import numpy as np
 import pytest
 
 import gradlab as gl
 from gradlab._errors import GradlabError
+from gradlab.config import MLPConfig
 from gradlab.core.initializers import initializer
+from gradlab.networks.mlp import hidden_rule
 from gradlab.theory import critical_line, critical_point, critical_sigma_w2, critical_start, mean_field
 
 #: sigma_b2 -> sigma_w2 and q* with chi1 = 1, tanh; by quadrature, to the digits shown. The first is the point of
@@ -115,32 +118,39 @@ def test_points_of_the_line_are_critical(name):
 def test_it_needs_an_activation_and_its_bias():
     with pytest.raises(GradlabError, match="an activation, on which 'critical' depends"):
         initializer("critical")
-    with pytest.raises(GradlabError, match="sigma_b2=0.1729"):
-        gl.MLP(depth=2, width=4, activation="gelu", init="critical", bias=False).init(
-            0, np.ones((2, 3), "float32"), outputs=2
-        )
+    with pytest.raises(GradlabError, match=r"sigma_b2=0\.1729"):
+        hidden_rule(MLPConfig(activation="gelu", init="critical", bias=False))
     # with a bias variance of one's own: the point of the line with it
-    net = gl.MLP(depth=2, width=300, activation="tanh", init="critical", sigma_b2=0.05)
-    weight = np.asarray(net.init(0, np.ones((2, 300), "float32"), outputs=2)[0][0]["weight"])
-    # 90,000 draws: four standard errors of their variance
-    assert weight.var() * 300 == pytest.approx(1.760955, rel=4 * (2 / 90_000) ** 0.5)
+    given = hidden_rule(MLPConfig(activation="tanh", init="critical", sigma_b2=0.05))
+    assert given.sigma_w2(300, 300) == pytest.approx(1.760955, abs=0.51e-6)
+    own = hidden_rule(MLPConfig(activation="silu", init="critical"))
+    weight, bias = own.weight(jax.random.key(0), (300, 200)), own.bias(jax.random.key(1), 300, 60_000)
+    # 60,000 draws each: five standard errors of their variance
+    for drawn, variance in ((weight, own.sigma_w2(300, 200) / 300), (bias, 0.5551432)):
+        assert float(drawn.var()) == pytest.approx(variance, rel=5 * (2 / 60_000) ** 0.5)
 
 
 def test_a_sweep_over_critical_networks():
-    """Scales of each activation's own in one product; each row as `gl.measure` gives it of that network alone."""
-    x = np.random.default_rng(5).normal(size=(8, 12)).astype("float32")
+    """Each activation's own scales in one product. At fan-in = fan-out tanh is critical with Xavier's weights, ReLU
+    with sqrt(2) times them, layer by layer."""
+    x = np.random.default_rng(5).normal(size=(8, 16)).astype("float32")
+    columns = ["log10_delta_rms", "log10_preactivation_rms"]
     sweep = gl.Sweep(
-        depth=3, width=16, activation=["tanh", "relu", "gelu"], init=["critical", "xavier_normal"], seeds=2,
-        batch=8, loss="probe",
+        depth=2, width=16, activation=["tanh", "relu", "gelu"], init=["critical", "xavier_normal"],
+        readout="lecun_normal", seeds=2, batch=8, loss="probe", columns=columns,
     )  # fmt: skip
     frame = gl.run(sweep, data=(x, np.arange(8) % 3), progress=False)
     assert set(frame["status"]) == {"ok"}
+    rows = {}
     for name in ("tanh", "relu", "gelu"):
         point = critical_start(name)
-        rows = frame[(frame["activation"] == name) & (frame["init"] == "critical")]
-        assert rows["sigma_w2"].to_numpy() == pytest.approx(point.sigma_w2)
-        assert rows["sigma_b2"].to_numpy() == pytest.approx(point.sigma_b2)
-    net = gl.MLP(depth=3, width=16, activation="gelu", init="critical")
-    alone = gl.frame(gl.measure(net, x, np.arange(8) % 3, loss="probe", seeds=2))
-    for column in ("log10_delta_rms", "log10_preactivation_rms"):
-        assert rows[column].to_numpy() == pytest.approx(alone[column].to_numpy(), abs=1e-5)
+        for init in ("critical", "xavier_normal"):
+            some = frame[(frame["activation"] == name) & (frame["init"] == init)]
+            rows[name, init] = some[columns].to_numpy().reshape(2, 3, 2)
+            assert some["sigma_w2"].to_numpy() == pytest.approx(point.sigma_w2 if init == "critical" else 1.0)
+            assert some["sigma_b2"].to_numpy() == pytest.approx(point.sigma_b2 if init == "critical" else 0.0)
+    gap = {name: rows[name, "critical"] - rows[name, "xavier_normal"] for name in ("tanh", "relu", "gelu")}
+    assert gap["tanh"] == pytest.approx(0, abs=1e-6)
+    layers = 0.5 * np.log10(2) * np.array([[1, 1], [0, 2], [0, 2]])
+    assert gap["relu"] == pytest.approx(np.broadcast_to(layers, (2, 3, 2)), abs=1e-5)
+    assert np.all(gap["gelu"][:, :, 1] > 0.1)
