@@ -29,6 +29,9 @@ class Kind(NamedTuple):
         return self.name
 
 
+#: Those that stand for the others where every law is tried at once; the slow tests try them all.
+FEW = ("dense", "repeat", "residual", "batch norm", "convolution of a sequence", "lstm", "attention")
+
 KINDS = (
     Kind("dense", dense(4), (3,)),
     Kind("dense, no bias", dense(4, bias=False), (3,)),

@@ -72,6 +72,7 @@ def test_powers_of_two_pass_through_homogeneous_activations():
     assert np.asarray(y.mantissa)[0] == pytest.approx([0.5, -0.0075])
 
 
+@pytest.mark.slow
 def test_a_registered_activation_is_usable_everywhere(registry, x64):
     gl.register_activation("mish", lambda z: z * jnp.tanh(jax.nn.softplus(z)), _dmish)
     x, y = np.random.default_rng(0).normal(size=(6, 4)), np.arange(6) % 3

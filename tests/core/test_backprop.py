@@ -10,8 +10,12 @@ from gradlab._errors import GradlabError
 from gradlab.config import INITIALIZERS
 from tests import cases
 
+QUICK = (*cases.COVERING[1::4], *cases.ODD[1:4])
 
-@pytest.mark.parametrize("case", cases.FAST, ids=str)
+
+@pytest.mark.parametrize(
+    "case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in cases.FAST], ids=str
+)
 def test_every_layer_equals_jax_grad_in_float64(case, x64):
     x, y = cases.data(case.loss)
     params = case.net.init(3, x, outputs=cases.OUTPUTS)

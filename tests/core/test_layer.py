@@ -32,7 +32,7 @@ def both_ways(layer, params, x, dy):
     return y.value(), dx.value(), grads
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu"])
+@pytest.mark.parametrize("name", [pytest.param("tanh", marks=pytest.mark.slow), "relu"])
 def test_repeat_equals_serial_of_the_same_parameters(name, x64):
     one, many = repeat(block(name), DEPTH, first=2), serial(*[block(name)] * DEPTH, folds=range(2, 2 + DEPTH))
     key, x = jax.random.key(0), scaled(jax.random.normal(jax.random.key(1), (4, WIDTH)))
@@ -99,6 +99,7 @@ def test_it_can_be_differentiated_jitted_and_vmapped(net):
         assert np.max(np.abs(a[0] - b)) <= 1e-5 * np.max(np.abs(b))
 
 
+@pytest.mark.slow
 def test_a_layer_of_ones_own_in_a_network(x64):
     """A lifted layer takes cotangents whose examples have exponents of their own."""
     square = lift(

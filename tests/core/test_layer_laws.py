@@ -10,7 +10,7 @@ from gradlab.core.gradient import materialise
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import hand_written, tangent
 from gradlab.core.scaled import Scaled, plain, scaled
-from tests.layers import KINDS
+from tests.layers import FEW, KINDS
 
 #: max|difference| / max|gradient|: a few hundred roundings in float64.
 TOLERANCE = 1e-12
@@ -42,8 +42,12 @@ def everything(kind):
     return pytest.mark.parametrize("kind", kind, ids=str)
 
 
+#: Every kind, but the most of them among the slow tests.
+MANY = [k if k.name in FEW else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+
+
 @everything(KINDS)
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_backward_equals_the_autodiff_twin(kind, batch, x64):
     if batch == 1 and kind.interacts:
         pytest.skip("asks for two examples, which a test of its own shows")
@@ -62,14 +66,14 @@ def test_backward_equals_the_autodiff_twin(kind, batch, x64):
     close(ours[1], theirs[1])
 
 
-@everything(KINDS)
+@everything(MANY)
 def test_forward_is_the_same_with_and_without_exponents(kind, x64):
     params, x = drawn(kind)
     y = jax.jit(lambda params, x: kind.layer.forward(params, scaled(x, x.ndim - 1))[0].value())(params, x)
     close(y, jax.jit(forward(kind))(params, x))
 
 
-@everything(KINDS)
+@everything(MANY)
 def test_cotangents_far_outside_the_range_of_a_float(kind, x64):
     """The backward pass is linear: each example's own power of two comes out as it went in."""
     params, x = drawn(kind)
@@ -82,7 +86,7 @@ def test_cotangents_far_outside_the_range_of_a_float(kind, x64):
     close(Scaled(far.mantissa, far.exponent + powers).value(), near.value())
 
 
-@everything(KINDS)
+@everything(MANY)
 def test_the_tangent_is_the_forward_derivative(kind, x64):
     """The transpose of the hand-written backward pass, beside the forward mode of autodiff."""
     params, x = drawn(kind)
@@ -103,7 +107,7 @@ def test_check_passes(kind, x64):
     assert gl.check(kind.layer, np.asarray(x), params=params, quiet=True).ok
 
 
-@everything(KINDS)
+@everything(MANY)
 def test_hand_written_is_in_the_jaxpr_and_can_be_jitted_and_vmapped(kind):
     f = hand_written(kind.layer)
     params, x = drawn(kind)

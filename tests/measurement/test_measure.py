@@ -92,7 +92,7 @@ def data():
 @pytest.mark.parametrize(
     ("activation", "width", "options"),
     [
-        ("tanh", WIDTH, {}),
+        pytest.param("tanh", WIDTH, {}, marks=pytest.mark.slow),
         ("relu", (7, 7, 9, 5), {"sigma_b2": 0.1}),
         pytest.param("sigmoid", WIDTH, {"gain": 6.0}, marks=pytest.mark.slow),
     ],
@@ -109,6 +109,7 @@ def test_every_column_is_what_it_is_defined_to_be(activation, width, options, da
             assert np.allclose(found, expected, rtol=1e-11, atol=1e-11, equal_nan=True), (name, found, expected)
 
 
+@pytest.mark.slow
 def test_given_weights_are_measured_without_an_interval(data, x64):
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh")
     x, y = data
