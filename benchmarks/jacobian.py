@@ -1,0 +1,60 @@
+"""The ten largest singular values of a large Jacobian: gradlab beside jax.jacrev and jnp.linalg.svd.
+
+    python benchmarks/jacobian.py
+
+tanh, depth 50, width 1000, float32, from the first to the last hidden preactivation at one input. "First" compiles.
+"""
+
+import argparse
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+import gradlab as gl
+
+
+def rival(net, params):
+    """All singular values by automatic differentiation: the whole Jacobian, then its decomposition."""
+    layers = [p["weight"] for _, p in net.layers(params)]
+    stacked = jnp.stack(layers[1:-1])
+
+    def above(z):
+        return lax.scan(lambda z, w: (jnp.tanh(z) @ w, None), z, stacked)[0]
+
+    return jax.jit(lambda x: jnp.linalg.svd(jax.jacrev(above)(x @ layers[0]), compute_uv=False))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, value in (("depth", 50), ("width", 1000), ("k", 10), ("runs", 3)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    args = parser.parse_args()
+    net = gl.MLP(depth=args.depth, width=args.width, activation="tanh", init="gaussian", sigma_w2=1.5, bias=False)
+    x = np.random.default_rng(0).normal(size=(1, args.width)).astype("float32")
+    params = jax.block_until_ready(net.init(0, x, outputs=10))
+    ends = {"source": 1, "target": args.depth}
+    theirs = rival(net, params)
+    calls = {
+        "gradlab, Lanczos": lambda: gl.jacobian_spectrum(net, params, x, k=args.k, **ends).log10_singular_values[0, 0],
+        "gradlab, all": lambda: gl.jacobian_spectrum(net, params, x, **ends).log10_singular_values[0, 0],
+        "jax.jacrev and svd": lambda: np.log10(np.asarray(theirs(x[0]))),
+    }
+    seconds = {label: [] for label in calls}
+    values = {}
+    for _ in range(args.runs + 1):
+        for label, call in calls.items():
+            start = time.perf_counter()
+            values[label] = call()[: args.k]
+            seconds[label].append(time.perf_counter() - start)
+    print(f"| depth {args.depth}, width {args.width}, {args.k} largest | first s | median s | largest | off by |")
+    print("|---|---|---|---|---|")
+    for label, times in seconds.items():
+        off = np.max(np.abs(10 ** (values[label] - values["gradlab, all"]) - 1))
+        print(f"| {label} | {times[0]:.1f} | {np.median(times[1:]):.2f} | {10 ** values[label][0]:.5f} | {off:.0e} |")
+
+
+if __name__ == "__main__":
+    main()
