@@ -131,6 +131,14 @@ def test_lists_are_separated_by_spaces(asked):
     assert call["command"].startswith("gradlab sweep --depth 2 4 --activation")
 
 
+def test_the_length_of_a_sequence_is_an_option(asked):
+    words = ("--architecture", "rnn", "--loss", "mse", "--data", "adding")
+    sweep_of(*words, "--length", "200")
+    sweep_of(*words)
+    assert [call["sweep"].length for call in asked] == [200, None]
+    assert asked[0]["out"] != asked[1]["out"]
+
+
 TOML = (
     'depth = [3, 5]\nactivation = "relu"\nseeds = 7\nout = "there"\nretry_failed = true\nsigma-b2 = ["default", 0.1]\n'
 )
@@ -268,6 +276,8 @@ BAD = {
     "widths of another depth": (["check", "--depth", "3", "--width", "4", "5"], ["3 hidden layers", "2 widths"]),
     "a data set": (["sweep", "--data", "digit"], ["'digit'", "try 'digits'"]),
     "a missing file": (["sweep", "--data", "no.csv"], ["'no.csv'", "not there"]),
+    "a length below 1": (["sweep", "--length", "0"], ["length", "received 0"]),
+    "a length of no sequence": (["sweep", "--data", "digits", "--length", "9"], ["length= only for adding", "digits"]),
     "a target": (["sweep", "--data", "t.csv", "--target", "labl"], ["'labl'", "try 'label'"]),
     "no target": (["sweep", "--data", "t.csv"], ["holds the target", "label"]),
     "real targets": (

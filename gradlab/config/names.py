@@ -18,7 +18,7 @@ INITIALIZERS: tuple[str, ...] = (
     "xavier_normal", "xavier_uniform", "xavier_truncated",
     "he_normal", "he_uniform", "he_truncated",
     "lecun_normal", "lecun_uniform", "lecun_truncated",
-    "orthogonal", "delta_orthogonal", "pytorch", "standard_uniform", "gaussian", "critical",
+    "orthogonal", "delta_orthogonal", "pytorch", "standard_uniform", "gaussian", "critical", "identity",
 )  # fmt: skip
 LOSSES: tuple[str, ...] = ("softmax_cross_entropy", "mse", "logistic", "probe")
 ARCHITECTURES: tuple[str, ...] = ("mlp", "resnet", "convnet", "rnn", "transformer")

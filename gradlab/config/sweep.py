@@ -89,6 +89,8 @@ class Sweep:
         as images or as sequences of rows where an architecture reads these alone.
     target : str, optional
         Column (or array of an .npz) that holds the target, for a file.
+    length : int, optional
+        For ``data="adding"``, ``"copying"`` and ``"characters"``: steps of a sequence. None: 100.
     q0 : float
         For ``data="gaussian"`` and ``"circle"``: mean square of an input.
     c0 : float
@@ -137,6 +139,7 @@ class Sweep:
     loss: str = "softmax_cross_entropy"
     data: str | None = None
     target: str | None = None
+    length: int | None = None
     q0: float = 1.0
     c0: float = 0.0
     dtype: str = "float32"
@@ -162,6 +165,7 @@ class Sweep:
         put("key", integer("key", self.key, 0))
         put("loss", resolve("loss", self.loss, LOSSES))
         put("dtype", resolve("dtype", self.dtype, DTYPES))
+        put("length", None if self.length is None else positive_integer("length", self.length))
         put("q0", number("q0", self.q0))
         put("data", self._suited_data() if self.data is None else self.data)
         put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))

@@ -13,6 +13,7 @@ pytorch        :math:`\sqrt{1/(3 n_{in})}`             ``torch.nn.Linear``: U(+-
 standard       :math:`\sqrt{1/(3 n_{in})}`             Glorot & Bengio 2010, eq. 1 (1986-2010)
 orthogonal     rows or columns orthonormal             Saxe et al. 2013
 delta          the same, at a kernel's centre alone    Xiao et al. 2018
+identity       no draw: ones on the diagonal           Le, Jaitly & Hinton 2015
 gaussian       given                                   Poole et al. 2016
 critical       chi1 = 1, by activation                 Roberts, Yaida & Hanin 2021, ch. 5
 =============  ======================================  =================================
@@ -62,7 +63,8 @@ def _identity(key: Array, shape: tuple[int, int], dtype) -> Array:
     return jnp.eye(*shape, dtype=dtype)
 
 
-#: Base draws by distribution; all have unit variance, but "orthogonal" has orthonormal rows or columns.
+#: Base draws by distribution; all have unit variance, but "orthogonal" and "identity" have
+#: orthonormal rows or columns.
 FAMILIES: dict[str, Callable[..., Array]] = {
     "normal": _normal,
     "uniform": _uniform,
@@ -180,10 +182,8 @@ TABLE: dict[str, Initializer] = {
     ),
     "pytorch": _scaled("pytorch", "uniform", "third", bias_std=lambda n: (1 / (3 * n)) ** 0.5, bias_family="uniform"),
     "standard_uniform": _scaled("standard_uniform", "uniform", "third"),
+    "identity": Initializer("identity", "identity", lambda n, m: 1.0, lambda n, m: n / max(n, m), centre=True),
 }
-
-#: For the weight of a recurrent layer there is one more: no draw at all (Le, Jaitly & Hinton 2015).
-IDENTITY = Initializer("identity", "identity", lambda n, m: 1.0, lambda n, m: n / max(n, m))
 
 _fingerprints: dict[str, str] = {}
 
@@ -212,12 +212,6 @@ def initializer(
         module, function = MADE_FOR[name]
         return getattr(import_module(module), function)(activation, sigma_b2)
     return gaussian(sigma_w2, std) if name == "gaussian" else TABLE[name]
-
-
-def recurrent_initializer(name: str) -> Initializer:
-    """The initialiser of a recurrent weight: one of `initializer`'s, or "identity"."""
-    name = config.resolve("initializer", name, (*config.INITIALIZERS, IDENTITY.name))
-    return IDENTITY if name == IDENTITY.name else initializer(name)
 
 
 def register_initializer(

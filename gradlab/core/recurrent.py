@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gradlab.core.activations import activation_named, phi_of, slope
-from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer, recurrent_initializer
+from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.scaled import Scaled, add, matmul
 from gradlab.core.unroll import Cell
 
@@ -201,7 +201,7 @@ def _of_output(dstate: Scaled, d: Scaled) -> Scaled:
 def _drawn(units, gates, init, recurrent_init, gain, bias, bias_std, biases=(0.0,)):
     """A cell's `init`: a draw for each gate, side by side."""
     rule = initializer(init) if isinstance(init, str) else init
-    again = recurrent_initializer(recurrent_init) if isinstance(recurrent_init, str) else recurrent_init
+    again = initializer(recurrent_init) if isinstance(recurrent_init, str) else recurrent_init
 
     def gate(rule: Initializer, key: Array, fan_in: int, gain: float) -> Array:
         keys = [jax.random.fold_in(key, j) for j in range(gates)]

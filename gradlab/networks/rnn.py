@@ -14,7 +14,7 @@ from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
 from gradlab.networks.network import Network
-from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, readout_block
+from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, hidden_rule, readout_block
 
 
 class RNN(Network):
@@ -94,7 +94,7 @@ def _of_the_last(steps: int, layer: Layer) -> Layer:
 
 def _cell(config: RNNConfig) -> Cell:
     options = {
-        "recurrent_init": config.init, "gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)
+        "recurrent_init": hidden_rule(config), "gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)
     }  # fmt: skip
     if config.cell == "rnn":
         return rnn_cell(config.width, config.activation, **options)

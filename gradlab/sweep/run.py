@@ -129,7 +129,7 @@ def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
         sweep, data = dataclasses.replace(sweep, data=os.fspath(data)), None
     loaded = load(
         sweep.data if data is None else data, batch=sweep.batch, loss=sweep.loss, target=sweep.target,
-        q0=sweep.q0, c0=sweep.c0, key=sweep.key, dtype=sweep.dtype,
+        length=sweep.length, q0=sweep.q0, c0=sweep.c0, key=sweep.key, dtype=sweep.dtype,
     )  # fmt: skip
     return (sweep if data is None else dataclasses.replace(sweep, data=loaded.name)), loaded
 

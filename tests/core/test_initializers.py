@@ -12,6 +12,7 @@ from gradlab.core import initializers
 from gradlab.core.initializers import MADE_FOR, TABLE, initializer
 
 SHAPE = (150, 250)
+DRAWN = tuple(name for name in config.INITIALIZERS if name != "identity")
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_the_table_is_complete():
 
 
 @pytest.mark.parametrize("gain", [1.0, 2.5])
-@pytest.mark.parametrize("name", config.INITIALIZERS)
+@pytest.mark.parametrize("name", DRAWN)
 def test_each_knows_its_variance(name, gain):
     """Five standard errors, from the draw's own fourth moment: a false alarm in 1 of 1.7 million."""
     w = np.asarray(rule(name).weight(jax.random.key(7), SHAPE, gain), float)
@@ -50,7 +51,7 @@ def test_rules_are_those_of_the_papers():
     want = {
         "xavier": 2 * n / (n + m), "he": 2.0, "lecun": 1.0, "pytorch": 1 / 3, "standard": 1 / 3, "gaussian": 1.7,
         "critical": 2.0,
-        "orthogonal": n / m, "delta": n / m,
+        "orthogonal": n / m, "delta": n / m, "identity": n / m,
     }  # fmt: skip
     for name in config.INITIALIZERS:
         assert rule(name).sigma_w2(n, m) == pytest.approx(want[name.split("_")[0]]), name
@@ -74,6 +75,18 @@ def test_orthogonal_on_the_smaller_side(shape, x64):
     w = np.asarray(initializer("orthogonal").weight(jax.random.key(0), shape, 1.5))
     gram = w @ w.T if shape[0] <= shape[1] else w.T @ w
     assert np.max(np.abs(gram - 2.25 * np.eye(min(shape)))) <= 1e-13
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (4, 7), (7, 4)])
+def test_the_identity_is_no_draw(shape):
+    """Ones on the diagonal, whatever the key; in a kernel at its centre, so that a channel is handed on as it is."""
+    rule = initializer("identity")
+    w = np.asarray(rule.weight(jax.random.key(3), shape, 1.5))
+    assert np.array_equal(w, 1.5 * np.eye(*shape, dtype=w.dtype))
+    assert np.sum(w**2) == pytest.approx(rule.sigma_w2(*shape, 1.5) / shape[0] * w.size)
+    kernel = np.asarray(rule.kernel(jax.random.key(3), (3, 3), shape)).reshape(9, *shape)
+    assert np.array_equal(np.flatnonzero(np.abs(kernel).sum((1, 2))), [4])
+    assert np.array_equal(kernel[4], np.eye(*shape))
 
 
 def test_biases():

@@ -136,6 +136,18 @@ def test_the_rows_of_a_recurrent_network_are_its_steps(x64):
     assert set(frame["depth"]) == {5}
 
 
+def test_a_recurrent_weight_takes_every_initialiser():
+    x, _ = TABLE[3].data()
+
+    def weight(**options):
+        params = gl.RNN(width=4, **options).init(0, x.astype("float32"), outputs=CLASSES)
+        return np.asarray(params[0]["recurrent"]["weight"], float)
+
+    assert np.array_equal(weight(init="identity", gain=0.5), 0.5 * np.eye(4))
+    assert np.allclose(weight(init="gaussian", std=0.2), weight(init="gaussian", sigma_w2=0.16), rtol=1e-6)
+    assert np.allclose(weight(init="critical"), weight(init="gaussian", sigma_w2=1.0), rtol=1e-6)
+
+
 @pytest.mark.parametrize("case", [TABLE[1], pytest.param(TABLE[2], marks=pytest.mark.slow)], ids=str)
 def test_a_shallow_network_measured_beside_a_deep_one_is_the_same(case):
     """One program with a trip count serves both; the draws of layer l depend on the seed and on l alone."""

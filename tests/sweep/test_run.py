@@ -50,6 +50,18 @@ def test_memory_and_folder_and_file_are_the_same_frame(tmp_path):
     assert list(table.columns) == list(frame.columns)
 
 
+def test_the_length_of_a_sequence_reaches_the_data():
+    seen = []
+
+    def task(sweep, data):
+        seen.append(data.x.shape)
+        return FakeTask(sweep, data)
+
+    sweep = Sweep(depth=2, data="adding", length=20, loss="mse", batch=4, seeds=1, activation="tanh", init="he_normal")
+    run(sweep, task=task, progress=False)
+    assert seen == [(4, 20, 2)]
+
+
 def test_the_order_is_that_of_the_grid_then_of_seeds_then_of_layers():
     frame, _ = go(Sweep(depth=(4, 2), activation="relu", init="he_normal", seeds=(30, 2, 11)))
     assert list(frame["depth"].unique()) == [4, 2]
