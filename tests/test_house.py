@@ -38,7 +38,9 @@ def test_importing_gradlab_imports_nothing_heavy():
     assert not (HEAVY | {"numpy", "tyro"}) & imported_by("import gradlab, gradlab.config")
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["sweep", "--help"], ["report", "--help"], ["check", "--help"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["sweep", "--help"], ["report", "--help"], ["check", "--help"], ["theory", "--help"]]
+)
 def test_help_imports_nothing_heavy(argv):
     code = "from gradlab.cli import main\ntry: main()\nexcept SystemExit: pass"
     assert not (HEAVY | {"numpy"}) & imported_by(code, *argv)

@@ -49,7 +49,7 @@ def mean_field_maps(
     --------
     >>> found = mean_field_maps("tanh", sigma_w2=2.0)
     >>> round(float(found.path[-1]), 3), round(found.theory.q_star, 3)
-    (0.618, 0.618)
+    (0.619, 0.618)
     """
     entry = entry_of(activation)
     theory = mean_field(entry, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=q0)

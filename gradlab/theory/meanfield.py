@@ -142,7 +142,7 @@ def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float
     --------
     >>> found = mean_field("tanh", sigma_w2=1.5, sigma_b2=0.05)
     >>> found.phase, round(found.chi1, 4)
-    ('ordered', 0.9217)
+    ('ordered', 0.9386)
     """
     entry = entry_of(activation)
     check_variances("sigma_w2", np.asarray(sigma_w2))
@@ -238,16 +238,16 @@ def _bracket(
         a, b = sorted((places[k - 1], places[k + 1]))
         if slope(a) * slope(b) >= 0:
             continue
-        bottom = brentq(slope, a, b, xtol=1e-14)
+        bottom = float(np.asarray(brentq(slope, a, b, xtol=1e-14)))
         depth = float(_excess(entry, np.array([bottom]), np.array([log_w]), np.array([log_b]))[0][0])
         depth = depth if up else -depth
         if abs(depth) <= _TOUCHING:
             return np.nan, np.nan, bottom
         if depth < 0:
-            return *sorted((places[k - 1], bottom)), np.nan
+            return min(places[k - 1], bottom), max(places[k - 1], bottom), np.nan
     if end == len(height):
         return np.nan, np.nan, np.inf if up else -np.inf
-    return *sorted((places[end - 1], places[end])), np.nan
+    return min(places[end - 1], places[end]), max(places[end - 1], places[end]), np.nan
 
 
 def _polished(entry: Activation, low, high, log_w, log_b) -> np.ndarray:

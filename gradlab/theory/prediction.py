@@ -222,7 +222,7 @@ class _Inputs:
     """Mean squares of the examples; for the pairs: the two mean squares, and half the mean squared difference."""
 
     q0: np.ndarray
-    pairs: tuple[np.ndarray, np.ndarray] | None = None
+    pairs: tuple[np.ndarray, ...] = ()
     gap: np.ndarray | None = None
 
 
