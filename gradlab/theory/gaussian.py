@@ -154,7 +154,7 @@ def expectation(activation: str | Activation, function: Callable[..., np.ndarray
     order = np.argsort(flat, kind="stable")
     pieces = [_expectation(entry, function, flat[part]) for part in np.array_split(order, -(-len(flat) // _ROWS))]
     values = np.concatenate(pieces, -1)[..., np.argsort(order, kind="stable")]
-    return values.reshape(*values.shape[:-1], *q.shape)
+    return values.reshape((*values.shape[:-1], *q.shape))
 
 
 def _expectation(entry: Activation, function: Callable, q: np.ndarray) -> np.ndarray:

@@ -188,3 +188,11 @@ def test_it_leaves_the_precision_of_jax_alone():
     before = jax.config.jax_enable_x64
     moments("tanh", 0.1)
     assert jax.config.jax_enable_x64 == before
+
+
+def test_the_answer_has_the_shape_of_q_after_that_of_the_functions():
+    one = lambda z, u, p, d: p * p
+    assert expectation("relu", one, 3.0) == pytest.approx(1.5, rel=1e-12)
+    assert expectation("relu", one, np.ones((2, 3))).shape == (2, 3)
+    assert expectation("relu", terms, np.ones((2, 3))).shape == (3, 2, 3)
+    assert expectation("relu", terms, 1.0).shape == (3,)
