@@ -38,9 +38,12 @@ from gradlab.frames.files import load as load
 from gradlab.frames.histograms import histograms as histograms
 from gradlab.frames.jsonl import from_jsonl as from_jsonl
 from gradlab.frames.jsonl import to_jsonl as to_jsonl
+from gradlab.frames.predictions import against_theory as against_theory
+from gradlab.frames.predictions import predictions as predictions
 from gradlab.frames.rows import frame as frame
 from gradlab.frames.spectra import curves as curves
 from gradlab.frames.spectra import spectra as spectra
+from gradlab.frames.scales import depth_scales as depth_scales
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise
 from gradlab.measurement.jacobian import jacobian_density as jacobian_density

@@ -10,6 +10,7 @@ _HOMES = {
     "autodiff": "printed",
     "caption": "captions",
     "circle": "carried",
+    "depth_scales": "transition",
     "fluctuations": "spread",
     "gradient_flow": "profiles",
     "heatmap": "grids",
@@ -17,11 +18,13 @@ _HOMES = {
     "input_gradients": "cosines",
     "log10_axis": "decades",
     "maps": "meanfield",
+    "phase_diagram": "phase",
     "rate_against_depth": "depths",
     "save": "files",
     "shattering": "cosines",
     "spectrum": "densities",
     "style": "styles",
+    "transition": "transition",
 }
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "autodiff",
     "caption",
     "circle",
+    "depth_scales",
     "fluctuations",
     "gradient_flow",
     "heatmap",
@@ -36,11 +40,13 @@ __all__ = [
     "input_gradients",
     "log10_axis",
     "maps",
+    "phase_diagram",
     "rate_against_depth",
     "save",
     "shattering",
     "spectrum",
     "style",
+    "transition",
 ]
 
 

@@ -9,17 +9,21 @@ from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.meanfield import maps as maps
+from gradlab.plots.phase import phase_diagram as phase_diagram
 from gradlab.plots.printed import autodiff as autodiff
 from gradlab.plots.profiles import gradient_flow as gradient_flow
 from gradlab.plots.spread import fluctuations as fluctuations
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
+from gradlab.plots.transition import depth_scales as depth_scales
+from gradlab.plots.transition import transition as transition
 
 __all__ = [
     "PRESETS",
     "autodiff",
     "caption",
     "circle",
+    "depth_scales",
     "fluctuations",
     "gradient_flow",
     "heatmap",
@@ -27,9 +31,11 @@ __all__ = [
     "input_gradients",
     "log10_axis",
     "maps",
+    "phase_diagram",
     "rate_against_depth",
     "save",
     "shattering",
     "spectrum",
     "style",
+    "transition",
 ]

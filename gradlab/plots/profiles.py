@@ -14,6 +14,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend, mark_failed
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
+from gradlab.plots.overlay import Overlay
 from gradlab.plots.tables import checked, chosen_band, differing, failures, hidden, lines, looks, require, summaries
 
 #: Weight gradients alone cannot see a too small initialisation, so the three stand side by side.
@@ -30,6 +31,7 @@ def gradient_flow(
     ax: Any = None,
     columns: str | Sequence[str] | None = None,
     readout: bool = False,
+    theory: Any = None,
     legend: bool = True,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
@@ -51,6 +53,10 @@ def gradient_flow(
         Measured columns. None: `log10_activation_rms`, `log10_delta_rms`, `log10_weight_grad_norm`.
     readout : bool
         Whether the readout stands behind the hidden layers; its units are few, so it is off the line.
+    theory : Prediction, or mapping of Prediction or str by network, optional
+        From `gradlab.theory.predict` for one network, or `gradlab.predictions`: dashed lines of the same functional, of
+        the delta and gradients from the measured last hidden layer on. The caption says which functional they are,
+        and where theory is refused and why.
     legend : bool
         Whether there is a legend, above the axes.
     preset : {"paper", "slide"}, optional
@@ -75,6 +81,9 @@ def gradient_flow(
     apart = [n for n in names if rows[n].nunique(dropna=False) > 1]
     keys = list(dict.fromkeys(n for n in (look.hue, look.style, *apart) if n is not None))
     several = len(columns) > 1
+    if theory is not None:
+        require(rows, "network")
+    over = None if theory is None else Overlay(theory, rows)
     with canvas(ax, preset, 1, len(columns), wide=several, height=2.3) as board:
         counts: list[pd.DataFrame] = []
         for axes, column in zip(board.axes.flat, columns, strict=True):
@@ -82,6 +91,8 @@ def gradient_flow(
                 means, seeds = summaries(rows, [*keys, x], column, band)
                 counts.append(means)
                 floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                if over is not None:
+                    over.draw(board, axes, rows, means, column, keys, x, look)
                 if column.startswith("log10_") or column == "delta_log10_mean":
                     decade_axis(axes, floor)
                 counting_axis(axes, [1])
@@ -96,6 +107,7 @@ def gradient_flow(
         if legend:
             _legend(board, shown)
         text = _caption(frame, rows, pd.concat(counts) if counts else None, columns, x, look, band, failed, apart)
+        text = text if over is None else f"{text} {over.caption}"
         for axes in board.axes.flat:
             attach(axes, text)
     return board.axes.ravel() if several else board.axes.flat[0]

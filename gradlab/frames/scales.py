@@ -1,0 +1,199 @@
+r"""Depth scales: in how many layers variance, correlation and gradient come a factor e nearer to where they go.
+
+The distances are :math:`|q - q^*|` and :math:`|c - c^*|` of the means over seeds; where c* is 1 the distance is the
+geometric mean of 1 - c, which has no floor. Poole et al. 2016; Schoenholz et al. 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from gradlab._errors import GradlabError
+from gradlab._types import COORDINATES
+from gradlab.frames.predictions import against_theory
+
+if TYPE_CHECKING:
+    from gradlab.theory.meanfield import MeanField
+    from gradlab.theory.prediction import Prediction
+
+#: Forward quantities: the column of the frame, the scale, and the field of the mean field that is its limit.
+FORWARD: dict[str, tuple[str, str, str]] = {
+    "q": ("log10_preactivation_rms", "xi_q", "q_star"),
+    "c": ("log10_one_minus_c", "xi_c", "c_star"),
+}
+#: A fit takes the layers in which theory's own curve has its last slope to this share, ...
+STRAIGHT = 0.1
+#: ... and in which the distance is more than this many standard errors; at least so many layers.
+ABOVE, LEAST = 3.0, 4
+
+
+def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> pd.DataFrame:
+    """How far variance and correlation are from their limits, layer by layer, measured and predicted.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of plain networks with `log10_preactivation_rms`, `log10_one_minus_c`, or both.
+    expected : mapping
+        From `gradlab.predictions`; networks that theory refuses are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row for each network, quantity (``q``, ``c``) and hidden layer: ``network activation sigma_w2 sigma_b2
+        quantity limit layer log10_distance low high theory n_seeds``. `theory` is log10 of the predicted distance,
+        `low` and `high` one jackknife standard error away; -inf where a distance is no larger than its error.
+    """
+    rows = []
+    for network, found, cells in _networks(frame, expected):
+        about = {name: cells[name].iloc[0] for name in ("activation", "sigma_w2", "sigma_b2")}
+        limits = _mean_field(found)
+        for quantity, (column, _, limit) in FORWARD.items():
+            goal = getattr(limits, limit)
+            if column not in cells or column not in found.columns or not np.isfinite(goal):
+                continue
+            values = _by_seed(cells, column)
+            middle, parts = _distance(quantity, values, goal)
+            error = _jackknife_error(parts)
+            theory, _ = _distance(quantity, found.columns[column][None, : values.shape[1]], goal)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ends = [np.log10(np.maximum(middle + side * error, 0)) for side in (-1, 0, 1)]
+                expects = np.log10(theory)
+            for i in range(len(middle)):
+                rows.append(
+                    {"network": network, **about, "quantity": quantity, "limit": goal, "layer": i + 1,
+                     "log10_distance": ends[1][i], "low": ends[0][i], "high": ends[2][i], "theory": expects[i],
+                     "n_seeds": len(values)}
+                )  # fmt: skip
+    if not rows:
+        raise GradlabError(
+            "a network with a finite limit, its prediction, and log10_preactivation_rms or log10_one_minus_c", "none",
+            "gl.depth_scales(frame, gl.predictions(sweep))",
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def depth_scales(frame: pd.DataFrame, expected: Mapping[str, Prediction | str], *, level: float = 0.95) -> pd.DataFrame:
+    r"""Depth scales of each network, fitted to what was measured, beside theory's.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `gradlab.frame` or `gradlab.run`, of two seeds or more.
+    expected : mapping
+        From `gradlab.predictions`.
+    level : float
+        Level of the intervals over seeds (jackknife; of xi_grad the t-interval of the rate).
+
+    Returns
+    -------
+    DataFrame
+        A row for each network and scale (``xi_q``, ``xi_c``, ``xi_grad``): coordinates, then ``scale value low high
+        same_fit theory limit first_layer last_layer n_seeds note``. `theory` is -1/ln of the slope at the fixed point;
+        `same_fit` is the scale of theory's own curve over the same layers, with its transient and, of xi_grad, the
+        finite-width term: what the value is to be compared with. `xi_grad` is negative where gradients explode.
+        `note` says why there is no value: the layers in which the approach is exponential and above noise are too few.
+    """
+    rows = []
+    of_network = [n for n in COORDINATES if n not in ("seed", "status", "layer", "layer_name")]
+    far = distances(frame, expected)
+    rate_table = against_theory(frame, expected, level=level).set_index("network")
+    for network, found, cells in _networks(frame, expected):
+        about = {name: cells[name].iloc[0] for name in of_network if name in cells and cells[name].nunique() == 1}
+        limits = _mean_field(found)
+        for quantity, (column, scale, _) in FORWARD.items():
+            own = far[(far["network"] == network) & (far["quantity"] == quantity)]
+            if len(own):
+                fit = _fitted(own, quantity, _by_seed(cells, column), getattr(limits, scale), level)
+                rows.append(
+                    {**about, "scale": scale, "theory": getattr(limits, scale), "limit": own["limit"].iloc[0], **fit}
+                )
+        rate = rate_table.loc[network]
+        inverse = [-2 * np.log(rate[name]) for name in ("rate", "low", "high", "predicted")]
+        counts = {name: rate[name] for name in ("first_layer", "last_layer", "n_seeds")}
+        rows.append(
+            {**about, "scale": "xi_grad", "theory": limits.xi_grad, "limit": np.nan, **_scale(*inverse), **counts,
+             "note": ""}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _networks(frame: pd.DataFrame, expected: Mapping[str, Any]) -> list[tuple[str, Any, pd.DataFrame]]:
+    """Name, prediction and hidden layers of each network that theory does not refuse."""
+    hidden = frame[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
+    groups = hidden.groupby("network", observed=True, sort=False)
+    found = [(str(name), expected.get(str(name)), cells) for name, cells in groups]
+    return [(name, one, cells) for name, one, cells in found if one is not None and not isinstance(one, str)]
+
+
+def _mean_field(found: Prediction) -> MeanField:
+    """The fixed points of the inner layers of a predicted network."""
+    from gradlab.theory.meanfield import mean_field
+
+    inner = min(1, len(found.layer) - 2)
+    return mean_field(found.activation, sigma_w2=found.sigma_w2[inner], sigma_b2=found.sigma_b2[inner])
+
+
+def _by_seed(cells: pd.DataFrame, column: str) -> np.ndarray:
+    """Values of a column, (seeds, layers)."""
+    return cells.pivot(index="seed", columns="layer", values=column).to_numpy(float)
+
+
+def _distance(quantity: str, values: np.ndarray, goal: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of the mean over seeds from its limit, and the same without each of the seeds."""
+    if quantity == "c" and goal == 1:
+        # a geometric mean: it shrinks for ever
+        whole, without = values.mean(0), _without_each(values)
+        return 10**whole, 10**without
+    plain = 10 ** (2 * values) if quantity == "q" else 1 - 10**values
+    side = np.sign(plain.mean(0) - goal)
+    return np.abs(plain.mean(0) - goal), side * (_without_each(plain) - goal)
+
+
+def _without_each(values: np.ndarray) -> np.ndarray:
+    """Means over all seeds but one, (seeds, layers)."""
+    n = len(values)
+    return (values.sum(0) - values) / (n - 1) if n > 1 else np.full_like(values, np.nan)
+
+
+def _jackknife_error(parts: np.ndarray) -> np.ndarray:
+    n = len(parts)
+    return np.sqrt((n - 1) / n * np.sum((parts - parts.mean(0)) ** 2, 0))
+
+
+def _fitted(own: pd.DataFrame, quantity: str, values: np.ndarray, scale: float, level: float) -> dict[str, Any]:
+    """The slope of ln distance over the layers in which it is straight and above noise."""
+    theory, layers = own["theory"].to_numpy() * np.log(10), own["layer"].to_numpy()
+    middle, parts = _distance(quantity, values, own["limit"].iloc[0])
+    none = {"value": np.nan, "low": np.nan, "high": np.nan, "same_fit": np.nan, "n_seeds": len(values)}
+    if not 0 < scale < np.inf:
+        return {**none, "first_layer": 0, "last_layer": 0, "note": "theory gives no exponential approach"}
+    bent = np.abs(np.diff(theory) + 1 / scale) > STRAIGHT / scale
+    # theory's own distance ends in rounding, far down: bends there are none
+    bent &= theory[1:] > np.log(1e-10) if quantity == "q" or own["limit"].iloc[0] < 1 else True
+    first = int(np.flatnonzero(bent)[-1]) + 1 if bent.any() else 0
+    loud = middle > ABOVE * _jackknife_error(parts)
+    quiet = np.flatnonzero(~loud[first:])
+    end = first + int(quiet[0]) if len(quiet) else len(layers)
+    if len(values) < 2 or end - first < LEAST:
+        why = "seeds" if len(values) < 2 else "layers in which the approach is exponential and above noise"
+        return {**none, "first_layer": first + 1, "last_layer": end, "note": f"too few {why}"}
+    window = slice(first, end)
+    slope = lambda distance: float(np.polyfit(layers[window], np.log(np.maximum(distance[window], 1e-300)), 1)[0])
+    inverse, each = -slope(middle), -np.array([slope(part) for part in parts])
+    half = stdtrit(len(each) - 1, 0.5 + level / 2) * float(_jackknife_error(each[:, None])[0])
+    same = -float(np.polyfit(layers[window], theory[window], 1)[0])
+    fit = _scale(inverse, inverse - half, inverse + half, same)
+    return {**fit, "first_layer": first + 1, "last_layer": end, "n_seeds": len(each), "note": ""}
+
+
+def _scale(inverse: float, one: float, other: float, same: float) -> dict[str, float]:
+    """A scale with its interval from those of its inverse; without an end where the inverse may be 0."""
+    low, high = min(one, other), max(one, other)
+    ends = (1 / high, 1 / low) if low * high > 0 else (1 / high, np.inf) if inverse > 0 else (-np.inf, 1 / low)
+    return {"value": 1 / inverse, "low": ends[0], "high": ends[1], "same_fit": 1 / same if same else np.inf}
