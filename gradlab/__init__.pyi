@@ -41,9 +41,9 @@ from gradlab.frames.jsonl import to_jsonl as to_jsonl
 from gradlab.frames.predictions import against_theory as against_theory
 from gradlab.frames.predictions import predictions as predictions
 from gradlab.frames.rows import frame as frame
+from gradlab.frames.scales import depth_scales as depth_scales
 from gradlab.frames.spectra import curves as curves
 from gradlab.frames.spectra import spectra as spectra
-from gradlab.frames.scales import depth_scales as depth_scales
 from gradlab.frames.summaries import rates as rates
 from gradlab.frames.summaries import summarise as summarise
 from gradlab.measurement.jacobian import jacobian_density as jacobian_density
