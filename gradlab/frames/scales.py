@@ -46,8 +46,8 @@ def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> 
     -------
     DataFrame
         A row for each network, quantity (``q``, ``c``) and hidden layer: ``network activation sigma_w2 sigma_b2
-        quantity limit layer log10_distance low high theory n_seeds``. `theory` is log10 of the predicted distance,
-        `low` and `high` one jackknife standard error away; -inf where a distance is no larger than its error.
+        quantity limit layer log10_distance theory resolved n_seeds``. `theory` is log10 of the predicted distance;
+        `resolved` says whether the measured one is more than three standard errors, by jackknife over seeds.
     """
     rows = []
     for network, found, cells in _networks(frame, expected):
@@ -62,13 +62,12 @@ def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> 
             error = _jackknife_error(parts)
             theory, _ = _distance(quantity, found.columns[column][None, : values.shape[1]], goal)
             with np.errstate(divide="ignore", invalid="ignore"):
-                ends = [np.log10(np.maximum(middle + side * error, 0)) for side in (-1, 0, 1)]
-                expects = np.log10(theory)
+                measured, expects = np.log10(middle), np.log10(theory)
             for i in range(len(middle)):
                 rows.append(
                     {"network": network, **about, "quantity": quantity, "limit": goal, "layer": i + 1,
-                     "log10_distance": ends[1][i], "low": ends[0][i], "high": ends[2][i], "theory": expects[i],
-                     "n_seeds": len(values)}
+                     "log10_distance": measured[i], "theory": expects[i],
+                     "resolved": bool(middle[i] > ABOVE * error[i]), "n_seeds": len(values)}
                 )  # fmt: skip
     if not rows:
         raise GradlabError(
@@ -177,8 +176,7 @@ def _fitted(own: pd.DataFrame, quantity: str, values: np.ndarray, scale: float, 
     # theory's own distance ends in rounding, far down: bends there are none
     bent &= theory[1:] > np.log(1e-10) if quantity == "q" or own["limit"].iloc[0] < 1 else True
     first = int(np.flatnonzero(bent)[-1]) + 1 if bent.any() else 0
-    loud = middle > ABOVE * _jackknife_error(parts)
-    quiet = np.flatnonzero(~loud[first:])
+    quiet = np.flatnonzero(~own["resolved"].to_numpy(bool)[first:])
     end = first + int(quiet[0]) if len(quiet) else len(layers)
     if len(values) < 2 or end - first < LEAST:
         why = "seeds" if len(values) < 2 else "layers in which the approach is exponential and above noise"

@@ -10,7 +10,7 @@ _HOMES = {
     "autodiff": "printed",
     "caption": "captions",
     "circle": "carried",
-    "depth_scales": "transition",
+    "depth_scales": "transitions",
     "fluctuations": "spread",
     "gradient_flow": "profiles",
     "heatmap": "grids",
@@ -24,7 +24,7 @@ _HOMES = {
     "shattering": "cosines",
     "spectrum": "densities",
     "style": "styles",
-    "transition": "transition",
+    "transition": "transitions",
 }
 
 __all__ = [

@@ -15,8 +15,8 @@ from gradlab.plots.profiles import gradient_flow as gradient_flow
 from gradlab.plots.spread import fluctuations as fluctuations
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
-from gradlab.plots.transition import depth_scales as depth_scales
-from gradlab.plots.transition import transition as transition
+from gradlab.plots.transitions import depth_scales as depth_scales
+from gradlab.plots.transitions import transition as transition
 
 __all__ = [
     "PRESETS",

@@ -140,7 +140,9 @@ def _relative(own: pd.DataFrame, column: str, depth: int) -> tuple[np.ndarray, n
 
 def _inset(ax: Any, table: pd.DataFrame, colours: Centred, critical: float) -> None:
     r"""|xi_grad| against the weight variance: dots measured, lines theory."""
-    small = ax.inset_axes((0.66, 0.64, 0.33, 0.35))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.4 * (high - low))  # room, above where the lines meet
+    small = ax.inset_axes((0.64, 0.7, 0.35, 0.29))
     scale = lambda rate: np.abs(1 / (2 * np.log(rate)))
     with np.errstate(divide="ignore"):
         for side in (table["sigma_w2"] < critical, table["sigma_w2"] > critical):
@@ -220,8 +222,8 @@ def depth_scales(
     Returns
     -------
     ndarray of two Axes
-        Dots above noise, theory's lines, and the fits of `gradlab.depth_scales` over the layers they were made on;
-        beside each network the fitted scale, then theory's in brackets.
+        Dots above three standard errors, theory's lines, and the fits of `gradlab.depth_scales` over the layers they
+        were made on; beside each network the fitted scale, then theory's in brackets.
     """
     far = distances(frame, predictions)
     fits = fitted_scales(frame, predictions)
@@ -235,7 +237,7 @@ def depth_scales(
             for i, (network, line) in enumerate(own.groupby("network", sort=False)):
                 fit = fits[(fits["network"] == network) & (fits["scale"] == other)].iloc[0]
                 _approach(axes, line, fit, {"color": colours(line["sigma_w2"].iloc[0])}, MARKERS[i % len(MARKERS)])
-            shown = own.loc[np.isfinite(own["log10_distance"]), "log10_distance"]
+            shown = own.loc[own["resolved"], "log10_distance"]
             if len(shown):  # theory goes on below what can be measured
                 axes.set_ylim(shown.min() - 0.3, max(shown.max(), own["theory"].max()) + 0.2)
             decade_axis(axes)
@@ -244,7 +246,8 @@ def depth_scales(
             axes.set_ylabel(rf"$|{quantity} - {quantity}^*|$  [1]")
             if legend:
                 names = rf"$\xi_{quantity}$ (theory):"
-                axes.legend(title=names, loc="upper right", fontsize="small", handlelength=1.2, labelspacing=0.2)
+                corner = "upper right" if quantity == "q" else "lower left"
+                axes.legend(title=names, loc=corner, fontsize="small", handlelength=1.2, labelspacing=0.2)
         attach(board.axes.flat[0], _depth_caption(frame, far))
     return board.axes.reshape(-1)
 
@@ -252,7 +255,7 @@ def depth_scales(
 def _approach(ax: Any, line: pd.DataFrame, fit: pd.Series, look: dict[str, Any], marker: str) -> None:
     """Dots of a network, its theory, and the fit."""
     layer, y = line["layer"].to_numpy(), line["log10_distance"].to_numpy(float)
-    loud = np.isfinite(y) & np.isfinite(line["low"].to_numpy(float))
+    loud = line["resolved"].to_numpy(bool)
     value = "–" if np.isnan(fit["value"]) else f"{fit['value']:.2g}"
     ax.plot(layer, line["theory"], linewidth=0.8, zorder=2, gid="theory", **look)
     ax.plot(
@@ -270,7 +273,7 @@ def _depth_caption(frame: pd.DataFrame, far: pd.DataFrame) -> str:
     n = words.span([int(v) for v in far["n_seeds"].unique()], "seed")
     return (
         "Distance of the preactivation variance q (left) and of two inputs' correlation c (right) from their fixed "
-        f"points, of means over n = {n} (where c* = 1, of the geometric mean of 1 − c); no dot where it is within a "
-        "standard error of 0. Lines: theory. Dashed: the fit whose depth scale, a factor e in so many layers, stands "
-        f"in the legend beside theory's. Setting: {words.setting(hidden(frame))}."
+        f"points, of means over n = {n} (where c* = 1, of the geometric mean of 1 − c); no dot where it is within "
+        "three standard errors of 0. Lines: theory. Dashed: the fit whose depth scale, a factor e in so many layers, "
+        f"stands in the legend beside theory's. Setting: {words.setting(hidden(frame))}."
     )
