@@ -64,11 +64,11 @@ _HOMES = {
     "example": "frames.files",
     "to_jsonl": "frames.jsonl",
     "from_jsonl": "frames.jsonl",
-    "observe": "diagnosis.observe",
+    "observe": "diagnosis.observation",
     "monitored": "diagnosis.monitor",
     "monitor_frame": "diagnosis.monitor",
     "monitor_histograms": "diagnosis.monitor",
-    "scalars": "diagnosis.scalars",
+    "scalars": "diagnosis.trackers",
     "run": "sweep.run",
     "report": "reporting.page",
 }

@@ -31,8 +31,8 @@ from gradlab.core.unroll import unroll as unroll
 from gradlab.diagnosis.monitor import monitor_frame as monitor_frame
 from gradlab.diagnosis.monitor import monitor_histograms as monitor_histograms
 from gradlab.diagnosis.monitor import monitored as monitored
-from gradlab.diagnosis.observe import observe as observe
-from gradlab.diagnosis.scalars import scalars as scalars
+from gradlab.diagnosis.observation import observe as observe
+from gradlab.diagnosis.trackers import scalars as scalars
 from gradlab.frames.files import example as example
 from gradlab.frames.files import load as load
 from gradlab.frames.histograms import histograms as histograms

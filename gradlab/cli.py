@@ -6,22 +6,18 @@ imported before a command is known to be well-formed: ``--help`` is instant.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import itertools
 import os
 import runpy
 import shlex
 import sys
-import tomllib
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import ARCHITECTURES, CONFIGS, DTYPES, MLPConfig, NetworkConfig, Sweep, content_hash, resolve
+from gradlab.options import from_file, made, parse_options
 
 ABOUT = """\
 gradlab: how gradients travel through deep networks.
@@ -38,6 +34,7 @@ examples:
   gradlab sweep --depth 2 4 8 --activation tanh relu --init xavier_normal he_normal --seeds 10 --out runs/demo
   gradlab report runs/demo --html
   gradlab check --depth 10 --activation tanh --init xavier_normal
+  gradlab theory --activation tanh --init xavier_normal
 
 `gradlab COMMAND --help` lists the options of a command."""
 
@@ -117,7 +114,6 @@ THEORY_OPTIONS = (
     ("out", str | None, None, "File for the maps of variance and correlation, and chi: .png, .pdf or .svg."),
     IMPORT,
 )
-PATHS = ("out", "config", "import_", "run")
 #: What `gradlab check` has instead of the defaults of a configuration: three layers say as much as fifty, at once.
 CHECK_DEFAULTS = {"depth": 3, "width": 16}
 
@@ -156,11 +152,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sweep(argv: list[str]) -> int:
-    given, unset = _parsed("sweep", SWEEP, argv, Sweep, SWEEP_OPTIONS, {})
+    given, unset = parse_options("sweep", SWEEP, argv, Sweep, SWEEP_OPTIONS, {})
     if given["config"] is not None:
-        given |= {k: v for k, v in _from_file(given["config"]).items() if k in unset}
+        given |= {k: v for k, v in from_file(given["config"], SWEEP_OPTIONS).items() if k in unset}
     _run_files(given["import_"])
-    sweep = _made(Sweep, given, given["config"])
+    sweep = made(Sweep, given, given["config"])
     out = Path(given["out"] or Path("runs") / _folder_name(sweep))
 
     from gradlab.sweep.run import run
@@ -188,7 +184,7 @@ def _folder_name(sweep: Sweep) -> str:
 
 
 def _report(argv: list[str]) -> int:
-    given, _ = _parsed("report", REPORT, argv, None, REPORT_OPTIONS, {})
+    given, _ = parse_options("report", REPORT, argv, None, REPORT_OPTIONS, {})
     _write_report(Path(given["run"]), given["out"], given["html"], given["tex"])
     return 0
 
@@ -212,9 +208,9 @@ def _architecture(argv: list[str]) -> type[NetworkConfig]:
 
 def _check(argv: list[str]) -> int:
     kind = _architecture(argv)
-    given, _ = _parsed("check", CHECK, argv, kind, CHECK_OPTIONS, CHECK_DEFAULTS)
+    given, _ = parse_options("check", CHECK, argv, kind, CHECK_OPTIONS, CHECK_DEFAULTS)
     _run_files(given["import_"])
-    config = _made(kind, given)
+    config = made(kind, given)
 
     from gradlab.core.check import check
     from gradlab.data import load
@@ -227,7 +223,7 @@ def _check(argv: list[str]) -> int:
 
 
 def _theory(argv: list[str]) -> int:
-    given, _ = _parsed("theory", THEORY, argv, None, THEORY_OPTIONS, {})
+    given, _ = parse_options("theory", THEORY, argv, None, THEORY_OPTIONS, {})
     _run_files(given["import_"])
     rule = given["init"] or ("xavier_normal" if given["sigma_w2"] is None else "gaussian")
     config = MLPConfig(init=rule, **{name: given[name] for name in ("activation", "width", "sigma_w2", "sigma_b2")})
@@ -245,145 +241,6 @@ def _theory(argv: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {"sweep": _sweep, "report": _report, "check": _check, "theory": _theory}
-
-
-def _parsed(
-    command: str,
-    about: str,
-    argv: list[str],
-    config: type | None,
-    options: Sequence[tuple],
-    defaults: Mapping[str, Any],
-) -> tuple[dict[str, Any], set[str]]:
-    """The options of a command by name, and the names of those that were not given.
-
-    The fields are those of `config`, unchecked: it checks them itself when it is made.
-    """
-    import tyro
-    from tyro.conf import Positional, arg
-
-    fields = []
-    for field, kind, help in _fields(config) if config else ():
-        default = defaults.get(field.name, field.default)
-        fields.append((field.name, Annotated[kind, arg(help=help, metavar=_shown(kind))], default))
-    for name, kind, default, help in options:
-        more = {"name": "import"} if name == "import_" else {}
-        shape = Positional[kind] if default is dataclasses.MISSING else kind
-        word = "PATH" if name in PATHS else "NAME"
-        fields.append((name, Annotated[shape, arg(help=help, metavar=_shown(kind, word), **more)], default))
-    kind = dataclasses.make_dataclass(
-        command.capitalize(), [(n, k, dataclasses.field(default=d)) for n, k, d in fields]
-    )
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            parsed, rest = tyro.cli(
-                kind, args=argv, prog=f"gradlab {command}", description=about, return_unknown_args=True
-            )  # fmt: skip
-    except SystemExit as end:
-        if end.code == 0:  # --help
-            raise
-        raise _as_error(told.getvalue(), command) from None
-    names = ["--" + name.rstrip("_").replace("_", "-") for name, *_ in fields]
-    for word in rest:
-        if word.startswith("--"):
-            raise unknown("option", word.partition("=")[0], names, f"gradlab {command} --help")
-        raise GradlabError(f"options of gradlab {command}", repr(word), f"gradlab {command} --help")
-    words = {word.partition("=")[0].replace("_", "-") for word in argv if word.startswith("--")}
-    spelled = zip((name for name, *_ in fields), names, strict=True)
-    unset = {name for name, option in spelled if not words & {option, f"--no-{option[2:]}"}}
-    return {field.name: getattr(parsed, field.name) for field in dataclasses.fields(kind)}, unset
-
-
-def _fields(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
-    """Field, type and description of what a configuration holds."""
-    from docstring_parser import parse
-
-    shared = [kind for kind in reversed(config.__mro__) if dataclasses.is_dataclass(kind)]
-    entries = [entry for kind in shared for entry in parse(kind.__doc__ or "").params]
-    told = {entry.arg_name: (entry.description or "").replace("`", "") for entry in entries}
-    kinds = typing.get_type_hints(config)
-    return [(field, kinds[field.name], " ".join(told[field.name].split())) for field in dataclasses.fields(config)]
-
-
-def _shown(kind: Any, text: str = "NAME") -> str | None:
-    """How the value of an option is shown: ``INT``, ``INT [INT ...]``; None for flags."""
-    if kind is bool:
-        return None
-    several = any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind)))
-    plain = {int: "INT", float: "NUMBER", str: text, bool: "{True,False}"}
-    name = next(shown for k, shown in plain.items() if k in _leaves(kind))
-    return f"{name} [{name} ...]" if several else name
-
-
-def _leaves(kind: Any) -> set[Any]:
-    inside = [k for k in typing.get_args(kind) if k is not Ellipsis]
-    return set().union(*map(_leaves, inside)) if inside else {kind}
-
-
-def _as_error(box: str, command: str) -> GradlabError:
-    """What tyro drew as a box, in one line."""
-    parts: list[list[str]] = [[]]
-    for line in box.splitlines():
-        text = line.strip().strip("│╭╮╰╯").strip()
-        if set(text) <= {"─"}:
-            parts.append([])
-        elif not line.startswith(("╭", "╰")):
-            parts[-1].append(text)
-    said = [" ".join(part) for part in parts if part]
-    received = said[0].removeprefix("Error parsing ") if said else "something else"
-    expected = f"options of gradlab {command}"
-    for part in said[1:]:
-        if part.startswith("Argument helptext:"):
-            expected = part.removeprefix("Argument helptext:").strip()
-    return GradlabError(expected.replace(";", ","), received, f"gradlab {command} --help")
-
-
-def _made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
-    """The configuration, which checks itself."""
-    try:
-        return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
-    except GradlabError as error:
-        if file is None:
-            raise
-        raise GradlabError(error.expected, error.received, f"{error.hint}, here or in {file}") from error
-
-
-def _from_file(path: str) -> dict[str, Any]:
-    """The options of a TOML file: those of the command line, or the ``sweep.toml`` of a run."""
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        why = "which is not there" if isinstance(error, FileNotFoundError) else str(error.strerror)
-        raise GradlabError("a TOML file for --config", f"{path!r}, {why}", "checking the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise GradlabError(f"{path} to be TOML", str(error), "lines like  depth = [2, 4, 8]") from error
-    if isinstance(values.get("request"), dict):
-        values = values["request"]
-    kinds = {name: kind for name, kind, *_ in SWEEP_OPTIONS}
-    names = {field.name for field in dataclasses.fields(Sweep)}
-    options: dict[str, Any] = {}
-    for written, value in values.items():
-        name = "import_" if written == "import" else written.replace("-", "_")
-        if name not in names | kinds.keys() or name == "config":
-            known = sorted((names | kinds.keys()) - {"config", "import_"})
-            raise unknown(f"option in {path}", written, [*known, "import"])
-        wanted = {bool: bool, int: int}.get(kinds.get(name, str), str)
-        if name == "import_":
-            value = (value,) if isinstance(value, str) else tuple(map(str, value))
-        elif name in kinds and type(value) is not wanted:
-            raise GradlabError(
-                f"{written} in {path} to be a {wanted.__name__}", repr(value), f"gradlab sweep --{written}"
-            )
-        options[name] = _plain(value)
-    return options
-
-
-def _plain(value: Any) -> Any:
-    """A value of TOML as options have it: TOML has no word for None, ``sweep.toml`` says "default"."""
-    from gradlab.sweep.grid import DEFAULT
-
-    return tuple(map(_plain, value)) if isinstance(value, list) else None if value == DEFAULT else value
 
 
 def _run_files(paths: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from gradlab import cli
+from gradlab import cli, options
 from gradlab.config import MLPConfig, Sweep
 
 SMALL = [
@@ -84,7 +84,7 @@ def test_help_of_a_command_has_examples_and_every_field(command, config, capsys)
 
 def test_every_option_says_what_it_is():
     for config in (Sweep, MLPConfig):
-        for field, _, told in cli._fields(config):
+        for field, _, told in options.fields_of(config):
             if (config, field.name) != (Sweep, "dtype"):
                 assert len(told) > 9, field.name
 
@@ -343,10 +343,15 @@ def test_ctrl_c_says_how_to_go_on(asked, monkeypatch, capsys):
 
 
 def test_ctrl_c_of_a_real_process(tmp_path):
+    # a suite that runs in the background hands on a SIGINT that is ignored
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from gradlab.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     words = [
         sys.executable,
-        "-m",
-        "gradlab",
+        "-c",
+        code,
         "sweep",
         "--depth",
         "400",

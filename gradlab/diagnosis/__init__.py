@@ -5,12 +5,12 @@ from importlib import import_module
 _HOMES = {
     "Monitored": "monitor",
     "MonitorState": "monitor",
-    "Observation": "observe",
+    "Observation": "observation",
     "monitor_frame": "monitor",
     "monitor_histograms": "monitor",
     "monitored": "monitor",
-    "observe": "observe",
-    "scalars": "scalars",
+    "observe": "observation",
+    "scalars": "trackers",
 }
 
 __all__ = [

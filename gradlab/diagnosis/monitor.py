@@ -15,7 +15,7 @@ from jax import Array, lax
 from gradlab._errors import GradlabError
 from gradlab._tree import Layers, layers_of
 from gradlab.config import positive_integer
-from gradlab.diagnosis.observe import layer_columns, rows_of
+from gradlab.diagnosis.observation import layer_columns, rows_of
 from gradlab.diagnosis.spread import gradient_counts
 from gradlab.frames.histograms import bin_table
 from gradlab.frames.rows import concat, frame

@@ -138,10 +138,11 @@ def carry_circle(
 
 def _circle(points: int, features: int, q0: float, key: Any) -> tuple[np.ndarray, np.ndarray]:
     """Points of a great circle in a random plane, and its tangents by the angle."""
-    plane, _ = np.linalg.qr(generator(key).normal(size=(features, 2)))
+    directions, _ = np.linalg.qr(generator(key).normal(size=(features, 2)))
+    plane = np.swapaxes(directions, 0, 1)
     angle = 2 * np.pi * np.arange(points) / points
     radius = (q0 * features) ** 0.5
-    on = lambda along, across: radius * np.stack([along, across], 1) @ plane.T
+    on = lambda along, across: radius * np.stack([along, across], 1) @ plane
     return on(np.cos(angle), np.sin(angle)), on(-np.sin(angle), np.cos(angle))
 
 
@@ -169,5 +170,5 @@ def _flattened(curve: np.ndarray) -> tuple[np.ndarray, float]:
     if not np.isfinite(size) or size == 0:
         return np.full((len(curve), 2), np.nan), float("nan")
     curve = curve / size
-    _, values, axes = np.linalg.svd(curve, full_matrices=False)
-    return curve @ axes[:2].T, float(np.sum(values[:2] ** 2) / np.sum(values**2))
+    along, values, _ = np.linalg.svd(curve, full_matrices=False)
+    return along[:, :2] * values[:2], float(np.sum(values[:2] ** 2) / np.sum(values**2))

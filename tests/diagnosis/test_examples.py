@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["diagnosis.observe", "diagnosis.monitor", "diagnosis.scalars", "frames.jsonl", "measurement.arrays"]
+    "name", ["diagnosis.observation", "diagnosis.monitor", "diagnosis.trackers", "frames.jsonl", "measurement.arrays"]
 )
 def test_examples_run_as_they_stand(name):
     with jax.numpy_dtype_promotion("standard"):  # optax's
