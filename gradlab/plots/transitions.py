@@ -238,6 +238,9 @@ def depth_scales(
                 fit = fits[(fits["network"] == network) & (fits["scale"] == other)].iloc[0]
                 _approach(axes, line, fit, {"color": colours(line["sigma_w2"].iloc[0])}, MARKERS[i % len(MARKERS)])
             shown = own.loc[own["resolved"], "log10_distance"]
+            deepest = own.loc[own["resolved"], "layer"].max()
+            if deepest < own["layer"].max() / 2:  # the rest of the axis would be empty
+                axes.set_xlim(0, 1.5 * deepest)
             if len(shown):  # theory goes on below what can be measured
                 axes.set_ylim(shown.min() - 0.3, max(shown.max(), own["theory"].max()) + 0.2)
             decade_axis(axes)
@@ -256,17 +259,21 @@ def _approach(ax: Any, line: pd.DataFrame, fit: pd.Series, look: dict[str, Any],
     """Dots of a network, its theory, and the fit."""
     layer, y = line["layer"].to_numpy(), line["log10_distance"].to_numpy(float)
     loud = line["resolved"].to_numpy(bool)
-    value = "–" if np.isnan(fit["value"]) else f"{fit['value']:.2g}"
+    value = _scale(fit["value"])
     ax.plot(layer, line["theory"], linewidth=0.8, zorder=2, gid="theory", **look)
     ax.plot(
         layer[loud], y[loud], linestyle="", marker=marker, markersize=2.5, zorder=3, gid="measured",
-        label=rf"{value} ({fit['theory']:.2g})  $\sigma_w^2 = {line['sigma_w2'].iloc[0]:.3g}$", **look,
+        label=rf"{value} ({_scale(fit['theory'])})  $\sigma_w^2 = {line['sigma_w2'].iloc[0]:.3g}$", **look,
     )  # fmt: skip
     if np.isfinite(fit["value"]):
         inside = (layer >= fit["first_layer"]) & (layer <= fit["last_layer"])
         slope = -1 / (fit["value"] * np.log(10))
         fitted = y[inside].mean() + slope * (layer[inside] - layer[inside].mean())
         ax.plot(layer[inside], fitted, linestyle="--", linewidth=1.6, zorder=2.5, gid="fit", **look)
+
+
+def _scale(value: float) -> str:
+    return "–" if np.isnan(value) else "∞" if np.isinf(value) else f"{value:.3g}"
 
 
 def _depth_caption(frame: pd.DataFrame, far: pd.DataFrame) -> str:
