@@ -11,7 +11,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import Sweep
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
-from gradlab.reporting import figures, tables, tex, words
+from gradlab.reporting import figures, tables, tex, theory, words
 from gradlab.reporting.html import environment
 
 #: What a request says of itself, in this order; the rest is named where it differs from its default.
@@ -78,6 +78,7 @@ class Content:
             rate_table=tables.markdown(self.against_depth(tables.rate_cell)),
             decades_table=tables.markdown(self.against_depth(tables.decades_cell)),
             signals_table=tables.markdown(tables.signals(self.frames, self.rates, self.labels)),
+            theory=theory.section(self.frames, self.rates, self.labels, self.requests),
             missing=missing,
             missing_tables=missing_tables,
             reproduce="\n\n".join(_reproduction(name, about) for name, about in self.provenances.items()),

@@ -1,0 +1,72 @@
+"""The page's table of theory: measured and predicted rate of one functional, their ratio, and refusals by name."""
+
+import pytest
+
+from gradlab.config import MLPConfig
+from gradlab.data import load
+from gradlab.frames.files import Run
+from gradlab.frames.rows import frame
+from gradlab.networks.mlp import MLP
+from gradlab.reporting import theory
+from gradlab.reporting.content import Content
+from gradlab.reporting.page import report
+from gradlab.theory.prediction import predict
+from tests.reporting.report_frames import grid, run_of, trace
+
+pytestmark = pytest.mark.usefixtures("without_figures")
+
+
+def cells(page, start):
+    section = page.split("### Theory beside measurement\n")[1].split("\n### ")[0]
+    (line,) = [line for line in section.splitlines() if line.startswith(start)]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def run(configs, request, per_layer=-0.1):
+    return Run(frame([trace(c, per_layer) for c in configs]), {"request": request}, {}, "runs/x")
+
+
+def test_measured_predicted_ratio_and_interval(table, tmp_path):
+    page = report(run_of(table), out=tmp_path).read_text()
+    label, depth, measured, predicted, ratio, interval = cells(page, "| ReLU, He |")
+    assert (label, depth) == ("ReLU, He", "32")
+    assert float(predicted) == 1  # chi1 = 1 exactly, at any input and width
+    assert float(ratio) == pytest.approx(10**0.0005, abs=1e-3)
+    low, high = map(float, interval.strip("\\[]").split(", "))
+    assert low < float(ratio) < high and measured.startswith("1.00")
+    _, _, _, predicted, _, _ = cells(page, "| sigmoid, Xavier |")
+    net = MLP(depth=32, activation="sigmoid", init="xavier_normal")
+    whole = predict(net, load("digits", batch=128).x, columns=["log10_delta_rms"])
+    assert float(predicted) == pytest.approx(whole.rate, rel=3e-4)  # four digits, and eight examples for 128
+    text = page.split("### Theory beside measurement")[1].split("###")[0]
+    assert "`log10_delta_rms`: root of E|delta|^2" in text and "95 % interval" in text
+    assert "8 quantiles of their mean squares" in text
+
+
+def test_the_functional_of_finite_width_where_it_was_measured():
+    table = grid(depths=(8,))
+    table["delta_log10_mean"] = table["log10_delta_rms"] + 0.01
+    about = Content(run_of(table))
+    request = {"depth": [8], "activation": ["sigmoid", "relu", "tanh"], "seeds": 4}
+    page = theory.section(about.frames, about.rates, about.labels, {"": request})
+    assert "`delta_log10_mean`" in page and "with the finite-width term M/n" in page
+    _, _, _, predicted, _, _ = cells("### Theory beside measurement\n" + page, "| ReLU, He |")
+    assert float(predicted) == pytest.approx(1 - 2.5 / 128 / 2, abs=3e-4)  # E ln r = -5/(2n), Hanin & Nica 2019
+
+
+def test_refusals_are_named(tmp_path):
+    configs = [MLPConfig(depth=4, activation="tanh", norm="layer"), MLPConfig(depth=4, activation="tanh")]
+    request = {"depth": [4], "activation": ["tanh"], "init": ["he_normal"], "seeds": 4}
+    request["norm"] = [None, "layer"]
+    page = report(run(configs, request), out=tmp_path).read_text()
+    assert cells(page, "| tanh, He, norm layer |")[3:] == ["–", "–", "–"]
+    assert "No prediction for tanh, He, norm layer: mean field asks for a network without normalisation" in page
+
+
+def test_no_table_where_the_networks_are_not_known(tmp_path):
+    configs = [MLPConfig(depth=4, activation="tanh")]
+    for request in ({"depth": [5], "activation": ["relu"]}, {"depth": "deep"}, {"unknown": 3}, {}):
+        page = report(run(configs, request), out=tmp_path).read_text()
+        assert "Theory beside measurement" not in page
+    arrays = {"depth": [4], "activation": ["tanh"], "init": ["he_normal"], "data": "arrays"}
+    assert "mean square 1" in report(run(configs, arrays), out=tmp_path).read_text()
