@@ -11,7 +11,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas
-from gradlab.plots.styles import NEUTRAL, Looks
+from gradlab.plots.styles import Looks
 from gradlab.plots.tables import lines, matching
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: Finer than any kind of line that tells networks apart.
 _DASHES = (0, (2.5, 1.5))
+#: Of the line's colour, so that theory is seen where it lies on the measured line.
+_SHADE = 0.55
+#: Networks that a caption names before it counts them.
+_NAMED = 3
 #: What theory gives absolutely; the rest is relative to the last hidden layer.
 ABSOLUTE: tuple[str, ...] = ("log10_preactivation_rms", "log10_activation_rms", "log10_one_minus_c")
 
@@ -45,14 +49,17 @@ class Overlay:
             if not (isinstance(found, str) or hasattr(found, "functional")):
                 raise GradlabError("predictions", type(found).__name__, "theory=gl.predictions(sweep)")
         self.theory: Mapping[str, Prediction | str] = theory
-        self.functional: dict[str, set[str]] = {}
-        self.refused: dict[str, list[str]] = {}
+        self.networks = frame["network"].nunique()
+        # text -> column -> networks of which it is true
+        self.functional: dict[str, dict[str, list[str]]] = {}
+        self.refused: dict[str, dict[str, list[str]]] = {}
 
     def draw(
         self, board: Canvas, ax: Any, rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str,
         looks: Looks,
     ) -> None:  # fmt: skip
         """The predicted line of each network, in its colour; relative columns begin at the measured last layer."""
+        from matplotlib.colors import to_rgb
         from matplotlib.lines import Line2D
 
         for key, own in lines(rows, keys):
@@ -61,7 +68,8 @@ class Overlay:
             if "step" in own and (own["step"] != 0).any():
                 found = "theory is one of random weights, these are trained"
             if isinstance(found, str) or column not in found.columns:
-                self._refuse(found if isinstance(found, str) else found.refused.get(column), column, key)
+                why = found if isinstance(found, str) else found.refused.get(column)
+                _note(self.refused, why or "theory has no curve for this column", column, key)
                 continue
             layer = np.arange(1, depth + 1)
             at = layer if x == "layer" else depth + 1 - layer
@@ -69,24 +77,32 @@ class Overlay:
             if column not in ABSOLUTE:
                 last = matching(means, {**key, x: at[-1]})["mean"]
                 values = values + (float(last.iloc[0]) if len(last) else np.nan)
-            self.functional.setdefault(found.functional[column], set()).add(column)
-            ax.plot(at, values, color=looks.of(key)["color"], linestyle=_DASHES, zorder=4, gid="theory")
-            board.notes["theory"] = Line2D([], [], color=NEUTRAL, linestyle=_DASHES)
-
-    def _refuse(self, why: str | None, column: str, key: Mapping[str, Any]) -> None:
-        name = words.listed(words.entry(n, v) for n, v in key.items() if n != "network")
-        who = f"{words.described(column)}{f' of {name}' if name else ''}"
-        self.refused.setdefault(why or "theory has no curve for this column", []).append(who)
+            _note(self.functional, found.functional[column], column, key)
+            colour = tuple(_SHADE * v for v in to_rgb(looks.of(key)["color"]))
+            ax.plot(at, values, color=colour, linestyle=_DASHES, zorder=4, gid="theory")
+            board.notes["theory"] = Line2D([], [], color="black", linestyle=_DASHES)
 
     @property
     def caption(self) -> str:
         """What the dashed lines are, and why some are not there."""
         parts = []
-        for text, columns in self.functional.items():
-            names = words.listed(words.described(c) for c in sorted(columns))
-            anchored = "" if columns <= set(ABSOLUTE) else ", set to the measured value there"
-            parts.append(f"Dashed: theory; for {names}: {text}{anchored}.")
-        for why, who in self.refused.items():
-            shown = who if len(who) <= 3 else [*who[:3], f"{len(who) - 3} more"]
-            parts.append(f"No line of theory for {words.listed(shown)}: {why}.")
+        for text, of in self.functional.items():
+            anchored = "" if set(of) <= set(ABSOLUTE) else ", set to the measured value there"
+            parts.append(f"Dashed, darker: theory; for {self._told(of)}: {text}{anchored}.")
+        parts += [f"No line of theory for {self._told(of)}: {why}." for why, of in self.refused.items()]
         return " ".join(parts)
+
+    def _told(self, of: Mapping[str, list[str]]) -> str:
+        """Columns, and of which networks where it is not all of them."""
+        parts = []
+        for column, names in of.items():
+            shown = names if len(names) <= _NAMED else [*names[:_NAMED], f"{len(names) - _NAMED} more"]
+            whose = "" if len(names) == self.networks else f" ({words.listed(shown)})"
+            parts.append(f"{words.described(column)}{whose}")
+        return words.listed(parts)
+
+
+def _note(into: dict[str, dict[str, list[str]]], text: str, column: str, key: Mapping[str, Any]) -> None:
+    """Remember that a text is true of a column of the network with these coordinates."""
+    name = " ".join(words.entry(n, v) for n, v in key.items() if n != "network")
+    into.setdefault(text, {}).setdefault(column, []).append(name)

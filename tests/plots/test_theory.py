@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
@@ -213,11 +214,14 @@ def test_overlay_begins_at_the_measured_last_layer(both):
         column = ("log10_preactivation_rms", "log10_delta_rms")[ax is backward]
         for line, mean, one in zip(drawn(ax, "theory"), drawn(ax, "mean"), found.values(), strict=True):
             np.testing.assert_allclose(line.get_ydata(), one.columns[column][:DEPTH] + shift, atol=1e-9)
-            assert line.get_color() == mean.get_color()
+            np.testing.assert_allclose(line.get_color(), 0.55 * np.array(to_rgb(mean.get_color())))
     assert not drawn(refused, "theory")
     text = plots.caption(axes)
     assert FUNCTIONALS["log10_delta_rms"] in text
-    assert "No line of theory for Frobenius norm" in text and text.count(": no.") == 1
+    assert "No line of theory for Frobenius norm of the gradient of the mean loss by the weight: no." in text
+    first = {next(iter(found)): found[next(iter(found))]}
+    part = plots.caption(plots.gradient_flow(frame, theory=first, columns="log10_delta_rms"))
+    assert "over batch and units (sigma w2 1):" in part and "(sigma w2 1.7 and sigma w2 2.5): no prediction" in part
     from_loss = plots.gradient_flow(frame, theory=found, columns="log10_delta_rms", x="from_loss")
     assert drawn(from_loss, "theory")[0].get_ydata()[0] == pytest.approx(drawn(backward, "theory")[0].get_ydata()[0])
     assert drawn(from_loss, "theory")[0].get_xdata()[0] == DEPTH
