@@ -43,7 +43,7 @@ def test_measured_rates_and_depth_scales_are_those_of_theory():
     table = gl.against_theory(frame, expected)
     error = (np.log(table["ratio_high"]) - np.log(table["ratio"])) / 2.3646  # t-quantile of 7 degrees of freedom
     assert (np.abs(np.log(table["ratio"])) < 5 * error).all()
-    scales = gl.depth_scales(frame, expected).set_index(["scale", "sigma_w2"])
-    c = scales.loc[("xi_c", 1.0)]
+    scales = gl.depth_scales(frame, expected)
+    c = scales[(scales["scale"] == "xi_c") & (scales["sigma_w2"] < 1.1)].iloc[0]
     assert c["value"] == pytest.approx(c["same_fit"], rel=0.08)
     assert c["same_fit"] == pytest.approx(c["theory"], rel=0.02)
