@@ -29,7 +29,7 @@ FORWARD: dict[str, tuple[str, str, str]] = {
 #: A fit takes the layers in which theory's own curve has its last slope to this share, ...
 STRAIGHT = 0.1
 #: ... and in which the distance is more than this many standard errors; at least so many layers.
-ABOVE, LEAST = 3.0, 4
+ABOVE, LEAST = 3.0, 3
 
 
 def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> pd.DataFrame:
