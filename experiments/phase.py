@@ -25,7 +25,8 @@ curve; −1/ln of the slope at the fixed point stands beside both. In the chaoti
 |c − c*| does not go on to 0: c of networks this wide levels off beside c*, and fluctuates. Fits there come out too
 long, are shown with their intervals, and are no part of the claim; nor is ξ_q, a layer or two, of which few stand above
 noise. Schoenholz et al. train networks of width 300 down to about 6 ξ_c; nothing is trained here, and the width is
-larger because 1 − c, too, falls at another pace by a term of order 1/n per layer. Bounds, width and seeds were chosen after a small run (`--quick`), from the widths of its intervals."""
+larger because 1 − c, too, falls at another pace by a term of order 1/n per layer.
+Bounds, width and seeds were chosen after a small run (`--quick`), from the widths of its intervals."""
 CAPTION = """tanh, σ_b² = {sigma_b2}, width {width}, depth {depth}, {batch} Gaussian inputs with correlation {c0},
 n = {seeds} seeds, loss probe. Colours are those of the legends below. {rest}"""
 
