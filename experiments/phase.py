@@ -21,7 +21,9 @@ TEXT = """χ1 = 1 at σ_w² = {critical:.4f}: below it (ordered) two inputs beco
 (chaotic) they part and gradients explode. The rate is that of the geometric mean over seeds and examples
 (`delta_log10_mean`), to which M/n belongs. A depth scale is fitted to the layers in which theory's own curve has its
 last slope to 10 % and the distance is three standard errors above 0, and is compared with the same fit to theory's
-curve; −1/ln of the slope at the fixed point stands beside both. In the chaotic phase the distance
+curve; −1/ln of the slope at the fixed point stands beside both. ξ_∇ is −1/ln of the squared rate, the same measurement
+in another form under a closer bound; most of them differ from −1/ln χ1, which knows no transient and no width, by more
+than the bound allows. In the chaotic phase the distance
 |c − c*| does not go on to 0: c of networks this wide levels off beside c*, and fluctuates. Fits there come out too
 long, are shown with their intervals, and are no part of the claim; nor is ξ_q, a layer or two, of which few stand above
 noise. Schoenholz et al. train networks of width 300 down to about 6 ξ_c; nothing is trained here, and the width is
