@@ -82,6 +82,7 @@ def draw(values, table):
         gl.plots.spectrum(values[values["layers"] == depth], axes, hue="network", legend=False)
         axes.set_title(f"{depth} layers", fontsize=10)
         axes.set_yscale("symlog", linthresh=1)
+        axes.set_yticks([0, 0.5, 1, 2, 4], ["0", "0.5", "1", "2", "4"])
         axes.set_ylim(0, None)
     colours = [line.get_edgecolor() for line in left.patches if line.get_gid() == "density"]
     for kind, colour, marker in zip(values["network"].unique(), colours, "os^D", strict=True):
