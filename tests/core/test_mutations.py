@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from tests import cases
@@ -17,13 +18,17 @@ CORE = Path(__file__).parents[2] / "gradlab" / "core"
 
 
 class Edit(NamedTuple):
-    """`old`, which stands in gradlab/core/`file` exactly once, becomes `new`; seen on this activation and loss."""
+    """`old`, which stands in gradlab/core/`file` exactly once, becomes `new`.
+
+    It is seen on a network with this activation and loss, or on this one of `LAYERS`.
+    """
 
     file: str
     old: str
     new: str
     activation: str = "tanh"
     loss: str = "softmax_cross_entropy"
+    layer: str = ""
 
     def __str__(self):
         return f"{self.file}: {self.new.strip()}"
@@ -98,6 +103,54 @@ EDITS = (
     Edit("scaled", "k.astype(kind) + bias,", "k.astype(kind) + bias + 1,"),
     Edit("scaled", "1.4426950408889634", "1.4427"),
 )
+#: Name -> (a copy's core -> the layer), and the shape of one example. Square, with two features at the least.
+LAYERS = {
+    "residual": (lambda core: core("residual").residual(core("dense").dense(3), 0.5), (3,)),
+    "rezero": (lambda core: core("residual").residual(core("dense").dense(3), "learned"), (3,)),
+    "batch_norm": (lambda core: core("norm").batch_norm(), (3,)),
+    "layer_norm": (lambda core: core("norm").layer_norm(), (4,)),
+    "conv": (lambda core: core("conv").conv(2, 3), (5, 2)),
+    "torus": (lambda core: core("conv").conv(2, 3, padding="periodic"), (5, 2)),
+    "rnn": (lambda core: core("unroll").unroll(core("recurrent").rnn_cell(3)), (4, 3)),
+    "lstm": (lambda core: core("unroll").unroll(core("recurrent").lstm_cell(3)), (4, 3)),
+    "gru": (lambda core: core("unroll").unroll(core("recurrent").gru_cell(3)), (4, 3)),
+    "attention": (lambda core: core("attention").attention(2), (5, 4)),
+}
+OF_LAYERS = tuple(
+    Edit(file, old, new, layer=layer)
+    for file, layer, old, new in (
+        ("residual", "residual", "return add(dy, through), (record", "return through, (record"),
+        ("residual", "residual", 'inner, _times(own.get("scale", scale), dy), below', "inner, dy, below"),
+        ("residual", "rezero", '{"scale": _products(dy, f)}', '{"scale": _products(dy, y)}'),
+        ("residual", "residual", "y = add(x, _times", "y = add(f, _times"),
+        ("norm", "batch_norm", "v.mantissa - xhat * mean(v.mantissa * xhat)", "v.mantissa"),
+        ("norm", "layer_norm", "inner = inner - mean(v.mantissa)", "inner = inner + 0"),
+        ("norm", "layer_norm", "_products(dy, xhat)", "_products(dy, dy)"),
+        ("norm", "batch_norm", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(xhat)'),
+        ("norm", "batch_norm", "_by_example(inner, -s.power,", "_by_example(inner, s.power,"),
+        ("norm", "layer_norm", "squares + jnp.asarray(fraction", "squares + 0 * jnp.asarray(fraction"),
+        ("conv", "conv", "kernel = jnp.flip(weight.reshape(*g.kernel, -1, weight.shape[-1]), axes)",
+         "kernel = weight.reshape(*g.kernel, -1, weight.shape[-1])"),
+        ("conv", "conv", "jnp.swapaxes(kernel, -1, -2)", "kernel"),
+        ("conv", "conv", "low = k - 1 - first", "low = k - 1"),
+        ("conv", "torus", "before = -low % n", "before = low % n"),
+        ("conv", "conv", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(x)'),
+        ("conv", "torus", "_padded(x.mantissa, geometry), x.exponent)", "_padded(x.mantissa, geometry), dy.exponent)"),
+        ("recurrent", "rnn", 'matmul(d.mantissa, recurrent["weight"].T)', 'matmul(d.mantissa, recurrent["weight"])'),
+        ("recurrent", "lstm", "dc = dc + dh * o * _TANH.dphi(c)", "dc = dc + dh * o"),
+        ("recurrent", "lstm", "df = dc * c_before * ", "df = dc * c * "),
+        ("recurrent", "lstm", "dc * f], -2)", "dc], -2)"),
+        ("recurrent", "gru", "dz = dh * (h - jnp.tanh(an))", "dz = dh * (jnp.tanh(an) - h)"),
+        ("recurrent", "gru", "[dr, dz, r * dn]", "[dr, dz, dn]"),
+        ("unroll", "rnn", "[one[None], all[:-1]]", "[all[:1], all[:-1]]"),
+        ("unroll", "rnn", "numbers), reverse=True)", "numbers), reverse=False)"),
+        ("attention", "attention", "jnp.sum(p * dp, -1, keepdims=True)", "jnp.sum(dp, -1, keepdims=True)"),
+        ("attention", "attention", "matmul(jnp.swapaxes(p, -1, -2), dos)", "matmul(p, dos)"),
+        ("attention", "attention", "matmul(jnp.swapaxes(ds, -1, -2), qs)", "matmul(ds, qs)"),
+        ("attention", "attention", "keepdims=True)) / _root(qs)", "keepdims=True))"),
+        ("attention", "attention", "else do.exponent + v.exponent", "else do.exponent"),
+    )
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -133,12 +186,16 @@ def fresh(edit: Edit | None):
         sys.modules.update(before)
 
 
-def passes(edit: Edit | None, activation="tanh", loss="softmax_cross_entropy") -> bool:
+def passes(edit: Edit | None, activation="tanh", loss="softmax_cross_entropy", layer="") -> bool:
     """Whether the check is green. Square everywhere, so that a transposed weight has no wrong shape."""
     x, y = cases.data(loss, features=5, outputs=5)
     with fresh(edit) as gl:
         net = gl.MLP(depth=3, width=5, activation=activation, init="lecun_normal", sigma_b2=0.1)
         try:
+            if layer:
+                build, shape = LAYERS[layer]
+                x = np.random.default_rng(0).normal(size=(6, *shape))
+                return gl.check(build(lambda name: importlib.import_module(f"gradlab.core.{name}")), x, quiet=True).ok
             return gl.check(net, x, y, loss=loss, quiet=True).ok
         except ValueError as error:
             if type(error).__name__ != "GradlabError":  # the fresh copy has a class of its own
@@ -146,15 +203,16 @@ def passes(edit: Edit | None, activation="tanh", loss="softmax_cross_entropy") -
             return False
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=str)
+@pytest.mark.parametrize("edit", [*EDITS, *OF_LAYERS], ids=str)
 def test_each_edit_is_of_a_line_that_exists(edit):
     assert (CORE / f"{edit.file}.py").read_text().count(edit.old) == 1
     assert edit.old != edit.new
 
 
 def test_there_are_enough_of_them_and_they_differ():
-    assert len(set(EDITS)) == len(EDITS) >= 30
+    assert len({*EDITS, *OF_LAYERS}) == len(EDITS) + len(OF_LAYERS) >= 60
     assert {e.file for e in EDITS} == {"dense", "activations", "losses", "layer", "gradient", "scaled"}
+    assert {e.file for e in OF_LAYERS} == {"residual", "norm", "conv", "recurrent", "unroll", "attention"}
 
 
 def test_a_fresh_copy_without_an_edit_passes_and_leaves_no_trace():
@@ -172,6 +230,18 @@ def test_the_four_classical_mistakes_are_caught(edit):
 @pytest.mark.parametrize("edit", EDITS, ids=str)
 def test_every_edit_turns_the_check_red(edit):
     assert not passes(edit, edit.activation, edit.loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edit", OF_LAYERS, ids=str)
+def test_every_edit_of_a_layer_turns_its_check_red(edit):
+    assert not passes(edit, layer=edit.layer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", LAYERS)
+def test_without_the_edit_the_layer_is_green(layer):
+    assert passes(None, layer=layer)
 
 
 @pytest.mark.slow
