@@ -29,7 +29,8 @@ class Sweep:
     Parameters
     ----------
     depth : int or sequence of int
-        Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps (None: all of the data).
+        Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps (None, and
+        the default of a grid of rnns alone: all that the data have).
     width : int or sequence of int
         Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each layer.
     activation : str or sequence of str
@@ -167,6 +168,8 @@ class Sweep:
         put("dtype", resolve("dtype", self.dtype, DTYPES))
         put("length", None if self.length is None else positive_integer("length", self.length))
         put("q0", number("q0", self.q0))
+        if self.architecture == ("rnn",) and self.depth == Sweep.__dataclass_fields__["depth"].default:
+            put("depth", (None,))
         put("data", self._suited_data() if self.data is None else self.data)
         put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))
         if self.columns is not None:

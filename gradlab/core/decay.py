@@ -51,4 +51,4 @@ def weight_decay(params: Any, rate: float) -> tuple[Array, Any]:
 
     grads = jax.tree_util.tree_map_with_path(gradient, params)
     products = jax.tree.map(lambda w, g: jnp.sum(w * g), params, grads)
-    return 0.5 * sum(jax.tree.leaves(products)), grads
+    return 0.5 * jax.tree.reduce(jnp.add, products), grads

@@ -79,7 +79,7 @@ class Outer(NamedTuple):
             return self.a.mantissa, None
         return align(Scaled(self.a.mantissa, self.exponents()))
 
-    def squares(self) -> tuple[Array, Array]:
+    def squares(self) -> tuple[Array, Array | None]:
         """The squared Frobenius norm over a power of four, and that power."""
         a, d = self.a.mantissa, self.d.mantissa
         batch, fan_in, fan_out = a.shape[-2], a.shape[-1], d.shape[-1]
@@ -126,7 +126,7 @@ class Positions(NamedTuple):
         """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
         return self.flat().norm()
 
-    def inner(self) -> tuple[Array, Array]:
+    def inner(self) -> tuple[Array, Array | None]:
         """Inner products of the gradients of two examples (..., batch, batch), and each example's exponent."""
         a, exponent = Outer(self.a, self.d).aligned()  # over the positions of one example
         d = self.d.mantissa

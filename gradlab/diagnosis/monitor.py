@@ -273,7 +273,7 @@ def monitor_histograms(opt_state: Any) -> pd.DataFrame:
     if not tables:
         raise GradlabError("a monitor that has seen an update", "none", "monitor_histograms after tx.update")
     names = ["signal", "seed", "step", "layer", "layer_name", "bin", "left", "right", "count"]
-    return pd.concat(tables, ignore_index=True).assign(signal="weight_grad")[names]
+    return pd.concat(tables, ignore_index=True).assign(signal="weight_grad").reindex(columns=names)
 
 
 def _states(opt_state: Any) -> list[MonitorState]:

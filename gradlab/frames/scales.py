@@ -124,9 +124,9 @@ def depth_scales(frame: pd.DataFrame, expected: Mapping[str, Prediction | str], 
 
 def _networks(frame: pd.DataFrame, expected: Mapping[str, Any]) -> list[tuple[str, Any, pd.DataFrame]]:
     """Name, prediction and hidden layers of each network that theory does not refuse."""
-    hidden = frame[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
+    hidden = frame.loc[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
     groups = hidden.groupby("network", observed=True, sort=False)
-    found = [(str(name), expected.get(str(name)), cells) for name, cells in groups]
+    found = [(str(name), expected.get(str(name)), pd.DataFrame(cells)) for name, cells in groups]
     return [(name, one, cells) for name, one, cells in found if one is not None and not isinstance(one, str)]
 
 

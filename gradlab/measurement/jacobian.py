@@ -171,10 +171,10 @@ def jacobian_spectrum(
         raise unknown("method", method, ("full", "lanczos"))
     numbers, trees = draws(net, params, x, key, seeds, outputs)
     found = [_one(Products(net, tree, x, source, target), k, which, method, key) for tree in trees]
-    values, floors, method, products = zip(*found, strict=True)
+    values, floors, ways, products = zip(*found, strict=True)
     return Spectrum(
         np.stack(values), np.stack(floors), products[0].shape, source, target,
-        "all" if k is None else which, method[0], numbers, str(products[0].dtype), getattr(net, "config", None),
+        "all" if k is None else which, ways[0], numbers, str(products[0].dtype), getattr(net, "config", None),
     )  # fmt: skip
 
 

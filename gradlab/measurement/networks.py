@@ -190,7 +190,7 @@ def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInf
     for part in params:
         weights = [leaf["weight"].shape for _, leaf in weighted((), part)]
         count = weights[0][0] if len(weights[0]) > 2 else 1
-        blocks += [tuple(weights[0][-2:])] * count
+        blocks += [(weights[0][-2], weights[0][-1])] * count
     infos = []
     for i, number in enumerate(numbers):
         last, stem = i == len(numbers) - 1, number == 0

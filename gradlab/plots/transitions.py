@@ -135,7 +135,8 @@ def _relative(own: pd.DataFrame, column: str, depth: int) -> tuple[np.ndarray, n
     last = cells[cells["layer"] == depth].set_index("seed")[column]
     shifted = cells.assign(**{column: cells[column] - cells["seed"].map(last)})
     means = summarise(shifted, ["layer"], column).sort_values("layer")
-    return tuple(means[name].to_numpy(float) for name in ("mean", "low", "high"))
+    mean, low, high = (means[name].to_numpy(float) for name in ("mean", "low", "high"))
+    return mean, low, high
 
 
 def _inset(ax: Any, table: pd.DataFrame, colours: Centred, critical: float) -> None:
