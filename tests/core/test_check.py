@@ -39,6 +39,7 @@ def test_all_cases_pass(case, dtype):
     assert gl.check(case.net, x, y, loss=case.loss, dtype=dtype, quiet=True).ok
 
 
+@pytest.mark.slow
 def test_what_jax_grad_cannot_hold_is_not_called_passed(capsys):
     """A sigmoid network of depth 70: float32 holds 0 below the upper 57 layers or so."""
     x, y = cases.data("mse")
@@ -145,6 +146,7 @@ def test_a_backward_pass_of_the_wrong_form_is_told(backward, words):
         gl.check(own(backward), cases.data("mse", features=4)[0], quiet=True)
 
 
+@pytest.mark.slow
 def test_given_weights_and_kinks():
     """Weights on which preactivations lie exactly on the kink: samples are taken off it."""
     net = gl.MLP(depth=2, width=3, activation="relu")
@@ -181,10 +183,12 @@ def test_bad_input_is_told(change, words):
         gl.check(given.pop("net"), given.pop("x"), given.pop("y"), quiet=True, **given)
 
 
+@pytest.mark.slow
 def test_probe_needs_no_targets():
     assert gl.check(gl.MLP(depth=1, width=3), np.ones((2, 2)), loss="probe", quiet=True).ok
 
 
+@pytest.mark.slow
 def test_the_table_of_a_deep_network_is_short():
     x, y = cases.data("mse")
     result = gl.check(gl.MLP(depth=40, width=4, activation="tanh", init="xavier_normal"), x, y, quiet=True)

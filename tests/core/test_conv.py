@@ -53,6 +53,7 @@ def test_forward_is_the_sum_over_taps(space, kernel, stride, padding, x64):
     assert np.max(np.abs(z - want)) <= 1e-14 * np.max(np.abs(want)) * np.prod(kernel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "channels"), [(6, 2), (2, 40)], ids=["multiplied out", "Gram"])
 def test_norm_and_examples_of_the_factored_gradient(side, channels, x64):
     """Beside each example's own array by automatic differentiation; examples in powers of two of their own."""
@@ -83,6 +84,7 @@ def test_norm_and_examples_of_the_factored_gradient(side, channels, x64):
     assert np.max(np.abs(cosines - own @ own.T / np.outer(lengths, lengths))) <= 1e-12
 
 
+@pytest.mark.slow
 def test_a_group_of_networks_shares_the_product(x64):
     """Gains and biases of three configurations, beside each alone."""
     layer = conv(3, 3, padding="periodic")

@@ -72,6 +72,7 @@ def test_rates_outside_the_range(rate):
         dropout(rate, key=0)
 
 
+@pytest.mark.slow
 def test_weight_decay_is_a_term_of_the_loss(x64):
     """Value and gradients beside automatic differentiation of loss plus penalty; biases are left alone."""
     net, rate = gl.MLP(depth=2, width=4, activation="tanh", sigma_b2=0.1), 0.3

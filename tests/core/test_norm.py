@@ -82,6 +82,7 @@ def test_what_is_constant_becomes_zero_and_stays_finite(name):
         assert not np.any(flat)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_gain_by_example(x64):
     """Norm and cosines, beside the arrays of automatic differentiation, for examples at positions."""
     layer = layer_norm()

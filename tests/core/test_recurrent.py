@@ -91,6 +91,7 @@ def test_truncated_backward_is_autodiff_with_the_state_held_constant_between_pie
         assert not np.any(ours[1][:, :3]) and np.all(ours[1][:, 3:] != 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param("rnn", marks=SLOW), "lstm", pytest.param("gru", marks=SLOW)])
 def test_the_recurrent_site_shows_each_step(kind, x64):
     """Beside plain autodiff: a small push on the state (or preactivation) of each step."""

@@ -98,6 +98,7 @@ def test_stream_and_branch_of_different_scales(gap, x64):
         assert np.max(np.abs(got - exact)) <= 1e-14 * np.max(np.abs(exact))
 
 
+@pytest.mark.slow
 def test_one_scale_for_each_group(x64):
     """Groups that share the product of the branch, each with a scale of its own, beside each alone."""
     scales = np.array([1.0, 0.1, 0.0])
@@ -168,6 +169,7 @@ BRANCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BRANCHES)
 @pytest.mark.parametrize(("a2", "depth"), [(1.0, 4), (1 / 50, 50)], ids=["a = 1", "a2 = 1/L"])
 def test_growth_by_one_plus_a_squared_in_each_block(name, a2, depth):

@@ -57,6 +57,7 @@ def test_a_difference_below_the_line_is_carried(x64):
     assert np.all(resolved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["tanh", pytest.param("relu", marks=pytest.mark.slow)])
 def test_float32_agrees_with_float64_where_c_is_one_to_the_last_bit(activation):
     """An ordered network: 1 - c falls below 4e-9, which no Gram matrix in float32 can see."""

@@ -59,6 +59,7 @@ def test_all_singular_values_are_those_of_autodiff(activation, width, source, ta
     assert found.moment_ratio[0] == pytest.approx(np.mean(wanted**4, 1) / squares**2, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_lanczos_finds_the_ends_of_the_whole_spectrum(x64):
     net = gl.MLP(depth=6, width=60, activation="tanh", init="xavier_normal")
     params, x = drawn(net)
@@ -85,6 +86,7 @@ def test_of_an_orthogonal_linear_network_all_are_gain_to_the_depth(x64):
     assert gl.jacobian_spectrum(net, params, x, target=100).moment_ratio == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_spectrum_far_outside_the_range_of_floats(dtype):
     """700 sigmoid layers beside a product in long doubles, whose range ends at 1e-4932."""

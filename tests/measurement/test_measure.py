@@ -89,6 +89,7 @@ def data():
     return rng.normal(size=(BATCH, FEATURES)), np.arange(BATCH) % OUTPUTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "width", "options"),
     [
@@ -121,6 +122,7 @@ def test_given_weights_are_measured_without_an_interval(data, x64):
     assert "given" in str(given.rate)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_columns_has_the_values_of_all(data):
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh")
     x, y = data
@@ -156,6 +158,7 @@ def in_both(net, x, y, loss=None):
     return narrow, gl.measure(net, x, y, params=params, loss=loss, dtype="float64")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("os.environ.get('GRADLAB_TEST_X64') == '1'", reason="32 bit")
 @pytest.mark.parametrize(
     ("net", "first"),
@@ -188,6 +191,7 @@ def test_a_thousand_layers_in_float32(net, first):
     assert narrow.status == ("ok",)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("os.environ.get('GRADLAB_TEST_X64') == '1'", reason="32 bit")
 def test_one_minus_c_far_below_the_rounding_of_c():
     """tanh in its ordered phase: 1 - c falls by a factor a layer, to far below float32's 6e-8."""
@@ -215,7 +219,7 @@ VERDICTS = (
 @pytest.mark.parametrize(
     ("fields", "verdict", "seeds"),
     [
-        pytest.param(fields, verdict, seeds, marks=pytest.mark.slow if max(seeds, fields["depth"]) == 1000 else [])
+        pytest.param(fields, verdict, seeds, marks=[] if seeds == 10 and fields["depth"] < 20 else pytest.mark.slow)
         for (fields, verdict), seeds in itertools.product(VERDICTS, (10, 1000))
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ import gradlab as gl
 from gradlab._errors import GradlabError
 
 
+@pytest.mark.slow
 def test_cosines_and_input_gradients_are_those_of_autodiff(x64):
     dense = lambda width: gl.dense(width, "he_normal", bias_std=0.5)
     layer = gl.serial(dense(6), gl.activation("tanh"), dense(7), gl.activation("tanh"), dense(1))
@@ -62,6 +63,7 @@ def test_bins_average_pairs_of_about_one_distance():
     assert set(columns["from_loss"][at]) == {0}
 
 
+@pytest.mark.slow
 def test_plain_relu_networks_follow_the_kernels():
     """Mean over 24 seeds and 6 pairs at right angles within 4.5 standard errors and 10/n of prod kappa_0(c_l)."""
     n, depth = 256, 6
