@@ -106,6 +106,20 @@ def test_selu_is_normalised():
     assert math.hypot(by_mean, by_variance) == pytest.approx(0.7877, abs=5.1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("activation", "exponent", "slope"), [("softplus", 2 / 3, -2.0), ("elu", 1.0, 1.0)])
+def test_variances_without_a_limit_under_he(activation, exponent, slope):
+    """q ~ l^(2/3) and chi = 1 - 2/sqrt(2 pi q) for softplus, q ~ l and chi = 1 + 1/sqrt(2 pi q) for ELU.
+
+    From E phi'^2 and E phi^2 expanded at large q; what is left out is of relative order 1/sqrt(q).
+    """
+    found = transients(activation, sigma_w2=2.0, q0=2.0, depth=4000)
+    log_q, chi = np.asarray(found.log_q), 2 * np.exp(np.asarray(found.log_dphi2))
+    q = np.exp(log_q[-1])
+    assert abs((log_q[-1] - log_q[1999]) / math.log(2) - exponent) < 2 / math.sqrt(q)
+    assert abs(chi[-1] - 1 - slope / math.sqrt(2 * math.pi * q)) < 1 / q
+
+
 def test_algebraic_cases_have_their_exponents():
     """tanh at sigma_w2 = 1: q ~ 1/(2l), product of chi -> 0.7065/L."""
     tanh = transients("tanh", sigma_w2=1.0, depth=1000)
