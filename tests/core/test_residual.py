@@ -10,6 +10,7 @@ from gradlab._errors import GradlabError
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.gradient import materialise
+from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import repeat, serial
 from gradlab.core.residual import residual
 from gradlab.core.scaled import Scaled, plain, scaled
@@ -22,7 +23,7 @@ def branch():
 
 
 def drawn(seed, batch=5, dtype=None, width=WIDTH):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=(batch, width)), dtype or jnp.float32)
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(batch, width)), dtype or default_dtype())
 
 
 @pytest.mark.parametrize("power", [-3000, -200, 0, 200, 3000])
