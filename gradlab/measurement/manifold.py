@@ -165,9 +165,11 @@ def _program(piece: Piece, layers: tuple[int, ...]):
 
 def _flattened(curve: np.ndarray) -> tuple[np.ndarray, float]:
     """A curve in the plane of its two largest principal components, in units of its rms, and their share."""
+    around = np.sqrt(np.mean(np.sum(curve**2, 1)))
     curve = curve - curve.mean(0)
     size = np.sqrt(np.mean(np.sum(curve**2, 1)))
-    if not np.isfinite(size) or size == 0:
+    # points that differ by their rounding alone have no shape
+    if not np.isfinite(size) or size <= 64 * np.finfo(curve.dtype).eps * around:
         return np.full((len(curve), 2), np.nan), float("nan")
     curve = curve / size
     along, values, _ = np.linalg.svd(curve, full_matrices=False)

@@ -209,8 +209,9 @@ def test_errors_of_inputs_and_networks():
         gl.jacobian_spectrum(net, params, np.full_like(x, np.nan))
     with pytest.raises(gl.GradlabError, match="5 features"):
         gl.jacobian_spectrum(net, params, x[:, :3])
+    huge = jax.tree.map(lambda w: w * jnp.finfo(w.dtype).max ** 0.75, params)  # finite, its products are not
     with pytest.raises(gl.GradlabError, match="that is finite"):
-        gl.jacobian_spectrum(gl.MLP(depth=4, width=5, activation="gelu"), jax.tree.map(lambda w: 1e30 * w, params), x)
+        gl.jacobian_spectrum(gl.MLP(depth=4, width=5, activation="gelu"), huge, x)
     layer = gl.dense(3)
     with pytest.raises(gl.GradlabError, match="params, for a bare Layer"):
         gl.jacobian_spectrum(layer, None, x)
