@@ -1,7 +1,7 @@
 """What autodiff prints: the weight gradients of a 100-layer sigmoid network, by gradlab and by `jax.grad`.
 
 python experiments/autodiff.py              (ten seconds; writes reports/readme)
-python experiments/autodiff.py --quick --out /tmp/autodiff
+python experiments/autodiff.py --quick --out scratch/autodiff
 """
 
 import jax

@@ -1,7 +1,7 @@
 """A tanh ConvNet of 10,000 layers keeps its gradient with delta-orthogonal weights (Xiao et al. 2018).
 
 python experiments/deep_conv.py             (a few minutes; writes reports/deep_conv)
-python experiments/deep_conv.py --quick --out /tmp/deep_conv
+python experiments/deep_conv.py --quick --out scratch/deep_conv
 """
 
 import os

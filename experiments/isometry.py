@@ -1,7 +1,7 @@
 """Orthogonal tanh networks near criticality come near isometry; ReLU and Gaussian weights do not (Pennington 2017).
 
 python experiments/isometry.py             (a minute; writes reports/isometry)
-python experiments/isometry.py --quick --out /tmp/isometry
+python experiments/isometry.py --quick --out scratch/isometry
 """
 
 import matplotlib.pyplot as plt

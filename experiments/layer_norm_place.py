@@ -1,7 +1,7 @@
 """Layer normalisation before or after the sum: what reaches the last block (Xiong et al. 2020).
 
 python experiments/layer_norm_place.py             (a few minutes; writes reports/layer_norm_place)
-python experiments/layer_norm_place.py --quick --out /tmp/layer_norm_place
+python experiments/layer_norm_place.py --quick --out scratch/layer_norm_place
 """
 
 import matplotlib.pyplot as plt

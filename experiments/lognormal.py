@@ -1,7 +1,7 @@
 """Gradients differ between initialisations as the product law says (Hanin 2018, Hanin & Nica 2019).
 
 python experiments/lognormal.py             (two minutes; writes reports/lognormal)
-python experiments/lognormal.py --quick --out /tmp/lognormal
+python experiments/lognormal.py --quick --out scratch/lognormal
 """
 
 import numpy as np

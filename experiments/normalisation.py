@@ -1,7 +1,7 @@
 """Batch normalisation makes ReLU networks explode, layer normalisation does not (Yang et al. 2019).
 
 python experiments/normalisation.py             (a few minutes; writes reports/normalisation)
-python experiments/normalisation.py --quick --out /tmp/normalisation
+python experiments/normalisation.py --quick --out scratch/normalisation
 """
 
 import matplotlib.pyplot as plt

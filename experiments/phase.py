@@ -1,7 +1,7 @@
 """Order to chaos (Poole et al. 2016, Schoenholz et al. 2017): rates and depth scales through the transition.
 
 python experiments/phase.py             (a minute on a quiet machine; writes reports/phase)
-python experiments/phase.py --quick --out /tmp/phase
+python experiments/phase.py --quick --out scratch/phase
 """
 
 import matplotlib.pyplot as plt

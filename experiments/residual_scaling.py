@@ -1,7 +1,7 @@
 """A skip alone explodes: the gradient over residual networks by the scale of their branches (Zhang et al. 2019).
 
 python experiments/residual_scaling.py             (a few minutes; writes reports/residual_scaling)
-python experiments/residual_scaling.py --quick --out /tmp/residual_scaling
+python experiments/residual_scaling.py --quick --out scratch/residual_scaling
 """
 
 import matplotlib.pyplot as plt

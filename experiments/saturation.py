@@ -1,7 +1,7 @@
 """A sigmoid network decays or saturates (Glorot & Bengio 2010): no scale of the weights avoids both.
 
 python experiments/saturation.py            (a quarter of a minute; writes reports/saturation)
-python experiments/saturation.py --quick --out /tmp/saturation
+python experiments/saturation.py --quick --out scratch/saturation
 """
 
 import matplotlib

@@ -1,7 +1,7 @@
 """Shattered gradients (Balduzzi et al. 2017): which networks forget which input a gradient is of, and how fast.
 
 python experiments/shattered.py             (a minute; writes reports/shattered)
-python experiments/shattered.py --quick --out /tmp/shattered
+python experiments/shattered.py --quick --out scratch/shattered
 """
 
 import jax.numpy as jnp

@@ -1,7 +1,7 @@
 """What a recurrent network keeps of its gradient: the spectral radius, the units, the gates (Pascanu et al. 2013).
 
 python experiments/spectral_radius.py             (a few minutes; writes reports/spectral_radius)
-python experiments/spectral_radius.py --quick --out /tmp/spectral_radius
+python experiments/spectral_radius.py --quick --out scratch/spectral_radius
 """
 
 import math
