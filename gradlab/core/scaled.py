@@ -158,8 +158,3 @@ def split(x: Array) -> tuple[Array, Array]:
     t = x * jnp.asarray(1.4426950408889634, x.dtype)
     q = jnp.floor(t)
     return q.astype(jnp.int32), t - q
-
-
-def tree_value(tree):
-    """Every `Scaled` of a tree as a plain array."""
-    return jax.tree.map(lambda s: s.value(), tree, is_leaf=lambda s: isinstance(s, Scaled))
