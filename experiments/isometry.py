@@ -1,6 +1,6 @@
 """Orthogonal tanh networks near criticality come near isometry; ReLU and Gaussian weights do not (Pennington 2017).
 
-python experiments/isometry.py             (a minute; writes reports/isometry)
+python experiments/isometry.py             (some minutes; writes reports/isometry)
 python experiments/isometry.py --quick --out scratch/isometry
 """
 
@@ -49,7 +49,7 @@ def network(kind, depth, width):
 def measure(quick, width, seeds):
     """The singular values of every network, and a row of its moments beside theory."""
     values, rows = [], []
-    for depth in (5,) if quick else (5, 20):
+    for depth in (5,) if quick else (5, 10, 20, 40):
         for kind in KINDS:
             net, sigma_w2, sigma_b2, q = network(kind, depth, width)
             x = np.random.default_rng(0).normal(size=(1, width))
@@ -115,7 +115,7 @@ def shown(table):
 def main():
     """Measure, judge, draw, write."""
     asked = options(__doc__, __file__, "isometry")
-    setting = {"width": 60 if asked.quick else 128, "seeds": 4 if asked.quick else 6, "sigma_b2": SIGMA_B2}
+    setting = {"width": 60 if asked.quick else 200, "seeds": 4 if asked.quick else 8, "sigma_b2": SIGMA_B2}
     values, table = measure(asked.quick, setting["width"], setting["seeds"])
     finding = Finding.of({f"{r.network}, {r.layers} layers": r.claim for r in table.itertuples()})
     with gl.plots.style("paper"):

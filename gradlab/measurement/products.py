@@ -124,7 +124,9 @@ def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> 
         raise GradlabError("params, for a bare Layer", "None", "layer.init(key, shape)[0]")
     numbers = tuple(range(positive_integer("seeds", seeds)))
     base = as_key(key)
-    return numbers, (net.init(jax.random.fold_in(base, s), jnp.asarray(x), outputs=outputs) for s in numbers)
+    # compiled once: eagerly, a loop over layers would be compiled anew for every seed
+    init = jax.jit(lambda key: net.init(key, jnp.asarray(x), outputs=outputs))
+    return numbers, (init(jax.random.fold_in(base, s)) for s in numbers)
 
 
 def log10_of(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
