@@ -30,6 +30,7 @@ _HOMES = {
     "lstm_cell": "core.recurrent",
     "gru_cell": "core.recurrent",
     "conv": "core.conv",
+    "Dropout": "core.dropout",
     "dropout": "core.dropout",
     "residual": "core.residual",
     "batch_norm": "core.norm",

@@ -10,6 +10,7 @@ from gradlab.core.backprop import backprop as backprop
 from gradlab.core.check import check as check
 from gradlab.core.conv import conv as conv
 from gradlab.core.dense import dense as dense
+from gradlab.core.dropout import Dropout as Dropout
 from gradlab.core.dropout import dropout as dropout
 from gradlab.core.gradient import Site as Site
 from gradlab.core.gradient import materialise as materialise

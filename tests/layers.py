@@ -8,7 +8,7 @@ from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
 from gradlab.core.conv import conv
 from gradlab.core.dense import dense
-from gradlab.core.dropout import dropout
+from gradlab.core.dropout import Dropout, dropout
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
 from gradlab.core.pooling import flatten, global_mean
@@ -29,6 +29,8 @@ class Kind(NamedTuple):
         return self.name
 
 
+#: A part of several kinds.
+PHI = activation("tanh")
 #: Those that stand for the others where every law is tried at once; the slow tests try them all.
 FEW = ("dense", "residual", "convolution of a sequence", "lstm")
 
@@ -55,6 +57,7 @@ KINDS = (
     Kind("global mean", global_mean(), (2, 3, 4)),
     Kind("flatten", flatten(), (2, 3, 4)),
     Kind("dropout", dropout(0.4, key=0), (2, 4)),
+    Kind("dropout behind copies", repeat(lambda i: Dropout(0.4, 0).after(serial(dense(3), PHI), i), 3, 1), (3,)),
     Kind("rnn", unroll(rnn_cell(4)), (5, 3)),
     Kind("rnn, relu, all steps", unroll(rnn_cell(4, "relu", recurrent_init="identity"), returns="all"), (5, 3)),
     Kind("lstm", unroll(lstm_cell(4)), (5, 3)),

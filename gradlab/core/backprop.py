@@ -11,6 +11,7 @@ from jax import Array
 
 from gradlab._errors import GradlabError
 from gradlab.core.decay import weight_decay as decay
+from gradlab.core.dropout import Dropout
 from gradlab.core.gradient import Reader, materialise
 from gradlab.core.layer import Layer
 from gradlab.core.losses import default_loss, loss_named
@@ -20,8 +21,8 @@ from gradlab.core.scaled import Scaled, scaled
 class Network(Protocol):
     """What a network must offer: itself as one `Layer`."""
 
-    def layer(self, outputs: int) -> Layer:
-        """The network with this many outputs."""
+    def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
+        """The network with this many outputs, with masks of dropout where they are asked for."""
         ...
 
 
@@ -65,8 +66,9 @@ def run(layer: Layer, params: Any, x: Array, y: Array, loss: str, read: Reader) 
 
 
 def backprop(
-    net: Network, params: Any, x: Array, y: Array, *, loss: str | None = None, weight_decay: float = 0.0
-) -> tuple[Array, Any]:
+    net: Network, params: Any, x: Array, y: Array, *, loss: str | None = None, weight_decay: float = 0.0,
+    dropout: Dropout | None = None,
+) -> tuple[Array, Any]:  # fmt: skip
     r"""The mean loss and its gradient by every parameter.
 
     Parameters
@@ -81,6 +83,8 @@ def backprop(
         Name of the loss. By default softmax cross-entropy for integer `y`, else mean squared error.
     weight_decay : float
         Factor of half the squared weights (not biases, gains and scales), which is added to the loss.
+    dropout : Dropout, optional
+        Rate and key of the masks of this step. None: no dropout.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def backprop(
     loss = loss or default_loss(y)
     x = jnp.asarray(x)
     outputs = outputs_in(params)
-    layer = net.layer(outputs)
+    layer = net.layer(outputs, dropout)
     value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
     if not weight_decay:
         return value.value(), grads

@@ -1,6 +1,8 @@
-"""Dropout with an explicit key."""
+"""Dropout with an explicit key: a layer, and the value by which a whole network gets its masks."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ from jax import Array
 
 from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site
-from gradlab.core.layer import Layer
+from gradlab.core.layer import Layer, tangent
 from gradlab.core.scaled import Scaled, normalise
 
 
@@ -46,13 +48,10 @@ def dropout(rate: float, key: Array | int) -> Layer:
     >>> sorted(set(y.mantissa[0].tolist()))
     [0.0, 2.0]
     """
-    if not 0 <= rate < 1:
-        raise GradlabError("a dropout rate of at least 0 and below 1", f"{rate!r}", "rate=0.1")
-    key = jax.random.key(key) if isinstance(key, int) else key
+    _check(rate)
 
     def forward(_, x):
-        lead = 1 if x.exponent is None else x.exponent.ndim
-        kept = jax.random.bernoulli(key, 1 - rate, x.mantissa.shape[lead - 1 :])
+        kept = _kept(x, key, rate)
         y = _masked(x, kept, rate)
         return y, (y, kept)
 
@@ -62,6 +61,81 @@ def dropout(rate: float, key: Array | int) -> Layer:
         return _masked(dy, kept, rate), record
 
     return Layer(lambda key, shape: ({}, shape), forward, backward)
+
+
+class Dropout(NamedTuple):
+    """The dropout of a whole network: one rate and one key, from which each layer draws a mask of its own.
+
+    A network takes it where its layers are built, ``net.layer(outputs, dropout)``, and `gradlab.backprop`
+    hands it on; each network's notes say where its masks stand. Parameters, and so draws and checkpoints,
+    are those of the network without it. A new mask in each step is a new key, which may be traced.
+
+    Parameters
+    ----------
+    rate : float
+        Probability of a 0, at least 0 and below 1.
+    key : int or JAX key
+
+    Examples
+    --------
+    >>> import jax, gradlab as gl
+    >>> net, x, y = gl.MLP(depth=2, width=4), jax.numpy.ones((3, 2)), jax.numpy.array([0, 1, 1])
+    >>> loss, grads = gl.backprop(net, net.init(0, x, y), x, y, dropout=gl.Dropout(0.5, key=1))
+    """
+
+    rate: float
+    key: Array | int
+
+    def after(self, layer: Layer, number: Any) -> Layer:
+        """`layer`, and behind it the mask of this number; parameters and records stay those of `layer`.
+
+        Parameters
+        ----------
+        layer : Layer
+        number : int or Array
+            Folded into the key; it may be traced, as in the copies of a `repeat`.
+
+        Raises
+        ------
+        GradlabError
+            A rate outside [0, 1).
+        """
+        rate = self.rate
+        _check(rate)
+        key = lambda: jax.random.fold_in(_as_key(self.key), number)
+
+        def forward(params, x):
+            y, saved = layer.forward(params, x)
+            kept = _kept(y, key(), rate)
+            return _masked(y, kept, rate), (saved, kept)
+
+        def backward(params, saved, dy, read):
+            inner, kept = saved
+            return layer.backward(params, inner, _masked(dy, kept, rate), read)
+
+        def along(params, saved, dx):
+            inner, kept = saved
+            return _masked(tangent(layer, params, inner, dx), kept, rate)
+
+        of_layer = layer.parts
+        parts = of_layer and (lambda tree: [*of_layer(tree), ("dropout", dropout(rate, key()), {})])
+        return Layer(layer.init, forward, backward, parts, along)
+
+
+def _check(rate: float) -> None:
+    # a rate that is traced inside jit cannot be looked at
+    if not isinstance(rate, jax.core.Tracer) and not 0 <= rate < 1:
+        raise GradlabError("a dropout rate of at least 0 and below 1", f"{rate!r}", "rate=0.1")
+
+
+def _as_key(key: Array | int) -> Array:
+    return jax.random.key(key) if isinstance(key, int) else key
+
+
+def _kept(x: Scaled, key: Array | int, rate: float) -> Array:
+    """Where `x` is kept: one draw for each number of a batch, which groups share."""
+    lead = 1 if x.exponent is None else x.exponent.ndim
+    return jax.random.bernoulli(_as_key(key), 1 - rate, x.mantissa.shape[lead - 1 :])
 
 
 def _masked(s: Scaled, kept: Array, rate: float) -> Scaled:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradlab.config import ConvNetConfig
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
+from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, hidden_rule, normed, readout_block
+from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, normed, readout_block
 
 
 class ConvNet(Network):
@@ -26,6 +29,7 @@ class ConvNet(Network):
     Notes
     -----
     With ``init="delta_orthogonal"`` and ``padding="periodic"`` it is the network of Xiao et al. 2018.
+    A mask of dropout stands right behind each hidden activation, one draw for each number (Srivastava et al. 2014).
 
     Examples
     --------
@@ -52,10 +56,12 @@ class ConvNet(Network):
         """Positions that a unit of the first layer sees."""
         return self.config.kernel**axes
 
-    def stack(self, outputs: int) -> Stack:
+    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """First convolution, the others in one run, readout."""
         config = self.config
-        first, run = _block(config), repeat(_block(config), config.depth - 1, 2) if config.depth > 1 else None
+        block = lambda number: _block(config, dropout, number)
+        first = block(1)
+        run = repeat(copies(block, dropout), config.depth - 1, 2) if config.depth > 1 else None
         head = readout_block(config, outputs, global_mean())
         lower = [("first", first, 1), *([("run_0", run, None)] if run else [])]
         names, layers, folds = zip(*lower, ("readout", head, READOUT_FOLD), strict=True)
@@ -64,13 +70,14 @@ class ConvNet(Network):
         return Stack(below, run, head, 1, 1, config.depth, whole)
 
 
-def _block(config: ConvNetConfig) -> Layer:
-    """One convolution with its normalisation and activation."""
+def _block(config: ConvNetConfig, dropout: Dropout | None, number: Any) -> Layer:
+    """The convolution of this number with its normalisation and activation."""
     weight = conv(
         config.width, config.kernel, hidden_rule(config), padding=config.padding, gain=config.gain, bias=config.bias,
         bias_std=bias_std(config),
     )  # fmt: skip
-    phi, norm = (("activation", activation(config.activation)),), tuple(("norm", n) for n in normed(config.norm))
+    phi = (("activation", masked(activation(config.activation), dropout, number)),)
+    norm = tuple(("norm", n) for n in normed(config.norm))
     rest = (*norm, *phi) if config.norm_position == "before" else (*phi, *norm)
     names, layers = zip(("conv", weight), *rest, strict=True)
     return serial(*layers, names=names, folds=(None,) * len(layers))

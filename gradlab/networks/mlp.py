@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from gradlab.config import MLPConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
+from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD, Initializer
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, hidden_rule, normed, readout_rule
+from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, normed, readout_rule
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
 Parts = tuple[str | tuple[str, int], ...]
@@ -30,6 +32,10 @@ class MLP(Network):
     config : MLPConfig
         The fields, checked. Networks with equal fields are equal.
 
+    Notes
+    -----
+    A mask of dropout stands right behind each hidden activation (Srivastava et al. 2014).
+
     Examples
     --------
     >>> import jax, jax.numpy as jnp
@@ -47,9 +53,9 @@ class MLP(Network):
         """Hidden layers by their number."""
         return "readout" if number == count else f"hidden_{number}"
 
-    def stack(self, outputs: int) -> Stack:
+    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """First block, runs of equal blocks, readout."""
-        return stack(self.config, outputs)
+        return stack(self.config, outputs, dropout=dropout)
 
 
 def runs_of(widths: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -69,7 +75,10 @@ def runs_of(widths: tuple[int, ...]) -> list[tuple[int, int, int]]:
     return runs
 
 
-def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None) -> Stack:
+def stack(
+    config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None,
+    dropout: Dropout | None = None,
+) -> Stack:  # fmt: skip
     """The layers of a network, or of a family of networks that share products.
 
     Parameters
@@ -80,28 +89,32 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
         Activations of the groups, for arrays with a leading group axis.
     depth : int, optional
         Another depth than the config's, for networks of constant width.
+    dropout : Dropout, optional
+        Layer l has the mask of number l.
     """
     parts = parts or (config.activation,)
     depth = depth or config.depth
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
     rule = hidden_rule(config)
 
-    def block(
-        width: int, init: Initializer = rule, gain: float = config.gain, parts: Parts = parts, norm: str | None = None
-    ) -> Layer:
+    def block(width: int, init: Initializer, gain: float, phi: Layer, norm: str | None = None) -> Layer:
         layers = [("dense", dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std(config)))]
-        layers += [("activation", activation(*parts))]
+        layers += [("activation", phi)]
         layers[1 if config.norm_position == "before" else 2 : 0] = [("norm", layer) for layer in normed(norm)]
         names, values = zip(*layers, strict=True)
         return serial(*values, names=names, folds=(None,) * len(layers))
 
-    hidden = functools.partial(block, norm=config.norm)
+    def hidden(width: int, number: Any) -> Layer:
+        return block(width, rule, config.gain, masked(activation(*parts), dropout, number), config.norm)
+
+    def run(width: int, number: int, count: int) -> Layer:
+        return repeat(copies(functools.partial(hidden, width), dropout), count, number)
 
     shapes = runs_of(widths)
-    first = hidden(widths[0])
-    runs = [repeat(hidden(width), count, number) if count else hidden(width) for width, number, count in shapes]
+    first = hidden(widths[0], 1)
+    runs = [run(width, number, count) if count else hidden(width, number) for width, number, count in shapes]
     # the readout is a block too, so that every row of the frame is read in the same way
-    head = block(outputs, readout_rule(config), 1.0, ("identity",))
+    head = block(outputs, readout_rule(config), 1.0, activation("identity"))
     names = ("first", *(f"run_{i}" for i in range(len(runs))))
     folds = (1, *(None if count else number for _, number, count in shapes))
     whole = serial(first, *runs, head, names=(*names, "readout"), folds=(*folds, READOUT_FOLD))

@@ -12,6 +12,7 @@ from jax import Array
 from gradlab._errors import GradlabError
 from gradlab.config import NetworkConfig
 from gradlab.core.backprop import outputs_in
+from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, walk
 from gradlab.core.scaled import plain
 from gradlab.networks.stack import Stack
@@ -81,12 +82,12 @@ class Network(ABC):
         return 1
 
     @abstractmethod
-    def stack(self, outputs: int) -> Stack:
+    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The layers of the network with this many outputs, cut where a measurement needs it."""
 
-    def layer(self, outputs: int) -> Layer:
-        """The network as one `Layer`, with this many outputs."""
-        return self.stack(outputs).whole
+    def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
+        """The network as one `Layer`, with this many outputs; with `dropout` as it is trained with it."""
+        return self.stack(outputs, dropout=dropout).whole
 
     def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
         """Name and parameters of each layer that has a weight, from input to readout, unstacked."""

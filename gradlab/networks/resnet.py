@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from gradlab._errors import GradlabError
 from gradlab.config import ResNetConfig
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
 from gradlab.core.dense import dense
+from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, hidden_rule, linear, normed, readout_block, stacked
+from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, linear, masked, normed, readout_block, stacked
 
 
 class ResNet(Network):
@@ -31,6 +33,8 @@ class ResNet(Network):
     activation stands on the stream, behind the sum (He et al. 2016a). The stem is a linear layer with
     n Var = 1 (for images a convolution), whatever `init` says, so that the stream begins as large as the data.
     A measured layer is a block: its delta is the gradient on the stream at the block's output.
+    A mask of dropout stands right behind each activation inside a branch, none on the stream (Zagoruyko &
+    Komodakis 2016); so with "post" a branch of one layer has no place for one, which is an error.
 
     Examples
     --------
@@ -61,10 +65,16 @@ class ResNet(Network):
         """Positions that a unit of the stem sees."""
         return 1 if self.config.branch == "dense" else self.config.kernel**axes
 
-    def stack(self, outputs: int, scale: Any = None) -> Stack:
+    def stack(self, outputs: int, scale: Any = None, *, dropout: Dropout | None = None) -> Stack:
         """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
         config = self.config
-        block = _block(config, config.scale if scale is None else scale)
+        scale = config.scale if scale is None else scale
+        if dropout is not None and config.order == "post" and config.branch_layers == 1:
+            raise GradlabError(
+                "an activation inside the branches, behind which dropout stands",
+                "order='post' with branch_layers=1, whose only one is on the stream", "branch_layers=2",
+            )  # fmt: skip
+        block = lambda number: _block(config, scale, dropout, number)
         if config.branch == "dense":
             stem, before = linear(config, config.width, "lecun_normal"), ()
         else:
@@ -74,12 +84,12 @@ class ResNet(Network):
             )  # fmt: skip
             before = (global_mean(),)
         last = normed(config.norm) if config.order == "pre" else ()
-        run = repeat(block, config.depth, 1)
+        run = repeat(copies(block, dropout), config.depth, 1)
         return stacked(stem, run, readout_block(config, outputs, *last, *before), config.depth)
 
 
-def _block(config: ResNetConfig, scale: Any) -> Layer:
-    """One residual block."""
+def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: Any) -> Layer:
+    """The residual block of this number."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
     weight = (
@@ -89,8 +99,9 @@ def _block(config: ResNetConfig, scale: Any) -> Layer:
     )
     phi, norm = activation(config.activation), normed(config.norm)
     layers: list[Layer] = []
-    for _ in range(config.branch_layers):
-        layers += [*norm, phi, weight] if config.order == "pre" else [weight, *norm, phi]
+    for i in range(config.branch_layers):
+        inside = masked(phi, dropout, number * config.branch_layers + i)
+        layers += [*norm, inside, weight] if config.order == "pre" else [weight, *norm, inside]
     if config.order == "pre":
         return residual(serial(*layers), scale)
     block = residual(serial(*layers[:-1]), scale), phi

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 
 from gradlab._errors import GradlabError
 from gradlab.config import RNNConfig
+from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, serial
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
 from gradlab.networks.network import Network
-from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, hidden_rule, readout_block
+from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, hidden_rule, masked, readout_block
 
 
 class RNN(Network):
@@ -30,6 +31,7 @@ class RNN(Network):
     -----
     A measured layer is a time step, 1 the first; the weights are shared, so they have one row, layer 0.
     `init` and `gain` are those of the recurrent weight; the input's is Xavier's.
+    A mask of dropout stands on the last state, before the readout; none between steps (Zaremba et al. 2014).
 
     Examples
     --------
@@ -56,11 +58,12 @@ class RNN(Network):
         """The columns of the time steps."""
         return record["recurrent"].columns["steps"]
 
-    def stack(self, outputs: int) -> Stack:
+    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The unrolled cell, readout."""
         cells = unroll(_cell(self.config), truncate=self.config.truncate)
         if self.config.depth is not None:
             cells = _of_the_last(self.config.depth, cells)
+        cells = masked(cells, dropout, 1)
         head = readout_block(self.config, outputs)
         whole = serial(cells, head, names=("cell", "readout"), folds=(STEM_FOLD, READOUT_FOLD))
         below = serial(cells, names=("cell",), folds=(STEM_FOLD,))

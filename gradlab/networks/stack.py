@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from gradlab.config import NetworkConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
+from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
 from gradlab.core.layer import Layer, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
@@ -49,6 +51,16 @@ def stacked(stem: Layer, run: Layer, readout: Layer, depth: int) -> Stack:
     """A stem that is not counted, a run of `depth` equal blocks, a readout."""
     whole = serial(stem, run, readout, names=("stem", "run", "readout"), folds=(STEM_FOLD, None, READOUT_FOLD))
     return Stack(serial(stem, names=("stem",), folds=(STEM_FOLD,)), run, readout, 0, 1, depth, whole, "stem")
+
+
+def masked(layer: Layer, dropout: Dropout | None, number: Any) -> Layer:
+    """`layer` with its mask of dropout, if there is one."""
+    return layer if dropout is None else dropout.after(layer, number)
+
+
+def copies(block: Callable[[Any], Layer], dropout: Dropout | None) -> Layer | Callable[[Any], Layer]:
+    """What `repeat` takes: one layer where all copies are equal, else the copy of each number, with its own masks."""
+    return block(0) if dropout is None else block
 
 
 def linear(config: NetworkConfig, width: int, init: str) -> Layer:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradlab.config import TransformerConfig
 from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
+from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import layer_norm
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, hidden_rule, readout_block, stacked
+from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, readout_block, stacked
 
 
 class Transformer(Network):
@@ -30,6 +33,8 @@ class Transformer(Network):
     between. The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
     mean over positions, with "pre" of a last normalisation. A measured layer is a block: its delta is
     the gradient on the residual stream, with "post" before the last normalisation of the block.
+    A mask of dropout stands on the output of A and of F, before it is added (Vaswani et al. 2017, section 5.4);
+    the embeddings have none.
 
     Examples
     --------
@@ -50,7 +55,7 @@ class Transformer(Network):
         """Axes that one example may have."""
         return (2,)
 
-    def stack(self, outputs: int) -> Stack:
+    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """Embedding, blocks, readout."""
         config = self.config
         embed = dense(config.width, "lecun_normal", bias=config.bias, bias_std=bias_std(config))
@@ -58,20 +63,22 @@ class Transformer(Network):
         stem = serial(embed, activation("identity"), positions("sinusoidal"), names=names, folds=(None,) * 3)
         last = (layer_norm(),) if config.norm == "pre" else ()
         head = readout_block(config, outputs, *last, global_mean())
-        return stacked(stem, repeat(_block(config), config.depth, 1), head, config.depth)
+        run = repeat(copies(lambda number: _block(config, dropout, number), dropout), config.depth, 1)
+        return stacked(stem, run, head, config.depth)
 
 
-def _block(config: TransformerConfig) -> Layer:
-    """Attention and feed-forward, each around the stream."""
+def _block(config: TransformerConfig, dropout: Dropout | None, number: Any) -> Layer:
+    """Attention and feed-forward of the block of this number, each around the stream."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
-    attend = attention(config.heads, rule, causal=config.causal, **options)
+    attend = masked(attention(config.heads, rule, causal=config.causal, **options), dropout, 2 * number)
     forward = serial(
         dense(config.expansion * config.width, rule, **options),
         activation(config.activation),
         dense(config.width, rule, **options),
         names=("in", "activation", "out"),
     )
+    forward = masked(forward, dropout, 2 * number + 1)
     if config.norm == "pre":
         named = lambda name, layer: residual(serial(layer_norm(), layer, names=("norm", name), folds=(None, None)))
         return serial(named("attention", attend), named("feed_forward", forward), names=("attention", "feed_forward"))
