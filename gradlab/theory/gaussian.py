@@ -5,6 +5,7 @@ r"""Gaussian expectations of an activation and its derivative, by quadrature tha
 geometrically away from 0 and from each kink, and each panel is integrated by Gauss-Legendre:
 converging exponentially for activations that are analytic between their kinks, whatever q is.
 
+Where an expectation has a closed form (`gradlab.theory.closed_forms`) that is what `moments` and `overlap` take.
 A variance travels as its logarithm, so that :math:`q = 10^{\pm 5000}` is as good a number as 1: beyond
 :math:`10^{\pm 100}` the moments follow power laws to all digits of a double.
 """
@@ -21,6 +22,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.core.activations import Activation, activation_named
+from gradlab.theory.closed_forms import closed_form
 
 #: Gauss-Legendre nodes of a panel, and the largest ratio of the ends of a panel that does not reach its centre.
 _ORDER, _RATIO = 16, 4.0
@@ -217,23 +219,30 @@ def moments(activation: str | Activation, log_q: np.ndarray | float) -> Moments:
     >>> [round(float(v), 6) for v in at.log_phi2 - at.log_dphi2]
     [-20000.0, 0.0, 20000.0]
     """
+    entry = entry_of(activation)
     log_q = np.asarray(log_q, float)
     # a homogeneous function has one power law for all q
-    limit = 0.0 if entry_of(activation).homogeneous else LOG_RANGE
+    limit = 0.0 if entry.homogeneous else LOG_RANGE
     inside, where = np.unique(np.clip(log_q, -limit, limit), return_inverse=True)
     where = where.reshape(log_q.shape)
+    known = closed_form(entry)
+    phi2, dphi2, growth, change = known.single(np.exp(inside)) if known else _single(entry, np.exp(inside))
+    with np.errstate(divide="ignore"):
+        beyond = log_q - inside[where]
+        logs = np.log(phi2)[where] + growth[where] * beyond, np.log(dphi2)[where] + change[where] * beyond
+        return Moments(*logs, growth[where])
+
+
+def _single(entry: Activation, q: np.ndarray) -> tuple[np.ndarray, ...]:
+    """E phi^2 and E phi'^2, and d ln of each / d ln q, by quadrature."""
 
     def terms(z, u, phi, dphi):
         squared = dphi * dphi
         return np.stack([phi * phi, squared, phi * dphi * u, 0.5 * (z * z - 1) * squared])
 
-    phi2, dphi2, cross, fall = expectation(activation, terms, np.exp(inside))
+    phi2, dphi2, cross, fall = expectation(entry, terms, q)
     with np.errstate(divide="ignore", invalid="ignore"):
-        growth = np.where(phi2 > 0, cross / phi2, 0.0)
-        change = np.where(dphi2 > 0, fall / dphi2, 0.0)
-        beyond = log_q - inside[where]
-        logs = np.log(phi2)[where] + growth[where] * beyond, np.log(dphi2)[where] + change[where] * beyond
-        return Moments(*logs, growth[where])
+        return phi2, dphi2, np.where(phi2 > 0, cross / phi2, 0.0), np.where(dphi2 > 0, fall / dphi2, 0.0)
 
 
 class Overlap(NamedTuple):
@@ -281,13 +290,17 @@ def overlap(
     check_variances("q", q2)
     flat = [v.ravel() for v in (q1, q2, angle)]
     asked = np.where(flat[0] == flat[1], np.maximum(flat[2], SMALL_ANGLE), flat[2])
-    rows = np.stack([*flat[:2], asked], -1)
-    # what pairs have in common is computed once: all small angles at one variance are one row
-    unique, where = np.unique(rows, axis=0, return_inverse=True)
-    found = np.array([_overlap(entry, *map(float, row)) for row in unique]).reshape(-1, 2)[where.ravel()]
+    known = closed_form(entry)
+    if known and known.pair:
+        found = np.stack(known.pair(*flat[:2], asked), -1)
+    else:
+        rows = np.stack([*flat[:2], asked], -1)
+        # what pairs have in common is computed once: all small angles at one variance are one row
+        unique, where = np.unique(rows, axis=0, return_inverse=True)
+        found = np.array([_overlap(entry, *map(float, row)) for row in unique]).reshape(-1, 2)[where.ravel()]
     small = flat[2] < asked
     if small.any():
-        at_zero = expectation(entry, lambda z, u, phi, dphi: dphi * dphi, flat[0][small])[:, None]
+        at_zero = np.exp(moments(entry, np.log(flat[0][small])).log_dphi2)[:, None]
         found[small] = at_zero + (flat[2][small] / SMALL_ANGLE)[:, None] * (found[small] - at_zero)
     return Overlap(*(found[:, i].reshape(q1.shape) for i in (0, 1)))
 

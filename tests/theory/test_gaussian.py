@@ -90,12 +90,46 @@ CLOSED = {
 }
 
 
+def by_quadrature(name):
+    """An activation whose closed form is not known: the same functions under another name."""
+    return TABLE[name]._replace(name=f"{name} by quadrature", homogeneous=False)
+
+
 @pytest.mark.parametrize("name", CLOSED)
 def test_one_variable_equals_the_closed_form(name):
+    """By the quadrature to 1e-11, and to rounding by what stands in its place."""
     q = np.array([1e-3, 0.1, 1.0, 30.0, 1e4])
-    at = moments(name, np.log(q))
-    for ours, exact in zip((at.log_phi2, at.log_dphi2), CLOSED[name], strict=True):
-        assert np.exp(ours) == pytest.approx(exact(q), rel=1e-11)
+    for entry, error in ((by_quadrature(name), 1e-11), (TABLE[name], 1e-11 if name == "hard_tanh" else 1e-13)):
+        at = moments(entry, np.log(q))
+        for ours, exact in zip((at.log_phi2, at.log_dphi2), CLOSED[name], strict=True):
+            assert np.exp(ours) == pytest.approx(exact(q), rel=error)
+
+
+@pytest.mark.parametrize("name", ["identity", "relu", "leaky_relu", "erf", "gelu"])
+def test_closed_forms_equal_the_quadrature(name):
+    """One input: 1e-12, also of the power laws that go on beyond 10^+-100, but for the rounding of their exponents.
+
+    Two: the quadrature's own 1e-8, at equal and unequal variances.
+    """
+    log_q = np.array([-3e5, -40.0, -1.3, 0.0, 2.0, 25.0, 3e5])
+    for ours, theirs in zip(moments(name, log_q), moments(by_quadrature(name), log_q), strict=True):
+        assert np.all(np.abs(ours - theirs) <= 1e-12 + 1e-15 * np.abs(log_q))
+    rng = np.random.default_rng(8)
+    for q1, q2 in ((0.7, 0.7), (1e6, 1e6), *10.0 ** rng.uniform(-3, 3, (2, 2)), (4.0, 4.0 * (1 + 1e-6))):
+        angle = np.append(rng.uniform(2e-4, np.pi, 3), [1.1e-4, np.pi])
+        for ours, theirs in zip(overlap(name, q1, q2, angle), overlap(by_quadrature(name), q1, q2, angle), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-12)
+
+
+def test_closed_forms_are_right_where_doubles_end():
+    """ReLU-like functions that a user registers too; q of 1e-300 and 1e300; an error function that is all steps."""
+    size = TABLE["relu"]._replace(name="size", phi=jnp.abs, dphi=jnp.sign)
+    assert overlap(size, 1e300, 1e300, np.pi / 2).slopes == pytest.approx(0, abs=1e-15)
+    assert overlap(size, 1e-300, 1e300, 1.0).mean_slope == pytest.approx(0.25e300 / np.sin(0.5) ** 2, rel=1e-12)
+    steps = overlap("erf", 1e300, 1e300, np.array([0.5, 2.0]))
+    # sign functions: E (phi1 - phi2)^2 = 4 t / pi
+    assert steps.mean_slope * 1e300 * 4 * np.sin([0.25, 1.0]) ** 2 == pytest.approx(np.array([2, 8]) / np.pi)
+    assert overlap("erf", 1e-300, 1e-300, 1.0).slopes == pytest.approx(4 / np.pi, rel=1e-12)
 
 
 ANGLES = np.array([3e-3, 0.2, 1.0, np.pi / 2, 2.5, np.pi])
@@ -115,24 +149,26 @@ def erf_overlap(q, t):
 @pytest.mark.parametrize("q", [0.01, 1.0, 50.0])
 @pytest.mark.parametrize(("name", "closed"), [("relu", relu_overlap), ("erf", erf_overlap)])
 def test_two_variables_equal_the_closed_form(name, closed, q):
-    at = overlap(name, q, q, ANGLES)
     product, slopes = closed(q, ANGLES)
     square = closed(q, np.zeros(1))[0]
-    # absolute error of the distance by cancellation in the closed form: eps * square
     linear = q * 2 * np.sin(ANGLES / 2) ** 2
-    error = 1e-8 * (square - product) / linear + 4e-16 * square / linear
-    assert np.all(np.abs(at.mean_slope - (square - product) / linear) <= error)
-    assert at.slopes == pytest.approx(slopes, rel=1e-8, abs=1e-12)
+    for entry, error in ((by_quadrature(name), 1e-8), (TABLE[name], 1e-13)):
+        at = overlap(entry, q, q, ANGLES)
+        # the closed form cancels: eps * square, and of the arc sine near 1, times sqrt(1 + q)
+        errors = error * (square - product) / linear + 4e-16 * (1 + q) ** 0.5 * square / linear
+        assert np.all(np.abs(at.mean_slope - (square - product) / linear) <= errors)
+        assert at.slopes == pytest.approx(slopes, rel=error, abs=1e-12)
 
 
 def test_two_variables_of_unequal_variance():
     """ReLU: sqrt(q1 q2) times the kernel of unit variances."""
     q1, q2, t = 2.0, 0.3, 1.1
     product, slopes = relu_overlap(1.0, t)
-    at = overlap("relu", q1, q2, t)
     distance = (q1 + q2) / 2 - 2 * (q1 * q2) ** 0.5 * product
-    assert at.mean_slope * 4 * (q1 * q2) ** 0.5 * np.sin(t / 2) ** 2 == pytest.approx(distance, rel=1e-9)
-    assert at.slopes == pytest.approx(slopes, rel=1e-9)
+    for entry in ("relu", by_quadrature("relu")):
+        at = overlap(entry, q1, q2, t)
+        assert at.mean_slope * 4 * (q1 * q2) ** 0.5 * np.sin(t / 2) ** 2 == pytest.approx(distance, rel=1e-9)
+        assert at.slopes == pytest.approx(slopes, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu", "hard_tanh", "elu"])
