@@ -13,6 +13,8 @@ from gradlab.config.names import (
     IMPORT_HINT,
     INITIALIZERS,
     LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
     content_hash,
     registered,
     resolve,
@@ -27,6 +29,10 @@ from gradlab.config.networks import (
     TransformerConfig,
 )
 from gradlab.config.sweep import GRID, Sweep
+from gradlab.config.training import TRAINING_GRID, TrainingConfig, TrainingSweep, record_steps
+
+#: The grids, by the work that is done on them.
+SWEEPS: dict[str, type[Sweep]] = {kind.TASK: kind for kind in (Sweep, TrainingSweep)}
 
 __all__ = [
     "ACTIVATIONS",
@@ -42,13 +48,20 @@ __all__ = [
     "LOSSES",
     "MLPConfig",
     "NetworkConfig",
+    "OPTIMIZERS",
     "RNNConfig",
     "ResNetConfig",
+    "SCHEDULES",
+    "SWEEPS",
     "Sweep",
+    "TRAINING_GRID",
+    "TrainingConfig",
+    "TrainingSweep",
     "TransformerConfig",
     "content_hash",
     "integer",
     "positive_integer",
+    "record_steps",
     "registered",
     "resolve",
 ]

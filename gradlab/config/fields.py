@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, resolve
+from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, OPTIMIZERS, SCHEDULES, resolve
 
 
 def integer(name: str, value: Any, least: int) -> int:
@@ -35,7 +35,15 @@ def number(name: str, value: Any, kind: str = "a positive number") -> float:
     return float(value)
 
 
-def _boolean(name: str, value: Any) -> bool:
+def _below_1(name: str, value: Any) -> float:
+    value = number(name, value, "a number of at least 0")
+    if value >= 1:
+        raise GradlabError(f"{name} to be at least 0 and below 1", f"{value:g}", f"{name}=0.5")
+    return value
+
+
+def boolean(name: str, value: Any) -> bool:
+    """`value` as a truth value, or an error that names the option."""
     value = _scalar(value)
     if not isinstance(value, bool):
         raise GradlabError(f"{name} to be True or False", repr(value), f"{name}=True")
@@ -73,7 +81,9 @@ def _branch_scale(value: Any) -> str:
     return f"{number('branch_scale', value, 'a number of at least 0'):.12g}"
 
 
-def _choice(name: str, *known: Any) -> Callable[[Any], Any]:
+def choice(name: str, *known: Any) -> Callable[[Any], Any]:
+    """What takes one of the known values alone."""
+
     def check(value: Any) -> Any:
         if value not in known:
             raise unknown(name, value, [k for k in known if k is not None])
@@ -93,22 +103,32 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "sigma_w2": _or_none(lambda value: number("sigma_w2", value)),
     "std": _or_none(lambda value: number("std", value)),
     "sigma_b2": _or_none(lambda value: number("sigma_b2", value, "a number of at least 0")),
-    "bias": lambda value: _boolean("bias", value),
+    "bias": lambda value: boolean("bias", value),
     "readout": _or_none(lambda value: resolve("initializer", value, INITIALIZERS)),
-    "norm": _choice("norm", None, "batch", "layer", "rms", "pre", "post"),
-    "norm_position": _choice("norm_position", "before", "after"),
+    "norm": choice("norm", None, "batch", "layer", "rms", "pre", "post"),
+    "norm_position": choice("norm_position", "before", "after"),
     "branch_scale": _branch_scale,
-    "branch": _choice("branch", "dense", "conv"),
+    "branch": choice("branch", "dense", "conv"),
     "branch_layers": lambda value: positive_integer("branch_layers", value),
-    "order": _choice("order", "pre", "post"),
+    "order": choice("order", "pre", "post"),
     "kernel": lambda value: positive_integer("kernel", value),
-    "padding": _choice("padding", "same", "periodic"),
-    "cell": _choice("cell", "rnn", "lstm", "gru"),
+    "padding": choice("padding", "same", "periodic"),
+    "cell": choice("cell", "rnn", "lstm", "gru"),
     "forget_bias": lambda value: number("forget_bias", value, "a number"),
     "truncate": _or_none(lambda value: positive_integer("truncate", value)),
     "heads": lambda value: positive_integer("heads", value),
     "expansion": lambda value: positive_integer("expansion", value),
-    "causal": lambda value: _boolean("causal", value),
+    "causal": lambda value: boolean("causal", value),
+    "optimizer": lambda value: resolve("optimizer", value, OPTIMIZERS),
+    "learning_rate": _or_none(lambda value: number("learning_rate", value)),
+    "momentum": lambda value: _below_1("momentum", value),
+    "schedule": lambda value: resolve("schedule", value, SCHEDULES),
+    "warmup": lambda value: integer("warmup", value, 0),
+    "clip_norm": _or_none(lambda value: number("clip_norm", value)),
+    "clip_value": _or_none(lambda value: number("clip_value", value)),
+    "clip_adaptive": _or_none(lambda value: number("clip_adaptive", value)),
+    "weight_decay": lambda value: number("weight_decay", value, "a number of at least 0"),
+    "dropout": lambda value: _below_1("dropout", value),
 }
 
 

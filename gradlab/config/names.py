@@ -23,8 +23,11 @@ INITIALIZERS: tuple[str, ...] = (
 LOSSES: tuple[str, ...] = ("softmax_cross_entropy", "mse", "logistic", "probe")
 ARCHITECTURES: tuple[str, ...] = ("mlp", "resnet", "convnet", "rnn", "transformer")
 DATASETS: tuple[str, ...] = (
-    "digits", "gaussian", "circle", "digits_images", "digits_rows", "adding", "copying", "characters",
+    "digits", "gaussian", "circle", "spirals", "mnist1d", "digits_images", "digits_rows", "mnist1d_steps",
+    "adding", "copying", "characters",
 )  # fmt: skip
+OPTIMIZERS: tuple[str, ...] = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+SCHEDULES: tuple[str, ...] = ("constant", "linear", "cosine")
 DTYPES: tuple[str, ...] = ("float32", "float64")
 
 #: Other spellings that users know, and the name each stands for.

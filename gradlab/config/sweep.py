@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, several
@@ -110,6 +111,10 @@ class Sweep:
     4
     """
 
+    #: What spans the grid, and the work that is done on it.
+    COORDINATES: ClassVar[tuple[str, ...]] = GRID
+    TASK: ClassVar[str] = "measure"
+
     depth: tuple[int | None, ...] = (2, 4, 8, 16, 32, 64)
     width: tuple[int, ...] = (128,)
     activation: tuple[str, ...] = ("sigmoid", "tanh", "relu")
@@ -149,10 +154,10 @@ class Sweep:
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
-        for name in GRID:
+        for name in self.COORDINATES:
             values = many(getattr(self, name))
             if not values:
-                default = Sweep.__dataclass_fields__[name].default[0]
+                default = self._default(name)[0]
                 raise GradlabError(f"at least one value of {name}", "none", f"{name}={default!r}")
             put(name, tuple(dict.fromkeys(map(FIELDS[name], values))))
         if several(self.seeds):
@@ -168,7 +173,7 @@ class Sweep:
         put("dtype", resolve("dtype", self.dtype, DTYPES))
         put("length", None if self.length is None else positive_integer("length", self.length))
         put("q0", number("q0", self.q0))
-        if self.architecture == ("rnn",) and self.depth == Sweep.__dataclass_fields__["depth"].default:
+        if self.architecture == ("rnn",) and self.depth == self._default("depth"):
             put("depth", (None,))
         put("data", self._suited_data() if self.data is None else self.data)
         put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))
@@ -191,6 +196,11 @@ class Sweep:
         """The seeds as numbers."""
         return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
 
+    @property
+    def loaded(self) -> int | None:
+        """Examples to load: the batch. None: all."""
+        return self.batch
+
     def configs(self) -> Iterator[NetworkConfig]:
         """The networks of the grid, in its order."""
         for architecture in self.architecture:
@@ -207,11 +217,18 @@ class Sweep:
 
     def _check_coordinates(self) -> None:
         """Raise where a coordinate is given that no architecture of the grid has."""
-        held = {"architecture"}.union(*(CONFIGS[a].names() for a in self.architecture))
-        for name in GRID:
-            if name not in held and getattr(self, name) != Sweep.__dataclass_fields__[name].default:
-                owners = [a for a, kind in CONFIGS.items() if name in kind.names()]
+        for name in self.COORDINATES:
+            owners = self._owners(name)
+            if owners and not {*owners} & {*self.architecture} and getattr(self, name) != self._default(name):
                 raise GradlabError(
                     f"{name} only with {' or '.join(owners)}", f"architecture {', '.join(self.architecture)}",
                     f"architecture={owners[0]!r}",
                 )  # fmt: skip
+
+    def _owners(self, name: str) -> list[str]:
+        """The architectures that have a coordinate; none where it belongs to no architecture."""
+        return [] if name == "architecture" else [a for a, kind in CONFIGS.items() if name in kind.names()]
+
+    @classmethod
+    def _default(cls, name: str) -> Any:
+        return cls.__dataclass_fields__[name].default

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.config import Sweep
+from gradlab.config import SWEEPS, Sweep
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
 from gradlab.reporting import figures, tables, tex, theory, words
@@ -190,7 +190,8 @@ def _reproduction(name: str, about: Mapping[str, Any]) -> str:
 
 def _request_table(name: str, request: Mapping[str, Any]) -> str:
     asked = request.get("request", request)
-    defaults = {f: getattr(Sweep, f, None) for f in Sweep.__dataclass_fields__}
+    kind = SWEEPS.get(request.get("task", {}).get("name", ""), Sweep)
+    defaults = {f: getattr(kind, f, None) for f in kind.__dataclass_fields__}
     rows = []
     for key in (*_ALWAYS, *(k for k in asked if k not in _ALWAYS)):
         value = asked.get(key)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gradlab.config import ACTIVATIONS, GRID, INITIALIZERS, NetworkConfig, Sweep, resolve
+from gradlab.config import ACTIVATIONS, INITIALIZERS, NetworkConfig, Sweep, TrainingConfig, resolve
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
@@ -17,8 +17,10 @@ _NAMES = {
     "init": ("initializer", INITIALIZERS),
     "readout": ("initializer", INITIALIZERS),
 }
-_FIELDS = tuple(f.name for f in dataclasses.fields(Sweep))
-_OPTIONAL = ("sigma_w2", "std", "sigma_b2", "readout", "depth", "norm", "truncate")
+_OPTIONAL = (
+    "sigma_w2", "std", "sigma_b2", "readout", "depth", "norm", "truncate", "learning_rate", "clip_norm", "clip_value",
+    "clip_adaptive",
+)  # fmt: skip
 
 
 def canonical(sweep: Sweep) -> Sweep:
@@ -30,15 +32,15 @@ def canonical(sweep: Sweep) -> Sweep:
     return dataclasses.replace(sweep, **changes)
 
 
-def networks(sweep: Sweep) -> list[NetworkConfig]:
+def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:
     """The networks of the grid, each once, in the grid's order."""
     return list(dict.fromkeys(sweep.configs()))
 
 
 def as_values(sweep: Sweep) -> dict[str, Any]:
     """The request as plain values that TOML can hold; what is None is left out."""
-    values = {name: getattr(sweep, name) for name in _FIELDS}
-    for name in _OPTIONAL:
+    values = {field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep)}
+    for name in values.keys() & set(_OPTIONAL):
         if values[name] == (None,):
             del values[name]
         else:
@@ -46,15 +48,15 @@ def as_values(sweep: Sweep) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def from_values(values: Mapping[str, Any]) -> Sweep:
-    """The request that `as_values` wrote; lists inside lists are widths layer by layer."""
+def from_values(values: Mapping[str, Any], kind: type[Sweep] = Sweep) -> Sweep:
+    """The request of a kind that `as_values` wrote; lists inside lists are widths layer by layer."""
 
     def plain(name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return tuple(plain(name, v) for v in value)
         return None if name in _OPTIONAL and value == DEFAULT else value
 
-    return Sweep(**{name: plain(name, value) for name, value in values.items()})
+    return kind(**{name: plain(name, value) for name, value in values.items()})
 
 
 def _several(sweep: Sweep, name: str) -> tuple:
@@ -68,9 +70,11 @@ def same(old: Sweep, new: Sweep) -> bool:
 
 def differences(old: Sweep, new: Sweep) -> list[str]:
     """What keeps `new` from being `old` or an extension of its grid, one line each."""
+    if type(old) is not type(new):
+        return [f"a {type(new).__name__} instead of a {type(old).__name__}"]
     lines = []
-    for name in _FIELDS:
-        if name in GRID or name == "seeds":
+    for name in (field.name for field in dataclasses.fields(old)):
+        if name in old.COORDINATES or name == "seeds":
             there = set(_several(new, name))
             lost = [value for value in _several(old, name) if value not in there]
             if lost:

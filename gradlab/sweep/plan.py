@@ -9,7 +9,6 @@ the rows that it added.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,11 +114,11 @@ def _cut(configs: Sequence[NetworkConfig]) -> Iterator[list[NetworkConfig]]:
         yield ordered[start : start + UNIT_NETWORKS]
 
 
-def stem(config: NetworkConfig) -> tuple:
+def stem(config: NetworkConfig) -> str:
     """The network without its depth: networks of one stem are the first layers of the deepest."""
-    fields = dataclasses.asdict(config)
+    fields = config.as_dict()
     del fields["depth"]
-    return tuple(fields.values())
+    return content_hash(fields)
 
 
 def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -> pd.DataFrame:

@@ -101,9 +101,10 @@ def commit() -> str | None:
 
 def call(sweep: Sweep, out: str | os.PathLike[str] | None, named: bool) -> str:
     """The Python call that remakes a sweep: what differs from the defaults, and arrays unless the data are `named`."""
-    given = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(Sweep) if getattr(sweep, f.name) != f.default}
+    given = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if getattr(sweep, f.name) != f.default}
     if not named:
         given.pop("data", None)
     options = ", ".join(f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in given.items())
     rest = ("" if named else ", data=(x, y)") + ("" if out is None else f", out={os.fspath(out)!r}")
-    return f"gl.run(gl.Sweep({options}){rest})"
+    verb = "run" if type(sweep) is Sweep else "train_sweep"
+    return f"gl.{verb}(gl.{type(sweep).__name__}({options}){rest})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from gradlab._errors import GradlabError
 from gradlab._types import SCHEMA_VERSION
-from gradlab.config import Sweep, content_hash
+from gradlab.config import SWEEPS, Sweep, content_hash
 from gradlab.sweep.grid import as_values, canonical, differences, from_values, networks, same, to_toml
 from gradlab.sweep.task import Task
 
@@ -95,10 +95,11 @@ class Request:
     def from_toml(cls, text: str) -> Request:
         """The request that `to_toml` wrote; KeyError, TypeError or ValueError where it did not."""
         tables = tomllib.loads(text)
+        kind = SWEEPS.get(tables["task"]["name"], Sweep)  # a task of one's own runs on a plain grid
         return cls(
-            sweep=from_values(tables["request"]), data=tables["data"], settings=tables["task"],
+            sweep=from_values(tables["request"], kind), data=tables["data"], settings=tables["task"],
             fingerprints=tables["fingerprints"], versions=tables["versions"],
-            earlier=tuple(from_values(values) for values in tables["earlier"]),
+            earlier=tuple(from_values(values, kind) for values in tables["earlier"]),
         )  # fmt: skip
 
     def after(self, old: Request, folder: str) -> tuple[Request, list[str]]:

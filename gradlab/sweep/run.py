@@ -82,6 +82,8 @@ def run(
         before stays.
     """
     execute, report = find_executor(executor, workers), reporter(progress)
+    if task is None and type(sweep) is not Sweep:
+        raise GradlabError("a Sweep, or task=", f"a {type(sweep).__name__}", "gl.train_sweep")
     sweep, loaded = _load(sweep, data)
     worker = (task or MeasureTask)(sweep, loaded)
     store: Store = MemoryStore() if out is None else FolderStore(out, report.note)
@@ -128,7 +130,7 @@ def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
     if isinstance(data, (str, os.PathLike)):
         sweep, data = dataclasses.replace(sweep, data=os.fspath(data)), None
     loaded = load(
-        sweep.data if data is None else data, batch=sweep.batch, loss=sweep.loss, target=sweep.target,
+        sweep.data if data is None else data, batch=sweep.loaded, loss=sweep.loss, target=sweep.target,
         length=sweep.length, q0=sweep.q0, c0=sweep.c0, key=sweep.key, dtype=sweep.dtype,
     )  # fmt: skip
     return (sweep if data is None else dataclasses.replace(sweep, data=loaded.name)), loaded
