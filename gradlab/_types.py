@@ -46,6 +46,7 @@ MEASURED: dict[str, str] = {
     "log10_bias_grad_norm": "Euclidean norm of the gradient of the mean loss by the bias",
     "log10_activation_rms": "rms over batch and units of the activation",
     "activation_mean_over_rms": "mean over batch and units of the activation, over its rms",
+    "activation_p98_over_rms": "98th percentile over batch and units of the activation, over its rms; on request",
     "log10_preactivation_rms": "rms over batch and units of the preactivation",
     "log10_one_minus_c": "1 - c, c the correlation of the preactivations of two inputs, mean over fixed pairs",
     "saturated_fraction": "share of activations within 1 % of the range of a limit",
@@ -65,4 +66,9 @@ MEASURED: dict[str, str] = {
     "zero_example_fraction": "share of examples whose dL_i/dz is exactly 0",
     "log10_abs_loss": "log10 of |mean loss|, the same for all layers",
     "loss_sign": "sign of the mean loss",
+    "log10_train_loss": "log10 of the mean loss of all training examples, when training; all layers have the same",
+    "log10_test_loss": "log10 of the mean loss of the examples kept apart, when training",
+    "train_accuracy": "share of the training examples whose largest output is their label's, when training",
+    "test_accuracy": "the same of the examples kept apart",
+    "sharpness": "largest eigenvalue of the Hessian of the loss of the measured batch; on request, when training",
 }

@@ -125,6 +125,7 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "log10_bias_grad_norm": _norm,
     "log10_activation_rms": _last,
     "activation_mean_over_rms": _last,
+    "activation_p98_over_rms": _last,
     "log10_preactivation_rms": _first,
     "log10_one_minus_c": _first,
     "saturated_fraction": _mean,

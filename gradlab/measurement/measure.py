@@ -26,7 +26,7 @@ from gradlab.core.losses import default_loss, probes
 from gradlab.measurement.networks import measure_given, measure_networks, structure
 from gradlab.measurement.programs import Variant, draw_program, measure_program, over_seeds
 from gradlab.measurement.records import Trace
-from gradlab.measurement.stats import TRAINING, to_numpy
+from gradlab.measurement.stats import ON_REQUEST, TRAINING, to_numpy
 from gradlab.measurement.traces import trace_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, as_key, check_input, example_shape, outputs_in, outputs_of, weighted
@@ -164,7 +164,7 @@ def _arrays(x: Any, y: Any, loss: str, dtype: str, outputs: int | None) -> tuple
 
 def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
     if columns is None:
-        return tuple(c for c in MEASURED if c not in TRAINING)
+        return tuple(c for c in MEASURED if c not in (*TRAINING, *ON_REQUEST))
     for column in columns:
         if column not in MEASURED:
             raise unknown("column", column, MEASURED)

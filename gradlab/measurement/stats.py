@@ -24,8 +24,8 @@ from gradlab.measurement.correlation import apart
 
 #: Columns that depend on the forward pass alone: read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
-    "log10_activation_rms", "activation_mean_over_rms", "log10_preactivation_rms", "log10_one_minus_c",
-    "saturated_fraction", "dead_fraction", "weight_norm",
+    "log10_activation_rms", "activation_mean_over_rms", "activation_p98_over_rms", "log10_preactivation_rms",
+    "log10_one_minus_c", "saturated_fraction", "dead_fraction", "weight_norm",
 )  # fmt: skip
 #: Columns that depend on the cotangent.
 BACKWARD: tuple[str, ...] = (
@@ -39,7 +39,10 @@ NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
 TRAINING: tuple[str, ...] = (
     "log10_update_ratio", "log10_weight_update_norm", "log10_bias_update_norm", "log10_clipped_weight_grad_norm",
     "log10_clipped_bias_grad_norm", "gradient_zero_fraction", "gradient_not_finite",
+    "log10_train_loss", "log10_test_loss", "train_accuracy", "test_accuracy", "sharpness",
 )  # fmt: skip
+#: Columns that are left out where none are named: they cost more than they tell at initialisation.
+ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms",)
 assert {*FORWARD, *BACKWARD, *NETWORK, *TRAINING} == set(MEASURED)
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
@@ -228,6 +231,8 @@ def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         kept["log10_activation_rms"] = rms(y)
     if "activation_mean_over_rms" in wanted:
         kept["activation_mean_over_rms"] = _mean_over_rms(y)
+    if "activation_p98_over_rms" in wanted:
+        kept["activation_p98_over_rms"] = _percentile_over_rms(y)
     if "saturated_fraction" in wanted:
         kept["saturated_fraction"] = by_slices(entries, _saturated, y)
     if "dead_fraction" in wanted:
@@ -244,6 +249,13 @@ def _mean_over_rms(y: Scaled) -> Array:
     mantissa, _ = align(y)
     size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2)))
     return jnp.where(size > 0, jnp.mean(mantissa, (-1, -2)) / jnp.where(size > 0, size, 1), 0)
+
+
+def _percentile_over_rms(y: Scaled) -> Array:
+    mantissa, _ = align(y)
+    size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2)))
+    entries = mantissa.reshape(*mantissa.shape[:-2], -1)
+    return jnp.where(size > 0, jnp.quantile(entries, 0.98, axis=-1) / jnp.where(size > 0, size, 1), 0)
 
 
 def _saturated(entry, y: Scaled) -> Array:
