@@ -80,6 +80,102 @@ def test_circle_is_one_great_circle_labelled_by_angle():
     assert data.y.tolist() == [i // 5 for i in range(50)]
 
 
+def neighbour(train, labels, points):
+    """The class of the nearest point."""
+    return labels[np.argmin(np.sum(train**2, 1) - 2 * points @ train.T, 1)]
+
+
+def linear(train, labels, points):
+    """The class of the largest least-squares output."""
+    one = lambda x: np.c_[x, np.ones(len(x))]
+    return (one(points) @ np.linalg.lstsq(one(train), np.eye(labels.max() + 1)[labels], rcond=None)[0]).argmax(1)
+
+
+def test_spirals_follow_the_shape_of_lang_and_witbrock():
+    """From radius and angle back to the spiral: |noise| is below 5 standard deviations across it."""
+    data = load("spirals", dtype="float64")
+    assert data.x.shape == (1000, 2) and data.classes == 3 and np.bincount(data.y).tolist() == [334, 333, 333]
+    x = data.x * (15.25 / 2 + 0.01) ** 0.5
+    radius, angle = np.hypot(*x.T), np.arctan2(x[:, 1], x[:, 0])
+    turns = 3 * (6.5 - radius) / 6 + data.y / 3 - angle / (2 * np.pi)
+    off = turns - np.round(turns)  # of a turn; spirals are 2/3 apart, one turn is 2
+    assert np.max(np.abs(2 * off)) < 5 * 0.1 * 1.3  # inside, an error of the angle counts too
+    assert np.std(2 * off[radius > 2]) == pytest.approx(0.1, rel=0.25)
+    # mean 0 and mean square 1, to 5 standard errors: a feature's square has a standard deviation below 1.1
+    assert np.all(np.abs(data.x.mean(0)) < 5 / 1000**0.5)
+    assert np.all(np.abs((data.x**2).mean(0) - 1) < 5 * 1.1 / 1000**0.5)
+
+
+def test_spirals_are_hard_for_a_line_and_easy_for_a_neighbour():
+    """Below five standard errors of guessing 200 labels in 3 classes; a neighbour along the spiral is nearest."""
+    data = load("spirals", dtype="float64")
+    train, test = np.arange(800), np.arange(800, 1000)
+    share = lambda rule: (rule(data.x[train], data.y[train], data.x[test]) == data.y[test]).mean()
+    assert share(linear) < 1 / 3 + 5 * (2 / 9 / 200) ** 0.5 and share(neighbour) > 0.9
+    smaller = load("spirals", batch=60)
+    np.testing.assert_array_equal(smaller.x, data.x[:60].astype("float32"))
+    assert np.bincount(smaller.y).tolist() == [20] * 3 and load("spirals", batch=2).classes == 3
+    assert load("spirals", batch=60).content_hash == smaller.content_hash
+    assert load("spirals", batch=60, key=1).content_hash != smaller.content_hash
+
+
+def test_without_noise_mnist1d_is_its_templates_padded_resampled_and_shifted(monkeypatch):
+    """Beside every padding and shift of every template; all of them occur, within three standard errors."""
+    from gradlab.data import mnist1d as home
+
+    for name in ("_CORRELATED", "_NOISE", "_SLOPES"):
+        monkeypatch.setattr(home, name, 0.0)
+    x, y = home.mnist1d(500, 3)
+    candidates, truth = [], []
+    for label, curve in enumerate(home.TEMPLATES):
+        curve = (curve - curve[0]) / np.std(curve)
+        for padding in range(36, 61):
+            long = np.concatenate([curve, np.zeros(padding)])
+            long = np.interp(np.linspace(0, 1, 72), np.linspace(0, 1, len(long)), long)
+            for shift in range(48):
+                candidates.append(np.interp(np.linspace(0, 1, 40), np.linspace(0, 1, 72), np.roll(long, shift)))
+                truth.append((label, padding, shift))
+    row = lambda v: (v - v.mean(1, keepdims=True)) / (v.std(1, keepdims=True) * v.shape[1] ** 0.5)
+    correlation = row(x) @ row(np.array(candidates)).T
+    label, padding, shift = np.array(truth)[correlation.argmax(1)].T
+    np.testing.assert_allclose(correlation.max(1), 1, atol=1e-12)
+    np.testing.assert_array_equal(label, y)
+    for found, low, high in ((padding, 36, 60), (shift, 0, 47)):
+        assert found.min() < low + 3 and found.max() > high - 3
+        assert abs(found.mean() - (low + high) / 2) < 3 * ((high - low + 1) / 12**0.5) / 500**0.5
+
+
+def test_the_noise_of_mnist1d_is_smoothed_by_a_gaussian_kernel():
+    from scipy.ndimage import gaussian_filter
+
+    from gradlab.data.mnist1d import _smoothing
+
+    noise = RNG.normal(size=72)
+    np.testing.assert_allclose(noise @ _smoothing(), gaussian_filter(noise, 2), atol=1e-14)
+
+
+def test_mnist1d_is_a_standardised_set_that_a_line_tells_poorly_and_a_neighbour_better():
+    """In the paper logistic regression gets 32 % right; no linear rule is five standard errors above that."""
+    data = load("mnist1d", dtype="float64")
+    assert data.x.shape == (5000, 40) and data.classes == 10 and np.bincount(data.y).tolist() == [500] * 10
+    assert abs(data.x.mean()) < 1e-12 and data.x.std() == pytest.approx(1, rel=1e-12)
+    train, test = np.arange(4000), np.arange(4000, 5000)
+    share = lambda rule: (rule(data.x[train], data.y[train], data.x[test]) == data.y[test]).mean()
+    assert 0.1 < share(linear) < 0.32 + 5 * (0.32 * 0.68 / 1000) ** 0.5 < 0.5 < share(neighbour)
+
+
+def test_a_batch_of_mnist1d_is_balanced_and_its_steps_are_a_sequence():
+    whole, batch = load("mnist1d"), load("mnist1d", batch=64)
+    np.testing.assert_array_equal(batch.x, whole.x[:64])
+    assert sorted(np.bincount(batch.y)) == [6] * 6 + [7] * 4 and load("mnist1d", batch=3).classes == 10
+    steps = load("mnist1d_steps", batch=64)
+    np.testing.assert_array_equal(steps.x, batch.x[..., None])
+    assert steps.x.shape == (64, 40, 1) and steps.content_hash != batch.content_hash
+    assert load("mnist1d", batch=64).content_hash == batch.content_hash
+    assert load("mnist1d", batch=64, key=1).content_hash != batch.content_hash
+    assert load("mnist1d", batch=5010).x.shape == (5010, 40)
+
+
 def test_digits_are_images_or_rows_too():
     whole = load("digits", batch=30)
     for name, shape in (("digits_images", (8, 8, 1)), ("digits_rows", (8, 8))):

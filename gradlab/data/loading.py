@@ -13,13 +13,20 @@ import numpy as np
 from gradlab import config
 from gradlab._errors import GradlabError, unknown
 from gradlab.data.files import SUFFIXES, from_file
+from gradlab.data.mnist1d import EXAMPLES, STEPS, TEMPLATES, mnist1d
 from gradlab.data.sequences import OUTPUTS, SEQUENCES
-from gradlab.data.sets import circle, digits, gaussian
+from gradlab.data.sets import ARMS, circle, digits, gaussian, spirals
 
 #: Examples of a synthetic set where no number is asked for.
 BATCH = 128
+#: Of the spirals.
+_SPIRALS = 1000
 #: Of the digits, the shape of one example.
 _DIGITS = {"digits": (64,), "digits_images": (8, 8, 1), "digits_rows": (8, 8)}
+#: Of MNIST-1D.
+_MNIST1D = {"mnist1d": (STEPS,), "mnist1d_steps": (STEPS, 1)}
+#: Outputs of sets whose batches need not hold every class.
+_OUTPUTS = {**OUTPUTS, "spirals": ARMS, **dict.fromkeys(_MNIST1D, len(TEMPLATES))}
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,10 @@ def load(
 
     "digits" are the 1797 images that scikit-learn ships, standardised over the whole set; "gaussian"
     has 64 features and the labels of a random linear teacher; "circle" is a great circle in a random
-    plane of 64 dimensions, labelled by angle. "digits_images" are the digits as (8, 8, 1), "digits_rows" as
-    sequences of 8 rows. "adding", "copying" and "characters" are sequences, see `gradlab.data.sequences`.
+    plane of 64 dimensions, labelled by angle; "spirals" are three in a plane; "mnist1d" are digits of one
+    dimension, made here, see `gradlab.data.mnist1d`. "digits_images" are the digits as (8, 8, 1), "digits_rows" as
+    sequences of 8 rows, "mnist1d_steps" are sequences of 40 steps. "adding", "copying" and "characters" are
+    sequences, see `gradlab.data.sequences`.
     Arrays and files are taken as they are.
 
     Parameters
@@ -72,7 +81,7 @@ def load(
         One of those names; a .npz, .csv or .parquet file; or two arrays.
     batch : int, optional
         Number of examples: balanced over the classes for labels, else the first ones.
-        None: all (128 of a synthetic set).
+        None: all (1000 spirals, 5000 of MNIST-1D, 128 of another synthetic set).
     loss : str, optional
         Checked against the kind of target.
     target : str, optional
@@ -119,6 +128,11 @@ def load(
         x, y = gaussian(batch or BATCH, q0, c0, key)
     elif kind == "circle":
         x, y = circle(batch or BATCH, q0, key)
+    elif kind == "spirals":
+        x, y = spirals(batch or _SPIRALS, key)
+    elif kind in _MNIST1D:
+        x, y = mnist1d(max(batch or 0, EXAMPLES), key)
+        x = x.reshape(len(x), *_MNIST1D[kind])
     elif kind in SEQUENCES:
         x, y = SEQUENCES[kind](batch or BATCH, 100 if length is None else length, key)
     elif kind in _DIGITS:
@@ -133,7 +147,7 @@ def load(
         raise GradlabError(f"a batch of at most {len(x)} examples, as {name} has", str(batch), f"batch={len(x)}")
     labels = y.dtype.kind == "i"
     classes = int(y.max()) + 1 if labels else (1 if y.ndim == 1 else y.shape[1])
-    classes = OUTPUTS.get(kind, classes)  # a batch need not hold every one
+    classes = _OUTPUTS.get(kind, classes)  # a batch need not hold every one
     if kind == "gaussian" or (batch is not None and batch < len(x)):
         count = batch or BATCH
         chosen = balanced(y, count) if labels else np.arange(count)

@@ -1,4 +1,4 @@
-"""Named sets of vectors: the digits, Gaussian inputs with a teacher, a circle."""
+"""Named sets of vectors: the digits, Gaussian inputs with a teacher, a circle, spirals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from gradlab._errors import GradlabError
 
 #: Inputs and classes of the synthetic sets.
 FEATURES, CLASSES = 64, 10
+#: Spirals that lie between one another, the times each goes around, its first and last radius, its noise.
+ARMS, TURNS, RADII, NOISE = 3, 3, (6.5, 0.5), 0.1
 #: What each draw of a synthetic set is made from, beside the key.
-_INPUTS, _COMMON, _TEACHER, _PLANE = range(4)
+_INPUTS, _COMMON, _TEACHER, _PLANE, _PLACES, _JITTER = range(6)
 
 
 def _positive(name: str, value: float) -> None:
@@ -76,3 +78,19 @@ def circle(batch: int, q0: float, key: int) -> tuple[np.ndarray, np.ndarray]:
     angle = 2 * np.pi * np.arange(batch) / batch
     x = np.sqrt(q0 * FEATURES) * np.stack([np.cos(angle), np.sin(angle)], 1) @ plane.T
     return x, np.arange(batch) * CLASSES // batch
+
+
+def spirals(batch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
+    r"""Points on three spirals that lie between one another, labelled by spiral; labels in turn.
+
+    Spiral k has radius :math:`r = 6.5 - 6t` and angle :math:`2\pi(3t + k/3)`, with t uniform in (0, 1): the shape of
+    the two spirals of Lang & Witbrock 1988. Gaussian noise of 0.1 is added (neighbouring spirals are 2/3 apart),
+    and both features are divided by their expected root mean square, :math:`(15.25/2 + 0.1^2)^{1/2}`.
+    """
+    y = np.arange(batch) % ARMS
+    t = generator(key, _PLACES).random(batch)
+    outer, inner = RADII
+    radius, angle = outer - (outer - inner) * t, 2 * np.pi * (TURNS * t + y / ARMS)
+    x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) + NOISE * draw(key, _JITTER, (batch, 2))
+    square = (outer**2 + outer * inner + inner**2) / 3  # E r^2
+    return x / np.sqrt(square / 2 + NOISE**2), y
