@@ -61,6 +61,7 @@ _HOMES = {
     "predictions": "frames.predictions",
     "against_theory": "frames.predictions",
     "depth_scales": "frames.scales",
+    "trainable_depths": "frames.scales",
     "load": "frames.files",
     "example": "frames.files",
     "to_jsonl": "frames.jsonl",

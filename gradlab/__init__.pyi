@@ -43,6 +43,7 @@ from gradlab.frames.predictions import against_theory as against_theory
 from gradlab.frames.predictions import predictions as predictions
 from gradlab.frames.rows import frame as frame
 from gradlab.frames.scales import depth_scales as depth_scales
+from gradlab.frames.scales import trainable_depths as trainable_depths
 from gradlab.frames.spectra import curves as curves
 from gradlab.frames.spectra import spectra as spectra
 from gradlab.frames.summaries import rates as rates

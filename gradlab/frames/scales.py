@@ -6,14 +6,14 @@ geometric mean of 1 - c, which has no floor. Poole et al. 2016; Schoenholz et al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES
 from gradlab.frames.predictions import against_theory
 
@@ -120,6 +120,60 @@ def depth_scales(frame: pd.DataFrame, expected: Mapping[str, Prediction | str], 
              "note": ""}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def trainable_depths(
+    frame: pd.DataFrame, *, sigma_w2: Sequence[float] | None = None, scales: float | Sequence[float] = 6.0
+) -> pd.DataFrame:
+    r"""Depths to which theory lets networks of these weights be trained: multiples of the depth scale of correlations.
+
+    Two inputs come nearer to their common correlation by a factor e in :math:`\xi_c` layers; what has travelled
+    through some multiples of it can no longer be told apart. Schoenholz et al. 2017 found networks of up to about
+    :math:`6\xi_c` trainable.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of plain networks: its activations, initialisers and variances.
+    sigma_w2 : sequence of float, optional
+        Weight variances instead of those of the frame's networks, for a smooth line.
+    scales : float or sequence of float
+        Numbers of depth scales.
+
+    Returns
+    -------
+    DataFrame
+        ``activation sigma_w2 sigma_b2 xi_c scales depth``, and ``init`` where the variances are the frame's. `depth`
+        is infinite at the critical point, and NaN where there is no correlation to keep, as in a network without
+        biases whose signal dies out.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> nets = {"depth": 2, "width": 8, "activation": "tanh", "init": "gaussian"}
+    >>> frame = gl.run(gl.Sweep(**nets, sigma_w2=(1.0, 2.5), sigma_b2=0.05, seeds=1), progress=False)
+    >>> gl.trainable_depths(frame)["depth"].round(1).tolist()
+    [21.8, 70.8]
+    """
+    from gradlab.theory.meanfield import mean_field
+
+    names = ["activation", *(["init"] if sigma_w2 is None else []), "sigma_w2", "sigma_b2"]
+    for name in names:
+        if name not in frame:
+            raise unknown("column", name, map(str, frame.columns))
+    networks = frame.loc[frame["layer"] >= 1, names].drop_duplicates(ignore_index=True)
+    if sigma_w2 is not None:
+        own = networks[["activation", "sigma_b2"]].drop_duplicates()
+        networks = own.merge(pd.DataFrame({"sigma_w2": np.asarray(sigma_w2, float)}), how="cross")[names]
+    if networks.empty or networks["sigma_w2"].isna().any():
+        raise GradlabError("networks with a variance of weights", "none", "gl.run(gl.Sweep(sigma_w2=[1, 2], ...))")
+    of = [
+        mean_field(str(row.activation), sigma_w2=float(row.sigma_w2), sigma_b2=float(row.sigma_b2)).xi_c
+        for row in networks.itertuples()
+    ]
+    networks = networks.assign(xi_c=of)
+    counts = np.atleast_1d(np.asarray(scales, float))
+    return pd.concat([networks.assign(scales=k, depth=k * networks["xi_c"]) for k in counts], ignore_index=True)
 
 
 def _networks(frame: pd.DataFrame, expected: Mapping[str, Any]) -> list[tuple[str, Any, pd.DataFrame]]:

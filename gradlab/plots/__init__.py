@@ -7,6 +7,8 @@ from importlib import import_module
 
 _HOMES = {
     "PRESETS": "styles",
+    "activation_bands": "bands",
+    "animate": "animation",
     "autodiff": "printed",
     "caption": "captions",
     "circle": "carried",
@@ -16,6 +18,7 @@ _HOMES = {
     "heatmap": "grids",
     "histograms": "bins",
     "input_gradients": "cosines",
+    "learning_speed": "learning",
     "log10_axis": "decades",
     "maps": "meanfield",
     "phase_diagram": "phase",
@@ -24,11 +27,16 @@ _HOMES = {
     "shattering": "cosines",
     "spectrum": "densities",
     "style": "styles",
+    "trainability": "trainable",
+    "training_curves": "curves",
     "transition": "transitions",
+    "update_ratio": "learning",
 }
 
 __all__ = [
     "PRESETS",
+    "activation_bands",
+    "animate",
     "autodiff",
     "caption",
     "circle",
@@ -38,6 +46,7 @@ __all__ = [
     "heatmap",
     "histograms",
     "input_gradients",
+    "learning_speed",
     "log10_axis",
     "maps",
     "phase_diagram",
@@ -46,7 +55,10 @@ __all__ = [
     "shattering",
     "spectrum",
     "style",
+    "trainability",
+    "training_curves",
     "transition",
+    "update_ratio",
 ]
 
 

@@ -1,13 +1,18 @@
+from gradlab.plots.animation import animate as animate
+from gradlab.plots.bands import activation_bands as activation_bands
 from gradlab.plots.bins import histograms as histograms
 from gradlab.plots.captions import caption as caption
 from gradlab.plots.carried import circle as circle
 from gradlab.plots.cosines import input_gradients as input_gradients
 from gradlab.plots.cosines import shattering as shattering
+from gradlab.plots.curves import training_curves as training_curves
 from gradlab.plots.decades import log10_axis as log10_axis
 from gradlab.plots.densities import spectrum as spectrum
 from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
+from gradlab.plots.learning import learning_speed as learning_speed
+from gradlab.plots.learning import update_ratio as update_ratio
 from gradlab.plots.meanfield import maps as maps
 from gradlab.plots.phase import phase_diagram as phase_diagram
 from gradlab.plots.printed import autodiff as autodiff
@@ -15,11 +20,14 @@ from gradlab.plots.profiles import gradient_flow as gradient_flow
 from gradlab.plots.spread import fluctuations as fluctuations
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
+from gradlab.plots.trainable import trainability as trainability
 from gradlab.plots.transitions import depth_scales as depth_scales
 from gradlab.plots.transitions import transition as transition
 
 __all__ = [
     "PRESETS",
+    "activation_bands",
+    "animate",
     "autodiff",
     "caption",
     "circle",
@@ -29,6 +37,7 @@ __all__ = [
     "heatmap",
     "histograms",
     "input_gradients",
+    "learning_speed",
     "log10_axis",
     "maps",
     "phase_diagram",
@@ -37,5 +46,8 @@ __all__ = [
     "shattering",
     "spectrum",
     "style",
+    "trainability",
+    "training_curves",
     "transition",
+    "update_ratio",
 ]

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import unknown
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas
 from gradlab.plots.captions import attach
 from gradlab.plots.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL
-from gradlab.plots.tables import checked, levels, matching
+from gradlab.plots.tables import checked, levels, matching, some_layers
 
 #: Panels side by side, on a slide and elsewhere; of more layers, as many evenly spaced ones.
 PANELS = {"slide": 3}
@@ -63,7 +63,7 @@ def histograms(
         raise unknown("signal", signal, map(str, found))
     signals = [signal] if signal is not None else sorted(found, key=lambda s: s != "activation")
     keys = _keys(table, rows)
-    chosen = _layers(table, layers, MOST if overlay else PANELS.get(preset or "", MOST))
+    chosen = some_layers(table, layers, MOST if overlay else PANELS.get(preset or "", MOST))
     table = table.loc[table["signal"].isin(signals)]
     groups = [key for _, key in table[keys].drop_duplicates().iterrows()] if keys else [pd.Series(dtype=object)]
     grid = [(s, dict(key)) for s in signals for key in groups]
@@ -101,18 +101,6 @@ def _keys(table: pd.DataFrame, rows: str | Sequence[str] | None) -> list[str]:
         if name not in table.columns:
             raise unknown("column", name, map(str, table.columns))
     return names
-
-
-def _layers(table: pd.DataFrame, layers: Sequence[int] | None, most: int) -> list[int]:
-    known = sorted(int(v) for v in table["layer"].unique())
-    if layers is None:
-        places = np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int)
-        return [known[i] for i in places]
-    for layer in layers:
-        if layer not in known:
-            some = f"layers=[{known[0]}, {known[-1]}]"
-            raise GradlabError(f"layers among {known[0]} … {known[-1]}", repr(layer), some)
-    return [int(layer) for layer in layers]
 
 
 def edges(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

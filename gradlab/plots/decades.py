@@ -159,6 +159,43 @@ def counting_axis(ax: Any, values: Sequence[float]) -> None:
         ax.xaxis.set_major_locator(Counting() if whole else MaxNLocator(nbins="auto", steps=[1, 2, 5, 10]))
 
 
+def step_axis(ax: Any, values: Sequence[float]) -> None:
+    """The x-axis of training steps: where they are spaced logarithmically it is so too, with 0 in its own place.
+
+    Below the first step after 0 such an axis is linear, so that initialisation stands at its left and is not dropped.
+    """
+    steps = sorted({float(v) for v in values})
+    if not spaced_by_powers(steps):
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=all(v == int(v) for v in steps), steps=[1, 2, 5, 10]))
+        return
+    positive = [v for v in steps if v > 0]
+    # narrower than a decade: between 0 and the first step nothing was measured
+    ax.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
+    decades = np.arange(math.ceil(math.log10(positive[0]) - 1e-9), math.floor(math.log10(positive[-1]) + 1e-9) + 1)
+    decades = decades[:: max(1, math.ceil(len(decades) / 5))]
+    ticks = [10.0**k for k in decades] if len(decades) > 1 else [positive[0], positive[-1]]
+    first = [0.0] if steps[0] == 0 else []
+    ax.xaxis.set_major_locator(FixedTicks([*first, *ticks]))
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}" if v < 1e4 else f"$10^{{{math.log10(v):.3g}}}$")
+    ax.xaxis.set_minor_locator(FixedTicks([]))
+    ax.set_xlim(*_margins(ax, steps[0], steps[-1]))
+
+
+def spaced_by_powers(values: Sequence[float]) -> bool:
+    """Whether values that are not negative are spaced more like powers than evenly."""
+    values = sorted({float(v) for v in values})
+    gaps = np.diff(values)
+    return bool(len(gaps) > 1 and values[0] >= 0 and gaps.max() >= 4 * gaps.min())
+
+
+def _margins(ax: Any, low: float, high: float) -> tuple[float, float]:
+    """Limits a little beyond both ends, as the axis is scaled."""
+    there = ax.xaxis.get_transform()
+    a, b = there.transform(np.array([low, high]))
+    edge = 0.03 * (b - a)
+    return tuple(there.inverted().transform(np.array([a - edge, b + edge])))
+
+
 def FixedTicks(values: Sequence[float]) -> Any:
     """Ticks at these values."""
     from matplotlib.ticker import FixedLocator

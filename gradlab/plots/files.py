@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,18 @@ def save(
 
 
 def _write(fig: Any, path: Path, kind: str, run_hash: str | None, command: str | None) -> Path:
+    with whole(path) as temporary:
+        fig.savefig(temporary, format=kind, metadata=metadata(kind, run_hash, command, caption(fig)))
+    return path
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file to write to that takes the place of `path` when it is complete, and is gone when it is not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fig.savefig(temporary, format=kind, metadata=metadata(kind, run_hash, command, caption(fig)))
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -73,7 +81,6 @@ def _write(fig: Any, path: Path, kind: str, run_hash: str | None, command: str |
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return path
 
 
 def metadata(kind: str, run_hash: str | None, command: str | None, text: str) -> dict[str, Any]:

@@ -67,9 +67,9 @@ def heatmap(
     table = log10_rates(frame, x, y)
     table["ratio"] = table["decades"].mask(table["n_zero"] > 0, -np.inf)
     if facet is None:
-        facet = _third(table, x, y)
+        facet = third(table, x, y)
     by = [name for name in (facet, y, x) if name is not None]
-    _one_network_a_cell(table, by)
+    one_network_a_cell(table, by)
     means, _ = summaries(table, by, "ratio", "range")
     panels = levels(table, facet) if facet is not None else [None]
     columns, rows = levels(frame, x), levels(frame, y)
@@ -102,7 +102,7 @@ def heatmap(
     return board.axes.ravel() if len(panels) > 1 else board.axes.flat[0]
 
 
-def _third(table: pd.DataFrame, x: str, y: str) -> str | None:
+def third(table: pd.DataFrame, x: str, y: str) -> str | None:
     """The coordinate that differs within a cell, if it is one."""
     if (table.groupby([y, x], observed=True, dropna=False)["network"].nunique() <= 1).all():
         return None
@@ -110,7 +110,7 @@ def _third(table: pd.DataFrame, x: str, y: str) -> str | None:
     return rest[0] if len(rest) == 1 else None
 
 
-def _one_network_a_cell(table: pd.DataFrame, by: Sequence[str]) -> None:
+def one_network_a_cell(table: pd.DataFrame, by: Sequence[str]) -> None:
     """Refuse to average networks that are not the same."""
     groups = table.groupby(list(by), observed=True, dropna=False)
     several = groups["network"].nunique()

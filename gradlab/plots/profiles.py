@@ -98,7 +98,7 @@ def gradient_flow(
                 counting_axis(axes, [1])
             axes.set_xlabel(words.axis(x))
             axes.set_ylabel(words.axis(column, frame))
-            failed = _mark_failures(board, axes, frame, keys, look)
+            failed = mark_failures(board, axes, frame, keys, look)
         if board.own and several:
             for axes in board.axes.flat:
                 axes.set_xlabel("")
@@ -134,7 +134,7 @@ def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) 
     return columns
 
 
-def _mark_failures(board: Canvas, ax: Any, frame: pd.DataFrame, keys: Sequence[str], look: Any) -> list[str]:
+def mark_failures(board: Canvas, ax: Any, frame: pd.DataFrame, keys: Sequence[str], look: Any) -> list[str]:
     """Cells of which nothing was measured, in the upper left corner, a mark each; and their names."""
     cells = failures(frame)
     names = []

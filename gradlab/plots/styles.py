@@ -111,12 +111,15 @@ class Looks:
         The columns.
     hues, styles : sequence
         Their values, in the order of the legend.
+    marked : bool
+        Whether markers and lines differ by `hue`: those of many layers do not, whose colours are in order.
     """
 
     hue: str | None
     style: str | None
     hues: Sequence[Hashable] = ()
     styles: Sequence[Hashable] = ()
+    marked: bool = True
 
     def colour(self, value: Hashable) -> Any:
         """Of a value of `hue`: a place on a scale for three or more numbers, else a colour of its own."""
@@ -127,11 +130,15 @@ class Looks:
 
     def marker(self, value: Hashable) -> str:
         """Of a value of `hue`; beyond seven the markers run against the colours."""
+        if not self.marked:
+            return ""
         place = _place(value, self.hues)
         return MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
 
     def line(self, hue: Hashable, style: Hashable) -> Any:
         """Kind of line."""
+        if not self.marked and self.style is None:
+            return LINES[0]
         place = _place(hue, self.hues) if self.style is None else _place(style, self.styles)
         return LINES[place % len(LINES)]
 

@@ -147,6 +147,19 @@ def hidden(frame: pd.DataFrame, readout: bool = False) -> pd.DataFrame:
     return frame.loc[keep]
 
 
+def some_layers(table: pd.DataFrame, layers: Sequence[int] | None, most: int | None = None) -> list[int]:
+    """The layers asked for, if the table has them; else all of them, or `most` from the first to the last."""
+    known = sorted(int(v) for v in table["layer"].unique())
+    if layers is None:
+        places = np.linspace(0, len(known) - 1, min(most or len(known), len(known))).round().astype(int)
+        return [known[i] for i in places]
+    for layer in layers:
+        if layer not in known:
+            some = f"layers=[{known[0]}, {known[-1]}]"
+            raise GradlabError(f"layers among {known[0]} … {known[-1]}", repr(layer), some)
+    return [int(layer) for layer in layers]
+
+
 def failures(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of cells of which nothing was measured."""
     if "status" not in frame:

@@ -28,6 +28,7 @@ COORDINATES: dict[str, str] = {
     "batch": "batch [examples]",
     "init": "initialiser",
     "step": "training step",
+    "epoch": "epoch",
     "gain": "gain (factor on the std of the weights)",
     "sigma_w2": r"$\sigma_w^2$ (fan-in × weight variance)",
     "sigma_b2": r"$\sigma_b^2$ (bias variance)",
@@ -81,6 +82,15 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "gradient_cosine_mean": ("cosine of two examples' gradients  [1]", "mean cosine of two examples' gradients"),
     "gradient_snr": ("gradient signal to noise  [1]", "B ‖mean gradient‖² over the trace of its covariance"),
     "activation_mean_over_rms": ("mean activation / rms  [1]", "mean of the activation over its rms"),
+    "activation_p98_over_rms": (
+        "98th percentile of the activation / rms  [1]",
+        "98th percentile of the activation over its rms",
+    ),
+    "log10_train_loss": ("training loss  [{loss}]", "loss on the training data"),
+    "log10_test_loss": ("test loss  [{loss}]", "loss on the test data"),
+    "train_accuracy": ("training accuracy  [share]", "share of the training data that is classified right"),
+    "test_accuracy": ("test accuracy  [share]", "share of the test data that is classified right"),
+    "sharpness": ("sharpness  [{loss}]", "largest eigenvalue of the loss's Hessian by the parameters"),
 }
 
 #: Unit of each loss: a logarithm of a probability is in nats.

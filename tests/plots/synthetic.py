@@ -71,6 +71,32 @@ def healthy(seeds=3, depths=(4, 16)):
     return frames.frame([trace(d, seeds, r, activation=a, init=i) for (a, i), r in rates.items() for d in depths])
 
 
+STEPS = (0, 1, 2, 4, 8, 16, 64, 256)
+
+
+def learnt(configs=({"activation": "tanh"},), steps=STEPS, seeds=3, depth=4):
+    """Training runs: each layer's gradient falls and its accuracy rises, of a known size at every step."""
+    made = []
+    for place, config in enumerate(configs):
+        fields = {"depth": depth, **config}
+        base = frames.frame(trace(fields.pop("depth"), seeds, **fields))
+        table = pd.concat([base] * len(steps), ignore_index=True)
+        table["step"] = np.repeat(steps, len(base))
+        slower = 0.1 * np.log10(1 + table["step"]) + 0.05 * place
+        table["log10_delta_rms"] -= slower
+        table["log10_weight_grad_norm"] -= slower * table["layer"]
+        table["log10_update_ratio"] = table["log10_weight_grad_norm"] - 2
+        table["log10_train_loss"] = 0.3 - slower + 0.01 * table["seed"]
+        table["log10_test_loss"] = 0.4 - slower + 0.02 * table["seed"]
+        table["train_accuracy"] = 1 - 0.9 / (1 + table["step"])
+        table["test_accuracy"] = 0.9 - 0.8 / (1 + table["step"]) - 0.01 * table["seed"]
+        table["log10_activation_rms"] = np.log10(0.5 + 0.02 * table["layer"])
+        table["activation_mean_over_rms"] = 0.6
+        table["activation_p98_over_rms"] = 1.7
+        made.append(table)
+    return frames.concat(made)
+
+
 def bins(inits=("standard_uniform", "xavier_uniform"), layers=5, edge="both"):
     """Counts of 1000 values a layer: 600 in one bin or two, 250 exact zeros, 150 beyond."""
     edges = np.linspace(-5, 5, 102)

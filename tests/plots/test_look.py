@@ -15,7 +15,9 @@ from PIL import Image
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
 
-from .synthetic import bins, healthy, printed, sick, trace
+from .synthetic import bins, healthy, learnt, printed, sick, trace
+
+FOUR = [{"activation": a, "init": i} for a in ("sigmoid", "leaky_relu") for i in ("xavier_normal", "he_truncated")]
 
 FIGURES = {
     "flow": lambda preset: plots.gradient_flow(healthy(16, depths=(16,)), preset=preset),
@@ -24,6 +26,10 @@ FIGURES = {
     "map": lambda preset: plots.heatmap(healthy(), preset=preset),
     "bins": lambda preset: plots.histograms(bins(), preset=preset),
     "printed": lambda preset: plots.autodiff(printed(), preset=preset),
+    "learning": lambda preset: plots.learning_speed(learnt(FOUR), preset=preset),
+    "bands": lambda preset: plots.activation_bands(learnt(FOUR[:2], depth=8), preset=preset),
+    "curves": lambda preset: plots.training_curves(learnt(FOUR), preset=preset),
+    "trained": lambda preset: plots.trainability(learnt(FOUR), "activation", "init", preset=preset),
 }
 
 

@@ -1,0 +1,116 @@
+"""Loss and accuracy along the training, on the training data and on the test data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pandas as pd
+
+from gradlab._errors import GradlabError
+from gradlab.plots import words
+from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.captions import attach
+from gradlab.plots.decades import step_axis
+from gradlab.plots.profiles import averages, mark_failures
+from gradlab.plots.steps import apart, configured, initial, trained
+from gradlab.plots.styles import Looks
+from gradlab.plots.tables import chosen_band, differing, hidden, levels, require, summaries
+
+_legend = legend
+#: What a panel shows, and its columns: of the training data, of the test data.
+LOSS, ACCURACY = ("log10_train_loss", "log10_test_loss"), ("train_accuracy", "test_accuracy")
+SETS = ("training", "test")
+#: Name of what is drawn, which is one column of either set.
+_SHOWN = {LOSS: "log10_loss", ACCURACY: "accuracy"}
+
+
+def training_curves(
+    frame: pd.DataFrame,
+    *,
+    x: str = "step",
+    hue: str | None = None,
+    band: Literal["ci95", "sd", "range", "seeds"] | None = None,
+    ax: Any = None,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """Loss and accuracy on training and test data against the training step.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of a training run, with some of `log10_train_loss`, `log10_test_loss`, `train_accuracy` and `test_accuracy`.
+    hue : str, optional
+        The column that gives colours; training and test data differ in the kind of line. None: the configuration.
+    band : {"ci95", "sd", "range", "seeds"}, optional
+        As in `gradlab.summarise`. None: up to 8 seeds are thin lines with their mean, more are "ci95".
+    ax : Axes or two Axes, optional
+        For loss and accuracy, as far as the frame has them.
+    x, legend, preset
+        As in `learning_speed`.
+
+    Returns
+    -------
+    Axes, or array of two Axes
+        The loss in powers of ten, with its geometric mean over seeds; the accuracy with its mean.
+    """
+    trained(frame, x)
+    require(frame, hue)
+    shown = {of: [c for c in of if c in frame and frame[c].notna().any()] for of in (LOSS, ACCURACY)}
+    shown = {of: columns for of, columns in shown.items() if columns}
+    if not shown:
+        raise GradlabError(f"a frame with {words.listed([*LOSS, *ACCURACY])}, or some of them", "none of them")
+    band = chosen_band(frame, band)
+    if hue is None:
+        frame = configured(frame, x)
+        hue = "configuration" if "configuration" in frame else next(iter(differing(frame, (x, "step"))), "set")
+    rows = frame[frame["layer"] >= 1]
+    sets = [s for i, s in enumerate(SETS) if any(of[i] in columns for of, columns in shown.items())]
+    styled = None if hue == "set" else "set"
+    look = Looks(hue, styled, sets if hue == "set" else levels(frame, hue), sets if styled else [])
+    counts, failed = [], []
+    with canvas(ax, preset, 1, len(shown), wide=len(shown) > 1, height=2.5) as board:
+        for axes, (of, columns) in zip(board.axes.flat, shown.items(), strict=True):
+            table = _long(rows, of, columns, [hue, *apart(rows, x), "seed", x])
+            keys = list(dict.fromkeys([hue, "set", *apart(table, x)]))
+            means, seeds = summaries(table, [*keys, x], _SHOWN[of], band)
+            counts.append(means)
+            floor = draw_lines(board, axes, means, seeds, keys, x, look)
+            if of == LOSS:
+                decade_axis(axes, floor)
+                axes.set_ylabel(words.axis(LOSS[0], frame).removeprefix("training "))
+            else:
+                axes.set_ylim(-0.02, 1.02)
+                axes.set_ylabel("accuracy  [share]")
+            step_axis(axes, rows[x].unique())
+            axes.set_xlabel(words.axis(x))
+            failed = mark_failures(board, axes, frame.assign(set=SETS[0]), [hue], look)
+        if legend:
+            _legend(board, handles(look, board, band))
+        text = _caption(rows, pd.concat(counts), x, hue, band, failed, [_SHOWN[of] for of in shown])
+        for axes in board.axes.flat:
+            attach(axes, text)
+    return board.axes.ravel() if len(shown) > 1 else board.axes.flat[0]
+
+
+def _long(rows: pd.DataFrame, of: tuple[str, str], columns: list[str], by: list[str]) -> pd.DataFrame:
+    """A row for each set, network, seed and step: all layers of a network say the same."""
+    by = [name for name in dict.fromkeys(by) if name != "set"]
+    keep = [n for n in ("network", "status") if n in rows and n not in by]
+    once = rows.drop_duplicates(by)
+    made = [once[[*by, *keep]].assign(set=SETS[of.index(c)], **{_SHOWN[of]: once[c]}) for c in columns]
+    return pd.concat(made, ignore_index=True)
+
+
+def _caption(
+    rows: pd.DataFrame, counts: pd.DataFrame, x: str, hue: str, band: str, failed: list[str], columns: list[str]
+) -> str:
+    what = words.listed([name.removeprefix("log10_") for name in columns])
+    parts = [
+        f"{what.capitalize()} against the {words.axis(x)}{initial(rows[x])}.",
+        f"Colour and marker: {hue.replace('_', ' ')}; kind of line: training or test data." if hue != "set" else "",
+        averages(columns, counts, band, rows["seed"].nunique()),
+        f"Setting: {words.setting(hidden(rows))}.",
+        f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",
+    ]
+    return " ".join(part for part in parts if part)

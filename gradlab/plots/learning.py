@@ -1,0 +1,217 @@
+"""How fast each layer learns: a line a layer, against the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from gradlab.plots import words
+from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.captions import attach
+from gradlab.plots.decades import step_axis
+from gradlab.plots.profiles import averages, mark_failures
+from gradlab.plots.steps import apart, band_of_layers, grid, initial, layer_looks, panels, some_named, trained
+from gradlab.plots.styles import NEUTRAL
+from gradlab.plots.tables import hidden, summaries
+
+_legend = legend
+#: A rule of thumb of practice: updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
+RULE = -3.0
+
+
+def learning_speed(
+    frame: pd.DataFrame,
+    *,
+    value: str = "log10_weight_grad_norm",
+    x: str = "step",
+    facet: str | Sequence[str] | None = None,
+    style: str | None = None,
+    band: Literal["ci95", "sd", "range", "seeds"] | None = None,
+    layers: Sequence[int] | None = None,
+    readout: bool = False,
+    ax: Any = None,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """How large each layer's gradient is along the training: a line a layer, a panel a configuration.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of a training run, with several steps; from `gradlab.monitor_frame` too.
+    value : str
+        A measured column, such as ``log10_delta_rms`` or ``log10_weight_update_norm``.
+    x : str
+        The column that counts training. Steps that are spaced logarithmically stand on such an axis, and step 0,
+        the initialisation, at its left.
+    facet : str or sequence of str, optional
+        Coordinates that have a panel for each of their values. None: all that differ.
+    style : str, optional
+        Column that gives the kind of line. The colour is the layer's, from the input (dark) to the output (light).
+    band : {"ci95", "sd", "range", "seeds"}, optional
+        As in `gradlab.summarise`. None: "range" for up to 8 seeds, more are "ci95".
+    layers : sequence of int, optional
+        None: all hidden layers.
+    readout : bool
+        Whether the readout is one of them.
+    ax : Axes or sequence of Axes, optional
+        One for each panel.
+    legend, preset
+        As in `gradient_flow`.
+
+    Returns
+    -------
+    Axes, or array of Axes where there are several panels
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, optax
+    >>> import gradlab as gl
+    >>> params = {"first": {"kernel": jnp.ones((4, 4))}, "last": {"kernel": jnp.ones((4, 2))}}
+    >>> tx = gl.monitored(optax.sgd(0.1))
+    >>> state = tx.init(params)
+    >>> for _ in range(3):
+    ...     updates, state = tx.update(params, state, params)
+    >>> axes = gl.plots.learning_speed(gl.monitor_frame(state))
+    >>> axes.get_xlabel()
+    'training step'
+    """
+    return _by_layer(frame, value, x, facet, style, band, layers, readout, ax, legend, preset)
+
+
+def update_ratio(
+    frame: pd.DataFrame,
+    *,
+    x: str = "step",
+    facet: str | Sequence[str] | None = None,
+    style: str | None = None,
+    band: Literal["ci95", "sd", "range", "seeds"] | None = None,
+    layers: Sequence[int] | None = None,
+    readout: bool = False,
+    rule: float | None = RULE,
+    ax: Any = None,
+    legend: bool = True,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
+    """Norm of each layer's update over that of its weight along the training, beside the rule of thumb of 1e-3.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of a training run, with `log10_update_ratio`; from `gradlab.monitor_frame` too.
+    rule : float, optional
+        log10 of the ratio that a labelled line marks: practice asks for about a thousandth (Karpathy 2015). None: no
+        line.
+    x, facet, style, band, layers, readout, ax, legend, preset
+        As in `learning_speed`.
+
+    Returns
+    -------
+    Axes, or array of Axes where there are several panels
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, optax
+    >>> import gradlab as gl
+    >>> params = {"first": {"kernel": jnp.ones((4, 4))}, "last": {"kernel": jnp.ones((4, 2))}}
+    >>> tx = gl.monitored(optax.adam(1e-3))
+    >>> state = tx.init(params)
+    >>> for _ in range(3):
+    ...     updates, state = tx.update(params, state, params)
+    >>> "thumb" in gl.plots.caption(gl.plots.update_ratio(gl.monitor_frame(state)))
+    True
+    """
+    column = "log10_update_ratio"
+    return _by_layer(frame, column, x, facet, style, band, layers, readout, ax, legend, preset, rule)
+
+
+def _by_layer(
+    frame: pd.DataFrame, value: str, x: str, facet: Any, style: str | None, band: Any, layers: Any, readout: bool,
+    ax: Any, legend: bool, preset: Any, rule: float | None = None,
+) -> Any:  # fmt: skip
+    rows = hidden(trained(frame, x, value), readout)
+    band = band_of_layers(frame, band)
+    look = layer_looks(rows, layers, style)
+    shown = panels(frame, facet, x)
+    size = grid(len(shown), ax is not None)
+    logs = value.startswith("log10_") or value == "delta_log10_mean"
+    own = {"sharey": True, "sharex": True} if ax is None else {}
+    counts, failed, several = [], [], len(shown) > 1
+    height = 2.6 if size[0] == 1 else 0.6 + 1.75 * size[0]
+    with canvas(ax, preset, *size, wide=several, height=height, **own) as board:
+        used = board.axes.ravel()[: len(shown)]
+        for axes, (name, whole) in zip(used, shown, strict=True):
+            part = hidden(whole, readout)
+            part = part[part["layer"].isin(look.hues)]
+            floor = 0
+            if len(part):
+                keys = list(dict.fromkeys(n for n in ("layer", style, *apart(part, x)) if n is not None))
+                means, seeds = summaries(part, [*keys, x], value, band)
+                counts.append(means)
+                floor = draw_lines(board, axes, means, seeds, keys, x, look)
+            if rule is not None:
+                _mark_rule(axes, rule)
+            if logs:
+                decade_axis(axes, floor)
+            step_axis(axes, rows[x].unique())
+            axes.set_title(name if several else "")
+            axes.set_xlabel(words.axis(x))
+            failed += mark_failures(board, axes, whole, [], look)
+        label = words.axis(value, frame)
+        if board.own and several:
+            _share_labels(board, used, words.axis(x), label)
+        else:
+            for axes in used:
+                axes.set_ylabel(label)
+        if legend:
+            _legend(board, some_named(handles(look, board, band), look))
+        text = _caption(rows, pd.concat(counts), value, x, look, band, failed, several, rule)
+        for axes in used:
+            attach(axes, text)
+    return used if several else used[0]
+
+
+def _mark_rule(ax: Any, at: float) -> None:
+    """A line at the rule of thumb, with its name at the right."""
+    ax.axhline(at, color=NEUTRAL, linestyle=(0, (4, 2)), linewidth=0.8, zorder=1.2, gid="rule")
+    ax.annotate(
+        f"rule of thumb $10^{{{at:g}}}$", (1, at), (-2, 2), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", va="bottom", color=NEUTRAL, gid="rule", zorder=3.5,
+    )  # fmt: skip
+
+
+def _share_labels(board: Any, used: Any, x: str, y: str) -> None:
+    """One label for all panels of a figure of ours, and no axes where there is no panel."""
+    import matplotlib
+
+    size = matplotlib.rcParams["axes.labelsize"]
+    for axes in board.axes.ravel():
+        axes.set_xlabel("")
+    for axes in board.axes.ravel()[len(used) :]:
+        axes.set_visible(False)
+    below = board.axes.shape[1]
+    for i, axes in enumerate(used):
+        axes.tick_params(labelbottom=i + below >= len(used))
+    board.figure.supxlabel(x, fontsize=size)
+    board.figure.supylabel(y, fontsize=size)
+
+
+def _caption(
+    rows: pd.DataFrame, counts: pd.DataFrame, value: str, x: str, look: Any, band: str, failed: Any, several: bool,
+    rule: float | None,
+) -> str:  # fmt: skip
+    what = words.described(value)
+    low, high = look.hues[0], look.hues[-1]
+    parts = [
+        f"{what[:1].upper()}{what[1:]}, against the {words.axis(x)}{initial(rows[x])}.",
+        f"Colour: layer, from {low}, next to the input (dark), to {high} (light)." if len(look.hues) > 1 else "",
+        f"Kind of line: {look.style}." if look.style else "",
+        "A panel for each configuration." if several else "",
+        f"Dashed: the rule of thumb, {10**rule:g}." if rule is not None else "",
+        averages([value], counts, band, rows["seed"].nunique()),
+        f"Setting: {setting}." if (setting := words.setting(rows)) else "",
+        f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",
+    ]  # fmt: skip
+    return " ".join(part for part in parts if part)
