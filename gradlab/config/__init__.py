@@ -29,7 +29,7 @@ from gradlab.config.networks import (
     TransformerConfig,
 )
 from gradlab.config.sweep import GRID, Sweep
-from gradlab.config.training import TRAINING_GRID, TrainingConfig, TrainingSweep, record_steps
+from gradlab.config.training import ON_FAILURE, TRAINING_GRID, TrainingConfig, TrainingSweep, record_steps
 
 #: The grids, by the work that is done on them.
 SWEEPS: dict[str, type[Sweep]] = {kind.TASK: kind for kind in (Sweep, TrainingSweep)}
@@ -48,6 +48,7 @@ __all__ = [
     "LOSSES",
     "MLPConfig",
     "NetworkConfig",
+    "ON_FAILURE",
     "OPTIMIZERS",
     "RNNConfig",
     "ResNetConfig",

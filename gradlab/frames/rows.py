@@ -10,19 +10,19 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
-from gradlab.config import CONFIGS, GRID, NetworkConfig, content_hash
+from gradlab.config import CONFIGS, GRID, TRAINING_GRID, NetworkConfig, TrainingConfig, content_hash
 from gradlab.measurement.records import LayerInfo, Trace
 
 #: Columns whose text repeats from row to row.
 CATEGORIES: tuple[str, ...] = (
     "network", "architecture", "activation", "init", "loss", "data", "dtype", "layer_name", "status", "readout",
-    "norm", "norm_position", "branch_scale", "branch", "order", "padding", "cell",
+    "norm", "norm_position", "branch_scale", "branch", "order", "padding", "cell", "optimizer", "schedule",
 )  # fmt: skip
 #: What makes a row unique.
 KEY: tuple[str, ...] = ("network", "seed", "step", "layer")
 
 
-def network_hash(config: NetworkConfig) -> str:
+def network_hash(config: NetworkConfig | TrainingConfig) -> str:
     """The short hash that names a network in the frame: that of its configuration, and of nothing else."""
     return content_hash(config.as_dict())
 
@@ -65,7 +65,7 @@ def frame(record: Trace | Readable | Iterable[Trace | Readable]) -> pd.DataFrame
 
 
 def failed_rows(
-    config: NetworkConfig,
+    config: NetworkConfig | TrainingConfig,
     seeds: Sequence[int],
     error: BaseException | str,
     *,
@@ -140,7 +140,7 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
         "loss": [t.loss for t in traces],
         "data": [t.data for t in traces],
         "dtype": [t.dtype for t in traces],
-        "step": [0] * len(traces),
+        "step": [t.step for t in traces],
     }
     of_layer = ("layer", "layer_name", "width", "fan_in", "fan_out")
     rows = {name: np.repeat(_plain(values), sizes) for name, values in of_trace.items()}
@@ -174,7 +174,8 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
 def own_fields() -> dict[str, Any]:
     """Fields of configurations that are not coordinates, with the default that most architectures have."""
     names = [name for name in GRID if name not in COORDINATES]
-    return {name: default_of(next(a for a, c in CONFIGS.items() if name in c.names()), name) for name in names}
+    of_networks = {name: default_of(next(a for a, c in CONFIGS.items() if name in c.names()), name) for name in names}
+    return {**of_networks, **{name: getattr(TrainingConfig, name) for name in TRAINING_GRID}}
 
 
 def default_of(architecture: str, name: str) -> Any:
@@ -241,6 +242,8 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     for table in frames:
         kinds = table["architecture"].astype(object)
         lacking = {n: kinds.map(lambda a, n=n: default_of(a, n)) for n in own if n in found and n not in table}
+        if "optimizer" in table:  # a training has all fields of trainings, what is measured at initialisation has none
+            lacking |= {n: own[n] for n in TRAINING_GRID if n in lacking}
         # Categories of different frames differ: as text they append, and become categories again at the end.
         text = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)}
         table = table.astype(text).assign(**lacking)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradlab.config import NetworkConfig
+from gradlab.config import NetworkConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from gradlab.measurement.slope import Rate
@@ -37,8 +37,8 @@ class Trace:
 
     Parameters
     ----------
-    config : NetworkConfig
-        The network.
+    config : NetworkConfig or TrainingConfig
+        The network, or how it is trained.
     layers : tuple of LayerInfo
         From input to output: what is not counted (a stem, a cell's shared weights: layer 0), L hidden layers, readout.
     columns : mapping of str to ndarray
@@ -55,9 +55,11 @@ class Trace:
         Examples.
     drawn : bool
         False when the weights were given (``params=``): then no interval over seeds exists.
+    step : int
+        Training step, 0 at initialisation.
     """
 
-    config: NetworkConfig
+    config: NetworkConfig | TrainingConfig
     layers: tuple[LayerInfo, ...]
     columns: Mapping[str, np.ndarray]
     seeds: tuple[int, ...]
@@ -69,7 +71,7 @@ class Trace:
     batch: int
     dtype: str
     drawn: bool = True
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 0
 
     @cached_property
     def rate(self) -> Rate:

@@ -13,8 +13,8 @@ LINE_EVERY = 10.0
 class Lines:
     """A line to the standard error at most every `every` seconds."""
 
-    def __init__(self, every: float = LINE_EVERY):
-        self.every = every
+    def __init__(self, every: float = LINE_EVERY, title: str = "gradlab sweep", unit: str = "runs"):
+        self.every, self.title, self.unit = every, title, unit
         self.total = self.done = 0
 
     def note(self, text: str) -> None:
@@ -32,7 +32,7 @@ class Lines:
         now = time.monotonic()
         if now - self.last >= self.every:
             self.last = now
-            self.note(pace(self.done, self.total, now - self.began))
+            self.note(pace(self.done, self.total, now - self.began, self.unit))
 
     def stop(self) -> None:
         """End; nothing to tidy up."""
@@ -64,7 +64,7 @@ class Bar(Lines):
 
         super().start(total)
         self.bar = Progress(
-            TextColumn("gradlab sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"),
+            TextColumn(self.title), BarColumn(), MofNCompleteColumn(), TextColumn(self.unit),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(elapsed_when_finished=True),
             console=Console(stderr=True),
         )  # fmt: skip
@@ -83,14 +83,13 @@ class Bar(Lines):
             self.bar.stop()
 
 
-def pace(done: int, total: int, seconds: float) -> str:
+def pace(done: int, total: int, seconds: float, unit: str = "runs") -> str:
     """``120 of 360 runs, 12.1/s, 20 s left``."""
     rate = done / max(seconds, 1e-9)
-    return f"{done} of {total} runs, {rate:.3g}/s, {(total - done) / max(rate, 1e-9):.0f} s left"
+    return f"{done} of {total} {unit}, {rate:.3g}/s, {(total - done) / max(rate, 1e-9):.0f} s left"
 
 
-def reporter(show: bool | None) -> Lines:
+def reporter(show: bool | None, title: str = "gradlab sweep", unit: str = "runs") -> Lines:
     """What reports: a bar on a terminal and lines elsewhere, or nothing where `show` is False."""
-    if show is False:
-        return Silent()
-    return Bar() if sys.stderr.isatty() else Lines()
+    kind = Silent if show is False else Bar if sys.stderr.isatty() else Lines
+    return kind(title=title, unit=unit)

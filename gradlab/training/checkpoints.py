@@ -1,0 +1,115 @@
+"""Checkpoints of a training, by orbax: a killed training goes on with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradlab._errors import GradlabError
+from gradlab.training.program import State
+
+#: Checkpoints of a training, and so the share of it that is lost at most.
+COUNT = 10
+#: Says in a folder what it belongs to.
+ABOUT = "training.json"
+
+
+class Checkpoints:
+    """The checkpoints of one seed.
+
+    Parameters
+    ----------
+    folder : path
+        Of the training; each seed has a folder in it.
+    seed : int
+    about : mapping
+        Plain values that say what the training is.
+
+    Raises
+    ------
+    GradlabError
+        Where orbax is missing, or the folder holds another training.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], seed: int, about: Mapping[str, Any]):
+        try:
+            import orbax.checkpoint as orbax
+        except ImportError as error:
+            hint = "pip install 'gradlab-jax[checkpoints]'"
+            raise GradlabError("orbax-checkpoint, for checkpoint=", "an environment without it", hint) from error
+        self._orbax = orbax
+        place = Path(folder).absolute()
+        _claim(place, about)
+        options = orbax.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+        self._manager = orbax.CheckpointManager(place / f"seed_{seed}", options=options)
+
+    def steps(self, steps: int) -> set[int]:
+        """The steps at which a state is kept."""
+        return {round(steps * (i + 1) / COUNT) for i in range(COUNT)}
+
+    def save(self, state: State, records: Mapping[int, tuple[Mapping[str, np.ndarray], str]]) -> None:
+        """Keep a state, and what was recorded so far."""
+        step = int(state.step)
+        leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+        columns = {str(s): {name: np.asarray(v) for name, v in c.items()} for s, (c, _) in records.items()}
+        told = json.dumps({s: status for s, (_, status) in records.items()}).encode()
+        tree = {"state": leaves, "records": columns, "status": np.frombuffer(told, np.uint8)}
+        self._manager.save(step, args=self._orbax.args.StandardSave(tree), force=True)
+        self._manager.wait_until_finished()
+
+    def restore(self, like: State) -> tuple[State, dict[int, tuple[dict[str, np.ndarray], str]]]:
+        """The state that was kept last, and its records; `like` and none where there is none.
+
+        Parameters
+        ----------
+        like : State
+            With the structure, shapes and dtypes of the one that was kept.
+        """
+        step = self._manager.latest_step()
+        if step is None:
+            return like, {}
+        tree = self._manager.restore(step, args=self._orbax.args.StandardRestore())
+        leaves, structure = jax.tree.flatten(like)
+        found = [tree["state"][str(i)] for i in range(len(tree["state"]))]
+        about = lambda arrays: [(np.shape(v), str(np.asarray(v).dtype)) for v in arrays]
+        if about(found) != about(leaves):
+            raise GradlabError("a checkpoint of this training", "arrays of other shapes", "another folder")
+        status = json.loads(np.asarray(tree["status"], np.uint8).tobytes())
+        records = {
+            int(s): ({name: np.asarray(v) for name, v in columns.items()}, status[s])
+            for s, columns in (tree["records"] or {}).items()
+        }
+        state = jax.tree.unflatten(structure, [jax.numpy.asarray(v) for v in found])
+        return state, dict(sorted(records.items()))
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._manager.close()
+
+
+def _claim(place: Path, about: Mapping[str, Any]) -> None:
+    """Say in the folder what it belongs to; refuse one that belongs to another training."""
+    said = json.loads(json.dumps(about, default=list))
+    note = place / ABOUT
+    if note.exists():
+        there = json.loads(note.read_text(encoding="utf-8"))
+        if there != said:
+            differ = sorted(k for k in said.keys() | there.keys() if said.get(k) != there.get(k))
+            told = "; ".join(f"{k} {there.get(k)}" for k in differ)
+            wanted = "; ".join(f"{k} {said.get(k)}" for k in differ)
+            raise GradlabError(f"a checkpoint of this training ({wanted})", f"{place} of another: {told}",
+                               "checkpoint= another folder")  # fmt: skip
+        return
+    if place.exists() and any(place.iterdir()):
+        raise GradlabError("a new folder for checkpoint=", f"{place}, with other files in it", "another folder")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise GradlabError(f"to be able to write {place}", error.strerror or str(error), "another folder") from error

@@ -1,0 +1,207 @@
+"""Train networks with the hand-written gradient, and write down what each layer does on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradlab._errors import GradlabError, unknown
+from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve
+from gradlab.core.losses import default_loss
+from gradlab.data import load
+from gradlab.measurement.programs import WORKERS
+from gradlab.measurement.records import Trace
+from gradlab.networks.network import Network, example_shape
+from gradlab.sweep.progress import reporter
+from gradlab.training.checkpoints import Checkpoints
+from gradlab.training.one_seed import OneSeed, Trained
+from gradlab.training.plan import Plan
+from gradlab.training.records import Training
+from gradlab.training.split import Split, split
+
+
+def train(
+    net: Network,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: Any = "sgd",
+    steps: int = 1000,
+    batch: int = 128,
+    test: float | tuple[Any, Any] = 0.2,
+    seeds: int | Sequence[int] = 1,
+    key: int = 0,
+    loss: str | None = None,
+    records: int | Sequence[int] = 20,
+    columns: Sequence[str] | None = None,
+    sharpness: bool = False,
+    on_failure: str = "stop",
+    checkpoint: str | os.PathLike[str] | None = None,
+    dtype: str = "float32",
+    data: str = "arrays",
+    progress: bool | None = None,
+    **how: Any,
+) -> Training:
+    r"""Train a network: forward pass, loss, hand-written backward pass, update; again.
+
+    Parameters
+    ----------
+    net : network
+    x, y : array
+        Examples and targets.
+    optimizer : str or optax.GradientTransformation
+        sgd, momentum, nesterov, rmsprop, adam, adamw; or any transformation of optax, which then has its learning
+        rate in it.
+    steps : int
+        Updates.
+    batch : int
+        Examples in a minibatch, drawn without replacement in each epoch. As many of the training examples, balanced
+        over the classes and always the same, are what the statistics are taken on.
+    test : float or (x, y)
+        Share of the examples that is kept apart, or other examples.
+    seeds : int or sequence of int
+        Number of seeds, or their numbers: of weights, order of the examples and dropout. Weights are those that
+        `gradlab.measure` draws.
+    key : int
+        Base key of the seeds, and of what is kept apart.
+    loss : str, optional
+        By default softmax cross-entropy for integer `y`, else mean squared error.
+    records : int or sequence of int
+        Number of steps at which statistics are taken, spaced logarithmically, first and last among them; or the steps.
+    columns : sequence of str, optional
+        Measured columns to keep. None: all.
+    sharpness : bool
+        Whether the largest eigenvalue of the Hessian is computed too, at each record.
+    on_failure : {"stop", "continue"}
+        When a loss is not finite: stop and say where it came from, or go on.
+    checkpoint : path, optional
+        Folder of checkpoints (by orbax, ``pip install gradlab-jax[checkpoints]``). The same call there goes on where
+        it was killed, with the same bits; of a training that failed the last good state is left.
+    dtype : {"float32", "float64"}
+    data : str
+        What the frame calls the data.
+    progress : bool, optional
+        False: say nothing. None: a bar on a terminal, now and then a line elsewhere.
+    **how
+        More fields of `gradlab.config.TrainingConfig`: learning_rate, momentum, schedule, warmup, clip_norm,
+        clip_value, clip_adaptive, weight_decay, dropout.
+
+    Returns
+    -------
+    Training
+        `.traces`, `.params`, `.losses`, `.failures`; `gradlab.frame` makes the table, with the column `step`.
+        At each recorded step: the statistics of `gradlab.measure` on the fixed batch; of the update that follows the
+        norms and their ratio to the weights, of the clipped gradient the norms; losses and accuracies.
+
+    Raises
+    ------
+    GradlabError
+        An unknown optimiser, a learning rate that is not positive, a batch larger than the training data, a
+        checkpoint of another training, and what `gradlab.measure` refuses.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> from gradlab.data import load
+    >>> spirals = load("spirals")
+    >>> net = gl.MLP(depth=3, width=32, activation="tanh", init="xavier_normal")
+    >>> run = gl.train(net, spirals.x, spirals.y, optimizer="adam", learning_rate=1e-2, steps=500, progress=False)
+    >>> bool(run.last("test_accuracy") > 0.9)
+    True
+    """
+    own = None if isinstance(optimizer, str) else optimizer
+    if own is not None and not (callable(getattr(own, "init", None)) and callable(getattr(own, "update", None))):
+        raise GradlabError("an optimiser's name, or an optax transformation", repr(own), "optimizer='adam'")
+    fields = [name for name in TrainingConfig.__dataclass_fields__ if name not in ("network", "optimizer")]
+    for name in how:
+        if name not in fields:
+            raise unknown("option of train", name, fields)
+    if own is not None and "learning_rate" in how:
+        raise GradlabError("learning_rate= only with an optimiser's name", "both", "optax.adam(1e-3) with its own rate")
+    config = TrainingConfig(net.config, "sgd" if own is not None else optimizer, **how)
+    loss = default_loss(y) if loss is None else resolve("loss", loss, LOSSES)
+    if loss == "probe":
+        raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
+    if on_failure not in ON_FAILURE:
+        raise unknown("on_failure", on_failure, ON_FAILURE)
+    loaded = load((x, y), loss=loss, dtype=dtype)
+    example_shape(net, loaded.x)
+    plan = Plan(
+        steps=positive_integer("steps", steps), batch=positive_integer("batch", batch),
+        records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
+        patient=on_failure == "continue", optimizer=own,
+    )  # fmt: skip
+    parts = split(loaded.x, loaded.y, test, plan.batch, loaded.classes, data, key)
+    numbers = tuple(range(positive_integer("seeds", seeds))) if isinstance(seeds, int) else tuple(seeds)
+    report = reporter(progress, "gradlab train", "steps")
+    report.start(plan.steps * len(numbers))
+    about = {
+        "network": config.as_dict(), "optimizer": config.optimizer if own is None else "optax", "steps": plan.steps,
+        "batch": plan.batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
+        "data": loaded.content_hash, "test": test if isinstance(test, float) else "given", "columns": columns,
+        "sharpness": sharpness, "on_failure": on_failure,
+    }  # fmt: skip
+    try:
+        keep = None if checkpoint is None else lambda seed: Checkpoints(checkpoint, seed, about)
+        return train_network(config, parts, plan, numbers, report.advance, keep)
+    finally:
+        report.stop()
+
+
+def train_network(
+    config: TrainingConfig,
+    data: Split,
+    plan: Plan,
+    seeds: Sequence[int],
+    told: Callable[[int], None] = lambda steps: None,
+    keep: Callable[[int], Checkpoints] | None = None,
+) -> Training:
+    """Train one network on several seeds, two of them at a time; all share their compiled programs.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    data : Split
+    plan : Plan
+    seeds : sequence of int
+    told : callable
+        Takes numbers of steps that are done.
+    keep : callable, optional
+        The checkpoints of a seed.
+    """
+
+    def one(seed: int) -> Trained:
+        with jax.enable_x64(plan.dtype == "float64"):  # a setting of the thread
+            checkpoints = None if keep is None else keep(seed)
+            try:
+                return OneSeed(config, data, plan, seed).run(told, checkpoints)
+            finally:
+                if checkpoints is not None:
+                    checkpoints.close()
+
+    with ThreadPoolExecutor(1 if keep else WORKERS) as workers:
+        try:
+            trained = dict(zip(seeds, workers.map(one, seeds), strict=True))
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Training(
+        traces=tuple(_together([t.traces[step] for t in trained.values() if step in t.traces])
+                     for step in sorted({step for t in trained.values() for step in t.traces})),
+        params={seed: t.state.params for seed, t in trained.items()},
+        losses={seed: np.asarray(t.state.losses) for seed, t in trained.items()},
+        failures=tuple(t.failure for t in trained.values() if t.failure is not None),
+    )  # fmt: skip
+
+
+def _together(traces: Sequence[Trace]) -> Trace:
+    """The traces of several seeds at one step as one."""
+    columns = {name: np.concatenate([trace.columns[name] for trace in traces]) for name in traces[0].columns}
+    seeds, status = (tuple(value for trace in traces for value in getattr(trace, n)) for n in ("seeds", "status"))
+    return replace(traces[0], columns=columns, seeds=seeds, status=status)

@@ -1,0 +1,181 @@
+"""One network trained on one seed: from record to record, and what to do when its loss is no number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab.config import TrainingConfig
+from gradlab.measurement.measure import measure
+from gradlab.measurement.records import Trace
+from gradlab.networks import build
+from gradlab.training.checkpoints import Checkpoints
+from gradlab.training.curvature import sharpness
+from gradlab.training.failure import HISTORY, explain
+from gradlab.training.optimizers import Recipe, numbers_of
+from gradlab.training.plan import Plan
+from gradlab.training.program import Sizes, State, bare, programs
+from gradlab.training.records import Failure
+from gradlab.training.split import Split
+
+
+class Trained(NamedTuple):
+    """One seed at its end: the records so far, the last state, and what went wrong."""
+
+    traces: dict[int, Trace]
+    state: State
+    failure: Failure | None
+
+
+class OneSeed:
+    """A network, its data and a seed.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    data : Split
+    plan : Plan
+    seed : int
+    """
+
+    def __init__(self, config: TrainingConfig, data: Split, plan: Plan, seed: int):
+        self.config, self.data, self.plan, self.seed = config, data, plan, seed
+        self.net = build(config.network)
+        self.recipe = Recipe.of(config, plan.steps, plan.optimizer)
+        self.programs = programs(bare(config.network), data.outputs, plan.loss, self.recipe, plan.batch)
+        self.numbers = numbers_of(config, plan.dtype)
+        self.x, self.y = _array(data.x, plan.dtype), _array(data.y, plan.dtype)
+        self.test = _array(data.test_x, plan.dtype), _array(data.test_y, plan.dtype)
+        self.key = jax.random.fold_in(jax.random.key(plan.key), seed)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What every step takes beside the state."""
+        return self.key, self.x, self.y, self.numbers
+
+    def start(self) -> State:
+        """The state before the first step: the weights are those that `gradlab.measure` draws for the seed."""
+        params = self.net.init(self.key, self.x, outputs=self.data.outputs)
+        return self.programs.start(params, self.key, len(self.x), self.numbers)
+
+    def advance(self, state: State, stop: int) -> State:
+        """The state at step `stop`, or behind the first loss that is not finite."""
+        return self.programs.advance(state, *self.arguments, jnp.int32(stop), jnp.asarray(self.plan.patient))
+
+    def run(self, told: Callable[[int], None], checkpoints: Checkpoints | None = None) -> Trained:
+        """All steps.
+
+        Parameters
+        ----------
+        told : callable
+            Takes the number of steps done since it was called last.
+        checkpoints : Checkpoints, optional
+            Where to begin, and where to leave states.
+        """
+        plan, traces = self.plan, {}
+        state = self.start()
+        if checkpoints is not None:
+            state, kept = checkpoints.restore(state)
+            traces = {step: self._again(state.params, step, *record) for step, record in kept.items()}
+        begun = int(state.step)
+        told(begun)
+        anchors = [state]  # states to go back to, should a loss not be finite
+        saves = set() if checkpoints is None else checkpoints.steps(plan.steps)
+        for stop in sorted({*plan.records, *saves, plan.steps}):
+            if stop < begun or (stop == begun and begun in traces):
+                continue
+            state = self.advance(state, stop)
+            if bool(state.failed) and not plan.patient:
+                good, failure = explain(self, anchors, state)
+                traces[int(good.step)] = replace(self.record(good), status=(failure.status,))
+                if checkpoints is not None:
+                    checkpoints.save(good, _columns(traces))
+                return Trained(traces, good, failure)
+            told(stop - begun)
+            begun = stop
+            if stop in plan.records:
+                traces[stop] = self.record(state)
+            if stop in saves:
+                checkpoints.save(state, _columns(traces))
+            if int(state.step) - int(anchors[-1].step) >= HISTORY:
+                anchors = [anchors[-1], state]
+        return Trained(traces, state, None)
+
+    def record(self, state: State) -> Trace:
+        """Statistics of a state, on the measured batch, and of the update that follows it."""
+        data, plan = self.data, self.plan
+        trace = measure(
+            self.net, data.measured_x, data.measured_y, loss=plan.loss, params=state.params, columns=plan.measured,
+            dtype=plan.dtype, data=data.name,
+        )  # fmt: skip
+        columns = {**trace.columns, **self._of_update(state, trace), **self._of_network(state.params, trace)}
+        kept = {name: values for name, values in columns.items() if plan.keeps(name)}
+        step = int(state.step)
+        return replace(
+            trace, config=self.config, columns=kept, seeds=(self.seed,), step=step, batch=plan.batch, drawn=True
+        )
+
+    def _of_update(self, state: State, trace: Trace) -> dict[str, np.ndarray]:
+        """Norms of the clipped gradient and of the update of the step that follows."""
+        _, sizes = self.programs.observe(state, *self.arguments)
+        sizes = Sizes(*(np.asarray(v, np.float64) for v in sizes))
+        with np.errstate(invalid="ignore"):
+            ratio = sizes.weight_update - sizes.weight
+        found = {
+            "log10_update_ratio": ratio,
+            "log10_weight_update_norm": sizes.weight_update,
+            "log10_bias_update_norm": sizes.bias_update,
+        }
+        if self.recipe.clip:
+            found |= {
+                "log10_clipped_weight_grad_norm": sizes.clipped_weight,
+                "log10_clipped_bias_grad_norm": sizes.clipped_bias,
+            }
+        # a time step has no weight of its own; in the order of the rows the others are the layers of the parameters
+        rows = [i for i, info in enumerate(trace.layers) if info.fan_in > 0]
+        whole = {name: np.full((1, len(trace.layers)), np.nan) for name in found}
+        for name, values in found.items():
+            whole[name][0, rows] = values
+        return whole
+
+    def _of_network(self, params: Any, trace: Trace) -> dict[str, np.ndarray]:
+        """What all layers share: losses, accuracies, sharpness."""
+        found = {}
+        for role, (x, y) in {"train": (self.x, self.y), "test": self.test}.items():
+            if len(x):
+                value, accuracy = self.programs.judge(params, x, y)
+                with np.errstate(divide="ignore"):
+                    size = np.log10(np.float64(value.mantissa)) + float(value.exponent) * np.log10(2.0)
+                found |= {f"log10_{role}_loss": size, f"{role}_accuracy": float(accuracy)}
+        if self.plan.sharpness:
+            batch = _array(self.data.measured_x, self.plan.dtype), _array(self.data.measured_y, self.plan.dtype)
+            found["sharpness"] = sharpness(self.net, params, *batch, loss=self.plan.loss)
+        return {name: np.full((1, len(trace.layers)), value) for name, value in found.items()}
+
+    def _again(self, params: Any, step: int, columns: Mapping[str, np.ndarray], status: str) -> Trace:
+        """The trace of an earlier record, from what a checkpoint kept of it."""
+        data = self.data
+        like = measure(
+            self.net, data.measured_x, data.measured_y, loss=self.plan.loss, params=params, columns=("weight_norm",),
+            dtype=self.plan.dtype, data=data.name,
+        )  # fmt: skip
+        return replace(
+            like, config=self.config, columns=dict(columns), seeds=(self.seed,), step=step, batch=self.plan.batch,
+            status=(status,), drawn=True,
+        )  # fmt: skip
+
+
+def _columns(traces: Mapping[int, Trace]) -> dict[int, tuple[Mapping[str, np.ndarray], str]]:
+    """What a checkpoint keeps of each record: its columns and its status."""
+    return {step: (trace.columns, trace.status[0]) for step, trace in traces.items()}
+
+
+def _array(values: Any, dtype: str) -> Array:
+    """Labels as they are, all else in the dtype of the training."""
+    return jnp.asarray(values, None if np.asarray(values).dtype.kind in "iu" else dtype)

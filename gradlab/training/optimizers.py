@@ -1,0 +1,122 @@
+"""The optimisers by name, each an optax transformation whose numbers may be traced: one program for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gradlab.config import TrainingConfig
+from gradlab.core.decay import NOT_DECAYED
+
+#: Fields that change numbers and no program.
+NUMBERS: tuple[str, ...] = (
+    "learning_rate", "momentum", "clip_norm", "clip_value", "clip_adaptive", "weight_decay",
+)  # fmt: skip
+
+
+class Recipe(NamedTuple):
+    """What decides the program of a step beside the network: equal recipes are compiled once.
+
+    Parameters
+    ----------
+    optimizer : str or optax.GradientTransformation
+        A name, or the user's own transformation, which then has all its numbers in it.
+    schedule : str
+    warmup, steps : int
+        The learning rate rises over `warmup` of `steps` steps, and then follows the schedule.
+    clip : str
+        clip_norm, clip_value, clip_adaptive, or empty.
+    decays : bool
+        Whether there is a weight decay.
+    dropout : float
+    """
+
+    optimizer: Any
+    schedule: str
+    warmup: int
+    steps: int
+    clip: str
+    decays: bool
+    dropout: float
+
+    @classmethod
+    def of(cls, config: TrainingConfig, steps: int, optimizer: Any = None) -> Recipe:
+        """The recipe of a configuration; `optimizer` stands in for the one it names."""
+        clip = next((name for name in _CLIPS if getattr(config, name) is not None), "")
+        return cls(
+            optimizer or config.optimizer, config.schedule, config.warmup, steps, clip, config.weight_decay > 0,
+            config.dropout,
+        )  # fmt: skip
+
+    @property
+    def in_loss(self) -> bool:
+        """Whether weight decay is a term of the loss."""
+        return self.decays and self.optimizer != "adamw"
+
+
+def numbers_of(config: TrainingConfig, dtype: str) -> dict[str, Array]:
+    """The numbers of a configuration that a program takes as arguments."""
+    values = {name: getattr(config, name) for name in NUMBERS}
+    return {name: jnp.asarray(value, dtype) for name, value in values.items() if value is not None}
+
+
+def clipping(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
+    """What is done to the gradient before the optimiser sees it."""
+    return _CLIPS[recipe.clip](numbers[recipe.clip]) if recipe.clip else optax.identity()
+
+
+def optimizer(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
+    """The optimiser behind the clipping.
+
+    Notes
+    -----
+    SGD, momentum (Polyak 1964), Nesterov's (Sutskever et al. 2013), RMSProp (Tieleman & Hinton 2012), Adam
+    (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) are optax's, with its other numbers as they are there.
+    """
+    if not isinstance(recipe.optimizer, str):
+        return recipe.optimizer
+    shape = _schedule(recipe)
+    # the product is rounded to the dtype of the rate, so that no float64 enters a float32 update
+    rate = lambda count: numbers["learning_rate"] * jnp.asarray(shape(count), numbers["learning_rate"].dtype)
+    return _OPTIMIZERS[recipe.optimizer](rate, numbers)
+
+
+def _schedule(recipe: Recipe) -> Callable[[Any], Any]:
+    """The learning rate over its largest value, against the step."""
+    left = max(recipe.steps - recipe.warmup, 1)
+    after = {
+        "constant": optax.constant_schedule(1.0),
+        "linear": optax.linear_schedule(1.0, 0.0, left),
+        "cosine": optax.cosine_decay_schedule(1.0, left),
+    }[recipe.schedule]
+    if not recipe.warmup:
+        return after
+    # the first step is taken with 1/warmup of the rate: a step with 0 would be none
+    rise = lambda count: (count + 1) / recipe.warmup
+    return optax.join_schedules([rise, after], [recipe.warmup])
+
+
+def _decayed(params: Any) -> Any:
+    """Whether each parameter decays, as in the loss: weights do, biases, gains and scales do not."""
+    named = lambda path, _: getattr(path[-1], "key", None) not in NOT_DECAYED
+    return jax.tree_util.tree_map_with_path(named, params)
+
+
+_CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+    "clip_norm": optax.clip_by_global_norm,
+    "clip_value": optax.clip,
+    "clip_adaptive": optax.adaptive_grad_clip,
+}
+_OPTIMIZERS: dict[str, Callable[[Any, Mapping[str, Any]], optax.GradientTransformation]] = {
+    "sgd": lambda rate, n: optax.sgd(rate),
+    "momentum": lambda rate, n: optax.sgd(rate, momentum=n["momentum"]),
+    "nesterov": lambda rate, n: optax.sgd(rate, momentum=n["momentum"], nesterov=True),
+    "rmsprop": lambda rate, n: optax.rmsprop(rate),
+    "adam": lambda rate, n: optax.adam(rate),
+    "adamw": lambda rate, n: optax.adamw(rate, weight_decay=n["weight_decay"], mask=_decayed),
+}

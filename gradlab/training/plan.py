@@ -1,0 +1,64 @@
+"""What all trainings of a run have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradlab._types import MEASURED
+from gradlab.config import TrainingSweep, record_steps
+from gradlab.measurement.stats import NETWORK, ON_REQUEST, TRAINING
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a training is, and what is recorded of it.
+
+    Parameters
+    ----------
+    steps, batch : int
+    records : tuple of int
+        Steps at which statistics are taken, ascending.
+    loss, dtype : str
+    key : int
+        Base key of all seeds.
+    columns : sequence of str, optional
+        Columns to record. None: all.
+    sharpness : bool
+    patient : bool
+        Whether to go on when a loss is not finite.
+    optimizer : optax.GradientTransformation, optional
+        Instead of one that a configuration names.
+    """
+
+    steps: int
+    batch: int
+    records: tuple[int, ...]
+    loss: str
+    dtype: str
+    key: int
+    columns: Sequence[str] | None = None
+    sharpness: bool = False
+    patient: bool = False
+    optimizer: Any = None
+
+    @classmethod
+    def of(cls, sweep: TrainingSweep) -> Plan:
+        """The plan of a sweep's trainings."""
+        records = sweep.records if isinstance(sweep.records, tuple) else record_steps(sweep.records, sweep.steps)
+        return cls(
+            sweep.steps, sweep.batch, records, sweep.loss, sweep.dtype, sweep.key, sweep.columns, sweep.sharpness,
+            sweep.on_failure == "continue",
+        )  # fmt: skip
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The columns that `gradlab.measure` takes at each record."""
+        if self.columns is None:
+            return (*(c for c in MEASURED if c not in (*TRAINING, *ON_REQUEST)), *ON_REQUEST)
+        return tuple(c for c in self.columns if c not in TRAINING) or NETWORK
+
+    def keeps(self, column: str) -> bool:
+        """Whether a column is recorded."""
+        return self.columns is None or column in self.columns or column in NETWORK

@@ -1,0 +1,87 @@
+"""What a training hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradlab.measurement.records import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where a training went out of range.
+
+    Parameters
+    ----------
+    seed : int
+    step : int
+        The step whose loss is not finite; the parameters before it are the last good ones.
+    layer : int
+        The first layer in which something is not finite, in the direction of the signal.
+    layer_name : str
+    direction : {"forward", "backward", "update", "loss"}
+        Whether it is the signal on its way up, the gradient on its way down, the new parameters, or the loss alone.
+    history : DataFrame
+        Rows of that layer at the last finite steps, up to 20.
+    """
+
+    seed: int
+    step: int
+    layer: int
+    layer_name: str
+    direction: str
+    history: pd.DataFrame = field(repr=False, compare=False)
+
+    @property
+    def status(self) -> str:
+        """The failure in one line, as it stands in the frame."""
+        what = {
+            "forward": "the forward signal is not finite from",
+            "backward": "the gradient is not finite from",
+            "update": "the update made parameters that are not finite in",
+            "loss": "the loss is not finite behind",
+        }[self.direction]
+        where = "the readout" if self.layer_name == "readout" else f"layer {self.layer}"
+        return f"diverged at step {self.step}: {what} {where}"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Trained networks, one for each seed, and what was recorded on the way. `gradlab.frame` makes the table.
+
+    Parameters
+    ----------
+    traces : tuple of Trace
+        Statistics of each recorded step, of the seeds that came so far.
+    params : mapping of int to pytree
+        Parameters of each seed behind its last step; where a training failed, the last good ones.
+    losses : mapping of int to ndarray, shape (steps,)
+        Loss of the minibatch of each step of each seed; NaN where a training stopped before.
+    failures : tuple of Failure
+        Of the seeds that went out of range.
+    """
+
+    traces: tuple[Trace, ...]
+    params: Mapping[int, Any]
+    losses: Mapping[int, np.ndarray]
+    failures: tuple[Failure, ...] = ()
+
+    def __iter__(self) -> Iterator[Trace]:
+        """The traces, so that a training is a record as others are."""
+        return iter(self.traces)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The recorded steps."""
+        return tuple(trace.step for trace in self.traces)
+
+    def last(self, column: str) -> np.ndarray:
+        """A column of the last recorded step, seed by seed, of the readout: for what all layers share."""
+        return self.traces[-1].columns[column][:, -1]
