@@ -1,14 +1,18 @@
 """Predictions by the network's name in the frame, and measured rates beside them, on networks that were computed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import gradlab as gl
 from gradlab._errors import GradlabError
+from gradlab.config import MLPConfig
 from gradlab.data import load
 from gradlab.frames.rows import network_hash
-from gradlab.theory import predict
+from gradlab.measurement.records import LayerInfo, Trace
+from gradlab.theory import predict, transients
 
 
 def test_a_sweep_has_its_own_inputs():
@@ -30,6 +34,76 @@ def test_what_theory_refuses_has_its_reason():
     assert list(found[2].columns) == ["log10_delta_rms"]
     with pytest.raises(GradlabError, match="networks, or a sweep"):
         gl.predictions(3)
+
+
+def made(config, signal):
+    """Rows of a network whose log10_activation_rms is `signal`, a row for each seed."""
+    width, layers = config.width, range(1, config.depth + 2)
+    info = tuple(LayerInfo(i, f"hidden_{i}", width, width, width) for i in layers)
+    columns = {"log10_activation_rms": signal, "delta_log10_mean": 0 * signal}
+    seeds = tuple(range(len(signal)))
+    return gl.frame(Trace(config, info, columns, seeds, ("ok",) * len(seeds), 1.0, 0.0, "probe", "x", 2, "float32"))
+
+
+def test_where_theory_has_no_finite_width_term_it_takes_the_variances_that_were_measured():
+    config = MLPConfig(depth=4, width=50, activation="tanh", init="xavier_normal")
+    rng = np.random.default_rng(4)
+    signal = rng.normal(-0.3, 0.1, size=(3, 5))
+    frame, columns = made(config, signal), ("delta_log10_mean", "log10_delta_rms", "log10_preactivation_rms")
+    x = rng.normal(size=(1, 7))
+    plain, found = (next(iter(gl.predictions(config, x, columns=columns, frame=f).values())) for f in (None, frame))
+    above = 10 ** (2 * signal[:, :3])  # sigma_w2 is 1
+    q = np.concatenate([np.full((3, 1), plain.sigma_w2[0] * np.mean(x**2)), above], 1)
+    want = predict(config, x, q=q, columns=columns)
+    for name in columns[:2]:
+        assert found.columns[name][:4] == pytest.approx(want.columns[name][:4], abs=1e-12)
+        assert found.functional[name] == want.functional[name] + " (a variance that shrinks for ever)"
+    np.testing.assert_array_equal(found.columns[columns[2]], plain.columns[columns[2]])
+    assert found.measured
+    # two examples: each departs from its own curve by what the mean over both does
+    x = np.sqrt([[0.2], [3.0]]) * np.ones((2, 7))
+    found = next(iter(gl.predictions(config, x, columns=columns, frame=frame).values()))
+    own = np.exp(transients("tanh", sigma_w2=plain.sigma_w2[:-1], q0=np.array([0.2, 3.0]), depth=4).log_q).T
+    both = own[:, None] * np.concatenate([np.ones((3, 1)), above / own[:, 1:].mean(0)], 1)
+    want = predict(config, x, q=both, columns=columns)
+    assert found.columns["delta_log10_mean"][:4] == pytest.approx(want.columns["delta_log10_mean"][:4], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "drop"),
+    [({"init": "he_normal"}, ""), ({}, "log10_activation_rms"), ({}, "another network"), ({}, "training")],
+)
+def test_where_it_has_one_or_nothing_was_measured_it_stays_as_it_is(fields, drop):
+    config = MLPConfig(depth=4, width=50, activation="tanh", **{"init": "xavier_normal", **fields})
+    frame = made(replace(config, width=51) if drop == "another network" else config, np.zeros((2, 5)))
+    frame = frame.assign(step=7) if drop == "training" else frame.drop(columns=drop, errors="ignore")
+    (found,) = gl.predictions(config, q0=1.0, frame=frame).values()
+    assert not found.measured
+    assert gl.against_theory(made(config, np.zeros((2, 5))), gl.predictions(config, q0=1.0))["basis"].item() == (
+        "M/n" if fields else "none"
+    )
+
+
+@pytest.mark.slow
+def test_marginal_networks_agree_with_theory_by_their_measured_variances():
+    """Width 32, 200 seeds: without what finite width does theory is off by M/n, eight standard errors; with it |t| < 5.
+
+    Four networks of 199 degrees of freedom: |t| > 5 by chance in one of 200,000 runs.
+    """
+    columns = ("delta_log10_mean", "log10_activation_rms")
+    names = ["tanh", "hard_tanh", "elu", "softsign"]
+    sweep = gl.Sweep(
+        depth=30, width=32, activation=names, init="xavier_normal", readout="lecun_normal", seeds=200, batch=1,
+        loss="probe", columns=columns,
+    )  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(1, 20)).astype("float32")
+    frame = gl.run(sweep, data=(x, np.zeros(1, int)), progress=False)
+    for rows, enough in ((None, False), (frame, True)):
+        table = gl.against_theory(frame, gl.predictions(sweep, x, frame=rows))
+        assert set(table["basis"]) == ({"measured q"} if enough else {"none"})
+        error = (np.log(table["ratio_high"]) - np.log(table["ratio"])) / 1.972  # t-quantile
+        off = np.abs(np.log(table["ratio"])) / error
+        assert np.all(off < 5) if enough else np.all(off > 5), off.tolist()
 
 
 @pytest.mark.slow

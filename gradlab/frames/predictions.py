@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 
 #: Columns that have a rate, the one that finite-width laws hold for first.
 BACKWARD: tuple[str, ...] = ("delta_log10_mean", "log10_delta_rms")
+#: The column that the variance of the preactivations above follows from.
+SIGNAL = "log10_activation_rms"
+#: Examples whose mean squares stand for those of the batch, where each has its own curve for every seed.
+EXAMPLES = 8
 
 
-def predictions(networks: Sweep | Any | Iterable[Any], x: Any = None, **options: Any) -> dict[str, Prediction | str]:
+def predictions(
+    networks: Sweep | Any | Iterable[Any], x: Any = None, *, frame: pd.DataFrame | None = None, **options: Any
+) -> dict[str, Prediction | str]:
     """What theory expects of each network, by the network's name in the frame; or, as text, why it expects nothing.
 
     Parameters
@@ -28,6 +35,10 @@ def predictions(networks: Sweep | Any | Iterable[Any], x: Any = None, **options:
     networks : Sweep, network, configuration, or iterable of these
     x : array, optional
         The inputs. None: those of the sweep where it names a data set; else `options` say how they begin.
+    frame : DataFrame, optional
+        Measured rows of the networks. Where theory has no finite-width term, as in marginal networks whose variance
+        has no stable fixed point, the backward columns then follow from the variances that each seed had there
+        (``log10_activation_rms``), and their text says so.
     **options
         Of `gradlab.theory.predict`: `q0`, `c0`, `columns`.
 
@@ -57,10 +68,56 @@ def predictions(networks: Sweep | Any | Iterable[Any], x: Any = None, **options:
         if not hasattr(config, "as_dict"):
             raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predictions(sweep)")
         try:
-            found[network_hash(config)] = predict(config, x, **options)
+            plain = predict(config, x, **options)
+            found[network_hash(config)] = plain if frame is None else _with_measured(plain, config, x, frame, options)
         except GradlabError as error:
             found[network_hash(config)] = f"mean field asks for {error.expected}, this is {error.received}"
     return found
+
+
+def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, options: Mapping[str, Any]) -> Any:
+    """The prediction with backward columns from each seed's variances, where it has no term M/n."""
+    from gradlab.theory.prediction import predict
+    from gradlab.theory.trajectories import transients
+
+    wanted = [name for name in BACKWARD if name in plain.columns]
+    signal = _signal(frame, network_hash(config), config.depth)
+    if "M/n" not in plain.refused or not wanted or signal is None:
+        return plain
+    q0 = options.get("q0") or 1.0
+    starts = np.array([q0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
+    sigma_w2, sigma_b2 = plain.sigma_w2[:-1], plain.sigma_b2[:-1]
+    own = transients(plain.activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=starts, depth=config.depth).log_q
+    with np.errstate(divide="ignore"):
+        above = np.logaddexp(np.log(sigma_w2[1:]) + signal[:, :-1], np.log(sigma_b2[1:]))
+    # what is measured is the mean over a batch: each example departs from its own curve by as much as that does
+    shift = np.pad(above - (np.logaddexp.reduce(own[1:], axis=1) - np.log(len(starts))), ((0, 0), (1, 0)))
+    found = predict(config, x, q=np.exp(own.T[:, None] + shift), columns=wanted)
+    why = f" ({plain.refused['M/n']})"
+    texts = {name: found.functional[name].removesuffix(why) + why for name in wanted}
+    return dataclasses.replace(
+        plain, columns={**plain.columns, **found.columns}, functional={**plain.functional, **texts}, measured=True
+    )
+
+
+def _signal(frame: pd.DataFrame, network: str, depth: int) -> np.ndarray | None:
+    """ln of the mean squared activation of the hidden layers at initialisation, a row for each seed; None without."""
+    if SIGNAL not in frame:
+        return None
+    rows = frame[(frame["network"].astype(str) == network) & (frame["layer"] >= 1) & (frame["layer"] <= depth)]
+    rows = rows[rows["step"] == 0] if "step" in rows else rows
+    table = rows.pivot_table(index="seed", columns="layer", values=SIGNAL, observed=True).to_numpy(float)
+    if table.shape[1:] != (depth,):
+        return None
+    table = 2 * np.log(10) * table[np.isfinite(table).all(1)]
+    return table if len(table) else None
+
+
+def quantiles(square: np.ndarray, count: int = EXAMPLES) -> np.ndarray:
+    """The middle of each of `count` equal parts of the sorted mean squares; all of them where there are no more."""
+    square = np.sort(square)
+    count = min(count, len(square))
+    return square[((np.arange(count) + 0.5) * len(square) / count).astype(int)]
 
 
 def _inputs(sweep: Sweep) -> Any:
@@ -90,8 +147,9 @@ def against_theory(
     Returns
     -------
     DataFrame
-        `gradlab.rates` of that column, with ``column predicted ratio ratio_low ratio_high functional refused``:
-        `ratio` is measured over predicted; `refused` says why there is no prediction, and is empty where there is one.
+        `gradlab.rates` of that column, with ``column predicted ratio ratio_low ratio_high basis functional refused``:
+        `ratio` is measured over predicted; `basis` is what stands for the finite width, "M/n", "measured q" or
+        "none"; `refused` says why there is no prediction, and is empty where there is one.
     """
     column = column or next((name for name in BACKWARD if name in frame), BACKWARD[0])
     if column not in BACKWARD:
@@ -101,20 +159,23 @@ def against_theory(
     table = rates(frame.assign(log10_delta_rms=frame[column]), level=level)
     told = [_told(row, expected, column) for row in table.to_dict("records")]
     table["column"] = column
-    table["predicted"], table["functional"], table["refused"] = ([t[i] for t in told] for i in range(3))
+    for i, name in enumerate(("predicted", "basis", "functional", "refused")):
+        table[name] = [t[i] for t in told]
     for name, value in (("ratio", "rate"), ("ratio_low", "low"), ("ratio_high", "high")):
         table[name] = table[value] / table["predicted"]
     return table
 
 
-def _told(row: Mapping[str, Any], expected: Mapping[str, Any], column: str) -> tuple[float, str, str]:
-    """The predicted rate, what it is, and why there is none."""
+def _told(row: Mapping[str, Any], expected: Mapping[str, Any], column: str) -> tuple[float, str, str, str]:
+    """The predicted rate, what stands for the finite width in it, what it is, and why there is none."""
     found = expected.get(str(row["network"]), "no prediction was made of this network")
     if row["step"] != 0:
         found = "theory is one of random weights, these are trained"
     if isinstance(found, str):
-        return np.nan, "", found
+        return np.nan, "", "", found
     if column not in found.columns:
-        return np.nan, "", found.refused.get(column, f"no {column} was asked of it")
+        return np.nan, "", "", found.refused.get(column, f"no {column} was asked of it")
     value = found.rate_of(column)
-    return value, found.functional[column], "" if np.isfinite(value) else "a single hidden layer has no rate"
+    termed = column == "delta_log10_mean" and "M/n" not in found.refused
+    basis = "measured q" if found.measured else "M/n" if termed else "none"
+    return value, basis, found.functional[column], "" if np.isfinite(value) else "a single hidden layer has no rate"

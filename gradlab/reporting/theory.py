@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,20 +9,19 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.config import NetworkConfig, Sweep
-from gradlab.frames.predictions import BACKWARD, against_theory, predictions
+from gradlab.config import Sweep
+from gradlab.frames.predictions import BACKWARD, against_theory, predictions, quantiles
 from gradlab.frames.rows import network_hash
 from gradlab.reporting import tables, words
 from gradlab.sweep.grid import from_values
-
-#: Examples whose mean squares stand for those of the batch.
-_EXAMPLES = 8
 
 
 def section(
     frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str], requests: Mapping[str, Any]
 ) -> str:
-    """Measured rate, predicted rate, ratio and interval of each configuration's deepest network; markdown.
+    """Measured rate, predicted rate, ratio and interval of every network; markdown.
+
+    The deepest network of each configuration has a row of its own, the ratios of all stand against depth.
 
     Parameters
     ----------
@@ -37,46 +35,72 @@ def section(
     str
         Empty where no network's configuration is known.
     """
-    shown = tables.deepest(rates, labels)
-    expected, begun = _expected([str(rates["network"].iloc[i]) for i in shown], requests)
+    expected, begun = _expected(frames, rates, requests)
     if not expected:
         return ""
-    rows, refused = [], {}
-    for i in shown:
-        row = against_theory(frames[i], expected).iloc[0]
-        if row["refused"]:
-            refused.setdefault(row["refused"], []).append(labels[i])
-        rows.append((row, {"configuration": labels[i], "depth": row["depth"], **_cells(row)}))
-    table = tables.markdown(pd.DataFrame([cells for _, cells in rows]).set_index("configuration"))
-    level = f"{100 * rows[0][0]['level']:g} %"
-    parts = [table, f"Measured over predicted, with the {level} interval over seeds of the measured rate. {begun}"]
+    found = [against_theory(own, expected).iloc[0] for own in frames]
+    shown = tables.deepest(rates, labels)
+    rows = [{"configuration": labels[i], "depth": found[i]["depth"], **_cells(found[i])} for i in shown]
+    level = f"{100 * found[0]['level']:g} %"
+    parts = [tables.markdown(pd.DataFrame(rows).set_index("configuration"))]
+    parts.append(
+        f"Measured over predicted, with the {level} interval over seeds of the measured rate. {begun} Finite width: by "
+        "the term M/n; or, where theory has none, by the variances that each seed had."
+    )
+    if rates["depth"].nunique() > 1:
+        all_depths = tables.against_depth(
+            rates.assign(place=range(len(rates))), labels, lambda r: _ratio(found[r["place"]])
+        )
+        parts += [f"Measured over predicted at every depth, with its {level} interval:", tables.markdown(all_depths)]
     told: dict[str, list[str]] = {}
-    for row, cells in rows:
-        if row["functional"]:
-            told.setdefault(f"`{row['column']}`: {row['functional']}", []).append(cells["configuration"])
+    refused: dict[str, list[str]] = {}
+    for row, label in zip(found, labels, strict=True):
+        if row["refused"]:
+            refused.setdefault(row["refused"], []).append(label)
+        else:
+            told.setdefault(f"`{row['column']}`: {row['functional']}", []).append(label)
     for text, names in told.items():
-        who = "" if len(told) == 1 else f" ({words.escape('; '.join(names))})"
-        parts.append(f"Both rates are of {text}{who}.")
+        parts.append(f"Both rates are of {text}{f' ({_who(names, labels)})' if len(told) > 1 else ''}.")
     for why, names in refused.items():
-        parts.append(f"No prediction for {words.escape('; '.join(names))}: {words.escape(why)}.")
+        parts.append(f"No prediction for {_who(names, labels)}: {words.escape(why)}.")
     return "\n\n".join(parts)
 
 
+def _who(names: Sequence[str], labels: Sequence[str]) -> str:
+    """The configurations that something is true of, with a remark where it is not of all their networks."""
+    own = dict.fromkeys(names)
+    some = {name for name in own if list(names).count(name) < list(labels).count(name)}
+    return words.escape("; ".join(f"{name} at some depths" if name in some else name for name in own))
+
+
+def _ratio(row: pd.Series) -> str:
+    """``1.002 [0.998, 1.006]``."""
+    if not np.isfinite(row["ratio"]):
+        return "–"
+    interval = f" [{row['ratio_low']:.4f}, {row['ratio_high']:.4f}]" if np.isfinite(row["ratio_low"]) else ""
+    return f"{row['ratio']:.4f}{interval}"
+
+
 def _cells(row: pd.Series) -> dict[str, str]:
-    known = np.isfinite(row["predicted"]) and np.isfinite(row["ratio"])
-    interval = f"[{row['ratio_low']:.4f}, {row['ratio_high']:.4f}]" if known and np.isfinite(row["ratio_low"]) else "–"
+    ratio, _, interval = _ratio(row).partition(" ")
     return {
         "measured rate": words.paren(row["rate"], row["low"], row["high"]),
         "predicted rate": f"{row['predicted']:.4g}" if np.isfinite(row["predicted"]) else "–",
-        "measured / predicted": f"{row['ratio']:.4f}" if known else "–",
-        "its interval": interval,
+        "measured / predicted": ratio,
+        "its interval": interval or "–",
+        "finite width": {"M/n": "M/n", "measured q": "measured variances", "none": "no term"}.get(row["basis"], "–"),
     }
 
 
-def _expected(names: Sequence[str], requests: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Predictions of these networks as far as their configurations are known, and a sentence on their inputs."""
+def _expected(
+    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, requests: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Predictions of the networks as far as their configurations are known, and a sentence on their inputs."""
     found: dict[str, Any] = {}
     begun = {}
+    of: dict[str, pd.DataFrame] = {}
+    for name, own in zip(map(str, rates["network"]), frames, strict=True):
+        of.setdefault(name, own)  # the first of its steps
     for request in requests.values():
         asked = request.get("request", request)
         if not asked:
@@ -85,38 +109,26 @@ def _expected(names: Sequence[str], requests: Mapping[str, Any]) -> tuple[dict[s
             sweep = from_values(asked)
         except (GradlabError, TypeError, ValueError):  # of another version, or made by hand
             continue
-        configs = {network_hash(config): config for config in sweep.configs()}
-        wanted = [name for name in names if name in configs and name not in found]
+        wanted = [c for c in sweep.configs() if network_hash(c) in of and network_hash(c) not in found]
         if wanted:
-            squares, features, text = _inputs(sweep)
+            options, text = _inputs(sweep)
             begun[text] = None
-            found |= {name: _prediction(configs[name], squares, features) for name in wanted}
+            for config in wanted:
+                found |= predictions(config, frame=of[network_hash(config)], columns=BACKWARD, **options)
     return found, " ".join(begun)
 
 
-@functools.lru_cache(maxsize=512)
-def _prediction(config: NetworkConfig, squares: tuple[float, ...], features: int | None) -> Any:
-    """What theory expects of a network whose inputs have these mean squares."""
-    if features is None:
-        found = predictions(config, q0=squares[0], columns=BACKWARD)
-    else:
-        x = np.sqrt(np.array(squares))[:, None] * np.ones(features)
-        found = predictions(config, x, columns=BACKWARD)
-    return next(iter(found.values()))
-
-
-def _inputs(sweep: Sweep) -> tuple[tuple[float, ...], int | None, str]:
-    """Mean squares of examples, their features, and what they are."""
+def _inputs(sweep: Sweep) -> tuple[dict[str, Any], str]:
+    """Inputs with the mean squares of the run's own, as an option of `predictions`, and what they are."""
     from gradlab.data import load
 
     names = ("batch", "loss", "target", "length", "q0", "c0", "key", "dtype")
     try:
         x = np.asarray(load(sweep.data, **{name: getattr(sweep, name) for name in names}).x, float)
     except GradlabError:
-        return (1.0,), None, "The inputs are not at hand: predictions are for inputs of mean square 1."
-    square = np.sort(np.mean(x.reshape(len(x), -1) ** 2, axis=1))
-    # the middle of each eighth: all that a prediction of the rate knows of the inputs is how their mean squares lie
-    count = min(_EXAMPLES, len(square))
-    places = ((np.arange(count) + 0.5) * len(square) / count).astype(int)
-    text = f"Predictions are for the run's inputs, by {words.counted(count, 'quantile')} of their mean squares."
-    return tuple(map(float, square[places])), int(np.prod(x.shape[1:])), text
+        return {"q0": 1.0}, "The inputs are not at hand: predictions are for inputs of mean square 1."
+    x = x.reshape(len(x), -1)
+    # all that a prediction of the rate knows of the inputs is how their mean squares lie
+    square = quantiles(np.mean(x**2, axis=1))
+    text = f"Predictions are for the run's inputs, by {words.counted(len(square), 'quantile')} of their mean squares."
+    return {"x": np.sqrt(square)[:, None] * np.ones(x.shape[1])}, text

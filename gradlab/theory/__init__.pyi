@@ -7,6 +7,7 @@ from gradlab.theory.critical import critical_start as critical_start
 from gradlab.theory.finite_width import Coefficients as Coefficients
 from gradlab.theory.finite_width import JacobianMoments as JacobianMoments
 from gradlab.theory.finite_width import coefficients as coefficients
+from gradlab.theory.finite_width import given_variances as given_variances
 from gradlab.theory.finite_width import jacobian_moments as jacobian_moments
 from gradlab.theory.finite_width import lyapunov_exponents as lyapunov_exponents
 from gradlab.theory.gaussian import expectation as expectation
@@ -74,6 +75,7 @@ __all__ = [
     "critical_start",
     "effective_depth",
     "expectation",
+    "given_variances",
     "gradient_correlation",
     "isometric_depth",
     "jacobian_moments",

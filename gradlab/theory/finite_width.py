@@ -20,7 +20,8 @@ import numpy as np
 from scipy.special import polygamma, psi
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.theory.gaussian import check_variances, entry_of, expectation
+from gradlab.core.activations import Activation
+from gradlab.theory.gaussian import LOG_RANGE, check_variances, entry_of, expectation
 from gradlab.theory.log_norm import GATES
 from gradlab.theory.meanfield import fixed_points
 
@@ -113,6 +114,47 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
     along = (hhg / (q * g) - 1) / (1 - hpd**2 / (q * p * g)) * pg / (p * g)
     M = -gate / 2 + (curve / 2 + slope * bend / (2 * (1 - rise))) * wander / (1 - rise**2) + along
     return Coefficients(float(A), float(M), float(q), float(chi1))
+
+
+def given_variances(activation: str | Activation, log_q: np.ndarray) -> np.ndarray:
+    r"""n times the change of the mean of :math:`\ln|\delta_l|^2/|\delta_{l+1}|^2`, given the variances of the layers.
+
+    What M of `coefficients` has besides the wandering of the variance, and it needs no fixed point: the gates of a
+    layer are a finite sample, and the delta has a part along the forward signal, which the weights carry back
+    otherwise than the rest. Relative to a random direction that part is
+
+    .. math:: k_l = \frac{E h^2\phi'^2}{q\mu_2} + \frac{(E h\phi\phi')^2}{q\mu_2E\phi^2}(k_{l+1}-1),\qquad k_{L+1}=1.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    log_q : ndarray, shape (L, ...)
+        ln of each layer's variance given the layer below, :math:`\sigma_w^2|a_{l-1}|^2/n_{l-1}+\sigma_b^2`.
+
+    Returns
+    -------
+    ndarray, shape (L - 1, ...)
+        To be divided by the units of layer l.
+
+    Examples
+    --------
+    >>> given_variances("relu", np.zeros((3, 1))).ravel().round(9).tolist()
+    [-2.5, -2.5]
+    """
+    entry = entry_of(activation)
+    q = np.ones_like(log_q) if entry.homogeneous else np.exp(np.clip(log_q, -LOG_RANGE, LOG_RANGE))
+
+    def terms(z, u, phi, dphi):
+        p, g = phi * phi, dphi * dphi
+        return np.stack([p, g, g * g, p * g, u * u * g, u * phi * dphi])
+
+    p, g, gg, pg, hhg, hpd = expectation(entry, terms, q)
+    own, kept, felt = hhg / (q * g), hpd**2 / (q * p * g), pg / (p * g)
+    found, above = np.empty((len(q) - 1, *q.shape[1:])), own[-1]
+    for layer in reversed(range(len(found))):
+        found[layer] = (1 - 3 * gg[layer] / g[layer] ** 2) / 2 + (above - 1) * felt[layer]
+        above = own[layer] + kept[layer] * (above - 1)
+    return found
 
 
 def _fixed_point(entry, sigma_w2: float, sigma_b2: float) -> float:

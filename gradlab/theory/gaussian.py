@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradlab._errors import GradlabError
@@ -85,7 +84,7 @@ def evaluate(entry: Activation, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     padded[: flat.size] = flat
     with jax.enable_x64(True):
         function = _compiled(entry)
-        pieces = [function(jnp.asarray(part)) for part in padded.reshape(-1, _CHUNK)]
+        pieces = [function(part) for part in padded.reshape(-1, _CHUNK)]
     both = (np.concatenate([np.asarray(p[i]) for p in pieces])[: flat.size] for i in (0, 1))
     phi, dphi = (np.broadcast_to(v, flat.shape).reshape(np.shape(u)) for v in both)
     return phi, dphi
@@ -226,21 +225,23 @@ def moments(activation: str | Activation, log_q: np.ndarray | float) -> Moments:
     inside, where = np.unique(np.clip(log_q, -limit, limit), return_inverse=True)
     where = where.reshape(log_q.shape)
     known = closed_form(entry)
-    phi2, dphi2, growth, change = known.single(np.exp(inside)) if known else _single(entry, np.exp(inside))
+    at = np.exp(inside)
+    phi2, dphi2, growth, change = known.single(at) if known else _single(entry, at.tobytes())
     with np.errstate(divide="ignore"):
         beyond = log_q - inside[where]
         logs = np.log(phi2)[where] + growth[where] * beyond, np.log(dphi2)[where] + change[where] * beyond
         return Moments(*logs, growth[where])
 
 
-def _single(entry: Activation, q: np.ndarray) -> tuple[np.ndarray, ...]:
-    """E phi^2 and E phi'^2, and d ln of each / d ln q, by quadrature."""
+@functools.lru_cache(maxsize=4096)
+def _single(entry: Activation, q: bytes) -> tuple[np.ndarray, ...]:
+    """E phi^2 and E phi'^2, and d ln of each / d ln q, by quadrature; kept, for networks begin alike."""
 
     def terms(z, u, phi, dphi):
         squared = dphi * dphi
         return np.stack([phi * phi, squared, phi * dphi * u, 0.5 * (z * z - 1) * squared])
 
-    phi2, dphi2, cross, fall = expectation(entry, terms, q)
+    phi2, dphi2, cross, fall = expectation(entry, terms, np.frombuffer(q))
     with np.errstate(divide="ignore", invalid="ignore"):
         return phi2, dphi2, np.where(phi2 > 0, cross / phi2, 0.0), np.where(dphi2 > 0, fall / dphi2, 0.0)
 

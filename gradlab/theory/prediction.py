@@ -22,7 +22,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.core.activations import Activation
 from gradlab.networks.mlp import hidden_rule, readout_rule
 from gradlab.theory.critical import critical_sigma_w2
-from gradlab.theory.finite_width import coefficients
+from gradlab.theory.finite_width import coefficients, given_variances
 from gradlab.theory.gaussian import check_variances, entry_of, moments
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
 from gradlab.theory.meanfield import MeanField, mean_field
@@ -40,6 +40,8 @@ FUNCTIONALS: dict[str, str] = {
 }
 #: Base draws whose entries are independent, so that M/n holds to first order.
 INDEPENDENT = ("normal", "uniform", "truncated")
+#: Share that the part of the delta along the forward signal may add to |delta|^2 per layer: second order below 1 %.
+ALIGNED = 0.05
 #: Pairs of examples that correlations are measured on: 0 with 1, 2 with 3, ...
 PAIRS = 32
 
@@ -61,6 +63,8 @@ class Prediction:
         Columns, or the finite-width term, that theory does not give here, with the reason.
     sigma_w2, sigma_b2 : ndarray
         Of each layer.
+    measured : bool
+        Whether backward columns follow from variances that were measured.
     """
 
     activation: str
@@ -71,6 +75,7 @@ class Prediction:
     refused: Mapping[str, str] = field(default_factory=dict)
     sigma_w2: np.ndarray = field(default_factory=lambda: np.empty(0))
     sigma_b2: np.ndarray = field(default_factory=lambda: np.empty(0))
+    measured: bool = False
 
     def decades(self, column: str = "log10_delta_rms") -> float:
         """log10 of the first hidden layer over the last, of a backward column."""
@@ -118,8 +123,9 @@ def predict(
     c0 : float, optional
         Instead of `x`: the correlation of two inputs. None: no correlations.
     q : array, shape (..., L), optional
-        Preactivation variances that were measured, layer by layer, instead of the theory's own: of one network
-        or of several. For networks whose variance fluctuates because no fixed point is stable.
+        Instead of the theory's own: each layer's variance given the layer below, sigma_w2 times the mean squared
+        activation that was measured there, plus sigma_b2; of one network or of several. For networks whose variance
+        fluctuates because no fixed point is stable.
     outputs : int, optional
         Units of the readout. None: its forward columns are NaN where its weights depend on it (Xavier).
     columns : sequence of str, optional
@@ -161,7 +167,9 @@ def predict(
             "an activation with a slope somewhere", f"{entry.name!r}, whose derivative is 0 with probability 1",
             "another activation: through this one no gradient passes",
         )  # fmt: skip
-    shift, shifted = _finite_width(config, entry, sizes[1:], sigma_w2, sigma_b2, q is not None, refused)
+    shift, shifted = _finite_width(
+        config, entry, sizes[1:], sigma_w2, sigma_b2, found if q is not None else None, refused
+    )
     values = _backward(found, sizes, sigma_w2, inputs, shift, q is not None)
     values |= _forward(found, sigma_w2[-1], sigma_b2[-1])
     if (x is not None and np.shape(x)[0] > 1) or q is not None:
@@ -177,9 +185,11 @@ def predict(
     texts = {name: FUNCTIONALS[name] for name in FUNCTIONALS if name in wanted and name in values}
     if "delta_log10_mean" in texts:
         texts["delta_log10_mean"] += f", {shifted}"
+    if "log10_delta_rms" in texts and q is not None:
+        texts["log10_delta_rms"] += ", from measured variances"
     return Prediction(
         entry.name, config.init, np.arange(1, config.depth + 2), {name: values[name] for name in texts}, texts,
-        refused, sigma_w2, sigma_b2,
+        refused, sigma_w2, sigma_b2, q is not None,
     )  # fmt: skip
 
 
@@ -287,17 +297,21 @@ def _measured(entry: Activation, q: Any, depth: int) -> Transients:
 
 
 def _finite_width(
-    config: Any, entry: Activation, widths: np.ndarray, sigma_w2: np.ndarray, sigma_b2: np.ndarray, measured: bool,
-    refused: dict[str, str],
+    config: Any, entry: Activation, widths: np.ndarray, sigma_w2: np.ndarray, sigma_b2: np.ndarray,
+    measured: Transients | None, refused: dict[str, str],
 ) -> tuple[np.ndarray, str]:  # fmt: skip
     """M/n of the layers 1 ... L - 1 in ln|delta|^2, and in words whether it is there."""
     none = np.zeros(len(widths) - 1)
     inner = slice(1, len(widths))  # the first layer's weights have another fan-in, and no delta comes through them
     family = hidden_rule(config).family
-    if measured:
-        why = "the variances are measured ones"
-    elif family not in INDEPENDENT:
+    if family not in INDEPENDENT:
         why = f"{config.init} weights are not independent of each other"
+    elif measured is not None and len(none):
+        refused["M/n"] = "the variances are measured ones"
+        rest = given_variances(entry, measured.log_q).mean(1) / widths[:-1]
+        if np.all(rest <= ALIGNED):
+            return rest, "from measured variances with what they leave of the finite-width term"
+        return none, "from measured variances without a finite-width term: the delta turns along the forward signal"
     elif len(none) and not (entry.homogeneous or (_equal(sigma_w2[inner]) and _equal(sigma_b2[inner]))):
         why = "sigma_w2 changes from layer to layer"
     elif len(none):

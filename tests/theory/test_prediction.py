@@ -9,7 +9,7 @@ from gradlab._errors import GradlabError
 from gradlab._types import MEASURED
 from gradlab.config import ACTIVATIONS, MLPConfig
 from gradlab.measurement.measure import measure_group
-from gradlab.theory import coefficients, mean_field, mean_field_of, predict
+from gradlab.theory import coefficients, given_variances, mean_field, mean_field_of, predict, transients
 from gradlab.theory.prediction import FUNCTIONALS
 
 BACKWARD = ("log10_delta_rms", "delta_log10_mean", "log10_per_example_grad_norm_rms", "log10_weight_grad_norm")
@@ -66,17 +66,34 @@ def test_data_start_each_example_and_each_pair():
 
 
 def test_measured_variances_take_the_place_of_the_theory_s():
+    """With the part of M/n that does not come from a wandering variance, and is all of it where that stands still."""
     net = gl.MLP(depth=5, width=64, activation="tanh", init="xavier_normal")
     q = np.random.default_rng(0).uniform(0.1, 2, size=(3, 5))
     found = predict(net, q=q)
     chi = np.log(gl.theory.expectation("tanh", lambda z, u, p, d: d * d, q))
-    want = [0.5 * chi[:, i:4].sum(1).mean() / np.log(10) for i in range(5)]
+    rest = given_variances("tanh", np.log(q).T).T / 64
+    want = [0.5 * (chi[:, i:4] + rest[:, i:]).sum(1).mean() / np.log(10) for i in range(5)]
     assert found.columns["delta_log10_mean"][:5] == pytest.approx(want, abs=1e-12)
-    assert found.refused["M/n"] == "the variances are measured ones"
+    assert found.measured and found.refused["M/n"] == "the variances are measured ones"
+    assert "from measured variances" in found.functional["delta_log10_mean"]
+    assert "from measured variances" in found.functional["log10_delta_rms"]
+    plain = predict(net, columns=["log10_delta_rms"])
+    assert not plain.measured and "measured" not in plain.functional["log10_delta_rms"]
     with pytest.raises(GradlabError, match=r"q of shape \(..., 5\)"):
         predict(net, q=q[:, :4])
     with pytest.raises(GradlabError, match="q to be finite and positive"):
         predict(net, q=-q)
+
+
+def test_a_delta_along_the_forward_signal_is_no_small_correction():
+    """GELU with He at width 64: what M/n would add is half of |delta|^2 in a layer, and it is refused."""
+    net = gl.MLP(depth=30, width=64, activation="gelu", init="he_normal")
+    q = np.exp(transients("gelu", sigma_w2=2.0, depth=30).log_q)
+    found = predict(net, q=q)
+    assert "turns along the forward signal" in found.functional["delta_log10_mean"]
+    chi = 2 * gl.theory.expectation("gelu", lambda z, u, p, d: d * d, q)
+    assert found.decades("delta_log10_mean") == pytest.approx(0.5 * np.log10(chi[:-1]).sum(), abs=1e-12)
+    assert given_variances("gelu", np.log(q)[:, None]).max() > 0.5 * 64
 
 
 def test_a_finite_width_term_is_given_or_refused_with_its_reason():
@@ -131,13 +148,13 @@ def discrepancies(configs, seeds):
     """t of ``delta_log10_mean`` between layers 1 and L, by network: measured over seeds against predicted.
 
     One example, so that the measured variances are its own. Where no finite-width term exists, each seed's
-    prediction takes the variances of that seed.
+    prediction takes the variances of that seed, those of a layer given the activations below.
     """
     x = np.random.default_rng(11).normal(size=(1, 50))
     x /= np.sqrt(np.mean(x * x))
     traces = measure_group(
         configs, x.astype("float32"), np.zeros(1, int), loss="probe", key=29, seeds=range(seeds), outputs=10,
-        columns=("delta_log10_mean", "log10_preactivation_rms"),
+        columns=("delta_log10_mean", "log10_activation_rms"),
     )  # fmt: skip
     found = {}
     for config, trace in zip(configs, traces, strict=True):
@@ -145,7 +162,9 @@ def discrepancies(configs, seeds):
         measured = measured[:, 0] - measured[:, config.depth - 1]
         theory = predict(config, x, columns=["delta_log10_mean"])
         if "M/n" in theory.refused:
-            q = 10 ** (2 * trace.columns["log10_preactivation_rms"][:, : config.depth])
+            below = np.pad(10 ** (2 * trace.columns["log10_activation_rms"][:, : config.depth - 1]), ((0, 0), (1, 0)))
+            below[:, 0] = 1  # the input
+            q = theory.sigma_w2[:-1] * below + theory.sigma_b2[:-1]
             expected = np.array([predict(config, x, q=one).decades("delta_log10_mean") for one in q])
         else:
             expected = theory.decades("delta_log10_mean")
