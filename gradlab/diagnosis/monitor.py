@@ -16,6 +16,7 @@ from gradlab._errors import GradlabError
 from gradlab._tree import Layers, layers_of
 from gradlab.config import positive_integer
 from gradlab.diagnosis.observation import layer_columns, rows_of
+from gradlab.diagnosis.replay import recorded
 from gradlab.diagnosis.spread import gradient_counts
 from gradlab.frames.histograms import bin_table
 from gradlab.frames.rows import concat, frame
@@ -31,6 +32,8 @@ class MonitorState(NamedTuple):
         The state of the transformation itself, as it is without a monitor.
     seen : int32 array, shape ()
         Updates so far.
+    wait : int32 array, shape ()
+        Updates until the next record.
     ring : dict of str to float32 array, shape (keep, layers)
         Columns of the frame.
     ring_step : int32 array, shape (keep,)
@@ -43,6 +46,7 @@ class MonitorState(NamedTuple):
 
     inner_state: Any
     seen: Array
+    wait: Array
     ring: dict[str, Array]
     ring_step: Array
     ring_counts: Array | None
@@ -177,6 +181,7 @@ def monitored(
         return MonitorState(
             inner_state=states[0] if clip is None else states,
             seen=jnp.zeros((), jnp.int32),
+            wait=jnp.zeros((), jnp.int32),
             ring={name: jnp.full((keep, width), jnp.nan, jnp.float32) for name in names},
             ring_step=jnp.full(keep, -1, jnp.int32),
             ring_counts=jnp.zeros((keep, width, BINS + 3), jnp.int32) if histograms else None,
@@ -184,19 +189,24 @@ def monitored(
         )
 
     def update(grads: Any, state: MonitorState, params: Any = None, **extra: Any) -> tuple[Any, MonitorState]:
+        def chain(grads: Any, states: Any, params: Any) -> tuple[list[Any], list[Any]]:
+            passed, new = [grads], []
+            for link, own in zip(links, states, strict=True):
+                out, own = link.update(passed[-1], own, params, **extra)
+                passed.append(out)
+                new.append(own)
+            return passed[1:], new
+
         states = (state.inner_state,) if clip is None else state.inner_state
-        passed, new = [grads], []
-        for link, own in zip(links, states, strict=True):
-            out, own = link.update(passed[-1], own, params, **extra)
-            passed.append(out)
-            new.append(own)
+        passed, new, replays = recorded(chain, grads, states, params)
         layers = state.layers
-        trees = {name: layers.align(tree, name) for name, tree in zip(watched, passed, strict=False)}
+        trees = {name: layers.align(tree, name) for name, tree in zip(watched, [grads, *replays], strict=False)}
         trees["weight"] = (None,) * len(layers.leaves) if params is None else layers.align(params, "weight")
-        due = True if every == 1 else state.seen % every == 0
+        due = state.wait == 0
         ring = _written((state.ring, state.ring_step, state.ring_counts), trees, layers, state.seen, every, due)
         inner = new[0] if clip is None else tuple(new)
-        return passed[-1], MonitorState(inner, state.seen + 1, *ring, layers)
+        wait = jnp.where(due, every - 1, state.wait - 1)
+        return passed[-1], MonitorState(inner, state.seen + 1, wait, *ring, layers)
 
     return Monitored(init, update)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from jax import lax
 from gradlab._errors import GradlabError
 from gradlab._tree import Layers, Leaf, layers_of
 from gradlab.config import content_hash
+from gradlab.diagnosis.replay import Replay
 from gradlab.measurement import arrays
 
 #: Where the sizes of each tree stand in the frame: weights, biases.
@@ -106,20 +108,16 @@ def observe(
     return Observation(columns, step, layers)
 
 
-def layer_columns(layers: Layers, trees: Mapping[str, Sequence[Any]], due: Any = True) -> dict[str, Any]:
+def layer_columns(layers: Layers, trees: Mapping[str, Sequence[Any]], due: Any = None) -> dict[str, Any]:
     """Columns of shape (layers,) for aligned leaves of the gradient, the clipped gradient, the update, the weight.
 
-    Where `due`, a traced boolean, is false no array is read and the columns mean nothing. Each array has a
-    condition of its own, because one around all of them would keep all of them in memory until the last is there.
+    Where `due` is false no array is read and the columns mean nothing. Leaves may be a `Replay`.
     """
     measure = lambda x: tuple(arrays.size(x))
-    if due is not True:
-        unread = lambda x: (jnp.zeros((), arrays.real(x).dtype), jnp.zeros((), jnp.int32))
-        measure = lambda x: lax.cond(due, lambda x: tuple(arrays.size(x)), unread, x)
     columns: dict[str, Any] = {}
     norms = {}
     for name, leaves in trees.items():
-        sizes = per_slot(layers.leaves, leaves, measure, 2)
+        sizes = per_slot(layers.leaves, leaves, measure, 2, due)
         norms[name] = {kind: _together(layers, sizes[0], kind) for kind in ("weights", "biases")}
         if name in SIZES:
             columns |= dict(zip(SIZES[name], norms[name].values(), strict=True))
@@ -132,22 +130,44 @@ def layer_columns(layers: Layers, trees: Mapping[str, Sequence[Any]], due: Any =
     return columns
 
 
-def per_slot(leaves: Sequence[Leaf], values: Sequence[Any], measure: Any, count: int = 1) -> tuple[Any, ...]:
+def per_slot(
+    leaves: Sequence[Leaf], values: Sequence[Any], measure: Any, count: int = 1, due: Any = None
+) -> tuple[Any, ...]:
     """`measure`, which gives `count` scalars, of each layer's share of each leaf: `count` arrays of shape (slots,)."""
     parts = []
     for leaf, value in zip(leaves, values, strict=True):
+        read = functools.partial(_of_leaf, leaf, measure)
         if value is None:
             parts.append((np.full(leaf.layers, np.nan, np.float32),) * count)
-        elif not leaf.stacked:
-            parts.append(tuple(v[None] for v in measure(value)))
-        elif isinstance(value, jax.Array):
-            parts.append(jax.vmap(measure)(value))
         else:
-            parts.append(tuple(np.stack(v) for v in zip(*map(measure, value), strict=True)))
+            parts.append(read(value) if due is None else _where_due(due, read, value))
     xp = jnp if any(isinstance(v, jax.Array) for part in parts for v in part) else np
     wide = any(v.dtype == np.float64 for part in parts for v in part)
     joined = lambda values: xp.concatenate([xp.asarray(v, np.float64 if wide else np.float32) for v in values])
     return tuple(joined(values) for values in zip(*parts, strict=True))
+
+
+def _of_leaf(leaf: Leaf, measure: Any, value: Any) -> tuple[Any, ...]:
+    """`measure` of each layer's share of an array, in arrays of shape (layers that share it,)."""
+    if not leaf.stacked:
+        return tuple(v[None] for v in measure(value))
+    if isinstance(value, jax.Array):
+        return jax.vmap(measure)(value)
+    return tuple(np.stack(v) for v in zip(*map(measure, value), strict=True))
+
+
+def _where_due(due: Any, read: Any, value: Any) -> tuple[Any, ...]:
+    """What is read of an array or a `Replay`; zeros where it is not due.
+
+    Each array has a condition of its own, with all that is computed of it inside: so it is read where it was made,
+    while it is in the cache, and none waits in memory for another.
+    """
+    replay = value if isinstance(value, Replay) else Replay(value.shape, value.dtype, lambda x: x, (value,))
+    found = lambda *operands: read(replay.of(*operands))
+    unread = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), jax.eval_shape(found, *replay.operands))
+    if isinstance(due, jax.core.Tracer):
+        return lax.cond(due, found, lambda *_: unread, *replay.operands)
+    return found(*replay.operands) if due else unread
 
 
 def _places(layers: Layers, kinds: Sequence[str]) -> np.ndarray:

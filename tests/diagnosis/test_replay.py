@@ -1,0 +1,113 @@
+"""Arrays computed once more: the same numbers, from what is in memory anyway, without a product done twice."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gradlab as gl
+from gradlab.diagnosis.replay import recorded
+
+RNG = np.random.default_rng()
+pytestmark = pytest.mark.usefixtures("promotion")
+
+
+@pytest.fixture
+def promotion():
+    """optax multiplies integers by floats."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def draw(*shape):
+    return jnp.asarray(RNG.normal(size=shape), jnp.float32)
+
+
+def step_of(tx):
+    """The update as `recorded` takes it, and its arguments in the middle of a run."""
+    params = {"kernel": draw(5, 3), "bias": draw(3)}
+    state = tx.init(params)
+    for _ in range(2):
+        _, state = tx.update(jax.tree.map(lambda p: draw(*p.shape), params), state, params)
+    return tx.update, (jax.tree.map(lambda p: draw(*p.shape), params), state, params)
+
+
+OPTIMISERS = {
+    "adam": optax.adam(1e-2),
+    "adamw, clipped": optax.chain(optax.clip_by_global_norm(0.1), optax.adamw(1e-2)),
+    "nesterov": optax.sgd(1e-2, momentum=0.9, nesterov=True),
+    "by value": optax.chain(optax.clip(0.1), optax.rmsprop(1e-2)),
+    "half": optax.adam(1e-2, mu_dtype=jnp.bfloat16),
+    "factored": optax.adafactor(1e-2, min_dim_size_to_factor=2),
+    "mini-steps": optax.MultiSteps(optax.adam(1e-2), 3),
+    "noise": optax.chain(optax.add_noise(1.0, 0.5, 0), optax.sgd(1e-2)),
+    "orthogonal": optax.contrib.muon(1e-2),
+    "none": optax.set_to_zero(),
+    "as it came": optax.identity(),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("adamw, clipped", "as it came", "none") else pytest.mark.slow)
+        for name in OPTIMISERS
+    ],
+)
+def test_what_is_computed_again_is_what_was_returned(name):
+    update, args = step_of(OPTIMISERS[name])
+    wanted = update(*args)
+    updates, state, replays = recorded(update, *args)
+    assert jax.tree.structure((updates, state)) == jax.tree.structure(wanted)
+    for found, other in zip(jax.tree.leaves((updates, state)), jax.tree.leaves(wanted), strict=True):
+        if jnp.issubdtype(found.dtype, jax.dtypes.prng_key):
+            found, other = jax.random.key_data(found), jax.random.key_data(other)
+        # the same operations one by one
+        np.testing.assert_allclose(found, other, rtol=1e-5, atol=1e-7)
+    for found, replay in zip(jax.tree.leaves(updates), jax.tree.leaves(replays), strict=True):
+        assert (found.shape, found.dtype) == (replay.shape, replay.dtype)
+        np.testing.assert_array_equal(replay.of(*replay.operands), found)
+
+
+def test_it_starts_from_the_new_state():
+    update, args = step_of(optax.adam(1e-2))
+    _, state, replays = recorded(update, *args)
+    new = list(map(id, jax.tree.leaves(state)))
+    for replay in replays.values():
+        assert len(replay.operands) == 3 and all(id(operand) in new for operand in replay.operands)
+
+
+def test_products_sums_and_loops_are_not_repeated():
+    def function(a, b):
+        product = a @ b
+        looped = jax.lax.fori_loop(0, 3, lambda _, x: jnp.sin(x), product)
+        return [jnp.where(a > 0, 2 * a, a) * jnp.sum(b) + product + looped], [product]
+
+    a, b = draw(4, 4), draw(4, 4)
+    (out,), (product,), (replay,) = recorded(function, a, b)
+    np.testing.assert_array_equal(replay.of(*replay.operands), out)
+    text = str(jax.make_jaxpr(replay.of)(*replay.operands))
+    assert not any(name in text for name in ("dot_general", "reduce_sum", "while", "scan")) and "select_n" in text
+    assert {id(a), id(product)} < set(map(id, replay.operands)) and len(replay.operands) == 4
+
+
+def test_the_monitor_needs_memory_for_one_array_at_a_time():
+    params = [draw(256, 256) for _ in range(3)]
+
+    def loss(params, x):
+        for p in params:
+            x = jnp.tanh(x @ p)
+        return jnp.sum(x**2)
+
+    def memory(tx):
+        def step(params, state, x):
+            updates, state = tx.update(jax.grad(loss)(params, x), state, params)
+            return optax.apply_updates(params, updates), state
+
+        compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, tx.init(params), draw(4, 256)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    # beside the one that is read, some vectors; an update that is written down waits for its turn and makes it three
+    allowed = 1.25 * params[0].nbytes
+    assert memory(gl.monitored(optax.adam(1e-3))) <= memory(optax.adam(1e-3)) + allowed
