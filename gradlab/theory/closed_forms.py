@@ -19,6 +19,7 @@ Arc sines near 1 are arc tangents here, and distances are written so that they d
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ class ClosedForm(NamedTuple):
     pair: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, ...]] | None = None
 
 
+@functools.lru_cache(maxsize=256)
 def closed_form(entry: Activation) -> ClosedForm | None:
     """The closed form of a homogeneous activation or of one of the table; None where there is none."""
     if not entry.homogeneous:
