@@ -117,6 +117,20 @@ def test_every_k_steps_into_a_ring():
     assert all(values.shape == (4, 2) for values in state.ring.values())
 
 
+def test_layers_that_share_an_array():
+    weights = jnp.asarray(RNG.normal(size=(3, 4, 4)), jnp.float32)
+    params = {"blocks": {"w": weights}}
+    tx = gl.monitored(optax.sgd(0.5), every=2, stacked="blocks")
+    state = tx.init(params)
+    for scale in (1.0, 1e-3, 1e-25):  # the second is not read
+        _, state = jax.jit(tx.update)(jax.tree.map(lambda w, by=scale: w * by, params), state, params)
+    table = gl.monitor_frame(state)
+    wanted = np.add.outer([0, -25], norms({"w": {"w": weights}}, "w", "w")).ravel()
+    assert list(table["layer_name"]) == ["blocks/0", "blocks/1", "blocks/2"] * 2
+    np.testing.assert_allclose(table["log10_weight_grad_norm"], wanted, atol=2 * TOLERANCE)
+    np.testing.assert_allclose(table["log10_weight_update_norm"], wanted + np.log10(0.5), atol=2 * TOLERANCE)
+
+
 def test_before_and_after_clipping_have_names_of_their_own():
     params, xs = model(), batches(4)
     clip, inner = optax.clip_by_global_norm(1e-3), optax.sgd(0.5)
