@@ -23,6 +23,7 @@ from gradlab.plots.styles import style as style
 from gradlab.plots.trainable import trainability as trainability
 from gradlab.plots.transitions import depth_scales as depth_scales
 from gradlab.plots.transitions import transition as transition
+from gradlab.plots.walls import cliff as cliff
 
 __all__ = [
     "PRESETS",
@@ -31,6 +32,7 @@ __all__ = [
     "autodiff",
     "caption",
     "circle",
+    "cliff",
     "depth_scales",
     "fluctuations",
     "gradient_flow",
