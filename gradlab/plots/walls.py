@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -16,9 +16,6 @@ from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
 from gradlab.plots.styles import LIGHTEST, SEQUENTIAL
 from gradlab.plots.tables import lines, require
-
-if TYPE_CHECKING:
-    from gradlab.training.cliff import Cliff
 
 _legend = legend
 #: Colour, line and marker of each way of descent; they differ in grey too, and from the colours of the surface.
@@ -35,7 +32,7 @@ _DECADES = 2.0
 
 
 def cliff(
-    found: Cliff,
+    found: Any,
     *,
     starts: Sequence[int] = (0,),
     ax: Any = None,
@@ -164,7 +161,7 @@ def _handles() -> dict[str, Any]:
     return shown
 
 
-def _caption(found: Cliff, paths: pd.DataFrame, both: bool) -> str:
+def _caption(found: Any, paths: pd.DataFrame, both: bool) -> str:
     updates, n = int(paths["step"].max()), paths["start"].nunique()
     jumps = _longest(paths)
     parts = [
