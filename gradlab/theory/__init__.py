@@ -36,6 +36,7 @@ _HOMES: dict[str, str] = {
     "jacobian_moments": "finite_width",
     "largest_eigenvalue": "spectra",
     "layer_norm_factor": "normalization",
+    "learning_steps": "learning",
     "log10_cell_path": "recurrent",
     "log_norm_law": "log_norm",
     "lyapunov_exponents": "finite_width",

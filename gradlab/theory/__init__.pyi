@@ -13,6 +13,7 @@ from gradlab.theory.finite_width import lyapunov_exponents as lyapunov_exponents
 from gradlab.theory.gaussian import expectation as expectation
 from gradlab.theory.gaussian import moments as moments
 from gradlab.theory.gaussian import overlap as overlap
+from gradlab.theory.learning import learning_steps as learning_steps
 from gradlab.theory.log_norm import LogNormLaw as LogNormLaw
 from gradlab.theory.log_norm import log_norm_law as log_norm_law
 from gradlab.theory.maps import MeanFieldMaps as MeanFieldMaps
@@ -81,6 +82,7 @@ __all__ = [
     "jacobian_moments",
     "largest_eigenvalue",
     "layer_norm_factor",
+    "learning_steps",
     "log10_cell_path",
     "log_norm_law",
     "lyapunov_exponents",
