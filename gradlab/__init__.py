@@ -16,6 +16,7 @@ _HOMES = {
     "RNN": "networks.rnn",
     "Transformer": "networks.transformer",
     "Sweep": "config",
+    "TrainingSweep": "config",
     "Layer": "core.layer",
     "lift": "core.layer",
     "serial": "core.layer",
@@ -72,6 +73,10 @@ _HOMES = {
     "monitor_histograms": "diagnosis.monitor",
     "scalars": "diagnosis.trackers",
     "run": "sweep.run",
+    "train": "training.loop",
+    "train_sweep": "training.task",
+    "sharpness": "training.curvature",
+    "clipping_cliff": "training.cliff",
     "report": "reporting.page",
 }
 _MODULES = ("plots", "theory")

@@ -2,6 +2,7 @@ from gradlab import plots as plots
 from gradlab import theory as theory
 from gradlab._errors import GradlabError as GradlabError
 from gradlab.config import Sweep as Sweep
+from gradlab.config import TrainingSweep as TrainingSweep
 from gradlab.core.activations import activation as activation
 from gradlab.core.activations import register_activation as register_activation
 from gradlab.core.attention import attention as attention
@@ -64,5 +65,9 @@ from gradlab.networks.rnn import RNN as RNN
 from gradlab.networks.transformer import Transformer as Transformer
 from gradlab.reporting.page import report as report
 from gradlab.sweep.run import run as run
+from gradlab.training.cliff import clipping_cliff as clipping_cliff
+from gradlab.training.curvature import sharpness as sharpness
+from gradlab.training.loop import train as train
+from gradlab.training.task import train_sweep as train_sweep
 
 __version__: str

@@ -14,9 +14,20 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config import ARCHITECTURES, CONFIGS, DTYPES, MLPConfig, NetworkConfig, Sweep, content_hash, resolve
+from gradlab.config import (
+    ARCHITECTURES,
+    CONFIGS,
+    DTYPES,
+    MLPConfig,
+    NetworkConfig,
+    Sweep,
+    TrainingSweep,
+    content_hash,
+    resolve,
+)
 from gradlab.options import from_file, made, parse_options
 
 ABOUT = """\
@@ -25,6 +36,7 @@ gradlab: how gradients travel through deep networks.
 usage: gradlab COMMAND [options]        (python -m gradlab is the same)
 
   sweep    measure a grid of networks on many seeds; goes on where it was stopped
+  train    train a grid of networks, and write down what each layer does on the way
   report   write the page of a run: verdicts, tables, figures
   check    compare the hand-written backward pass with automatic differentiation
   theory   what a network of infinite width does to signals and gradients
@@ -32,6 +44,7 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
 examples:
   gradlab sweep --report                                   the default grid, and its page
   gradlab sweep --depth 2 4 8 --activation tanh relu --init xavier_normal he_normal --seeds 10 --out runs/demo
+  gradlab train --depth 2 10 30 --activation sigmoid relu --optimizer sgd adam --steps 500 --report
   gradlab report runs/demo --html
   gradlab check --depth 10 --activation tanh --init xavier_normal
   gradlab theory --activation tanh --init xavier_normal
@@ -49,6 +62,17 @@ examples:
   gradlab sweep --import mish.py --activation mish   (mish.py calls gl.register_activation)
 
 The same command started again computes only what is missing."""
+
+TRAIN = """\
+Train a grid of networks by the hand-written gradient, and keep statistics of each layer at chosen steps.
+
+examples:
+  gradlab train --depth 2 10 30 --activation sigmoid relu --init xavier_normal he_normal --report
+  gradlab train --depth 30 --activation relu --init he_normal --optimizer sgd momentum adam --learning-rate 0.001 0.01
+  gradlab train --data mnist1d --batch 100 --steps 6000 --schedule cosine --warmup 200 --clip-norm 1 --sharpness
+  gradlab train --architecture transformer --depth 2 4 --norm pre post --optimizer adamw --weight-decay 0.01
+
+The same command started again trains only what is missing."""
 
 REPORT = """\
 Write the page of a run: what was asked, a verdict for each network, tables, figures.
@@ -152,19 +176,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sweep(argv: list[str]) -> int:
-    given, unset = parse_options("sweep", SWEEP, argv, Sweep, SWEEP_OPTIONS, {})
+    def run(*args: Any, **options: Any) -> Any:
+        from gradlab.sweep.run import run
+
+        return run(*args, **options)
+
+    return _grid("sweep", SWEEP, argv, Sweep, run)
+
+
+def _train(argv: list[str]) -> int:
+    def run(*args: Any, **options: Any) -> Any:
+        from gradlab.training.task import train_sweep
+
+        return train_sweep(*args, **options)
+
+    return _grid("train", TRAIN, argv, TrainingSweep, run)
+
+
+def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Callable[..., Any]) -> int:
+    """A command that computes a grid, and may write its page."""
+    given, unset = parse_options(command, about, argv, kind, SWEEP_OPTIONS, {})
     if given["config"] is not None:
-        given |= {k: v for k, v in from_file(given["config"], SWEEP_OPTIONS).items() if k in unset}
+        given |= {k: v for k, v in from_file(given["config"], SWEEP_OPTIONS, kind).items() if k in unset}
     _run_files(given["import_"])
-    sweep = made(Sweep, given, given["config"])
+    sweep = made(kind, given, given["config"])
     out = Path(given["out"] or Path("runs") / _folder_name(sweep))
-
-    from gradlab.sweep.run import run
-
     dry, quiet = given["dry_run"], given["quiet"]
     frame = run(
-        sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"],
-        dry_run=dry, executor=given["executor"], workers=given["workers"], command=f"gradlab sweep {shlex.join(argv)}",
+        sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"], dry_run=dry,
+        executor=given["executor"], workers=given["workers"], command=f"gradlab {command} {shlex.join(argv)}",
     )  # fmt: skip
     if dry:
         return 0
@@ -180,7 +220,8 @@ def _sweep(argv: list[str]) -> int:
 def _folder_name(sweep: Sweep) -> str:
     """A name for a request that was given none; more seeds go into the same folder."""
     asked = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name != "seeds"}
-    return f"{Path(sweep.data).stem}-{content_hash(asked, 8)}"
+    name = "" if sweep.TASK == Sweep.TASK else f"{sweep.TASK}-"
+    return f"{name}{Path(sweep.data).stem}-{content_hash(asked, 8)}"
 
 
 def _report(argv: list[str]) -> int:
@@ -240,7 +281,9 @@ def _theory(argv: list[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[..., int]] = {"sweep": _sweep, "report": _report, "check": _check, "theory": _theory}
+COMMANDS: dict[str, Callable[..., int]] = {
+    "sweep": _sweep, "train": _train, "report": _report, "check": _check, "theory": _theory,
+}  # fmt: skip
 
 
 def _run_files(paths: Sequence[str]) -> None:

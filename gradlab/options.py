@@ -120,7 +120,7 @@ def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
         raise GradlabError(error.expected, error.received, f"{error.hint}, here or in {file}") from error
 
 
-def from_file(path: str, options: Sequence[tuple]) -> dict[str, Any]:
+def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict[str, Any]:
     """The options of a TOML file: those of the command line, or the ``sweep.toml`` of a run."""
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -132,7 +132,7 @@ def from_file(path: str, options: Sequence[tuple]) -> dict[str, Any]:
     if isinstance(values.get("request"), dict):
         values = values["request"]
     kinds = {name: kind for name, kind, *_ in options}
-    names = {field.name for field in dataclasses.fields(Sweep)}
+    names = {field.name for field in dataclasses.fields(config)}
     found: dict[str, Any] = {}
     for written, value in values.items():
         name = "import_" if written == "import" else written.replace("-", "_")

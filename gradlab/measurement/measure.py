@@ -24,7 +24,7 @@ from gradlab.core.backprop import targets
 from gradlab.core.initializers import PROBE_FOLD, Initializer
 from gradlab.core.losses import default_loss, probes
 from gradlab.measurement.networks import measure_given, measure_networks, structure
-from gradlab.measurement.programs import Variant, draw_program, measure_program, over_seeds
+from gradlab.measurement.programs import Variant, draw_program, measure_program, once, over_seeds
 from gradlab.measurement.records import Trace
 from gradlab.measurement.stats import ON_REQUEST, TRAINING, to_numpy
 from gradlab.measurement.traces import trace_of
@@ -259,6 +259,6 @@ def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
         program = measure_program(
             config.width, config.depth, outputs, parts, entries, config.bias, loss, wanted, 1
         )  # fmt: skip
-        record = to_numpy(program(params, x, y, jnp.asarray([config.depth], jnp.int32)))
+        record = to_numpy(once(program, params, x, y, jnp.asarray([config.depth], jnp.int32)))
         shapes = _shapes(config, config.depth, x.shape[1], outputs)
         return trace_of(config, 0, 0, [record], shapes, (0,), loss, data, len(x), dtype, drawn=False)

@@ -23,7 +23,7 @@ from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.losses import loss_named, probes
 from gradlab.core.scaled import scaled
 from gradlab.measurement.blocks import row, seen
-from gradlab.measurement.programs import over_seeds
+from gradlab.measurement.programs import once, over_seeds
 from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.measurement.stats import BACKWARD, FORWARD, to_numpy
 from gradlab.measurement.traces import loss_columns, scales, status_of
@@ -77,7 +77,7 @@ def measure_given(
 ) -> Trace:
     """One measurement of given weights."""
     run = program(_shape(net.config), outputs, loss, wanted)
-    record = to_numpy(run(params, x, y, *_numbers(net, dtype)))
+    record = to_numpy(once(run, params, x, y, *_numbers(net, dtype)))
     return _trace(net, params, outputs, [record], (0,), loss, data, len(x), dtype, drawn=False)
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradlab.frames.rows import concat, frame
+from gradlab.measurement.programs import once
 from gradlab.measurement.records import LayerInfo
 from gradlab.training.records import Failure
 
@@ -63,10 +64,10 @@ def _origin(of: OneSeed, state: State, params_finite: bool) -> tuple[str, int]:
     layers = of.record(state).layers
     weighted = [i for i, info in enumerate(layers) if info.fan_in > 0]
     if not params_finite:
-        grads = _bad_layers(state.params, of.programs.gradient(state, *of.arguments))
+        grads = _bad_layers(state.params, once(of.programs.gradient, state, *of.arguments))
         if grads.any():
             return "backward", weighted[int(np.flatnonzero(grads)[-1])]  # the gradient comes from above
-        after = of.programs.observe(state, *of.arguments)[0]
+        after = once(of.programs.observe, state, *of.arguments)[0]
         return "update", weighted[int(np.flatnonzero(_bad_layers(state.params, after.params))[0])]
     largest = np.log10(np.finfo(of.plan.dtype).max)
     trace = of.record(state)

@@ -13,14 +13,16 @@ from jax import Array
 
 from gradlab.config import TrainingConfig
 from gradlab.measurement.measure import measure
+from gradlab.measurement.programs import once
 from gradlab.measurement.records import Trace
 from gradlab.networks import build
+from gradlab.networks.network import example_shape
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.curvature import sharpness
 from gradlab.training.failure import HISTORY, explain
 from gradlab.training.optimizers import Recipe, numbers_of
 from gradlab.training.plan import Plan
-from gradlab.training.program import Sizes, State, bare, programs
+from gradlab.training.program import Sizes, State, bare, draw, judge, programs
 from gradlab.training.records import Failure
 from gradlab.training.split import Split
 
@@ -49,6 +51,7 @@ class OneSeed:
         self.net = build(config.network)
         self.recipe = Recipe.of(config, plan.steps, plan.optimizer)
         self.programs = programs(bare(config.network), data.outputs, plan.loss, self.recipe, plan.batch)
+        self.judge = judge(bare(config.network), data.outputs, plan.loss)
         self.numbers = numbers_of(config, plan.dtype)
         self.x, self.y = _array(data.x, plan.dtype), _array(data.y, plan.dtype)
         self.test = _array(data.test_x, plan.dtype), _array(data.test_y, plan.dtype)
@@ -61,8 +64,9 @@ class OneSeed:
 
     def start(self) -> State:
         """The state before the first step: the weights are those that `gradlab.measure` draws for the seed."""
-        params = self.net.init(self.key, self.x, outputs=self.data.outputs)
-        return self.programs.start(params, self.key, len(self.x), self.numbers)
+        params = once(draw(self.net, example_shape(self.net, self.x), self.data.outputs), self.key)
+        order = jnp.arange(len(self.x), dtype=jnp.int32)
+        return once(self.programs.start, params, order, self.numbers)
 
     def advance(self, state: State, stop: int) -> State:
         """The state at step `stop`, or behind the first loss that is not finite."""
@@ -123,7 +127,7 @@ class OneSeed:
 
     def _of_update(self, state: State, trace: Trace) -> dict[str, np.ndarray]:
         """Norms of the clipped gradient and of the update of the step that follows."""
-        _, sizes = self.programs.observe(state, *self.arguments)
+        _, sizes = once(self.programs.observe, state, *self.arguments)
         sizes = Sizes(*(np.asarray(v, np.float64) for v in sizes))
         with np.errstate(invalid="ignore"):
             ratio = sizes.weight_update - sizes.weight
@@ -149,7 +153,7 @@ class OneSeed:
         found = {}
         for role, (x, y) in {"train": (self.x, self.y), "test": self.test}.items():
             if len(x):
-                value, accuracy = self.programs.judge(params, x, y)
+                value, accuracy = once(self.judge, params, x, y)
                 with np.errstate(divide="ignore"):
                     size = np.log10(np.float64(value.mantissa)) + float(value.exponent) * np.log10(2.0)
                 found |= {f"log10_{role}_loss": size, f"{role}_accuracy": float(accuracy)}

@@ -18,6 +18,7 @@ from gradlab.core.losses import loss_named
 from gradlab.core.scaled import Scaled, scaled
 from gradlab.measurement.arrays import log10_norm, pooled
 from gradlab.networks import build
+from gradlab.networks.network import Network
 from gradlab.training.optimizers import Recipe, clipping, optimizer
 
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
@@ -69,7 +70,7 @@ class Programs(NamedTuple):
     Parameters
     ----------
     start : callable
-        (params, key, count of examples, numbers) -> State.
+        (params, order of the examples, numbers) -> State.
     advance : callable
         (state, key, x, y, numbers, stop, patient) -> State: steps until `stop`, or until a loss is not finite and
         one is not patient. How a training is cut into calls changes no bit of it.
@@ -77,15 +78,12 @@ class Programs(NamedTuple):
         (state, key, x, y, numbers) -> (State, Sizes): one step, looked at.
     gradient : callable
         (state, key, x, y, numbers) -> the gradient of one step.
-    judge : callable
-        (params, x, y) -> (loss as `Scaled`, accuracy): of the network without dropout and weight decay.
     """
 
     start: Any
     advance: Any
     observe: Any
     gradient: Any
-    judge: Any
 
 
 def bare(config: NetworkConfig) -> NetworkConfig:
@@ -138,14 +136,12 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
         failed = state.failed | ~jnp.isfinite(value)
         return State(params, clip_state, opt_state, state.step + 1, state.order, losses, failed), clipped, updates
 
-    @functools.partial(jax.jit, static_argnums=2)
-    def start(params: Any, key: Array, count: int, numbers: Any) -> State:
+    @jax.jit
+    def start(params: Any, order: Array, numbers: Any) -> State:
         dtype = jax.tree.leaves(params)[0].dtype
         first, second = (make(recipe, numbers).init(params) for make in (clipping, optimizer))
         losses = jnp.full(recipe.steps, jnp.nan, dtype)
-        return State(
-            params, first, second, jnp.int32(0), jnp.arange(count, dtype=jnp.int32), losses, jnp.asarray(False)
-        )
+        return State(params, first, second, jnp.int32(0), order, losses, jnp.asarray(False))
 
     @jax.jit
     def advance(state: State, key: Array, x: Array, y: Array, numbers: Any, stop: Array, patient: Array) -> State:
@@ -163,18 +159,32 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
     def gradient_alone(state: State, key: Array, x: Array, y: Array, numbers: Any) -> Any:
         return gradient(shuffled(state, key), key, x, y, numbers)[1]
 
+    return Programs(start, advance, observe, gradient_alone)
+
+
+@functools.lru_cache(maxsize=32)
+def draw(net: Network, shape: tuple[int, ...], outputs: int) -> Any:
+    """key -> parameters, those that ``net.init`` draws."""
+    layer = net.layer(outputs)
+    return jax.jit(lambda key: layer.init(key, shape)[0])
+
+
+@functools.lru_cache(maxsize=32)
+def judge(config: NetworkConfig, outputs: int, loss: str) -> Any:
+    """(params, x, y) -> (loss as `Scaled`, accuracy): of the network without dropout and weight decay."""
+    net = build(config)
+
     @jax.jit
-    def judge(params: Any, x: Array, y: Array) -> tuple[Scaled, Array]:
+    def judged(params: Any, x: Array, y: Array) -> tuple[Scaled, Array]:
         logits, _ = net.layer(outputs).forward(params, scaled(x, x.ndim - 1))
-        wanted = targets(loss, y, outputs, x.dtype)
-        value, _ = loss_named(loss)(logits, wanted)
+        value, _ = loss_named(loss)(logits, targets(loss, y, outputs, x.dtype))
         if not jnp.issubdtype(y.dtype, jnp.integer):
             return value, jnp.asarray(jnp.nan, x.dtype)
-        # of one output the label is the side of one half that the target lies on
+        # of one output the label is the side of the middle that it lies on
         answer = jnp.argmax(logits.mantissa, -1) if outputs > 1 else logits.value()[:, 0] > _middle(loss)
         return value, jnp.mean(answer == y, dtype=x.dtype)
 
-    return Programs(start, advance, observe, gradient_alone, judge)
+    return judged
 
 
 def _middle(loss: str) -> float:
