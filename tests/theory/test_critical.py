@@ -9,7 +9,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig
 from gradlab.core.initializers import initializer
 from gradlab.networks.mlp import hidden_rule
-from gradlab.theory import critical_line, critical_point, critical_sigma_w2, critical_start, mean_field
+from gradlab.theory import critical_line, critical_point, critical_sigma_w2, critical_start, mean_field, moments
 
 #: sigma_b2 -> sigma_w2 and q* with chi1 = 1, tanh; by quadrature, to the digits shown. The first is the point of
 #: Xiao et al. 2018, (1.05, 2.01e-5).
@@ -76,6 +76,9 @@ def test_half_stable_points():
     assert swish.q_star == pytest.approx(14.3201736, abs=0.51e-7)
     wrong = mean_field("silu", sigma_w2=swish.sigma_w2, sigma_b2=0.055514317)
     assert (wrong.q_star, wrong.chi1) == (pytest.approx(0.1201, abs=5.1e-5), pytest.approx(0.5504, abs=5.1e-5))
+    # the map misses the point by -0.4996
+    squares = swish.sigma_w2 * np.exp(float(moments("silu", np.log(swish.q_star)).log_phi2))
+    assert squares + 0.055514317 - swish.q_star == pytest.approx(-0.4996, abs=0.51e-4)
     for name in ("gelu", "silu"):
         line = critical_line(name, q=np.array([critical_start(name).q_star]) * [0.9, 1.1])
         assert line.usable.tolist() == [False, True]

@@ -30,6 +30,11 @@ def test_factors(activation):
         assert batch == pytest.approx(1.46694, abs=5e-6) and batch**0.5 == pytest.approx(1.2112, abs=5e-5)
 
 
+@pytest.mark.parametrize(("batch", "factor"), [(8, 1.2), (16, 1.0769), (64, 1.0164)])
+def test_linear_batch_norm_at_a_finite_batch(batch, factor):
+    assert gl.theory.batch_norm_factor("identity", batch) == pytest.approx(factor, abs=0.51e-4)
+
+
 def factors(rng, kind, activation, n, batch, depth, skipped, nets, sigma_w2):
     """Mean over middle layers of the factor of the mean squared delta, one number for each net."""
     phi, slope = PHI[activation]

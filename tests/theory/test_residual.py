@@ -74,13 +74,27 @@ def test_tanh_without_a_second_matrix_follows_its_recursion():
     """ln growth 7.216 at L = 50, measured 7.23 +- .08; slopes against the root of L tend to 4/3 sqrt(2/pi)."""
     law = gl.theory.reduced_residual("tanh", 50)
     assert law.log_growth == pytest.approx(7.216, abs=5e-4)
-    logs = np.concatenate([[0], np.cumsum(np.log(gl.theory.reduced_residual("tanh", 400).factor))])
-    for low, high, slope in ((25, 100, 1.147), (100, 400, 1.107)):
-        assert (logs[high] - logs[low]) / (high**0.5 - low**0.5) == pytest.approx(slope, abs=6e-4)
-        assert slope > 4 / 3 * (2 / math.pi) ** 0.5 == pytest.approx(1.06385, abs=5e-6)
+    assert 4 / 3 * (2 / math.pi) ** 0.5 == pytest.approx(1.06385, abs=5e-6)
+    # a smooth branch of scale 1/sqrt(L) gives e^chi
+    assert gl.theory.residual_factor(1e-2, 0.7) ** 10_000 == pytest.approx(math.exp(0.7), rel=1e-4)
     relu = gl.theory.reduced_residual("relu", 12, 3.0, scale=0.5)
     np.testing.assert_allclose(relu.factor, 1 + 0.25 * 1.5, rtol=1e-12)  # exponential: alpha = 1
     np.testing.assert_allclose(relu.variance[1:] / relu.variance[:-1], 1 + 0.25 * 1.5, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("depth", "slopes"),
+    [
+        (400, {(25, 100): 1.147, (100, 400): 1.107}),
+        pytest.param(20_000, {(400, 1600): 1.085, (1600, 6400): 1.074, (6400, 20_000): 1.069}, marks=pytest.mark.slow),
+    ],
+)
+def test_slopes_of_tanh_against_the_root_of_the_depth(depth, slopes):
+    """They tend to 1.06385 so slowly that 400 layers are still 4 % off."""
+    logs = np.concatenate([[0], np.cumsum(np.log(gl.theory.reduced_residual("tanh", depth).factor))])
+    for (low, high), slope in slopes.items():
+        assert (logs[high] - logs[low]) / (high**0.5 - low**0.5) == pytest.approx(slope, abs=5.1e-4)
+        assert slope > 4 / 3 * (2 / math.pi) ** 0.5
 
 
 def test_plain_tanh_networks_follow_the_recursion():
@@ -136,6 +150,9 @@ def test_pre_norm_blocks_fall_with_their_own_index():
         )
     last = [gl.theory.pre_norm_gradients(gl.theory.pre_norm("relu", d))[-1] for d in (16, 64)]
     assert last[1] / last[0] == pytest.approx(0.522, abs=5e-4)
+    # so "the same scale in all layers" is not what pre-norm gives
+    all_blocks = gl.theory.pre_norm_gradients(gl.theory.pre_norm("relu", 64))
+    assert all_blocks[0] / all_blocks[-1] == pytest.approx(4.7, abs=0.051)
     assert gl.theory.post_norm_factor("relu") == pytest.approx(1, rel=1e-13)
     # other activations: the gradient's share of the branch is not the signal's
     assert gl.theory.post_norm_factor("tanh") > 1 > gl.theory.post_norm_factor("sigmoid")

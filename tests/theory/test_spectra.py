@@ -105,6 +105,42 @@ def test_errors():
             call()
 
 
+@pytest.mark.parametrize(("weights", "ratio"), [("gaussian", 27.85), ("orthogonal", 7.845)])
+def test_ratio_of_moments_of_critical_tanh(weights, ratio):
+    """20 layers at sigma_b2 = 0.05 (Pennington, Schoenholz & Ganguli 2017)."""
+    found = spectra.moment_ratio("tanh", 20, sigma_w2=1.760955, sigma_b2=0.05, weights=weights)
+    assert found == pytest.approx(ratio, abs=0.51 * 10.0 ** -(len(str(ratio).split(".")[1])))
+
+
+def test_ten_thousand_layers_are_not_isometric():
+    """Xiao et al. 2018, (sigma_w2, sigma_b2) = (1.05, 2.01e-5): chi1 = 1.0000002, and 0.00427 a layer add up to 43."""
+    point = {"sigma_w2": 1.05, "sigma_b2": 2.01e-5}
+    assert gl.theory.mean_field("tanh", **point).chi1 == pytest.approx(1.0000002, abs=0.51e-7)
+    found = spectra.moment_ratio("tanh", 10_000, **point, weights="orthogonal")
+    assert found == pytest.approx(44, abs=0.51) and (found - 1) / 1e4 == pytest.approx(0.00427, abs=0.51e-5)
+
+
+@pytest.mark.parametrize(("sigma_w2", "mean"), [(1 / 3, 0.490), (1.0, 0.849)])
+def test_mean_singular_value_of_one_layer(sigma_w2, mean):
+    """8/(3 pi) sigma_w, by the quarter circle: the layer Jacobians of Glorot & Bengio 2010 where tanh is linear."""
+    log10_s, rho = spectra.spectral_density("identity", 1, points=4000)
+    found = sigma_w2**0.5 * np.trapezoid(rho * 10**log10_s, log10_s)
+    assert found == pytest.approx(8 / (3 * np.pi) * sigma_w2**0.5, rel=1e-4) == pytest.approx(mean, abs=0.51e-3)
+    net = gl.MLP(depth=2, width=200, activation="identity", init="gaussian", sigma_w2=sigma_w2)
+    values = gl.jacobian_spectrum(net, None, np.ones((1, 5)), source=1, target=2, seeds=2).log10_singular_values
+    # fluctuations of linear statistics are of order 1/n
+    assert np.mean(10**values) == pytest.approx(mean, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "share"), [(1, 0.0), (10, 0.27), (50, 0.75)])
+def test_gaussian_weights_lose_isometry_with_depth(depth, share):
+    """Saxe et al. 2013: singular values below 1e-3 of products of 100 x 100 matrices; 20 draws scatter by 0.01."""
+    net = gl.MLP(depth=depth + 1, width=100, activation="identity", init="lecun_normal")
+    found = gl.jacobian_spectrum(net, None, np.ones((1, 5)), source=1, target=depth + 1, seeds=20)
+    assert np.mean(found.log10_singular_values < -3) == pytest.approx(share, abs=0.015)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("init", "weights"), [("gaussian", "gaussian"), ("orthogonal", "orthogonal")])
 def test_the_moments_of_critical_tanh_networks_are_measured(init, weights):
