@@ -12,7 +12,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, draw_lines, handles, legend
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
-from gradlab.plots.steps import apart, panels, trained
+from gradlab.plots.steps import apart, mark_ends, panels, trained
 from gradlab.plots.styles import Looks
 from gradlab.plots.tables import hidden, some_layers, summaries
 
@@ -73,7 +73,7 @@ def activation_bands(
     own = {"sharey": "row", "sharex": True} if ax is None else {}
     several = len(shown) * len(chosen) > 1
     look = Looks("quantity", None, [MEAN, HIGH], [])
-    counts = []
+    counts, ended = [], []
     with canvas(
         ax, preset, len(shown), len(chosen), wide=several, height=0.75 + 1.45 * len(shown), **own
     ) as board:  # fmt: skip
@@ -87,14 +87,17 @@ def activation_bands(
                     table = _table(part, [*keys[1:], x])
                     counts.append(table)
                     draw_lines(board, axes, table, None, keys, x, look)
-                step_axis(axes, rows[x].unique())
+                    ended += [
+                        f"{note}{f' ({name})' * bool(name)}" for note in mark_ends(board, axes, part, x, [], look)
+                    ]
+                step_axis(axes, rows[x].unique(), most=3)
                 axes.set_title(f"layer {layer}" if i == 0 else "")
                 if j == 0 or not board.own:
                     axes.set_ylabel("activation $a$  [1]" if len(shown) == 1 else f"{name}\nactivation $a$  [1]")
         _label(board, words.axis(x))
         if legend:
             _legend(board, handles(look, board, "sd"))
-        text = _caption(rows, pd.concat(counts), x, len(shown) > 1)
+        text = _caption(rows, pd.concat(counts), x, len(shown) > 1, ended)
         for axes in board.axes.flat:
             attach(axes, text)
     return board.axes if several else board.axes.flat[0]
@@ -128,7 +131,7 @@ def _label(board: Canvas, text: str) -> None:
             axes.set_xlabel(text)
 
 
-def _caption(rows: pd.DataFrame, counts: pd.DataFrame, x: str, several: bool) -> str:
+def _caption(rows: pd.DataFrame, counts: pd.DataFrame, x: str, several: bool, ended: list[str]) -> str:
     n = words.span([int(v) for v in counts.loc[counts["n"] > 0, "n"]] or [0], "seed")
     parts = [
         f"Activations of each layer against the {words.axis(x)}: mean (line) ± standard deviation (band) over examples "
@@ -137,5 +140,6 @@ def _caption(rows: pd.DataFrame, counts: pd.DataFrame, x: str, several: bool) ->
         f". All are means over n = {n}.",
         " A row of panels for each configuration." if several else "",
         f" Setting: {words.setting(rows)}.",
+        f" × on the upper edge: {'; '.join(dict.fromkeys(ended))}." if ended else "",
     ]
     return "".join(parts)

@@ -109,8 +109,7 @@ def _marks(board: Canvas, ax: Any, at: np.ndarray, rows: pd.DataFrame, look: dic
             text = "exact zero" if filled else "exact zero in some seeds"
             board.notes[text] = _handle(ZERO, NEUTRAL, filled)
     if (other > 0).any():
-        mark_ceiling(ax, at[other > 0], look["color"])
-        board.notes["not finite, or failed"] = _handle(FAILED, NEUTRAL, True)
+        mark_out_of_range(board, ax, at[other > 0], look["color"])
     return int((zero > 0).any())
 
 
@@ -136,6 +135,12 @@ def mark_ceiling(ax: Any, at: Any, colour: Any) -> None:
         at, np.ones(len(at)), linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4,
         markeredgewidth=0.7 * _width(), transform=ax.get_xaxis_transform(), gid="failed",
     )  # fmt: skip
+
+
+def mark_out_of_range(board: Canvas, ax: Any, at: Any, colour: Any) -> None:
+    """`mark_ceiling`, with its entry in the legend."""
+    mark_ceiling(ax, at, colour)
+    board.notes["not finite, or failed"] = _handle(FAILED, NEUTRAL, True)
 
 
 def _take_in(ax: Any, at: Any) -> None:

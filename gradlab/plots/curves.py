@@ -12,7 +12,7 @@ from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles, legen
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
 from gradlab.plots.profiles import averages, mark_failures
-from gradlab.plots.steps import apart, configured, initial, trained
+from gradlab.plots.steps import apart, configured, initial, mark_ends, trained
 from gradlab.plots.styles import Looks
 from gradlab.plots.tables import chosen_band, differing, hidden, levels, require, summaries
 
@@ -68,7 +68,7 @@ def training_curves(
     sets = [s for i, s in enumerate(SETS) if any(of[i] in columns for of, columns in shown.items())]
     styled = None if hue == "set" else "set"
     look = Looks(hue, styled, sets if hue == "set" else levels(frame, hue), sets if styled else [])
-    counts, failed = [], []
+    counts, failed, ended = [], [], []
     with canvas(ax, preset, 1, len(shown), wide=len(shown) > 1, height=2.5) as board:
         for axes, (of, columns) in zip(board.axes.flat, shown.items(), strict=True):
             table = _long(rows, of, columns, [hue, *apart(rows, x), "seed", x])
@@ -76,6 +76,7 @@ def training_curves(
             means, seeds = summaries(table, [*keys, x], _SHOWN[of], band)
             counts.append(means)
             floor = draw_lines(board, axes, means, seeds, keys, x, look)
+            ended = mark_ends(board, axes, rows, x, [] if hue == "set" else [hue], look)
             if of == LOSS:
                 decade_axis(axes, floor)
                 axes.set_ylabel(words.axis(LOSS[0], frame).removeprefix("training "))
@@ -87,7 +88,7 @@ def training_curves(
             failed = mark_failures(board, axes, frame.assign(set=SETS[0]), [hue], look)
         if legend:
             _legend(board, handles(look, board, band))
-        text = _caption(rows, pd.concat(counts), x, hue, band, failed, [_SHOWN[of] for of in shown])
+        text = _caption(rows, pd.concat(counts), x, hue, band, failed, ended, [_SHOWN[of] for of in shown])
         for axes in board.axes.flat:
             attach(axes, text)
     return board.axes.ravel() if len(shown) > 1 else board.axes.flat[0]
@@ -103,14 +104,16 @@ def _long(rows: pd.DataFrame, of: tuple[str, str], columns: list[str], by: list[
 
 
 def _caption(
-    rows: pd.DataFrame, counts: pd.DataFrame, x: str, hue: str, band: str, failed: list[str], columns: list[str]
-) -> str:
+    rows: pd.DataFrame, counts: pd.DataFrame, x: str, hue: str, band: str, failed: list[str], ended: list[str],
+    columns: list[str],
+) -> str:  # fmt: skip
     what = words.listed([name.removeprefix("log10_") for name in columns])
     parts = [
         f"{what.capitalize()} against the {words.axis(x)}{initial(rows[x])}.",
         f"Colour and marker: {hue.replace('_', ' ')}; kind of line: training or test data." if hue != "set" else "",
         averages(columns, counts, band, rows["seed"].nunique()),
         f"Setting: {words.setting(hidden(rows))}.",
+        f"× on the upper edge: {'; '.join(ended)}." if ended else "",
         f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",
     ]
     return " ".join(part for part in parts if part)

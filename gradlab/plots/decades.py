@@ -159,20 +159,23 @@ def counting_axis(ax: Any, values: Sequence[float]) -> None:
         ax.xaxis.set_major_locator(Counting() if whole else MaxNLocator(nbins="auto", steps=[1, 2, 5, 10]))
 
 
-def step_axis(ax: Any, values: Sequence[float]) -> None:
+def step_axis(ax: Any, values: Sequence[float], most: int = 5) -> None:
     """The x-axis of training steps: where they are spaced logarithmically it is so too, with 0 in its own place.
 
     Below the first step after 0 such an axis is linear, so that initialisation stands at its left and is not dropped.
+    It has up to `most` ticks beside that at 0.
     """
     steps = sorted({float(v) for v in values})
     if not spaced_by_powers(steps):
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=all(v == int(v) for v in steps), steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(
+            MaxNLocator(nbins=most, integer=all(v == int(v) for v in steps), steps=[1, 2, 5, 10])
+        )
         return
     positive = [v for v in steps if v > 0]
     # narrower than a decade: between 0 and the first step nothing was measured
     ax.set_xscale("symlog", linthresh=positive[0], linscale=0.5)
     decades = np.arange(math.ceil(math.log10(positive[0]) - 1e-9), math.floor(math.log10(positive[-1]) + 1e-9) + 1)
-    decades = decades[:: max(1, math.ceil(len(decades) / 5))]
+    decades = decades[:: max(1, math.ceil(len(decades) / most))]
     ticks = [10.0**k for k in decades] if len(decades) > 1 else [positive[0], positive[-1]]
     first = [0.0] if steps[0] == 0 else []
     ax.xaxis.set_major_locator(FixedTicks([*first, *ticks]))

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
 from gradlab.plots.profiles import averages, mark_failures
-from gradlab.plots.steps import apart, band_of_layers, grid, initial, layer_looks, panels, some_named, trained
+from gradlab.plots.steps import (
+    apart,
+    band_of_layers,
+    grid,
+    initial,
+    layer_looks,
+    mark_ends,
+    panels,
+    some_named,
+    trained,
+)
 from gradlab.plots.styles import NEUTRAL
 from gradlab.plots.tables import hidden, summaries
 
@@ -138,7 +149,7 @@ def _by_layer(
     size = grid(len(shown), ax is not None)
     logs = value.startswith("log10_") or value == "delta_log10_mean"
     own = {"sharey": True, "sharex": True} if ax is None else {}
-    counts, failed, several = [], [], len(shown) > 1
+    counts, failed, ended, several = [], [], [], len(shown) > 1
     height = 2.6 if size[0] == 1 else 0.6 + 1.75 * size[0]
     with canvas(ax, preset, *size, wide=several, height=height, **own) as board:
         used = board.axes.ravel()[: len(shown)]
@@ -151,8 +162,10 @@ def _by_layer(
                 means, seeds = summaries(part, [*keys, x], value, band)
                 counts.append(means)
                 floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                where = f" ({name})" if several else ""
+                ended += [note + where for note in mark_ends(board, axes, part, x, [], look)]
             if rule is not None:
-                _mark_rule(axes, rule)
+                _mark_rule(board, axes, rule)
             if logs:
                 decade_axis(axes, floor)
             step_axis(axes, rows[x].unique())
@@ -167,22 +180,20 @@ def _by_layer(
                 axes.set_ylabel(label)
         if legend:
             _legend(board, some_named(handles(look, board, band), look))
-        text = _caption(rows, pd.concat(counts), value, x, look, band, failed, several, rule)
+        text = _caption(rows, pd.concat(counts), value, x, look, band, failed, ended, several, rule)
         for axes in used:
             attach(axes, text)
     return used if several else used[0]
 
 
-def _mark_rule(ax: Any, at: float) -> None:
-    """A line at the rule of thumb, with its name at the right."""
-    ax.axhline(at, color=NEUTRAL, linestyle=(0, (4, 2)), linewidth=0.8, zorder=1.2, gid="rule")
-    ax.annotate(
-        f"rule of thumb $10^{{{at:g}}}$", (1, at), (-2, 2), xycoords=("axes fraction", "data"),
-        textcoords="offset points", ha="right", va="bottom", color=NEUTRAL, gid="rule", zorder=3.5,
-    )  # fmt: skip
+def _mark_rule(board: Canvas, ax: Any, at: float) -> None:
+    """A line at the rule of thumb, which the legend names: there is no place in the axes that no line may cross."""
+    look = {"color": NEUTRAL, "linestyle": (0, (4, 2)), "linewidth": 0.8}
+    ax.axhline(at, **look, zorder=1.2, gid="rule")
+    board.notes[f"rule of thumb $10^{{{at:g}}}$"] = Line2D([], [], **look)
 
 
-def _share_labels(board: Any, used: Any, x: str, y: str) -> None:
+def _share_labels(board: Canvas, used: Any, x: str, y: str) -> None:
     """One label for all panels of a figure of ours, and no axes where there is no panel."""
     import matplotlib
 
@@ -199,8 +210,8 @@ def _share_labels(board: Any, used: Any, x: str, y: str) -> None:
 
 
 def _caption(
-    rows: pd.DataFrame, counts: pd.DataFrame, value: str, x: str, look: Any, band: str, failed: Any, several: bool,
-    rule: float | None,
+    rows: pd.DataFrame, counts: pd.DataFrame, value: str, x: str, look: Any, band: str, failed: list[str],
+    ended: list[str], several: bool, rule: float | None,
 ) -> str:  # fmt: skip
     what = words.described(value)
     low, high = look.hues[0], look.hues[-1]
@@ -212,6 +223,7 @@ def _caption(
         f"Dashed: the rule of thumb, {10**rule:g}." if rule is not None else "",
         averages([value], counts, band, rows["seed"].nunique()),
         f"Setting: {setting}." if (setting := words.setting(rows)) else "",
+        f"× on the upper edge: {'; '.join(ended)}." if ended else "",
         f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",
     ]  # fmt: skip
     return " ".join(part for part in parts if part)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab.plots import words
-from gradlab.plots.styles import Looks
+from gradlab.plots.canvas import Canvas, mark_out_of_range
+from gradlab.plots.styles import NEUTRAL, Looks
 from gradlab.plots.tables import FEW_SEEDS, checked, chosen_band, differing, levels, lines, require, some_layers
 
 #: Panels of one figure; lines of layers that have markers; layers that the legend names.
@@ -85,6 +86,17 @@ def apart(rows: pd.DataFrame, x: str) -> list[str]:
     """What must never be averaged: lines of several networks, runs or data stay several lines."""
     names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in rows and n != x]
     return [n for n in names if rows[n].nunique(dropna=False) > 1]
+
+
+def mark_ends(board: Canvas, ax: Any, rows: pd.DataFrame, x: str, keys: Sequence[str], looks: Looks) -> list[str]:
+    """Mark on the upper edge where a training went out of range, though numbers may stand there; and say what did."""
+    ended = rows[rows["status"] != "ok"] if "status" in rows else rows[:0]
+    names = []
+    for key, group in lines(ended, keys) if len(ended) else []:
+        mark_out_of_range(board, ax, np.sort(group[x].unique()), looks.of(key)["color"] if keys else NEUTRAL)
+        for status, of in group.groupby("status", observed=True):
+            names.append(f"{words.span([of['seed'].nunique()], 'seed')}{' of ' * bool(key)}{title(key)}: {status}")
+    return names
 
 
 def initial(steps: pd.Series) -> str:

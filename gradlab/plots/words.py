@@ -12,6 +12,7 @@ NAMES: dict[str, str] = {
     "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
     "hard_tanh": "hard tanh", "pytorch": "PyTorch default", "standard_uniform": "standard uniform",
     "softmax_cross_entropy": "cross-entropy", "mse": "mean squared error", "mlp": "MLP",
+    "sgd": "SGD", "nesterov": "Nesterov", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW",
     **{
         f"{short}_{kind}": f"{long} {kind}"
         for short, long in (("xavier", "Xavier"), ("he", "He"), ("lecun", "LeCun"))
@@ -33,6 +34,12 @@ COORDINATES: dict[str, str] = {
     "sigma_w2": r"$\sigma_w^2$ (fan-in × weight variance)",
     "sigma_b2": r"$\sigma_b^2$ (bias variance)",
     "std": "standard deviation of the weights",
+    "optimizer": "optimiser",
+    "learning_rate": "learning rate (the largest of its schedule)",
+    "momentum": "momentum  [1]",
+    "weight_decay": "weight decay  [1]",
+    "dropout": "dropout rate  [share]",
+    "clip_norm": "gradients are clipped to this norm",
 }
 
 #: Columns as they stand on an axis and in a caption; ``{loss}`` becomes the unit of the loss.

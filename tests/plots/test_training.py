@@ -110,11 +110,11 @@ def test_layers_that_are_asked_for_and_the_readout():
 
 
 def test_the_rule_of_thumb_is_marked_and_named():
-    ax = plots.update_ratio(learnt(), **blank())
+    ax = plots.update_ratio(learnt(), ax=plt.subplots()[1])
     (line,) = [a for a in ax.lines if a.get_gid() == "rule"]
     assert set(line.get_ydata()) == {-3.0}
-    (text,) = [t for t in ax.texts if t.get_gid() == "rule"]
-    assert "rule of thumb" in text.get_text() and "0.001" in plots.caption(ax)
+    assert "rule of thumb $10^{-3}$" in [t.get_text() for t in ax.get_legend().get_texts()]
+    assert "rule of thumb, 0.001" in plots.caption(ax)
     assert ax.get_ylim()[0] < -3 < ax.get_ylim()[1]
     assert not [a for a in plots.update_ratio(learnt(), rule=None, **blank()).lines if a.get_gid() == "rule"]
 
@@ -130,6 +130,26 @@ def test_zeros_and_what_is_not_finite_are_marked():
     assert values(zero)[:, 0].tolist() == [4]
     assert all(values(mark)[:, 0].tolist() == [256] for mark in drawn(ax, "failed"))
     assert "3 exact zeros" in plots.caption(ax) and "12 values that are not finite" in plots.caption(ax)
+
+
+def test_a_training_that_diverged_is_marked_where_it_did_though_its_numbers_are_finite():
+    frame = learnt(TWO)
+    frame["status"] = frame["status"].astype(object)
+    frame = frame[(frame["activation"] != "sigmoid") | (frame["step"] <= 4)]
+    last = (frame["activation"] == "sigmoid") & (frame["step"] == 4)
+    frame.loc[last & (frame["seed"] > 0), "status"] = "diverged at step 4"
+    fine, ill = plots.learning_speed(frame, ax=plt.subplots(1, 2)[1])
+    assert not drawn(fine, "failed")
+    (mark,) = drawn(ill, "failed")
+    assert values(mark)[:, 0].tolist() == [4]
+    assert "× on the upper edge: 2 seeds: diverged at step 4 (sigmoid)." in plots.caption(ill)
+    bands = plots.activation_bands(frame, layers=[1], ax=plt.subplots(2)[1])
+    assert [len(drawn(ax, "failed")) for ax in bands.flat] == [0, 1]
+    assert "2 seeds: diverged at step 4 (sigmoid)" in plots.caption(bands)
+    for ax in plots.training_curves(frame, ax=plt.subplots(1, 2)[1]):
+        (mark,) = drawn(ax, "failed")
+        assert values(mark)[:, 0].tolist() == [4] and mark.get_color() == plots.styles.COLOURS[1]
+        assert "2 seeds of sigmoid: diverged at step 4" in plots.caption(ax)
 
 
 def test_a_cell_that_failed_is_marked_in_its_panel():
