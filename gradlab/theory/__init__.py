@@ -30,6 +30,7 @@ _HOMES: dict[str, str] = {
     "critical_start": "critical",
     "effective_depth": "spectra",
     "expectation": "gaussian",
+    "fixup_gain": "residual",
     "given_variances": "finite_width",
     "gradient_correlation": "shattering",
     "isometric_depth": "spectra",

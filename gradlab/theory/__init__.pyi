@@ -35,6 +35,7 @@ from gradlab.theory.recurrent import log10_cell_path as log10_cell_path
 from gradlab.theory.recurrent import recurrent_powers as recurrent_powers
 from gradlab.theory.recurrent import slope_bound as slope_bound
 from gradlab.theory.residual import StreamLaw as StreamLaw
+from gradlab.theory.residual import fixup_gain as fixup_gain
 from gradlab.theory.residual import post_norm_factor as post_norm_factor
 from gradlab.theory.residual import pre_norm as pre_norm
 from gradlab.theory.residual import pre_norm_gradients as pre_norm_gradients
@@ -76,6 +77,7 @@ __all__ = [
     "critical_start",
     "effective_depth",
     "expectation",
+    "fixup_gain",
     "given_variances",
     "gradient_correlation",
     "isometric_depth",

@@ -39,6 +39,30 @@ def residual_factor(scale: float | np.ndarray, chi: float = 1.0) -> float | np.n
     return 1 + np.asarray(scale, np.float64) ** 2 * chi if np.ndim(scale) else 1 + float(scale) ** 2 * chi
 
 
+def fixup_gain(blocks: int, layers: int = 2) -> float:
+    r"""The gain of Fixup's branches (Zhang, Dauphin & Ma 2019): :math:`L^{-1/(2m-2)}` on all but their last layers.
+
+    The last layer of each branch, of m, starts at 0, so that the network is the identity and the gradients by those
+    layers are the only ones. Each of the L is the gain to the power m - 1 as large as without, so the sum of their
+    squares, and with it what one step of gradient descent does to the output, is the same for every L.
+
+    Parameters
+    ----------
+    blocks : int
+        L.
+    layers : int
+        m, 2 or more.
+
+    Examples
+    --------
+    >>> fixup_gain(100), round(fixup_gain(100, layers=3), 4)
+    (0.1, 0.3162)
+    """
+    if blocks < 1 or layers < 2:
+        raise GradlabError("a block or more, of two layers or more", f"blocks={blocks}, layers={layers}")
+    return float(blocks ** (-1 / (2 * layers - 2)))
+
+
 def residual_log_variance(scales: Sequence[float], width: int) -> float:
     r"""Var ln|.|^2 over initialisations to first order, :math:`\frac4n\sum_l a_l^2` (Hanin & Rolnick 2018).
 

@@ -70,6 +70,15 @@ def test_fluctuations_stay_bounded_with_the_sum_of_squared_scales():
     assert abs(np.var(logs) - law) < 4.5 * law * (2 / nets) ** 0.5 + 2 * scale**2 * law
 
 
+def test_the_gain_of_fixup():
+    """L^(-1/(2m-2)), Zhang, Dauphin & Ma 2019: L^-1/2 for branches of two layers."""
+    assert gl.theory.fixup_gain(10_000) == pytest.approx(0.01, rel=1e-14)
+    assert gl.theory.fixup_gain(81, layers=3) == pytest.approx(1 / 3, rel=1e-14)
+    # the sum of L squared gradients, each with the gain to the power m - 1
+    for layers in (2, 3, 5):
+        assert 7 * gl.theory.fixup_gain(7, layers) ** (2 * (layers - 1)) == pytest.approx(1, rel=1e-14)
+
+
 def test_tanh_without_a_second_matrix_follows_its_recursion():
     """ln growth 7.216 at L = 50, measured 7.23 +- .08; slopes against the root of L tend to 4/3 sqrt(2/pi)."""
     law = gl.theory.reduced_residual("tanh", 50)
@@ -179,6 +188,8 @@ def test_plain_feed_forward_blocks(kind):
 def test_what_cannot_be_is_refused():
     for call in (
         lambda: gl.theory.residual_log_variance([1.0], 0),
+        lambda: gl.theory.fixup_gain(0),
+        lambda: gl.theory.fixup_gain(3, layers=1),
         lambda: gl.theory.reduced_residual("tanh", 0),
         lambda: gl.theory.pre_norm("relu", 0),
         lambda: gl.theory.residual_factor(1.0, -1.0),
