@@ -123,7 +123,8 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
         """The order of a new epoch where one begins."""
         count = len(state.order)
         epoch, place = state.step // (count // batch), state.step % (count // batch)
-        fresh = lambda: jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, ORDER_FOLD), epoch), count)
+        of_epoch = jax.random.fold_in(jax.random.fold_in(key, ORDER_FOLD), epoch)
+        fresh = lambda: jax.random.permutation(of_epoch, jnp.arange(count, dtype=jnp.int32))
         return state._replace(order=lax.cond(place == 0, fresh, lambda: state.order))
 
     def step(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[State, Any, Any]:

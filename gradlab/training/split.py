@@ -78,6 +78,8 @@ def _chosen(y: np.ndarray, share: float, key: int) -> tuple[np.ndarray, np.ndarr
     """Numbers of the examples to train on, and of those to keep apart."""
     from sklearn.model_selection import train_test_split
 
+    if not 0 <= share < 1:
+        raise GradlabError("test to be a share of at least 0 and below 1, or (x, y)", f"{share!r}", "test=0.2")
     everything, count = np.arange(len(y)), round(share * len(y))
     if not count:
         return everything, everything[:0]
