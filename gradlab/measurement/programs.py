@@ -8,6 +8,7 @@ same loop further down.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -70,8 +71,10 @@ def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Arra
 
 
 def once(program: Callable, *arguments: Any) -> Any:
-    """``program(*arguments)`` of a program that runs a few times only: compiled fast, to slower code."""
-    return executable(program, *_abstract(arguments), quick=True)(*arguments)
+    """``program(*arguments)`` of a program that runs a few times only: for small arrays compiled fast, to slower code."""
+    structure, leaves = _abstract(arguments)
+    entries = sum(math.prod(shape) for shape, *_ in leaves)
+    return executable(program, structure, leaves, entries < _SMALL)(*arguments)
 
 
 def _abstract(arguments: Any) -> tuple[Any, tuple]:
@@ -85,6 +88,8 @@ WORKERS = 2
 #: LLVM's higher levels cost a third more compile time here, and the code is no faster for it.
 _OPTIONS = {"xla_backend_optimization_level": 1}
 #: A third of that compile time, for elementwise code that takes two to three times as long; products are the same.
+#: Entries of all arguments below which slower code is made up for by its compile time.
+_SMALL = 2**20
 _QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
