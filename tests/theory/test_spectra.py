@@ -40,8 +40,8 @@ def test_ratios_of_moments():
 
 @pytest.mark.parametrize(
     ("q", "excess", "error"),  # at the critical point of sigma_b2 = 2.01e-5, 0.01, 0.05, 0.1, 0.3
-    [(0.025919, 0.00427, 1e-5), (0.273301, 0.1525, 1e-4), (0.570048, 0.3423, 1e-4), (0.805799, 0.479, 1e-3),
-     (1.461169, 0.808, 1e-3)],
+    [(0.025919, 0.00427, 0.51e-5), (0.273301, 0.1525, 0.51e-4), (0.570048, 0.3423, 0.51e-4),
+     (0.805799, 0.479, 0.51e-3), (1.461169, 0.808, 0.51e-3)],
 )  # fmt: skip
 def test_what_critical_tanh_adds_per_layer(q, excess, error):
     assert spectra.slope_moments("tanh", q).excess == pytest.approx(excess, abs=error)
@@ -139,6 +139,21 @@ def test_gaussian_weights_lose_isometry_with_depth(depth, share):
     net = gl.MLP(depth=depth + 1, width=100, activation="identity", init="lecun_normal")
     found = gl.jacobian_spectrum(net, None, np.ones((1, 5)), source=1, target=depth + 1, seeds=20)
     assert np.mean(found.log10_singular_values < -3) == pytest.approx(share, abs=0.015)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize(
+    ("activation", "init", "weights"),
+    [("identity", "lecun_normal", "gaussian"), ("relu", "orthogonal", "orthogonal"), ("relu", "he_normal", "gaussian")],
+)
+def test_largest_eigenvalues_are_measured(activation, init, weights, depth):
+    """Width 400 and up to 4 layers, where the edge at infinite width is known to be 4 to 11 % too high: to 15 %."""
+    gain = 2**0.5 if weights == "orthogonal" else 1.0
+    net = gl.MLP(depth=depth + 1, width=400, activation=activation, init=init, gain=gain, bias=False)
+    x = np.random.default_rng(0).normal(size=(1, 30))
+    found = gl.jacobian_spectrum(net, None, x, source=1, target=depth + 1, seeds=4, k=1).log10_singular_values
+    assert np.mean(10 ** (2 * found)) == pytest.approx(spectra.largest_eigenvalue(activation, depth, weights), rel=0.15)
 
 
 @pytest.mark.slow
