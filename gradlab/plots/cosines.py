@@ -50,7 +50,8 @@ def shattering(
     law : DataFrame, optional
         The prediction: `x`, ``cosine`` and `hue`; drawn as black lines.
     log : bool
-        Draw log10 of the cosine. What is not positive then has no place, and is left out: the caption says so.
+        Draw log10 of the size of the cosine, hollow where it is negative. Where the interval holds 0 the band is
+        open below, and a dotted line shows the half-width: the noise that such a mean is part of.
     ax : Axes, optional
     legend, preset
         As in `gradient_flow`.
@@ -69,20 +70,26 @@ def shattering(
         require(law, hue)
     look = Looks(hue, None, levels(table, hue))
     means = cosines(table, x, hue)
-    hidden = 0
+    negative = noise = 0
     with canvas(ax, preset) as board:
         axes = board.axes.flat[0]
         for value, rows in _groups(means, hue):
             style = look.of({hue: value} if hue else {})
             at = rows[x].to_numpy(float)
             middle, low, high = (rows[name].to_numpy(float) for name in ("mean", "low", "high"))
+            hollow = (middle < 0) & log
             if log:
-                hidden += int(np.sum(middle <= 0))
-                middle = np.where(middle > 0, middle, np.nan)  # a gap, not a line across it
-                # a band that reaches 0 is drawn down to a hundredth of the mean
-                middle, low, high = (np.log10(v) for v in (middle, np.maximum(low, middle / 100), high + 0 * middle))
+                unresolved = (low <= 0) & (high >= 0)
+                negative, noise = negative + int(hollow.sum()), noise + int(unresolved.sum())
+                with np.errstate(divide="ignore"):
+                    half = np.where(unresolved, np.log10((high - low) / 2), np.nan)
+                axes.plot(at, half, color=style["color"], linestyle=":", linewidth=1.0, zorder=2.5, gid="noise")
+                middle, low, high = _log10_sizes(middle, low, high, unresolved)
             axes.fill_between(at, low, high, color=style["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
-            axes.plot(at, middle, **{**style, "linestyle": ""}, zorder=3, gid="mean")
+            for which, fill in ((~hollow, {}), (hollow, {"markerfacecolor": "white"})):
+                if which.any():
+                    gid = "negative mean" if fill else "mean"
+                    axes.plot(at[which], middle[which], **{**style, "linestyle": "", **fill}, zorder=3, gid=gid)
         for _, rows in _groups(law, hue) if law is not None else ():
             rows = rows[rows["cosine"] > 0] if log else rows
             value = rows["cosine"].to_numpy(float)
@@ -97,7 +104,7 @@ def shattering(
         axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients  [1]")
         if legend:
             place_legend(board, _handles(look, hue, law is not None))
-        attach(axes, _caption(table, hue, law is not None, hidden))
+        attach(axes, _caption(table, hue, law is not None, negative, noise))
     return axes
 
 
@@ -162,6 +169,14 @@ def autocorrelation(rows: pd.DataFrame, lag: int) -> float:
     return float(np.sum(d[lag:] * d[:-lag]) / np.sum(d * d))
 
 
+def _log10_sizes(middle: np.ndarray, low: np.ndarray, high: np.ndarray, unresolved: np.ndarray) -> list[np.ndarray]:
+    """log10 of the sizes of means and of the ends of their intervals; one that holds 0 goes down below all means."""
+    sizes = np.where(middle == 0, np.nan, np.abs(middle))
+    near, far = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
+    below = 0.1 * np.nanmin(sizes) if np.isfinite(sizes).any() else 1.0
+    return [np.log10(v) for v in (sizes, np.where(unresolved, below, near), far)]
+
+
 def _groups(table: pd.DataFrame, hue: str | None) -> list[tuple[Hashable, pd.DataFrame]]:
     return [(None, table)] if hue is None else list(table.groupby(hue, observed=True, sort=False))
 
@@ -178,12 +193,13 @@ def _handles(look: Looks, hue: str | None, law: bool) -> dict[str, Any]:
     return shown
 
 
-def _caption(table: pd.DataFrame, hue: str | None, law: bool, hidden: int) -> str:
+def _caption(table: pd.DataFrame, hue: str | None, law: bool, negative: int, noise: int) -> str:
     parts = [
         f"Cosine of the gradients at two inputs, mean over pairs and n = {table['seed'].nunique()} seeds; bands are "
         "95 % t-intervals over seeds.",
         f"Colour and marker: {hue}." if hue else "",
         "Black: what is expected at infinite width." if law else "",
-        f"{hidden} means are not positive and have no place on a logarithmic axis." if hidden else "",
+        f"Hollow: sizes of negative means ({negative})." if negative else "",
+        f"Dotted: half the interval of means that cannot be told from 0 ({noise})." if noise else "",
     ]
     return " ".join(p for p in parts if p)

@@ -36,7 +36,7 @@ def test_means_and_bands(x, log):
             of_seed = [np.average(g["cosine"], weights=g["pairs"]) for _, g in here.groupby("seed")]
             wanted = [np.mean(of_seed), *ttest_1samp(of_seed, 0).confidence_interval()]
             if log:
-                wanted = np.log10([wanted[0], max(wanted[1], wanted[0] / 100), wanted[2]])
+                wanted = np.log10(wanted)
             assert value == pytest.approx(wanted[0], abs=1e-12)
             edges = corners[corners[:, 0] == at, 1]
             np.testing.assert_allclose([edges.min(), edges.max()], wanted[1:], atol=1e-12)
@@ -44,7 +44,7 @@ def test_means_and_bands(x, log):
     assert "n = 5 seeds" in plots.caption(ax)
 
 
-def test_law_hidden_means_and_users_axes():
+def test_law_and_users_axes():
     rows = table()
     law = pd.DataFrame({"from_loss": np.arange(5), "cosine": 0.5 ** np.arange(5.0), "net": "plain"})
     _, ax = plt.subplots()
@@ -53,11 +53,30 @@ def test_law_hidden_means_and_users_axes():
     np.testing.assert_allclose(line.get_ydata(), np.log10(law["cosine"]))
     texts = [t.get_text() for t in ax.get_legend().get_texts()]
     assert texts == ["plain", "skip", "theory, infinite width"]
-    rows.loc[rows["from_loss"] == 4, "cosine"] = -0.01
-    ax = plots.shattering(rows, hue="net")
-    assert "2 means are not positive" in plots.caption(ax)
-    at, values = drawn(ax, "mean")[0].get_data()
-    assert np.isnan(values[at == 4]).all() and np.isfinite(values[at != 4]).all()
+
+
+def test_means_at_the_level_of_noise():
+    """Negative means are hollow, at their size; where 0 is in the interval the noise is dotted, the band open below."""
+    rows = table()
+    noise = np.array([0.03, -0.01, -0.04, 0.02, -0.02])
+    for layer, shift in ((0, 0.0), (1, -1.0)):  # noise about 0, and a mean that is negative beyond it
+        far = rows["layer"] == layer
+        rows.loc[far, "cosine"] = shift + noise[rows.loc[far, "seed"]]
+    ax = plots.shattering(rows[rows["net"] == "plain"])
+    (mean,), (hollow,), (dotted,), (band,) = (drawn(ax, g) for g in ("mean", "negative mean", "noise", "band"))
+    assert list(mean.get_xdata()) == [0, 1, 2] and list(hollow.get_xdata()) == [3, 4]
+    np.testing.assert_allclose(hollow.get_ydata(), np.log10([1.004, 0.004]), atol=1e-12)
+    assert hollow.get_markerfacecolor() == "white" != mean.get_markerfacecolor()
+    low, high = ttest_1samp(noise, 0).confidence_interval()
+    np.testing.assert_allclose(dotted.get_ydata(), [np.nan] * 4 + [np.log10((high - low) / 2)], atol=1e-12)
+    edges = band.get_paths()[0].vertices
+    ends = [edges[edges[:, 0] == at, 1] for at in (3, 4)]
+    np.testing.assert_allclose(np.ptp(ends[0]), np.log10((low - 1) / (high - 1)), atol=1e-12)
+    np.testing.assert_allclose([ends[1].min(), ends[1].max()], np.log10([0.0004, -low]), atol=1e-12)
+    said = plots.caption(ax)
+    assert "negative means (2)" in said and "cannot be told from 0 (1)" in said
+    linear = plots.shattering(rows[rows["net"] == "plain"], log=False)
+    assert not drawn(linear, "noise") and "Hollow" not in plots.caption(linear)
 
 
 def test_input_gradients_draw_their_rows():

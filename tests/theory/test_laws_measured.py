@@ -143,22 +143,15 @@ def test_fixup(layers):
 @pytest.mark.slow
 @pytest.mark.parametrize(("activation", "quieter"), [("sigmoid", 7), ("identity", 1e5)])
 def test_orthogonal_weights_fluctuate_less(activation, quieter):
-    """The factors of Gaussian weights, and deltas that vary 7 times less between draws; of linear networks not at all.
+    """Deltas that vary 7 times less between draws than with Gaussian weights; in linear networks not at all.
 
-    A ratio of two standard deviations over 100 seeds has an error of 10 %; 1e5 stands for rounding.
+    A ratio of two standard deviations over 60 seeds has an error of 13 %; 1e5 stands for rounding.
     """
-    x = np.random.default_rng(3).normal(size=(1, 128)).astype("float32")
-    logs = []
+    x = np.random.default_rng(3).normal(size=(1, 64)).astype("float32")
+    spread = []
     for init in ("lecun_normal", "orthogonal"):
-        net = gl.MLP(depth=21, width=128, activation=activation, init=init, bias=False)
-        trace = gl.measure(net, x, loss="probe", seeds=100, columns=["delta_log10_mean"])
-        deltas = 2 * np.log(10) * trace.columns["delta_log10_mean"]
-        logs.append(deltas[:, 0] - deltas[:, 20])
-    spread = [np.std(v, ddof=1) for v in logs]
-    assert (
-        spread[0] / spread[1] > quieter if quieter > 100 else spread[0] / spread[1] == pytest.approx(quieter, rel=0.3)
-    )
-    chi1 = gl.theory.mean_field(activation, sigma_w2=1.0).chi1
-    # both means within 5 standard errors and what finite width does to Gaussian ones, M/n
-    for values, sd in zip(logs, spread, strict=True):
-        assert abs(np.mean(values) / 20 - np.log(chi1)) < 5 * sd / 20 / 10 + 1.5 / 128
+        net = gl.MLP(depth=11, width=64, activation=activation, init=init, bias=False)
+        deltas = gl.measure(net, x, loss="probe", seeds=60, columns=["delta_log10_mean"]).columns["delta_log10_mean"]
+        spread.append(np.std(deltas[:, 0] - deltas[:, 10], ddof=1))
+    ratio = spread[0] / spread[1]
+    assert ratio > quieter if activation == "identity" else ratio == pytest.approx(quieter, rel=0.4)
