@@ -18,6 +18,8 @@ from gradlab.plots.tables import lines, matching
 
 #: Marks: a zero at the floor, of all seeds or of some; a failure at the ceiling.
 ZERO, FAILED = "v", "x"
+#: Of a figure's height, what its legend may take before it grows.
+_SHARE = 0.3
 #: Under this name a figure of ours keeps its preset, for `save`.
 _PRESET = "_gradlab_preset"
 
@@ -208,6 +210,8 @@ def legend(board: Canvas, shown: dict[str, Any]) -> Any:
         lines_needed = -(-len(shown) // (columns - 1))
         columns = min(columns - 1, -(-len(shown) // lines_needed))
         made = _legend(board, shown, columns)
+    if board.own:
+        _make_room(figure, made)
     if not board.own and figure.get_layout_engine() is None:
         beyond = made.get_window_extent().y1 - 0.99 * figure.bbox.height
         if beyond > 0:  # nothing else would keep it on the page
@@ -215,6 +219,14 @@ def legend(board: Canvas, shown: dict[str, Any]) -> Any:
                 box = ax.get_position()
                 ax.set_position((box.x0, box.y0, box.width, box.height - beyond / figure.bbox.height))
     return made
+
+
+def _make_room(figure: Any, made: Any) -> None:
+    """A figure on paper grows where a legend would leave its axes little; a slide cannot."""
+    preset = preset_of(preset_name(figure) or "paper")
+    height, taken = figure.get_figheight(), made.get_window_extent().height / figure.dpi
+    if preset.column != preset.page and taken > _SHARE * height:
+        figure.set_figheight(height + taken - _SHARE * height)
 
 
 def _legend(board: Canvas, shown: dict[str, Any], columns: int) -> Any:

@@ -14,7 +14,7 @@ from gradlab.plots.decades import step_axis
 from gradlab.plots.profiles import averages, mark_failures
 from gradlab.plots.steps import apart, configured, initial, mark_ends, trained
 from gradlab.plots.styles import Looks
-from gradlab.plots.tables import chosen_band, differing, hidden, levels, require, summaries
+from gradlab.plots.tables import chosen_band, hidden, levels, require, summaries
 
 _legend = legend
 #: What a panel shows, and its columns: of the training data, of the test data.
@@ -62,8 +62,8 @@ def training_curves(
         raise GradlabError(f"a frame with {words.listed([*LOSS, *ACCURACY])}, or some of them", "none of them")
     band = chosen_band(frame, band)
     if hue is None:
-        frame = configured(frame, x)
-        hue = "configuration" if "configuration" in frame else next(iter(differing(frame, (x, "step"))), "set")
+        frame, found = configured(frame, x)
+        hue = found or "set"
     rows = frame[frame["layer"] >= 1]
     sets = [s for i, s in enumerate(SETS) if any(of[i] in columns for of, columns in shown.items())]
     styled = None if hue == "set" else "set"

@@ -87,11 +87,12 @@ def log10_rates(frame: pd.DataFrame, *also: str) -> pd.DataFrame:
 
 
 def _told(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """With the columns of the frame that are each network's own, such as a label that the user gave it."""
+    """With the columns of the frame that are each network's own at a step, such as a label that the user gave it."""
     lacking = [n for n in frame.columns if n not in table and not n.startswith("log10_")]
-    first = frame.drop_duplicates("network").set_index("network")
-    own = [n for n in lacking if (frame.groupby("network", observed=True)[n].nunique(dropna=False) == 1).all()]
-    return table.join(first[own], on="network")
+    keys = [n for n in ("network", "step") if n in frame and n in table]
+    first = frame.drop_duplicates(keys).set_index(keys)
+    own = [n for n in lacking if (frame.groupby(keys, observed=True)[n].nunique(dropna=False) == 1).all()]
+    return table.join(first[own], on=keys)
 
 
 def _apart(table: pd.DataFrame, x: str) -> list[str]:

@@ -104,16 +104,15 @@ def heatmap(
 
 def third(table: pd.DataFrame, x: str, y: str) -> str | None:
     """The coordinate that differs within a cell, if it is one."""
-    if (table.groupby([y, x], observed=True, dropna=False)["network"].nunique() <= 1).all():
+    if (_networks(table, [y, x]) <= 1).all():
         return None
     rest = [name for name in differing(table, (x, y)) if name not in ("network", "sigma_w2", "sigma_b2")]
     return rest[0] if len(rest) == 1 else None
 
 
 def one_network_a_cell(table: pd.DataFrame, by: Sequence[str]) -> None:
-    """Refuse to average networks that are not the same."""
-    groups = table.groupby(list(by), observed=True, dropna=False)
-    several = groups["network"].nunique()
+    """Refuse to average networks that are not the same, or steps of one."""
+    several = _networks(table, by)
     if (several > 1).any():
         rest = [n for n in differing(table, by) if n != "network"] or ["network"]
         name = rest[0]
@@ -123,6 +122,13 @@ def one_network_a_cell(table: pd.DataFrame, by: Sequence[str]) -> None:
             f"up to {several.max()}, which differ in {words.listed(rest)}",
             f"frame[frame[{name!r}] == {value!r}], or facet={name!r}",
         )
+
+
+def _networks(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """How many networks there are in each cell; at another step a network is another one."""
+    keys = [name for name in ("network", "step") if name in table]
+    networks = table[[*dict.fromkeys([*by, *keys])]].drop_duplicates().assign(networks=1)
+    return networks.groupby(list(by), observed=True, dropna=False)["networks"].sum()
 
 
 def _panel(

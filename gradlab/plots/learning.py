@@ -20,12 +20,13 @@ from gradlab.plots.steps import (
     initial,
     layer_looks,
     mark_ends,
+    of_layers,
     panels,
     some_named,
     trained,
 )
 from gradlab.plots.styles import NEUTRAL
-from gradlab.plots.tables import hidden, summaries
+from gradlab.plots.tables import summaries
 
 _legend = legend
 #: A rule of thumb of practice: updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
@@ -142,7 +143,7 @@ def _by_layer(
     frame: pd.DataFrame, value: str, x: str, facet: Any, style: str | None, band: Any, layers: Any, readout: bool,
     ax: Any, legend: bool, preset: Any, rule: float | None = None,
 ) -> Any:  # fmt: skip
-    rows = hidden(trained(frame, x, value), readout)
+    rows = of_layers(trained(frame, x, value), value, readout)
     band = band_of_layers(frame, band)
     look = layer_looks(rows, layers, style)
     shown = panels(frame, facet, x)
@@ -154,7 +155,7 @@ def _by_layer(
     with canvas(ax, preset, *size, wide=several, height=height, **own) as board:
         used = board.axes.ravel()[: len(shown)]
         for axes, (name, whole) in zip(used, shown, strict=True):
-            part = hidden(whole, readout)
+            part = of_layers(whole, value, readout)
             part = part[part["layer"].isin(look.hues)]
             floor = 0
             if len(part):
@@ -219,6 +220,7 @@ def _caption(
         f"{what[:1].upper()}{what[1:]}, against the {words.axis(x)}{initial(rows[x])}.",
         f"Colour: layer, from {low}, next to the input (dark), to {high} (light)." if len(look.hues) > 1 else "",
         f"Kind of line: {look.style}." if look.style else "",
+        "Of weights that all time steps share." if high == 0 else "",
         "A panel for each configuration." if several else "",
         f"Dashed: the rule of thumb, {10**rule:g}." if rule is not None else "",
         averages([value], counts, band, rows["seed"].nunique()),

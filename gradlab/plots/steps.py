@@ -12,7 +12,7 @@ from gradlab._errors import GradlabError
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, mark_out_of_range
 from gradlab.plots.styles import NEUTRAL, Looks
-from gradlab.plots.tables import FEW_SEEDS, checked, chosen_band, differing, levels, lines, require, some_layers
+from gradlab.plots.tables import FEW_SEEDS, checked, chosen_band, differing, hidden, levels, lines, require, some_layers
 
 #: Panels of one figure; lines of layers that have markers; layers that the legend names.
 MOST_PANELS, MARKED, NAMED = 12, 7, 6
@@ -49,14 +49,24 @@ def title(key: dict[str, Any]) -> str:
     return ", ".join(words.entry(name, value) for name, value in key.items())
 
 
-def configured(frame: pd.DataFrame, x: str) -> pd.DataFrame:
-    """With a column `configuration` where more than one coordinate tells the networks apart."""
+def configured(frame: pd.DataFrame, x: str) -> tuple[pd.DataFrame, str | None]:
+    """The coordinate that tells networks apart; a column `configuration` is made where there are several."""
     names = differing(frame, (x, "step"))
     if len(names) < 2:
-        return frame
+        return frame, next(iter(names), None)
     labels = {tuple(key.values()): title(key) for key, _ in lines(frame[names].drop_duplicates(), names)}
     named = [labels[key] for key in frame[names].itertuples(index=False, name=None)]
-    return frame.assign(configuration=pd.Categorical(named, categories=list(dict.fromkeys(labels.values()))))
+    whole = pd.Categorical(named, categories=list(dict.fromkeys(labels.values())))
+    return frame.assign(configuration=whole), "configuration"
+
+
+def of_layers(frame: pd.DataFrame, value: str, readout: bool) -> pd.DataFrame:
+    """The rows of layers; of weights that all time steps share, and no layer has of its own, their one row."""
+    rows = hidden(frame, readout)
+    if "layer_name" in frame and not rows[value].notna().any():
+        shared = frame.loc[(frame["layer"] == 0) & frame[value].notna()]
+        return shared if len(shared) else rows
+    return rows
 
 
 def layer_looks(frame: pd.DataFrame, layers: Sequence[int] | None, style: str | None) -> Looks:

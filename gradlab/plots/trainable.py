@@ -75,9 +75,10 @@ def trainability(
     value = value or next((n for n in ("test_accuracy", "train_accuracy") if _there(frame, n)), "test_accuracy")
     require(frame, value)
     table = _ends(frame, value, step)
-    facet = third(table, x, y) if facet is None else facet
+    at_end = table.drop(columns="step")  # which a seed that diverged reaches earlier
+    facet = third(at_end, x, y) if facet is None else facet
     by = [name for name in (facet, y, x) if name is not None]
-    one_network_a_cell(table, by)
+    one_network_a_cell(at_end, by)
     # what is missing at the end is a failure here, whatever the status says
     means, _ = summaries(table.drop(columns="status", errors="ignore"), by, value, "range")
     panels = levels(table, facet) if facet is not None else [None]

@@ -27,9 +27,10 @@ class Content:
     """
 
     def __init__(self, run: Run):
-        self.run, self.frame = run, run.frame
-        if self.frame.empty:
+        self.run, self.whole = run, run.frame
+        if self.whole.empty:
             raise GradlabError("a frame with rows", "an empty one", "the sweep again")
+        self.frame = tables.ends(self.whole)
         self.rates = rates_of(self.frame)
         self.labels = words.labels(self.rates)
         self.frames = tables.by_network(self.frame, self.rates)
@@ -64,6 +65,7 @@ class Content:
             Its figures, which lie on the disk.
         """
         missing, missing_tables = self._missing()
+        learnt = tables.learnt(self.frames, self.rates, self.labels)
         page = environment().get_template("page.md.j2")
         return page.render(
             title=self._title(),
@@ -77,6 +79,7 @@ class Content:
             verdict_table=tables.markdown(self.against_depth(tables.verdict_cell)),
             rate_table=tables.markdown(self.against_depth(tables.rate_cell)),
             decades_table=tables.markdown(self.against_depth(tables.decades_cell)),
+            learnt_table=tables.markdown(learnt) if len(learnt) else "",
             signals_table=tables.markdown(tables.signals(self.frames, self.rates, self.labels)),
             theory=theory.section(self.frames, self.rates, self.labels, self.requests),
             missing=missing,
@@ -97,6 +100,10 @@ class Content:
         outcome = f"{bad} of {total} measurements failed" if bad else f"all {total} measurements succeeded"
         networks = words.counted(len(self.rows), "network")
         seeds = words.counted(self.frame["seed"].nunique(), "seed")
+        if self.rates["step"].nunique() > 1:
+            trained = words.counted(self.rates["network"].nunique(), "network")
+            moments = "at the first and at the last step of their training"
+            return f"Of {trained}, each with {seeds}, {moments}: {counts}; {outcome}."
         return f"Of {networks}, each with {seeds}: {counts}; {outcome}."
 
     def _highlights(self) -> list[str]:

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from gradlab import plots
+from gradlab.plots.curves import ACCURACY, LOSS
+from gradlab.plots.steps import MOST_PANELS
 from gradlab.reporting import tables
 
 #: Formats of every figure; the page shows the first.
@@ -70,6 +72,41 @@ def draw(
             rows = measured[measured["activation"] == activation]
             figure = lambda rows=rows: plots.heatmap(rows, x="depth", y="init")
             made.append(save(f"heatmap_{activation}", f"First over last delta: {activation}", figure))
+    return made
+
+
+def draw_training(frame: pd.DataFrame, folder: Path, run_hash: str, command: str) -> list[Drawn]:
+    """Draw what a training page shows of the steps: loss and accuracy, and how fast each layer learns.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        All steps.
+    folder, run_hash, command
+        As in `draw`.
+
+    Returns
+    -------
+    list of Drawn
+        Empty where there is one step, or nothing was measured.
+    """
+    names = [name for name in tables.keys(frame) if name != "step"]
+    measured = frame[frame["layer"] >= 1]
+    if frame["step"].nunique() < 2 or measured.empty:
+        return []
+    number = measured.groupby(names, observed=True, sort=False, dropna=False).ngroup()
+    rows = measured[number < MOST_PANELS]
+    note = f" Of {number.nunique()} configurations the first {MOST_PANELS}." * (len(rows) < len(measured))
+    save = functools.partial(_draw, folder=folder, run_hash=run_hash, command=command, note=note)
+    known = lambda *columns: [c for c in columns if c in rows and rows[c].notna().any()]
+    made = []
+    if known(*LOSS, *ACCURACY):
+        made.append(save("training_curves", "Loss and accuracy", lambda: plots.training_curves(rows)))
+    for column in known("log10_weight_grad_norm", "log10_delta_rms")[:1]:
+        figure = functools.partial(plots.learning_speed, rows, value=column)
+        made.append(save("learning_speed", "How fast each layer learns", figure))
+    if known("log10_update_ratio"):
+        made.append(save("update_ratio", "Updates over weights", lambda: plots.update_ratio(rows)))
     return made
 
 

@@ -48,7 +48,9 @@ def report(
     about = Content(loaded)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        drawn = figures.draw(about.frame, about.rates, about.labels, page.parent / "figures", about.hash, about.command)
+        folder, origin = page.parent / "figures", (about.hash, about.command)
+        drawn = figures.draw_training(about.whole, folder, *origin)
+        drawn += figures.draw(about.frame, about.rates, about.labels, folder, *origin)
         text = about.markdown(drawn)
         write(page, text)
         if tex:

@@ -27,6 +27,35 @@ def keys(table: pd.DataFrame) -> list[str]:
     return [name for name in KEYS if name in table]
 
 
+def ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of trainings, the first and the last step of each network and seed; other frames as they are."""
+    if frame["step"].nunique() < 2:
+        return frame
+    names = [name for name in (*KEYS, "seed") if name in frame and name != "step"]
+    steps = frame.groupby(names, observed=True, dropna=False)["step"]
+    kept = (frame["step"] == steps.transform("min")) | (frame["step"] == steps.transform("max"))
+    return frame.loc[kept]
+
+
+def learnt(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Loss and accuracy of each configuration at its first and its last step. Empty where nothing of them is known."""
+    columns = {
+        "training loss": "log10_train_loss", "test loss": "log10_test_loss",
+        "training accuracy": "train_accuracy", "test accuracy": "test_accuracy",
+    }  # fmt: skip
+    known = {t: c for t, c in columns.items() if any(c in rows and rows[c].notna().any() for rows in frames)}
+    made = []
+    for label, depth, rows in zip(labels, rates["depth"], frames, strict=True) if known else []:
+        cells = {"configuration": label, "depth": depth}
+        once = rows.drop_duplicates("seed")  # the same for all layers
+        for title, column in known.items():
+            value = summarise(once, ["depth"], column).iloc[0]
+            loss = column.startswith("log10_")
+            cells[title] = words.power(value["mean"]) if loss else words.paren(*value[["mean", "low", "high"]])
+        made.append({**cells, "seeds": once["seed"].nunique()})
+    return pd.DataFrame(made).set_index("configuration") if made else pd.DataFrame()
+
+
 def by_network(frame: pd.DataFrame, rates: pd.DataFrame) -> list[pd.DataFrame]:
     """The frame's rows of each network, in the order of `gradlab.rates`."""
     names = keys(frame)

@@ -126,7 +126,8 @@ def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any
         if name == "bias":
             parts.append("no bias")
         elif name != "std":  # the label has its sigma_w2
-            parts.append(f"{name} {pretty(value) if isinstance(value, str) else format(value, 'g')}")
+            told = pretty(value) if isinstance(value, str) else format(value, "g")
+            parts.append(f"{name.replace('_', ' ')} {told}")
     if not _missing(row.get("sigma_b2")) and row["sigma_b2"] > 0 and row["init"] != "pytorch":
         parts.append(f"σ_b² = {row['sigma_b2']:.4g}")
     for name in varying:
@@ -241,7 +242,9 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
     evidence : Float32, optional
         What plain float32 shows.
     """
-    parts = [f"{escape(label)}, {when(int(row['step']))}: **{row['verdict']}**, {numbers(row)}"]
+    step = int(row["step"])
+    moment = "" if label.endswith(f"step {step}") else f", {when(step)}"
+    parts = [f"{escape(label)}{moment}: **{row['verdict']}**, {numbers(row)}"]
     if row["verdict"] == "algebraic":
         law = f"the rms delta goes as layer^{row['exponent']:.2f}"
         parts.append(f"{law}, so its rate must not be carried to other depths")
