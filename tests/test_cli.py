@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from gradlab import cli, options
-from gradlab.config import MLPConfig, Sweep
+from gradlab.config import MLPConfig, Sweep, TrainingSweep
 
 SMALL = [
     "--depth",
@@ -71,7 +71,9 @@ def test_help_names_the_commands_and_gives_examples(argv, capsys):
         assert f"\n  gradlab {command}" in told
 
 
-@pytest.mark.parametrize(("command", "config"), [("sweep", Sweep), ("check", MLPConfig), ("report", None)])
+@pytest.mark.parametrize(
+    ("command", "config"), [("sweep", Sweep), ("train", TrainingSweep), ("check", MLPConfig), ("report", None)]
+)
 def test_help_of_a_command_has_examples_and_every_field(command, config, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([command, "--help"])
@@ -253,7 +255,7 @@ def one_line(capsys):
 
 
 BAD = {
-    "a wrong command": (["swep"], ["sweep, report, check", "'swep'", "try 'sweep'"]),
+    "a wrong command": (["swep"], ["sweep, train, report, check", "'swep'", "try 'sweep'"]),
     "a wrong option": (["sweep", "--activaton", "tanh"], ["'--activaton'", "try '--activation'"]),
     "an option of another command": (["report", ".", "--depth", "3"], ["'--depth'", "gradlab report --help"]),
     "a word too many": (["sweep", "digits"], ["'digits'", "gradlab sweep --help"]),
@@ -263,6 +265,11 @@ BAD = {
     "no run to report": (["report"], ["PATH", "gradlab report --help"]),
     "an activation": (["sweep", "--activation", "tnh"], ["'tnh'", "'tanh'", "--import FILE.py"]),
     "an initialiser": (["sweep", "--init", "xavier"], ["'xavier'", "xavier_normal"]),
+    "an optimiser": (["train", "--optimizer", "adan"], ["'adan'", "'adam'"]),
+    "a learning rate": (["train", "--learning-rate", "-0.1"], ["learning_rate", "positive", "-0.1"]),
+    "a minibatch too large": (["train", "--batch", "1500"], ["at most the 1438 examples to train on", "1500"]),
+    "all of it kept apart": (["train", "--test", "1"], ["test", "below 1"]),
+    "two ways of clipping": (["train", "--clip-norm", "1", "--clip-value", "1"], ["one way of clipping"]),
     "a loss": (["sweep", "--loss", "msee"], ["'msee'", "try 'mse'"]),
     "a column": (["sweep", "--columns", "log10_delta"], ["'log10_delta'", "'log10_delta_rms'"]),
     "an architecture": (["sweep", "--architecture", "mlpp"], ["'mlpp'", "try 'mlp'"]),

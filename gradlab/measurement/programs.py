@@ -71,7 +71,7 @@ def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Arra
 
 
 def once(program: Callable, *arguments: Any) -> Any:
-    """``program(*arguments)`` of a program that runs a few times only: for small arrays compiled fast, to slower code."""
+    """``program(*arguments)`` of a program that runs a few times only: where arrays are small, compiled fast."""
     structure, leaves = _abstract(arguments)
     entries = sum(math.prod(shape) for shape, *_ in leaves)
     return executable(program, structure, leaves, entries < _SMALL)(*arguments)

@@ -1,0 +1,100 @@
+"""Trainings as a sweep: the rows, what a folder keeps of them, the command line and the page."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gradlab as gl
+from gradlab import GradlabError, cli
+from gradlab.config import TrainingConfig
+from gradlab.data import load
+from gradlab.sweep.grid import as_values, differences, from_values
+from gradlab.training.task import TrainTask
+
+SMALL = dict(depth=2, width=8, activation="relu", init="he_normal", steps=20, records=4, batch=32)
+COLUMNS = ("log10_delta_rms", "log10_preactivation_rms", "log10_activation_rms", "log10_update_ratio")
+
+
+def test_a_grid_has_networks_and_ways_to_train_them():
+    sweep = gl.TrainingSweep(depth=[2, 3], optimizer=["sgd", "adam"], activation="relu", init="he_normal")
+    configs = list(sweep.configs())
+    assert [(c.depth, c.optimizer, c.learning_rate) for c in configs] == [
+        (2, "sgd", 0.1), (2, "adam", 0.001), (3, "sgd", 0.1), (3, "adam", 0.001)
+    ]  # fmt: skip
+    assert len({str(c.as_dict()) for c in configs}) == 4
+    assert from_values(as_values(sweep), gl.TrainingSweep) == sweep
+    assert differences(sweep, gl.Sweep()) == ["a Sweep instead of a TrainingSweep"]
+
+
+def test_a_training_has_the_fields_of_its_network_and_no_others():
+    config = TrainingConfig(gl.MLP(depth=7).config)
+    assert (config.depth, config.architecture) == (7, "mlp")
+    with pytest.raises(AttributeError):
+        config.heads  # noqa: B018
+
+
+def test_run_sends_a_grid_of_trainings_to_where_it_belongs():
+    with pytest.raises(GradlabError, match="train_sweep"):
+        gl.run(gl.TrainingSweep())
+
+
+def test_what_would_be_computed_is_told_beforehand(capsys):
+    table = gl.train_sweep(gl.TrainingSweep(**SMALL, optimizer=["sgd", "adam"], seeds=2), dry_run=True)
+    assert "2 networks, 4 runs in 2 units" in capsys.readouterr().out
+    # three products of 32 examples with 64 x 8, 8 x 8 and 8 x 10 weights, 20 steps and 2 seeds
+    assert table["flops"].tolist() == [6 * 32 * (64 * 8 + 8 * 8 + 8 * 10) * 20 * 2] * 2
+
+
+@pytest.mark.slow
+def test_a_row_of_a_sweep_is_that_of_the_network_alone():
+    sweep = gl.TrainingSweep(**SMALL, optimizer=["momentum"], clip_norm=0.5, seeds=2, columns=COLUMNS)
+    frame = gl.train_sweep(sweep, progress=False)
+    data = load("digits", dtype="float64")
+    net = gl.MLP(depth=2, width=8, activation="relu", init="he_normal")
+    alone = gl.frame(
+        gl.train(net, data.x, data.y, optimizer="momentum", clip_norm=0.5, steps=20, records=4, batch=32, seeds=2,
+                 columns=COLUMNS, data="digits", progress=False)
+    )  # fmt: skip
+    by = ["seed", "step", "layer"]
+    for column in COLUMNS:
+        np.testing.assert_array_equal(frame.sort_values(by)[column], alone.sort_values(by)[column])
+
+
+@pytest.mark.slow
+def test_what_is_killed_or_extended_keeps_what_it_has(tmp_path, monkeypatch):
+    sweep = dict(**SMALL, columns=COLUMNS, seeds=1)
+    whole = gl.train_sweep(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "whole", progress=False)
+    rows, calls = TrainTask.rows, []
+
+    def killed(self, configs, seeds):
+        calls.append(configs)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rows(self, configs, seeds)
+
+    monkeypatch.setattr(TrainTask, "rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        gl.train_sweep(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "cut", progress=False)
+    again = gl.train_sweep(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "cut", progress=False)
+    assert len(calls) == 3 and calls[2][0].optimizer == "adam"  # the first was not trained again
+    pd.testing.assert_frame_equal(again, whole)
+    with pytest.raises(GradlabError, match="a Sweep instead of a TrainingSweep"):
+        gl.run(gl.Sweep(depth=2), out=tmp_path / "cut", progress=False)
+
+
+@pytest.mark.slow
+def test_train_and_report_and_once_more(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--depth", "2", "--width", "8", "--activation", "relu", "--init", "he_normal", "--steps", "20"]
+    words += ["--optimizer", "sgd", "adam", "--records", "4", "--batch", "32", "--out", "runs/demo", "--quiet"]
+    assert cli.main([*words, "--report"]) == 0
+    frame = pd.read_parquet("runs/demo/frame.parquet")
+    assert len(frame) == 2 * 3 * 4 * 3 and set(frame["optimizer"]) == {"sgd", "adam"}
+    assert "adam" in Path("runs/demo/report.md").read_text()
+    assert cli.main([*words, "--seeds", "4"]) == 0  # more seeds extend it
+    assert len(pd.read_parquet("runs/demo/frame.parquet")) == len(frame) // 3 * 4
+    capsys.readouterr()
+    assert cli.main([*words, "--seeds", "4", "--steps", "21"]) == 2
+    assert "steps=21 instead of 20" in capsys.readouterr().err
