@@ -128,7 +128,8 @@ def _networks(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """How many networks there are in each cell; at another step a network is another one."""
     keys = [name for name in ("network", "step") if name in table]
     networks = table[[*dict.fromkeys([*by, *keys])]].drop_duplicates().assign(networks=1)
-    return networks.groupby(list(by), observed=True, dropna=False)["networks"].sum()
+    counts: Any = networks.groupby(list(by), observed=True, dropna=False)["networks"].sum()
+    return counts
 
 
 def _panel(

@@ -220,7 +220,7 @@ def _caption(
         f"{what[:1].upper()}{what[1:]}, against the {words.axis(x)}{initial(rows[x])}.",
         f"Colour: layer, from {low}, next to the input (dark), to {high} (light)." if len(look.hues) > 1 else "",
         f"Kind of line: {look.style}." if look.style else "",
-        "Of weights that all time steps share." if high == 0 else "",
+        "Layer 0: the weights that all time steps share." if low == 0 else "",
         "A panel for each configuration." if several else "",
         f"Dashed: the rule of thumb, {10**rule:g}." if rule is not None else "",
         averages([value], counts, band, rows["seed"].nunique()),

@@ -63,9 +63,9 @@ def configured(frame: pd.DataFrame, x: str) -> tuple[pd.DataFrame, str | None]:
 def of_layers(frame: pd.DataFrame, value: str, readout: bool) -> pd.DataFrame:
     """The rows of layers; of weights that all time steps share, and no layer has of its own, their one row."""
     rows = hidden(frame, readout)
-    if "layer_name" in frame and not rows[value].notna().any():
+    if "layer_name" in frame and not hidden(frame)[value].notna().any():
         shared = frame.loc[(frame["layer"] == 0) & frame[value].notna()]
-        return shared if len(shared) else rows
+        return pd.concat([shared, rows[rows["layer_name"] == "readout"]]) if len(shared) else rows
     return rows
 
 

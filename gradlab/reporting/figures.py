@@ -91,7 +91,7 @@ def draw_training(frame: pd.DataFrame, folder: Path, run_hash: str, command: str
         Empty where there is one step, or nothing was measured.
     """
     names = [name for name in tables.keys(frame) if name != "step"]
-    measured = frame[frame["layer"] >= 1]
+    measured = frame[(frame["layer"] >= 1) | (frame["layer_name"] == "cell")]  # a recurrent one has the weights
     if frame["step"].nunique() < 2 or measured.empty:
         return []
     number = measured.groupby(names, observed=True, sort=False, dropna=False).ngroup()

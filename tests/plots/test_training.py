@@ -165,6 +165,20 @@ def test_the_frame_of_a_monitor_is_enough():
     assert len(drawn(plots.update_ratio(frame, **blank()), "mean")) == 5
 
 
+def test_weights_that_all_time_steps_share_have_a_line():
+    frame = learnt(depth=3, steps=(0, 1, 2))
+    shared = frame[frame["layer"] == 1].assign(layer=0, layer_name="cell")
+    frame.loc[frame["layer_name"] != "readout", "log10_weight_grad_norm"] = np.nan
+    frame = pd.concat([frame, shared], ignore_index=True)
+    ax = plots.learning_speed(frame, **blank())
+    table = frames.summarise(shared, "step", "log10_weight_grad_norm")
+    same(drawn(ax, "mean"), [table], ("step", "mean"))
+    assert "Layer 0: the weights that all time steps share" in plots.caption(ax)
+    assert len(drawn(plots.learning_speed(frame, readout=True, **blank()), "mean")) == 2
+    # what the time steps have of their own is drawn for each
+    assert len(drawn(plots.learning_speed(frame, value="log10_delta_rms", **blank()), "mean")) == 3
+
+
 def test_axes_that_are_given():
     _, given = plt.subplots(1, 2)
     axes = plots.learning_speed(learnt(TWO), ax=given)
