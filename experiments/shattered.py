@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
+from gradlab.plots.cosines import cosines
 from gradlab.reporting import Finding, options, publish
 
 BELOW, NEAR = (1, 2, 3, 5, 8, 10), 0.06
@@ -90,13 +91,11 @@ def law(depth, batch):
 
 
 def judge(table, expected):
-    """A row for each network and layer of the claim: mean, interval, law, and whether they agree."""
-    from gradlab.plots.cosines import cosines
-
-    means = cosines(table, "from_loss", "network").merge(expected, on=["network", "from_loss"])
-    means = means[means["from_loss"].isin(BELOW)].rename(columns={"cosine": "law"})
+    """A row for each network and layer: mean, interval and law; and whether they agree where the claim looks."""
+    means = cosines(table, "from_loss", "network")
+    means = means.merge(expected.rename(columns={"cosine": "law"}), "left", on=["network", "from_loss"])
     answers = {}
-    for row in means.itertuples():
+    for row in means[means["from_loss"].isin(BELOW)].itertuples():
         low, high = (row.law * (1 + NEAR) ** (side * row.from_loss) for side in (-1, 1))
         inside, outside = low < row.low and row.high < high, row.high < low or row.low > high
         answers[f"{row.network}, {row.from_loss} below"] = True if inside else False if outside else None
@@ -120,6 +119,7 @@ def lines(quick, width):
 
 def shown(means):
     """The table of the page: cosine with its interval, and the law in brackets."""
+    means = means[means["from_loss"].isin(BELOW)]
     cell = [f"{r.mean:.4f} [{r.low:.4f}, {r.high:.4f}] ({r.law:.4f})" for r in means.itertuples()]
     table = means.assign(cell=cell).pivot(index="from_loss", columns="network", values="cell")
     return table[[PLAIN, CENTRED, SKIP, NORMED]].rename_axis("layers below the output (law)")
