@@ -78,6 +78,13 @@ def test_over_a_variance_colours_are_those_of_what_else_differs(tmp_path, seen):
     assert len({str(limits) for limits, *_ in seen}) == 1 and all(len(lines) == 2 for _, _, lines, _ in seen)
 
 
+def test_over_names_the_axes_stand_still_under_titles_of_other_heights(tmp_path, seen):
+    plots.animate(learnt(({"activation": "elu"}, {"activation": "sigmoid"}), (0,)), tmp_path / "n.gif", "activation")
+    assert [title for _, title, *_ in seen] == ["ELU", "sigmoid", "sigmoid"]
+    assert len({str(limits) for limits, *_ in seen}) == 1
+    assert not seen[-1][-1].get_autoscale_on()
+
+
 def test_layer_by_layer_as_the_signal_travels(tmp_path, seen):
     frame = frames.frame([trace(2), trace(3)])
     plots.animate(frame, tmp_path / "l.gif", "layer", hue="depth", preset="paper")
