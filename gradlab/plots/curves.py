@@ -53,6 +53,14 @@ def training_curves(
     -------
     Axes, or array of two Axes
         The loss in powers of ten, with its geometric mean over seeds; the accuracy with its mean.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> sweep = gl.TrainingSweep(depth=2, width=8, steps=4, records=3, seeds=2)
+    >>> loss, accuracy = gl.plots.training_curves(gl.train_sweep(sweep, progress=False))
+    >>> accuracy.get_ylabel()
+    'accuracy  [share]'
     """
     trained(frame, x)
     require(frame, hue)

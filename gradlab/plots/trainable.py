@@ -67,6 +67,16 @@ def trainability(
     Axes, or array of Axes where there are several panels
         Cross-hatched cells hold seeds that have no finite value at that step; the count stands in the cell. Grey cells
         are not in the frame.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> nets = {"depth": (2, 4), "width": 8, "activation": "tanh", "init": "gaussian", "sigma_b2": 0.05}
+    >>> sweep = gl.TrainingSweep(**nets, sigma_w2=(1.0, 4.0), steps=4, records=2, seeds=1)
+    >>> frame = gl.train_sweep(sweep, progress=False)
+    >>> axes = gl.plots.trainability(frame, allowed=gl.trainable_depths(frame))
+    >>> axes.get_ylabel()
+    'depth [hidden layers]'
     """
     checked(frame, "network", "seed", "step", "layer", x, y)
     require(frame, facet)
