@@ -44,7 +44,7 @@ def test_steps_of_a_mode_are_those_of_its_flow(start):
 
 
 @pytest.mark.parametrize("depth", [10, pytest.param(100, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("start", [0.5, 0.1])
+@pytest.mark.parametrize("start", [0.5, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_gradlab_s_linear_networks_learn_in_as_many_steps(depth, start, x64):
     """Gradient descent by the hand-written backward pass from aligned weights: to the step."""
     net = gl.MLP(depth=depth - 1, width=3, activation="identity", init="orthogonal", bias=False)

@@ -126,10 +126,14 @@ def test_mean_singular_value_of_one_layer(sigma_w2, mean):
     log10_s, rho = spectra.spectral_density("identity", 1, points=4000)
     found = sigma_w2**0.5 * np.trapezoid(rho * 10**log10_s, log10_s)
     assert found == pytest.approx(8 / (3 * np.pi) * sigma_w2**0.5, rel=1e-4) == pytest.approx(mean, abs=0.51e-3)
-    net = gl.MLP(depth=2, width=200, activation="identity", init="gaussian", sigma_w2=sigma_w2)
+
+
+@pytest.mark.slow
+def test_the_mean_singular_value_is_measured():
+    """Of 200 units to 1 %, for fluctuations of linear statistics are of order 1/n."""
+    net = gl.MLP(depth=2, width=200, activation="identity", init="gaussian", sigma_w2=1 / 3)
     values = gl.jacobian_spectrum(net, None, np.ones((1, 5)), source=1, target=2, seeds=2).log10_singular_values
-    # fluctuations of linear statistics are of order 1/n
-    assert np.mean(10**values) == pytest.approx(mean, rel=0.01)
+    assert np.mean(10**values) == pytest.approx(0.490, rel=0.01)
 
 
 @pytest.mark.slow
