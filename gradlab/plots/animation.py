@@ -20,6 +20,7 @@ from gradlab.plots.captions import attach, caption
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.files import metadata, save, whole
 from gradlab.plots.profiles import averages, mark_failures
+from gradlab.plots.steps import mark_ends
 from gradlab.plots.styles import Looks
 from gradlab.plots.tables import checked, chosen_band, differing, hidden, levels, looks, summaries
 
@@ -123,7 +124,7 @@ def animate(
                     if id(child) not in kept:
                         child.remove()
                 draw_lines(board, ax, stage.means, stage.seeds, keys, x, look)
-                mark_failures(board, ax, stage.rows, keys, look)
+                _mark_failed(board, ax, stage, keys, x, look)
                 ax.set_title(stage.title)
 
             about = {"run_hash": run_hash, "command": command}
@@ -206,7 +207,7 @@ def _fix(
     """Draw all frames over one another once: their limits, their legend and the layout that these need are kept."""
     floor = max(draw_lines(board, ax, stage.means, stage.seeds, keys, x, look) for stage in stages)
     for stage in stages:
-        mark_failures(board, ax, stage.rows, keys, look)
+        _mark_failed(board, ax, stage, keys, x, look)
     if column.startswith("log10_") or column == "delta_log10_mean":
         decade_axis(ax, floor)
     counting_axis(ax, [1])
@@ -217,6 +218,13 @@ def _fix(
     board.figure.draw_without_rendering()
     board.figure.set_layout_engine("none")
     ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
+
+
+def _mark_failed(board: Canvas, ax: Any, stage: Stage, keys: Sequence[str], x: str, look: Looks) -> None:
+    """What was never measured, in the corner; what went out of range at this step, over its layers."""
+    mark_failures(board, ax, stage.rows, keys, look)
+    if "step" in stage.rows and (stage.rows["step"] > 0).any():
+        mark_ends(board, ax, hidden(stage.rows), x, keys, look)
 
 
 def _gif(

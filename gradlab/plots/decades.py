@@ -185,10 +185,12 @@ def step_axis(ax: Any, values: Sequence[float], most: int = 5) -> None:
 
 
 def spaced_by_powers(values: Sequence[float]) -> bool:
-    """Whether values that are not negative are spaced more like powers than evenly."""
-    values = sorted({float(v) for v in values})
-    gaps = np.diff(values)
-    return bool(len(gaps) > 1 and values[0] >= 0 and gaps.max() >= 4 * gaps.min())
+    """Whether values, 0 aside, have more equal ratios than differences."""
+    values = np.unique(np.asarray([float(v) for v in values]))
+    if values[0] < 0 or (values > 0).sum() < 3:
+        return False
+    gaps, ratios = np.diff(values[values > 0]), np.diff(np.log(values[values > 0]))
+    return bool(ratios.std() / ratios.mean() < gaps.std() / gaps.mean() - 1e-9)
 
 
 def _margins(ax: Any, low: float, high: float) -> tuple[float, float]:

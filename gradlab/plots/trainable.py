@@ -191,6 +191,7 @@ def _panel(
     ax: Any, part: pd.DataFrame, x: str, y: str, across: Scale, along: Scale, colours: dict[str, Any], annotate: bool
 ) -> Any:
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import Normal, Stroke
 
     values = np.full((len(along.values), len(across.values)), np.nan)
     right, top = across.edges, along.edges
@@ -213,9 +214,12 @@ def _panel(
             text = [f"{cell['mean']:.2f}"] if n else []
             text += [f"{count}/{total} {name}" for name, count in lost.items()]
             boxed = {"facecolor": "white", "pad": 0.8, "linewidth": 0} if lost else None
+            under = colours["cmap"](colours["norm"](cell["mean"])) if n and not lost else "white"
+            halo = [Stroke(linewidth=2, foreground=under), Normal()]  # where a line of theory passes
             ax.text(
                 across.at[column], along.at[row], "\n".join(text), ha="center", va="center", gid="cell", bbox=boxed,
                 color="white" if dark and not lost else "black", fontsize=0.85 * matplotlib.rcParams["font.size"],
+                path_effects=halo, zorder=4,
             )  # fmt: skip
     image.set_array(np.ma.masked_invalid(values))
     ax.tick_params(length=0)

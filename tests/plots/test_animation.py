@@ -99,6 +99,8 @@ def test_layer_by_layer_as_the_signal_travels(tmp_path, seen):
 def test_zeros_and_failures_are_there_in_their_frames_alone(tmp_path, monkeypatch):
     frame = learnt(steps=(0, 1))
     frame.loc[(frame["layer"] <= 2) & (frame["step"] == 1), "log10_delta_rms"] = -np.inf
+    frame["status"] = frame["status"].astype(object)
+    frame.loc[(frame["step"] == 1) & (frame["seed"] == 2), "status"] = "diverged at step 1"
     frame = frames.concat([frame, failed(depth=4, activation="gelu")])
     marks = []
     savefig = plt.Figure.savefig
@@ -110,7 +112,8 @@ def test_zeros_and_failures_are_there_in_their_frames_alone(tmp_path, monkeypatc
 
     monkeypatch.setattr(plt.Figure, "savefig", watched)
     plots.animate(frame, tmp_path / "z.gif", preset="paper")
-    assert marks == [(0, 1, "0"), (1, 0, "0"), (1, 0, "0")]
+    # in the corner what was never measured, at step 1 the training that diverged there
+    assert marks == [(0, 1, "0"), (1, 1, "0"), (1, 1, "0")]
 
 
 @pytest.mark.skipif(not mpl_animation.FFMpegWriter.isAvailable(), reason="needs ffmpeg")

@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
+from gradlab.plots.decades import spaced_by_powers
 
 from .synthetic import STEPS, failed, learnt
 from .test_lines import drawn, groups, hidden, same, values
@@ -73,6 +74,17 @@ def test_other_steps(steps):
     assert ax.get_xscale() == "linear"
     left, right = ax.get_xlim()
     assert left <= min(steps) and max(steps) <= right
+
+
+@pytest.mark.parametrize(
+    ("values", "by_powers"),
+    [
+        ((0, 1, 2, 4, 8), True), ((0, 1, 6, 32, 178, 1000), True), ((4, 16, 48), True), ((1, 2, 4, 8, 1000), True),
+        ((0, 10, 20, 30, 35), False), ((1, 1.25, 1.5, 1.75), False), ((-1, 1, 10, 100), False), ((0, 1, 2), False),
+    ],
+)  # fmt: skip
+def test_what_is_spaced_by_powers(values, by_powers):
+    assert spaced_by_powers(values) is by_powers
 
 
 def test_steps_that_do_not_begin_with_0():
