@@ -198,6 +198,7 @@ def test_theory_equals_simulation():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # three billion random numbers
 def test_correlations_fall_at_xi_c_and_float32_sees_it():
     """tanh, sigma_w2 = 1.4, sigma_b2 = 0.05, width 1000: ln(1 - c) falls by 1/xi_c = 0.0932 per layer.
 
