@@ -67,6 +67,7 @@ def test_numbered_pages_over_depth(tmp_path, seen):
     assert [int(lines[0][:, 0].max()) for _, _, lines, _ in seen[:2]] == [4, 16]
 
 
+@pytest.mark.slow
 def test_over_a_variance_colours_are_those_of_what_else_differs(tmp_path, seen):
     made = []
     for w in (0.5, 1.0, 4.0):
@@ -78,6 +79,7 @@ def test_over_a_variance_colours_are_those_of_what_else_differs(tmp_path, seen):
     assert len({str(limits) for limits, *_ in seen}) == 1 and all(len(lines) == 2 for _, _, lines, _ in seen)
 
 
+@pytest.mark.slow
 def test_over_names_the_axes_stand_still_under_titles_of_other_heights(tmp_path, seen):
     plots.animate(learnt(({"activation": "elu"}, {"activation": "sigmoid"}), (0,)), tmp_path / "n.gif", "activation")
     assert [title for _, title, *_ in seen] == ["ELU", "sigmoid", "sigmoid"]
@@ -85,6 +87,7 @@ def test_over_names_the_axes_stand_still_under_titles_of_other_heights(tmp_path,
     assert not seen[-1][-1].get_autoscale_on()
 
 
+@pytest.mark.slow
 def test_layer_by_layer_as_the_signal_travels(tmp_path, seen):
     frame = frames.frame([trace(2), trace(3)])
     plots.animate(frame, tmp_path / "l.gif", "layer", hue="depth", preset="paper")

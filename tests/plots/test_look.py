@@ -33,6 +33,11 @@ FIGURES = {
 }
 
 
+#: Figures of trainings are as many again.
+SLOW = ("learning", "bands", "curves", "trained")
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FIGURES]
+
+
 def labels(axis):
     axis.figure.draw_without_rendering()
     low, high = sorted(axis.get_view_interval())
@@ -87,7 +92,7 @@ def test_lines_drawn_later_are_taken_in():
 
 
 @pytest.mark.parametrize("preset", ["paper", "slide"])
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
     figure = plots.captions.figure_of(FIGURES[name](preset))
     figure.canvas.draw()
@@ -114,13 +119,13 @@ def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
             assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
 
 
-def test_every_axis_says_what_it_is_with_its_unit():
-    for make in FIGURES.values():
-        figure = plots.captions.figure_of(make("paper"))
-        texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
-        assert any("[" in t or "(1 = " in t for t in texts)
-        assert plots.caption(figure).endswith(".")
-        assert re.search(r"n = \d", plots.caption(figure))
+@pytest.mark.parametrize("name", NAMES)
+def test_every_axis_says_what_it_is_with_its_unit(name):
+    figure = plots.captions.figure_of(FIGURES[name]("paper"))
+    texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+    assert any("[" in t or "(1 = " in t for t in texts)
+    assert plots.caption(figure).endswith(".")
+    assert re.search(r"n = \d", plots.caption(figure))
 
 
 def test_fonts_of_presets():

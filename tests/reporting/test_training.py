@@ -56,6 +56,7 @@ def test_the_page_has_both_ends_and_what_was_learnt(page):
     assert names == ["training_curves", "learning_speed", "update_ratio", "gradient_flow"]
 
 
+@pytest.mark.slow
 def test_figures_of_a_training_are_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("gradlab.reporting.figures.FORMATS", ("png",))
     made = draw_training(trained(), tmp_path / "figures", "cafe0123", "gradlab report runs/demo")
