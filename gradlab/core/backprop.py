@@ -46,7 +46,7 @@ def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
     if loss == "softmax_cross_entropy" and not integer:
         raise GradlabError("integer labels for softmax_cross_entropy", f"{y.dtype} of shape {y.shape}", "loss='mse'")
     if integer and y.ndim == 1:
-        low, high = (int(np.min(values)), int(np.max(values))) if known else (0, 0)
+        low, high = (int(f(np.asarray(values))) for f in (np.min, np.max)) if known else (0, 0)
         if low < 0 or high >= max(outputs, 1):
             raise GradlabError(f"labels from 0 to {outputs - 1}", f"labels from {low} to {high}", "labels 0, 1, 2, ...")
         return y if loss == "softmax_cross_entropy" else jax.nn.one_hot(y, outputs, dtype=dtype)

@@ -186,10 +186,11 @@ def step_axis(ax: Any, values: Sequence[float], most: int = 5) -> None:
 
 def spaced_by_powers(values: Sequence[float]) -> bool:
     """Whether values, 0 aside, have more equal ratios than differences."""
-    values = np.unique(np.asarray([float(v) for v in values]))
-    if values[0] < 0 or (values > 0).sum() < 3:
+    found = np.unique(np.asarray([float(v) for v in values]))
+    positive = found[found > 0]
+    if found[0] < 0 or len(positive) < 3:
         return False
-    gaps, ratios = np.diff(values[values > 0]), np.diff(np.log(values[values > 0]))
+    gaps, ratios = np.diff(positive), np.diff(np.log(positive))
     return bool(ratios.std() / ratios.mean() < gaps.std() / gaps.mean() - 1e-9)
 
 

@@ -65,7 +65,8 @@ def of_layers(frame: pd.DataFrame, value: str, readout: bool) -> pd.DataFrame:
     rows = hidden(frame, readout)
     if "layer_name" in frame and not hidden(frame)[value].notna().any():
         shared = frame.loc[(frame["layer"] == 0) & frame[value].notna()]
-        return pd.concat([shared, rows[rows["layer_name"] == "readout"]]) if len(shared) else rows
+        head = rows.loc[rows["layer_name"] == "readout"]
+        return pd.concat([shared, head]) if len(shared) else rows
     return rows
 
 

@@ -3,15 +3,17 @@
 from importlib import import_module
 
 _HOMES = {
+    "Cliff": "cliff",
     "Failure": "records",
     "Training": "records",
     "TrainTask": "task",
+    "clipping_cliff": "cliff",
     "sharpness": "curvature",
     "train": "loop",
     "train_sweep": "task",
 }
 
-__all__ = ["Failure", "TrainTask", "Training", "sharpness", "train", "train_sweep"]
+__all__ = ["Cliff", "Failure", "TrainTask", "Training", "clipping_cliff", "sharpness", "train", "train_sweep"]
 
 
 def __getattr__(name: str):
