@@ -17,7 +17,9 @@ def names(result):
     return {(r.layer, r.parameter): r for r in result.rows}
 
 
-@pytest.mark.parametrize("case", cases.FAST[::5], ids=str)
+@pytest.mark.parametrize(
+    "case", [c if c in cases.ODD else pytest.param(c, marks=pytest.mark.slow) for c in cases.FAST[::5]], ids=str
+)
 def test_what_is_right_passes(case):
     x, y = cases.data(case.loss)
     result = gl.check(case.net, x, y, loss=case.loss, quiet=True)
@@ -83,10 +85,10 @@ def wrong(request):
 @pytest.mark.parametrize(
     ("make", "hint"),
     [
-        (lambda d: jnp.ones_like, "phi' is missing"),
+        pytest.param(lambda d: jnp.ones_like, "phi' is missing", marks=pytest.mark.slow),
         (lambda d: lambda z: -d(z), "sign"),
         (lambda d: lambda z: 0.999 * d(z), "constant factor, 0.999"),
-        (lambda d: jnp.zeros_like, "it is 0"),
+        pytest.param(lambda d: jnp.zeros_like, "it is 0", marks=pytest.mark.slow),
     ],
 )
 def test_a_wrong_derivative_is_found_and_named(wrong, make, hint):

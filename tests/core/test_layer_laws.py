@@ -46,7 +46,11 @@ def everything(kind):
 MANY = [k if k.name in FEW else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
 
 
-@everything(KINDS)
+#: Kinds that are an edge of another one: among the slow tests where each law is tried on all kinds.
+EDGES = ("one", "at positions", "all steps", "with strides", "of the inside", "learned", "behind copies", "causal")
+
+
+@everything([pytest.param(k, marks=pytest.mark.slow) if any(e in k.name for e in EDGES) else k for k in KINDS])
 @pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_backward_equals_the_autodiff_twin(kind, batch, x64):
     if batch == 1 and kind.interacts:
@@ -107,7 +111,7 @@ def test_check_passes(kind, x64):
     assert gl.check(kind.layer, np.asarray(x), params=params, quiet=True).ok
 
 
-@everything(MANY)
+@everything([k if k.name in FEW[:2] else pytest.param(k, marks=pytest.mark.slow) for k in KINDS])
 def test_hand_written_is_in_the_jaxpr_and_can_be_jitted_and_vmapped(kind):
     f = hand_written(kind.layer)
     params, x = drawn(kind)

@@ -18,8 +18,8 @@ from tests.networks.architectures import BATCH, CLASSES, ODD, TABLE
 RATE = 0.3
 #: max|difference| / max|gradient|: a few hundred roundings in float64.
 TOLERANCE = 1e-12
-#: One network of each kind; the one that takes longest to compile is among the slow tests.
-KINDS = [*TABLE[:-1], pytest.param(TABLE[-1], marks=pytest.mark.slow)]
+#: One network of each kind; those that take longest to compile are among the slow tests.
+KINDS = [*TABLE[:2], *(pytest.param(a, marks=pytest.mark.slow) for a in TABLE[2:])]
 SLOW = [pytest.param(a, marks=pytest.mark.slow) for a in ODD if not getattr(a.net.config, "truncate", None)]
 
 

@@ -23,7 +23,9 @@ def plain_forward(net, params, x, phi):
     return x @ readout["weight"] + readout.get("bias", 0)
 
 
-@pytest.mark.parametrize("width", [4, (4, 4, 6, 6, 6, 2), (7, 5, 4, 3, 2, 1)], ids=str)
+@pytest.mark.parametrize(
+    "width", [4, (4, 4, 6, 6, 6, 2), pytest.param((7, 5, 4, 3, 2, 1), marks=pytest.mark.slow)], ids=str
+)
 @pytest.mark.parametrize("bias", [True, False])
 def test_apply_is_the_plain_forward_pass(width, bias):
     net = gl.MLP(depth=6, width=width, activation="tanh", bias=bias, **({"sigma_b2": 0.3} if bias else {}))

@@ -180,6 +180,7 @@ plots.save(plots.heatmap(sick(), x="activation"), sys.argv[1] + "map", ("svg",),
 """
 
 
+@pytest.mark.slow
 def test_files_are_the_same_bytes_in_another_process_without_jax(tmp_path):
     made = []
     for salt in ("1", "2"):

@@ -1,9 +1,12 @@
 """The figures of a page, drawn from the frame."""
 
+import pytest
+
 from gradlab.frames.summaries import rates
 from gradlab.reporting.figures import draw
 
 
+@pytest.mark.slow
 def test_captions_say_which_networks_are_not_drawn(table, table_with_failures, tmp_path):
     """A failed cell has no point in a figure, so its caption names it."""
     made = {}

@@ -170,6 +170,7 @@ def test_a_column_that_was_not_measured_is_not_missed(table, tmp_path):
     assert np.char.count(page, "delta rms, layer 1") == 1
 
 
+@pytest.mark.slow
 def test_report_of_a_swept_folder_and_of_a_damaged_one(tmp_path):
     from gradlab.config import Sweep
     from gradlab.sweep.run import run

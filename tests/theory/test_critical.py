@@ -133,6 +133,7 @@ def test_it_needs_an_activation_and_its_bias():
         assert float(drawn.var()) == pytest.approx(variance, rel=5 * (2 / 60_000) ** 0.5)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_critical_networks():
     """Each activation's own scales in one product. At fan-in = fan-out tanh is critical with Xavier's weights, ReLU
     with sqrt(2) times them, layer by layer."""
