@@ -227,6 +227,7 @@ losses.TABLE["softmax_cross_entropy"] = wrong
 TINY = ["--depth", "1", "--width", "3", "--batch", "4"]
 
 
+@pytest.mark.slow
 def test_check_exits_with_1_where_the_backward_pass_is_wrong(tmp_path, monkeypatch, capsys):
     from gradlab.core import losses
 

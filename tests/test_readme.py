@@ -29,6 +29,7 @@ def test_there_are_three_starts_and_each_says_how_long_it_takes():
         assert re.search(rf"\*\*{title}\*\* \(about \d+ s\)", text)
 
 
+@pytest.mark.slow
 def test_measure_an_idea(tmp_path, monkeypatch, forget):
     told, names = start("Measure an idea", tmp_path, monkeypatch)
     assert "snake" in told
@@ -52,6 +53,7 @@ def test_make_a_slide(tmp_path, monkeypatch):
     assert Path("slide.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_look_at_gradients_of_your_own(tmp_path, monkeypatch):
     import jax
 

@@ -130,6 +130,7 @@ def test_overflow_is_named():
     assert words.float32(frame(trace(MLPConfig(depth=4), 0.0))).sentence == ""
 
 
+@pytest.mark.slow
 def test_lost_norms_are_those_that_jax_shows_as_0():
     """The depths computed from measured columns are those at which jax.grad and the usual norm show 0."""
     rng = np.random.default_rng(0)

@@ -64,6 +64,7 @@ def quiet():
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_dask_survives_a_killed_worker_and_gives_the_same_frame(tmp_path, quiet):
     data = FakeData(str(tmp_path / "mark"))
     frame = run(SWEEP, data, tmp_path / "out", task=Killed, executor="dask", workers=2, progress=False)
