@@ -5,6 +5,8 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 import gradlab
 
 ROOT = Path(gradlab.__file__).resolve().parents[1]
