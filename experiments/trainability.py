@@ -1,0 +1,110 @@
+"""A tanh network trains to a few multiples of its depth scale (Schoenholz et al. 2017).
+
+python experiments/trainability.py            (about seven minutes; writes reports/trainability)
+python experiments/trainability.py --quick --out scratch/trainability
+"""
+
+import numpy as np
+import pandas as pd
+
+import gradlab as gl
+from gradlab.reporting import Finding, above, below, options, publish
+
+NEAR, FAR = 3, 12
+LEARNT, CHANCE = 0.8, 0.3
+CLAIM = f"""Whatever the variance of its weights, a tanh network of up to {NEAR} ξ_c layers, ξ_c the depth scale at
+which two inputs' correlation settles, has a training accuracy above {LEARNT} after 300 steps of SGD on digits, and
+one of {FAR} ξ_c layers or more stays below {CHANCE}."""
+TEXT = f"""Two inputs come nearer to their common correlation by a factor e in ξ_c layers; at the critical point
+(σ_w² = 1.76 for these biases) ξ_c is infinite. Schoenholz et al. found networks trainable to about 6 ξ_c (their figure
+5, on MNIST and CIFAR-10): a rule read off a figure, which moves with the number of steps, the learning rate and the
+width. So the claim leaves open what happens between {NEAR} and {FAR} ξ_c. Below σ_w² = 1.76 the inputs become the
+same and gradients vanish, above it inputs become unlike whatever they were and gradients explode. Chance is 0.1; a
+network that answers always with one class is there, and 0.2 is one that tells two sorts apart, so {CHANCE} is what we
+call not trained. The lines were drawn after a look at one seed of six cells, of 10 and 40 layers at σ_w² = 1, 1.76
+and 4; at the learning rate of 0.03, which had been tried too, they came out alike."""
+CAPTION = """Training accuracy after {steps} steps of SGD (learning rate {learning_rate}, minibatches of {batch}) on
+{data}, tanh networks of width {width}, σ_b² = 0.05; means over n = {seeds} seeds. Lines: 3, 6 and 12 ξ_c from theory,
+infinite where σ_w² = 1.76; at 6 ξ_c Schoenholz et al. saw networks cease to train."""
+
+
+def measure(quick):
+    """The trainings: a grid of depths and weight variances."""
+    sweep = gl.TrainingSweep(
+        depth=(2, 40) if quick else (5, 10, 20, 40, 80, 160),
+        width=100,
+        activation="tanh",
+        init="gaussian",
+        readout="xavier_normal",
+        sigma_w2=(1.0, 1.76) if quick else (1.0, 1.4, 1.76, 2.0, 2.5, 4.0),
+        sigma_b2=0.05,
+        learning_rate=0.01,
+        steps=30 if quick else 300,
+        batch=64,
+        records=2,
+        seeds=2 if quick else 3,
+        columns=("train_accuracy", "test_accuracy"),
+    )
+    return sweep, gl.train_sweep(sweep, progress=False)
+
+
+def judge(frame):
+    """A row for each network: its accuracy with its interval, its depth in ξ_c, and what the claim says of it."""
+    last = frame[(frame["layer"] == 1) & (frame["step"] == frame["step"].max())]
+    table = gl.summarise(last, ["depth", "sigma_w2"], "train_accuracy").rename(columns={"mean": "accuracy"})
+    scale = gl.trainable_depths(frame, scales=1.0)[["sigma_w2", "xi_c"]]
+    table = table.merge(scale, on="sigma_w2").sort_values(["sigma_w2", "depth"], ignore_index=True)
+    table["depths"] = table["depth"] / table["xi_c"]
+    table["says"] = np.select([table["depths"] <= NEAR, table["depths"] >= FAR], ["trains", "does not"], "nothing")
+    seeds = frame["seed"].nunique()  # one that diverged has no last step
+    trains = lambda r: above(r.low, r.high, LEARNT) if r.n == seeds else False
+    answers = {"trains": trains, "does not": lambda r: below(r.low, r.high, CHANCE)}
+    told = [answers[r.says](r) if r.says in answers else None for r in table.itertuples()]
+    return table.assign(claim=pd.Series(told, dtype=object))
+
+
+def answers(table):
+    """Case -> whether the claim is true of it, for the networks of which it says something."""
+    told = table[table["says"] != "nothing"]
+    return {f"depth {r.depth} at σ_w² = {r.sigma_w2:g}": r.claim for r in told.itertuples()}
+
+
+def shown(table):
+    """The table of the page."""
+    cells = {
+        "σ_w²": table["sigma_w2"].map("{:g}".format),
+        "depth": table["depth"],
+        "depth / ξ_c": table["depths"].map("{:.2g}".format),
+        "training accuracy": [f"{r.accuracy:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()],
+        "the claim says": table["says"],
+        "claim": [
+            "" if r.says == "nothing" else "open" if r.claim is None else str(bool(r.claim)).lower()
+            for r in table.itertuples()
+        ],
+    }
+    return table.assign(**cells)[list(cells)].set_index("σ_w²")
+
+
+def main():
+    """Train, judge, draw, write."""
+    asked = options(__doc__, __file__, "trainability")
+    sweep, frame = measure(asked.quick)
+    table = judge(frame)
+    finding = Finding.of(answers(table))
+    setting = {"data": sweep.data, "width": sweep.width[0], "batch": sweep.batch, "steps": sweep.steps}
+    setting |= {"learning_rate": sweep.learning_rate[0], "loss": sweep.loss, "seeds": len(sweep.seed_numbers)}
+    setting |= {"dtype": sweep.dtype}
+    smooth = np.unique([*np.linspace(min(sweep.sigma_w2), max(sweep.sigma_w2), 121), *np.linspace(1.7, 1.82, 41)])
+    allowed = gl.trainable_depths(frame, sigma_w2=smooth, scales=(NEAR, 6, FAR))
+    with gl.plots.style("paper"):
+        axes = gl.plots.trainability(frame, value="train_accuracy", allowed=allowed)
+    page = publish(
+        asked.out, name="trainability", title="A tanh network trains to a few depth scales", claim=CLAIM,
+        finding=finding, figure=axes.figure, drawn={"networks": table, "theory": allowed}, summary=shown(table),
+        text=TEXT, caption=CAPTION.format(**setting), command="python experiments/trainability.py", setting=setting,
+    )  # fmt: skip
+    print(f"{finding}\n{page}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The claims of the experiments on training, on tables made by hand: held of what they say, not of what they deny."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import linear_depth, normalised_init, thirty_layers, trainability
+from gradlab.reporting import Finding
+
+SEEDS = 5
+#: Accuracy, and loss over ln 10, of each network of `thirty_layers`.
+THIRTY = {
+    ("he_normal", 0.01): (0.97, 0.05),
+    ("xavier_normal", 0.01): (0.1, 1.0),
+    ("xavier_normal", 0.1): (0.1, 1.0),
+}
+
+
+def thirty(results, spread=1e-3):
+    """Frames of the last step, as `gl.train_sweep` gives them."""
+    rows = [
+        (init, rate, seed, 100, 1, accuracy + spread * seed, accuracy, math.log10(loss * math.log(10)) + spread * seed)
+        for (init, rate), (accuracy, loss) in results.items()
+        for seed in range(SEEDS)
+    ]
+    names = ["init", "learning_rate", "seed", "step", "layer", "train_accuracy", "test_accuracy", "log10_train_loss"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def judged_thirty(frame):
+    return Finding.of({f"{r.init} {r.learning_rate:g}": r.claim for r in thirty_layers.judge(frame).itertuples()})
+
+
+def test_thirty_layers_holds_of_what_it_says():
+    assert judged_thirty(thirty(THIRTY)).outcome == "held"
+    assert judged_thirty(thirty(THIRTY, spread=0.04)).outcome == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("network", "result"),
+    [
+        (("he_normal", 0.01), (0.8, 0.3)),
+        (("xavier_normal", 0.1), (0.97, 0.05)),
+        (("xavier_normal", 0.1), (0.1, 0.95)),  # the loss moved
+        (("xavier_normal", 0.01), (0.2, 1.0)),
+    ],
+)
+def test_thirty_layers_is_not_held_of_what_it_denies(network, result):
+    finding = judged_thirty(thirty(THIRTY | {network: result}))
+    assert finding.outcome == "not held" and finding.against == ("{} {:g}".format(*network).replace(
+        "he_normal", "He").replace("xavier_normal", "Xavier"),)  # fmt: skip
+
+
+def test_a_seed_that_diverged_has_not_learned():
+    frame = thirty(THIRTY)
+    lost = (frame["init"] == "he_normal") & (frame["seed"] == 2)
+    frame.loc[lost, "step"] = 50
+    assert judged_thirty(frame).against == ("He 0.01",)
+
+
+def trained(accuracies, diverged=None):
+    """Frames of tanh networks by (depth, σ_w²), σ_b² = 0.05; 3 ξ_c is 10.9 and 12 ξ_c 43.6 layers at σ_w² = 1."""
+    rows = [
+        (depth, "tanh", "gaussian", scale, 0.05, seed, 50 if (depth, seed) == diverged else 100, 1, value + 1e-3 * seed)
+        for (depth, scale), value in accuracies.items()
+        for seed in range(3)
+    ]
+    names = ["depth", "activation", "init", "sigma_w2", "sigma_b2", "seed", "step", "layer", "train_accuracy"]
+    return pd.DataFrame(rows, columns=names)
+
+
+MAP = {(5, 1.0): 0.95, (20, 1.0): 0.5, (80, 1.0): 0.1, (80, 1.76): 0.95, (20, 4.0): 0.95, (160, 4.0): 0.15}
+
+
+def judged_map(accuracies, **options):
+    return Finding.of(trainability.answers(trainability.judge(trained(accuracies, **options))))
+
+
+def test_trainability_holds_of_what_it_says():
+    finding = judged_map(MAP)
+    assert finding.outcome == "held" and finding.cases == 5  # of 20 layers at σ_w² = 1 it says nothing
+
+
+@pytest.mark.parametrize(
+    ("cell", "accuracy"), [((5, 1.0), 0.6), ((80, 1.0), 0.5), ((80, 1.76), 0.1), ((160, 4.0), 0.9)]
+)
+def test_trainability_is_not_held_of_what_it_denies(cell, accuracy):
+    finding = judged_map(MAP | {cell: accuracy})
+    assert finding.against == ("depth {} at σ_w² = {:g}".format(*cell),)
+
+
+def test_a_network_that_diverged_on_one_seed_has_not_trained():
+    assert judged_map(MAP, diverged=(5, 1)).against == ("depth 5 at σ_w² = 1",)
+
+
+def learning(times, steps=100):
+    """Losses that fall below the line at a step, of each weights and depth, at two rates."""
+    rows = []
+    for (init, depth), time in times.items():
+        for c, factor in ((0.4, 1.5), (0.8, 1.0)):
+            for seed in range(SEEDS):
+                at = int(time * factor) + seed % 2
+                rows.append((depth, init, c, seed, np.where(np.arange(steps) < at, 1.0, 0.01)))
+    frame = pd.DataFrame(rows, columns=["depth", "init", "c", "seed", "losses"])
+    return linear_depth.times(frame)
+
+
+LINEAR = {("orthogonal", 4): 20, ("orthogonal", 32): 22, ("lecun_normal", 4): 25, ("lecun_normal", 32): 1000}
+
+
+def judged_linear(times):
+    return linear_depth.judge(linear_depth.best(learning(times)))
+
+
+def test_linear_depth_holds_of_what_it_says():
+    table = judged_linear(LINEAR)
+    assert Finding.of(linear_depth.answers(table)).outcome == "held"
+    assert set(table["c"][table["time"] < 100]) == {0.8}  # the faster rate
+    deepest = table[(table["weights"] == "Gaussian") & (table["depth"] == 32)].iloc[0]
+    assert deepest["late"] == SEEDS and deepest["time"] == pytest.approx(100)  # a bound: all steps
+
+
+@pytest.mark.parametrize(
+    ("network", "time", "case"),
+    [(("orthogonal", 32), 40, "orthogonal weights"), (("lecun_normal", 32), 30, "Gaussian weights")],
+)
+def test_linear_depth_is_not_held_of_what_it_denies(network, time, case):
+    assert Finding.of(linear_depth.answers(judged_linear(LINEAR | {network: time}))).against == (case,)
+
+
+def initial(ratio=1.0, layer=2, column="log10_delta_rms"):
+    """Measured networks whose variances are theory's, but for one layer's by a factor; and that theory."""
+    law = {"log10_activation_rms": -0.1 * np.arange(6), "log10_delta_rms": 0.2 * np.arange(6) - 3}
+    rows = []
+    for init in normalised_init.NAMES:
+        for seed in range(SEEDS):
+            for at in range(1, 7):
+                own = {name: values[at - 1] + 1e-4 * seed for name, values in law.items()}
+                own[column] += 0.5 * math.log10(ratio) * (at == layer)
+                rows.append({"network": init, "init": init, "depth": 5, "seed": seed, "layer": at, **own})
+    return pd.DataFrame(rows), {init: SimpleNamespace(columns=law) for init in normalised_init.NAMES}
+
+
+def judged_initial(**options):
+    return Finding.of(normalised_init.answers(normalised_init.judge(*initial(**options))))
+
+
+def test_normalised_init_holds_of_what_it_says():
+    finding = judged_initial()
+    assert finding.outcome == "held" and finding.cases == 2 * (5 + 4)
+
+
+@pytest.mark.parametrize(("column", "quantity"), [(c, q) for c, q in normalised_init.COLUMNS.items()])
+@pytest.mark.parametrize("ratio", [1.06, 0.94])
+def test_normalised_init_is_not_held_of_what_it_denies(column, quantity, ratio):
+    finding = judged_initial(ratio=ratio, column=column)
+    assert finding.against == tuple(f"{name}, {quantity}, layer 2" for name in ("standard", "normalised"))
