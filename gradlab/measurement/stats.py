@@ -14,12 +14,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
-from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, log2_norm, power
+from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, exponent_of, log2_norm, power
 from gradlab.measurement.correlation import apart
 
 #: Columns that depend on the forward pass alone: read once for all depths of nested networks.
@@ -217,8 +217,22 @@ def _snr(own: Array, together: Array, batch: int) -> Array:
 def _weight_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if "weight_norm" not in wanted:
         return {}
-    norm = jnp.sqrt(jnp.sum(site.params["weight"] ** 2, (-1, -2))) * jnp.abs(site.params.get("gain", 1))
+    norm = _norm(site.params["weight"]) * jnp.abs(site.params.get("gain", 1))
     return {"weight_norm": jnp.broadcast_to(norm, site.dy.exponent.shape[: _batch_axis(site)])}
+
+
+def _norm(weight: Array) -> Array:
+    """Frobenius norm of matrices; what squares lose of their range is looked for only where they lose it."""
+    squares = jnp.sum(weight**2, (-1, -2))
+    small = weight.shape[-1] * weight.shape[-2] * float(jnp.finfo(weight.dtype).tiny / jnp.finfo(weight.dtype).eps)
+
+    def over_largest() -> Array:
+        k = exponent_of(jnp.max(jnp.abs(weight), (-1, -2)))
+        ratio = weight * expand(power(-k, weight.dtype), weight)
+        return jnp.sqrt(jnp.sum(ratio**2, (-1, -2))) * power(k, weight.dtype)
+
+    kept = jnp.all(jnp.isfinite(squares) & (squares > jnp.asarray(small, weight.dtype)))
+    return lax.cond(kept, lambda: jnp.sqrt(squares), over_largest)
 
 
 def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def reference(net, params, x, y, loss):
                 "log10_weight_grad_norm": np.log10(np.linalg.norm(mean)),
                 "log10_activation_rms": np.log10(np.sqrt(np.mean(a**2))),
                 "activation_mean_over_rms": a.mean() / np.sqrt(np.mean(a**2)),
+                "activation_p98_over_rms": np.quantile(a, 0.98) / np.sqrt(np.mean(a**2)),
                 "log10_preactivation_rms": np.log10(np.sqrt(np.mean(z**2))),
                 "log10_one_minus_c": np.log10(np.mean(gaps)),
                 "saturated_fraction": np.mean((a < low + margin) | (a > high - margin)) if phi.limits else np.nan,
@@ -108,11 +109,10 @@ def test_every_column_equals_its_definition(case, x64):
         from gradlab.core.losses import probes
 
         want_y = probes(jax.random.fold_in(jax.random.key(0), PROBE_FOLD), BATCH, cases.OUTPUTS, "float64")
-    trace = gl.measure(case.net, x, y, loss=case.loss, params=params, key=0)
+    every = [c for c in MEASURED if c not in TRAINING]
+    trace = gl.measure(case.net, x, y, loss=case.loss, params=params, key=0, columns=every)
     want = reference(case.net, params, jnp.asarray(x), want_y, case.loss)
-    expected = {c for c in MEASURED if c not in TRAINING} - (
-        set() if case.net.config.bias else {"log10_bias_grad_norm"}
-    )
+    expected = set(every) - (set() if case.net.config.bias else {"log10_bias_grad_norm"})
     assert set(trace.columns) == expected
     for name in expected:
         got = trace.columns[name][0]
@@ -198,3 +198,13 @@ def test_per_example_norms_and_cosines(x64):
     assert 10.0 ** record["norms"] == pytest.approx(norms)
     assert record["cosines"] == pytest.approx(flat @ flat.T / np.outer(norms, norms))
     assert per_example(Site("activation", (), {}, None, None, None, {})) == {}
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e25])
+def test_the_norm_of_weights_whose_squares_leave_the_range(size):
+    net = gl.MLP(depth=3, width=8, activation="relu", init="he_normal")
+    x = np.ones((4, 3), np.float32)
+    params = jax.tree.map(lambda v: v * np.float32(size), net.init(0, x, outputs=2))
+    found = gl.measure(net, x, loss="probe", params=params, columns=["weight_norm"]).columns["weight_norm"][0]
+    exact = [np.linalg.norm(np.asarray(layer["weight"], np.float64)) for _, layer in net.layers(params)]
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
