@@ -116,8 +116,8 @@ def judged_linear(times):
 
 
 def test_linear_depth_holds_of_what_it_says():
-    table = judged_linear(LINEAR)
-    assert Finding.of(linear_depth.answers(table)).outcome == "held"
+    table, finding = judged_linear(LINEAR)
+    assert finding.outcome == "held"
     assert set(table["c"][table["time"] < 100]) == {0.8}  # the faster rate
     deepest = table[(table["weights"] == "Gaussian") & (table["depth"] == 32)].iloc[0]
     assert deepest["late"] == SEEDS and deepest["time"] == pytest.approx(100)  # a bound: all steps
@@ -128,7 +128,7 @@ def test_linear_depth_holds_of_what_it_says():
     [(("orthogonal", 32), 40, "orthogonal weights"), (("lecun_normal", 32), 30, "Gaussian weights")],
 )
 def test_linear_depth_is_not_held_of_what_it_denies(network, time, case):
-    assert Finding.of(linear_depth.answers(judged_linear(LINEAR | {network: time}))).against == (case,)
+    assert judged_linear(LINEAR | {network: time})[1].against == (case,)
 
 
 def initial(ratio=1.0, layer=2, column="log10_delta_rms"):
