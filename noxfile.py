@@ -55,7 +55,7 @@ def types(session):
 def tests(session, bits):
     """All tests, the slow ones too; 3.11 and later Pythons get different versions of JAX."""
     install(session, "test")
-    env = {"GRADLAB_TEST_X64": str(int(bits == 64))}
+    env = {"GRADLAB_TEST_X64": str(int(bits == 64)), "GRADLAB_TEST_COMPILER": "whole"}
     session.run("pytest", "-q", "-n", "2", "-m", "slow or not slow", *session.posargs, env=env)
 
 

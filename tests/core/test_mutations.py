@@ -215,6 +215,7 @@ def test_there_are_enough_of_them_and_they_differ():
     assert {e.file for e in OF_LAYERS} == {"residual", "norm", "conv", "recurrent", "unroll", "attention"}
 
 
+@pytest.mark.slow
 def test_a_fresh_copy_without_an_edit_passes_and_leaves_no_trace():
     before = sys.modules.get("gradlab")
     assert passes(None)

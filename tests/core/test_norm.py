@@ -110,6 +110,7 @@ def test_bad_requests():
             batch_norm(gain=False, bias=False).forward({}, x)
 
 
+@pytest.mark.slow
 def test_a_forgotten_variance_is_caught():
     """The usual mistake: mean and variance held fixed on the way back."""
     right = batch_norm(gain=False, bias=False)
