@@ -20,11 +20,11 @@ from jax import lax
 import gradlab as gl
 from gradlab.core.backprop import run
 from gradlab.core.losses import plain_loss
-from gradlab.measurement.stats import BACKWARD, FORWARD
+from gradlab.measurement.stats import BACKWARD, FORWARD, ON_REQUEST
 from gradlab.measurement.stats import statistics as reader
 
 COLUMNS = ("log10_weight_grad_norm", "log10_bias_grad_norm", "log10_delta_rms")
-FULL = (*FORWARD, *BACKWARD)
+FULL = tuple(c for c in (*FORWARD, *BACKWARD) if c not in ON_REQUEST)
 LOSS, CLASSES = "softmax_cross_entropy", 10
 #: Name -> the network, and the shape of its batch.
 NETWORKS: dict[str, tuple[gl.MLP, tuple[int, ...]]] = {
@@ -63,7 +63,7 @@ def memories(params: Any, zeros: Any, x: jax.Array) -> jax.Array:
         h, c = state
         i, f, g, o = jnp.split(uz[0] + h @ again["weight"], 4, -1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-        return (jax.nn.sigmoid(o) * jnp.tanh(c) + uz[1], c), None
+        return (jax.nn.sigmoid(o) * jnp.tanh(c) + (0.0 if uz[1] is None else uz[1]), c), None
 
     u = jnp.swapaxes(x, 0, 1) @ fed["weight"] + fed["bias"]
     start = jnp.zeros((x.shape[0], again["weight"].shape[0]))

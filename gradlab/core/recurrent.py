@@ -113,7 +113,9 @@ def lstm_cell(
         ai, af, ag, ao = jnp.split(a, 4, -1)
         c = _SIGMOID.phi(af) * c + _SIGMOID.phi(ai) * jnp.tanh(ag)
         h = _SIGMOID.phi(ao) * jnp.tanh(c)
-        return Scaled(jnp.stack([h, c], -2), None), Scaled(a, None)
+        # written one after the other: a compiler for CPUs computes what a stack is made of slowly, inside the stack
+        after = jnp.zeros_like(before.mantissa).at[..., 0, :].set(h).at[..., 1, :].set(c)
+        return Scaled(after, None), Scaled(a, None)
 
     def backward(recurrent, before, kept, dafter):
         ai, af, ag, ao = jnp.split(kept.mantissa, 4, -1)

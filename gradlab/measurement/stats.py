@@ -21,6 +21,7 @@ from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
 from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, exponent_of, log2_norm, power
 from gradlab.measurement.correlation import apart
+from gradlab.measurement.quantile import upper_quantile
 
 #: Columns that depend on the forward pass alone: read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
@@ -268,11 +269,7 @@ def _mean_over_rms(y: Scaled) -> Array:
 def _percentile_over_rms(y: Scaled) -> Array:
     mantissa, _ = align(y)
     size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2)))
-    entries = mantissa.reshape(*mantissa.shape[:-2], -1)
-    place = 0.02 * (entries.shape[-1] - 1)  # from the largest; between two entries by their distance, as NumPy does
-    largest = jax.lax.top_k(entries, int(place) + 2 if entries.shape[-1] > 1 else 1)[0]  # a sort would take longer
-    above, below = largest[..., int(place)], largest[..., min(int(place) + 1, largest.shape[-1] - 1)]
-    found = above + (below - above) * jnp.asarray(place - int(place), above.dtype)
+    found = upper_quantile(mantissa.reshape(*mantissa.shape[:-2], -1), 0.02)
     return jnp.where(size > 0, found / jnp.where(size > 0, size, 1), 0)
 
 
