@@ -204,7 +204,7 @@ def test_per_example_norms_and_cosines(x64):
 def test_the_norm_of_weights_whose_squares_leave_the_range(size):
     net = gl.MLP(depth=3, width=8, activation="relu", init="he_normal")
     x = np.ones((4, 3), np.float32)
-    params = jax.tree.map(lambda v: v * np.float32(size), net.init(0, x, outputs=2))
+    params = jax.tree.map(lambda v: v * v.dtype.type(size), net.init(0, x, outputs=2))
     found = gl.measure(net, x, loss="probe", params=params, columns=["weight_norm"]).columns["weight_norm"][0]
     exact = [np.linalg.norm(np.asarray(layer["weight"], np.float64)) for _, layer in net.layers(params)]
     np.testing.assert_allclose(found, exact, rtol=1e-6)
