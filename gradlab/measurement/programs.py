@@ -77,6 +77,11 @@ def once(program: Callable, *arguments: Any) -> Any:
     return executable(program, structure, leaves, entries < _SMALL)(*arguments)
 
 
+def repeatedly(program: Callable, *arguments: Any) -> Any:
+    """``program(*arguments)`` of a program that runs many times: compiled for speed, whatever the sizes."""
+    return executable(program, *_abstract(arguments))(*arguments)
+
+
 def _abstract(arguments: Any) -> tuple[Any, tuple]:
     """Structure, and shapes with dtypes, of a program's arguments."""
     leaves, structure = jax.tree.flatten(arguments)

@@ -13,7 +13,7 @@ from jax import Array
 
 from gradlab.config import TrainingConfig
 from gradlab.measurement.measure import measure
-from gradlab.measurement.programs import once
+from gradlab.measurement.programs import once, repeatedly
 from gradlab.measurement.records import Trace
 from gradlab.networks import build
 from gradlab.networks.network import example_shape
@@ -153,7 +153,7 @@ class OneSeed:
         found = {}
         for role, (x, y) in {"train": (self.x, self.y), "test": self.test}.items():
             if len(x):
-                value, accuracy = once(self.judge, params, x, y)
+                value, accuracy = repeatedly(self.judge, params, x, y)
                 with np.errstate(divide="ignore"):
                     size = np.log10(np.float64(value.mantissa)) + float(value.exponent) * np.log10(2.0)
                 found |= {f"log10_{role}_loss": size, f"{role}_accuracy": float(accuracy)}
