@@ -103,11 +103,23 @@ def normalise(s: Scaled) -> Scaled:
     if s.exponent is None:
         return s
     axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
-    top = jnp.max(jnp.abs(s.mantissa), axes)
+    top = _largest(s.mantissa, axes)
     k = exponent_of(top)
     return Scaled(
         s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), jnp.where(top == 0, LOWEST, s.exponent + k)
     )
+
+
+def _largest(x: Array, axes: tuple[int, ...]) -> Array:
+    """The largest |entry| along the axes: of those, if any, the last axis is one.
+
+    Halves of the last axis are compared first, whole rows at a time: XLA's own reduction along it takes twice as long.
+    """
+    x = jnp.abs(x)
+    while axes and x.shape[-1] % 2 == 0 and x.shape[-1] > 16:
+        half = x.shape[-1] // 2
+        x = jnp.maximum(x[..., :half], x[..., half:])
+    return jnp.max(x, axes)
 
 
 def exponent_of(x: Array) -> Array:
