@@ -54,6 +54,15 @@ def test_thirty_layers_is_not_held_of_what_it_denies(network, result):
         "he_normal", "He").replace("xavier_normal", "Xavier"),)  # fmt: skip
 
 
+def test_thirty_layers_is_judged_when_he_has_learnt():
+    before = thirty(THIRTY | {("he_normal", 0.01): (0.5, 0.6)}).assign(step=10)
+    early = thirty(THIRTY).assign(step=50)
+    late = thirty(THIRTY | {("xavier_normal", 0.01): (0.6, 0.5)})
+    assert thirty_layers.learnt(pd.concat([before, early, late])) == 50
+    assert judged_thirty(pd.concat([before, early, late])).outcome == "held"
+    assert judged_thirty(pd.concat([before, late])).against == ("Xavier 0.01",)
+
+
 def test_a_seed_that_diverged_has_not_learned():
     frame = thirty(THIRTY)
     lost = (frame["init"] == "he_normal") & (frame["seed"] == 2)
