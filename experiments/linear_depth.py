@@ -30,10 +30,10 @@ Both lines are ours, fixed after a look at two seeds of 4 and 32 layers with lab
 answers (0.2 to 0.3) made the orthogonal times differ by 1.7, as the same law has it; after that the labels were
 scaled."""
 CAPTION = """Linear networks of width {width} on {data}, full-batch gradient descent, n = {seeds} seeds. Left: loss
-over that of answering 0, at each depth's best learning rate, geometric means over the seeds that stay finite; dashed
-the line that learning time is read at. Middle: learning time, points are geometric means over seeds, bars their 95 %
-t-interval. Right: learning time against c, the learning rate times the depth, of the shallowest and the deepest;
-grey: the number of steps, which stands for all that did not come to the line."""
+over that of answering 0, down to 1e-6, at each depth's best learning rate, geometric means over the seeds that stay
+finite; dashed the line that learning time is read at. Middle: learning time, points are geometric means over seeds,
+bars their 95 % t-interval. Right: learning time against c, the learning rate times the depth, of the shallowest and
+the deepest; grey: the number of steps, which stands for all that did not come to the line."""
 
 
 def task():
@@ -98,7 +98,7 @@ def draw(frame, chosen, table):
     style = lambda depth: "--" if depth == SHALLOW else "-"
     for (init, depth), own in ends(chosen):
         curve = np.log10(np.stack([v for v in own["losses"] if np.isfinite(v).all()] or [np.full(steps, np.nan)]))
-        left.plot(curve.mean(0), style(depth), color=colours[KINDS[init]], label=f"{KINDS[init]}, {depth}")
+        left.plot(curve.mean(0), style(depth), color=colours[KINDS[init]], label=f"{KINDS[init]}, {depth} layers")
     for kind, own in table.groupby("weights"):
         error = [own["time"] - own["time_low"], own["time_high"] - own["time"]]
         middle.errorbar(own["depth"], own["time"], error, color=colours[kind], marker="o", ms=4, label=kind)

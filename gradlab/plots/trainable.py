@@ -145,6 +145,19 @@ class Scale:
         edges = np.concatenate([[at[0] - half[0]], at[:-1] + half[: len(at) - 1], [at[-1] + half[-1]]])
         return np.exp(edges) if self.log else edges
 
+    @property
+    def middles(self) -> np.ndarray:
+        """Half way between a cell's edges, as the axis is scaled."""
+        edges = np.log(self.edges) if self.log else self.edges
+        middles = (edges[1:] + edges[:-1]) / 2
+        return np.exp(middles) if self.log else middles
+
+    @property
+    def narrowest(self) -> float:
+        """The narrowest cell's share of the axis."""
+        widths = np.diff(np.log(self.edges) if self.log else self.edges)
+        return float(widths.min() / widths.sum())
+
     def dress(self, ax: Any, axis: str) -> None:
         """Limits, scale and ticks of an axis."""
         of = getattr(ax, f"{axis}axis")
@@ -199,6 +212,7 @@ def _panel(
     image = ax.pcolormesh(right, top, np.ma.masked_invalid(values), **colours)
     across.dress(ax, "x")
     along.dress(ax, "y")
+    size = _number_size(ax, across)
     for _, cell in part.iterrows():
         row, column = along.values.index(cell[y]), across.values.index(cell[x])
         values[row, column] = cell["mean"]
@@ -217,15 +231,21 @@ def _panel(
             under = colours["cmap"](colours["norm"](cell["mean"])) if n and not lost else "white"
             halo = [Stroke(linewidth=2, foreground=under), Normal()]  # where a line of theory passes
             ax.text(
-                across.at[column], along.at[row], "\n".join(text), ha="center", va="center", gid="cell", bbox=boxed,
-                color="white" if dark and not lost else "black", fontsize=0.85 * matplotlib.rcParams["font.size"],
-                path_effects=halo, zorder=4,
+                across.middles[column], along.middles[row], "\n".join(text), ha="center", va="center", gid="cell",
+                color="white" if dark and not lost else "black", fontsize=size, bbox=boxed, path_effects=halo,
+                zorder=4,
             )  # fmt: skip
     image.set_array(np.ma.masked_invalid(values))
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
     return image
+
+
+def _number_size(ax: Any, across: Scale) -> float:
+    """Points, so that a number of four characters stays within the narrowest cell."""
+    cell = 72 * ax.figure.get_figwidth() * ax.get_position().width * across.narrowest
+    return min(0.85 * matplotlib.rcParams["font.size"], cell / (4 * 0.5))  # a digit is half as wide as it is high
 
 
 def _dark(colour: tuple[float, ...]) -> bool:
