@@ -233,8 +233,12 @@ def _legend(board: Canvas, shown: dict[str, Any], columns: int) -> Any:
     options: dict[str, Any] = {"ncols": columns, "frameon": False}
     if board.own:
         return board.figure.legend(shown.values(), shown.keys(), loc="outside upper center", **options)
-    return board.axes.flat[0].legend(
-        shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0, **options
+    first = board.axes.flat[0]
+    above = 1.0
+    if first.get_title():
+        above = first.transAxes.inverted().transform(first.title.get_window_extent().max)[1]
+    return first.legend(
+        shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0, above + 0.03), borderaxespad=0, **options
     )
 
 

@@ -197,6 +197,8 @@ def test_axes_that_are_given():
     assert list(axes) == list(given) and given[1].get_ylabel().startswith("weight grad")
     assert plots.training_curves(learnt(), ax=given)[0] is given[0]
     assert plots.activation_bands(learnt(), layers=[1, 2], ax=given)[0, 1] is given[1]
+    given[0].figure.canvas.draw()
+    assert given[0].get_legend().get_window_extent().y0 >= given[0].title.get_window_extent().y1
 
 
 @pytest.mark.parametrize("figure", [plots.learning_speed, plots.update_ratio, plots.activation_bands])
