@@ -18,6 +18,8 @@ matmul = functools.partial(jnp.matmul, precision="highest")
 
 #: 2**k is a normal number of float32 for every |k| up to here, and exact.
 _LIMIT = 125
+#: What is added to the exponent of a float32, and of a float64, to make its field.
+_BIAS = (127, 1023)
 #: The exponent of a zero: lower than any that occurs, and two of them still fit int32.
 LOWEST = -(2**30)
 
@@ -54,7 +56,7 @@ class Log2(NamedTuple):
 
 def power(k: Array, dtype) -> Array:
     """2**k, exact, for integers |k| <= 125 (larger ones are clipped)."""
-    return _wide_power(jnp.clip(k, -_LIMIT, _LIMIT), dtype)
+    return _of_field(_clamp(k, -_LIMIT, _LIMIT), dtype)
 
 
 def expand(k: Array, like: Array) -> Array:
@@ -70,7 +72,7 @@ def by_feature(p: Array, like: Array) -> Array:
 def times_power(x: Array, k: Array) -> Array:
     """``x * 2**k`` where `k` belongs to the leading axes of `x`."""
     k = expand(k, x)
-    half = k // 2  # in two steps, because 2**k alone may overflow where the product does not
+    half = k >> 1  # in two steps, because 2**k alone may overflow where the product does not
     rest = k - half
     scale = lambda x, k: x * _wide_power(k, x.dtype)
     # a power that is infinite by itself would turn 0 into NaN
@@ -78,10 +80,21 @@ def times_power(x: Array, k: Array) -> Array:
 
 
 def _wide_power(k: Array, dtype) -> Array:
-    """2**k with saturation to 0 and inf, also far outside the range: the bits of the exponent field."""
-    kind, bits, bias = (jnp.int64, 52, 1023) if jnp.dtype(dtype) == jnp.float64 else (jnp.int32, 23, 127)
-    field = jnp.clip(k.astype(kind) + bias, 0, 2 * bias + 1)  # 0 is 0, and all ones is inf
-    return lax.bitcast_convert_type(field << bits, dtype)
+    """2**k with saturation to 0 and inf, also far outside the range."""
+    bias = _BIAS[jnp.dtype(dtype) == jnp.float64]
+    return _of_field(_clamp(k, -bias, bias + 1), dtype)
+
+
+def _of_field(k: Array, dtype) -> Array:
+    """2**k by the bits of the exponent field, in which 0 is 0, and all ones is inf."""
+    wide = jnp.dtype(dtype) == jnp.float64
+    kind, bits = (jnp.int64, 52) if wide else (jnp.int32, 23)
+    return lax.bitcast_convert_type((k.astype(kind) + _BIAS[wide]) << bits, dtype)
+
+
+def _clamp(k: Array, low: int, high: int) -> Array:
+    """`jnp.clip` without a call of its own, of which a program would hold hundreds."""
+    return lax.clamp(k.dtype.type(low), k, k.dtype.type(high))
 
 
 def plain(x: Array) -> Scaled:
@@ -126,7 +139,7 @@ def exponent_of(x: Array) -> Array:
     """k with |x| in [2**(k-1), 2**k), within +-125; 0 where x is 0 or not finite."""
     kind, bits, bias = (jnp.int64, 52, 1022) if x.dtype == jnp.float64 else (jnp.int32, 23, 126)
     field = (lax.bitcast_convert_type(jnp.abs(x), kind) >> bits).astype(jnp.int32)
-    k = jnp.clip(field - bias, -_LIMIT, _LIMIT)
+    k = _clamp(field - bias, -_LIMIT, _LIMIT)
     return jnp.where((x != 0) & jnp.isfinite(x), k, 0)
 
 

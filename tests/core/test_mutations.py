@@ -100,7 +100,7 @@ EDITS = (
     Edit("scaled", "expand(power(-k, s.mantissa.dtype)", "expand(power(k, s.mantissa.dtype)"),
     Edit("scaled", "power(s.exponent - top, s.mantissa.dtype)", "power(top - s.exponent, s.mantissa.dtype)"),
     Edit("scaled", "rest = k - half", "rest = half"),
-    Edit("scaled", "k.astype(kind) + bias,", "k.astype(kind) + bias + 1,"),
+    Edit("scaled", "k.astype(kind) + _BIAS[wide])", "k.astype(kind) + _BIAS[wide] + 1)"),
     Edit("scaled", "1.4426950408889634", "1.4427"),
 )
 #: Name -> (a copy's core -> the layer), and the shape of one example. Square, with two features at the least.
