@@ -146,7 +146,9 @@ def test_weights_drawn_here_are_those_of_a_measurement():
     assert found.log10_singular_values.shape == (2, 3, 4) and found.seeds == (0, 1)
     params = net.init(jax.random.fold_in(jax.random.key(7), 1), jnp.asarray(x), outputs=4)
     alone = gl.jacobian_spectrum(net, params, x)
-    assert np.array_equal(found.log10_singular_values[1], alone.log10_singular_values[0])
+    found, alone = (10**values for values in (found.log10_singular_values[1], alone.log10_singular_values[0]))
+    # another program of the same weights: rounding of a few products of 6 terms, in parts of the largest value
+    assert np.abs(found - alone).max() <= 8 * np.finfo(np.float32).eps * alone.max()
 
 
 @pytest.mark.slow
