@@ -10,6 +10,7 @@ n = 64 that is 2 * 50 * 8 = 800 eps, 1.8e-13 in float64 and 9.5e-5 in float32; t
 the whole loss along one random direction where it moves by more than 1e-6 of itself.
 
 A gradient that leaves the range of the dtype is 0 or inf in `jax.grad`. Such a row is *not compared*; it did not pass.
+Nor is one that is truly zero, as of a bias before a batch norm: both witnesses hold what rounding leaves of its terms.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from gradlab.core.scaled import Scaled, plain, scaled
 
 #: Layers of one kind, from which on it pays to compile their comparison.
 _OFTEN = 8
+#: What rounding leaves of a sum that is truly zero, in eps of the dtype times the largest gradient of the same layer.
+ROUNDING = 64
 #: The loss must move by this share of itself, or its differences see nothing.
 RESOLUTION = 1e-6
 
@@ -148,8 +151,11 @@ def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
         raise GradlabError(
             "a backward pass that runs", f"{type(error).__name__}: {error}", "looking at the shapes in it"
         ) from error
-    for (name, a), (_, b) in zip(_named(case, ours[1]), _named(case, theirs[1]), strict=True):
-        same_shape(" ".join(name), a, b)
+    pairs = [(name, a, b) for (name, a), (_, b) in zip(_named(case, ours[1]), _named(case, theirs[1]), strict=True)]
+    largest: dict[str, float] = {}
+    for (layer, parameter), a, b in pairs:
+        same_shape(f"{layer} {parameter}", a, b)
+        largest[layer] = max(largest.get(layer, 0.0), _size(b))
     same_shape("the input", ours[2], theirs[2])
     truth: list[Any] = []
 
@@ -163,15 +169,20 @@ def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
 
     rows = [_row(case, ("loss", "value"), ours[0], theirs[0], lambda: reference()[0])]
     rows += [
-        _row(case, name, a, b, lambda i=i: _named(case, reference()[1])[i][1])
-        for i, ((name, a), (_, b)) in enumerate(zip(_named(case, ours[1]), _named(case, theirs[1]), strict=True))
+        _row(case, name, a, b, lambda i=i: _named(case, reference()[1])[i][1], largest[name[0]])
+        for i, (name, a, b) in enumerate(pairs)
     ]
     return [*rows, _row(case, ("x", "input"), ours[2], theirs[2], lambda: reference()[2])], run
 
 
-def _row(case: Case, name: tuple[str, str], ours: Any, theirs: Any, reference) -> Row:
+def _size(x: Any) -> float:
+    return float(np.max(np.abs(np.asarray(x)), initial=0.0))
+
+
+def _row(case: Case, name: tuple[str, str], ours: Any, theirs: Any, reference, beside: float = 0.0) -> Row:
+    """`beside` is the largest gradient of the layer that the parameter belongs to."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    scale = float(np.max(np.abs(theirs), initial=0.0))
+    scale = _size(theirs)
     reason = out_of_range(theirs, case.dtype, case.tolerance)
     if reason:
         return Row(*name, scale=scale, autodiff=reason)
@@ -181,6 +192,8 @@ def _row(case: Case, name: tuple[str, str], ours: Any, theirs: Any, reference) -
     if case.dtype == "float32" and error_of(ours, reference()) <= case.tolerance:
         # cotangents above this layer left the range, though the product with a large input did not
         return Row(*name, scale=scale, autodiff="not compared: jax.grad lost digits; equals float64")
+    if max(scale, _size(ours)) <= ROUNDING * float(np.finfo(case.dtype).eps) * beside:
+        return Row(*name, scale=scale, autodiff="not compared: zero but for rounding")
     return Row(*name, error, scale, "compared", ok=False, hint=mistake(ours, theirs, case.tolerance, len(case.x)))
 
 

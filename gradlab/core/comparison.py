@@ -155,10 +155,9 @@ def _table(check: Check) -> str:
         worst = sorted(range(len(rows)), key=lambda i: -(rows[i].error if rows[i].error == rows[i].error else -1))[:5]
         failed = [i for i, r in enumerate(rows) if not r.ok][:_SHOWN]
         kept = {*range(8), *range(len(rows) - 8, len(rows)), *worst, *failed}
-    lines = [
-        check.title,
-        f"{'':2}{'layer':<12}{'parameter':<12}{'max|g|':>10}{'vs jax.grad':>14}{'vs differences':>17}",
-    ]
+    widths = [max(12, 2 + max(map(len, names))) for names in zip(*((r.layer, r.parameter) for r in rows), strict=True)]
+    named = f"{'':2}{'layer':<{widths[0]}}{'parameter':<{widths[1]}}"
+    lines = [check.title, f"{named}{'max|g|':>10}{'vs jax.grad':>14}{'vs differences':>17}"]
     skipped = 0
     for i, row in enumerate(rows):
         if i not in kept:
@@ -167,7 +166,7 @@ def _table(check: Check) -> str:
         if skipped:
             lines.append(f"  ... {skipped} rows more, none of them worse")
             skipped = 0
-        lines.append(_line(row))
+        lines.append(_line(row, *widths))
     passed = "ok" if check.ok else f"WRONG in {len(check.failures)} of {len(rows)} rows"
     if not check.ok and not check.failures:
         passed = "nothing could be compared"
@@ -181,12 +180,11 @@ def _table(check: Check) -> str:
     return "\n".join(lines)
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, layer: int, parameter: int) -> str:
     scale = "" if row.scale != row.scale else f"{row.scale:.1e}"
     error = f"{row.error:.1e}" if row.autodiff == "compared" else ""
     difference = f"{row.difference:.1e}" if row.differences == "compared" else row.differences
     mark = "  " if row.ok else "! "
     notes = [n for n in (row.autodiff if row.autodiff.startswith("not") else "", row.hint) if n]
-    return (
-        f"{mark}{row.layer:<12}{row.parameter:<12}{scale:>10}{error:>14}{difference:>17}  {'; '.join(notes)}".rstrip()
-    )
+    names = f"{mark}{row.layer:<{layer}}{row.parameter:<{parameter}}"
+    return f"{names}{scale:>10}{error:>14}{difference:>17}  {'; '.join(notes)}".rstrip()

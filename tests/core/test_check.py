@@ -148,6 +148,23 @@ def test_a_backward_pass_of_the_wrong_form_is_told(backward, words):
         gl.check(own(backward), cases.data("mse", features=4)[0], quiet=True)
 
 
+@pytest.mark.parametrize(("dtype", "wrong"), [("float64", 1e-9), ("float32", 1e-3)])
+def test_a_gradient_that_is_truly_zero_is_not_called_wrong(dtype, wrong):
+    """A batch norm takes the mean away: what the bias before it gets is rounding, in both programs another."""
+    dense = gl.dense(4)
+
+    def backward(params, saved, dy, read):
+        dx, grads = dense.backward(params, saved, dy, read)
+        return dx, {**grads, "bias": grads["bias"] + wrong}
+
+    x = np.random.default_rng(3).normal(size=(64, 5))
+    rows = names(gl.check(gl.serial(dense, batch_norm()), x, dtype=dtype, quiet=True))
+    (bias,) = (row for (layer, name), row in rows.items() if name == "bias" and row.scale < 1e-4)
+    assert bias.ok and (bias.autodiff == "not compared: zero but for rounding" or bias.error == 0)
+    broken = gl.check(gl.serial(dense._replace(backward=backward), batch_norm()), x, dtype=dtype, quiet=True)
+    assert not names(broken)[bias.layer, "bias"].ok
+
+
 @pytest.mark.slow
 def test_given_weights_and_kinks():
     """Weights on which preactivations lie exactly on the kink: samples are taken off it."""

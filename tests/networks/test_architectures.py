@@ -181,7 +181,12 @@ def test_given_weights_are_measured_as_drawn_ones(case):
     params = case.net.init(jax.random.fold_in(jax.random.key(0), 1), x, outputs=CLASSES)
     given = gl.measure(case.net, x, y, params=params)
     for name, values in drawn.columns.items():
-        assert np.allclose(given.columns[name], values, rtol=1e-4, atol=1e-4, equal_nan=True), name
+        found = given.columns[name]
+        if name == "log10_bias_grad_norm":
+            # a bias before a batch norm has a gradient of 0; rounding leaves less of it than this part of the weight's
+            least = drawn.columns["log10_weight_grad_norm"] + np.log10(64 * np.finfo(np.float32).eps)
+            values, found = (np.where(v < least, -np.inf, v) for v in (values, found))
+        assert np.allclose(found, values, rtol=1e-4, atol=1e-4, equal_nan=True), name
 
 
 def test_a_sweep_over_architectures_is_one_frame_and_resumes(tmp_path):
