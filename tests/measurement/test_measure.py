@@ -219,7 +219,10 @@ VERDICTS = (
 @pytest.mark.parametrize(
     ("fields", "verdict", "seeds"),
     [
-        pytest.param(fields, verdict, seeds, marks=[] if seeds == 10 and fields["depth"] < 20 else pytest.mark.slow)
+        pytest.param(
+            fields, verdict, seeds,
+            marks=[] if seeds == 10 and fields["depth"] < 20 else [pytest.mark.slow, pytest.mark.timeout(1200)],
+        )
         for (fields, verdict), seeds in itertools.product(VERDICTS, (10, 1000))
     ],
 )  # fmt: skip
