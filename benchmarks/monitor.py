@@ -5,15 +5,18 @@
 MLP of 10 layers of 1024 units, ReLU, batch 256, float32; parameters and optimiser state are donated. Each round
 times ten steps of each side, so that every tenth step is in it; the ratio is taken round by round.
 
-Where in memory a side's arrays happen to lie moves its time by some percent for as long as its process lives, also
-between two sides of the same code. So the whole is done in several processes, each with its sides in another order;
-and JAX's profiler says what part of a step is spent inside the conditions in which the monitor reads.
+XLA asks the C library for some 30 MiB in each step. Whether glibc keeps such a block, or hands it back to the system
+and takes it page by page in the next step, hangs on a threshold of 32 MiB and on what ran before: it is worth a tenth
+of a step, also between two sides of the same code. So the processes that are measured keep their memory (`--malloc
+default` leaves glibc as it is), there are several of them, each with its sides in another order, and JAX's profiler
+says what part of a step is spent inside the conditions in which the monitor reads.
 """
 
 import argparse
 import gzip
 import json
 import multiprocessing
+import os
 import random
 import statistics
 import tempfile
@@ -31,6 +34,26 @@ def loss(params, x, y):
     for layer in params[:-1]:
         x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
     return jnp.mean((x @ params[-1]["weight"] + params[-1]["bias"] - y) ** 2)
+
+
+#: What glibc does not hand back to the system; read when a process starts.
+KEPT = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**28)}
+
+
+def reading(tx):
+    """The least there is to do for three norms a layer: three of its arrays are read once more, nothing is computed."""
+
+    def square(due, x):
+        return jax.lax.cond(due, lambda x: jnp.vdot(x, x, precision="highest"), lambda x: jnp.zeros(()), x)
+
+    def update(grads, state, params):
+        inner, sums = state
+        updates, inner = tx.update(grads, inner, params)
+        arrays = [layer["weight"] for tree in (grads, inner[0].mu, params) for layer in tree]
+        return updates, (inner, jnp.stack([square(sums[0] >= 0, x) for x in arrays]))
+
+    init = lambda params: (tx.init(params), jnp.zeros(3 * len(params)))
+    return optax.GradientTransformation(init, update)
 
 
 def start(tx, depth, width):
@@ -73,6 +96,7 @@ def measured(args: argparse.Namespace, process: int) -> dict[str, tuple[float, .
     sides = {
         "Adam": adam(),
         "Adam, once more": adam(),
+        "three arrays a layer read": reading(adam()),
         "monitored, interval 1": gl.monitored(adam()),
         "monitored, interval 10": gl.monitored(adam(), every=10),
     }
@@ -108,7 +132,10 @@ def main() -> None:
     for name, value in options:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--histograms", action="store_true", help="time histograms too")
+    parser.add_argument("--malloc", choices=["kept", "default"], default="kept", help="what glibc does with memory")
     args = parser.parse_args()
+    if args.malloc == "kept":
+        os.environ.update(KEPT)
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:  # one at a time, each afresh
         found = [pool.apply(measured, (args, process)) for process in range(args.processes)]
     what = f"MLP {args.depth} × {args.width}, batch {args.batch}"
