@@ -185,6 +185,8 @@ def train_network(
                 if checkpoints is not None:
                     checkpoints.close()
 
+    if keep is None:  # what is resumed may have little left to do
+        OneSeed(config, data, plan, seeds[0]).compile()
     with ThreadPoolExecutor(1 if keep else WORKERS) as workers:
         try:
             trained = dict(zip(seeds, workers.map(one, seeds), strict=True))

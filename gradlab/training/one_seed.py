@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from jax import Array
 
 from gradlab.config import TrainingConfig
 from gradlab.measurement.measure import measure
-from gradlab.measurement.programs import once, repeatedly
+from gradlab.measurement.programs import WORKERS, once, repeatedly
 from gradlab.measurement.records import Trace
 from gradlab.networks import build
 from gradlab.networks.network import example_shape
@@ -72,6 +73,27 @@ class OneSeed:
         """The state at step `stop`, or behind the first loss that is not finite."""
         return self.programs.advance(state, *self.arguments, jnp.int32(stop), jnp.asarray(self.plan.patient))
 
+    def compile(self) -> None:
+        """Compile side by side what all seeds share: a step, and the programs of a record."""
+        state = self.start()
+        programs = (
+            lambda: self.advance(state, 0),
+            lambda: self._of_layers(state),
+            lambda: self._sizes(state),
+            *(lambda role=role: self._judged(state.params, role) for role in ("train", "test")),
+        )
+
+        def call(program: Callable[[], Any]) -> None:
+            with jax.enable_x64(self.plan.dtype == "float64"):  # a setting of the thread
+                program()
+
+        with ThreadPoolExecutor(WORKERS) as workers:
+            try:
+                list(workers.map(call, programs))
+            except BaseException:
+                workers.shutdown(wait=False, cancel_futures=True)
+                raise
+
     def run(self, told: Callable[[int], None], checkpoints: Checkpoints | None = None) -> Trained:
         """All steps.
 
@@ -113,11 +135,7 @@ class OneSeed:
 
     def record(self, state: State) -> Trace:
         """Statistics of a state, on the measured batch, and of the update that follows it."""
-        data, plan = self.data, self.plan
-        trace = measure(
-            self.net, data.measured_x, data.measured_y, loss=plan.loss, params=state.params, columns=plan.measured,
-            dtype=plan.dtype, data=data.name,
-        )  # fmt: skip
+        plan, trace = self.plan, self._of_layers(state)
         columns = {**trace.columns, **self._of_update(state, trace), **self._of_network(state.params, trace)}
         kept = {name: values for name, values in columns.items() if plan.keeps(name)}
         step = int(state.step)
@@ -125,10 +143,22 @@ class OneSeed:
             trace, config=self.config, columns=kept, seeds=(self.seed,), step=step, batch=plan.batch, drawn=True
         )
 
+    def _of_layers(self, state: State) -> Trace:
+        """What `gradlab.measure` finds."""
+        data, plan = self.data, self.plan
+        return measure(
+            self.net, data.measured_x, data.measured_y, loss=plan.loss, params=state.params, columns=plan.measured,
+            dtype=plan.dtype, data=data.name,
+        )  # fmt: skip
+
+    def _sizes(self, state: State) -> Sizes:
+        """Sizes of the step that follows, layer by layer."""
+        _, sizes = once(self.programs.observe, state, *self.arguments)
+        return Sizes(*(np.asarray(v, np.float64) for v in sizes))
+
     def _of_update(self, state: State, trace: Trace) -> dict[str, np.ndarray]:
         """Norms of the clipped gradient and of the update of the step that follows."""
-        _, sizes = once(self.programs.observe, state, *self.arguments)
-        sizes = Sizes(*(np.asarray(v, np.float64) for v in sizes))
+        sizes = self._sizes(state)
         with np.errstate(invalid="ignore"):
             ratio = sizes.weight_update - sizes.weight
         found = {
@@ -150,17 +180,21 @@ class OneSeed:
 
     def _of_network(self, params: Any, trace: Trace) -> dict[str, np.ndarray]:
         """What all layers share: losses, accuracies, sharpness."""
-        found = {}
-        for role, (x, y) in {"train": (self.x, self.y), "test": self.test}.items():
-            if len(x):
-                value, accuracy = repeatedly(self.judge, params, x, y)
-                with np.errstate(divide="ignore"):
-                    size = np.log10(np.float64(value.mantissa)) + float(value.exponent) * np.log10(2.0)
-                found |= {f"log10_{role}_loss": size, f"{role}_accuracy": float(accuracy)}
+        found = {**self._judged(params, "train"), **self._judged(params, "test")}
         if self.plan.sharpness:
             batch = _array(self.data.measured_x, self.plan.dtype), _array(self.data.measured_y, self.plan.dtype)
             found["sharpness"] = sharpness(self.net, params, *batch, loss=self.plan.loss)
         return {name: np.full((1, len(trace.layers)), value) for name, value in found.items()}
+
+    def _judged(self, params: Any, role: str) -> dict[str, float]:
+        """Loss and accuracy on all examples that are trained on, or kept apart; nothing where there are none."""
+        x, y = {"train": (self.x, self.y), "test": self.test}[role]
+        if not len(x):
+            return {}
+        value, accuracy = repeatedly(self.judge, params, x, y)
+        with np.errstate(divide="ignore"):
+            size = np.log10(np.float64(value.mantissa)) + float(value.exponent) * np.log10(2.0)
+        return {f"log10_{role}_loss": size, f"{role}_accuracy": float(accuracy)}
 
     def _again(self, params: Any, step: int, columns: Mapping[str, np.ndarray], status: str) -> Trace:
         """The trace of an earlier record, from what a checkpoint kept of it."""
