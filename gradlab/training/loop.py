@@ -139,6 +139,8 @@ def train(
     )  # fmt: skip
     parts = split(loaded.x, loaded.y, test, plan.batch, loaded.classes, data, key)
     numbers = tuple(range(positive_integer("seeds", seeds))) if isinstance(seeds, int) else tuple(seeds)
+    if not numbers:
+        raise GradlabError("at least one seed", f"seeds={seeds!r}", "seeds=5, or seeds=[0, 1, 2]")
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
     about = {
