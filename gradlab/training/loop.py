@@ -188,7 +188,8 @@ def train_network(
                     checkpoints.close()
 
     if keep is None:  # what is resumed may have little left to do
-        OneSeed(config, data, plan, seeds[0]).compile()
+        with jax.enable_x64(plan.dtype == "float64"):
+            OneSeed(config, data, plan, seeds[0]).compile()
     with ThreadPoolExecutor(1 if keep else WORKERS) as workers:
         try:
             trained = dict(zip(seeds, workers.map(one, seeds), strict=True))

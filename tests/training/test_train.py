@@ -261,3 +261,22 @@ def test_a_failed_training_leaves_its_last_good_state(digits, tmp_path):
     assert first.failures == again.failures
     for a, b in zip(jax.tree.leaves(first.params), jax.tree.leaves(again.params), strict=True):
         assert np.isfinite(a).all() and np.array_equal(a, b)
+
+
+def test_double_precision_holds_in_every_thread_and_seeds_share_what_is_compiled(digits):
+    compiled = []
+
+    def heard(event, seconds, fun_name="", **_):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        net = gl.MLP(depth=2, width=5, activation="tanh", init="xavier_normal")
+        run = gl.train(net, *digits, steps=2, batch=32, seeds=2, records=(0, 2), dtype="float64",
+                       columns=("weight_norm",), progress=False)  # fmt: skip
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(run.params))
+    # once for both seeds, and not once more in another precision
+    assert compiled.count("jit(advance)") == compiled.count("jit(observe)") == 1
