@@ -124,14 +124,16 @@ def normalise(s: Scaled) -> Scaled:
 
 
 def _largest(x: Array, axes: tuple[int, ...]) -> Array:
-    """The largest |entry| along the axes: of those, if any, the last axis is one.
+    """The largest |entry| along the axes: of those, if any, the last axis is one. A NaN may be passed over.
 
     Halves of the last axis are compared first, whole rows at a time: XLA's own reduction along it takes twice as long.
+    They are compared by a select, as a maximum that must answer NaN is slow as well; a NaN stays in the mantissas.
     """
     x = jnp.abs(x)
     while axes and x.shape[-1] % 2 == 0 and x.shape[-1] > 16:
         half = x.shape[-1] // 2
-        x = jnp.maximum(x[..., :half], x[..., half:])
+        first, second = x[..., :half], x[..., half:]
+        x = jnp.where(first >= second, first, second)
     return jnp.max(x, axes)
 
 

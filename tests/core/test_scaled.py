@@ -15,16 +15,25 @@ def value(s: Scaled) -> np.ndarray:
     )
 
 
+@pytest.mark.parametrize("width", [3, 96, 128])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_normalise_changes_no_digit(dtype):
+def test_normalise_changes_no_digit(dtype, width):
     with jax.enable_x64(dtype == "float64"):
-        x = np.random.default_rng(0).normal(size=(50, 3)) * 10.0 ** np.linspace(-37, 37, 50)[:, None]
+        x = np.random.default_rng(0).normal(size=(50, width)) * 10.0 ** np.linspace(-37, 37, 50)[:, None]
         x = np.where(np.abs(x) > 1.2e-38, x, 0).astype(dtype)
         s = scaled(jnp.asarray(x))
         top = np.abs(np.asarray(s.mantissa)).max(-1)
         assert np.all((top >= 0.5) & (top < 1))
         assert np.array_equal(value(s), x.astype(np.longdouble))
         assert np.array_equal(np.asarray(s.value()), x)
+
+
+@pytest.mark.parametrize("rest", [0.0, 1e-30, 3.0, np.inf])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_normalise_hides_no_entry_that_is_not_finite(wrong, rest):
+    x = np.full((64, 64), rest, np.float32)
+    np.fill_diagonal(x, wrong)  # each place of a row once
+    assert np.array_equal(np.asarray(scaled(jnp.asarray(x)).value()), x, equal_nan=True)
 
 
 def test_zero_has_the_lowest_exponent_and_never_sets_the_scale():
