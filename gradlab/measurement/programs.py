@@ -36,15 +36,19 @@ class Variant(NamedTuple):
     bias_std: tuple[float, ...]
 
 
+def in_one_call(seeds: Sequence[int]) -> bool:
+    """Whether seeds are batched, as suits the backend: on CPUs small products are slow where they are batched."""
+    return jax.default_backend() != "cpu" and len(seeds) > 1
+
+
 def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Array, seeds: Sequence[int]) -> list[Any]:
     """Records of ``program(*arguments(draw(key of the seed)))`` for each seed, as suits the backend.
 
-    On CPUs batched small products are slow, so each seed has a call of its own, `WORKERS` of them
-    under way at once; the first one's weights are drawn while the program is compiled. Elsewhere
-    all seeds are one batched call.
+    On CPUs each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are drawn
+    while the program is compiled. Elsewhere all seeds are one batched call.
     """
     keys = [jax.random.fold_in(key, seed) for seed in seeds]
-    if jax.default_backend() != "cpu" and len(seeds) > 1:
+    if in_one_call(seeds):
         together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
         together = to_numpy(together)
         return [jax.tree.map(lambda v: v[i], together) for i in range(len(seeds))]  # noqa: B023

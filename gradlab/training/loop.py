@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve
 from gradlab.core.losses import default_loss
 from gradlab.data import load
-from gradlab.measurement.programs import WORKERS
 from gradlab.measurement.records import Trace
 from gradlab.networks.network import Network, example_shape
 from gradlab.sweep.progress import reporter
 from gradlab.training.checkpoints import Checkpoints
-from gradlab.training.one_seed import OneSeed, Trained
 from gradlab.training.plan import Plan
 from gradlab.training.records import Training
+from gradlab.training.seeds import train_seeds
 from gradlab.training.split import Split, split
 
 
@@ -67,7 +64,7 @@ def train(
         Share of the examples that is kept apart, or other examples.
     seeds : int or sequence of int
         Number of seeds, or their numbers: of weights, order of the examples and dropout. Weights are those that
-        `gradlab.measure` draws.
+        `gradlab.measure` draws. On a CPU two are trained at a time, on an accelerator all in one call.
     key : int
         Base key of the seeds, and of what is kept apart.
     loss : str, optional
@@ -164,7 +161,7 @@ def train_network(
     told: Callable[[int], None] = lambda steps: None,
     keep: Callable[[int], Checkpoints] | None = None,
 ) -> Training:
-    """Train one network on several seeds, two of them at a time; all share their compiled programs.
+    """Train one network on several seeds.
 
     Parameters
     ----------
@@ -177,25 +174,7 @@ def train_network(
     keep : callable, optional
         The checkpoints of a seed.
     """
-
-    def one(seed: int) -> Trained:
-        with jax.enable_x64(plan.dtype == "float64"):  # a setting of the thread
-            checkpoints = None if keep is None else keep(seed)
-            try:
-                return OneSeed(config, data, plan, seed).run(told, checkpoints)
-            finally:
-                if checkpoints is not None:
-                    checkpoints.close()
-
-    if keep is None:  # what is resumed may have little left to do
-        with jax.enable_x64(plan.dtype == "float64"):
-            OneSeed(config, data, plan, seeds[0]).compile()
-    with ThreadPoolExecutor(1 if keep else WORKERS) as workers:
-        try:
-            trained = dict(zip(seeds, workers.map(one, seeds), strict=True))
-        except BaseException:
-            workers.shutdown(wait=False, cancel_futures=True)
-            raise
+    trained = dict(zip(seeds, train_seeds(config, data, plan, seeds, told, keep), strict=True))
     return Training(
         traces=tuple(_together([t.traces[step] for t in trained.values() if step in t.traces])
                      for step in sorted({step for t in trained.values() for step in t.traces})),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -45,10 +46,12 @@ class OneSeed:
     data : Split
     plan : Plan
     seed : int
+    lanes : int
+        Seeds that are trained in one call, this one among them.
     """
 
-    def __init__(self, config: TrainingConfig, data: Split, plan: Plan, seed: int):
-        self.config, self.data, self.plan, self.seed = config, data, plan, seed
+    def __init__(self, config: TrainingConfig, data: Split, plan: Plan, seed: int, lanes: int = 1):
+        self.config, self.data, self.plan, self.seed, self.lanes = config, data, plan, seed, lanes
         self.net = build(config.network)
         self.recipe = Recipe.of(config, plan.steps, plan.optimizer)
         self.programs = programs(bare(config.network), data.outputs, plan.loss, self.recipe, plan.batch)
@@ -57,6 +60,12 @@ class OneSeed:
         self.x, self.y = _array(data.x, plan.dtype), _array(data.y, plan.dtype)
         self.test = _array(data.test_x, plan.dtype), _array(data.test_y, plan.dtype)
         self.key = jax.random.fold_in(jax.random.key(plan.key), seed)
+
+    def of_seed(self, seed: int) -> OneSeed:
+        """The same training from another seed; it shares programs and data."""
+        other = copy(self)
+        other.seed, other.key = seed, jax.random.fold_in(jax.random.key(self.plan.key), seed)
+        return other
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -71,6 +80,8 @@ class OneSeed:
 
     def advance(self, state: State, stop: int) -> State:
         """The state at step `stop`, or behind the first loss that is not finite."""
+        if self.lanes > 1:  # the same program as for all of them, so that steps taken again have the same bits
+            return advance_together([self] * self.lanes, [state] * self.lanes, stop)[0]
         return self.programs.advance(state, *self.arguments, jnp.int32(stop), jnp.asarray(self.plan.patient))
 
     def compile(self) -> None:
@@ -94,8 +105,10 @@ class OneSeed:
                 workers.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def run(self, told: Callable[[int], None], checkpoints: Checkpoints | None = None) -> Trained:
-        """All steps.
+    def run(
+        self, told: Callable[[int], None], checkpoints: Checkpoints | None = None
+    ) -> Generator[tuple[State, int], State, Trained]:
+        """All steps: yields a state and the step to go to, and is sent the state there; returns what was trained.
 
         Parameters
         ----------
@@ -116,7 +129,7 @@ class OneSeed:
         for stop in sorted({*plan.records, *saves, plan.steps}):
             if stop < begun or (stop == begun and begun in traces):
                 continue
-            state = self.advance(state, stop)
+            state = yield state, stop
             if bool(state.failed) and not plan.patient:
                 good, failure = explain(self, anchors, state)
                 traces[int(good.step)] = replace(self.record(good), status=(failure.status,))
@@ -207,6 +220,25 @@ class OneSeed:
             like, config=self.config, columns=dict(columns), seeds=(self.seed,), step=step, batch=self.plan.batch,
             status=(status,), drawn=True,
         )  # fmt: skip
+
+
+def advance_together(of: Sequence[OneSeed], states: Sequence[State], stop: int) -> list[State]:
+    """The states of several seeds of one training at step `stop`, from one step that they share: in one call.
+
+    A seed whose loss is not finite goes along with the others; the step of its state is the one behind that loss.
+    """
+    _, *shared = of[0].arguments
+    keys, patient = jnp.stack([one.key for one in of]), of[0].plan.patient
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)._replace(step=states[0].step)
+    after = of[0].programs.advance_all(together, keys, *shared, jnp.int32(stop), jnp.asarray(patient))
+    after = after._replace(step=jnp.full(len(of), after.step))
+    found = [jax.tree.map(lambda leaf: leaf[lane], after) for lane in range(len(of))]  # noqa: B023
+    return [_behind_the_loss(state) if bool(state.failed) and not patient else state for state in found]
+
+
+def _behind_the_loss(state: State) -> State:
+    """The state of a seed that failed, with the step behind its first loss that is not finite."""
+    return state._replace(step=jnp.int32(np.flatnonzero(~np.isfinite(state.losses))[0] + 1))
 
 
 def _columns(traces: Mapping[int, Trace]) -> dict[int, tuple[Mapping[str, np.ndarray], str]]:

@@ -54,6 +54,10 @@ class State(NamedTuple):
     failed: Array
 
 
+#: Which arrays of a state several seeds have their own of. The step is one for all, or each step would shuffle anew.
+OF_SEEDS = State(params=0, clip_state=0, opt_state=0, step=None, order=0, losses=0, failed=0)
+
+
 class Sizes(NamedTuple):
     """What one step did, as log10 of norms, one for each layer with a weight, from input to readout."""
 
@@ -74,6 +78,9 @@ class Programs(NamedTuple):
     advance : callable
         (state, key, x, y, numbers, stop, patient) -> State: steps until `stop`, or until a loss is not finite and
         one is not patient. How a training is cut into calls changes no bit of it.
+    advance_all : callable
+        The same of several seeds in one call: states and keys have an axis of seeds in front, but for the step, which
+        they share. It goes on while the loss of one of them is finite.
     observe : callable
         (state, key, x, y, numbers) -> (State, Sizes): one step, looked at.
     gradient : callable
@@ -82,6 +89,7 @@ class Programs(NamedTuple):
 
     start: Any
     advance: Any
+    advance_all: Any
     observe: Any
     gradient: Any
 
@@ -150,6 +158,13 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
         return lax.while_loop(go_on, lambda state: step(state, key, x, y, numbers)[0], state)
 
     @jax.jit
+    def advance_all(state: State, key: Array, x: Array, y: Array, numbers: Any, stop: Array, patient: Array) -> State:
+        go_on = lambda state: (state.step < stop) & (~state.failed.all() | patient)
+        of_one = lambda state, key: step(state, key, x, y, numbers)[0]
+        of_all = jax.vmap(of_one, in_axes=(OF_SEEDS, 0), out_axes=OF_SEEDS)
+        return lax.while_loop(go_on, lambda state: of_all(state, key), state)
+
+    @jax.jit
     def observe(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[State, Sizes]:
         after, clipped, updates = step(state, key, x, y, numbers)
         of = functools.partial(layer_sizes, state.params)
@@ -160,7 +175,7 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
     def gradient_alone(state: State, key: Array, x: Array, y: Array, numbers: Any) -> Any:
         return gradient(shuffled(state, key), key, x, y, numbers)[1]
 
-    return Programs(start, advance, observe, gradient_alone)
+    return Programs(start, advance, advance_all, observe, gradient_alone)
 
 
 @functools.lru_cache(maxsize=32)

@@ -13,6 +13,7 @@ import pandas as pd
 from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import TrainingConfig, TrainingSweep
 from gradlab.frames.rows import frame
+from gradlab.measurement.programs import WORKERS, in_one_call
 from gradlab.networks import build
 from gradlab.networks.network import weighted
 from gradlab.sweep.plan import Cost
@@ -85,6 +86,7 @@ class TrainTask(MeasureTask):
         import jax
 
         x, plan = self.parts.x, self.plan
+        at_once = len(seeds) if in_one_call(seeds) else min(len(seeds), WORKERS)
         flops, memory, rows = 0.0, 0, 0
         for config in configs:
             net = build(config.network)
@@ -93,7 +95,7 @@ class TrainTask(MeasureTask):
             entries = sum(prod(leaf["weight"].shape) for _, leaf in weighted((), params))
             positions = prod(example.shape[1:-1])
             flops += 6.0 * plan.batch * positions * entries * plan.steps * len(seeds)
-            memory = max(memory, 6 * np.dtype(self.dtype).itemsize * entries)  # gradient, update, moments
+            memory = max(memory, at_once * 6 * np.dtype(self.dtype).itemsize * entries)  # gradient, update, moments
             rows += len(seeds) * len(plan.records) * ((config.depth or positions) + 2)
         return Cost(4 * len(configs), flops, memory, 8 * rows * (len(COORDINATES) + len(self.columns or MEASURED)))
 
