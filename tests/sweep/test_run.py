@@ -301,3 +301,16 @@ def test_dask_missing_is_said(monkeypatch):
     monkeypatch.setattr("gradlab.sweep.executors.find_spec", lambda name: None)
     with pytest.raises(GradlabError, match="pip install distributed"):
         go(executor="dask", workers=2)
+
+
+@pytest.mark.slow
+def test_seeds_in_one_call_as_on_an_accelerator_give_the_same_rows(monkeypatch):
+    sweep = Sweep(depth=(2, 5), width=16, activation=("tanh", "relu"), init="xavier_normal", dtype="float64", seeds=3)
+    apart = run(sweep, progress=False)
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    together = run(sweep, progress=False)
+    numbers = [name for name, dtype in apart.dtypes.items() if dtype == "float64"]
+    assert len(numbers) > 10
+    np.testing.assert_allclose(together[numbers], apart[numbers], rtol=1e-9, atol=1e-9)
+    others = apart.columns.drop(numbers)
+    pd.testing.assert_frame_equal(together[others], apart[others])
