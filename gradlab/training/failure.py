@@ -12,11 +12,11 @@ import numpy as np
 from gradlab.frames.rows import concat, frame
 from gradlab.measurement.programs import once
 from gradlab.measurement.records import LayerInfo
+from gradlab.training.program import State, by_layer
 from gradlab.training.records import Failure
 
 if TYPE_CHECKING:
     from gradlab.training.one_seed import OneSeed
-    from gradlab.training.program import State
 
 #: Finite steps that are shown.
 HISTORY = 20
@@ -90,13 +90,5 @@ def _finite(tree: Any) -> bool:
 
 def _bad_layers(params: Any, tree: Any) -> np.ndarray:
     """Whether each layer with a weight, from input to readout, holds numbers that are not finite."""
-    bad = []
-    for part, of in zip(params, tree, strict=True):
-        leaves = jax.tree_util.tree_flatten_with_path(part)[0]
-        weights = [leaf for path, leaf in leaves if getattr(path[-1], "key", "") == "weight"]
-        if not weights:
-            continue
-        count = len(weights[0]) if weights[0].ndim > 2 else 1
-        flat = [np.asarray(leaf).reshape(count, -1) for leaf in jax.tree.leaves(of)]
-        bad.append(~np.all([np.isfinite(leaf).all(1) for leaf in flat], axis=0))
-    return np.concatenate(bad)
+    parts = [[np.asarray(rows) for _, rows in by_layer(*both)] for both in zip(params, tree, strict=True)]
+    return np.concatenate([~np.all([np.isfinite(rows).all(1) for rows in part], axis=0) for part in parts if part])

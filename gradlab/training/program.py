@@ -18,7 +18,7 @@ from gradlab.core.losses import loss_named
 from gradlab.core.scaled import Scaled, scaled
 from gradlab.measurement.arrays import log10_norm, pooled
 from gradlab.networks import build
-from gradlab.networks.network import Network
+from gradlab.networks.network import Network, weighted
 from gradlab.training.optimizers import Recipe, clipping, optimizer
 
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
@@ -222,17 +222,26 @@ def layer_sizes(params: Any, tree: Any, kind: str) -> Array:
 
 
 def _part_sizes(part: Any, tree: Any, kind: str) -> Array:
-    weights = [leaf for path, leaf in _named(part) if path == "weight"]
-    if not weights:
+    leaves = by_layer(part, tree)
+    if not leaves:
         return jnp.zeros(0)
-    stacked = weights[0].ndim > 2
-    found = [jax.vmap(log10_norm)(leaf) if stacked else log10_norm(leaf)[None] for path, leaf in _named(tree)
-             if path == kind]  # fmt: skip
-    if not found:
-        return jnp.full(len(weights[0]) if stacked else 1, jnp.nan, weights[0].dtype)
-    return pooled(jnp.stack(found, -1))
+    found = [jax.vmap(log10_norm)(leaf) for name, leaf in leaves if name == kind]
+    _, like = leaves[0]
+    return pooled(jnp.stack(found, -1)) if found else jnp.full(len(like), jnp.nan, like.dtype)
 
 
-def _named(tree: Any) -> list[tuple[str, Any]]:
+def by_layer(part: Any, tree: Any) -> list[tuple[str, Array]]:
+    """The arrays of a tree with their names, each as a row for each layer; none where no layer has a weight.
+
+    Parameters
+    ----------
+    part : pytree
+        One of a network's parts: a layer, or a run of equal blocks, whose arrays are stacked.
+    tree : pytree like `part`
+    """
+    weights = [layer["weight"] for _, layer in weighted((), part)]
+    if not weights:
+        return []
+    count = len(weights[0]) if weights[0].ndim > 2 else 1
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(getattr(path[-1], "key", ""), leaf) for path, leaf in leaves]
+    return [(getattr(path[-1], "key", ""), leaf.reshape(count, -1)) for path, leaf in leaves]
