@@ -64,7 +64,8 @@ def train(
         Share of the examples that is kept apart, or other examples.
     seeds : int or sequence of int
         Number of seeds, or their numbers: of weights, order of the examples and dropout. Weights are those that
-        `gradlab.measure` draws. On a CPU two are trained at a time, on an accelerator all in one call.
+        `gradlab.measure` draws. On a CPU two are trained at a time, on an accelerator all in one
+        call; with `checkpoint` one by one.
     key : int
         Base key of the seeds, and of what is kept apart.
     loss : str, optional
