@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve
 from gradlab.core.losses import default_loss
 from gradlab.data import load
-from gradlab.measurement.records import Trace
 from gradlab.networks.network import Network, example_shape
 from gradlab.sweep.progress import reporter
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.plan import Plan
 from gradlab.training.records import Training
-from gradlab.training.seeds import train_seeds
-from gradlab.training.split import Split, split
+from gradlab.training.seeds import train_network
+from gradlab.training.split import split
 
 
 def train(
@@ -152,41 +148,3 @@ def train(
         return train_network(config, parts, plan, numbers, report.advance, keep)
     finally:
         report.stop()
-
-
-def train_network(
-    config: TrainingConfig,
-    data: Split,
-    plan: Plan,
-    seeds: Sequence[int],
-    told: Callable[[int], None] = lambda steps: None,
-    keep: Callable[[int], Checkpoints] | None = None,
-) -> Training:
-    """Train one network on several seeds.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-    data : Split
-    plan : Plan
-    seeds : sequence of int
-    told : callable
-        Takes numbers of steps that are done.
-    keep : callable, optional
-        The checkpoints of a seed.
-    """
-    trained = dict(zip(seeds, train_seeds(config, data, plan, seeds, told, keep), strict=True))
-    return Training(
-        traces=tuple(_together([t.traces[step] for t in trained.values() if step in t.traces])
-                     for step in sorted({step for t in trained.values() for step in t.traces})),
-        params={seed: t.state.params for seed, t in trained.items()},
-        losses={seed: np.asarray(t.state.losses) for seed, t in trained.items()},
-        failures=tuple(t.failure for t in trained.values() if t.failure is not None),
-    )  # fmt: skip
-
-
-def _together(traces: Sequence[Trace]) -> Trace:
-    """The traces of several seeds at one step as one."""
-    columns = {name: np.concatenate([trace.columns[name] for trace in traces]) for name in traces[0].columns}
-    seeds, status = (tuple(value for trace in traces for value in getattr(trace, n)) for n in ("seeds", "status"))
-    return replace(traces[0], columns=columns, seeds=seeds, status=status)

@@ -59,13 +59,17 @@ class OneSeed:
         self.numbers = numbers_of(config, plan.dtype)
         self.x, self.y = _array(data.x, plan.dtype), _array(data.y, plan.dtype)
         self.test = _array(data.test_x, plan.dtype), _array(data.test_y, plan.dtype)
-        self.key = jax.random.fold_in(jax.random.key(plan.key), seed)
 
     def of_seed(self, seed: int) -> OneSeed:
         """The same training from another seed; it shares programs and data."""
         other = copy(self)
-        other.seed, other.key = seed, jax.random.fold_in(jax.random.key(self.plan.key), seed)
+        other.seed = seed
         return other
+
+    @property
+    def key(self) -> Array:
+        """Of all that this seed draws."""
+        return jax.random.fold_in(jax.random.key(self.plan.key), self.seed)
 
     @property
     def arguments(self) -> tuple[Any, ...]:

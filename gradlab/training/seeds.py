@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import jax
+import numpy as np
 
 from gradlab.config import TrainingConfig
 from gradlab.measurement.programs import WORKERS, in_one_call
+from gradlab.measurement.records import Trace
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.one_seed import OneSeed, Trained, advance_together
 from gradlab.training.plan import Plan
+from gradlab.training.records import Training
 from gradlab.training.split import Split
 
 Told = Callable[[int], None]
 Keep = Callable[[int], Checkpoints] | None
 
 
-def train_seeds(
-    config: TrainingConfig, data: Split, plan: Plan, seeds: Sequence[int], told: Told, keep: Keep = None
-) -> list[Trained]:
+def train_network(
+    config: TrainingConfig,
+    data: Split,
+    plan: Plan,
+    seeds: Sequence[int],
+    told: Told = lambda steps: None,
+    keep: Keep = None,
+) -> Training:
     """Train one network on several seeds; all share their compiled programs.
 
     Parameters
@@ -40,7 +49,15 @@ def train_seeds(
         if keep is None:  # what is resumed may have little left to do
             first.compile()
         of = [first.of_seed(seed) for seed in seeds]
-        return _together(of, told) if lanes > 1 else _two_at_a_time(of, told, keep)
+        found = _together(of, told) if lanes > 1 else _two_at_a_time(of, told, keep)
+    trained = dict(zip(seeds, found, strict=True))
+    return Training(
+        traces=tuple(_joined([t.traces[step] for t in trained.values() if step in t.traces])
+                     for step in sorted({step for t in trained.values() for step in t.traces})),
+        params={seed: t.state.params for seed, t in trained.items()},
+        losses={seed: np.asarray(t.state.losses) for seed, t in trained.items()},
+        failures=tuple(t.failure for t in trained.values() if t.failure is not None),
+    )  # fmt: skip
 
 
 def _two_at_a_time(of: Sequence[OneSeed], told: Told, keep: Keep) -> list[Trained]:
@@ -85,3 +102,10 @@ def _together(of: Sequence[OneSeed], told: Told) -> list[Trained]:
                 trained[lane] = end.value
                 del asked[lane]
     return [trained[lane] for lane in range(len(of))]
+
+
+def _joined(traces: Sequence[Trace]) -> Trace:
+    """The traces of several seeds at one step as one."""
+    columns = {name: np.concatenate([trace.columns[name] for trace in traces]) for name in traces[0].columns}
+    seeds, status = (tuple(value for trace in traces for value in getattr(trace, n)) for n in ("seeds", "status"))
+    return replace(traces[0], columns=columns, seeds=seeds, status=status)

@@ -19,8 +19,8 @@ from gradlab.networks.network import weighted
 from gradlab.sweep.plan import Cost
 from gradlab.sweep.run import run
 from gradlab.sweep.task import MeasureTask
-from gradlab.training.loop import train_network
 from gradlab.training.plan import Plan
+from gradlab.training.seeds import train_network
 from gradlab.training.split import split
 
 if TYPE_CHECKING:
