@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -56,36 +56,37 @@ class Content:
         """A table of configurations against depths."""
         return tables.against_depth(self.rates, self.labels, cell)
 
-    def markdown(self, drawn: Sequence[figures.Drawn]) -> str:
+    def markdown(self, drawn: Sequence[figures.Drawn | figures.NotDrawn]) -> str:
         """The page.
 
         Parameters
         ----------
-        drawn : sequence of Drawn
+        drawn : sequence of Drawn or NotDrawn
             Its figures, which lie on the disk.
         """
-        missing, missing_tables = self._missing()
-        learnt = tables.learnt(self.frames, self.rates, self.labels)
+        known = (self.frames, self.rates, self.labels)
         page = environment().get_template("page.md.j2")
         return page.render(
             title=self._title(),
             summary=self._summary(),
-            highlights=self._highlights(),
-            asked="\n\n".join(_request_table(name, request) for name, request in self.requests.items()),
+            highlights=_each(self._highlights),
+            asked="\n\n".join(_part(_request_table, name, request) for name, request in self.requests.items()),
             several_depths=self.rates["depth"].nunique() > 1,
-            verdicts=self._verdicts(),
+            verdicts=_each(self._verdicts),
             figures=drawn,
             level=self.level,
-            verdict_table=tables.markdown(self.against_depth(tables.verdict_cell)),
-            rate_table=tables.markdown(self.against_depth(tables.rate_cell)),
-            decades_table=tables.markdown(self.against_depth(tables.decades_cell)),
-            learnt_table=tables.markdown(learnt) if len(learnt) else "",
-            signals_table=tables.markdown(tables.signals(self.frames, self.rates, self.labels)),
-            theory=theory.section(self.frames, self.rates, self.labels, self.requests),
-            missing=missing,
-            missing_tables=missing_tables,
-            reproduce="\n\n".join(_reproduction(name, about) for name, about in self.provenances.items()),
+            verdict_table=_part(self._table, tables.verdict_cell),
+            rate_table=_part(self._table, tables.rate_cell),
+            decades_table=_part(self._table, tables.decades_cell),
+            learnt_table=_part(lambda: tables.markdown(t) if len(t := tables.learnt(*known)) else ""),
+            signals_table=_part(lambda: tables.markdown(tables.signals(*known))),
+            theory=_part(theory.section, *known, self.requests),
+            missing=_part(self._missing),
+            reproduce="\n\n".join(_part(_reproduction, name, about) for name, about in self.provenances.items()),
         )
+
+    def _table(self, cell: tables.Cell) -> str:
+        return tables.markdown(self.against_depth(cell))
 
     def _title(self) -> str:
         steps = sorted(set(self.rates["step"]))
@@ -137,7 +138,7 @@ class Content:
         groups = [f"{name} at depth {words.listed(depths)}" for name, depths in by_name.items()]
         return f"{line} Its other depths: {'; '.join(groups)}." if groups else line
 
-    def _missing(self) -> tuple[str, list[str]]:
+    def _missing(self) -> str:
         failed = tables.failures(self.frames, self.rates, self.labels)
         zero = tables.zeros(self.frames, self.rates, self.labels)
         text = [
@@ -152,7 +153,7 @@ class Content:
         loses = f"the usual norm is 0 or overflows in {lost}, the gradient itself is 0 in {gone}"
         shows = "the usual norm and the gradient are there in each"
         text.append(f"What plain float32 shows of {layers} in all networks: {loses if lost or gone else shows}.")
-        return " ".join(text), [tables.markdown(t) for t in (failed, zero) if len(t)]
+        return "\n\n".join([" ".join(text), *(tables.markdown(t) for t in (failed, zero) if len(t))])
 
     def tables_tex(self) -> str:
         """The tables for a paper."""
@@ -166,8 +167,12 @@ class Content:
         )
         made = []
         for cell, caption, label in entries:
-            cells = self.against_depth(cell).rename_axis("depth").rename(columns=lambda c: c.removeprefix("depth "))
-            made.append(tex.table(cells, caption, f"tab:gradlab-{label}"))
+            try:
+                cells = self.against_depth(cell).rename_axis("depth")
+                cells = cells.rename(columns=lambda c: c.removeprefix("depth "))
+                made.append(tex.table(cells, caption, f"tab:gradlab-{label}"))
+            except Exception as error:
+                made.append(f"% {label} not made, because {words.reason(error)}")
         return f"% Made by gradlab from run {self.hash}; needs \\usepackage{{booktabs}}.\n" + "\n".join(made)
 
     def numbers_tex(self) -> str:
@@ -175,6 +180,22 @@ class Content:
         macros = tex.macros(self.rates, self.labels, self.evidence)
         lines = [f"\\newcommand{{\\{name}}}{{{value}}}" for name, value in macros]
         return "\n".join([f"% Made by gradlab from run {self.hash}.", *lines]) + "\n"
+
+
+def _part(make: Callable[..., str], *arguments: Any) -> str:
+    """A piece of the page; one that cannot be made costs a line, never the page."""
+    try:
+        return make(*arguments)
+    except Exception as error:
+        return f"*Not made, because {words.escape(words.reason(error))}.*"
+
+
+def _each(make: Callable[[], list[str]]) -> list[str]:
+    """The lines of a list on the page; of one that cannot be made, one that says why."""
+    try:
+        return make()
+    except Exception as error:
+        return [f"*Not made, because {words.escape(words.reason(error))}.*"]
 
 
 def _reproduction(name: str, about: Mapping[str, Any]) -> str:

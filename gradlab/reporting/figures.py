@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from gradlab import plots
+from gradlab.plots.captions import figure_of
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.steps import MOST_PANELS
-from gradlab.reporting import tables
+from gradlab.reporting import tables, words
 
 #: Formats of every figure; the page shows the first.
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
@@ -33,9 +33,17 @@ class Drawn:
     links: str
 
 
+@dataclass(frozen=True)
+class NotDrawn:
+    """A figure that could not be made, and why; it costs a line on the page."""
+
+    title: str
+    why: str
+
+
 def draw(
     frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str], folder: Path, run_hash: str, command: str
-) -> list[Drawn]:
+) -> list[Drawn | NotDrawn]:
     """Draw the figures of a page into `folder`.
 
     Parameters
@@ -50,7 +58,7 @@ def draw(
 
     Returns
     -------
-    list of Drawn
+    list of Drawn or NotDrawn
         Empty where nothing was measured.
     """
     names = tables.keys(frame)
@@ -75,7 +83,7 @@ def draw(
     return made
 
 
-def draw_training(frame: pd.DataFrame, folder: Path, run_hash: str, command: str) -> list[Drawn]:
+def draw_training(frame: pd.DataFrame, folder: Path, run_hash: str, command: str) -> list[Drawn | NotDrawn]:
     """Draw what a training page shows of the steps: loss and accuracy, and how fast each layer learns.
 
     Parameters
@@ -87,7 +95,7 @@ def draw_training(frame: pd.DataFrame, folder: Path, run_hash: str, command: str
 
     Returns
     -------
-    list of Drawn
+    list of Drawn or NotDrawn
         Empty where there is one step, or nothing was measured.
     """
     names = [name for name in tables.keys(frame) if name != "step"]
@@ -140,16 +148,20 @@ def _looks(rows: pd.DataFrame) -> dict[str, str]:
 
 def _draw(
     name: str, title: str, make: Callable[[], Any], *, folder: Path, run_hash: str, command: str, note: str
-) -> Drawn:
+) -> Drawn | NotDrawn:
+    """Draw one figure and save it; whatever goes wrong with it, the page still comes."""
     import matplotlib.pyplot as plt
 
-    figure = make()
-    figure = getattr(figure, "figure", figure)
-    if isinstance(figure, (np.ndarray, list, tuple)):
-        figure = figure[0].figure
-    caption = plots.caption(figure) + note
-    folder.mkdir(parents=True, exist_ok=True)
-    plots.save(figure, folder / name, formats=FORMATS, run_hash=run_hash, command=command)
-    plt.close(figure)
+    before = set(plt.get_fignums())
+    try:
+        figure = figure_of(make())
+        caption = plots.caption(figure) + note
+        folder.mkdir(parents=True, exist_ok=True)
+        plots.save(figure, folder / name, formats=FORMATS, run_hash=run_hash, command=command)
+    except Exception as error:
+        return NotDrawn(title, words.escape(words.reason(error)))
+    finally:
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
     links = " ".join(f"[{kind.upper()}]({folder.name}/{name}.{kind})" for kind in FORMATS[1:])
     return Drawn(title, title, f"{folder.name}/{name}.{FORMATS[0]}", caption, links)

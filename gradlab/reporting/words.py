@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab._errors import GradlabError
 from gradlab.frames.rows import own_fields
 
 #: Names as papers write them; a registered name stands as it is.
@@ -253,6 +254,15 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
         parts.append(f"at this rate beyond one decade from depth {row['from_depth']:.0f}")
     parts.append(evidence.sentence if evidence else "")
     return "; ".join(part for part in parts if part) + "."
+
+
+def reason(error: Exception) -> str:
+    """Why something could not be made, in one line for a reader of the page: what to try in Python is left out."""
+    if isinstance(error, GradlabError):
+        text = f"it needs {error.expected}" + (f"; there is {error.received}" if error.received else "")
+    else:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return " ".join(text.split())
 
 
 def escape(text: Any) -> str:

@@ -1,0 +1,47 @@
+"""A page always comes: what cannot be drawn or tabled costs a line on it, never the page."""
+
+import pytest
+
+from gradlab import plots
+from gradlab.reporting import tables, theory
+from gradlab.reporting.page import report
+from tests.reporting.report_frames import grid, run_of
+
+pytestmark = pytest.mark.usefixtures("without_files")
+
+
+@pytest.fixture
+def without_files(monkeypatch):
+    """Figures are drawn; their files, which take most of the time, are not written."""
+    monkeypatch.setattr("gradlab.reporting.figures.plots.save", lambda *_, **__: [])
+
+
+def broken(*_, **__):
+    raise ZeroDivisionError("a | fault\nof ours")
+
+
+def test_a_figure_that_fails_in_any_way_costs_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(plots, "rate_against_depth", broken)
+    page = report(run_of(grid()), out=tmp_path).read_text()
+    assert page.count("*Not drawn, because ") == 1
+    after = page.split("### Rate against depth\n")[1]
+    assert after.startswith("\n*Not drawn, because ZeroDivisionError: a \\| fault of ours.*\n")
+    assert "![" in page and "## How to reproduce it" in page
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "after"),
+    [
+        (tables, "decades_cell", "### Decades over the hidden layers\n\n"),
+        (tables, "signals", "### Signal, delta and weight gradient\n\n"),
+        (tables, "zeros", "## What is missing\n\n"),
+        (theory, "section", "### Theory beside measurement\n\nWhat mean field expects of each configuration's "
+         "deepest network, at initialisation.\n\n"),
+    ],
+)  # fmt: skip
+def test_a_table_that_fails_in_any_way_costs_one_line(where, name, after, monkeypatch, tmp_path):
+    monkeypatch.setattr("gradlab.reporting.figures.draw", lambda *_: [])
+    monkeypatch.setattr(where, name, broken)
+    page = report(run_of(grid()), out=tmp_path, tex=True).read_text()
+    assert page.count("Not made, because") == 1
+    assert page.split(after)[1].startswith("*Not made, because ZeroDivisionError: a \\| fault of ours.*\n")
