@@ -90,14 +90,36 @@ def draw_lines(
             thin = {"color": look["color"], "linewidth": 0.4 * _width(), "alpha": 0.55, "zorder": 2, "gid": "seed"}
             for _, one in lines(matching(seeds, key), ["seed"]):
                 one = one.sort_values(x)
-                ax.plot(one[x].to_numpy(dtype=float), one["mean"].to_numpy(dtype=float), **thin)
+                own = one[x].to_numpy(dtype=float), one["mean"].to_numpy(dtype=float)
+                ax.plot(*own, **thin)
+                mark_alone(ax, *own, {**thin, "gid": "alone seed"}, 0.5)
         else:
             low, high = rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float)
             # matplotlib drops what is not finite, and leaves a gap there
             ax.fill_between(at, low, high, color=look["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
+            lone = alone(middle)  # of which no area is left
+            ax.vlines(at[lone], low[lone], high[lone], color=look["color"], alpha=0.5, zorder=1.5, gid="alone band")
         ax.plot(at, middle, **look, markevery=_markevery(len(at), i, len(groups), sparse), zorder=3, gid="mean")
+        mark_alone(ax, at, middle, {**look, "zorder": 3, "gid": "alone"})
         floor += _marks(board, ax, at, rows, look, floor)
     return floor
+
+
+def alone(values: np.ndarray) -> np.ndarray:
+    """Which values are finite and have no finite neighbour: a line through them has no length there."""
+    finite = np.isfinite(values)
+    beside = np.concatenate([[False], finite, [False]])
+    return finite & ~beside[:-2] & ~beside[2:]
+
+
+def mark_alone(ax: Any, at: np.ndarray, values: np.ndarray, look: dict[str, Any], size: float = 0.7) -> None:
+    """Draw each value that no line reaches as a marker, whatever markers the line has elsewhere."""
+    import matplotlib
+
+    if (lone := alone(values)).any():
+        marker = look.get("marker") or "o"
+        size *= matplotlib.rcParams["lines.markersize"]
+        ax.plot(at[lone], values[lone], **{**look, "linestyle": "", "marker": marker, "markersize": size})
 
 
 def _marks(board: Canvas, ax: Any, at: np.ndarray, rows: pd.DataFrame, look: dict[str, Any], row: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas, decade_axis, legend, mark_ceiling, mark_floor
+from gradlab.plots.canvas import canvas, decade_axis, legend, mark_alone, mark_ceiling, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.styles import COLOURS, FAINT, LINES, MARKERS, NEUTRAL
@@ -55,9 +55,9 @@ def autodiff(
             rows = table[table["method"] == method].sort_values("layer")
             at, value = rows["layer"].to_numpy(dtype=float), rows[column].to_numpy(dtype=float)
             look = _look(str(method), i)
-            (line,) = axes.plot(
-                at, np.where(np.isfinite(value), value, np.nan), gid="method", **look, markevery=_every(len(at), i)
-            )
+            seen = np.where(np.isfinite(value), value, np.nan)
+            (line,) = axes.plot(at, seen, gid="method", **look, markevery=_every(len(at), i))
+            mark_alone(axes, at, seen, {**look, "gid": "alone"})
             shown[str(method)] = line
             dead = np.isneginf(value)
             if dead.any():

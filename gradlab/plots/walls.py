@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, legend, mark_floor
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, legend, mark_alone, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
 from gradlab.plots.styles import LIGHTEST, SEQUENTIAL
@@ -137,8 +137,10 @@ def _losses(ax: Any, paths: pd.DataFrame) -> None:
         rows = rows.sort_values("step")
         step, loss = rows["step"].to_numpy(float), rows["log10_loss"].to_numpy(float)
         look = _beside(key["method"])
-        ax.plot(step, np.where(np.isfinite(loss), loss, np.nan), **{**look, "marker": ""}, linewidth=thin,
-                zorder=3 if key["method"] == "unclipped" else 2, gid=key["method"])  # fmt: skip
+        seen = np.where(np.isfinite(loss), loss, np.nan)
+        look = {**look, "marker": "", "linewidth": thin, "zorder": 3 if key["method"] == "unclipped" else 2}
+        ax.plot(step, seen, **look, gid=key["method"])
+        mark_alone(ax, step, seen, {**look, "gid": "alone"})
         if np.isneginf(loss).any():
             mark_floor(ax, step[np.isneginf(loss)], look["color"])
     decade_axis(ax, int(np.isneginf(paths["log10_loss"]).any()))
