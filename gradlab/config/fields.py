@@ -8,16 +8,26 @@ from numbers import Integral, Real
 from typing import Any
 
 from gradlab._errors import GradlabError, unknown
+from gradlab.config.bounds import largest
 from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, OPTIMIZERS, SCHEDULES, resolve
 
 
-def integer(name: str, value: Any, least: int) -> int:
-    """`value` as an integer of at least `least`, or an error that names the option."""
-    value = _scalar(value)
+def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """`value` as an integer from `least` to `most` (None: the bound of the option), or an error that names it."""
+    value, most = _scalar(value), largest(name) if most is None else most
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or value < least:
-        raise GradlabError(f"{name} to be an integer of at least {least}", repr(value), f"{name}={least} or more")
+        raise GradlabError(f"{name} to be an integer of at least {least}", _short(value), f"{name}={least} or more")
+    if value > most:
+        raise GradlabError(f"{name} to be at most {most:,}", _short(value), f"a smaller {name}")
     return int(value)
+
+
+def _short(value: Any) -> str:
+    """A value in a message; Python refuses to print an integer of more than 4300 digits."""
+    if isinstance(value, Integral) and abs(value) >= 10**30:
+        return f"about {'-' if value < 0 else ''}2^{int(value).bit_length() - 1}"
+    return repr(value)
 
 
 def positive_integer(name: str, value: Any) -> int:

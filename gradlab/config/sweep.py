@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
+from gradlab.config.bounds import check_size
 from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, several
 from gradlab.config.names import DTYPES, LOSSES, resolve
 from gradlab.config.networks import CONFIGS, NetworkConfig
@@ -188,6 +189,7 @@ class Sweep:
                     raise unknown("column", column, MEASURED)
             put("columns", columns)
         self._check_coordinates()
+        self._check_size()
         for config in self.configs():  # each checks itself
             del config
 
@@ -224,6 +226,16 @@ class Sweep:
                     f"{name} only with {' or '.join(owners)}", f"architecture {', '.join(self.architecture)}",
                     f"architecture={owners[0]!r}",
                 )  # fmt: skip
+
+    def _check_size(self) -> None:
+        """Raise where the grid is larger than any machine could hold."""
+        choices = {name: len(getattr(self, name)) for name in self.COORDINATES if name != "architecture"}
+        seeds = len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
+        for architecture in self.architecture:
+            own = {
+                name: n for name, n in choices.items() if architecture in self._owners(name) or not self._owners(name)
+            }
+            check_size(own, seeds, max(depth or 1 for depth in self.depth))
 
     def _owners(self, name: str) -> list[str]:
         """The architectures that have a coordinate; none where it belongs to no architecture."""

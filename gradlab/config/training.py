@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
+from gradlab.config.bounds import MOST_RECORDS
 from gradlab.config.fields import FIELDS, boolean, choice, integer, many, number, positive_integer, several
 from gradlab.config.networks import NetworkConfig
 from gradlab.config.sweep import GRID, Sweep
@@ -182,7 +183,7 @@ class TrainingSweep(Sweep):
             raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
 
     def _count(self) -> int:
-        return integer("records", self.records, 2)
+        return integer("records", self.records, 2, MOST_RECORDS)
 
     @property
     def loaded(self) -> int | None:
@@ -226,6 +227,6 @@ def record_steps(records: Any, steps: int) -> tuple[int, ...]:
             received = f"step {chosen[-1]}" if chosen else "none"
             raise GradlabError(f"records at steps from 0 to {steps}", received, f"records=(0, {steps})")
         return tuple(chosen)
-    count = max(integer("records", records, 2) - 1, 1)
+    count = max(integer("records", records, 2, MOST_RECORDS) - 1, 1)
     places = (steps ** (i / max(count - 1, 1)) for i in range(count)) if count > 1 else (steps,)
     return tuple(sorted({0, *(round(place) for place in places)}))

@@ -1,0 +1,55 @@
+"""How much can be asked for: bounds that are checked before any memory is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from gradlab._errors import GradlabError
+
+#: Largest value of an integer option, where it has no bound of its own: what a C int holds.
+LARGEST_INTEGER = 2**31 - 1
+#: Options that make lists or arrays as long as they say; and the key, of which JAX reads 32 bits.
+LARGEST: dict[str, int] = {
+    "depth": 100_000, "width": 1_000_000, "batch": 10_000_000, "length": 1_000_000, "examples": 10_000_000,
+    "key": 2**32 - 1,
+}  # fmt: skip
+#: Steps of one training at which statistics are taken.
+MOST_RECORDS = 100_000
+#: Networks of one grid, and networks times seeds: each is a part of the plan and a file of the run.
+MOST_NETWORKS, MOST_MEASUREMENTS = 20_000, 2_000_000
+#: Hidden layers times seeds, summed over the networks of one grid: a row of the frame each.
+MOST_ROWS = 200_000_000
+
+
+def largest(option: str) -> int:
+    """The largest value of an integer option."""
+    return LARGEST.get(option, LARGEST_INTEGER)
+
+
+def check_size(choices: Mapping[str, int], seeds: int, deepest: int) -> None:
+    """Refuse a grid that no machine could hold, before its networks are listed.
+
+    Parameters
+    ----------
+    choices : mapping of str to int
+        Number of values of each coordinate.
+    seeds : int
+        Number of seeds.
+    deepest : int
+        Hidden layers of the deepest network.
+
+    Raises
+    ------
+    GradlabError
+        Above `MOST_NETWORKS` networks, `MOST_MEASUREMENTS` networks times seeds, or `MOST_ROWS` rows.
+    """
+    networks = math.prod(choices.values())
+    product = " × ".join(f"{n:,} of {name}" for name, n in choices.items() if n > 1) or "1 network"
+    for what, most, asked, text in (
+        ("networks in one grid", MOST_NETWORKS, networks, product),
+        ("networks times seeds in one grid", MOST_MEASUREMENTS, networks * seeds, f"{product}, {seeds:,} seeds"),
+        ("rows", MOST_ROWS, networks * seeds * deepest, f"{product}, {seeds:,} seeds, {deepest:,} layers"),
+    ):
+        if asked > most:
+            raise GradlabError(f"at most {most:,} {what}", f"{asked:,} ({text})", "several grids, each in its folder")
