@@ -20,7 +20,7 @@ from gradlab.diagnosis.replay import recorded
 from gradlab.diagnosis.spread import gradient_counts
 from gradlab.frames.histograms import bin_table
 from gradlab.frames.rows import concat, frame
-from gradlab.measurement.histograms import BINS
+from gradlab.measurement.bins import BINS
 
 
 class MonitorState(NamedTuple):

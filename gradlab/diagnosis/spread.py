@@ -11,11 +11,11 @@ from jax import Array
 
 from gradlab._tree import Layers
 from gradlab.measurement.arrays import over_size
-from gradlab.measurement.histograms import BINS, bin_counts
+from gradlab.measurement.bins import BINS, bin_counts
 
 
 def gradient_counts(layers: Layers, grads: Sequence[Any], log10_norms: Array) -> Array:
-    """Bin counts of the weights' gradient, (layers, 104), in `gradlab.measurement.histograms.EDGES`.
+    """Bin counts of the weights' gradient, (layers, 104), in `gradlab.measurement.bins.EDGES`.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from gradlab.core.gradient import Reader, Site
 from gradlab.measurement.stats import statistics
 
 #: Columns of the backward signal.
-SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction")
+SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts")
 #: Columns of the stream, the preactivation of a block.
 STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c")
 
@@ -126,6 +126,7 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "log10_activation_rms": _last,
     "activation_mean_over_rms": _last,
     "activation_p98_over_rms": _last,
+    "activation_counts": _last,
     "log10_preactivation_rms": _first,
     "log10_one_minus_c": _first,
     "saturated_fraction": _mean,

@@ -128,7 +128,7 @@ def measure_group(
     """
     dtype = dtype or "float32"
     with jax.enable_x64(dtype == "float64"):
-        x, y, outputs = _arrays(x, y, loss, dtype, outputs)
+        x, y, outputs = arrays(x, y, loss, dtype, outputs)
         wanted = _columns(columns)
         families: dict[tuple, list[int]] = {}
         for i, config in enumerate(configs):
@@ -145,7 +145,7 @@ def measure_group(
     return [traces[i] for i in range(len(configs))]
 
 
-def _arrays(x: Any, y: Any, loss: str, dtype: str, outputs: int | None) -> tuple[Array, Any, int]:
+def arrays(x: Any, y: Any, loss: str, dtype: str, outputs: int | None = None) -> tuple[Array, Any, int]:
     """Data as arrays of the dtype, targets as the loss takes them, and the number of outputs."""
     x = np.asarray(x)
     if x.ndim < 2 or not x.size:
@@ -242,16 +242,28 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
     ]
 
 
+def dtype_of(params: Any) -> str:
+    """Name of the dtype of given weights."""
+    return str(weighted((), params)[0][1]["weight"].dtype)
+
+
+def with_given(
+    net: Network, params: Any, x: Any, y: Any, loss: str, key: Array | int, dtype: str
+) -> tuple[Any, Array, Any, int]:
+    """Given weights and the data that they see, as arrays of the dtype; targets, and the number of outputs."""
+    params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
+    x, y, outputs = arrays(x, y, loss, dtype, outputs_in(params))
+    check_input(net, params, x)
+    y = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(x), outputs, dtype) if y is None else y
+    return params, x, y, outputs
+
+
 def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
     """One measurement of given weights."""
     config = net.config
-    dtype = dtype or str(weighted((), params)[0][1]["weight"].dtype)
+    dtype = dtype or dtype_of(params)
     with jax.enable_x64(dtype == "float64"):
-        params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
-        outputs = outputs_in(params)
-        x, y, outputs = _arrays(x, y, loss, dtype, outputs)
-        check_input(net, params, x)
-        y = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(x), outputs, dtype) if y is None else y
+        params, x, y, outputs = with_given(net, params, x, y, loss, key, dtype)
         wanted = _columns(columns)
         if not shares(config):
             return measure_given(net, params, x, y, outputs, loss, wanted, dtype, data)

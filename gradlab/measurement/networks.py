@@ -25,7 +25,7 @@ from gradlab.core.scaled import scaled
 from gradlab.measurement.blocks import row, seen
 from gradlab.measurement.programs import once, over_seeds
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.measurement.stats import BACKWARD, FORWARD, to_numpy
+from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, to_numpy
 from gradlab.measurement.traces import loss_columns, scales, status_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, weighted
@@ -55,30 +55,43 @@ def measure_networks(
 ) -> list[Trace]:
     """Traces of networks of one structure, each drawn by itself."""
     deepest = max(configs, key=lambda c: c.depth or 0)
-    run = program(_shape(deepest), outputs, loss, wanted)
     traces = []
     for config in configs:
-        net, shape = build(config), tuple(x.shape[1:])
-        room = build(dataclasses.replace(config, depth=deepest.depth))
-        draw = draws(room, shape, outputs, loss, len(x), dtype)
-
-        def arguments(drawn, net=net):
-            params, probe = drawn
-            return params, x, probe if y is None else y, *_numbers(net, dtype)
-
-        records = over_seeds(draw, run, arguments, key, seeds)
-        params = jax.eval_shape(draw, key)[0]
-        traces.append(_trace(net, params, outputs, records, seeds, loss, data, len(x), dtype))
+        records, params = drawn_records(config, deepest, x, y, outputs, loss, key, seeds, wanted, dtype)
+        traces.append(_trace(build(config), params, outputs, records, seeds, loss, data, len(x), dtype))
     return traces
+
+
+def drawn_records(
+    config: NetworkConfig, deepest: NetworkConfig, x: Array, y: Any, outputs: int, loss: str, key: Array,
+    seeds: Sequence[int], wanted: tuple[str, ...], dtype: str,
+) -> tuple[list[Any], Any]:  # fmt: skip
+    """The record of each seed's draw, by the program of a network that is as deep or deeper; shapes of parameters."""
+    net, run = build(config), program(_shape(deepest), outputs, loss, wanted)
+    room = build(dataclasses.replace(config, depth=deepest.depth))
+    draw = draws(room, tuple(x.shape[1:]), outputs, loss, len(x), dtype)
+
+    def arguments(drawn):
+        params, probe = drawn
+        return params, x, probe if y is None else y, *_numbers(net, dtype)
+
+    return over_seeds(draw, run, arguments, key, seeds), jax.eval_shape(draw, key)[0]
 
 
 def measure_given(
     net: Network, params: Any, x: Array, y: Any, outputs: int, loss: str, wanted: tuple[str, ...], dtype: str, data: str
 ) -> Trace:
     """One measurement of given weights."""
-    run = program(_shape(net.config), outputs, loss, wanted)
-    record = to_numpy(once(run, params, x, y, *_numbers(net, dtype)))
+    record = given_record(net, params, x, y, outputs, loss, wanted, dtype)
     return _trace(net, params, outputs, [record], (0,), loss, data, len(x), dtype, drawn=False)
+
+
+def given_record(
+    net: Network, params: Any, x: Array, y: Any, outputs: int, loss: str, wanted: tuple[str, ...], dtype: str
+) -> Any:
+    """The record of given weights."""
+    run = program(_shape(net.config), outputs, loss, wanted)
+    return to_numpy(once(run, params, x, y, *_numbers(net, dtype)))
 
 
 def _shape(config: NetworkConfig) -> NetworkConfig:
@@ -111,7 +124,7 @@ def draws(net: Network, shape: tuple[int, ...], outputs: int, loss: str, batch: 
 def program(shape: NetworkConfig, outputs: int, loss: str, wanted: tuple[str, ...]):
     """(params, x, y, depth, numbers) -> the records of all parts of the network, and its loss."""
     net, evaluate = build(shape), loss_named(loss)
-    read = seen(tuple(c for c in wanted if c in (*FORWARD, *BACKWARD)))
+    read = seen(tuple(c for c in wanted if c in (*FORWARD, *BACKWARD, *COUNTS)))
 
     @jax.jit
     def measured(params, x, y, depth, numbers):
@@ -138,7 +151,7 @@ def _trace(
     net: Network, params: Any, outputs: int, records: Sequence[Any], seeds: Sequence[int], loss: str, data: str,
     batch: int, dtype: str, *, drawn: bool = True,
 ) -> Trace:  # fmt: skip
-    per_seed = [_rows(net, outputs, record) for record in records]
+    per_seed = [rows_of(net, outputs, record) for record in records]
     counted, names = per_seed[0][0], [c for c in MEASURED if any(c in r for r in per_seed[0][1])]
     table = lambda rows: {c: np.array([r.get(c, np.nan) for r in rows], np.float64) for c in names}
     columns = {c: np.stack([table(rows)[c] for _, rows in per_seed]) for c in names}
@@ -155,15 +168,15 @@ def _trace(
     )  # fmt: skip
 
 
-def _rows(net: Network, outputs: int, record: Any) -> tuple[list[int], list[dict[str, Any]]]:
-    """The number of each row's layer, and its columns, from input to readout."""
+def rows_of(net: Network, outputs: int, record: Any, axes: int = 0) -> tuple[list[int], list[dict[str, Any]]]:
+    """The number of each row's layer, and its columns, from input to readout; `axes` are those of one value."""
     stack = net.stack(outputs)
     numbers: list[int] = []
     rows: list[dict[str, Any]] = []
 
     def put(columns: dict[str, np.ndarray], first: int) -> None:
         """A row, or one for each of several equal blocks."""
-        several = np.ndim(next(iter(columns.values()))) > 0 if columns else False
+        several = np.ndim(next(iter(columns.values()))) > axes if columns else False
         count = len(next(iter(columns.values()))) if several else 1
         for i in range(count):
             numbers.append(first + i)

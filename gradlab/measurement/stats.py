@@ -20,6 +20,7 @@ from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
 from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, exponent_of, log2_norm, power
+from gradlab.measurement.bins import bin_counts
 from gradlab.measurement.correlation import apart
 from gradlab.measurement.quantile import upper_quantile
 
@@ -34,6 +35,8 @@ BACKWARD: tuple[str, ...] = (
     "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
     "zero_example_fraction",
 )  # fmt: skip
+#: Counts of entries in bins, along a last axis of their own: `gradlab.histograms` makes a table of them.
+COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
 #: Columns that the whole network has, the same for all layers.
 NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
 #: Columns that only training, or a look at gradients that are given, fills.
@@ -56,7 +59,7 @@ def statistics(columns: Iterable[str]) -> Reader:
     Parameters
     ----------
     columns : iterable of str
-        Names from `gradlab._types.MEASURED`; those that a site cannot show are left out.
+        Names from `gradlab._types.MEASURED` and `COUNTS`; those that a site cannot show are left out.
 
     Returns
     -------
@@ -96,6 +99,8 @@ def _steps(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     first = lambda s: Scaled(jnp.moveaxis(s.mantissa, -2, -3), jnp.moveaxis(s.exponent, -1, -2))
     y, dy = first(site.y), first(site.dy)
     kept = {"log10_activation_rms": rms(y), "activation_mean_over_rms": _mean_over_rms(y)}
+    if "activation_counts" in wanted:
+        kept["activation_counts"] = _counts(y.value())
     return _delta(dy, wanted) | _correlation(y, wanted) | {c: v for c, v in kept.items() if c in wanted}
 
 
@@ -152,7 +157,16 @@ def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         below = below & expand(dy.exponent <= 0, size)
         count = jnp.sum((size > 0).astype(size.dtype), (-1, -2))
         kept["float32_zero_fraction"] = jnp.sum(below.astype(size.dtype), (-1, -2)) / jnp.maximum(count, 1)
+    if "delta_counts" in wanted:
+        mantissa, _ = align(dy)
+        size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2), keepdims=True))
+        kept["delta_counts"] = _counts(mantissa / jnp.where(size > 0, size, 1))
     return kept
+
+
+def _counts(values: Array) -> Array:
+    """Counts in bins of the entries of each group."""
+    return bin_counts(values, values.ndim - 2)
 
 
 def _mean_log2(squares: Array, exponent: Array) -> Log2:
@@ -252,6 +266,8 @@ def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         kept["saturated_fraction"] = by_slices(entries, _saturated, y)
     if "dead_fraction" in wanted:
         kept["dead_fraction"] = by_slices(entries, _dead, z)
+    if "activation_counts" in wanted:
+        kept["activation_counts"] = _counts(y.value())
     return kept
 
 

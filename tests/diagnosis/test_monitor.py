@@ -14,7 +14,7 @@ import pytest
 
 import gradlab as gl
 from gradlab._errors import GradlabError
-from gradlab.measurement.histograms import BINS, EDGES
+from gradlab.measurement.bins import BINS, EDGES
 
 RNG = np.random.default_rng()
 #: log10 of a norm of at most 12 entries in float32, below 64 in size
