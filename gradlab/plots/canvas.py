@@ -208,6 +208,10 @@ def handles(looks: Looks, board: Canvas, band: str | None = None) -> dict[str, A
     if looks.style is not None:
         for value in looks.styles:
             shown[words.entry(looks.style, value)] = Line2D([], [], color=NEUTRAL, linestyle=looks.line(None, value))
+    if looks.shade is not None:
+        for value in looks.shades:
+            tinted = looks.tint("0.2", value)
+            shown[words.entry(looks.shade, value)] = Line2D([], [], color=tinted, linewidth=2 * _width())
     if len(shown) < 2:
         shown = {}
     if band is not None and shown:

@@ -14,8 +14,24 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend, mark_failed
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
+from gradlab.plots.facets import panels
+from gradlab.plots.headers import write_headers
 from gradlab.plots.overlay import Overlay
-from gradlab.plots.tables import checked, chosen_band, differing, failures, hidden, lines, looks, require, summaries
+from gradlab.plots.styles import Looks
+from gradlab.plots.tables import (
+    checked,
+    chosen_band,
+    differing,
+    failures,
+    hidden,
+    lines,
+    listed,
+    looks,
+    matching,
+    of_networks,
+    require,
+    summaries,
+)
 
 #: Weight gradients alone cannot see a too small initialisation, so the three stand side by side.
 SIGNALS: tuple[str, ...] = ("log10_activation_rms", "log10_delta_rms", "log10_weight_grad_norm")
@@ -27,6 +43,8 @@ def gradient_flow(
     x: Literal["layer", "from_loss"] = "layer",
     hue: str | None = None,
     style: str | None = None,
+    shade: str | None = None,
+    rows: str | Sequence[str] | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     ax: Any = None,
     columns: str | Sequence[str] | None = None,
@@ -45,10 +63,14 @@ def gradient_flow(
         Layers counted from the input, or from the loss (1 = the last hidden layer), where nets of all depths meet.
     hue, style : str, optional
         Columns that give colour and marker, and kind of line. None for both: the first two that differ.
+    shade : str, optional
+        Column of two or three values, such as ``step``: the first is drawn light, the last dark.
+    rows : str or sequence of str, optional
+        Columns with a row of panels for each of their values, named at its right. All rows share their axes.
     band : {"ci95", "sd", "range", "seeds"}, optional
         As in `gradlab.summarise`. None: up to 8 seeds are thin lines with their geometric mean, more are "ci95".
     ax : Axes or sequence of Axes, optional
-        One for each column; a single one shows the delta, unless `columns` says otherwise.
+        One for each column, row by row; a single one shows the delta, unless `columns` says otherwise.
     columns : str or sequence of str, optional
         Measured columns. None: `log10_activation_rms`, `log10_delta_rms`, `log10_weight_grad_norm`.
     readout : bool
@@ -65,58 +87,84 @@ def gradient_flow(
     Returns
     -------
     Axes, or array of Axes
-        An array where there are several columns. `gradlab.plots.caption` has the caption.
+        An array where there are several columns, of (rows, columns) where `rows` is given. `gradlab.plots.caption` has
+        the caption.
     """
     checked(frame, "layer", "seed")
     columns = _columns(frame, columns, ax)
+    frame = of_networks(frame)
     if x not in ("layer", "from_loss"):
         raise unknown("x", x, ("layer", "from_loss"))
     band = chosen_band(frame, band)
-    look = looks(frame, hue, style)
-    rows = hidden(frame, readout)
+    facets = listed(rows, frame)
+    look = looks(frame, hue, style, facets, shade)
+    shown = hidden(frame, readout)
     if x == "from_loss":
         require(frame, "depth")
-        rows = rows.assign(from_loss=rows["depth"] + 1 - rows["layer"])
-    names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in rows]
-    apart = [n for n in names if rows[n].nunique(dropna=False) > 1]
-    keys = list(dict.fromkeys(n for n in (look.hue, look.style, *apart) if n is not None))
+        shown = shown.assign(from_loss=shown["depth"] + 1 - shown["layer"])
+    names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in shown]
+    apart = [n for n in names if shown[n].nunique(dropna=False) > 1]
+    told = [n for n in (look.hue, look.style, look.shade) if n is not None]
+    keys = list(dict.fromkeys([*told, *apart]))
     several = len(columns) > 1
     if theory is not None:
-        require(rows, "network")
-    over = None if theory is None else Overlay(theory, rows)
-    with canvas(ax, preset, 1, len(columns), wide=several, height=2.3) as board:
+        require(shown, "network")
+    over = None if theory is None else Overlay(theory, shown)
+    grid = panels(frame, facets)
+    size = {"height": 2.3} if len(grid) == 1 else {"height": 0.7 + 1.2 * len(grid), "sharex": "col", "sharey": "col"}
+    if ax is not None:
+        size = {}
+    with canvas(ax, preset, len(grid), len(columns), wide=several, **size) as board:
         counts: list[pd.DataFrame] = []
-        for axes, column in zip(board.axes.flat, columns, strict=True):
-            if len(rows):
-                means, seeds = summaries(rows, [*keys, x], column, band)
-                counts.append(means)
-                floor = draw_lines(board, axes, means, seeds, keys, x, look)
-                if over is not None:
-                    over.draw(board, axes, rows, means, column, keys, x, look)
-                if column.startswith("log10_") or column == "delta_log10_mean":
-                    decade_axis(axes, floor)
-                counting_axis(axes, [1])
-            axes.set_xlabel(words.axis(x))
-            axes.set_ylabel(words.axis(column, frame))
-            failed = mark_failures(board, axes, frame, keys, look)
-        if board.own and several:
-            for axes in board.axes.flat:
-                axes.set_xlabel("")
-            board.figure.supxlabel(words.axis(x), fontsize=_label_size())
-        shown = handles(look, board, band)
+        failed: list[str] = []
+        for line, (_, key) in zip(board.axes, grid, strict=True):
+            part, whole = matching(shown, key), matching(frame, key)
+            for axes, column in zip(line, columns, strict=True):
+                if len(part):
+                    means, seeds = summaries(part, [*keys, x], column, band)
+                    counts.append(means)
+                    floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                    if over is not None:
+                        over.draw(board, axes, part, means, column, keys, x, look)
+                    if column.startswith("log10_") or column == "delta_log10_mean":
+                        decade_axis(axes, floor)
+                    counting_axis(axes, [1])
+                axes.set_xlabel(words.axis(x))
+                axes.set_ylabel(words.axis(column, frame))
+                marked = mark_failures(board, axes, whole, keys, look)
+            failed += marked
+        _label(board, [header for header, _ in grid], [words.axis(c, frame) for c in columns], words.axis(x))
         if legend:
-            _legend(board, shown)
-        text = _caption(frame, rows, pd.concat(counts) if counts else None, columns, x, look, band, failed, apart)
+            _legend(board, handles(look, board, band))
+        text = _caption(
+            frame, shown, pd.concat(counts) if counts else None, columns, x, look, band, failed, apart, facets
+        )
         text = text if over is None else f"{text} {over.caption}"
         for axes in board.axes.flat:
             attach(axes, text)
+    if facets:
+        return board.axes
     return board.axes.ravel() if several else board.axes.flat[0]
 
 
 _legend = legend
 
 
-def _label_size() -> Any:
+def _label(board: Canvas, rows: Sequence[str], columns: Sequence[str], x: str) -> None:
+    """In a figure of ours one label for the x-axes; where there are rows, the quantities stand above their columns."""
+    if not board.own or board.axes.size == 1:
+        return
+    for axes in board.axes.flat:
+        axes.set_xlabel("")
+    board.figure.supxlabel(x, fontsize=label_size())
+    if len(rows) > 1:
+        for axes in board.axes.flat:
+            axes.set_ylabel("")
+        write_headers(board, rows, columns)
+
+
+def label_size() -> Any:
+    """The size of the labels of axes."""
     import matplotlib
 
     return matplotlib.rcParams["axes.labelsize"]
@@ -140,7 +188,7 @@ def mark_failures(board: Canvas, ax: Any, frame: pd.DataFrame, keys: Sequence[st
     names = []
     for i, (key, rows) in enumerate(lines(cells, keys) if len(cells) else []):
         mark_failed(board, ax, i, look.of(key)["color"])
-        shown = {n: v for n, v in key.items() if n in (look.hue, look.style)}
+        shown = {n: v for n, v in key.items() if n in (look.hue, look.style, look.shade)}
         depth = f"depth {rows['depth'].iloc[0]}" if "depth" in rows and "depth" not in shown else ""
         parts = [words.entry(n, v) for n, v in shown.items()] + [depth]
         why = str(rows["status"].iloc[0])
@@ -150,24 +198,36 @@ def mark_failures(board: Canvas, ax: Any, frame: pd.DataFrame, keys: Sequence[st
 
 def _caption(
     frame: pd.DataFrame, rows: pd.DataFrame, counts: pd.DataFrame | None, columns: Sequence[str], x: str, look: Any,
-    band: str, failed: Sequence[str], apart: Sequence[str],
+    band: str, failed: Sequence[str], apart: Sequence[str], facets: Sequence[str],
 ) -> str:  # fmt: skip
     what = "; ".join(words.described(c) for c in columns)
     against = "layer, counted from the input" if x == "layer" else "layers from the loss, 1 the last hidden layer"
     parts = [f"{what[:1].upper()}{what[1:]}, against {against}."]
-    if look.hue or look.style:
-        marks = [f"colour and marker: {look.hue}"] if look.hue else []
-        marks += [f"kind of line: {look.style}"] if look.style else []
-        parts.append(f"{'; '.join(marks).capitalize()}.".replace("_", " "))
-    rest = _rest(rows, [n for n in (look.hue, look.style) if n is not None]) if apart else []
+    parts.append(roles(look, facets))
+    told = [n for n in (look.hue, look.style, look.shade, *facets) if n is not None]
+    rest = _rest(rows, told) if apart else []
     if rest:
-        parts.append(f"Networks that differ in {words.listed(rest)} have lines of their own.".replace("_", " "))
+        rest = [words.short(name) for name in rest]
+        parts.append(f"Networks that differ in {words.listed(rest)} have lines of their own.")
     if counts is not None:
         parts.append(averages(columns, counts, band, rows["seed"].nunique()))
     parts.append(f"Setting: {words.setting(rows if len(rows) else frame)}.")
     if failed:
         parts.append(f"Failed, and marked × in the upper left corner: {'; '.join(failed)}.")
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
+
+
+def roles(look: Looks, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> str:
+    """What colours, lines, shades, rows and columns stand for, in a caption; empty where nothing differs."""
+    parts = [
+        f"colour and marker: {words.short(look.hue)}" if look.hue else "",
+        f"kind of line: {words.short(look.style)}" if look.style else "",
+        f"light to dark: {words.short(look.shade)}" if look.shade else "",
+        f"a row for each {' and '.join(map(words.short, rows))}" if rows else "",
+        f"a column for each {' and '.join(map(words.short, columns))}" if columns else "",
+    ]
+    text = "; ".join(part for part in parts if part)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _rest(rows: pd.DataFrame, shown: list[str]) -> list[str]:

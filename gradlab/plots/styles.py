@@ -21,6 +21,8 @@ LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5
 SEQUENTIAL, LIGHTEST = "cividis", 0.88
 #: Centred at 0.
 DIVERGING = "berlin"
+#: Share of white in the lightest shade of a colour.
+_LIGHT = 0.55
 #: What is no data: references, hatches, lines in a legend.
 NEUTRAL, FAINT = "0.35", "0.6"
 
@@ -103,7 +105,7 @@ def style(name: str | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Looks:
-    """Colour and marker by one column, kind of line by another; by the first too where there is no second.
+    """Colour and marker by one column, kind of line by another (else by the first too), shade by a third.
 
     Parameters
     ----------
@@ -113,6 +115,10 @@ class Looks:
         Their values, in the order of the legend.
     marked : bool
         Whether markers and lines differ by `hue`: those of many layers do not, whose colours are in order.
+    shade : str, optional
+        The column of light and dark.
+    shades : sequence
+        Its values, from the lightest to the darkest.
     """
 
     hue: str | None
@@ -120,6 +126,8 @@ class Looks:
     hues: Sequence[Hashable] = ()
     styles: Sequence[Hashable] = ()
     marked: bool = True
+    shade: str | None = None
+    shades: Sequence[Hashable] = ()
 
     def colour(self, value: Hashable) -> Any:
         """Of a value of `hue`: a place on a scale for three or more numbers, else a colour of its own."""
@@ -142,10 +150,18 @@ class Looks:
         place = _place(hue, self.hues) if self.style is None else _place(style, self.styles)
         return LINES[place % len(LINES)]
 
+    def tint(self, colour: Any, shade: Hashable) -> Any:
+        """The colour as light as a value of `shade` asks; the last value has the colour itself."""
+        if self.shade is None or len(self.shades) < 2:
+            return colour
+        white = _LIGHT * (1 - _place(shade, self.shades) / (len(self.shades) - 1))
+        return matplotlib.colors.to_hex([white + (1 - white) * v for v in matplotlib.colors.to_rgb(colour)])
+
     def of(self, key: dict[str, Any]) -> dict[str, Any]:
         """Colour, marker and line of the line whose coordinates are `key`."""
         hue, kind = key.get(self.hue or ""), key.get(self.style or "")
-        return {"color": self.colour(hue), "marker": self.marker(hue), "linestyle": self.line(hue, kind)}
+        colour = self.tint(self.colour(hue), key.get(self.shade or ""))
+        return {"color": colour, "marker": self.marker(hue), "linestyle": self.line(hue, kind)}
 
 
 def _place(value: Hashable, values: Sequence[Hashable]) -> int:

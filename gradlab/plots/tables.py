@@ -19,7 +19,7 @@ from gradlab.plots.styles import Looks
 FEW_SEEDS = 8
 #: Coordinates that tell networks apart, as a reader would name them.
 TELLING: tuple[str, ...] = (
-    "activation", "init", "depth", "width", "gain", "std", "bias", "readout", "architecture",
+    "activation", "init", "optimizer", "depth", "width", "gain", "std", "bias", "readout", "architecture",
     "run", "loss", "data", "dtype", "batch", "step",
 )  # fmt: skip
 
@@ -58,10 +58,13 @@ def levels(frame: pd.DataFrame, name: str | None) -> list[Hashable]:
 def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[str]:
     """The coordinates that differ between networks, those that a reader would name first.
 
-    Variances follow from the initialiser: they are named only where nothing else tells two networks apart.
+    Variances follow from the initialiser: they are named only where nothing else tells two networks apart. Neither is
+    a learning rate that follows from the optimiser, or another field that is not in `TELLING`.
     """
-    own = [name for name in own_fields() if name not in TELLING]
-    varying = [name for name in (*TELLING, *own) if name in frame and frame[name].nunique(dropna=False) > 1]
+    varying = [name for name in TELLING if name in frame and frame[name].nunique(dropna=False) > 1]
+    for name in own_fields():
+        if name in frame and name not in TELLING and _adds(frame, varying, name):
+            varying.append(name)
     if "width" in varying and "network" in frame:  # a coordinate of the network, if all its layers are alike
         hidden = frame[frame["layer_name"] != "readout"] if "layer_name" in frame else frame
         within = hidden.groupby("network", observed=True)["width"].nunique()
@@ -74,6 +77,23 @@ def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[s
     return [name for name in varying if name not in without]
 
 
+def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the width of a network's hidden layers in all its rows, where they are alike: the readout's is no
+    coordinate of the network."""
+    if not {"width", "network", "layer_name"} <= set(frame.columns):
+        return frame
+    hidden_width = frame["width"].where((frame["layer_name"] != "readout") & (frame["layer"] >= 1))
+    groups = hidden_width.groupby(frame["network"], observed=True)
+    alike = groups.transform("nunique") == 1
+    return frame.assign(width=groups.transform("first").where(alike, frame["width"]))
+
+
+def _adds(frame: pd.DataFrame, names: Sequence[str], name: str) -> bool:
+    """Whether a coordinate tells networks apart that the others do not."""
+    table = frame[[*names, name]].drop_duplicates()
+    return len(table) > (len(table[list(names)].drop_duplicates()) if names else 1)
+
+
 def _told_apart(frame: pd.DataFrame, names: Sequence[str]) -> bool:
     if not names:
         return bool(frame["network"].nunique() == 1)
@@ -82,10 +102,13 @@ def _told_apart(frame: pd.DataFrame, names: Sequence[str]) -> bool:
     return bool((counts == 1).all())
 
 
-def looks(frame: pd.DataFrame, hue: str | None, style: str | None, without: Sequence[str] = ()) -> Looks:
+def looks(
+    frame: pd.DataFrame, hue: str | None, style: str | None, without: Sequence[str] = (), shade: str | None = None
+) -> Looks:
     """Colours and lines by the columns asked for; by the first that differ where none was."""
-    for name in (hue, style):
+    for name in (hue, style, shade):
         require(frame, name)
+    without = (*without, shade) if shade is not None else without
     if hue is None and style is None:
         chosen = [n for n in differing(frame, without) if len(levels(frame, n)) <= 12 and n != "network"]
         hue, style = (*chosen, None, None)[:2]
@@ -93,7 +116,16 @@ def looks(frame: pd.DataFrame, hue: str | None, style: str | None, without: Sequ
             style = None
     if style is not None and style == hue:
         style = None
-    return Looks(hue, style, levels(frame, hue), levels(frame, style))
+    values = [levels(frame, name) for name in (hue, style, shade)]
+    return Looks(hue, style, values[0], values[1], shade=shade, shades=values[2])
+
+
+def listed(names: str | Sequence[str] | None, frame: pd.DataFrame) -> list[str]:
+    """The columns asked for, one or several or none; refuses what the frame has not got."""
+    names = [] if names is None else [names] if isinstance(names, str) else list(names)
+    for name in names:
+        require(frame, name)
+    return names
 
 
 def chosen_band(frame: pd.DataFrame, band: str | None) -> Any:

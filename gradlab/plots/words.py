@@ -42,6 +42,22 @@ COORDINATES: dict[str, str] = {
     "clip_norm": "gradients are clipped to this norm",
 }
 
+#: Coordinates inside a sentence, a legend or a header; others stand as their column is called.
+SHORT: dict[str, str] = {
+    "init": "initialiser", "optimizer": "optimiser", "sigma_w2": "σ_w²", "sigma_b2": "σ_b²", "std": "std of weights",
+    "readout": "readout", "norm": "norm", "dtype": "precision", "clip_norm": "norm clipped at",
+    "clip_value": "entries clipped at", "clip_adaptive": "clipped adaptively at",
+}  # fmt: skip
+#: Texts that need the name of their coordinate: "before" alone says nothing.
+_PREFIXED: tuple[str, ...] = (
+    "readout", "norm", "norm_position", "branch", "branch_scale", "order", "padding", "schedule", "run",
+)  # fmt: skip
+#: What no value of a coordinate means.
+_NONE: dict[str, str] = {
+    "readout": "readout as the rest", "norm": "no norm", "clip_norm": "no clipping by norm",
+    "clip_value": "no clipping by value", "clip_adaptive": "no adaptive clipping", "truncate": "not truncated",
+}  # fmt: skip
+
 #: Columns as they stand on an axis and in a caption; ``{loss}`` becomes the unit of the loss.
 QUANTITIES: dict[str, tuple[str, str]] = {
     "log10_activation_rms": ("rms activation $a$  [1]", "rms activation (forward signal)"),
@@ -121,11 +137,21 @@ def named(value: Any) -> str:
     return NAMES.get(str(value), str(value))
 
 
+def short(column: str) -> str:
+    """A coordinate inside a sentence: ``optimiser``, ``learning rate``, ``σ_w²``."""
+    return SHORT.get(column, column.removeprefix("log10_").replace("_", " "))
+
+
 def entry(column: str, value: Any) -> str:
-    """A value in a legend; numbers, and yes or no, with the name of their column."""
+    """A value in a legend or a header: ``Adam``, ``width 16``, ``σ_w² = 1.5``, ``no norm``, ``with bias``."""
     if isinstance(value, str):
-        return named(value)
-    return f"{column.replace('_', ' ')} {named(value)}"
+        return f"{short(column)} {named(value)}" if column in _PREFIXED else named(value)
+    if isinstance(value, (bool, np.bool_)) and column == "bias":
+        return "with bias" if value else "no bias"
+    if value is None or value != value:
+        return _NONE.get(column, f"no {short(column)}")
+    equals = " =" if column in ("sigma_w2", "sigma_b2") else ""
+    return f"{short(column)}{equals} {named(value)}"
 
 
 def axis(column: str, frame: pd.DataFrame | None = None) -> str:

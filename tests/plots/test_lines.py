@@ -126,7 +126,7 @@ def test_nothing_but_a_failure():
 def test_networks_are_never_averaged_into_one_line():
     ax = plots.gradient_flow(healthy(depths=(4, 8, 16)), hue="activation", columns="log10_delta_rms")
     assert len(drawn(ax, "mean")) == 12
-    assert "Networks that differ in init and depth have lines of their own" in plots.caption(ax)
+    assert "Networks that differ in initialiser and depth have lines of their own" in plots.caption(ax)
 
 
 def test_what_differs_is_coloured_where_nothing_is_asked():

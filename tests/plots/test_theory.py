@@ -221,7 +221,7 @@ def test_overlay_begins_at_the_measured_last_layer(both):
     assert "No line of theory for Frobenius norm of the gradient of the mean loss by the weight: no." in text
     first = {next(iter(found)): found[next(iter(found))]}
     part = plots.caption(plots.gradient_flow(frame, theory=first, columns="log10_delta_rms"))
-    assert "over batch and units (sigma w2 1):" in part and "(sigma w2 1.7 and sigma w2 2.5): no prediction" in part
+    assert "over batch and units (σ_w² = 1):" in part and "(σ_w² = 1.7 and σ_w² = 2.5): no prediction" in part
     from_loss = plots.gradient_flow(frame, theory=found, columns="log10_delta_rms", x="from_loss")
     assert drawn(from_loss, "theory")[0].get_ydata()[0] == pytest.approx(drawn(backward, "theory")[0].get_ydata()[0])
     assert drawn(from_loss, "theory")[0].get_xdata()[0] == DEPTH
