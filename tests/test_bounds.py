@@ -39,10 +39,11 @@ def test_a_step_beyond_the_most_records_can_be_recorded():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"depth": range(1, 20_001)}, "at most 20,000 networks in one grid; received 120,000"),
-        ({"seeds": 10**6}, "at most 2,000,000 networks times seeds in one grid; received 36,000,000"),
+        ({"depth": range(1, 20_001)}, "at most 200,000,000 rows"),
+        ({"seeds": 10**6}, "at most 10,000,000 networks times seeds in one grid; received 36,000,000"),
         ({"depth": 90_000, "seeds": 10_000}, "at most 200,000,000 rows"),
-        ({"seeds": range(10**6)}, "at most 2,000,000 networks times seeds"),
+        ({"seeds": range(10**6)}, "at most 10,000,000 networks times seeds"),
+        ({"gain": [0.001 * i for i in range(1, 6000)]}, "at most 200,000 networks in one grid; received 215,964"),
     ],
 )
 def test_a_grid_that_is_too_large_is_refused_with_its_product(options, told):

@@ -17,7 +17,7 @@ LARGEST: dict[str, int] = {
 #: Steps of one training at which statistics are taken.
 MOST_RECORDS = 100_000
 #: Networks of one grid, and networks times seeds: each is a part of the plan and a file of the run.
-MOST_NETWORKS, MOST_MEASUREMENTS = 20_000, 2_000_000
+MOST_NETWORKS, MOST_MEASUREMENTS = 200_000, 10_000_000
 #: Hidden layers times seeds, summed over the networks of one grid: a row of the frame each.
 MOST_ROWS = 200_000_000
 
