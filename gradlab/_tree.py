@@ -2,7 +2,7 @@
 
 A layer is what hangs on one parent: ``{"dense": {"kernel", "bias"}}`` is the layer ``dense``. A leaf that hangs
 on the root is a layer by itself. The grouping is found once, is hashable, and travels through `jit` and `scan`
-as part of the structure: the order of the layers is written down in it and never read off sorted keys again.
+as part of the structure. The order of the layers is the same for each tree of one model, however it was made.
 """
 
 from __future__ import annotations
@@ -109,10 +109,10 @@ def layers_of(tree: Any, order: str | Sequence[str] = (), stacked: str | Sequenc
     tree : pytree
         Arrays, or anything with shape and dtype; integers, and what is no array, are left out.
     order : str or sequence of str
-        Names or patterns (``"blocks/*"``) of layers, from the input to the output; layers that none of them
-        matches follow. Within a pattern, and without one, layers stand as in the tree: sequences and classes in
-        their own order, dicts in theirs unless it is the alphabet's, as behind `jit`: then ``dense_2`` comes before
-        ``dense_10``.
+        Names or patterns (``"blocks/*"``) of layers, from the input to the output, or of their arrays; layers that
+        none of them matches follow. Within a pattern, and without one, sequences and fields of classes stand in their
+        own order, keys of a dict by name, ``dense_2`` before ``dense_10``: `jit` sorts them by the alphabet, so the
+        order in which they were written cannot be known.
     stacked : str or sequence of str
         Paths below which every array has a first axis that counts layers (a scan over blocks): layer i of
         ``"blocks"`` is called ``blocks/i/...``.
@@ -134,7 +134,7 @@ def layers_of(tree: Any, order: str | Sequence[str] = (), stacked: str | Sequenc
         groups.setdefault(name, []).append(slot)
     slots = [leaf for leaf in leaves for _ in range(leaf.layers)]
     rows = [_row(name, members, slots) for name, members in groups.items()]
-    return Layers(leaves, tuple(_ordered(rows, order)))
+    return Layers(leaves, tuple(_ordered(rows, slots, order)))
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
@@ -163,24 +163,15 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], A
     if len(children) == 1 and not children[0][0]:
         yield path, node
         return
-    if isinstance(node, Mapping):
-        children = _in_order(node, children)
+    names = [keystr(keys, simple=True) for keys, _ in children]
+    if isinstance(node, Mapping) or names == sorted(names):  # what some loops sort by the alphabet, for all loops
+        children = sorted(children, key=lambda entry: _natural(keystr(entry[0], simple=True)))
     for keys, child in children:
         if isinstance(keys[0], GetAttrKey) and keys[0].name == "value" and len(children) == 1:
             yield from _walk(child, path)
         else:
             name = "/".join(keystr((key,), simple=True) for key in keys)
             yield from _walk(child, (*path, *filter(None, re.split(r"[./]", name))))
-
-
-def _in_order(node: Mapping[Any, Any], children: list[Any]) -> list[Any]:
-    """Entries of a mapping in its own order; by number where that order is the alphabet's."""
-    names = [str(key) for key in node]
-    if names == sorted(names):
-        place = {name: i for i, name in enumerate(sorted(names, key=_natural))}
-    else:
-        place = {name: i for i, name in enumerate(names)}
-    return sorted(children, key=lambda entry: place.get(keystr(entry[0], simple=True), len(place)))
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:
@@ -230,11 +221,13 @@ def _row(name: str, members: Sequence[int], slots: Sequence[Leaf]) -> Row:
     return Row(name, tuple(slot for slot in members if slot not in biases), biases)
 
 
-def _ordered(rows: list[Row], order: Sequence[str]) -> list[Row]:
-    for pattern in order:
-        if not matching([row.name for row in rows], pattern):
-            raise unknown("order", pattern, [row.name for row in rows])
-    place = lambda row: next((i for i, p in enumerate(order) if matching([row.name], p)), len(order))
+def _ordered(rows: list[Row], slots: Sequence[Leaf], order: Sequence[str]) -> list[Row]:
+    called = {row.name: [row.name, *(slots[slot].path for slot in (*row.weights, *row.biases))] for row in rows}
+    patterns = [pattern.replace(".", "/") for pattern in order]
+    for pattern in patterns:
+        if not any(matching(names, pattern) for names in called.values()):
+            raise unknown("order", pattern, called)
+    place = lambda row: next((i for i, p in enumerate(patterns) if matching(called[row.name], p)), len(patterns))
     return sorted(rows, key=place)
 
 

@@ -74,9 +74,9 @@ def observe(
     step : int or scalar array, optional
         Number of the step. None: `gradlab.frame` counts what it is given.
     order, stacked : str or sequence of str
-        Names or patterns of layers from the input to the output, because `jit` sorts the keys of a dict
-        (without it ``dense_2`` comes before ``dense_10``); and paths below which arrays have a first axis that
-        counts layers.
+        Names or patterns of layers, or of their arrays, from the input to the output: without it dicts stand by
+        name, ``dense_2`` before ``dense_10``, because `jit` sorts their keys. For PyTorch ``order=list(grads)``.
+        And paths below which arrays have a first axis that counts layers.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def rows_of(layers: Layers, columns: Mapping[str, Any], step: Any = None) -> dic
     tile = lambda values: np.tile(np.asarray(values, object), count)
     slots = layers.slots
     rows |= {
-        "network": tile([content_hash({row.name: _shapes(row, slots) for row in layers.rows})] * len(layers.rows)),
+        "network": tile([content_hash([[row.name, _shapes(row, slots)] for row in layers.rows])] * len(layers.rows)),
         "layer": np.tile(np.arange(1, len(layers.rows) + 1), count),
         "layer_name": tile(layers.names),
         "dtype": tile([slots[(*row.weights, *row.biases)[0]].dtype for row in layers.rows]),
