@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._files import file_name
 from gradlab.config import (
     ARCHITECTURES,
     CONFIGS,
@@ -221,7 +222,7 @@ def _folder_name(sweep: Sweep) -> str:
     """A name for a request that was given none; more seeds go into the same folder."""
     asked = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name != "seeds"}
     name = "" if sweep.TASK == Sweep.TASK else f"{sweep.TASK}-"
-    return f"{name}{Path(sweep.data).stem}-{content_hash(asked, 8)}"
+    return f"{name}{file_name(Path(sweep.data).stem)}-{content_hash(asked, 8)}"
 
 
 def _report(argv: list[str]) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,8 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._files import inside, path_from, read_text, replacing
 from gradlab._types import SCHEMA_VERSION
 from gradlab.config import content_hash
+from gradlab.config.bounds import MOST_ROWS
 from gradlab.frames.rows import concat
 
 #: The step from each older version of the schema to the next.
@@ -61,9 +62,9 @@ def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run
     -------
     Run
     """
-    if isinstance(path, (str, os.PathLike)):
-        return _load_one(Path(path))
-    paths = [Path(p) for p in path]
+    if isinstance(path, (str, bytes, os.PathLike)) or not isinstance(path, Iterable):
+        return _load_one(path_from(path, "path"))
+    paths = [path_from(p, "path") for p in path]
     if not paths:
         raise GradlabError("at least one folder", "none", 'gl.load("runs/demo")')
     # The folder's own name where that tells the runs apart.
@@ -81,24 +82,30 @@ def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run
 
 
 def _load_one(folder: Path) -> Run:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise GradlabError("the folder of a run", f"{folder}, which is no folder", "the folder given as out=")
-    if not (folder / "sweep.toml").exists():
+    if not os.path.lexists(folder / "sweep.toml"):
         raise GradlabError("the folder of a run", f"{folder} without sweep.toml", "the folder given as out=")
-    if not (folder / "frame.parquet").exists():
+    if not os.path.lexists(folder / "frame.parquet"):
         raise GradlabError(
             "a finished run", f"{folder} without frame.parquet", "the same sweep again: it continues where it stopped"
         )
-    request = _parsed(folder / "sweep.toml", tomllib.loads)
-    provenance = _parsed(folder / "provenance.json", json.loads)
-    return Run(read(folder / "frame.parquet"), request, provenance, folder)
+    request = _parsed(folder, "sweep.toml", tomllib.loads)
+    provenance = _parsed(folder, "provenance.json", json.loads)
+    return Run(read(inside(folder, "frame.parquet")), request, provenance, folder)
 
 
-def _parsed(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+def _parsed(folder: Path, name: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        return dict(parse(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise GradlabError(f"{path} as the sweep wrote it", _one_line(error), "the same sweep again") from error
+        values = parse(read_text(folder, name))
+        if not isinstance(values, dict):
+            raise TypeError(f"a {type(values).__name__} instead of names with values")
+        return values
+    except GradlabError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        expected = f"{folder / name} as the sweep wrote it"
+        raise GradlabError(expected, _one_line(error), "the same sweep again") from error
 
 
 def example(name: str) -> pd.DataFrame:
@@ -140,9 +147,9 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     note = {**attrs, "schema_version": frame.attrs.get("schema", SCHEMA_VERSION), "holds": _holds(table)}
     note["digest"] = content_hash(note)
     table = table.replace_schema_metadata({**table.schema.metadata, ABOUT: json.dumps(note)})
-    with replacing(Path(path)) as temporary:
+    with replacing(path_from(path, "path")) as temporary, open(temporary, "wb") as file:
         # Without checksums a flipped byte goes unseen in 295 of 300 trials (DECISIONS 25).
-        pq.write_table(table, temporary, write_page_checksum=True)
+        pq.write_table(table, file, write_page_checksum=True)
 
 
 def _holds(table: pa.Table) -> dict[str, Any]:
@@ -164,22 +171,6 @@ def _kind(kind: pa.DataType) -> str:
     return str(kind).removeprefix("large_")
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`; what was written there becomes `path` once it is on the disk."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise GradlabError(f"{path} to be writable", _one_line(error), "another folder, or making room") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
 def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a frame, checksums verified, and bring it to today's schema.
 
@@ -197,12 +188,11 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     GradlabError
         Where the file is absent, damaged, of a newer schema, or not a frame of gradlab.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = path_from(path, "path")
+    if not os.path.isfile(path):
         raise GradlabError("a frame's file", f"{path}, which is not there", "the name of a file that exists")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            arrow = file.read()
+        arrow = read_table(path)
         note = json.loads((arrow.schema.metadata or {}).get(ABOUT, b"{}"))
         _verify(arrow, note)
         table = arrow.to_pandas()
@@ -214,6 +204,15 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     attrs = {name: value for name, value in note.items() if name not in ("schema_version", "holds", "digest")}
     table.attrs = {**attrs, "schema": note["schema_version"]}
     return migrate(table, str(path))
+
+
+def read_table(path: Path) -> pa.Table:
+    """The table of a Parquet file, checksums verified; pyarrow raises almost anything where it is damaged."""
+    # a file that is open: of a path with a colon, Arrow would make an address
+    with open(path, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+        if file.metadata.num_rows > MOST_ROWS:
+            raise ValueError(f"{file.metadata.num_rows:,} rows, above {MOST_ROWS:,}")
+        return file.read()
 
 
 def _verify(table: pa.Table, note: dict[str, Any]) -> None:

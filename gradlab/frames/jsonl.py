@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab._files import path_from, writable, write_text
 from gradlab._types import SCHEMA_VERSION
-from gradlab.frames.files import migrate, replacing
+from gradlab.frames.files import migrate
 from gradlab.frames.rows import CATEGORIES, finished
 
 #: What JSON has no number for; `json` would write words that are not JSON, others write null.
@@ -48,12 +48,11 @@ def to_jsonl(frame: pd.DataFrame, path: str | os.PathLike[str], append: bool = F
         json.dumps({"schema": version, **{name: _plain(value) for name, value in row.items()}}, allow_nan=False) + "\n"
         for row in rows.to_dict("records")
     )
-    if append:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(text)
-        return
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    path = path_from(path, "path")
+    if not append:
+        return write_text(path, text)
+    with writable(path), open(path, "a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def from_jsonl(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -74,9 +73,10 @@ def from_jsonl(path: str | os.PathLike[str]) -> pd.DataFrame:
         Where the file is not there, a line is not whole, or a row is there twice.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise GradlabError("a file of JSON lines", f"{path}: {error.strerror}", "the name of a file") from error
+        lines = path_from(path, "path").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        told = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
+        raise GradlabError("a file of JSON lines", f"{path}: {told}", "the name of a file") from error
     rows = [_row(line, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
     if not rows:
         raise GradlabError("at least one row", f"{path}, which is empty", "another file")
@@ -95,7 +95,7 @@ def from_jsonl(path: str | os.PathLike[str]) -> pd.DataFrame:
 def _row(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GradlabError("a JSON object in each line", f"{where}: {error}", "the file without that line") from error
     if not isinstance(row, dict) or not isinstance(row.get("schema"), int):
         raise GradlabError("rows with the version of their schema", where, "a file that gl.to_jsonl wrote")

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._files import path_from, replacing
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend
 from gradlab.plots.captions import attach, caption
 from gradlab.plots.decades import counting_axis
-from gradlab.plots.files import metadata, save, whole
+from gradlab.plots.files import metadata, save
 from gradlab.plots.profiles import averages, mark_failures
 from gradlab.plots.steps import mark_ends
 from gradlab.plots.styles import Looks
@@ -138,7 +139,7 @@ def animate(
 
 
 def _target(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    path = Path(path)
+    path = path_from(path, "path")
     kind = path.suffix[1:].lower()
     if kind not in ENDINGS:
         raise unknown("ending of the file", kind or "none", ENDINGS)
@@ -242,7 +243,7 @@ def _gif(
     told = metadata("pdf", **about, text=caption(figure))
     text = "; ".join(told[name] for name in ("Keywords", "Subject") if told[name])
     options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0, "comment": text}
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         pictures[0].save(temporary, format="GIF", **options)
     return [path]
 
@@ -256,7 +257,9 @@ def _mp4(
     carried = {"comment": told["Keywords"] or "", "description": told["Subject"] or ""}
     # the file that is not yet whole has no ending to tell the format by
     writer = FFMpegWriter(fps=fps, metadata=carried, extra_args=["-f", "mp4"])
-    with whole(path) as temporary, writer.saving(figure, str(temporary), matplotlib.rcParams["savefig.dpi"]):
+    dpi = matplotlib.rcParams["savefig.dpi"]
+    # absolute: of a name with a colon, ffmpeg would make an address
+    with replacing(path) as temporary, writer.saving(figure, str(temporary.absolute()), dpi):
         for number in range(count):
             show(number)
             writer.grab_frame()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import unknown
+from gradlab._files import path_from, replacing
 from gradlab.plots.canvas import preset_name
 from gradlab.plots.captions import caption, figure_of
 from gradlab.plots.styles import style
@@ -43,7 +43,7 @@ def save(
     list of Path
     """
     fig = figure_of(fig)
-    path = Path(path)
+    path = path_from(path, "path")
     ending = path.suffix[1:].lower()
     if ending in FORMATS:
         path = path.with_name(path.name[: -len(ending) - 1])
@@ -62,25 +62,9 @@ def save(
 
 
 def _write(fig: Any, path: Path, kind: str, run_hash: str | None, command: str | None) -> Path:
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         fig.savefig(temporary, format=kind, metadata=metadata(kind, run_hash, command, caption(fig)))
     return path
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A file to write to that takes the place of `path` when it is complete, and is gone when it is not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise GradlabError(f"a place for the figure, {path}", reason, "a folder that can be written") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def metadata(kind: str, run_hash: str | None, command: str | None, text: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab._files import file_name, inside, path_from, writable, write_text
 from gradlab.config import content_hash
 from gradlab.reporting import tables, words
 from gradlab.reporting.html import environment
-from gradlab.reporting.page import write
 from gradlab.sweep.provenance import backend, commit, versions
 
 #: True, False, or None where an interval straddles the line.
@@ -160,7 +160,10 @@ def publish(
     """
     from gradlab import plots
 
-    out = Path(out)
+    out = path_from(out)
+    for file in (name, *drawn):
+        if file != file_name(file):
+            raise GradlabError("the name of a file", repr(file), f"{file_name(file)!r}")
     about = {
         "command": command,
         "hash": content_hash(dict(setting)),
@@ -171,20 +174,16 @@ def publish(
         "setting": dict(setting),
         "finding": finding.outcome,
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with writable(out):
         plots.save(figure, out / name, formats=tuple(formats), run_hash=about["hash"], command=command)
         for file, table in drawn.items():
-            write(out / f"{file}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-        write(out / "provenance.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+            write_text(inside(out, f"{file}.csv"), table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        write_text(out / "provenance.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
         page = environment().get_template("experiment.md.j2")
         content = page.render(
             name=name, title=title, claim=claim, finding=finding, caption=caption, text=text, command=command,
             summary=tables.markdown(summary), formats=list(formats), setting=about["setting"],
             versions=about["versions"], files=[f"[{file}.csv]({file}.csv)" for file in drawn],
         )  # fmt: skip
-        write(out / "README.md", content)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise GradlabError(f"a place for the page, {out}", reason, "--out with a folder that can be written") from error
+        write_text(out / "README.md", content)
     return out / "README.md"

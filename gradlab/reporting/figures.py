@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gradlab import plots
+from gradlab._files import file_name
 from gradlab.plots.captions import figure_of
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.steps import MOST_PANELS
@@ -152,7 +153,7 @@ def _draw(
     """Draw one figure and save it; whatever goes wrong with it, the page still comes."""
     import matplotlib.pyplot as plt
 
-    before = set(plt.get_fignums())
+    before, name = set(plt.get_fignums()), file_name(name)
     try:
         figure = figure_of(make())
         caption = plots.caption(figure) + note

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
 from gradlab._errors import GradlabError
+from gradlab._files import inside, path_from, writable, write_text
 from gradlab.frames.files import Run, load
 from gradlab.reporting import figures
 from gradlab.reporting.content import Content
@@ -46,39 +46,25 @@ def report(
     loaded = run if isinstance(run, Run) else load(run)
     page = _page_path(loaded, out)
     about = Content(loaded)
-    try:
+    with writable(page):
         page.parent.mkdir(parents=True, exist_ok=True)
-        folder, origin = page.parent / "figures", (about.hash, about.command)
+        folder, origin = inside(page.parent, "figures"), (about.hash, about.command)
         drawn = figures.draw_training(about.whole, folder, *origin)
         drawn += figures.draw(about.frame, about.rates, about.labels, folder, *origin)
         text = about.markdown(drawn)
-        write(page, text)
+        write_text(page, text)
         if tex:
-            write(page.with_name("tables.tex"), about.tables_tex())
-            write(page.with_name("numbers.tex"), about.numbers_tex())
+            write_text(page.with_name("tables.tex"), about.tables_tex())
+            write_text(page.with_name("numbers.tex"), about.numbers_tex())
         if html:
-            write(page.with_suffix(".html"), to_html(text, page.parent))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise GradlabError(f"a place for the page, {page}", reason, "out= a folder that can be written") from error
+            write_text(page.with_suffix(".html"), to_html(text, page.parent))
     return page
 
 
 def _page_path(run: Run, out: str | os.PathLike[str] | None) -> Path:
     if out is not None:
-        out = Path(out)
+        out = path_from(out)
         return out if out.suffix == ".md" else out / "report.md"
     if not isinstance(run.path, (str, os.PathLike)):
         raise GradlabError("out= where the page goes", "none, and a run that has no single folder", 'out="report"')
     return Path(run.path) / "report.md"
-
-
-def write(path: Path, text: str) -> None:
-    """The whole file, or the one that was there before."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 import subprocess
@@ -34,7 +35,8 @@ class Session:
 
     def __init__(self, request: Request, before: dict[str, Any], command: str):
         self.request, self.command = request, command
-        self.earlier = list(before.get("sessions", []))
+        sessions = before.get("sessions")
+        self.earlier = [s for s in sessions if isinstance(s, dict)] if isinstance(sessions, list) else []
         self.began, self.start = datetime.now(UTC), time.monotonic()
         self.surroundings = {"versions": versions(), "platform": surroundings(), "commit": commit()}
 
@@ -55,9 +57,15 @@ class Session:
             "backend": backend(),
             "dtype": self.request.sweep.dtype,
             "data": dict(self.request.data),
-            "wall_time_s": round(wall + sum(s["wall_time_s"] for s in self.earlier), 3),
+            "wall_time_s": round(wall + sum(map(_seconds, self.earlier)), 3),
             "sessions": [*self.earlier, session],
         }
+
+
+def _seconds(session: dict[str, Any]) -> float:
+    """How long an earlier session took; 0 where its note does not say so."""
+    wall = session.get("wall_time_s")
+    return wall if isinstance(wall, (int, float)) and math.isfinite(wall) else 0.0
 
 
 def versions() -> dict[str, str]:

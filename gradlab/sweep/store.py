@@ -1,16 +1,14 @@
 """Where the rows of a sweep are kept: a folder that survives being killed, or memory.
 
-A file is written under a temporary name beside its place, synchronised and renamed, so under its
-own name it is whole or absent. Damage that comes later is found by checksums when it is read.
+Under its own name a file is whole or absent. Damage that comes later is found by checksums when it is read, and
+links in the folder are not followed out of it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError
-from gradlab.frames.files import write
+from gradlab._files import TEMPORARY, inside, path_from, read_text, replacing, writable, write_text
+from gradlab.frames.files import read_table, write
 from gradlab.sweep.plan import Part
 from gradlab.sweep.request import Request
 
 #: Key of our entry in the metadata of a Parquet file.
 ABOUT = b"gradlab"
-#: End of the names of files that are being written.
-TEMPORARY = ".tmp"
+#: Files of the folder itself.
+FILES = ("sweep.toml", "provenance.json", "frame.parquet", "frame.csv")
 LOCK = ".lock"
 
 
@@ -92,17 +91,20 @@ class FolderStore:
     """
 
     def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None]):
-        self.out, self.parts, self.note = Path(out), Path(out) / "parts", note
+        self.out, self.note = path_from(out), note
+        self.parts = self.out / "parts"
         self._lock: int | None = None
 
     def check(self) -> None:
         """Refuse a folder that belongs to something else."""
-        with told(self.out):
+        with writable(self.out):
             if not self.out.exists() or (self.out / "sweep.toml").exists():
                 return
             if not self.out.is_dir():
                 raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
-            foreign = sorted({p.name for p in self.out.iterdir()} - {LOCK, "sweep.toml" + TEMPORARY})
+            names = [p.name for p in self.out.iterdir() if p.name != LOCK]
+            # a first moment that was killed leaves the beginning of a request
+            foreign = sorted(n for n in names if not (n.startswith("sweep.toml.") and n.endswith(TEMPORARY)))
         if foreign:
             raise GradlabError(
                 "out= to be a new folder or that of a sweep",
@@ -112,9 +114,9 @@ class FolderStore:
     def open(self) -> None:
         """Take the folder for this process."""
         self.recorded()
-        with told(self.out):
+        with writable(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-            self._lock = lock(self.out / LOCK, self.note)
+            self._lock = lock(inside(self.out, LOCK), self.note)
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -128,10 +130,10 @@ class FolderStore:
         if not path.exists():
             return None
         try:
-            return Request.from_toml(path.read_text(encoding="utf-8"))
+            return Request.from_toml(read_text(self.out, path.name))
         except GradlabError:
             raise
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
             raise GradlabError(
                 f"{path} as this version of gradlab writes it", f"{type(error).__name__}: {error}",
                 "out= another folder",
@@ -140,37 +142,34 @@ class FolderStore:
     def record(self, request: Request) -> None:
         """Write ``sweep.toml``, where it changed, and sweep out what a killed process left half written."""
         path, text = self.out / "sweep.toml", request.to_toml()
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            with replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        with told(self.parts):
-            self.parts.mkdir(exist_ok=True)
-            ours = ("sweep.toml", "provenance.json", "frame.parquet", "frame.csv")
-            left = [file for name in ours for file in self.out.glob(f"{name}.*{TEMPORARY.lstrip('.')}")]
-            for file in (*left, *self.parts.glob("*.parquet" + TEMPORARY)):
+        if not path.exists() or read_text(self.out, path.name) != text:
+            write_text(path, text)
+        with writable(self.parts):
+            inside(self.out, self.parts.name).mkdir(exist_ok=True)
+            left = [file for name in FILES for file in self.out.glob(f"{name}*{TEMPORARY}")]
+            for file in (*left, *self.parts.glob(f"*.parquet*{TEMPORARY}")):
                 file.unlink()
 
     def provenance(self) -> dict[str, Any]:
         """What ``provenance.json`` holds; nothing where it is absent or unreadable."""
         try:
-            return dict(json.loads((self.out / "provenance.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            values = json.loads(read_text(self.out, "provenance.json"))
+        except (OSError, ValueError, RecursionError):
             return {}
+        return values if isinstance(values, dict) else {}
 
     def note_provenance(self, provenance: dict[str, Any]) -> None:
         """Write ``provenance.json``."""
-        with replacing(self.out / "provenance.json") as temporary:
-            temporary.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+        write_text(self.out / "provenance.json", json.dumps(provenance, indent=2) + "\n")
 
     def has(self, part: Part) -> bool:
         """Whether there is a file in the place of a part."""
-        return (self.parts / part.name).exists()
+        return os.path.lexists(self.parts / part.name)
 
     def read(self, part: Part) -> pa.Table:
         """The rows of a part, checksums verified; raises `Damaged`."""
         try:
-            with pq.ParquetFile(self.parts / part.name, page_checksum_verification=True) as file:
-                table = file.read()
+            table = read_table(inside(self.out, self.parts.name, part.name))
         # A flipped byte in the footer makes pyarrow raise almost anything.
         except Exception as error:
             raise Damaged(" ".join(str(error).split())[:200]) from error
@@ -178,12 +177,12 @@ class FolderStore:
 
     def write(self, part: Part, frame: pd.DataFrame) -> None:
         """Write a part; it exists under its name only when it is whole and on the disk."""
-        with replacing(self.parts / part.name) as temporary:
+        with replacing(self.parts / part.name) as temporary, open(temporary, "wb") as file:
             table = to_table(frame, part)
             text = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
             pq.write_table(
                 table,
-                temporary,
+                file,
                 write_page_checksum=True,
                 write_statistics=False,
                 use_dictionary=text,
@@ -192,10 +191,9 @@ class FolderStore:
 
     def finish(self, frame: pd.DataFrame) -> None:
         """Write ``frame.parquet`` and ``frame.csv``."""
-        with replacing(self.out / "frame.parquet") as temporary:
-            write(frame, temporary)
-        with replacing(self.out / "frame.csv") as temporary:
-            pyarrow.csv.write_csv(decoded(pa.Table.from_pandas(frame, preserve_index=False)), temporary)
+        write(frame, self.out / "frame.parquet")
+        with replacing(self.out / "frame.csv") as temporary, open(temporary, "wb") as file:
+            pyarrow.csv.write_csv(decoded(pa.Table.from_pandas(frame, preserve_index=False)), file)
 
 
 def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
@@ -233,46 +231,6 @@ def decoded(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(field.type):
             table = table.set_column(i, field.name, table[i].cast(field.type.value_type))
     return table
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`; what is written there takes its place in one step."""
-    temporary = path.with_name(path.name + TEMPORARY)
-    with told(path):
-        try:
-            yield temporary
-            _synchronise(temporary)
-            os.replace(temporary, path)
-            _synchronise(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def _synchronise(path: Path) -> None:
-    """Have the system put a file, or the names in a folder, on the disk."""
-    if path.is_dir() and os.name != "posix":  # elsewhere folders cannot be opened
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn what the system says when something cannot be written into one clear message."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise GradlabError(
-            f"{'room' if full else 'to be able'} to write {path}",
-            error.strerror or str(error),
-            "freeing space and the same command again: what was computed is kept" if full else "out= another folder",
-        ) from error
 
 
 def lock(path: Path, note: Callable[[str], None]) -> int:

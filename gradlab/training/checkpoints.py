@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from gradlab._errors import GradlabError
+from gradlab._files import check_links, path_from, read_text, write_text
 from gradlab.training.program import State
 
 #: Checkpoints of a training, and so the share of it that is lost at most.
@@ -44,8 +45,9 @@ class Checkpoints:
             hint = "pip install 'gradlab-jax[checkpoints]'"
             raise GradlabError("orbax-checkpoint, for checkpoint=", "an environment without it", hint) from error
         self._orbax = orbax
-        place = Path(folder).absolute()
+        place = path_from(folder, "checkpoint").absolute()
         _claim(place, about)
+        check_links(place)
         options = orbax.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
         self._manager = orbax.CheckpointManager(place / f"seed_{seed}", options=options)
 
@@ -99,19 +101,29 @@ def _claim(place: Path, about: Mapping[str, Any]) -> None:
     """Say in the folder what it belongs to; refuse one that belongs to another training."""
     said = json.loads(json.dumps(about, default=list))
     note = place / ABOUT
-    if note.exists():
-        there = json.loads(note.read_text(encoding="utf-8"))
+    if os.path.lexists(note):
+        there = _noted(place)
         if there != said:
             differ = sorted(k for k in said.keys() | there.keys() if said.get(k) != there.get(k))
-            told = "; ".join(f"{k} {there.get(k)}" for k in differ)
+            told = "; ".join(f"{k} {there.get(k)}" for k in differ)[:300]
             wanted = "; ".join(f"{k} {said.get(k)}" for k in differ)
             raise GradlabError(f"a checkpoint of this training ({wanted})", f"{place} of another: {told}",
                                "checkpoint= another folder")  # fmt: skip
         return
     if place.exists() and any(place.iterdir()):
         raise GradlabError("a new folder for checkpoint=", f"{place}, with other files in it", "another folder")
+    write_text(note, json.dumps(said, indent=2) + "\n")
+
+
+def _noted(place: Path) -> dict[str, Any]:
+    """What a folder of checkpoints says that it belongs to."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise GradlabError(f"to be able to write {place}", error.strerror or str(error), "another folder") from error
+        there = json.loads(read_text(place, ABOUT))
+    except (OSError, ValueError, RecursionError) as error:
+        told = f"{type(error).__name__} in {ABOUT}"
+        raise GradlabError(f"{place} as a training left it", told, "checkpoint= another folder") from error
+    if not isinstance(there, dict):
+        raise GradlabError(
+            f"{place} as a training left it", f"{ABOUT} with other content", "checkpoint= another folder"
+        )
+    return there

@@ -183,7 +183,7 @@ def test_what_cannot_be_animated(tmp_path):
     with pytest.raises(GradlabError, match="'log10_delta_rms'"):
         plots.animate(frame, path, column="log10_delta")
     (tmp_path / "file").write_text("")
-    with pytest.raises(GradlabError, match="a place for the figure"):
+    with pytest.raises(GradlabError, match="to be able to write"):
         plots.animate(frame, tmp_path / "file" / "a.gif", preset="paper")
     assert not plt.get_fignums() and not list(tmp_path.glob("*.gif"))
 

@@ -162,7 +162,7 @@ def test_formats_and_where_files_go(tmp_path):
     with pytest.raises(GradlabError, match="'png'"):
         plots.save(ax, tmp_path / "c", formats="pgn")
     (tmp_path / "file").write_text("")
-    with pytest.raises(GradlabError, match="a place for the figure"):
+    with pytest.raises(GradlabError, match="to be able to write"):
         plots.save(ax, tmp_path / "file" / "a", formats="png")
     with pytest.raises(GradlabError, match="a figure or its axes"):
         plots.save("figure", tmp_path / "d")

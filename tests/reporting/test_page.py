@@ -154,7 +154,7 @@ def test_bad_input(table, tmp_path):
     with pytest.raises(GradlabError, match=r"without sweep\.toml"):
         report(tmp_path / "empty")
     (tmp_path / "file").write_text("")
-    with pytest.raises(GradlabError, match="place for the page"):
+    with pytest.raises(GradlabError, match="to be able to write"):
         report(run_of(table), out=tmp_path / "file" / "page.md")
     with pytest.raises(GradlabError, match="frame with rows"):
         report(run_of(table.iloc[:0]), out=tmp_path)

@@ -8,16 +8,19 @@ Prints one line per kill.
 
 import os
 import random
+import re
 import signal
 import sys
 import time
 
 from fakes import FakeData, FakeTask
 
+from gradlab import _files
 from gradlab.config import Sweep
-from gradlab.sweep import store
 from gradlab.sweep.run import run
 
+#: What follows a file's name while it is written.
+TEMPORARY = r"\.[0-9a-f]{8}\.tmp$"
 SWEEP = Sweep(depth=(1, 2), width=(4, 8, 16), activation=("relu", "tanh"), init="he_normal", seeds=13)
 
 
@@ -30,10 +33,10 @@ def at_write(which, when):
 
     `which` is its name, or a number: the nth that is written.
     """
-    count, replace, synchronise = 0, os.replace, store._synchronise
+    count, replace, synchronise = 0, os.replace, _files.synchronise
 
     def meant(path):
-        return which in (count, os.path.basename(path).removesuffix(store.TEMPORARY))
+        return which in (count, re.sub(TEMPORARY, "", os.path.basename(path)))
 
     def renaming(source, target):
         if meant(target) and when == "before":
@@ -44,14 +47,14 @@ def at_write(which, when):
 
     def halfway(path):
         nonlocal count
-        if path.name.endswith(store.TEMPORARY):
+        if re.search(TEMPORARY, path.name):
             count += 1
             if meant(path) and when == "inside":
                 os.truncate(path, path.stat().st_size // 2)
                 die()
         synchronise(path)
 
-    os.replace, store._synchronise = renaming, halfway
+    os.replace, _files.synchronise = renaming, halfway
 
 
 def attempt(out, how, which):
