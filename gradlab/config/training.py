@@ -52,6 +52,8 @@ class TrainingConfig:
         Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others).
     dropout : float
         Rate.
+    start : str
+        What identifies the weights that it starts from, where they are given and not drawn.
     """
 
     network: NetworkConfig
@@ -65,6 +67,7 @@ class TrainingConfig:
     clip_adaptive: float | None = None
     weight_decay: float = 0.0
     dropout: float = 0.0
+    start: str = ""
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
@@ -88,7 +91,8 @@ class TrainingConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as plain values: what identifies the training."""
-        return {**self.network.as_dict(), "training": {name: getattr(self, name) for name in TRAINING_GRID}}
+        given = {"start": self.start} if self.start else {}
+        return {**self.network.as_dict(), "training": {name: getattr(self, name) for name in TRAINING_GRID}, **given}
 
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults; optimiser and learning rate are always named."""
@@ -100,7 +104,8 @@ class TrainingConfig:
         """A short description for progress lines and messages: ``mlp depth=10 relu he_normal adam 0.001``."""
         own = {n: v for n, v in self.changed().items() if n in TRAINING_GRID}
         rest = "".join(f" {n}={v}" for n, v in own.items() if n not in ("optimizer", "learning_rate"))
-        return f"{self.network.label()} {self.optimizer} {self.learning_rate:g}{rest}"
+        given = " from given weights" if self.start else ""
+        return f"{self.network.label()} {self.optimizer} {self.learning_rate:g}{rest}{given}"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from gradlab.measurement.records import Trace
 from gradlab.measurement.stats import ON_REQUEST, TRAINING, to_numpy
 from gradlab.measurement.traces import trace_of
 from gradlab.networks import build
-from gradlab.networks.network import Network, as_key, check_input, example_shape, outputs_in, outputs_of, weighted
+from gradlab.networks.given import fitting, outputs_given
+from gradlab.networks.network import Network, as_key, check_input, example_shape, outputs_of, weighted
 from gradlab.networks.stack import hidden_rule, readout_rule
 
 
@@ -244,6 +245,7 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
 
 def dtype_of(params: Any) -> str:
     """Name of the dtype of given weights."""
+    outputs_given(params)
     return str(weighted((), params)[0][1]["weight"].dtype)
 
 
@@ -251,9 +253,10 @@ def with_given(
     net: Network, params: Any, x: Any, y: Any, loss: str, key: Array | int, dtype: str
 ) -> tuple[Any, Array, Any, int]:
     """Given weights and the data that they see, as arrays of the dtype; targets, and the number of outputs."""
-    params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
-    x, y, outputs = arrays(x, y, loss, dtype, outputs_in(params))
+    x, y, outputs = arrays(x, y, loss, dtype, outputs_given(params))
     check_input(net, params, x)
+    fitting(net, params, tuple(x.shape[1:]), outputs)
+    params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
     y = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(x), outputs, dtype) if y is None else y
     return params, x, y, outputs
 

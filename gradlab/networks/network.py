@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import Any, ClassVar, Self
 
 import jax
@@ -15,6 +16,7 @@ from gradlab.core.backprop import outputs_in
 from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, walk
 from gradlab.core.scaled import plain
+from gradlab.networks.given import Layers, with_layers
 from gradlab.networks.stack import Stack
 
 
@@ -90,10 +92,45 @@ class Network(ABC):
         return self.stack(outputs, dropout=dropout).whole
 
     def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
-        """Name and parameters of each layer that has a weight, from input to readout, unstacked."""
+        """Name and parameters of each layer that has a weight, from input to readout, unstacked.
+
+        Weights of one block that have no name of their own are numbered: ``run/1/1``, ``run/1/2``.
+        """
         walked = walk(self.layer(outputs_in(params)), params)
         found = [(path, leaf) for path, _, (tree,) in walked for path, leaf in weighted(path, tree)]
-        return [(self.name_of(path, i, len(found)), leaf) for i, (path, leaf) in enumerate(found, 1)]
+        names = [self.name_of(path, i, len(found)) for i, (path, _) in enumerate(found, 1)]
+        return [(name, leaf) for name, (_, leaf) in zip(_told_apart(names), found, strict=True)]
+
+    def with_layers(self, params: Any, layers: Layers) -> Any:
+        """Parameters with arrays of one's own in some layers: the inverse of `layers`.
+
+        Parameters
+        ----------
+        params : pytree
+            From `init`, or trained: what is not named stays, gains of norms and scales of branches too.
+        layers : mapping of str to mapping, or sequence of pairs
+            By the names that `layers` gives: ``{"hidden_1": {"weight": ..., "bias": ...}, ...}``. A weight has the
+            shape (inputs, outputs).
+
+        Returns
+        -------
+        pytree like `params`
+            A copy.
+
+        Raises
+        ------
+        GradlabError
+            A layer or a parameter that the network has not got, or an array of another shape.
+
+        Examples
+        --------
+        >>> import gradlab as gl, numpy as np
+        >>> net, x = gl.MLP(depth=2, width=3), np.ones((4, 2), "float32")
+        >>> params = net.with_layers(net.init(0, x, outputs=1), {"hidden_2": {"weight": np.eye(3)}})
+        >>> dict(net.layers(params))["hidden_2"]["weight"].tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        """
+        return with_layers(self, params, layers)
 
     def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
         """What the layer at `path` is called, the `number`-th of `count` from the input."""
@@ -123,6 +160,16 @@ class Network(ABC):
         """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
         check_input(self, params, x)
         return self.layer(outputs_in(params)).forward(params, plain(jnp.asarray(x)))[0].value()
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Names that occur once as they are, the others with their number behind."""
+    several, seen = Counter(names), Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name}/{seen[name]}" if several[name] > 1 else name)
+    return found
 
 
 def as_key(key: Array | int) -> Array:
@@ -159,7 +206,7 @@ def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], di
         if "weight" in tree:
             return [(path, tree)]
         return [found for name, part in tree.items() for found in weighted((*path, name), part)]
-    if isinstance(tree, tuple):
+    if isinstance(tree, (tuple, list)):
         return [found for part in tree for found in weighted(path, part)]
     return []
 

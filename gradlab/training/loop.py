@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve
 from gradlab.core.losses import default_loss
-from gradlab.data import load
+from gradlab.data import Data, load
+from gradlab.networks.given import digest, fitting, outputs_given
 from gradlab.networks.network import Network, example_shape
 from gradlab.sweep.progress import reporter
 from gradlab.training.checkpoints import Checkpoints
@@ -30,6 +31,7 @@ def train(
     test: float | tuple[Any, Any] = 0.2,
     seeds: int | Sequence[int] = 1,
     key: int = 0,
+    params: Any = None,
     loss: str | None = None,
     records: int | Sequence[int] = 20,
     columns: Sequence[str] | None = None,
@@ -64,6 +66,10 @@ def train(
         call; with `checkpoint` one by one.
     key : int
         Base key of the seeds, and of what is kept apart.
+    params : pytree, or mapping of int to pytree, optional
+        Weights to start from, instead of draws: one tree for all seeds, which then differ in the order of the examples
+        and in dropout alone, or one for each seed, such as `Training.params`. The optimiser starts anew. In the frame
+        such a training is another `network` than one whose weights are drawn.
     loss : str, optional
         By default softmax cross-entropy for integer `y`, else mean squared error.
     records : int or sequence of int
@@ -112,13 +118,15 @@ def train(
     own = None if isinstance(optimizer, str) else optimizer
     if own is not None and not (callable(getattr(own, "init", None)) and callable(getattr(own, "update", None))):
         raise GradlabError("an optimiser's name, or an optax transformation", repr(own), "optimizer='adam'")
-    fields = [name for name in TrainingConfig.__dataclass_fields__ if name not in ("network", "optimizer")]
+    fields = [name for name in TrainingConfig.__dataclass_fields__ if name not in ("network", "optimizer", "start")]
     for name in how:
         if name not in fields:
             raise unknown("option of train", name, fields)
     if own is not None and "learning_rate" in how:
         raise GradlabError("learning_rate= only with an optimiser's name", "both", "optax.adam(1e-3) with its own rate")
-    config = TrainingConfig(net.config, "sgd" if own is not None else optimizer, **how)
+    config = TrainingConfig(
+        net.config, "sgd" if own is not None else optimizer, **how, start="" if params is None else digest(params)
+    )
     loss = default_loss(y) if loss is None else resolve("loss", loss, LOSSES)
     if loss == "probe":
         raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
@@ -131,10 +139,12 @@ def train(
         records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
         patient=on_failure == "continue", optimizer=own,
     )  # fmt: skip
-    parts = split(loaded.x, loaded.y, test, plan.batch, loaded.classes, data, key)
     numbers = tuple(range(positive_integer("seeds", seeds))) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise GradlabError("at least one seed", f"seeds={seeds!r}", "seeds=5, or seeds=[0, 1, 2]")
+    start = None if params is None else _of_seeds(params, numbers)
+    outputs = _fitting(net, start, loaded) if start else loaded.classes
+    parts = split(loaded.x, loaded.y, test, plan.batch, outputs, data, key)
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
     about = {
@@ -145,6 +155,31 @@ def train(
     }  # fmt: skip
     try:
         keep = None if checkpoint is None else lambda seed: Checkpoints(checkpoint, seed, about)
-        return train_network(config, parts, plan, numbers, report.advance, keep)
+        return train_network(config, parts, plan, numbers, report.advance, keep, start)
     finally:
         report.stop()
+
+
+def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
+    """The weights that each seed starts from."""
+    if not (isinstance(params, Mapping) and all(isinstance(key, int) for key in params)):
+        return dict.fromkeys(seeds, params)
+    missing = [seed for seed in seeds if seed not in params]
+    if missing:
+        raise GradlabError(
+            f"params of seeds {', '.join(map(str, seeds))}", f"those of {', '.join(map(str, params)) or 'none'}",
+            f"seeds={list(params)}",
+        )  # fmt: skip
+    return {seed: params[seed] for seed in seeds}
+
+
+def _fitting(net: Network, start: Mapping[int, Any], loaded: Data) -> int:
+    """The number of outputs of given weights, which may be more than the data have classes."""
+    found = {outputs_given(params) for params in start.values()}
+    outputs = max(found)
+    if len(found) > 1 or outputs < loaded.classes:
+        wanted = f"params with outputs for {loaded.classes} classes or columns"
+        raise GradlabError(wanted, ", ".join(map(str, sorted(found))), "net.init(key, x, y) with this y")
+    for params in start.values():
+        fitting(net, params, example_shape(net, loaded.x), outputs)
+    return outputs

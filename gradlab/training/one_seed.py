@@ -48,10 +48,16 @@ class OneSeed:
     seed : int
     lanes : int
         Seeds that are trained in one call, this one among them.
+    given : mapping of int to pytree, optional
+        The weights that each seed starts from. None: they are drawn.
     """
 
-    def __init__(self, config: TrainingConfig, data: Split, plan: Plan, seed: int, lanes: int = 1):
+    def __init__(
+        self, config: TrainingConfig, data: Split, plan: Plan, seed: int, lanes: int = 1,
+        given: Mapping[int, Any] | None = None,
+    ):  # fmt: skip
         self.config, self.data, self.plan, self.seed, self.lanes = config, data, plan, seed, lanes
+        self.given = given
         self.net = build(config.network)
         self.recipe = Recipe.of(config, plan.steps, plan.optimizer)
         self.programs = programs(bare(config.network), data.outputs, plan.loss, self.recipe, plan.batch)
@@ -77,8 +83,11 @@ class OneSeed:
         return self.key, self.x, self.y, self.numbers
 
     def start(self) -> State:
-        """The state before the first step: the weights are those that `gradlab.measure` draws for the seed."""
-        params = once(draw(self.net, example_shape(self.net, self.x), self.data.outputs), self.key)
+        """The state before the first step: given weights, or those that `gradlab.measure` draws for the seed."""
+        if self.given is None:
+            params = once(draw(self.net, example_shape(self.net, self.x), self.data.outputs), self.key)
+        else:
+            params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.plan.dtype), self.given[self.seed])
         order = jnp.arange(len(self.x), dtype=jnp.int32)
         return once(self.programs.start, params, order, self.numbers)
 

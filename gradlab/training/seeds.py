@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,6 +30,7 @@ def train_network(
     seeds: Sequence[int],
     told: Told = lambda steps: None,
     keep: Keep = None,
+    start: Mapping[int, Any] | None = None,
 ) -> Training:
     """Train one network on several seeds; all share their compiled programs.
 
@@ -42,10 +44,12 @@ def train_network(
         Takes numbers of steps that are done.
     keep : callable, optional
         The checkpoints of a seed; each is then trained by itself, as each may begin at another step.
+    start : mapping of int to pytree, optional
+        The weights that each seed starts from. None: they are drawn.
     """
     lanes = len(seeds) if keep is None and in_one_call(seeds) else 1
     with jax.enable_x64(plan.dtype == "float64"):
-        first = OneSeed(config, data, plan, seeds[0], lanes)
+        first = OneSeed(config, data, plan, seeds[0], lanes, start)
         if keep is None:  # what is resumed may have little left to do
             first.compile()
         of = [first.of_seed(seed) for seed in seeds]

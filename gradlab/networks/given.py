@@ -1,0 +1,97 @@
+"""Weights that a user hands over: whether they fit a network, what identifies them, own arrays put into a tree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradlab._errors import GradlabError, unknown
+from gradlab.core.backprop import outputs_in
+
+if TYPE_CHECKING:
+    from gradlab.networks.network import Network
+
+#: What a layer's parameters are called and hold, by the name of the layer.
+Layers = Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Mapping[str, Any]]]
+HINT = "params=net.init(key, x, y), or those of a training: run.params[seed]"
+
+
+def outputs_given(params: Any) -> int:
+    """Number of outputs of given parameters, or an error where they are no parameters of a network."""
+    try:
+        return outputs_in(params)
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise GradlabError("params, the parameters of the network", type(params).__name__, HINT) from None
+
+
+def fitting(net: Network, params: Any, shape: tuple[int, ...], outputs: int) -> None:
+    """Raise if `params` are not those of a network for examples of this shape.
+
+    Parameters
+    ----------
+    net : network
+    params : pytree of arrays
+    shape : tuple of int
+        Of one example.
+    outputs : int
+
+    Raises
+    ------
+    GradlabError
+        Another tree, an array of another shape, or one that does not hold real numbers.
+    """
+    wanted = jax.eval_shape(lambda: net.layer(outputs).init(jax.random.key(0), shape)[0])
+    if jax.tree.structure(params) != jax.tree.structure(wanted):
+        received = f"another tree: {jax.tree.structure(params)}"[:200]
+        raise GradlabError(f"params, the parameters of {net}", received, HINT)
+    for (path, leaf), like in zip(jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(wanted), strict=True):
+        where = f"params{jax.tree_util.keystr(path)}"
+        if np.shape(leaf) != like.shape:
+            raise GradlabError(f"{where} of shape {like.shape}, as {net} has for these data", f"{np.shape(leaf)}", HINT)
+        if not jnp.issubdtype(np.asarray(leaf).dtype, jnp.floating):
+            raise GradlabError(f"{where} to hold real numbers", f"{np.asarray(leaf).dtype}", "values of type float32")
+
+
+def digest(params: Any) -> str:
+    """What identifies given parameters: a hash of their tree and of all their numbers."""
+    leaves, structure = jax.tree.flatten(params)
+    found = hashlib.sha256(str(structure).encode())
+    for leaf in map(np.asarray, leaves):
+        found.update(repr((leaf.shape, str(leaf.dtype))).encode() + leaf.tobytes())
+    return found.hexdigest()[:16]
+
+
+def with_layers(net: Network, params: Any, layers: Layers) -> Any:
+    """A copy of `params` with other arrays in some layers; see `Network.with_layers`."""
+    leaves, structure = jax.tree.flatten(params)
+    starts = np.cumsum([0, *(np.size(leaf) for leaf in leaves)])
+    # the place of every number in one long vector, laid out as a tree: unstacked as the numbers themselves are
+    places = structure.unflatten(
+        np.arange(start, start + np.size(leaf)).reshape(np.shape(leaf))
+        for start, leaf in zip(starts, leaves, strict=False)
+    )
+    known = dict(net.layers(places))
+    values = np.concatenate([np.ravel(np.asarray(leaf)) for leaf in leaves])
+    for name, arrays in layers.items() if isinstance(layers, Mapping) else layers:
+        if name not in known:
+            raise unknown("layer", name, known)
+        for parameter, array in arrays.items():
+            if parameter not in known[name]:
+                raise unknown(f"parameter of {name}", parameter, known[name])
+            place = known[name][parameter]
+            if np.shape(array) != place.shape:
+                raise GradlabError(
+                    f"{parameter} of {name} of shape {place.shape}", f"{np.shape(array)}",
+                    "the transpose, if it comes from a library that keeps weights as (outputs, inputs)",
+                )  # fmt: skip
+            values[place] = np.asarray(array)
+    pieces = np.split(values, starts[1:-1])
+    return structure.unflatten(
+        jnp.asarray(piece.reshape(np.shape(leaf)), jnp.asarray(leaf).dtype)
+        for piece, leaf in zip(pieces, leaves, strict=True)
+    )
