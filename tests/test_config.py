@@ -1,6 +1,7 @@
 """Configurations: whatever a user writes becomes one canonical form, and what is wrong is told."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -76,6 +77,23 @@ def test_one_column_may_be_written_without_a_list():
     assert Sweep(columns="log10_delta_rms").columns == ("log10_delta_rms",)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": range(1, 10**15)}, "at most 200,000 values in one list; received more, from 1 on"),
+        ({"depth": 10**5, "width": 10**4}, "at most 100,000,000,000 weights"),
+        ({"data": "copying", "batch": 10**6, "length": 10**6}, "steps of all sequences of a batch"),
+        ({"gain": 10**400}, "gain to be a positive number; received about 2^1328"),
+        ({"key": 2**32}, "key to be at most 4,294,967,295"),
+    ],
+)
+def test_a_request_beyond_every_machine_is_refused_at_once(options, message):
+    begun = time.process_time()
+    with pytest.raises(GradlabError, match=message):
+        Sweep(**options)
+    assert time.process_time() - begun < 1
+
+
 BAD = {
     "a coordinate of another architecture": ({"branch_scale": "1/L"}, "branch_scale only with resnet"),
     "a word for a scale": ({"architecture": "resnet", "branch_scale": "small"}, "received 'small'"),
@@ -105,7 +123,7 @@ BAD = {
     "a list of a list": ({"activation": [["tanh"]]}, "activation to be one of"),
     "a readout": ({"readout": "he"}, "initializer to be one of .*; received 'he'"),
     "an architecture": ({"architecture": "cnn"}, "architecture to be one of mlp"),
-    "part of a seed": ({"seeds": [1.5]}, "seeds to be an integer of at least 0; received 1.5"),
+    "part of a seed": ({"seeds": [1.5]}, "seed to be an integer of at least 0; received 1.5"),
     "no seeds": ({"seeds": []}, "seeds to be a count, or numbers"),
     "True seeds": ({"seeds": True}, "received True"),
     "a negative key": ({"key": -1}, "key to be an integer of at least 0"),

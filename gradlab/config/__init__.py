@@ -3,7 +3,8 @@
 The command line imports this room and no other, so that ``--help`` is instant.
 """
 
-from gradlab.config.fields import integer, positive_integer
+from gradlab.config.bounds import MOST_POSITIONS, check_product
+from gradlab.config.fields import integer, positive_integer, seed_numbers, shown
 from gradlab.config.names import (
     ACTIVATIONS,
     ALIASES,
@@ -47,6 +48,7 @@ __all__ = [
     "INITIALIZERS",
     "LOSSES",
     "MLPConfig",
+    "MOST_POSITIONS",
     "NetworkConfig",
     "ON_FAILURE",
     "OPTIMIZERS",
@@ -59,10 +61,13 @@ __all__ = [
     "TrainingConfig",
     "TrainingSweep",
     "TransformerConfig",
+    "check_product",
     "content_hash",
     "integer",
     "positive_integer",
     "record_steps",
     "registered",
     "resolve",
+    "seed_numbers",
+    "shown",
 ]

@@ -12,7 +12,7 @@ LARGEST_INTEGER = 2**31 - 1
 #: Options that make lists or arrays as long as they say; and the key, of which JAX reads 32 bits.
 LARGEST: dict[str, int] = {
     "depth": 100_000, "width": 1_000_000, "batch": 10_000_000, "length": 1_000_000, "examples": 10_000_000,
-    "key": 2**32 - 1,
+    "key": 2**32 - 1, "seed": 2**32 - 1, "workers": 1024, "kernel": 1024, "branch_layers": 1024, "expansion": 1024,
 }  # fmt: skip
 #: Steps of one training at which statistics are taken.
 MOST_RECORDS = 100_000
@@ -20,6 +20,11 @@ MOST_RECORDS = 100_000
 MOST_NETWORKS, MOST_MEASUREMENTS = 200_000, 10_000_000
 #: Hidden layers times seeds, summed over the networks of one grid: a row of the frame each.
 MOST_ROWS = 200_000_000
+
+#: Values of one coordinate, which may be given as a range without end.
+MOST_VALUES = 200_000
+#: Weights of one network: 400 GB in float32. Steps of all sequences of one batch: 8 GB of ten symbols in float64.
+MOST_WEIGHTS, MOST_POSITIONS = 10**11, 10**8
 
 
 def largest(option: str) -> int:
@@ -53,3 +58,10 @@ def check_size(choices: Mapping[str, int], seeds: int, deepest: int) -> None:
     ):
         if asked > most:
             raise GradlabError(f"at most {most:,} {what}", f"{asked:,} ({text})", "several grids, each in its folder")
+
+
+def check_product(what: str, most: int, **factors: int) -> None:
+    """Raise where the product of some options is above `most`."""
+    if math.prod(factors.values()) > most:
+        received = ", ".join(f"{name}={value}" for name, value in factors.items())
+        raise GradlabError(f"at most {most:,} {what}", received, f"a smaller {' or '.join(factors)}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config.bounds import largest
+from gradlab.config.bounds import MOST_MEASUREMENTS, MOST_VALUES, largest
 from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, OPTIMIZERS, SCHEDULES, resolve
 
 
@@ -17,17 +18,18 @@ def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
     value, most = _scalar(value), largest(name) if most is None else most
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or value < least:
-        raise GradlabError(f"{name} to be an integer of at least {least}", _short(value), f"{name}={least} or more")
+        raise GradlabError(f"{name} to be an integer of at least {least}", shown(value), f"{name}={least} or more")
     if value > most:
-        raise GradlabError(f"{name} to be at most {most:,}", _short(value), f"a smaller {name}")
+        raise GradlabError(f"{name} to be at most {most:,}", shown(value), f"a smaller {name}")
     return int(value)
 
 
-def _short(value: Any) -> str:
-    """A value in a message; Python refuses to print an integer of more than 4300 digits."""
+def shown(value: Any) -> str:
+    """A value in a message, however long it is; Python refuses to print an integer of more than 4300 digits."""
     if isinstance(value, Integral) and abs(value) >= 10**30:
         return f"about {'-' if value < 0 else ''}2^{int(value).bit_length() - 1}"
-    return repr(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def positive_integer(name: str, value: Any) -> int:
@@ -38,11 +40,18 @@ def positive_integer(name: str, value: Any) -> int:
 def number(name: str, value: Any, kind: str = "a positive number") -> float:
     """`value` as a finite number of a kind; what is neither positive nor of at least 0 is checked where it is used."""
     value = _scalar(value)
-    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    real = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
     in_range = {"a positive number": lambda v: v > 0, "a number of at least 0": lambda v: v >= 0}
     if not real or not in_range.get(kind, lambda _: True)(value):
-        raise GradlabError(f"{name} to be {kind}", repr(value), f"{name}={1 if kind == 'a positive number' else 0}")
+        raise GradlabError(f"{name} to be {kind}", shown(value), f"{name}={1 if kind == 'a positive number' else 0}")
     return float(value)
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _below_1(name: str, value: Any) -> float:
@@ -56,7 +65,7 @@ def boolean(name: str, value: Any) -> bool:
     """`value` as a truth value, or an error that names the option."""
     value = _scalar(value)
     if not isinstance(value, bool):
-        raise GradlabError(f"{name} to be True or False", repr(value), f"{name}=True")
+        raise GradlabError(f"{name} to be True or False", shown(value), f"{name}=True")
     return value
 
 
@@ -86,7 +95,7 @@ def _branch_scale(value: Any) -> str:
             value = float(value)
         except ValueError:
             raise GradlabError(
-                "branch_scale to be a number, '1/sqrt(L)', '1/L' or 'learned'", repr(value), "branch_scale='1/sqrt(L)'"
+                "branch_scale to be a number, '1/sqrt(L)', '1/L' or 'learned'", shown(value), "branch_scale='1/sqrt(L)'"
             ) from None
     return f"{number('branch_scale', value, 'a number of at least 0'):.12g}"
 
@@ -149,8 +158,21 @@ def several(value: Any) -> bool:
     return isinstance(value, (Sequence, Iterator)) or getattr(value, "shape", ()) != ()
 
 
-def many(value: Any) -> tuple:
-    """A coordinate of a grid as a tuple: a single value is a grid of one."""
+def many(value: Any, most: int = MOST_VALUES) -> tuple:
+    """A coordinate of a grid as a tuple of at most so many values: a single value is a grid of one."""
     if not several(value):
         return (value,)
-    return tuple(value.tolist() if hasattr(value, "tolist") else value)
+    found = tuple(islice(value.tolist() if hasattr(value, "tolist") else value, most + 1))
+    if len(found) > most:
+        raise GradlabError(f"at most {most:,} values in one list", f"more, from {shown(found[0])} on", "fewer of them")
+    return found
+
+
+def seed_numbers(seeds: Any) -> Sequence[int]:
+    """Numbers of the seeds: 0 ... seeds - 1 for a count; given numbers without repetition."""
+    if not several(seeds):
+        return range(positive_integer("seeds", seeds))
+    numbers = tuple(dict.fromkeys(integer("seed", seed, 0) for seed in many(seeds, MOST_MEASUREMENTS)))
+    if not numbers:
+        raise GradlabError("seeds to be a count, or numbers of at least 0", "none", "seeds=5")
+    return numbers

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
+from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.fields import FIELDS, positive_integer
 
 
@@ -60,6 +61,9 @@ class NetworkConfig:
         if self.depth is None and self.architecture != "rnn":
             positive_integer("depth", None)
         self._one_width()
+        layers = 1 if self.architecture == "rnn" else self.depth
+        widest = max(self.width) if isinstance(self.width, tuple) else self.width
+        check_product("weights", MOST_WEIGHTS, depth=layers, width=widest, fan_in=widest)
         if self.sigma_b2 and not self.bias:
             raise GradlabError("bias=True where sigma_b2 > 0", "bias=False", "sigma_b2=0 or bias=True")
         given = sum(v is not None for v in (self.sigma_w2, self.std))

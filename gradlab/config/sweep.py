@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config.bounds import check_size
-from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, several
+from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
+from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, seed_numbers, several
 from gradlab.config.names import DTYPES, LOSSES, resolve
 from gradlab.config.networks import CONFIGS, NetworkConfig
 
@@ -161,13 +161,8 @@ class Sweep:
                 default = self._default(name)[0]
                 raise GradlabError(f"at least one value of {name}", "none", f"{name}={default!r}")
             put(name, tuple(dict.fromkeys(map(FIELDS[name], values))))
-        if several(self.seeds):
-            numbers = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in many(self.seeds)))
-            if not numbers:
-                raise GradlabError("seeds to be a count, or numbers of at least 0", "none", "seeds=5")
-            put("seeds", numbers)
-        else:
-            put("seeds", positive_integer("seeds", self.seeds))
+        numbers = seed_numbers(self.seeds)
+        put("seeds", numbers if several(self.seeds) else len(numbers))
         put("batch", positive_integer("batch", self.batch))
         put("key", integer("key", self.key, 0))
         put("loss", resolve("loss", self.loss, LOSSES))
@@ -188,6 +183,8 @@ class Sweep:
                 if column not in MEASURED:
                     raise unknown("column", column, MEASURED)
             put("columns", columns)
+        if self.length is not None:
+            check_product("steps of all sequences of a batch", MOST_POSITIONS, batch=self.batch, length=self.length)
         self._check_coordinates()
         self._check_size()
         for config in self.configs():  # each checks itself

@@ -39,6 +39,7 @@ from gradlab.core.comparison import (
     same_shape,
 )
 from gradlab.core.gradient import materialise
+from gradlab.core.keys import as_key
 from gradlab.core.layer import walk
 from gradlab.core.losses import loss_named, plain_loss
 from gradlab.core.scaled import Scaled, plain, scaled
@@ -99,7 +100,7 @@ def check(
     x = array_of("x", x, dtype)
     if y is not None and len(np.asarray(y)) != len(x):
         raise GradlabError(f"one target for each of the {len(x)} examples", f"{len(np.asarray(y))}", "y of that length")
-    key = jax.random.key(key) if isinstance(key, int) else key
+    key = as_key(key)
     with jax.enable_x64(dtype == "float64"):
         case = case_of(net, x, y, loss, key, params, dtype)
         rows, run = _against_autodiff(case)

@@ -10,6 +10,7 @@ from jax import Array
 
 from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site
+from gradlab.core.keys import as_key
 from gradlab.core.layer import Layer, tangent
 from gradlab.core.scaled import Scaled, normalise
 
@@ -102,7 +103,7 @@ class Dropout(NamedTuple):
         """
         rate = self.rate
         _check(rate)
-        key = lambda: jax.random.fold_in(_as_key(self.key), number)
+        key = lambda: jax.random.fold_in(as_key(self.key), number)
 
         def forward(params, x):
             y, saved = layer.forward(params, x)
@@ -128,14 +129,10 @@ def _check(rate: float) -> None:
         raise GradlabError("a dropout rate of at least 0 and below 1", f"{rate!r}", "rate=0.1")
 
 
-def _as_key(key: Array | int) -> Array:
-    return jax.random.key(key) if isinstance(key, int) else key
-
-
 def _kept(x: Scaled, key: Array | int, rate: float) -> Array:
     """Where `x` is kept: one draw for each number of a batch, which groups share."""
     lead = 1 if x.exponent is None else x.exponent.ndim
-    return jax.random.bernoulli(_as_key(key), 1 - rate, x.mantissa.shape[lead - 1 :])
+    return jax.random.bernoulli(as_key(key), 1 - rate, x.mantissa.shape[lead - 1 :])
 
 
 def _masked(s: Scaled, kept: Array, rate: float) -> Scaled:

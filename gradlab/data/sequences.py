@@ -38,7 +38,7 @@ def adding(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarray]:
     x : ndarray, shape (batch, length, 2)
     y : ndarray, shape (batch,)
     """
-    length = _at_least(6, length)
+    length = _at_least(6, batch, length)
     rng = generator(key, _ADDING)
     rows = np.arange(batch)
     value, marker = rng.uniform(-1, 1, (batch, length)), np.zeros((batch, length))
@@ -64,7 +64,7 @@ def copying(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarray]:
         One-hot: eight symbols, blank, mark.
     y : ndarray of int, shape (batch,)
     """
-    length = _at_least(HELD + 2, length)
+    length = _at_least(HELD + 2, batch, length)
     symbols = generator(key, _COPYING).integers(0, SYMBOLS, (batch, HELD))
     symbols[:, 0] = np.arange(batch) % SYMBOLS  # balanced
     steps = np.full((batch, length), SYMBOLS)
@@ -83,7 +83,7 @@ def characters(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarra
     """
     from pydoc_data.topics import topics
 
-    length = _at_least(1, length)
+    length = _at_least(1, batch, length)
     text = "\n".join(topics[name] for name in sorted(topics))
     if length >= len(text):
         raise GradlabError(f"length below the text's {len(text)} characters", f"length={length}", "length=100")
@@ -94,8 +94,10 @@ def characters(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarra
     return np.eye(len(CHARACTERS))[windows[:, :-1]], windows[:, -1]
 
 
-def _at_least(least: int, length: int) -> int:
-    return config.integer("length", length, least)
+def _at_least(least: int, batch: int, length: int) -> int:
+    length = config.integer("length", length, least)
+    config.check_product("steps of all sequences of a batch", config.MOST_POSITIONS, batch=batch, length=length)
+    return length
 
 
 #: Maker of each set: (batch, length, key) -> (x, y).

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradlab._errors import GradlabError
+from gradlab.config import integer
 
 #: Inputs and classes of the synthetic sets.
 FEATURES, CLASSES = 64, 10
@@ -26,9 +27,7 @@ def _positive(name: str, value: float) -> None:
 
 def generator(key: int, purpose: int) -> np.random.Generator:
     """Random numbers for one purpose of one key."""
-    if isinstance(key, bool) or int(key) != key or key < 0:
-        raise GradlabError("key to be an integer of at least 0", repr(key), "key=0")
-    return np.random.default_rng([int(key), purpose])
+    return np.random.default_rng([integer("key", key, 0), purpose])
 
 
 def draw(key: int, purpose: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gradlab.config import positive_integer
 
 if TYPE_CHECKING:
     from gradlab.networks.network import Network
@@ -53,7 +52,7 @@ def histograms(
     """
     from gradlab.measurement.histograms import count
 
-    record = count(net, x, y, key=key, seeds=positive_integer("seeds", seeds), loss=loss, params=params)
+    record = count(net, x, y, key=key, seeds=seeds, loss=loss, params=params)
     tables = [
         bin_table(row).assign(signal=signal, layer=number)
         for signal, table in record.counts.items()

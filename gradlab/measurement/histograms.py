@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from gradlab.config import seed_numbers
 from gradlab.core.losses import default_loss
 from gradlab.measurement.measure import arrays, dtype_of, with_given
 from gradlab.measurement.networks import drawn_records, given_record, rows_of
@@ -41,7 +42,7 @@ def count(
         if params is None:
             x, y, outputs = arrays(x, y, loss, dtype)
             example_shape(net, x)
-            config, numbers = net.config, range(seeds)
+            config, numbers = net.config, seed_numbers(seeds)
             records, _ = drawn_records(config, config, x, y, outputs, loss, as_key(key), numbers, COUNTS, dtype)
         else:
             params, x, y, outputs = with_given(net, params, x, y, loss, key, dtype)

@@ -18,7 +18,7 @@ from jax import Array
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
-from gradlab.config import MLPConfig, NetworkConfig
+from gradlab.config import MLPConfig, NetworkConfig, seed_numbers
 from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.backprop import targets
 from gradlab.core.initializers import PROBE_FOLD, Initializer
@@ -89,11 +89,8 @@ def measure(
         raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
     loss = loss or default_loss(y)
     if params is None:
-        numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-        if not numbers:
-            raise GradlabError("at least one seed", repr(seeds), "seeds=16")
         return measure_group(
-            [net.config], x, y, loss=loss, key=key, seeds=numbers, columns=columns, dtype=dtype, data=data
+            [net.config], x, y, loss=loss, key=key, seeds=seed_numbers(seeds), columns=columns, dtype=dtype, data=data
         )[0]
     return _given(net, params, x, y, loss=loss, key=key, columns=columns, dtype=dtype, data=data)
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradlab._errors import GradlabError
-from gradlab.config import positive_integer
+from gradlab.config import seed_numbers
 from gradlab.core.layer import Layer, tangent
 from gradlab.core.scaled import LOWEST, Scaled, scaled
 from gradlab.measurement.lanczos import Ritz, bidiagonalise
@@ -122,7 +122,7 @@ def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> 
         return (0,), [params]
     if isinstance(net, Layer):
         raise GradlabError("params, for a bare Layer", "None", "layer.init(key, shape)[0]")
-    numbers = tuple(range(positive_integer("seeds", seeds)))
+    numbers = seed_numbers(seeds)
     base = as_key(key)
     # compiled once: eagerly, a loop over layers would be compiled anew for every seed
     init = jax.jit(lambda key: net.init(key, jnp.asarray(x), outputs=outputs))

@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from gradlab._errors import GradlabError
+from gradlab.config import positive_integer, seed_numbers
 from gradlab.core.gradient import Site, unit_rows
 from gradlab.core.layer import Layer
 from gradlab.core.scaled import Scaled, matmul, scaled
@@ -118,12 +119,11 @@ def shattering(
     ((4, 5, 1), [1.414])
     """
     layer: Layer = net if isinstance(net, Layer) else net.layer(1)
-    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
+    numbers = seed_numbers(seeds)
     x = np.asarray(x, dtype)
     if x.ndim != 2 or len(x) < 2 or not np.all(np.isfinite(x)):
         raise GradlabError("x of shape (batch, features), finite, of two inputs or more", f"shape {x.shape}")
-    if not numbers or (bins is not None and bins < 1):
-        raise GradlabError("a seed and a bin, or more", f"seeds={seeds!r}, bins={bins!r}", "seeds=16, bins=None")
+    bins = None if bins is None else positive_integer("bins", bins)
     one, two = np.triu_indices(len(x), 1)
     apart = np.linalg.norm(x[one].astype(np.float64) - x[two], axis=-1)
     group = np.arange(len(apart)) if bins is None else _binned(apart, bins)

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, ClassVar, Self
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -14,6 +13,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import NetworkConfig
 from gradlab.core.backprop import outputs_in
 from gradlab.core.dropout import Dropout
+from gradlab.core.keys import as_key
 from gradlab.core.layer import Layer, walk
 from gradlab.core.scaled import plain
 from gradlab.networks.given import Layers, with_layers
@@ -170,11 +170,6 @@ def _told_apart(names: list[str]) -> list[str]:
         seen[name] += 1
         found.append(f"{name}/{seen[name]}" if several[name] > 1 else name)
     return found
-
-
-def as_key(key: Array | int) -> Array:
-    """A JAX key from an integer; a key as it is."""
-    return jax.random.key(key) if isinstance(key, int) else key
 
 
 def outputs_of(y: Array | None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve
+from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve, seed_numbers
 from gradlab.core.losses import default_loss
 from gradlab.data import Data, load
 from gradlab.networks.given import digest, fitting, outputs_given
@@ -139,9 +139,7 @@ def train(
         records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
         patient=on_failure == "continue", optimizer=own,
     )  # fmt: skip
-    numbers = tuple(range(positive_integer("seeds", seeds))) if isinstance(seeds, int) else tuple(seeds)
-    if not numbers:
-        raise GradlabError("at least one seed", f"seeds={seeds!r}", "seeds=5, or seeds=[0, 1, 2]")
+    numbers = tuple(seed_numbers(seeds))
     start = None if params is None else _of_seeds(params, numbers)
     outputs = _fitting(net, start, loaded) if start else loaded.classes
     parts = split(loaded.x, loaded.y, test, plan.batch, outputs, data, key)

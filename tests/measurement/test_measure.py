@@ -241,7 +241,7 @@ def test_verdicts(fields, verdict, seeds):
         ({"y": np.zeros(2, int)}, "one target for each"),
         ({"y": None}, "targets y"),
         ({"columns": ["log10_delta_rsm"]}, "log10_delta_rms"),
-        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": 0}, "seeds to be an integer of at least 1"),
         ({"loss": "hinge"}, "loss"),
         ({"params": True}, "features"),
     ],

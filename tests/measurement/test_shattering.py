@@ -100,5 +100,5 @@ def test_kinds_and_what_is_refused():
         with pytest.raises(GradlabError, match="two inputs or more"):
             gl.shattering(layer, wrong)
     for wrong in ({"seeds": 0}, {"bins": 0}):
-        with pytest.raises(GradlabError, match="a seed and a bin"):
+        with pytest.raises(GradlabError, match="to be an integer of at least 1"):
             gl.shattering(layer, x, **wrong)

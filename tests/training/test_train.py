@@ -181,7 +181,7 @@ BAD = [
     (dict(loss="probe"), "a loss with targets"),
     (dict(on_failure="hide"), "stop"),
     (dict(schedule="step"), "cosine"),
-    (dict(seeds=[]), "at least one seed"),
+    (dict(seeds=[]), "seeds to be a count, or numbers"),
 ]
 
 
