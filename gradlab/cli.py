@@ -146,9 +146,11 @@ CHECK_DEFAULTS = {"depth": 3, "width": 16}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    0 done, 1 a check failed, 2 a request that cannot be met (one message, no traceback), 130 interrupted.
+    0 done, 1 a check failed or no network of a grid succeeded, 2 a request that cannot be met (one message, no
+    traceback), 130 interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    os.environ["MPLBACKEND"] = "agg"  # figures become files and no window opens, whatever is asked for elsewhere
     try:
         if not argv or argv[0] in ("-h", "--help"):
             print(ABOUT)
@@ -215,6 +217,10 @@ def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Cal
         _write_report(out, None, given["html"], given["tex"])
     else:
         print(f"its page: gradlab report {shlex.quote(str(out))}")
+    if not (frame["status"] == "ok").any():
+        told = f"all {networks} networks failed, the first with {frame['status'].iloc[0]}"
+        print(f"gradlab: expected a network that succeeds; received none: {told}; try other options", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -232,8 +238,10 @@ def _report(argv: list[str]) -> int:
 
 
 def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
+    from gradlab.core.backend import require_backend
     from gradlab.reporting.page import report
 
+    require_backend()
     page = Path(report(run, out=out, html=html, tex=tex))
     print(f"report: {page}")
     if html:
@@ -254,10 +262,12 @@ def _check(argv: list[str]) -> int:
     _run_files(given["import_"])
     config = made(kind, given)
 
+    from gradlab.core.backend import require_backend
     from gradlab.core.check import check
     from gradlab.data import load
     from gradlab.networks import build
 
+    require_backend()
     named = given["data"] or Sweep(architecture=kind.architecture, branch=getattr(config, "branch", "dense")).data
     data = load(named, batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
     found = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
@@ -270,8 +280,10 @@ def _theory(argv: list[str]) -> int:
     rule = given["init"] or ("xavier_normal" if given["sigma_w2"] is None else "gaussian")
     config = MLPConfig(init=rule, **{name: given[name] for name in ("activation", "width", "sigma_w2", "sigma_b2")})
 
+    from gradlab.core.backend import require_backend
     from gradlab.theory.prediction import summary
 
+    require_backend()
     text, maps_of = summary(config, q0=given["q0"])
     print(text)
     if given["out"]:

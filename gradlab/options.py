@@ -13,7 +13,10 @@ from typing import Annotated, Any
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import Sweep
+from gradlab.config.bounds import shown
 
+#: Where Python left out the docstrings that describe the fields.
+UNTOLD = "Not described here: Python runs without docstrings (-OO)."
 #: Options whose value is a path.
 PATHS = ("out", "config", "import_", "run")
 
@@ -74,7 +77,10 @@ def fields_of(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
     entries = [entry for kind in shared for entry in parse(kind.__doc__ or "").params]
     told = {entry.arg_name: (entry.description or "").replace("`", "") for entry in entries}
     kinds = typing.get_type_hints(config)
-    return [(field, kinds[field.name], " ".join(told[field.name].split())) for field in dataclasses.fields(config)]
+    return [
+        (field, kinds[field.name], " ".join(told.get(field.name, UNTOLD).split()))
+        for field in dataclasses.fields(config)
+    ]
 
 
 def _shown(kind: Any, text: str = "NAME") -> str | None:
@@ -127,7 +133,7 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
     except OSError as error:
         why = "which is not there" if isinstance(error, FileNotFoundError) else str(error.strerror)
         raise GradlabError("a TOML file for --config", f"{path!r}, {why}", "checking the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, integers or nests that Python does not read
         raise GradlabError(f"{path} to be TOML", str(error), "lines like  depth = [2, 4, 8]") from error
     if isinstance(values.get("request"), dict):
         values = values["request"]
@@ -141,10 +147,15 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
             raise unknown(f"option in {path}", written, [*known, "import"])
         wanted = {bool: bool, int: int}.get(kinds.get(name, str), str)
         if name == "import_":
-            value = (value,) if isinstance(value, str) else tuple(map(str, value))
+            value = (value,) if isinstance(value, str) else value
+            if not isinstance(value, (list, tuple)) or not all(isinstance(file, str) for file in value):
+                raise GradlabError(
+                    f"{written} in {path} to be names of files", shown(value), f'{written} = ["mish.py"]'
+                )
+            value = tuple(value)
         elif name in kinds and type(value) is not wanted:
             raise GradlabError(
-                f"{written} in {path} to be a {wanted.__name__}", repr(value), f"gradlab sweep --{written}"
+                f"{written} in {path} to be a {wanted.__name__}", shown(value), f"gradlab sweep --{written}"
             )
         found[name] = _plain(value)
     return found

@@ -52,7 +52,7 @@ def asked(monkeypatch, tmp_path):
 
     def run(sweep, data=None, out=None, **options):
         calls.append({"sweep": sweep, "data": data, "out": out, **options})
-        return pd.DataFrame({"network": ["a"]})
+        return pd.DataFrame({"network": ["a"], "status": ["ok"]})
 
     monkeypatch.setattr(gradlab.sweep.run, "run", run)
     monkeypatch.chdir(tmp_path)
@@ -257,6 +257,7 @@ def one_line(capsys):
     return err
 
 
+BEYOND = "99999999999999999999"
 BAD = {
     "a wrong command": (["swep"], ["sweep, train, report, check", "'swep'", "try 'sweep'"]),
     "a wrong option": (["sweep", "--activaton", "tanh"], ["'--activaton'", "try '--activation'"]),
@@ -305,6 +306,19 @@ BAD = {
     "a word for a number in TOML": (["sweep", "--config", "word.toml"], ["word.toml", "deep"]),
     "a run that is not there": (["report", "nowhere"], ["nowhere"]),
     "a folder that is no run": (["report", "."], ["folder of a run"]),
+    "seeds that overflow": (["sweep", "--seeds", BEYOND], ["seeds", "from 1 to 1000000", BEYOND]),
+    "more seeds than can be planned": (["sweep", "--seeds", "100000000", "--dry-run"], ["seeds", "100000000"]),
+    "seed numbers that overflow": (["sweep", "--seeds", "0", BEYOND], ["seed to be", BEYOND]),
+    "a depth that overflows": (["sweep", "--depth", BEYOND], ["depth", "from 1 to 1000000", BEYOND]),
+    "a length that overflows": (["sweep", "--data", "copying", "--length", BEYOND], ["length", BEYOND]),
+    "steps that overflow": (["train", "--steps", BEYOND], ["steps", "from 1 to", BEYOND]),
+    "a key that overflows": (["check", "--key", BEYOND], ["key", BEYOND]),
+    "a key that JAX would cut": (["sweep", "--key", "4294967296"], ["key", "from 0 to 4294967295"]),
+    "a gain that overflows": (["sweep", "--gain", "1e400"], ["gain", "inf"]),
+    "a number for a file in TOML": (["sweep", "--config", "import.toml"], ["import.toml", "names of files", "3"]),
+    "arrays within arrays in TOML": (["sweep", "--config", "nested.toml"], ["nested.toml to be TOML"]),
+    "an integer that Python cannot read": (["sweep", "--config", "huge.toml"], ["huge.toml to be TOML", "digits"]),
+    "an integer that Python cannot write": (["sweep", "--config", "wide.toml"], ["depth", "about 4000 digits"]),
     "a folder that cannot be": (["sweep", "--data", "circle", "--out", "t.csv/x"], ["t.csv/x"]),
 }
 
@@ -319,6 +333,10 @@ def test_bad_input_is_told_in_one_line(case, tmp_path, monkeypatch, capsys):
         "option.toml": "dept = 3\n",
         "type.toml": "dry_run = 'yes'\n",
         "word.toml": "depth = 'deep'\n",
+        "import.toml": "import = 3\n",
+        "nested.toml": f"depth = {'[' * 1000}2{']' * 1000}\n",
+        "huge.toml": f"depth = {'9' * 5000}\n",
+        "wide.toml": f"depth = {'9' * 4000}\n",
     }.items():
         Path(name).write_text(text)
     before = sorted(tmp_path.iterdir())
@@ -328,6 +346,47 @@ def test_bad_input_is_told_in_one_line(case, tmp_path, monkeypatch, capsys):
     for part in told:
         assert part in message
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["sweep", "train"])
+def test_a_run_in_which_nothing_succeeded_is_no_success(command, monkeypatch, capsys, tmp_path):
+    import gradlab.sweep.run
+    import gradlab.training.task
+
+    statuses = ["ValueError: too deep", "ok"]
+    frames = iter([pd.DataFrame({"network": ["a", "b"], "status": [statuses[0], s]}) for s in statuses])
+    monkeypatch.setattr(gradlab.sweep.run, "run", lambda *args, **options: next(frames))
+    monkeypatch.setattr(gradlab.training.task, "train_sweep", lambda *args, **options: next(frames))
+    assert cli.main([command, "--out", str(tmp_path)]) == 1
+    assert "all 2 networks failed, the first with ValueError: too deep" in one_line(capsys)
+    assert cli.main([command, "--out", str(tmp_path)]) == 0
+
+
+def python(words, folder, **environment):
+    """What a Python process of its own says: exit code, standard output and standard error."""
+    env = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), **environment}
+    found = subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True)
+    return found.returncode, found.stdout, found.stderr
+
+
+def test_help_without_docstrings(tmp_path):
+    code, out, err = python(["-OO", "-m", "gradlab", "check", "--help"], tmp_path)
+    assert (code, err) == (0, "") and "--depth" in out
+
+
+@pytest.mark.slow
+def test_a_wrong_backend_of_figures_costs_nothing(tmp_path):
+    words = ["-OO", "-m", "gradlab", "theory", "--activation", "tanh", "--out", "maps.png"]
+    code, out, err = python(words, tmp_path, MPLBACKEND="nonsense")
+    assert (code, err) == (0, "") and "maps.png" in out and (tmp_path / "maps.png").is_file()
+
+
+@pytest.mark.parametrize("words", [["check"], ["sweep", "--out", "run"]])
+def test_a_backend_that_cannot_start_is_told_before_anything_is_computed(words, tmp_path):
+    code, out, err = python(["-m", "gradlab", *words], tmp_path, JAX_PLATFORMS="nonsense")
+    assert (code, out) == (2, "") and err.count("\n") == 1 and "Traceback" not in err
+    assert err.startswith("gradlab: expected a backend that JAX can start; received JAX_PLATFORMS=nonsense")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_error_of_the_file_system_is_told(asked, monkeypatch, capsys):

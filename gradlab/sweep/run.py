@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from gradlab._errors import GradlabError
 from gradlab.config import NetworkConfig, Sweep
+from gradlab.core.backend import require_backend
 from gradlab.frames.rows import concat, finished
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
@@ -84,6 +85,7 @@ def run(
     execute, report = find_executor(executor, workers), reporter(progress)
     if task is None and type(sweep) is not Sweep:
         raise GradlabError("a Sweep, or task=", f"a {type(sweep).__name__}", "gl.train_sweep")
+    require_backend()
     sweep, loaded = _load(sweep, data)
     worker = (task or MeasureTask)(sweep, loaded)
     store: Store = MemoryStore() if out is None else FolderStore(out, report.note)
