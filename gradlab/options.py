@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.config import Sweep
-from gradlab.config.bounds import shown
+from gradlab.config import Sweep, shown
 
 #: Where Python left out the docstrings that describe the fields.
 UNTOLD = "Not described here: Python runs without docstrings (-OO)."

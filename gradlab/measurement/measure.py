@@ -90,7 +90,15 @@ def measure(
     loss = loss or default_loss(y)
     if params is None:
         return measure_group(
-            [net.config], x, y, loss=loss, key=key, seeds=seed_numbers(seeds), columns=columns, dtype=dtype, data=data
+            [net.config],
+            x,
+            y,
+            loss=loss,
+            key=key,
+            seeds=tuple(seed_numbers(seeds)),
+            columns=columns,
+            dtype=dtype,
+            data=data,
         )[0]
     return _given(net, params, x, y, loss=loss, key=key, columns=columns, dtype=dtype, data=data)
 

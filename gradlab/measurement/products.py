@@ -122,7 +122,7 @@ def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> 
         return (0,), [params]
     if isinstance(net, Layer):
         raise GradlabError("params, for a bare Layer", "None", "layer.init(key, shape)[0]")
-    numbers = seed_numbers(seeds)
+    numbers = tuple(seed_numbers(seeds))
     base = as_key(key)
     # compiled once: eagerly, a loop over layers would be compiled anew for every seed
     init = jax.jit(lambda key: net.init(key, jnp.asarray(x), outputs=outputs))

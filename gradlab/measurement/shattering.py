@@ -119,7 +119,7 @@ def shattering(
     ((4, 5, 1), [1.414])
     """
     layer: Layer = net if isinstance(net, Layer) else net.layer(1)
-    numbers = seed_numbers(seeds)
+    numbers = tuple(seed_numbers(seeds))
     x = np.asarray(x, dtype)
     if x.ndim != 2 or len(x) < 2 or not np.all(np.isfinite(x)):
         raise GradlabError("x of shape (batch, features), finite, of two inputs or more", f"shape {x.shape}")
