@@ -281,7 +281,7 @@ def _theory(argv: list[str]) -> int:
     config = MLPConfig(init=rule, **{name: given[name] for name in ("activation", "width", "sigma_w2", "sigma_b2")})
 
     from gradlab.core.backend import require_backend
-    from gradlab.theory.prediction import summary
+    from gradlab.theory.network import summary
 
     require_backend()
     text, maps_of = summary(config, q0=given["q0"])

@@ -7,12 +7,13 @@ from gradlab.theory.critical import critical_start as critical_start
 from gradlab.theory.finite_width import Coefficients as Coefficients
 from gradlab.theory.finite_width import JacobianMoments as JacobianMoments
 from gradlab.theory.finite_width import coefficients as coefficients
-from gradlab.theory.finite_width import given_variances as given_variances
 from gradlab.theory.finite_width import jacobian_moments as jacobian_moments
 from gradlab.theory.finite_width import lyapunov_exponents as lyapunov_exponents
 from gradlab.theory.gaussian import expectation as expectation
 from gradlab.theory.gaussian import moments as moments
 from gradlab.theory.gaussian import overlap as overlap
+from gradlab.theory.layer_terms import LayerTerms as LayerTerms
+from gradlab.theory.layer_terms import finite_width_terms as finite_width_terms
 from gradlab.theory.learning import learning_steps as learning_steps
 from gradlab.theory.log_norm import LogNormLaw as LogNormLaw
 from gradlab.theory.log_norm import log_norm_law as log_norm_law
@@ -20,6 +21,7 @@ from gradlab.theory.maps import MeanFieldMaps as MeanFieldMaps
 from gradlab.theory.maps import mean_field_maps as mean_field_maps
 from gradlab.theory.meanfield import MeanField as MeanField
 from gradlab.theory.meanfield import mean_field as mean_field
+from gradlab.theory.network import mean_field_of as mean_field_of
 from gradlab.theory.normalization import batch_norm_factor as batch_norm_factor
 from gradlab.theory.normalization import layer_norm_factor as layer_norm_factor
 from gradlab.theory.normalization import normalised_skip_factors as normalised_skip_factors
@@ -27,7 +29,6 @@ from gradlab.theory.phase import PhaseDiagram as PhaseDiagram
 from gradlab.theory.phase import phase_diagram as phase_diagram
 from gradlab.theory.prediction import FUNCTIONALS as FUNCTIONALS
 from gradlab.theory.prediction import Prediction as Prediction
-from gradlab.theory.prediction import mean_field_of as mean_field_of
 from gradlab.theory.prediction import predict as predict
 from gradlab.theory.recurrent import PowersLaw as PowersLaw
 from gradlab.theory.recurrent import chrono_bias as chrono_bias
@@ -59,6 +60,7 @@ __all__ = [
     "CriticalPoint",
     "FUNCTIONALS",
     "JacobianMoments",
+    "LayerTerms",
     "LogNormLaw",
     "MeanField",
     "MeanFieldMaps",
@@ -77,8 +79,8 @@ __all__ = [
     "critical_start",
     "effective_depth",
     "expectation",
+    "finite_width_terms",
     "fixup_gain",
-    "given_variances",
     "gradient_correlation",
     "isometric_depth",
     "jacobian_moments",

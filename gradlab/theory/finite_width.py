@@ -9,7 +9,8 @@ A has three sources: the gates phi'^2 of a layer are a finite sample (:math:`3\m
 :math:`\mu_k = E\phi'^k`; 5 for ReLU, 2 for linear layers: Hanin 2018), the variance q wanders
 around q*, and the two are correlated. M is half of the first with the other sign (the logarithm
 is concave), the curvature of ln chi over the wandering q, and the part of the delta along the
-forward signal, which the weights carry back otherwise than the rest.
+forward signal, which the weights carry back otherwise than the rest. Layer by layer, from the input on and
+without a fixed point, the three stand in `gradlab.theory.layer_terms`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import numpy as np
 from scipy.special import polygamma, psi
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.core.activations import Activation
-from gradlab.theory.gaussian import LOG_RANGE, check_variances, entry_of, expectation
+from gradlab.theory.gaussian import check_variances, entry_of, expectation
+from gradlab.theory.layer_terms import moments_of_slopes
 from gradlab.theory.log_norm import GATES
 from gradlab.theory.meanfield import fixed_points
 
@@ -62,11 +63,12 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
              + \frac{2a\sigma_w^2}{1-V'}\Bigl(\frac{E\phi^2\phi'^2}{\mu_2} - E\phi^2\Bigr),\\
         M &= -\frac12\Bigl(\frac{3\mu_4}{\mu_2^2}-1\Bigr)
              + \Bigl(\frac{(\ln\chi)''}{2} + \frac{aV''}{2(1-V')}\Bigr)\frac{v}{1-V'^2}
-             + \frac{k_0-1}{1-r}\,\frac{E\phi^2\phi'^2}{\mu_2 E\phi^2},
+             + \frac{\rho(k_0-1)}{1-\rho r}\,\frac{E\phi^2\phi'^2}{\mu_2 E\phi^2},
 
     :math:`k_0 = E h^2\phi'^2/(q^*\mu_2)` and :math:`r = (E h\phi\phi')^2/(q^*\mu_2 E\phi^2)`, h the
-    preactivation. A homogeneous activation has no a and no part along the signal, and neither
-    term needs a fixed point: A = -2M.
+    preactivation, and :math:`\rho = (q^*-\sigma_b^2)/q^*` its share that comes through the weights: they carry the part
+    of the delta along h - b, which a bias b makes another direction than h. A homogeneous activation has no a and no
+    part along the signal, and neither term needs a fixed point: A = -2M.
 
     Parameters
     ----------
@@ -93,13 +95,7 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
     check_variances("sigma_b2", sigma_b2, "at least 0")
     q = 1.0 if entry.homogeneous else _fixed_point(entry, sigma_w2, sigma_b2)
 
-    def terms(z, u, phi, dphi):
-        # d/dq of E f(sqrt(q) z) is E f He_2(z) / 2q, the second He_4 / 4q^2: no derivative of phi', which may jump
-        he2, he4 = z * z - 1, z**4 - 6 * z * z + 3
-        p, g = phi * phi, dphi * dphi
-        return np.stack([p, g, g * g, p * p, p * g, u * u * g, u * phi * dphi, g * he2, g * he4, p * he2, p * he4])
-
-    p, g, gg, pp, pg, hhg, hpd, g1, g2, p1, p2 = expectation(entry, terms, q)
+    p, g, pp, gg, pg, hhg, hpd, g1, g2, p1, p2 = expectation(entry, moments_of_slopes, q)
     gate = 3 * gg / g**2 - 1
     chi1 = sigma_w2 * g
     if entry.homogeneous:
@@ -111,50 +107,10 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
         raise _no_fixed_point(entry.name, sigma_w2, sigma_b2, f"V' = {rise:.3f} at q* = {q:.4g}")
     wander = sigma_w2**2 * (pp - p**2)
     A = gate + slope**2 * wander / (1 - rise) ** 2 + 2 * slope * sigma_w2 * (pg / g - p) / (1 - rise)
-    along = (hhg / (q * g) - 1) / (1 - hpd**2 / (q * p * g)) * pg / (p * g)
+    share = 1 - sigma_b2 / q
+    along = share * (hhg / (q * g) - 1) / (1 - share * hpd**2 / (q * p * g)) * pg / (p * g)
     M = -gate / 2 + (curve / 2 + slope * bend / (2 * (1 - rise))) * wander / (1 - rise**2) + along
     return Coefficients(float(A), float(M), float(q), float(chi1))
-
-
-def given_variances(activation: str | Activation, log_q: np.ndarray) -> np.ndarray:
-    r"""n times the change of the mean of :math:`\ln|\delta_l|^2/|\delta_{l+1}|^2`, given the variances of the layers.
-
-    What M of `coefficients` has besides the wandering of the variance, and it needs no fixed point: the gates of a
-    layer are a finite sample, and the delta has a part along the forward signal, which the weights carry back
-    otherwise than the rest. Relative to a random direction that part is
-
-    .. math:: k_l = \frac{E h^2\phi'^2}{q\mu_2} + \frac{(E h\phi\phi')^2}{q\mu_2E\phi^2}(k_{l+1}-1),\qquad k_{L+1}=1.
-
-    Parameters
-    ----------
-    activation : str or Activation
-    log_q : ndarray, shape (L, ...)
-        ln of each layer's variance given the layer below, :math:`\sigma_w^2|a_{l-1}|^2/n_{l-1}+\sigma_b^2`.
-
-    Returns
-    -------
-    ndarray, shape (L - 1, ...)
-        To be divided by the units of layer l.
-
-    Examples
-    --------
-    >>> given_variances("relu", np.zeros((3, 1))).ravel().round(9).tolist()
-    [-2.5, -2.5]
-    """
-    entry = entry_of(activation)
-    q = np.ones_like(log_q) if entry.homogeneous else np.exp(np.clip(log_q, -LOG_RANGE, LOG_RANGE))
-
-    def terms(z, u, phi, dphi):
-        p, g = phi * phi, dphi * dphi
-        return np.stack([p, g, g * g, p * g, u * u * g, u * phi * dphi])
-
-    p, g, gg, pg, hhg, hpd = expectation(entry, terms, q)
-    own, kept, felt = hhg / (q * g), hpd**2 / (q * p * g), pg / (p * g)
-    found, above = np.empty((len(q) - 1, *q.shape[1:])), own[-1]
-    for layer in reversed(range(len(found))):
-        found[layer] = (1 - 3 * gg[layer] / g[layer] ** 2) / 2 + (above - 1) * felt[layer]
-        above = own[layer] + kept[layer] * (above - 1)
-    return found
 
 
 def _fixed_point(entry, sigma_w2: float, sigma_b2: float) -> float:

@@ -6,13 +6,13 @@ Backward columns are relative to the last hidden layer L, whose value is 0: with
 .. math:: \frac{E\,\mathrm{rms}(\delta_l)^2}{E\,\mathrm{rms}(\delta_L)^2} = \prod_{k=l}^{L-1}\frac{n_{k+1}}{n_k}\chi_k.
 
 That is the mean over initialisations of the square (``log10_delta_rms``). Single networks scatter around the
-geometric mean instead, which finite width shifts by M/n per layer (``delta_log10_mean``).
+geometric mean instead, which finite width shifts by M/n per layer far from both ends, and layer by layer by
+`gradlab.theory.finite_width_terms` (``delta_log10_mean``).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,11 @@ import numpy as np
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.core.activations import Activation
-from gradlab.networks.mlp import hidden_rule, readout_rule
-from gradlab.theory.critical import critical_sigma_w2
-from gradlab.theory.finite_width import coefficients, given_variances
+from gradlab.networks.mlp import hidden_rule
+from gradlab.theory.finite_width import coefficients
 from gradlab.theory.gaussian import check_variances, entry_of, moments
-from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
-from gradlab.theory.meanfield import MeanField, mean_field
+from gradlab.theory.layer_terms import LayerTerms, finite_width_terms
+from gradlab.theory.network import check_plain, scales
 from gradlab.theory.trajectories import Transients, correlations, variances
 
 #: What each column is the theory of.
@@ -40,8 +39,11 @@ FUNCTIONALS: dict[str, str] = {
 }
 #: Base draws whose entries are independent, so that M/n holds to first order.
 INDEPENDENT = ("normal", "uniform", "truncated")
-#: Share that the part of the delta along the forward signal may add to |delta|^2 per layer: second order below 1 %.
-ALIGNED = 0.05
+#: Share of |delta|^2 by which a layer's terms of first order may change it, the gates' apart: where it is more, the
+#: second order is no longer small beside the scatter of 200 networks (tests/theory/test_layer_terms.py).
+SMALL = 0.05
+#: Examples that the terms are computed of: the rest begins, and soon goes on, as these do.
+FEW = 8
 #: Pairs of examples that correlations are measured on: 0 with 1, 2 with 3, ...
 PAIRS = 32
 
@@ -145,7 +147,7 @@ def predict(
     (0.236, 0.235)
     """
     config = getattr(net, "config", net)
-    _check_plain(config)
+    check_plain(config)
     wanted = tuple(FUNCTIONALS) if columns is None else tuple(columns)
     for name in wanted:
         if name not in FUNCTIONALS:
@@ -154,7 +156,7 @@ def predict(
     inputs = _inputs(x, q0, c0)
     features = config.widths[0] if x is None else np.shape(x)[1]
     sizes = np.array([features, *config.widths])
-    sigma_w2, sigma_b2 = _scales(config, sizes, outputs)
+    sigma_w2, sigma_b2 = scales(config, sizes, outputs)
     signal = sigma_w2[0] * inputs.q0 + sigma_b2[0]
     check_variances("q0", signal)
     refused: dict[str, str] = {}
@@ -167,9 +169,7 @@ def predict(
             "an activation with a slope somewhere", f"{entry.name!r}, whose derivative is 0 with probability 1",
             "another activation: through this one no gradient passes",
         )  # fmt: skip
-    shift, shifted = _finite_width(
-        config, entry, sizes[1:], sigma_w2, sigma_b2, found if q is not None else None, refused
-    )
+    shift, shifted = _finite_width(config, entry, sizes[1:], sigma_w2, sigma_b2, found, q is not None, refused)
     values = _backward(found, sizes, sigma_w2, inputs, shift, q is not None)
     values |= _forward(found, sigma_w2[-1], sigma_b2[-1])
     if (x is not None and np.shape(x)[0] > 1) or q is not None:
@@ -193,40 +193,6 @@ def predict(
     )  # fmt: skip
 
 
-def mean_field_of(net: Any, *, q0: float = 1.0) -> MeanField:
-    """The mean field of a network's inner hidden layers: fan-in and fan-out as wide as the first layer.
-
-    Parameters
-    ----------
-    net : MLP
-    q0 : float
-        Mean square of an input.
-
-    Examples
-    --------
-    >>> import gradlab as gl
-    >>> round(mean_field_of(gl.MLP(depth=5, activation="tanh", init="he_normal")).chi1, 5)
-    1.10553
-    """
-    config = getattr(net, "config", net)
-    _check_plain(config)
-    sigma_w2, sigma_b2 = _scales(config, np.full(2, config.widths[0]), None)
-    return mean_field(config.activation, sigma_w2=sigma_w2[0], sigma_b2=sigma_b2[0], q0=q0)
-
-
-def summary(net: Any, *, q0: float = 1.0) -> tuple[str, Callable[[], MeanFieldMaps]]:
-    """`mean_field_of` as text, with the critical sigma_w2 beside it, and what makes the arrays of its maps."""
-    config = getattr(net, "config", net)
-    found = mean_field_of(config, q0=q0)
-    try:
-        told = f"critical at this sigma_b2: sigma_w2 = {critical_sigma_w2(config.activation, found.sigma_b2):.7g}"
-    except GradlabError as error:
-        told = f"not critical at this sigma_b2 for any sigma_w2: {error.received}; try {error.hint}"
-    sigmas = {"sigma_w2": found.sigma_w2, "sigma_b2": found.sigma_b2}
-    draw = lambda: mean_field_maps(config.activation, **sigmas, q0=q0)
-    return f"{config.init}: {found}\n  {told}", draw
-
-
 @dataclass(frozen=True)
 class _Inputs:
     """Mean squares of the examples; for the pairs: the two mean squares, and half the mean squared difference."""
@@ -234,20 +200,6 @@ class _Inputs:
     q0: np.ndarray
     pairs: tuple[np.ndarray, ...] = ()
     gap: np.ndarray | None = None
-
-
-def _check_plain(config: Any) -> None:
-    if getattr(config, "architecture", None) != "mlp":
-        raise GradlabError(
-            "a fully connected network",
-            f"{getattr(config, 'architecture', None) or type(config).__name__}",
-            "gl.MLP(...); gl.theory has laws of its own for residual, normalised and recurrent networks",
-        )
-    if getattr(config, "norm", None) is not None:
-        raise GradlabError(
-            "a network without normalisation", f"norm={config.norm!r}",
-            "norm=None; normalised layers have one factor per layer, see gl.theory",
-        )  # fmt: skip
 
 
 def _inputs(x: Any, q0: float | None, c0: float | None) -> _Inputs:
@@ -273,18 +225,6 @@ def _inputs(x: Any, q0: float | None, c0: float | None) -> _Inputs:
     return _Inputs(square, ends, 0.5 * np.mean((one - two) ** 2, axis=1))
 
 
-def _scales(config: Any, sizes: np.ndarray, outputs: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """sigma_w2 and sigma_b2 of each hidden layer, then of the readout: NaN where that asks for unknown outputs."""
-    rule, head = hidden_rule(config), readout_rule(config)
-    rules = [(rule, config.gain, n, m) for n, m in itertools.pairwise(sizes)]
-    rules.append((head, 1.0, sizes[-1], outputs or 1))
-    sigma_w2 = np.array([r.sigma_w2(int(n), int(m), gain) for r, gain, n, m in rules])
-    if outputs is None and head.sigma_w2(int(sizes[-1]), 1) != head.sigma_w2(int(sizes[-1]), 2):
-        sigma_w2[-1] = np.nan
-    own = [r.sigma_b2(int(n)) if config.sigma_b2 is None else config.sigma_b2 for r, _, n, _ in rules]
-    return sigma_w2, np.array(own if config.bias else [0.0] * len(own), float)
-
-
 def _measured(entry: Activation, q: Any, depth: int) -> Transients:
     """Moments at variances that were measured; layers first, networks second."""
     q = np.asarray(q, float)
@@ -298,32 +238,51 @@ def _measured(entry: Activation, q: Any, depth: int) -> Transients:
 
 def _finite_width(
     config: Any, entry: Activation, widths: np.ndarray, sigma_w2: np.ndarray, sigma_b2: np.ndarray,
-    measured: Transients | None, refused: dict[str, str],
+    found: Transients, measured: bool, refused: dict[str, str],
 ) -> tuple[np.ndarray, str]:  # fmt: skip
-    """M/n of the layers 1 ... L - 1 in ln|delta|^2, and in words whether it is there."""
-    none = np.zeros(len(widths) - 1)
-    inner = slice(1, len(widths))  # the first layer's weights have another fan-in, and no delta comes through them
-    family = hidden_rule(config).family
-    if family not in INDEPENDENT:
-        why = f"{config.init} weights are not independent of each other"
-    elif measured is not None and len(none):
-        refused["M/n"] = "the variances are measured ones"
-        rest = given_variances(entry, measured.log_q).mean(1) / widths[:-1]
-        if np.all(rest <= ALIGNED):
-            return rest, "from measured variances with what they leave of the finite-width term"
-        return none, "from measured variances without a finite-width term: the delta turns along the forward signal"
-    elif len(none) and not (entry.homogeneous or (_equal(sigma_w2[inner]) and _equal(sigma_b2[inner]))):
-        why = "sigma_w2 changes from layer to layer"
-    elif len(none):
-        try:
-            term = coefficients(entry.name, float(sigma_w2[1]), float(sigma_b2[1])).M
-            return term / widths[:-1], "with the finite-width term M/n"
-        except GradlabError as error:
-            why = error.received
-    else:
+    """First order in 1/n of ln|delta|^2 in layers 1 ... L - 1, and in words whether it is there."""
+    none = np.zeros((len(widths) - 1, 1))
+    if not len(none):
         return none, "of a single layer"
+    why = _without_expansion(config, entry, sigma_w2, sigma_b2, measured)
+    if not why:
+        log_q = found.log_q if measured else _few(found.log_q)
+        terms = finite_width_terms(entry, log_q, width=widths, sigma_b2=sigma_b2[:-1], measured=measured)
+        if measured:
+            terms = LayerTerms(*(term.mean(1, keepdims=True) for term in terms))
+        if terms.largest <= SMALL:
+            if not measured:
+                return terms.total, "with the finite-width term M/n"
+            refused["M/n"] = "the variances are measured ones"
+            return terms.total, "from measured variances with what they leave of the finite-width term"
+        why = f"it would change |delta|^2 by {100 * terms.largest:.0f} % in a layer, so it is no small correction"
     refused["M/n"] = why
-    return none, f"without a finite-width term: {why}"
+    return none, f"{'from measured variances ' if measured else ''}without a finite-width term: {why}"
+
+
+def _without_expansion(
+    config: Any, entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, measured: bool
+) -> str:
+    """Why there is no first order in 1/n; empty where there is."""
+    inner = slice(1, -1)  # the first layer's weights have another fan-in, and no delta comes through them
+    if hidden_rule(config).family not in INDEPENDENT:
+        return f"{config.init} weights are not independent of each other"
+    if measured or entry.homogeneous:
+        return ""
+    if not (_equal(sigma_w2[inner]) and _equal(sigma_b2[inner])):
+        return "sigma_w2 changes from layer to layer"
+    try:
+        coefficients(entry.name, float(sigma_w2[1]), float(sigma_b2[1]))
+    except GradlabError as error:
+        return error.received
+    return ""
+
+
+def _few(log_q: np.ndarray) -> np.ndarray:
+    """The curves of examples that stand for all: the middles of `FEW` equal parts of them, by their mean square."""
+    count = log_q.shape[1]
+    parts = min(FEW, count)
+    return log_q[:, np.argsort(log_q[0])[((np.arange(parts) + 0.5) * count / parts).astype(int)]]
 
 
 def _equal(values: np.ndarray) -> bool:
@@ -338,13 +297,13 @@ def _backward(
     steps = np.log(widths[1:] / widths[:-1] * sigma_w2[1:-1])[:, None] + found.log_dphi2[:-1]
     last = np.zeros((1, steps.shape[1]))
     log_delta2 = np.concatenate([np.cumsum(steps[::-1], 0)[::-1], last])
-    bias = np.append(np.cumsum(shift[::-1])[::-1], 0.0)
+    bias = np.concatenate([np.cumsum(shift[::-1], 0)[::-1], np.zeros((1, shift.shape[1]))])
     # a delta of layer L is phi' there times what comes from the readout, the same for all examples
     weighted = log_delta2 + found.log_dphi2[-1]
     square = _log_mean(weighted)
     values = {
         "log10_delta_rms": 0.5 * (square - square[-1]),
-        "delta_log10_mean": 0.5 * (log_delta2.mean(1) + bias),
+        "delta_log10_mean": 0.5 * (log_delta2.mean(1) + bias.mean(1)),
     }
     if not measured:
         with np.errstate(divide="ignore"):

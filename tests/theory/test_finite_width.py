@@ -57,29 +57,6 @@ def test_without_a_stable_fixed_point_there_is_no_expansion(activation, sigma_w2
         gl.theory.coefficients(activation, sigma_w2, sigma_b2)
 
 
-@pytest.mark.parametrize("case", [("relu", 2.0), ("identity", 0.5), ("leaky_relu", 3.0)])
-def test_given_the_variances_homogeneous_activations_keep_all_of_m(case):
-    """Their slopes do not know the variance, so it may do what it likes."""
-    log_q = np.random.default_rng(1).normal(size=(7, 3)) * 400
-    found = gl.theory.given_variances(case[0], log_q)
-    assert found == pytest.approx(np.full((6, 3), gl.theory.coefficients(*case).M), rel=1e-9)
-
-
-@pytest.mark.parametrize("case", SLOPES, ids=lambda c: c[0])
-def test_given_the_variances_m_lacks_what_their_wandering_adds(case):
-    """At a variance that stands still: M less ((ln chi)'' / 2 + a V'' / 2(1 - V')) v / (1 - V'^2), by differences."""
-    at = gl.theory.coefficients(*case)
-    q, h = at.q_star, 1e-3 * at.q_star
-    terms = lambda z, u, p, d: np.stack([p * p, d * d, p**4])
-    (p, g, pp), low, high = (gl.theory.expectation(case[0], terms, v) for v in (q, q - h, q + h))
-    w = case[1]
-    slope, curve = np.log(high[1] / low[1]) / (2 * h), np.log(high[1] * low[1] / g**2) / h**2
-    rise, bend = w * (high[0] - low[0]) / (2 * h), w * (high[0] + low[0] - 2 * p) / h**2
-    wander = (curve + slope * bend / (1 - rise)) / 2 * w**2 * (pp - p**2) / (1 - rise**2)
-    deep = gl.theory.given_variances(case[0], np.full((60, 1), np.log(q)))
-    assert deep[0, 0] == pytest.approx(at.M - wander, rel=1e-4)
-
-
 def test_variances_below_0_are_refused():
     for wrong in ((-1.0, 0.0), (1.0, -0.1), (float("nan"), 0.0)):
         with pytest.raises(GradlabError, match="sigma_"):

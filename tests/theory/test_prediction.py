@@ -9,7 +9,7 @@ from gradlab._errors import GradlabError
 from gradlab._types import MEASURED
 from gradlab.config import ACTIVATIONS, MLPConfig
 from gradlab.measurement.measure import measure_group
-from gradlab.theory import coefficients, given_variances, mean_field, mean_field_of, predict, transients
+from gradlab.theory import coefficients, finite_width_terms, mean_field, mean_field_of, predict, transients
 from gradlab.theory.prediction import FUNCTIONALS
 
 BACKWARD = ("log10_delta_rms", "delta_log10_mean", "log10_per_example_grad_norm_rms", "log10_weight_grad_norm")
@@ -30,8 +30,12 @@ def test_at_a_fixed_point_the_rate_is_the_root_of_chi1():
     net = gl.MLP(depth=20, width=256, activation="selu", init="lecun_normal")
     found, point = predict(net), mean_field("selu", sigma_w2=1.0)
     assert found.rate == pytest.approx(point.chi1**0.5, rel=1e-12)
+    deep = predict(gl.MLP(depth=160, width=256, activation="selu", init="lecun_normal"), columns=["delta_log10_mean"])
+    per_layer = 2 * np.log(10) * -np.diff(deep.columns["delta_log10_mean"][:-1])
+    # far from the input, where the variance has just begun to wander, and from the last layer
     bias = coefficients("selu", 1.0).M / 256
-    assert found.rate_of("delta_log10_mean") == pytest.approx((point.chi1 * np.exp(bias)) ** 0.5, rel=1e-12)
+    assert per_layer[90:110] == pytest.approx(np.log(point.chi1) + bias, abs=1e-9)
+    assert abs(per_layer[0] - np.log(point.chi1) - bias) > 1e-3
     assert found.decades() == pytest.approx(19 * 0.5 * np.log10(point.chi1), rel=1e-12)
     assert mean_field_of(net) == point
 
@@ -71,7 +75,7 @@ def test_measured_variances_take_the_place_of_the_theory_s():
     q = np.random.default_rng(0).uniform(0.1, 2, size=(3, 5))
     found = predict(net, q=q)
     chi = np.log(gl.theory.expectation("tanh", lambda z, u, p, d: d * d, q))
-    rest = given_variances("tanh", np.log(q).T).T / 64
+    rest = finite_width_terms("tanh", np.log(q).T, width=64, measured=True).total.T
     want = [0.5 * (chi[:, i:4] + rest[:, i:]).sum(1).mean() / np.log(10) for i in range(5)]
     assert found.columns["delta_log10_mean"][:5] == pytest.approx(want, abs=1e-12)
     assert found.measured and found.refused["M/n"] == "the variances are measured ones"
@@ -90,10 +94,12 @@ def test_a_delta_along_the_forward_signal_is_no_small_correction():
     net = gl.MLP(depth=30, width=64, activation="gelu", init="he_normal")
     q = np.exp(transients("gelu", sigma_w2=2.0, depth=30).log_q)
     found = predict(net, q=q)
-    assert "turns along the forward signal" in found.functional["delta_log10_mean"]
+    assert "in a layer, so it is no small correction" in found.functional["delta_log10_mean"]
+    assert found.refused["M/n"].startswith("it would change")
     chi = 2 * gl.theory.expectation("gelu", lambda z, u, p, d: d * d, q)
     assert found.decades("delta_log10_mean") == pytest.approx(0.5 * np.log10(chi[:-1]).sum(), abs=1e-12)
-    assert given_variances("gelu", np.log(q)[:, None]).max() > 0.5 * 64
+    terms = finite_width_terms("gelu", np.log(q)[:, None], width=64, measured=True)
+    assert terms.along.max() == terms.largest > 0.5 and not terms.wandering.any()
 
 
 def test_a_finite_width_term_is_given_or_refused_with_its_reason():
