@@ -13,6 +13,7 @@ from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.learning import learning_speed as learning_speed
 from gradlab.plots.learning import update_ratio as update_ratio
+from gradlab.plots.legends import legend as legend
 from gradlab.plots.meanfield import maps as maps
 from gradlab.plots.phase import phase_diagram as phase_diagram
 from gradlab.plots.printed import autodiff as autodiff
@@ -40,6 +41,7 @@ __all__ = [
     "histograms",
     "input_gradients",
     "learning_speed",
+    "legend",
     "log10_axis",
     "maps",
     "phase_diagram",

@@ -16,10 +16,11 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab._files import path_from, replacing
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles
 from gradlab.plots.captions import attach, caption
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.files import metadata, save
+from gradlab.plots.legends import place_legend
 from gradlab.plots.profiles import averages, mark_failures
 from gradlab.plots.steps import mark_ends
 from gradlab.plots.styles import Looks
@@ -215,7 +216,7 @@ def _fix(
     ax.set_xlabel(words.axis(x))
     ax.set_ylabel(words.axis(column, frame))
     ax.set_title(max((stage.title for stage in stages), key=len))
-    legend(board, handles(look, board, band))
+    place_legend(board, handles(look, board, band))
     board.figure.draw_without_rendering()
     board.figure.set_layout_engine("none")
     ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())

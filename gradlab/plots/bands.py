@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, draw_lines, handles, legend
+from gradlab.plots.canvas import Canvas, canvas, draw_lines, handles, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
+from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.steps import apart, mark_ends, panels, trained
 from gradlab.plots.styles import Looks
 from gradlab.plots.tables import hidden, some_layers, summaries
 
-_legend = legend
 #: Layers that have a panel each where none are named, by preset.
 PANELS: dict[str | None, int] = {"slide": 4}
 MOST = 5
@@ -30,7 +30,8 @@ def activation_bands(
     facet: str | Sequence[str] | None = None,
     layers: Sequence[int] | None = None,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     r"""Mean ± standard deviation of each layer's activations, and their 98th percentile, along the training.
@@ -75,7 +76,7 @@ def activation_bands(
     look = Looks("quantity", None, [MEAN, HIGH], [])
     counts, ended = [], []
     with canvas(
-        ax, preset, len(shown), len(chosen), wide=several, height=0.75 + 1.45 * len(shown), **own
+        ax, preset, len(shown), len(chosen), title=title, wide=several, height=0.75 + 1.45 * len(shown), **own
     ) as board:  # fmt: skip
         for i, (name, whole) in enumerate(shown):
             own_rows = hidden(whole)
@@ -91,12 +92,11 @@ def activation_bands(
                         f"{note}{f' ({name})' * bool(name)}" for note in mark_ends(board, axes, part, x, [], look)
                     ]
                 step_axis(axes, rows[x].unique(), most=3)
-                axes.set_title(f"layer {layer}" if i == 0 else "")
+                name_panel(board, axes, f"layer {layer}" if i == 0 else "")
                 if j == 0 or not board.own:
                     axes.set_ylabel("activation $a$  [1]" if len(shown) == 1 else f"{name}\nactivation $a$  [1]")
         _label(board, words.axis(x))
-        if legend:
-            _legend(board, handles(look, board, "sd"))
+        place_legend(board, handles(look, board, "sd"), legend)
         text = _caption(rows, pd.concat(counts), x, len(shown) > 1, ended)
         for axes in board.axes.flat:
             attach(axes, text)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from gradlab._errors import unknown
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas
+from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
-from gradlab.plots.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL, marker_size
 from gradlab.plots.tables import checked, levels, matching, some_layers
 
 #: Panels side by side, on a slide and elsewhere; of more layers, as many evenly spaced ones.
@@ -30,6 +31,8 @@ def histograms(
     layers: Sequence[int] | None = None,
     overlay: bool = False,
     ax: Any = None,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """Densities of activations and of deltas: a row for each initialiser, a panel or a curve for each layer.
@@ -49,8 +52,8 @@ def histograms(
         Whether the layers are curves in one panel, as in the paper, instead of a panel each.
     ax : array of Axes, optional
         A row for each signal and initialiser, a column for each layer.
-    preset : {"paper", "slide"}, optional
-        As in `gradient_flow`.
+    legend, title, preset
+        As in `gradient_flow`; there is a legend where the layers are curves.
 
     Returns
     -------
@@ -69,7 +72,8 @@ def histograms(
     grid = [(s, dict(key)) for s in signals for key in groups]
     columns = 1 if overlay else len(chosen)
     with canvas(
-        ax, preset, len(grid), columns, wide=not overlay, height=0.55 + (1.6 if overlay else 1.05) * len(grid)
+        ax, preset, len(grid), columns, title=title, wide=not overlay,
+        height=0.55 + (1.6 if overlay else 1.05) * len(grid),
     ) as board:  # fmt: skip
         reach = {s: _reach(table[table["signal"] == s]) for s in signals}
         for i, (name, key) in enumerate(grid):
@@ -80,10 +84,11 @@ def histograms(
                 look = _look(i % len(groups), j, len(chosen), overlay)
                 _draw(axes, share, look, f"layer {layer}", overlay, name)
                 if not overlay and i == 0:
-                    axes.set_title(f"layer {layer}")
+                    name_panel(board, axes, f"layer {layer}")
             _finish(board, i, grid, name, key, reach[name], shares)
         if overlay:
-            _labels(board)
+            named = board.axes.flat[0].get_legend_handles_labels()
+            place_legend(board, dict(zip(named[1], named[0], strict=True)), legend)
         if board.own:
             board.figure.supylabel("density [1]", fontsize=_rc("axes.labelsize"))
         text = _caption(table, signals, keys, chosen)
@@ -169,13 +174,13 @@ def _draw(ax: Any, share: dict[str, Any], look: dict[str, Any], label: str, over
     if share["zero"]:
         ax.plot(
             [0], [0], marker="v", linestyle="", color=look["color"] if overlay else "black", clip_on=False, gid="zero",
-            zorder=4, markersize=0.75 * _rc("lines.markersize"),
+            zorder=4, markersize=marker_size(0.75),
         )  # fmt: skip
     for side, at in (("below", 0.0), ("above", 1.0)):
         if share[side]:
             ax.plot(
                 [at], [0.04], marker="<" if side == "below" else ">", linestyle="", color=NEUTRAL, clip_on=False,
-                transform=ax.transAxes, gid=side, markersize=0.75 * _rc("lines.markersize"),
+                transform=ax.transAxes, gid=side, markersize=marker_size(0.75),
             )  # fmt: skip
 
 
@@ -212,16 +217,6 @@ def _finish(
             text, (1, 0.5), xytext=(4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
             ha="left", va="center", gid="row", multialignment="center", linespacing=1.0,
         )  # fmt: skip
-
-
-def _labels(board: Any) -> None:
-    handles, names = board.axes.flat[0].get_legend_handles_labels()
-    if board.own:
-        board.figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 3))
-    else:
-        board.axes.flat[0].legend(
-            handles, names, loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0, ncols=3, frameon=False
-        )
 
 
 def _percent(share: float) -> str:

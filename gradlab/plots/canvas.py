@@ -1,4 +1,4 @@
-"""Axes to draw on, a legend that covers no data, and the lines that all figures share."""
+"""Axes to draw on, their titles, and the lines and marks that all figures share."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots import words
 from gradlab.plots.decades import prepare
-from gradlab.plots.styles import FAINT, NEUTRAL, Looks, preset_of, style
+from gradlab.plots.styles import FAINT, NEUTRAL, Looks, line_width, marker_size, preset_of, style
 from gradlab.plots.tables import lines, matching
 
 #: Marks: a zero at the floor, of all seeds or of some; a failure at the ceiling.
 ZERO, FAILED = "v", "x"
-#: Of a figure's height, what its legend may take before it grows.
-_SHARE = 0.3
 #: Under this name a figure of ours keeps its preset, for `save`.
 _PRESET = "_gradlab_preset"
 
@@ -40,10 +38,13 @@ class Canvas:
 
 @contextlib.contextmanager
 def canvas(
-    ax: Any, preset: str | None, rows: int = 1, columns: int = 1, *, wide: bool = False, height: float | None = None,
-    **options: Any,
+    ax: Any, preset: str | None, rows: int = 1, columns: int = 1, *, title: str | None = None, wide: bool = False,
+    height: float | None = None, **options: Any,
 ) -> Iterator[Canvas]:  # fmt: skip
-    """Axes in the look of a preset, "paper" for a figure of ours; on axes that are given, none but a chosen one."""
+    """Axes in the look of a preset, "paper" for a figure of ours; on axes that are given, none but a chosen one.
+
+    A title stands above a figure of ours, and on the first of axes that are given.
+    """
     name = preset if preset is not None or ax is not None else "paper"
     with style(name):
         if ax is None:
@@ -52,6 +53,8 @@ def canvas(
             size = preset_of(name or "paper").size(wide, height)
             figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
             setattr(figure, _PRESET, name)
+            if title:
+                figure.suptitle(title)
             yield Canvas(axes, own=True)
             # Ticks are made when they are first needed: here, while the preset's fonts are in force.
             figure.draw_without_rendering()
@@ -60,7 +63,16 @@ def canvas(
             if given.size != rows * columns or not all(hasattr(a, "plot") for a in given.flat):
                 received = f"{given.size} of type {type(given.flat[0]).__name__}" if given.size else "none"
                 raise GradlabError(f"{rows * columns} axes, {rows} × {columns}", received, "leaving ax out")
+            if title:
+                given.flat[0].set_title(title)
             yield Canvas(given.reshape(rows, columns), own=False)
+
+
+def name_panel(board: Canvas, ax: Any, text: str) -> None:
+    """Say what a panel shows, over it; of axes that are given the titles stay as their owner wrote them."""
+    free = [loc for loc in ("center", "right", "left") if board.own or not ax.get_title(loc)]
+    if text and free:
+        ax.set_title(text, loc=free[0])
 
 
 def preset_name(figure: Any) -> str | None:
@@ -87,7 +99,7 @@ def draw_lines(
         at = rows[x].to_numpy(dtype=float)
         middle = rows["mean"].to_numpy(dtype=float)
         if seeds is not None:
-            thin = {"color": look["color"], "linewidth": 0.4 * _width(), "alpha": 0.55, "zorder": 2, "gid": "seed"}
+            thin = {"color": look["color"], "linewidth": line_width(0.4), "alpha": 0.55, "zorder": 2, "gid": "seed"}
             for _, one in lines(matching(seeds, key), ["seed"]):
                 one = one.sort_values(x)
                 own = one[x].to_numpy(dtype=float), one["mean"].to_numpy(dtype=float)
@@ -114,12 +126,10 @@ def alone(values: np.ndarray) -> np.ndarray:
 
 def mark_alone(ax: Any, at: np.ndarray, values: np.ndarray, look: dict[str, Any], size: float = 0.7) -> None:
     """Draw each value that no line reaches as a marker, whatever markers the line has elsewhere."""
-    import matplotlib
-
     if (lone := alone(values)).any():
         marker = look.get("marker") or "o"
-        size *= matplotlib.rcParams["lines.markersize"]
-        ax.plot(at[lone], values[lone], **{**look, "linestyle": "", "marker": marker, "markersize": size})
+        look = {**look, "linestyle": "", "marker": marker, "markersize": marker_size(size)}
+        ax.plot(at[lone], values[lone], **look)
 
 
 def _marks(board: Canvas, ax: Any, at: np.ndarray, rows: pd.DataFrame, look: dict[str, Any], row: int) -> int:
@@ -139,10 +149,9 @@ def _marks(board: Canvas, ax: Any, at: np.ndarray, rows: pd.DataFrame, look: dic
 
 def mark_floor(ax: Any, at: Any, colour: Any, row: int = 0, filled: bool = True) -> None:
     """Mark values that are truly zero on the floor of the axis: they have no logarithm, but they are there."""
-    import matplotlib
     from matplotlib.transforms import ScaledTranslation
 
-    size = 0.75 * matplotlib.rcParams["lines.markersize"]
+    size = marker_size(0.75)
     _take_in(ax, at)
     up = ScaledTranslation(0, (0.5 + row) * 1.15 * size / 72, ax.figure.dpi_scale_trans)
     # as thin as they stand side by side: one in six where layers are many would hide where they begin
@@ -157,7 +166,7 @@ def mark_ceiling(ax: Any, at: Any, colour: Any) -> None:
     _take_in(ax, at)
     ax.plot(
         at, np.ones(len(at)), linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4,
-        markeredgewidth=0.7 * _width(), transform=ax.get_xaxis_transform(), gid="failed",
+        markeredgewidth=line_width(0.7), transform=ax.get_xaxis_transform(), gid="failed",
     )  # fmt: skip
 
 
@@ -172,12 +181,6 @@ def _take_in(ax: Any, at: Any) -> None:
     at = np.asarray(at, dtype=float)
     ax.update_datalim(np.column_stack([at, np.zeros(len(at))]), updatey=False)
     ax.autoscale_view(scaley=False)
-
-
-def _width() -> float:
-    import matplotlib
-
-    return matplotlib.rcParams["lines.linewidth"]
 
 
 def _markevery(n: int, i: int, lines: int, sparse: bool) -> Any:
@@ -211,61 +214,15 @@ def handles(looks: Looks, board: Canvas, band: str | None = None) -> dict[str, A
     if looks.shade is not None:
         for value in looks.shades:
             tinted = looks.tint("0.2", value)
-            shown[words.entry(looks.shade, value)] = Line2D([], [], color=tinted, linewidth=2 * _width())
+            shown[words.entry(looks.shade, value)] = Line2D([], [], color=tinted, linewidth=line_width(2))
     if len(shown) < 2:
         shown = {}
     if band is not None and shown:
         if band == "seeds":
-            shown["one seed"] = Line2D([], [], color=FAINT, linewidth=0.4 * _width())
+            shown["one seed"] = Line2D([], [], color=FAINT, linewidth=line_width(0.4))
         else:
             shown[{"ci95": "95 % interval", "sd": "± sd", "range": "range"}[band]] = Patch(color=FAINT, alpha=0.5)
     return {**shown, **board.notes}
-
-
-def legend(board: Canvas, shown: dict[str, Any]) -> Any:
-    """A legend above the axes, where there is no data: in as many columns as there is room for."""
-    if not shown:
-        return None
-    figure, first = board.figure, board.axes.flat[0]
-    room = 0.99 * (figure.bbox.width if board.own else first.bbox.width)
-    columns = len(shown)
-    made = _legend(board, shown, columns)
-    while columns > 1 and made.get_window_extent().width > room:
-        made.remove()
-        # as few columns as as many lines need: the last line is nearly as long as the first
-        lines_needed = -(-len(shown) // (columns - 1))
-        columns = min(columns - 1, -(-len(shown) // lines_needed))
-        made = _legend(board, shown, columns)
-    if board.own:
-        _make_room(figure, made)
-    if not board.own and figure.get_layout_engine() is None:
-        beyond = made.get_window_extent().y1 - 0.99 * figure.bbox.height
-        if beyond > 0:  # nothing else would keep it on the page
-            for ax in board.axes.flat:
-                box = ax.get_position()
-                ax.set_position((box.x0, box.y0, box.width, box.height - beyond / figure.bbox.height))
-    return made
-
-
-def _make_room(figure: Any, made: Any) -> None:
-    """A figure on paper grows where a legend would leave its axes little; a slide cannot."""
-    preset = preset_of(preset_name(figure) or "paper")
-    height, taken = figure.get_figheight(), made.get_window_extent().height / figure.dpi
-    if preset.column != preset.page and taken > _SHARE * height:
-        figure.set_figheight(height + taken - _SHARE * height)
-
-
-def _legend(board: Canvas, shown: dict[str, Any], columns: int) -> Any:
-    options: dict[str, Any] = {"ncols": columns, "frameon": False}
-    if board.own:
-        return board.figure.legend(shown.values(), shown.keys(), loc="outside upper center", **options)
-    first = board.axes.flat[0]
-    above = 1.0
-    if first.get_title():
-        above = first.transAxes.inverted().transform(first.title.get_window_extent().max)[1]
-    return first.legend(
-        shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0, above + 0.03), borderaxespad=0, **options
-    )
 
 
 def decade_axis(ax: Any, floor: int = 0, at_least: float = 1.0) -> None:
@@ -277,9 +234,9 @@ def mark_failed(board: Canvas, ax: Any, place: int, colour: Any) -> None:
     """Mark a cell of which nothing was measured in the upper left corner."""
     from matplotlib.transforms import ScaledTranslation
 
-    along = ScaledTranslation(6 * _width() * (0.7 + place) / 72, 0, ax.figure.dpi_scale_trans)
+    along = ScaledTranslation(6 * line_width() * (0.7 + place) / 72, 0, ax.figure.dpi_scale_trans)
     ax.plot(
-        [0], [1], linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4, markeredgewidth=0.7 * _width(),
+        [0], [1], linestyle="", marker=FAILED, color=colour, clip_on=False, zorder=4, markeredgewidth=line_width(0.7),
         transform=ax.transAxes + along, gid="failed",
     )  # fmt: skip
     board.notes["not finite, or failed"] = _handle(FAILED, NEUTRAL, True)

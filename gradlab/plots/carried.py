@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas, legend
+from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import prepare
-from gradlab.plots.styles import NEUTRAL, Looks
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import NEUTRAL, Looks, line_width
 from gradlab.plots.tables import checked, levels, require
-
-_legend = legend
 
 
 def circle(
@@ -25,7 +24,8 @@ def circle(
     hue: str | None = None,
     chi1: Mapping[Any, float] | None = None,
     shapes: Mapping[Any, Sequence[Sequence[float]]] | None = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """The length of a carried circle against layer, beside the slope of sqrt(chi1) (Poole et al. 2016).
@@ -42,7 +42,7 @@ def circle(
         By value of `hue` (None where there is none): a line from the mean in layer 1 by sqrt(chi1) per layer.
     shapes : mapping of layer to array (points, 2), optional
         ``.shapes`` of a `CarriedCircle`: the curve in each of these layers, a panel each.
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -56,13 +56,16 @@ def circle(
     found = levels(table, hue) if hue else [None]
     look = Looks(hue, None, found, [])
     shapes = dict(shapes or {})
-    with canvas(ax, preset, 1, len(shapes) + 1, wide=bool(shapes), height=2.0 if shapes else None) as board:
+    with canvas(
+        ax, preset, 1, len(shapes) + 1, title=title, wide=bool(shapes), height=2.0 if shapes else None
+    ) as board:
         *panels, axes = board.axes.flat
         for panel, (layer, curve) in zip(panels, shapes.items(), strict=True):
             points = np.asarray(curve, float)
             closed = np.concatenate([points, points[:1]])
-            panel.plot(*closed.T, color=NEUTRAL, gid="shape", linewidth=0.7)
-            panel.set(title="input" if layer == 0 else f"layer {layer}", xticks=[], yticks=[], aspect="equal")
+            panel.plot(*closed.T, color=NEUTRAL, gid="shape", linewidth=line_width(0.6))
+            panel.set(xticks=[], yticks=[], aspect="equal")
+            name_panel(board, panel, "input" if layer == 0 else f"layer {layer}")
         shown = {}
         for level in found:
             rows = table[table[hue] == level] if hue else table
@@ -78,8 +81,7 @@ def circle(
         prepare(axes, "y", at_least=1)
         axes.set_xlabel("layer (0 = input)")
         axes.set_ylabel("length of the curve  [1]")
-        if legend and len(shown) > 1:
-            _legend(board, shown)
+        place_legend(board, shown if len(shown) > 1 else {}, legend)
         n = words.span([table["seed"].nunique()], "seed")
         text = f"Length of a circle of inputs in each layer's preactivations, a dot for each of {n}."
         text += r" Lines: growth by the root of χ1 per layer." if chi1 else ""

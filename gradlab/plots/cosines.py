@@ -11,11 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas
-from gradlab.plots.canvas import legend as place_legend
+from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import log10_axis
-from gradlab.plots.styles import NEUTRAL, Looks
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import NEUTRAL, Looks, line_width
 from gradlab.plots.tables import checked, levels, require
 
 #: What the cosines may be drawn against.
@@ -34,7 +34,8 @@ def shattering(
     law: pd.DataFrame | None = None,
     log: bool = True,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """The cosine of two inputs' gradients against layer or distance, mean over seeds, beside what theory says.
@@ -53,7 +54,7 @@ def shattering(
         Draw log10 of the size of the cosine, hollow where it is negative. Where the interval holds 0 the band is
         open below, and a dotted line shows the half-width: the noise that such a mean is part of.
     ax : Axes, optional
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -71,7 +72,7 @@ def shattering(
     look = Looks(hue, None, levels(table, hue))
     means = cosines(table, x, hue)
     negative = noise = 0
-    with canvas(ax, preset) as board:
+    with canvas(ax, preset, title=title) as board:
         axes = board.axes.flat[0]
         for value, rows in _groups(means, hue):
             style = look.of({hue: value} if hue else {})
@@ -83,7 +84,9 @@ def shattering(
                 negative, noise = negative + int(hollow.sum()), noise + int(unresolved.sum())
                 with np.errstate(divide="ignore"):
                     half = np.where(unresolved, np.log10((high - low) / 2), np.nan)
-                axes.plot(at, half, color=style["color"], linestyle=":", linewidth=1.0, zorder=2.5, gid="noise")
+                axes.plot(
+                    at, half, color=style["color"], linestyle=":", linewidth=line_width(0.8), zorder=2.5, gid="noise"
+                )
                 middle, low, high = _log10_sizes(middle, low, high, unresolved)
             axes.fill_between(at, low, high, color=style["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
             for which, fill in ((~hollow, {}), (hollow, {"markerfacecolor": "white"})):
@@ -93,17 +96,14 @@ def shattering(
         for _, rows in _groups(law, hue) if law is not None else ():
             rows = rows[rows["cosine"] > 0] if log else rows
             value = rows["cosine"].to_numpy(float)
-            axes.plot(
-                rows[x].to_numpy(float), np.log10(value) if log else value, color="black", linewidth=0.8, zorder=2,
-                gid="law",
-            )  # fmt: skip
+            at, value = rows[x].to_numpy(float), np.log10(value) if log else value
+            axes.plot(at, value, color="black", linewidth=line_width(0.7), zorder=2, gid="law")
         if log:
             log10_axis(axes)
         if x != "distance":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients  [1]")
-        if legend:
-            place_legend(board, _handles(look, hue, law is not None))
+        place_legend(board, _handles(look, hue, law is not None), legend)
         attach(axes, _caption(table, hue, law is not None, negative, noise))
     return axes
 
@@ -127,6 +127,7 @@ def input_gradients(
     *,
     panel: str = "network",
     ax: Any = None,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """df/dx of scalar-input networks along the line, one panel each; noises of the same length may stand beside them.
@@ -138,7 +139,7 @@ def input_gradients(
     panel : str
         Column that names the panels, in order of appearance.
     ax : as many Axes as panels, optional
-    preset
+    title, preset
         As in `gradient_flow`.
 
     Returns
@@ -148,11 +149,11 @@ def input_gradients(
     """
     checked(table, "x", "gradient", panel)
     names = levels(table, panel)
-    with canvas(ax, preset, 1, len(names), wide=True, height=1.7, sharex=True) as board:
+    with canvas(ax, preset, 1, len(names), title=title, wide=True, height=1.7, sharex=True) as board:
         for axes, name in zip(board.axes.flat, names, strict=True):
             rows = table[table[panel] == name].sort_values("x")
-            axes.plot(rows["x"], rows["gradient"], color=NEUTRAL, linewidth=0.6, gid="gradient")
-            axes.set_title(str(name))
+            axes.plot(rows["x"], rows["gradient"], color=NEUTRAL, linewidth=line_width(0.5), gid="gradient")
+            name_panel(board, axes, str(name))
             axes.set_xlabel("$x$")
         board.axes.flat[0].set_ylabel(r"$\mathrm{d}f/\mathrm{d}x$  [its rms]")
         near = ", ".join(f"{autocorrelation(table[table[panel] == n], 1):.2f} ({n})" for n in names)
@@ -189,7 +190,7 @@ def _handles(look: Looks, hue: str | None, law: bool) -> dict[str, Any]:
         style = {"color": look.colour(value), "marker": look.marker(value), "linestyle": ""}
         shown[words.entry(hue, value)] = Line2D([], [], **style)
     if law:
-        shown["theory, infinite width"] = Line2D([], [], color="black", linewidth=0.8)
+        shown["theory, infinite width"] = Line2D([], [], color="black", linewidth=line_width(0.7))
     return shown
 
 

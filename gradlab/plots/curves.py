@@ -8,15 +8,15 @@ import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
+from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.profiles import averages, mark_failures
 from gradlab.plots.steps import apart, configured, initial, mark_ends, trained
 from gradlab.plots.styles import Looks
 from gradlab.plots.tables import chosen_band, hidden, levels, require, summaries
 
-_legend = legend
 #: What a panel shows, and its columns: of the training data, of the test data.
 LOSS, ACCURACY = ("log10_train_loss", "log10_test_loss"), ("train_accuracy", "test_accuracy")
 SETS = ("training", "test")
@@ -31,7 +31,8 @@ def training_curves(
     hue: str | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """Loss and accuracy on training and test data against the training step.
@@ -77,7 +78,7 @@ def training_curves(
     styled = None if hue == "set" else "set"
     look = Looks(hue, styled, sets if hue == "set" else levels(frame, hue), sets if styled else [])
     counts, failed, ended = [], [], []
-    with canvas(ax, preset, 1, len(shown), wide=len(shown) > 1, height=2.5) as board:
+    with canvas(ax, preset, 1, len(shown), title=title, wide=len(shown) > 1, height=2.5) as board:
         for axes, (of, columns) in zip(board.axes.flat, shown.items(), strict=True):
             table = _long(rows, of, columns, [hue, *apart(rows, x), "seed", x])
             keys = list(dict.fromkeys([hue, "set", *apart(table, x)]))
@@ -94,8 +95,7 @@ def training_curves(
             step_axis(axes, rows[x].unique())
             axes.set_xlabel(words.axis(x))
             failed = mark_failures(board, axes, frame.assign(set=SETS[0]), [hue], look)
-        if legend:
-            _legend(board, handles(look, board, band))
+        place_legend(board, handles(look, board, band), legend)
         text = _caption(rows, pd.concat(counts), x, hue, band, failed, ended, [_SHOWN[of] for of in shown])
         for axes in board.axes.flat:
             attach(axes, text)

@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas, legend
+from gradlab.plots.canvas import canvas
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import prepare
-from gradlab.plots.styles import Looks
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import Looks, line_width
 from gradlab.plots.tables import checked, levels, require
 
 #: Bins over the decades that the values span.
 BINS = 60
-
-_legend = legend
 
 
 def spectrum(
@@ -29,7 +28,8 @@ def spectrum(
     bins: int = BINS,
     edges: Mapping[Any, float] | None = None,
     curves: Mapping[Any, tuple[Sequence[float], Sequence[float]]] | None = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """The density of log10 of the singular values, pooled over seeds and inputs, a line for each value of `hue`.
@@ -47,7 +47,7 @@ def spectrum(
         By value of `hue`: log10 of the largest singular value by theory, a vertical line.
     curves : mapping, optional
         By value of `hue`: log10 singular value and density per decade by theory, a dashed line.
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -68,7 +68,7 @@ def spectrum(
     low, high = (value[keep].min(), value[keep].max()) if keep.any() else (-1.0, 0.0)
     room = max(0.02 * (high - low), 0.05)
     grid = np.linspace(low - room, high + room, bins + 1)
-    with canvas(ax, preset) as board:
+    with canvas(ax, preset, title=title) as board:
         axes = board.axes.flat[0]
         shown = {}
         for level in found:
@@ -76,28 +76,21 @@ def spectrum(
             colour = look.colour(level)
             weight = table["weight"].to_numpy(float)[own]
             heights, _ = np.histogram(value[own & keep], grid, weights=weight[keep[own]] / weight.sum())
-            line = axes.stairs(heights / np.diff(grid), grid, color=colour, gid="density", linewidth=_width())
+            line = axes.stairs(heights / np.diff(grid), grid, color=colour, gid="density", linewidth=line_width())
             shown[words.entry(hue, level) if hue else "measured"] = line
             if curves and level in curves:
                 at, density = curves[level]
                 axes.plot(at, density, color=colour, linestyle=(0, (1, 1.2)), gid="theory", zorder=3)
             if edges and level in edges:
-                axes.axvline(edges[level], color=colour, linestyle=(0, (5, 1.6)), linewidth=0.6 * _width(), gid="edge")
+                axes.axvline(edges[level], color=colour, linestyle=(0, (5, 1.6)), linewidth=line_width(0.6), gid="edge")
         axes.set_xlim(grid[0], grid[-1])
         prepare(axes, "x")
         axes.set_ylim(0, None)
         axes.set_xlabel("singular value of the Jacobian  [1]")
         axes.set_ylabel("density  [share per decade]")
-        if legend and len(shown) > 1:
-            _legend(board, shown)
+        place_legend(board, shown if len(shown) > 1 else {}, legend)
         attach(axes, _caption(table, keep, bool(edges), bool(curves)))
     return axes
-
-
-def _width() -> float:
-    import matplotlib
-
-    return matplotlib.rcParams["lines.linewidth"]
 
 
 def _caption(table: pd.DataFrame, keep: np.ndarray, edges: bool, curves: bool) -> str:

@@ -10,14 +10,13 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.frames.summaries import rates
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
+from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.profiles import averages
 from gradlab.plots.styles import FAINT, NEUTRAL
 from gradlab.plots.tables import checked, chosen_band, differing, looks, matching, require, summaries
-
-_legend = legend
 
 
 def rate_against_depth(
@@ -28,7 +27,8 @@ def rate_against_depth(
     style: str | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """The rate of each network, the factor of its rms delta per layer toward the input.
@@ -56,7 +56,7 @@ def rate_against_depth(
     keys = list(dict.fromkeys(n for n in (look.hue, look.style, *_apart(of_seed, x)) if n is not None))
     for name in keys:
         require(of_seed, name)
-    with canvas(ax, preset, height=2.6) as board:
+    with canvas(ax, preset, title=title, height=2.6) as board:
         axes = board.axes.flat[0]
         drawn = of_seed[of_seed["verdict"] != "single layer"]
         if drawn.empty:
@@ -69,8 +69,7 @@ def rate_against_depth(
         counting_axis(axes, drawn[x].unique())
         axes.set_xlabel(words.axis(x))
         axes.set_ylabel("rate [factor of the rms delta per layer]" if board.own else "rate [factor per layer]")
-        if legend:
-            _legend(board, handles(look, board, band))
+        place_legend(board, handles(look, board, band), legend)
         attach(axes, _caption(frame, of_network, means, x, look, band))
     return axes
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas
+from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.depths import log10_rates
-from gradlab.plots.styles import DIVERGING, NEUTRAL
+from gradlab.plots.styles import DIVERGING, NEUTRAL, line_width
 from gradlab.plots.tables import checked, differing, failures, levels, matching, require, summaries
 
 #: Up to this many cells in a panel are annotated.
@@ -31,6 +31,7 @@ def heatmap(
     annotate: bool | None = None,
     limit: float | None = None,
     ax: Any = None,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """log10 of the first over the last hidden layer's rms delta, a cell for each pair of coordinates.
@@ -49,7 +50,7 @@ def heatmap(
         Decades at the ends of the colours, to give several figures one scale. None: the largest drawn.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    preset : {"paper", "slide"}, optional
+    title, preset
         As in `gradient_flow`.
 
     Returns
@@ -76,13 +77,13 @@ def heatmap(
     top = limit or max(float(means["mean"].abs().max()), 1e-9) if means["mean"].notna().any() else limit or 1.0
     wide = len(panels) * (len(columns) + 1) > 8
     height = max(1.9, 0.26 * len(rows) + 1.25)
-    with canvas(ax, preset, 1, len(panels), wide=wide, height=height) as board:
+    with canvas(ax, preset, 1, len(panels), title=title, wide=wide, height=height) as board:
         image = None
         for axes, value in zip(board.axes.flat, panels, strict=True):
             part = means if facet is None else matching(means, {facet: value})
             image = _panel(axes, part, x, y, columns, rows, top, annotate)
             if facet is not None:
-                axes.set_title(words.entry(facet, value))
+                name_panel(board, axes, words.entry(facet, value))
             axes.set_xlabel(words.axis(x))
         board.axes.flat[0].set_ylabel(words.axis(y))
         if board.own:
@@ -149,7 +150,7 @@ def _panel(
     norm = Normalize(-top, top)
     edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
     image = ax.pcolormesh(
-        *edges, np.ma.masked_invalid(values), cmap=colours, norm=norm, edgecolors="white", linewidth=0.5
+        *edges, np.ma.masked_invalid(values), cmap=colours, norm=norm, edgecolors="white", linewidth=line_width(0.4)
     )
     annotate = values.size <= SMALL if annotate is None else annotate
     for row in range(len(rows)):
@@ -171,7 +172,7 @@ def _dress(ax: Any, row: int, column: int, cell: Any, annotate: bool, colours: A
     box = {"xy": (column - 0.5, row - 0.5), "width": 1, "height": 1}
     text, dark = "–", False
     if cell is None:
-        ax.add_patch(Rectangle(**box, facecolor="0.92", edgecolor="white", linewidth=0.5, gid="absent"))
+        ax.add_patch(Rectangle(**box, facecolor="0.92", edgecolor="white", linewidth=line_width(0.4), gid="absent"))
     else:
         n, zero, failed = int(cell["n"]), int(cell["n_zero"]), int(cell["n_not_finite"])
         total = n + zero + failed

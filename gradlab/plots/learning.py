@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
+from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.profiles import averages, mark_failures
 from gradlab.plots.steps import (
     apart,
@@ -25,10 +26,9 @@ from gradlab.plots.steps import (
     some_named,
     trained,
 )
-from gradlab.plots.styles import NEUTRAL
+from gradlab.plots.styles import NEUTRAL, line_width
 from gradlab.plots.tables import summaries
 
-_legend = legend
 #: A rule of thumb of practice: updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
 RULE = -3.0
 
@@ -44,7 +44,8 @@ def learning_speed(
     layers: Sequence[int] | None = None,
     readout: bool = False,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """How large each layer's gradient is along the training: a line a layer, a panel a configuration.
@@ -70,7 +71,7 @@ def learning_speed(
         Whether the readout is one of them.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -90,7 +91,7 @@ def learning_speed(
     >>> axes.get_xlabel()
     'training step'
     """
-    return _by_layer(frame, value, x, facet, style, band, layers, readout, ax, legend, preset)
+    return _by_layer(frame, value, x, facet, style, band, layers, readout, ax, legend, title, preset)
 
 
 def update_ratio(
@@ -104,7 +105,8 @@ def update_ratio(
     readout: bool = False,
     rule: float | None = RULE,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """Norm of each layer's update over that of its weight along the training, beside the rule of thumb of 1e-3.
@@ -116,7 +118,7 @@ def update_ratio(
     rule : float, optional
         log10 of the ratio that a labelled line marks: practice asks for about a thousandth (Karpathy 2015). None: no
         line.
-    x, facet, style, band, layers, readout, ax, legend, preset
+    x, facet, style, band, layers, readout, ax, legend, title, preset
         As in `learning_speed`.
 
     Returns
@@ -136,12 +138,12 @@ def update_ratio(
     True
     """
     column = "log10_update_ratio"
-    return _by_layer(frame, column, x, facet, style, band, layers, readout, ax, legend, preset, rule)
+    return _by_layer(frame, column, x, facet, style, band, layers, readout, ax, legend, title, preset, rule)
 
 
 def _by_layer(
     frame: pd.DataFrame, value: str, x: str, facet: Any, style: str | None, band: Any, layers: Any, readout: bool,
-    ax: Any, legend: bool, preset: Any, rule: float | None = None,
+    ax: Any, legend: Any, title: Any, preset: Any, rule: float | None = None,
 ) -> Any:  # fmt: skip
     rows = of_layers(trained(frame, x, value), value, readout)
     band = band_of_layers(frame, band)
@@ -152,7 +154,7 @@ def _by_layer(
     own = {"sharey": True, "sharex": True} if ax is None else {}
     counts, failed, ended, several = [], [], [], len(shown) > 1
     height = 2.6 if size[0] == 1 else 0.6 + 1.75 * size[0]
-    with canvas(ax, preset, *size, wide=several, height=height, **own) as board:
+    with canvas(ax, preset, *size, title=title, wide=several, height=height, **own) as board:
         used = board.axes.ravel()[: len(shown)]
         for axes, (name, whole) in zip(used, shown, strict=True):
             part = of_layers(whole, value, readout)
@@ -170,7 +172,7 @@ def _by_layer(
             if logs:
                 decade_axis(axes, floor)
             step_axis(axes, rows[x].unique())
-            axes.set_title(name if several else "")
+            name_panel(board, axes, name if several else "")
             axes.set_xlabel(words.axis(x))
             failed += mark_failures(board, axes, whole, [], look)
         label = words.axis(value, frame)
@@ -179,8 +181,7 @@ def _by_layer(
         else:
             for axes in used:
                 axes.set_ylabel(label)
-        if legend:
-            _legend(board, some_named(handles(look, board, band), look))
+        place_legend(board, some_named(handles(look, board, band), look), legend)
         text = _caption(rows, pd.concat(counts), value, x, look, band, failed, ended, several, rule)
         for axes in used:
             attach(axes, text)
@@ -189,7 +190,7 @@ def _by_layer(
 
 def _mark_rule(board: Canvas, ax: Any, at: float) -> None:
     """A line at the rule of thumb, which the legend names: there is no place in the axes that no line may cross."""
-    look = {"color": NEUTRAL, "linestyle": (0, (4, 2)), "linewidth": 0.8}
+    look = {"color": NEUTRAL, "linestyle": (0, (4, 2)), "linewidth": line_width(0.7)}
     ax.axhline(at, **look, zorder=1.2, gid="rule")
     board.notes[f"rule of thumb $10^{{{at:g}}}$"] = Line2D([], [], **look)
 

@@ -8,13 +8,19 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.plots.canvas import canvas
-from gradlab.plots.styles import COLOURS, FAINT, NEUTRAL
+from gradlab.plots.styles import COLOURS, FAINT, NEUTRAL, line_width
 
 if TYPE_CHECKING:
     from gradlab.theory.maps import MeanFieldMaps
 
 
-def maps(found: MeanFieldMaps, *, ax: Any = None, preset: Literal["paper", "slide"] | None = None) -> Any:
+def maps(
+    found: MeanFieldMaps,
+    *,
+    ax: Any = None,
+    title: str | None = None,
+    preset: Literal["paper", "slide"] | None = None,
+) -> Any:
     r"""Variance map with its cobweb, correlation map with the slope :math:`\chi_1` at c = 1, and :math:`\chi(q)`.
 
     Parameters
@@ -23,7 +29,9 @@ def maps(found: MeanFieldMaps, *, ax: Any = None, preset: Literal["paper", "slid
         From `gradlab.theory.mean_field_maps`.
     ax : array of 3 Axes, optional
         None: a figure of its own.
-    preset : {"paper", "slide"}, optional
+    title : str, optional
+        None: the network, its phase and its slope, over a figure of ours.
+    preset
         As in `gradient_flow`.
 
     Returns
@@ -39,24 +47,24 @@ def maps(found: MeanFieldMaps, *, ax: Any = None, preset: Literal["paper", "slid
     """
     if not hasattr(found, "theory"):
         raise GradlabError("maps from gl.theory.mean_field_maps", type(found).__name__, "mean_field_maps('tanh', ...)")
-    with canvas(ax, preset, 1, 3, wide=True, height=2.5) as board:
+    theory = found.theory
+    if title is None and ax is None:
+        title = (
+            rf"{theory.activation}, $\sigma_w^2 = {theory.sigma_w2:.4g}$, $\sigma_b^2 = {theory.sigma_b2:.3g}$: "
+            rf"{theory.phase}, $\chi_1 = {theory.chi1:.4g}$"
+        )
+    with canvas(ax, preset, 1, 3, title=title, wide=True, height=2.5) as board:
         one, two, three = axes = board.axes[0]
         _variance(one, found)
         _correlation(two, found)
         _slope(three, found)
-        if board.own:
-            theory = found.theory
-            board.figure.suptitle(
-                rf"{theory.activation}, $\sigma_w^2 = {theory.sigma_w2:.4g}$, $\sigma_b^2 = {theory.sigma_b2:.3g}$: "
-                rf"{theory.phase}, $\chi_1 = {theory.chi1:.4g}$"
-            )
     return axes
 
 
 def _variance(ax: Any, found: MeanFieldMaps) -> None:
     ax.plot(found.q, found.q, color=FAINT, gid="diagonal")
     steps = np.repeat(found.path, 2)
-    ax.plot(steps[:-1], np.append(0.0, steps[2:]), color=NEUTRAL, linewidth=0.7, gid="cobweb")
+    ax.plot(steps[:-1], np.append(0.0, steps[2:]), color=NEUTRAL, linewidth=line_width(0.6), gid="cobweb")
     ax.plot(found.q, found.variance, color=COLOURS[0], gid="map")
     q_star = found.theory.q_star
     _mark(ax, q_star, q_star, f"$q^* = {_number(q_star)}$", found.q[-1], above=q_star < 0.1 * found.q[-1])

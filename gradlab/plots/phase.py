@@ -11,7 +11,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas
 from gradlab.plots.captions import attach
-from gradlab.plots.styles import DIVERGING, SEQUENTIAL
+from gradlab.plots.styles import DIVERGING, SEQUENTIAL, line_width, marker_size
 from gradlab.plots.tables import checked
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def phase_diagram(
     ax: Any = None,
     *,
     field: Literal["chi1", "xi_grad"] = "chi1",
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     r"""The plane of bias and weight variance, coloured by :math:`\chi_1`, with the critical line and measured rates.
@@ -46,7 +47,7 @@ def phase_diagram(
     ax : Axes, optional
     field : {"chi1", "xi_grad"}
         :math:`\chi_1`, in diverging colours about 1, or the depth scale of the gradient, :math:`|1/\ln\chi_1|`.
-    preset : {"paper", "slide"}, optional
+    title, preset
         As in `gradient_flow`.
 
     Returns
@@ -68,7 +69,7 @@ def phase_diagram(
         raise unknown("field", field, FIELDS)
     points = _points(record, rates)
     values = _log10(record.chi1, field).T
-    with canvas(ax, preset, height=2.8) as board:
+    with canvas(ax, preset, title=title, height=2.8) as board:
         axes = board.axes.flat[0]
         look = _colours(field, values, _log10(points["chi1"].to_numpy(float), field))
         image = axes.pcolormesh(
@@ -79,9 +80,10 @@ def phase_diagram(
         _names(axes, record)
         if len(points):
             colours = _log10(points["chi1"].to_numpy(float), field)
+            size = {"s": marker_size(1.6) ** 2, "edgecolors": "white", "linewidths": line_width(0.8)}
             axes.scatter(
-                points["sigma_b2"], points["sigma_w2"], c=colours, s=28, edgecolors="white", linewidths=0.9, zorder=4,
-                clip_on=False, gid="measured", **look,
+                points["sigma_b2"], points["sigma_w2"], c=colours, zorder=4, clip_on=False, gid="measured", **size,
+                **look,
             )  # fmt: skip
         axes.set(xlim=limits[0], ylim=limits[1], xlabel=words.axis("sigma_b2"), ylabel=words.axis("sigma_w2"))
         _bar(board.figure, axes, image, field)

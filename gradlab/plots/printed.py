@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas, decade_axis, legend, mark_alone, mark_ceiling, mark_floor
+from gradlab.plots.canvas import canvas, decade_axis, mark_alone, mark_ceiling, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
+from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.styles import COLOURS, FAINT, LINES, MARKERS, NEUTRAL
 from gradlab.plots.tables import checked, levels
 
@@ -19,14 +20,13 @@ from gradlab.plots.tables import checked, levels
 FLOORS: dict[str, float] = {"float16": -14 * math.log10(2), "float32": -126 * math.log10(2)}
 SQUARES = FLOORS["float32"] / 2
 
-_legend = legend
-
 
 def autodiff(
     table: pd.DataFrame,
     ax: Any = None,
     *,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """log10 of the weight-gradient norm against layer, by each method, with the floors of float16 and float32.
@@ -36,7 +36,7 @@ def autodiff(
     table : DataFrame
         Columns ``method layer log10_weight_grad_norm``, with -inf where the method shows 0.
     ax : Axes, optional
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -48,7 +48,7 @@ def autodiff(
     column = "log10_weight_grad_norm"
     checked(table, "method", "layer", column)
     methods = levels(table, "method")
-    with canvas(ax, preset, height=3.1) as board:
+    with canvas(ax, preset, title=title, height=3.1) as board:
         axes = board.axes.flat[0]
         shown, deaths, row = {}, [], 0
         for i, method in enumerate(methods):
@@ -74,8 +74,7 @@ def autodiff(
         _deaths(axes, deaths)
         axes.set_xlabel(words.axis("layer"))
         axes.set_ylabel(r"weight gradient $\|\partial L\,/\,\partial W\|_F$  [unit of loss]")
-        if legend:
-            _legend(board, shown)
+        place_legend(board, shown, legend)
         attach(axes, _caption(table, methods, deaths, floors))
     return axes
 

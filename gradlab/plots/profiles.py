@@ -11,11 +11,12 @@ import pandas as pd
 from gradlab._errors import unknown
 from gradlab._types import MEASURED
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, legend, mark_failed
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failed
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.facets import panels
 from gradlab.plots.headers import write_headers
+from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.overlay import Overlay
 from gradlab.plots.styles import Looks
 from gradlab.plots.tables import (
@@ -50,7 +51,8 @@ def gradient_flow(
     columns: str | Sequence[str] | None = None,
     readout: bool = False,
     theory: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """Forward signal, delta and weight gradient against layer, side by side, as log10 values on linear axes.
@@ -79,8 +81,12 @@ def gradient_flow(
         From `gradlab.theory.predict` for one network, or `gradlab.predictions`: darker dashed lines of the same
         functional, backward ones from the measured last hidden layer on. The caption says which functional they are,
         and where theory is refused and why.
-    legend : bool
-        Whether there is a legend, above the axes.
+    legend : bool or {"inside", "right", "figure"}
+        True: above the axes in a figure of ours, inside where there is room on axes that are given, else in room made
+        above the lines. "right" and "figure" stand beside the axes and above all of them: a layout engine makes room,
+        or all panels move alike. False: none; `gradlab.plots.legend` draws one that several panels share.
+    title : str, optional
+        Above the figure; over the first of axes that are given. A slide has one, a figure in a paper a caption.
     preset : {"paper", "slide"}, optional
         Size, fonts and lines. None: "paper" for a figure of ours, nothing on axes that are given.
 
@@ -114,7 +120,7 @@ def gradient_flow(
     size = {"height": 2.3} if len(grid) == 1 else {"height": 0.7 + 1.2 * len(grid), "sharex": "col", "sharey": "col"}
     if ax is not None:
         size = {}
-    with canvas(ax, preset, len(grid), len(columns), wide=several, **size) as board:
+    with canvas(ax, preset, len(grid), len(columns), title=title, wide=several, **size) as board:
         counts: list[pd.DataFrame] = []
         failed: list[str] = []
         for line, (_, key) in zip(board.axes, grid, strict=True):
@@ -134,8 +140,7 @@ def gradient_flow(
                 marked = mark_failures(board, axes, whole, keys, look)
             failed += marked
         _label(board, [header for header, _ in grid], [words.axis(c, frame) for c in columns], words.axis(x))
-        if legend:
-            _legend(board, handles(look, board, band))
+        place_legend(board, handles(look, board, band), legend)
         text = _caption(
             frame, shown, pd.concat(counts) if counts else None, columns, x, look, band, failed, apart, facets
         )
@@ -145,9 +150,6 @@ def gradient_flow(
     if facets:
         return board.axes
     return board.axes.ravel() if several else board.axes.flat[0]
-
-
-_legend = legend
 
 
 def _label(board: Canvas, rows: Sequence[str], columns: Sequence[str], x: str) -> None:

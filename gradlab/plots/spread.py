@@ -11,9 +11,9 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas
-from gradlab.plots.canvas import legend as place_legend
 from gradlab.plots.captions import attach
-from gradlab.plots.styles import FAINT, Looks
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import FAINT, Looks, line_width
 from gradlab.plots.tables import checked, levels
 
 #: Networks whose histograms are drawn where none are named.
@@ -29,7 +29,8 @@ def fluctuations(
     shown: Sequence[Any] | None = None,
     bins: int = 40,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     r"""Histograms of ln|Ju|^2 over seeds with the predicted density, and its variance against the sum of 1/n.
@@ -51,7 +52,7 @@ def fluctuations(
     bins : int
         Of a histogram.
     ax : two Axes, optional
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -67,7 +68,7 @@ def fluctuations(
         if name not in set(table["network"]):
             raise GradlabError(f"networks among {', '.join(map(str, table['network']))}", repr(name))
     look = Looks(hue, None, levels(samples, hue))
-    with canvas(ax, preset, 1, 2, wide=True) as board:
+    with canvas(ax, preset, 1, 2, title=title, wide=True) as board:
         left, right = board.axes.flat
         for name in chosen:
             row = table[table["network"] == name].iloc[0]
@@ -84,16 +85,22 @@ def fluctuations(
             style = {"color": look.colour(value), "marker": look.marker(value), "linestyle": ""}
             at = rows["inverse_width_sum"].to_numpy(float)
             error = np.array([rows["variance"] - rows["low"], rows["high"] - rows["variance"]])
-            right.errorbar(at, rows["variance"], error, **style, elinewidth=0.8, zorder=3, gid="measured")
+            right.errorbar(at, rows["variance"], error, **style, elinewidth=line_width(0.7), zorder=3, gid="measured")
             right.plot(at, rows["law"], linestyle="", marker="_", color="black", zorder=4, gid="law")
         if first_order is not None:
             reach = 1.05 * table["inverse_width_sum"].max()
-            right.plot([0, reach], [0, first_order * reach], color=FAINT, linewidth=0.8, zorder=1, gid="first order")
+            right.plot(
+                [0, reach],
+                [0, first_order * reach],
+                color=FAINT,
+                linewidth=line_width(0.7),
+                zorder=1,
+                gid="first order",
+            )
         right.set(
             xlabel=r"$\sum_l 1/n_l$", ylabel=r"$\mathrm{Var}\,\ln|Ju|^2$  [nat$^2$]", xlim=(0, None), ylim=(0, None)
         )
-        if legend:
-            place_legend(board, _handles(look, hue, first_order))
+        place_legend(board, _handles(look, hue, first_order), legend)
         attach(left, _caption(samples, table, chosen, first_order))
     return board.axes.reshape(-1)
 

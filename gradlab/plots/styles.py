@@ -103,6 +103,16 @@ def style(name: str | None) -> Iterator[None]:
         yield
 
 
+def line_width(share: float = 1.0) -> float:
+    """A share of the width of lines, in points: what is drawn thinner or broader stays so in every preset."""
+    return share * matplotlib.rcParams["lines.linewidth"]
+
+
+def marker_size(share: float = 1.0) -> float:
+    """A share of the size of markers, in points."""
+    return share * matplotlib.rcParams["lines.markersize"]
+
+
 @dataclass(frozen=True)
 class Looks:
     """Colour and marker by one column, kind of line by another (else by the first too), shade by a third.

@@ -11,14 +11,14 @@ import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, legend
+from gradlab.plots.canvas import Canvas, canvas, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import FixedTicks, spaced_by_powers
 from gradlab.plots.grids import HATCHES, SMALL, one_network_a_cell, third
-from gradlab.plots.styles import LINES, NEUTRAL, SEQUENTIAL
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import LINES, NEUTRAL, SEQUENTIAL, line_width
 from gradlab.plots.tables import checked, levels, matching, require, summaries
 
-_legend = legend
 #: Values with up to this many ticks are the ticks.
 _TICKS = 9
 
@@ -34,7 +34,8 @@ def trainability(
     facet: str | None = None,
     annotate: bool | None = None,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """Accuracy after training, a cell for each depth and initialisation, beside the depths that theory allows.
@@ -59,7 +60,7 @@ def trainability(
         Whether the numbers stand in the cells. None: where a panel has up to 64.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -97,7 +98,9 @@ def trainability(
     annotate = cells <= SMALL if annotate is None else annotate
     colours = _colours(means, value)
     height = max(2.2, 0.26 * min(len(along.values), 14) + 1.3)
-    with canvas(ax, preset, 1, len(panels), wide=len(panels) > 1 or len(across.values) > 8, height=height) as board:
+    with canvas(
+        ax, preset, 1, len(panels), title=title, wide=len(panels) > 1 or len(across.values) > 8, height=height
+    ) as board:  # fmt: skip
         image = None
         for axes, of in zip(board.axes.flat, panels, strict=True):
             part = means if facet is None else matching(means, {facet: of})
@@ -105,14 +108,13 @@ def trainability(
             if allowed is not None:
                 own = allowed if facet is None or facet not in allowed else matching(allowed, {facet: of})
                 _draw_allowed(board, axes, own, x, y, across, along)
-            axes.set_title("" if facet is None else words.entry(facet, of))
+            name_panel(board, axes, "" if facet is None else words.entry(facet, of))
             axes.set_xlabel(words.axis(x))
         board.axes.flat[0].set_ylabel(words.axis(y))
         bar = board.figure.colorbar(image, ax=list(board.axes.flat), aspect=16, pad=0.02)
         bar.set_label(words.axis(value, frame))
         bar.outline.set_visible(False)
-        if legend:
-            _legend(board, board.notes)
+        place_legend(board, board.notes, legend)
         text = _caption(frame, table, means, value, step, facet, allowed)
         for axes in board.axes.flat:
             attach(axes, text)
@@ -229,7 +231,7 @@ def _panel(
             text += [f"{count}/{total} {name}" for name, count in lost.items()]
             boxed = {"facecolor": "white", "pad": 0.8, "linewidth": 0} if lost else None
             under = colours["cmap"](colours["norm"](cell["mean"])) if n and not lost else "white"
-            halo = [Stroke(linewidth=2, foreground=under), Normal()]  # where a line of theory passes
+            halo = [Stroke(linewidth=line_width(1.7), foreground=under), Normal()]  # where a line of theory passes
             ax.text(
                 across.middles[column], along.middles[row], "\n".join(text), ha="center", va="center", gid="cell",
                 color="white" if dark and not lost else "black", fontsize=size, bbox=boxed, path_effects=halo,
@@ -262,7 +264,7 @@ def _draw_allowed(board: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, a
         require(table, name)
     if not along.numeric:
         raise GradlabError(f"{y} to be a number, to draw a line of depths", "names", "allowed=None")
-    halo = {"path_effects": [Stroke(linewidth=2.4 * _width(), foreground="black"), Normal()], "color": "white"}
+    halo = {"path_effects": [Stroke(linewidth=line_width(2.4), foreground="black"), Normal()], "color": "white"}
     beyond = 1e3 * along.edges[-1]
     for i, (scales, rows) in enumerate(table.groupby("scales") if "scales" in table else [("", table)]):
         kind = LINES[i % len(LINES)]
@@ -276,10 +278,6 @@ def _draw_allowed(board: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, a
         shown = rf"theory: {scales:g} $\xi_c$" if scales != "" else "theory"
         board.notes[shown] = Line2D([], [], linestyle=kind, **halo)
     ax.set(xlim=(across.edges[0], across.edges[-1]), ylim=(along.edges[0], along.edges[-1]))
-
-
-def _width() -> float:
-    return matplotlib.rcParams["lines.linewidth"]
 
 
 def _caption(

@@ -16,10 +16,10 @@ from gradlab.frames.scales import distances
 from gradlab.frames.summaries import summarise
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas, decade_axis
-from gradlab.plots.canvas import legend as place_legend
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
-from gradlab.plots.styles import DIVERGING, FAINT, MARKERS, NEUTRAL
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import DIVERGING, FAINT, MARKERS, NEUTRAL, line_width, marker_size
 from gradlab.plots.tables import checked, hidden
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def transition(
     critical: float | None = None,
     inset: bool = True,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     r"""Gradient against layer for weight variances on both sides of the transition: dots measured, lines theory.
@@ -58,7 +59,7 @@ def transition(
     inset : bool
         Whether the depth scale :math:`|\xi_\nabla|` stands in a corner, against the weight variance.
     ax : Axes, optional
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -75,9 +76,9 @@ def transition(
         raise GradlabError("a network that theory has a rate for", why, "gl.predictions(sweep)")
     centre = _critical(drawn) if critical is None else critical
     colours = Centred(drawn["sigma_w2"], centre)
-    with canvas(ax, preset, height=2.9) as board:
+    with canvas(ax, preset, title=title, height=2.9) as board:
         axes = board.axes.flat[0]
-        axes.axhline(0, color=FAINT, linewidth=0.6, zorder=1, gid="steady")
+        axes.axhline(0, color=FAINT, linewidth=line_width(0.5), zorder=1, gid="steady")
         for row in drawn.itertuples():
             own = frame[frame["network"] == row.network]
             points, low, high = _relative(own, column, row.depth)
@@ -86,18 +87,15 @@ def transition(
             axes.plot(layer, predictions[str(row.network)].columns[column][: row.depth], gid="theory", zorder=2, **look)
             few = np.unique(np.linspace(0, row.depth - 1, min(_DOTS, row.depth)).round().astype(int))
             reach = np.array([points - low, high - points])[:, few]
-            axes.errorbar(
-                layer[few], points[few], np.nan_to_num(reach), linestyle="", marker="o", markersize=3, elinewidth=0.7,
-                zorder=3, label=f"{row.sigma_w2:.3g}", **look,
-            )  # fmt: skip
+            look |= {"linestyle": "", "marker": "o", "markersize": marker_size(), "elinewidth": line_width(0.6)}
+            axes.errorbar(layer[few], points[few], np.nan_to_num(reach), zorder=3, label=f"{row.sigma_w2:.3g}", **look)
         decade_axis(axes)
         counting_axis(axes, [1])
         axes.set_xlabel(words.axis("layer"))
         axes.set_ylabel(r"rms $\delta_l$ over rms $\delta_L$  [1]")
         if inset:
             _inset(axes, drawn, colours, centre)
-        if legend:
-            _legend(board, drawn, colours)
+        place_legend(board, _handles(drawn, colours), legend)
         attach(axes, _caption(frame, drawn, table, predictions, column, inset))
     return axes
 
@@ -149,18 +147,17 @@ def _inset(ax: Any, table: pd.DataFrame, colours: Centred, critical: float) -> N
         for side in (table["sigma_w2"] < critical, table["sigma_w2"] > critical):
             small.plot(
                 table.loc[side, "sigma_w2"], np.log10(scale(table.loc[side, "predicted"])), color=NEUTRAL,
-                linewidth=0.8, gid="theory",
+                linewidth=line_width(0.7), gid="theory",
             )  # fmt: skip
-        small.axvline(critical, color=FAINT, linestyle=":", linewidth=0.8, gid="critical")
+        small.axvline(critical, color=FAINT, linestyle=":", linewidth=line_width(0.7), gid="critical")
         for row in table.itertuples():
             resolved = row.low > 1 or row.high < 1 or np.isnan(row.low)
             if resolved:  # else the interval holds an infinite scale
                 ends = np.log10([scale(row.low), scale(row.high)])
-                look = {"color": colours(row.sigma_w2), "linewidth": 0.8}
+                look = {"color": colours(row.sigma_w2), "linewidth": line_width(0.7)}
                 small.plot([row.sigma_w2] * 2, ends, gid="interval", **look)
-                small.plot(
-                    row.sigma_w2, np.log10(scale(row.rate)), marker="o", markersize=2.5, gid="measured", **look
-                )  # fmt: skip
+                dot = {"marker": "o", "markersize": marker_size(0.7), **look}
+                small.plot(row.sigma_w2, np.log10(scale(row.rate)), gid="measured", **dot)
     decade_axis(small, at_least=0.5)
     size = 0.85 * matplotlib.font_manager.FontProperties(size=matplotlib.rcParams["font.size"]).get_size_in_points()
     small.tick_params(labelsize=size)
@@ -168,14 +165,14 @@ def _inset(ax: Any, table: pd.DataFrame, colours: Centred, critical: float) -> N
     small.set_ylabel(r"$|\xi_\nabla|$ [layers]", fontsize=size, labelpad=1)
 
 
-def _legend(board: Any, table: pd.DataFrame, colours: Centred) -> None:
+def _handles(table: pd.DataFrame, colours: Centred) -> dict[str, Any]:
     from matplotlib.lines import Line2D
 
     shown: dict[str, Any] = {}
     for i, value in enumerate(table["sigma_w2"]):
         name = rf"$\sigma_w^2 = {value:.3g}$" if i == 0 else f"{value:.3g}"
-        shown[name] = Line2D([], [], color=colours(value), marker="o", markersize=3)
-    place_legend(board, shown)
+        shown[name] = Line2D([], [], color=colours(value), marker="o", markersize=marker_size())
+    return shown
 
 
 def _caption(
@@ -203,7 +200,8 @@ def depth_scales(
     *,
     critical: float | None = None,
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     r"""Distance of variance and correlation from their fixed points, against layer, with fitted depth scales.
@@ -217,7 +215,7 @@ def depth_scales(
     critical : float, optional
         As in `transition`.
     ax : two Axes, optional
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -232,7 +230,7 @@ def depth_scales(
         slopes = fits[fits["scale"] == "xi_grad"].sort_values("sigma_w2")
         critical = _critical(slopes.assign(predicted=np.exp(-0.5 / slopes["theory"])))
     colours = Centred(far["sigma_w2"], critical)
-    with canvas(ax, preset, 1, 2, wide=True, height=2.9) as board:
+    with canvas(ax, preset, 1, 2, title=title, wide=True, height=2.9) as board:
         for axes, quantity, other in zip(board.axes.flat, ("q", "c"), ("xi_q", "xi_c"), strict=True):
             own = far[far["quantity"] == quantity]
             for i, (network, line) in enumerate(own.groupby("network", sort=False)):
@@ -261,16 +259,16 @@ def _approach(ax: Any, line: pd.DataFrame, fit: pd.Series, look: dict[str, Any],
     layer, y = line["layer"].to_numpy(), line["log10_distance"].to_numpy(float)
     loud = line["resolved"].to_numpy(bool)
     value = _scale(fit["value"])
-    ax.plot(layer, line["theory"], linewidth=0.8, zorder=2, gid="theory", **look)
+    ax.plot(layer, line["theory"], linewidth=line_width(0.7), zorder=2, gid="theory", **look)
     ax.plot(
-        layer[loud], y[loud], linestyle="", marker=marker, markersize=2.5, zorder=3, gid="measured",
+        layer[loud], y[loud], linestyle="", marker=marker, markersize=marker_size(0.75), zorder=3, gid="measured",
         label=rf"{value} ({_scale(fit['theory'])})  $\sigma_w^2 = {line['sigma_w2'].iloc[0]:.3g}$", **look,
     )  # fmt: skip
     if np.isfinite(fit["value"]):
         inside = (layer >= fit["first_layer"]) & (layer <= fit["last_layer"])
         slope = -1 / (fit["value"] * np.log(10))
         fitted = y[inside].mean() + slope * (layer[inside] - layer[inside].mean())
-        ax.plot(layer[inside], fitted, linestyle="--", linewidth=1.6, zorder=2.5, gid="fit", **look)
+        ax.plot(layer[inside], fitted, linestyle="--", linewidth=line_width(1.3), zorder=2.5, gid="fit", **look)
 
 
 def _scale(value: float) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, legend, mark_alone, mark_floor
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, mark_alone, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
-from gradlab.plots.styles import LIGHTEST, SEQUENTIAL
+from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.styles import LIGHTEST, SEQUENTIAL, line_width
 from gradlab.plots.tables import lines, require
 
-_legend = legend
 #: Colour, line and marker of each way of descent; they differ in grey too, and from the colours of the surface.
 LOOKS: dict[str, dict[str, Any]] = {
     "unclipped": {"color": "#D55E00", "linestyle": (0, (4, 1.4)), "marker": "s"},
@@ -36,7 +36,8 @@ def cliff(
     *,
     starts: Sequence[int] = (0,),
     ax: Any = None,
-    legend: bool = True,
+    legend: Place = True,
+    title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Any:
     """Loss of a recurrent unit over weight and bias, descents with and without clipping on it, and their losses.
@@ -49,7 +50,7 @@ def cliff(
         Numbers of the starts whose descents are drawn.
     ax : Axes or two Axes, optional
         One: the surface alone.
-    legend, preset
+    legend, title, preset
         As in `gradient_flow`.
 
     Returns
@@ -75,7 +76,7 @@ def cliff(
             raise GradlabError(f"starts among 0 … {max(known)}", repr(start), "starts=[0]")
     paths = found.paths[found.paths["start"].isin(list(starts))]
     single = ax is not None and np.size(np.asarray(ax, dtype=object)) == 1
-    with canvas(ax, preset, 1, 1 if single else 2, wide=not single, height=2.9) as board:
+    with canvas(ax, preset, 1, 1 if single else 2, title=title, wide=not single, height=2.9) as board:
         left = board.axes.flat[0]
         _surface(board, left, found.surface)
         _descents(left, paths)
@@ -83,8 +84,7 @@ def cliff(
             board.figure.get_layout_engine().set(wspace=0.06)
         if not single:
             _losses(board.axes.flat[1], paths)
-        if legend:
-            _legend(board, {**_handles(), **board.notes})
+        place_legend(board, {**_handles(), **board.notes}, legend)
         for axes in board.axes.flat:
             attach(axes, _caption(found, paths, not single))
     return board.axes.flat[0] if single else board.axes.ravel()
@@ -115,7 +115,7 @@ def _surface(board: Canvas, ax: Any, surface: pd.DataFrame) -> None:
 def _descents(ax: Any, paths: pd.DataFrame) -> None:
     from matplotlib.patheffects import Normal, Stroke
 
-    thin = 0.55 * matplotlib.rcParams["lines.linewidth"]
+    thin = line_width(0.55)
     halo = [Stroke(linewidth=2.6 * thin, foreground="black"), Normal()]
     for key, rows in lines(paths, ["method", "start"]):
         rows = rows.sort_values("step")
@@ -132,7 +132,7 @@ def _descents(ax: Any, paths: pd.DataFrame) -> None:
 
 
 def _losses(ax: Any, paths: pd.DataFrame) -> None:
-    thin = 0.55 * matplotlib.rcParams["lines.linewidth"]
+    thin = line_width(0.55)
     for key, rows in lines(paths, ["method", "start"]):
         rows = rows.sort_values("step")
         step, loss = rows["step"].to_numpy(float), rows["log10_loss"].to_numpy(float)

@@ -162,15 +162,6 @@ def test_axes_that_are_given_are_drawn_on():
         plots.gradient_flow(healthy(), ax=given[:2])
 
 
-def test_the_legend_of_given_axes_stays_on_the_page_and_off_the_data():
-    figure, ax = plt.subplots()
-    plots.gradient_flow(sick(), ax=ax)
-    figure.canvas.draw()
-    box = ax.get_legend().get_window_extent()
-    assert box.y0 >= ax.get_window_extent().y1
-    assert box.y1 <= figure.bbox.y1 and box.x1 <= figure.bbox.x1
-
-
 def test_rows_of_one_layer_and_one_seed():
     frame = frames.frame(trace(1, seeds=1))
     axes = plots.gradient_flow(frame)
