@@ -37,13 +37,14 @@ def positive_integer(name: str, value: Any) -> int:
     return integer(name, value, 1)
 
 
-def number(name: str, value: Any, kind: str = "a positive number") -> float:
+def number(name: str, value: Any, kind: str = "a positive number", usual: float | None = None) -> float:
     """`value` as a finite number of a kind; what is neither positive nor of at least 0 is checked where it is used."""
     value = _scalar(value)
     real = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
     in_range = {"a positive number": lambda v: v > 0, "a number of at least 0": lambda v: v >= 0}
     if not real or not in_range.get(kind, lambda _: True)(value):
-        raise GradlabError(f"{name} to be {kind}", shown(value), f"{name}={1 if kind == 'a positive number' else 0}")
+        usual = (1 if kind == "a positive number" else 0) if usual is None else usual
+        raise GradlabError(f"{name} to be {kind}", shown(value), f"{name}={usual}")
     return float(value)
 
 
@@ -118,7 +119,7 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "width": lambda value: _width(value),
     "activation": lambda value: resolve("activation", value, ACTIVATIONS),
     "init": lambda value: resolve("initializer", value, INITIALIZERS),
-    "gain": lambda value: number("gain", value),
+    "gain": lambda value: number("gain", value, "a number of at least 0", usual=1),
     "sigma_w2": _or_none(lambda value: number("sigma_w2", value)),
     "std": _or_none(lambda value: number("std", value)),
     "sigma_b2": _or_none(lambda value: number("sigma_b2", value, "a number of at least 0")),

@@ -19,6 +19,7 @@ INITIALIZERS: tuple[str, ...] = (
     "he_normal", "he_uniform", "he_truncated",
     "lecun_normal", "lecun_uniform", "lecun_truncated",
     "orthogonal", "delta_orthogonal", "pytorch", "standard_uniform", "gaussian", "critical", "identity",
+    "zeros", "constant",
 )  # fmt: skip
 LOSSES: tuple[str, ...] = ("softmax_cross_entropy", "mse", "logistic", "probe")
 ARCHITECTURES: tuple[str, ...] = ("mlp", "resnet", "convnet", "rnn", "transformer")
@@ -37,6 +38,7 @@ ALIASES: dict[str, str] = {
     "glorot_truncated": "xavier_truncated",
     "kaiming_normal": "he_normal",
     "kaiming_uniform": "he_uniform",
+    "ones": "constant",
     "linear": "identity",
     "swish": "silu",
     "cross_entropy": "softmax_cross_entropy",

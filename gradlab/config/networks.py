@@ -24,9 +24,11 @@ class NetworkConfig:
     activation : str
         Name in the table of activations.
     init : str
-        Name in the table of initialisers: distribution and variance rule.
+        Name in the table of initialisers: distribution and variance rule. With "zeros", or "constant" (all weights
+        equal to `gain`), the units of a layer stay copies of one another; a readout that is constant too hands back
+        no gradient under softmax, whose deltas sum to 0.
     gain : float
-        Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base).
+        Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base). 0: all of them are 0.
     sigma_w2 : float, optional
         Fan-in times the weight variance, for ``init="gaussian"``.
     std : float, optional

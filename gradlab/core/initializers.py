@@ -14,6 +14,8 @@ standard       :math:`\sqrt{1/(3 n_{in})}`             Glorot & Bengio 2010, eq.
 orthogonal     rows or columns orthonormal             Saxe et al. 2013
 delta          the same, at a kernel's centre alone    Xiao et al. 2018
 identity       no draw: ones on the diagonal           Le, Jaitly & Hinton 2015
+zeros          no draw: all weights 0
+constant       no draw: all weights 1 (times a gain)
 gaussian       given                                   Poole et al. 2016
 critical       chi1 = 1, by activation                 Roberts, Yaida & Hanin 2021, ch. 5
 =============  ======================================  =================================
@@ -63,14 +65,19 @@ def _identity(key: Array, shape: tuple[int, int], dtype) -> Array:
     return jnp.eye(*shape, dtype=dtype)
 
 
+def _ones(key: Array, shape: tuple[int, int], dtype) -> Array:
+    return jnp.ones(shape, dtype)
+
+
 #: Base draws by distribution; all have unit variance, but "orthogonal" and "identity" have
-#: orthonormal rows or columns.
+#: orthonormal rows or columns, and "constant" is 1 throughout.
 FAMILIES: dict[str, Callable[..., Array]] = {
     "normal": _normal,
     "uniform": _uniform,
     "truncated": _truncated,
     "orthogonal": _orthogonal,
     "identity": _identity,
+    "constant": _ones,
 }
 
 
@@ -183,6 +190,9 @@ TABLE: dict[str, Initializer] = {
     "pytorch": _scaled("pytorch", "uniform", "third", bias_std=lambda n: (1 / (3 * n)) ** 0.5, bias_family="uniform"),
     "standard_uniform": _scaled("standard_uniform", "uniform", "third"),
     "identity": Initializer("identity", "identity", lambda n, m: 1.0, lambda n, m: n / max(n, m), centre=True),
+    # all weights alike have no variance
+    "zeros": Initializer("zeros", "constant", lambda n, m: 0.0, lambda n, m: 0.0),
+    "constant": Initializer("constant", "constant", lambda n, m: 1.0, lambda n, m: 0.0),
 }
 
 _fingerprints: dict[str, str] = {}

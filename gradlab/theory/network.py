@@ -62,6 +62,9 @@ def check_plain(config: Any) -> None:
             "a network without normalisation", f"norm={config.norm!r}",
             "norm=None; normalised layers have one factor per layer, see gl.theory",
         )  # fmt: skip
+    if config.init in ("zeros", "constant") or config.gain == 0:
+        received = f"init={config.init!r}" if config.gain else "gain=0"
+        raise GradlabError("weights that are drawn: theory is about their mean", received, "init='xavier_normal'")
 
 
 def scales(config: Any, sizes: np.ndarray, outputs: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from gradlab.core import initializers
 from gradlab.core.initializers import MADE_FOR, TABLE, initializer
 
 SHAPE = (150, 250)
-DRAWN = tuple(name for name in config.INITIALIZERS if name != "identity")
+DRAWN = tuple(name for name in config.INITIALIZERS if name not in ("identity", "zeros", "constant"))
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def test_rules_are_those_of_the_papers():
         "xavier": 2 * n / (n + m), "he": 2.0, "lecun": 1.0, "pytorch": 1 / 3, "standard": 1 / 3, "gaussian": 1.7,
         "critical": 2.0,
         "orthogonal": n / m, "delta": n / m, "identity": n / m,
+        "zeros": 0.0, "constant": 0.0,
     }  # fmt: skip
     for name in config.INITIALIZERS:
         assert rule(name).sigma_w2(n, m) == pytest.approx(want[name.split("_")[0]]), name
@@ -87,6 +88,12 @@ def test_the_identity_is_no_draw(shape):
     kernel = np.asarray(rule.kernel(jax.random.key(3), (3, 3), shape)).reshape(9, *shape)
     assert np.array_equal(np.flatnonzero(np.abs(kernel).sum((1, 2))), [4])
     assert np.array_equal(kernel[4], np.eye(*shape))
+
+
+@pytest.mark.parametrize(("name", "value"), [("zeros", 0.0), ("constant", 1.5)])
+def test_constants_are_no_draws(name, value):
+    for make in (rule(name).weight, lambda key, shape, gain: rule(name).kernel(key, (3, 3), shape, gain)):
+        assert np.all(np.asarray(make(jax.random.key(3), (4, 7), 1.5)) == value)
 
 
 def test_biases():
