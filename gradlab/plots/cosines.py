@@ -153,7 +153,7 @@ def input_gradients(
         for axes, name in zip(board.axes.flat, names, strict=True):
             rows = table[table[panel] == name].sort_values("x")
             axes.plot(rows["x"], rows["gradient"], color=NEUTRAL, linewidth=line_width(0.5), gid="gradient")
-            name_panel(board, axes, str(name))
+            name_panel(board, axes, words.named(name))
             axes.set_xlabel("$x$")
         board.axes.flat[0].set_ylabel(r"$\mathrm{d}f/\mathrm{d}x$  [its rms]")
         near = ", ".join(f"{autocorrelation(table[table[panel] == n], 1):.2f} ({n})" for n in names)

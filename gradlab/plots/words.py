@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab.plots.glyphs import drawable
+
 NAMES: dict[str, str] = {
     "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
     "hard_tanh": "hard tanh", "pytorch": "PyTorch default", "standard_uniform": "standard uniform",
@@ -134,7 +136,7 @@ def named(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
-    return NAMES.get(str(value), str(value))
+    return NAMES.get(str(value)) or drawable(str(value))
 
 
 def short(column: str) -> str:
@@ -159,7 +161,7 @@ def axis(column: str, frame: pd.DataFrame | None = None) -> str:
     if column in COORDINATES:
         return COORDINATES[column]
     if column not in QUANTITIES:
-        return column.removeprefix("log10_").replace("_", " ")
+        return drawable(column.removeprefix("log10_").replace("_", " "))
     losses = set() if frame is None or "loss" not in frame else set(frame["loss"].dropna())
     unit = UNITS.get(str(next(iter(losses))), "loss") if len(losses) == 1 else "loss"
     return QUANTITIES[column][0].replace("{loss}", unit)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.config import SWEEPS, Sweep
+from gradlab._text import markdown, plain
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
 from gradlab.reporting import figures, tables, tex, theory, words
 from gradlab.reporting.html import environment
-
-#: What a request says of itself, in this order; the rest is named where it differs from its default.
-_ALWAYS = ("depth", "width", "activation", "init", "seeds", "batch", "data", "loss", "dtype")
+from gradlab.reporting.origin import origins
 
 
 class Content:
@@ -36,11 +34,9 @@ class Content:
         self.frames = tables.by_network(self.frame, self.rates)
         self.evidence = [words.float32(rows) for rows in self.frames]
         self.rows = self.rates.to_dict("records")
-        several = isinstance(run.path, Mapping)
-        self.requests: dict[str, Any] = dict(run.request) if several else {"": run.request}
-        self.provenances: dict[str, Any] = dict(run.provenance) if several else {"": run.provenance}
-        self.command = "; ".join(str(p["command"]) for p in self.provenances.values() if p.get("command"))
-        self.hash = "+".join(str(p["hash"]) for p in self.provenances.values() if p.get("hash"))
+        self.origins = origins(run)
+        self.command = "; ".join(origin.command for origin in self.origins if origin.command)
+        self.hash = "+".join(origin.hash for origin in self.origins if origin.hash)
 
     @property
     def deepest(self) -> list[int]:
@@ -70,7 +66,7 @@ class Content:
             title=self._title(),
             summary=self._summary(),
             highlights=_each(self._highlights),
-            asked="\n\n".join(_part(_request_table, name, request) for name, request in self.requests.items()),
+            asked="\n\n".join(_part(origin.request_table) for origin in self.origins),
             several_depths=self.rates["depth"].nunique() > 1,
             verdicts=_each(self._verdicts),
             figures=drawn,
@@ -80,9 +76,9 @@ class Content:
             decades_table=_part(self._table, tables.decades_cell),
             learnt_table=_part(lambda: tables.markdown(t) if len(t := tables.learnt(*known)) else ""),
             signals_table=_part(lambda: tables.markdown(tables.signals(*known))),
-            theory=_part(theory.section, *known, self.requests),
+            theory=_part(theory.section, *known, {origin.name: origin.asked for origin in self.origins}),
             missing=_part(self._missing),
-            reproduce="\n\n".join(_part(_reproduction, name, about) for name, about in self.provenances.items()),
+            reproduce="\n\n".join(_part(origin.reproduction) for origin in self.origins),
         )
 
     def _table(self, cell: tables.Cell) -> str:
@@ -114,12 +110,12 @@ class Content:
             found = [i for i, row in enumerate(self.rows) if row["verdict"] == verdict]
             if found:
                 i = pick(found, key=lambda i: self.rows[i]["decades"])
-                where = f"{words.escape(self.labels[i])}, depth {self.rows[i]['depth']}"
+                where = f"{markdown(self.labels[i])}, depth {self.rows[i]['depth']}"
                 facts = [words.ratio(self.rows[i]), self.evidence[i].sentence]
                 lines.append(f"The strongest {verdict}: {where}: {'; '.join(fact for fact in facts if fact)}.")
         steady = [self.labels[i] for i in self.deepest if self.rows[i]["verdict"] == "steady"]
         if 0 < len(steady) < len(self.deepest):
-            lines.append(f"Steady at the largest depth: {words.escape('; '.join(steady))}.")
+            lines.append(f"Steady at the largest depth: {markdown('; '.join(steady))}.")
         return lines
 
     def _verdicts(self) -> list[str]:
@@ -172,14 +168,15 @@ class Content:
                 cells = cells.rename(columns=lambda c: c.removeprefix("depth "))
                 made.append(tex.table(cells, caption, f"tab:gradlab-{label}"))
             except Exception as error:
-                made.append(f"% {label} not made, because {words.reason(error)}")
-        return f"% Made by gradlab from run {self.hash}; needs \\usepackage{{booktabs}}.\n" + "\n".join(made)
+                made.append(f"% {label} not made, because {plain(words.reason(error))}")
+        head = f"% Made by gradlab from run {self.hash or 'unknown'}; needs \\usepackage{{booktabs}}."
+        return "\n".join([head, *made])
 
     def numbers_tex(self) -> str:
         """A macro for each number of each verdict."""
         macros = tex.macros(self.rates, self.labels, self.evidence)
         lines = [f"\\newcommand{{\\{name}}}{{{value}}}" for name, value in macros]
-        return "\n".join([f"% Made by gradlab from run {self.hash}.", *lines]) + "\n"
+        return "\n".join([f"% Made by gradlab from run {self.hash or 'unknown'}.", *lines]) + "\n"
 
 
 def _part(make: Callable[..., str], *arguments: Any) -> str:
@@ -187,7 +184,7 @@ def _part(make: Callable[..., str], *arguments: Any) -> str:
     try:
         return make(*arguments)
     except Exception as error:
-        return f"*Not made, because {words.escape(words.reason(error))}.*"
+        return f"*Not made, because {markdown(words.reason(error))}.*"
 
 
 def _each(make: Callable[[], list[str]]) -> list[str]:
@@ -195,40 +192,4 @@ def _each(make: Callable[[], list[str]]) -> list[str]:
     try:
         return make()
     except Exception as error:
-        return [f"*Not made, because {words.escape(words.reason(error))}.*"]
-
-
-def _reproduction(name: str, about: Mapping[str, Any]) -> str:
-    """The command of a run, and what its numbers rest on."""
-    facts = [f"run `{about['hash']}`"] if about.get("hash") else []
-    data = about.get("data") or {}
-    if data.get("content_hash"):
-        facts.append(f"data {words.escape(data.get('name', ''))} `{data['content_hash']}`")
-    if about.get("commit"):
-        facts.append(f"commit `{about['commit']}`")
-    facts += [f"{words.escape(k)} {words.escape(v)}" for k, v in (about.get("versions") or {}).items()]
-    if about.get("backend"):
-        facts.append(f"computed on {words.escape(about['backend'])}")
-    parts = [f"Run {words.escape(name)}:"] if name else []
-    if about.get("command"):
-        parts.append(f"```\n{about['command']}\n```")
-    parts.append(", ".join(facts) + "." if facts else "The run has no provenance.")
-    return "\n\n".join(parts)
-
-
-def _request_table(name: str, request: Mapping[str, Any]) -> str:
-    asked = request.get("request", request)
-    kind = SWEEPS.get(request.get("task", {}).get("name", ""), Sweep)
-    defaults = {f: getattr(kind, f, None) for f in kind.__dataclass_fields__}
-    rows = []
-    for key in (*_ALWAYS, *(k for k in asked if k not in _ALWAYS)):
-        value = asked.get(key)
-        plain = tuple(value) if isinstance(value, list) else value
-        if value is None or (key not in _ALWAYS and plain == defaults.get(key)):
-            continue
-        text = ", ".join(str(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
-        rows.append((key, text))
-    table = pd.DataFrame(rows, columns=["asked", "value"]).set_index("asked")
-    if table.empty:
-        return "The run has no record of its request."
-    return (f"Run {words.escape(name)}:\n\n" if name else "") + tables.markdown(table)
+        return [f"*Not made, because {markdown(words.reason(error))}.*"]

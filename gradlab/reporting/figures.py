@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
 from gradlab import plots
 from gradlab._files import file_name
+from gradlab._text import markdown
 from gradlab.plots.captions import figure_of
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.steps import MOST_PANELS
@@ -33,6 +34,11 @@ class Drawn:
     caption: str
     links: str
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths beside the page, one of each format."""
+        return tuple(str(PurePosixPath(self.path).with_suffix(f".{kind}")) for kind in FORMATS)
+
 
 @dataclass(frozen=True)
 class NotDrawn:
@@ -40,6 +46,7 @@ class NotDrawn:
 
     title: str
     why: str
+    files: tuple[str, ...] = ()
 
 
 def draw(
@@ -160,7 +167,7 @@ def _draw(
         folder.mkdir(parents=True, exist_ok=True)
         plots.save(figure, folder / name, formats=FORMATS, run_hash=run_hash, command=command)
     except Exception as error:
-        return NotDrawn(title, words.escape(words.reason(error)))
+        return NotDrawn(title, markdown(words.reason(error)))
     finally:
         for number in set(plt.get_fignums()) - before:
             plt.close(number)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import re
+from collections.abc import Collection
+from html import escape
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,8 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from gradlab._errors import GradlabError
+from gradlab._files import inside
+from gradlab._text import markdown
 
-_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 #: A vector picture above this many bytes is larger than its pixels are worth.
 _LARGEST_SVG = 400_000
 
@@ -21,13 +25,15 @@ _LARGEST_SVG = 400_000
 @functools.cache
 def environment() -> Environment:
     """The templates that come with gradlab; a name that a template lacks is an error."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("gradlab.reporting"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=lambda name: bool(name) and ".html" in name,
     )  # fmt: skip
+    made.filters["markdown"] = markdown
+    return made
 
 
-def to_html(page: str, folder: Path) -> str:
+def to_html(page: str, folder: Path, files: Collection[str] = ()) -> str:
     """The page as one HTML file.
 
     Parameters
@@ -35,7 +41,10 @@ def to_html(page: str, folder: Path) -> str:
     page : str
         Markdown. HTML in it is shown, not obeyed.
     folder : Path
-        Where the page's pictures are relative to.
+        Where the page lies.
+    files : collection of str
+        Paths beside the page of the figures that were made for it. No other is embedded, and no other is linked to,
+        whatever the page says.
 
     Returns
     -------
@@ -43,26 +52,29 @@ def to_html(page: str, folder: Path) -> str:
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     rules = parser.renderer.rules
-    rules["image"] = lambda tokens, i, options, env: _picture(tokens[i], folder)
+    rules["image"] = lambda tokens, i, options, env: _picture(tokens[i], folder, files)
+    rules["link_open"] = lambda tokens, i, *_: _link(str(tokens[i].attrs["href"]), files)
     rules["table_open"] = lambda *_: '<div class="table"><table>\n'
     rules["table_close"] = lambda *_: "</table></div>\n"
     body = parser.render(page)
     title = re.search(r"^# +(.+)$", page, flags=re.MULTILINE)
-    text = title.group(1).replace("\\", "") if title else "gradlab"
+    text = re.sub(r"\\([^\w\s])", r"\1", title.group(1)) if title else "gradlab"
     return environment().get_template("page.html.j2").render(title=text, body=body)
 
 
-def _picture(token, folder: Path) -> str:
-    from html import escape
+def _link(target: str, files: Collection[str]) -> str:
+    """The beginning of a link; one that leads anywhere else leads nowhere."""
+    return f'<a href="{escape(target)}">' if unquote(target) in files else "<a>"
 
-    source = unquote(str(token.attrs["src"]))
-    alt = escape(token.content, quote=True)
-    if re.match(r"[a-z]+:", source):
-        raise GradlabError("pictures that lie beside the page", source, "a path relative to the page")
-    path = folder / source
+
+def _picture(token, folder: Path, files: Collection[str]) -> str:
+    source, alt = unquote(str(token.attrs["src"])), escape(token.content, quote=True)
+    if source not in files:
+        return f"[a picture that is not of this page: {alt}]"
+    path = inside(folder, *source.split("/"))
     vector = path.with_suffix(".svg")
     if vector.is_file() and vector.stat().st_size <= _LARGEST_SVG:
-        path = vector
+        path = inside(folder, *source.split("/")[:-1], vector.name)
     try:
         data = base64.b64encode(path.read_bytes()).decode()
     except OSError as error:

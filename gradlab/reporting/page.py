@@ -57,7 +57,8 @@ def report(
             write_text(page.with_name("tables.tex"), about.tables_tex())
             write_text(page.with_name("numbers.tex"), about.numbers_tex())
         if html:
-            write_text(page.with_suffix(".html"), to_html(text, page.parent))
+            made = [file for figure in drawn for file in figure.files]
+            write_text(page.with_suffix(".html"), to_html(text, page.parent, made))
     return page
 
 

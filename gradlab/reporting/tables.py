@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab import _text
 from gradlab.frames.summaries import summarise
 from gradlab.reporting import words
 
@@ -160,7 +161,7 @@ def markdown(table: pd.DataFrame) -> str:
     names = [str(table.index.name or ""), *map(str, table.columns)]
     numeric = [False, *(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)]
     lines = [names, ["--:" if right else "---" for right in numeric]]
-    lines = ["| " + " | ".join(map(words.escape, names)) + " |", "|" + "|".join(lines[1]) + "|"]
+    lines = ["| " + " | ".join(map(_text.markdown, names)) + " |", "|" + "|".join(lines[1]) + "|"]
     for index, cells in zip(table.index, table.itertuples(index=False), strict=True):
-        lines.append("| " + " | ".join(words.escape(c) for c in (index, *cells)) + " |")
+        lines.append("| " + " | ".join(_text.markdown(c) for c in (index, *cells)) + " |")
     return "\n".join(lines)

@@ -8,26 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from gradlab import _text
 from gradlab.reporting import words
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-_SPECIAL = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "σ": r"\ensuremath{\sigma}", "²": r"\ensuremath{^2}", "→": r"\ensuremath{\rightarrow}", "–": "--",
-}  # fmt: skip
 _SPELT = {"σ_w²": "SigmaW", "σ_b²": "SigmaB", ".": "Point", "-": "Minus", "+": "Plus"}
-_POWER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?(?:\(\d+\))?)e(-?\d+)")
-
-
-def escape(text: Any) -> str:
-    """Text for LaTeX; ``4e-20`` becomes a power of ten."""
-    plain = "".join(_SPECIAL.get(c, c) for c in " ".join(str(text).split()))
-    plain = _POWER.sub(r"\\ensuremath{\1\\times10^{\2}}", plain)
-    # After a line break of a table, LaTeX takes a bracket for the options of the break.
-    plain = re.sub(r"^\[", "{[}", plain)
-    # A hyphen before a number is a minus sign.
-    return re.sub(r"(?<![\w.{^])-(?=\d)", r"\\ensuremath{-}", plain)
 
 
 def table(cells: pd.DataFrame, caption: str, label: str) -> str:
@@ -42,11 +27,11 @@ def table(cells: pd.DataFrame, caption: str, label: str) -> str:
     label : str
         For ``\\ref``.
     """
-    plain = cells.reset_index().map(escape)
-    plain.columns = [escape(name) for name in plain.columns]
+    plain = cells.reset_index().map(_text.tex)
+    plain.columns = [_text.tex(name) for name in plain.columns]
     style = plain.style.hide(axis="index")
     text = style.to_latex(
-        hrules=True, caption=escape(caption), label=label, position="t", position_float="centering",
+        hrules=True, caption=_text.tex(caption), label=label, position="t", position_float="centering",
         column_format="l" + "r" * (plain.shape[1] - 1),
     )  # fmt: skip
     return text.replace("\\centering\n", "\\centering\\small\\setlength{\\tabcolsep}{4pt}\n", 1)
@@ -81,7 +66,7 @@ def macros(rates: pd.DataFrame, labels: Sequence[str], evidence: Sequence[words.
             stem += "Again"
         taken.add(stem)
         for name, value in _values(row, seen):
-            yield stem + name, escape(value)
+            yield stem + name, _text.tex(value)
 
 
 def _values(row: Mapping[str, Any], seen: words.Float32) -> Iterator[tuple[str, str]]:

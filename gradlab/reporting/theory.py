@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab._text import markdown
 from gradlab.config import Sweep
 from gradlab.frames.predictions import BACKWARD, against_theory, predictions, quantiles
 from gradlab.frames.rows import network_hash
@@ -62,7 +63,7 @@ def section(
     for text, names in told.items():
         parts.append(f"Both rates are of {text}{f' ({_who(names, labels)})' if len(told) > 1 else ''}.")
     for why, names in refused.items():
-        parts.append(f"No prediction for {_who(names, labels)}: {words.escape(why)}.")
+        parts.append(f"No prediction for {_who(names, labels)}: {markdown(why)}.")
     return "\n\n".join(parts)
 
 
@@ -70,7 +71,7 @@ def _who(names: Sequence[str], labels: Sequence[str]) -> str:
     """The configurations that something is true of, with a remark where it is not of all their networks."""
     own = dict.fromkeys(names)
     some = {name for name in own if list(names).count(name) < list(labels).count(name)}
-    return words.escape("; ".join(f"{name} at some depths" if name in some else name for name in own))
+    return markdown("; ".join(f"{name} at some depths" if name in some else name for name in own))
 
 
 def _ratio(row: pd.Series) -> str:
@@ -107,7 +108,7 @@ def _expected(
             continue
         try:
             sweep = from_values(asked)
-        except (GradlabError, TypeError, ValueError):  # of another version, or made by hand
+        except Exception:  # of another version, or made by hand
             continue
         wanted = [c for c in sweep.configs() if network_hash(c) in of and network_hash(c) not in found]
         if wanted:

@@ -7,7 +7,6 @@ evidence beside a verdict and never part of one.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab._text import markdown
 from gradlab.frames.rows import own_fields
 
 #: Names as papers write them; a registered name stands as it is.
@@ -245,7 +245,7 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
     """
     step = int(row["step"])
     moment = "" if label.endswith(f"step {step}") else f", {when(step)}"
-    parts = [f"{escape(label)}{moment}: **{row['verdict']}**, {numbers(row)}"]
+    parts = [f"{markdown(label)}{moment}: **{row['verdict']}**, {numbers(row)}"]
     if row["verdict"] == "algebraic":
         law = f"the rms delta goes as layer^{row['exponent']:.2f}"
         parts.append(f"{law}, so its rate must not be carried to other depths")
@@ -263,10 +263,3 @@ def reason(error: Exception) -> str:
     else:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return " ".join(text.split())
-
-
-def escape(text: Any) -> str:
-    """Text that markdown shows as it is, on one line, also inside a table."""
-    one_line = " ".join(str(text).split())
-    # An underscore inside a word is no markup.
-    return re.sub(r"[\\`*\[\]<>|#~]|(?<!\w)_|_(?!\w)|(?<=_)_", r"\\\g<0>", one_line)

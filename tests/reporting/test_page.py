@@ -115,12 +115,11 @@ def test_html_is_one_file_that_asks_for_nothing(table, tmp_path):
 
 def test_pictures_become_part_of_the_html(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    text = to_html('# T\n\n![a "quoted" word](a.png)\n', tmp_path)
+    text = to_html('# T\n\n![a "quoted" word](a.png)\n', tmp_path, ["a.png"])
     assert 'alt="a &quot;quoted&quot; word" src="data:image/png;base64,iVBORw=="' in text
     with pytest.raises(GradlabError, match=r"pictures beside it.*b\.png"):
-        to_html("![x](b.png)", tmp_path)
-    with pytest.raises(GradlabError, match="beside the page"):
-        to_html("![x](https://example.org/a.png)", tmp_path)
+        to_html("![x](b.png)", tmp_path, ["b.png"])
+    assert "not of this page: x" in to_html("![x](https://example.org/a.png)", tmp_path, ["b.png"])
 
 
 def test_page_lies_in_the_folder_of_the_run_unless_told_otherwise(table, tmp_path):

@@ -39,17 +39,6 @@ def test_a_macro_for_every_number_of_the_verdict(content):
     assert re.search(re.escape(stem) + r"NormZeroFromDepth\}\{\d+\}", text)
 
 
-def test_escape():
-    assert tex.escape("50 % of a_b & {c}") == r"50 \% of a\_b \& \{c\}"
-    assert tex.escape("-19.5(7)") == r"\ensuremath{-}19.5(7)"
-    assert tex.escape("3.1(2)e-9") == r"\ensuremath{3.1(2)\times10^{-9}}"
-    assert tex.escape("\\input{x}") == r"\textbackslash{}input\{x\}"
-
-
-def test_a_bracket_does_not_become_the_options_of_a_line_break():
-    assert tex.escape("[abc] [d]") == "{[}abc] [d]"
-
-
 def test_tables_are_booktabs_with_every_network(content):
     text = content.tables_tex()
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3

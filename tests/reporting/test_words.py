@@ -67,11 +67,6 @@ def test_lists_and_ranges():
     assert words.counted(2, "network") == "2 networks"
 
 
-def test_escape_leaves_words_and_disarms_markup():
-    assert words.escape("xavier_normal σ_w²") == "xavier_normal σ_w²"
-    assert words.escape("a|b\n<b> _x_") == r"a\|b \<b\> \_x\_"
-
-
 def test_labels_name_what_differs_and_only_that():
     configs = [
         MLPConfig(depth=4, activation="relu"),

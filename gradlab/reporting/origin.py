@@ -1,0 +1,141 @@
+"""What a run says of itself: what was asked, and how to make it again; what has another form is left out, and named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from gradlab._text import code, fenced, is_hash, markdown
+from gradlab.config import SWEEPS, Sweep
+from gradlab.frames.files import Run
+from gradlab.reporting import tables
+
+#: What a request says of itself, in this order; the rest is named where it differs from its default.
+_ALWAYS = ("depth", "width", "activation", "init", "seeds", "batch", "data", "loss", "dtype")
+#: Values of one coordinate that a page lists.
+_MOST_VALUES = 30
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_commit(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{7,64}(-dirty)?", value) is not None
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(v, (str, int, float)) for v in value.values())
+
+
+#: The form of each entry of a provenance that a page shows.
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "command": _is_text, "hash": is_hash, "commit": _is_commit, "backend": _is_text, "data": _is_table,
+    "versions": _is_table,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One run's request and provenance, each entry of the form in which gradlab writes it.
+
+    Parameters
+    ----------
+    name : str
+        Of the run, where there are several.
+    asked : mapping
+        The request; empty where there is none.
+    kind : type
+        Of the sweep.
+    noted : mapping
+        Entries of the provenance.
+    left_out : tuple of str
+        Entries that had another form.
+    """
+
+    name: str
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    kind: type[Sweep] = Sweep
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, request: Any, provenance: Any) -> Origin:
+        """What of a request and a provenance can be used, whatever they are."""
+        given = request if isinstance(request, Mapping) else {}
+        asked = given.get("request", given)
+        task = given.get("task")
+        task_name = task.get("name") if isinstance(task, Mapping) else None
+        about = provenance if isinstance(provenance, Mapping) else {}
+        noted = {k: about[k] for k, fits in _FORMS.items() if about.get(k) is not None and fits(about[k])}
+        left_out = [k for k in _FORMS if about.get(k) is not None and k not in noted]
+        data = noted.get("data", {})
+        if data and not (is_hash(data.get("content_hash")) and _is_text(data.get("name"))):
+            noted.pop("data")
+            left_out.append("data")
+        left_out += ["the request"] if not isinstance(asked, Mapping) else []
+        return cls(
+            name, asked if isinstance(asked, Mapping) else {}, SWEEPS.get(str(task_name), Sweep), noted, tuple(left_out)
+        )
+
+    @property
+    def command(self) -> str:
+        """What makes the run again; empty where it is not known."""
+        return self.noted.get("command", "")
+
+    @property
+    def hash(self) -> str:
+        """Hexadecimal; empty where it is not known."""
+        return self.noted.get("hash", "")
+
+    def request_table(self) -> str:
+        """What was asked, as a Markdown table."""
+        defaults = {f: getattr(self.kind, f, None) for f in self.kind.__dataclass_fields__}
+        rows = []
+        for key in (*_ALWAYS, *(k for k in self.asked if k not in _ALWAYS)):
+            value = self.asked.get(key)
+            same = tuple(value) if isinstance(value, list) else value
+            if value is not None and (key in _ALWAYS or same != defaults.get(key)):
+                rows.append((key, _shown(value)))
+        table = pd.DataFrame(rows, columns=["asked", "value"]).set_index("asked")
+        if table.empty:
+            return "The run has no record of its request."
+        return (f"Run {markdown(self.name)}:\n\n" if self.name else "") + tables.markdown(table)
+
+    def reproduction(self) -> str:
+        """The command of the run, and what its numbers rest on, as Markdown."""
+        noted = self.noted
+        facts = [f"run {code(self.hash)}"] if self.hash else []
+        if "data" in noted:
+            facts.append(f"data {markdown(noted['data']['name'])} {code(noted['data']['content_hash'])}")
+        if "commit" in noted:
+            facts.append(f"commit {code(noted['commit'])}")
+        facts += [f"{markdown(k)} {markdown(v)}" for k, v in noted.get("versions", {}).items()]
+        if "backend" in noted:
+            facts.append(f"computed on {markdown(noted['backend'])}")
+        parts = [f"Run {markdown(self.name)}:"] if self.name else []
+        if self.command:
+            parts.append(fenced(self.command))
+        parts.append(", ".join(facts) + "." if facts else "The run has no provenance.")
+        if self.left_out:
+            parts.append(f"Left out, because gradlab writes it in another form: {', '.join(self.left_out)}.")
+        return "\n\n".join(parts)
+
+
+def origins(run: Run) -> list[Origin]:
+    """The origin of a run, or of each of several."""
+    if not isinstance(run.path, Mapping):
+        return [Origin.of("", run.request, run.provenance)]
+    names = dict.fromkeys((*run.path, *run.request))
+    return [Origin.of(name, run.request.get(name), run.provenance.get(name)) for name in names]
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return str(value)
+    listed = ", ".join(str(v) for v in value[:_MOST_VALUES])
+    return listed if len(value) <= _MOST_VALUES else f"{listed}, … ({len(value)} values)"
