@@ -54,12 +54,11 @@ def x64():
 @pytest.fixture
 def forget():
     """Forgets the activations and initialisers that a test registers."""
-    from gradlab import config
-    from gradlab.core import activations, initializers
+    from gradlab.config import REGISTRIES
 
-    tables = [config.registered, *(t for m in (activations, initializers) for t in vars(m).values() if type(t) is dict)]
-    before = [(table, {k: list(v) if isinstance(v, list) else v for k, v in table.items()}) for table in tables]
+    before = {kind: registry.registered for kind, registry in REGISTRIES.items()}
     yield
-    for table, content in before:
-        table.clear()
-        table.update(content)
+    for kind, registry in REGISTRIES.items():
+        for entry in registry.registered:
+            registry.forget(entry.name)
+        registry.add(*before[kind])

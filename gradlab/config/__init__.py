@@ -11,13 +11,12 @@ from gradlab.config.names import (
     ARCHITECTURES,
     DATASETS,
     DTYPES,
-    IMPORT_HINT,
     INITIALIZERS,
     LOSSES,
     OPTIMIZERS,
+    REGISTRIES,
     SCHEDULES,
     content_hash,
-    registered,
     resolve,
 )
 from gradlab.config.networks import (
@@ -29,6 +28,7 @@ from gradlab.config.networks import (
     RNNConfig,
     TransformerConfig,
 )
+from gradlab.config.registry import Registry
 from gradlab.config.sweep import GRID, Sweep
 from gradlab.config.training import ON_FAILURE, TRAINING_GRID, TrainingConfig, TrainingSweep, record_steps
 
@@ -44,7 +44,6 @@ __all__ = [
     "DATASETS",
     "DTYPES",
     "GRID",
-    "IMPORT_HINT",
     "INITIALIZERS",
     "LOSSES",
     "MLPConfig",
@@ -52,7 +51,9 @@ __all__ = [
     "NetworkConfig",
     "ON_FAILURE",
     "OPTIMIZERS",
+    "REGISTRIES",
     "RNNConfig",
+    "Registry",
     "ResNetConfig",
     "SCHEDULES",
     "SWEEPS",
@@ -66,7 +67,6 @@ __all__ = [
     "integer",
     "positive_integer",
     "record_steps",
-    "registered",
     "resolve",
     "seed_numbers",
     "shown",

@@ -1,4 +1,4 @@
-"""Built-in names, other spellings of them, and names that a user registers."""
+"""Built-in names, other spellings of them, and the registries that know a user's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradlab._errors import unknown
+from gradlab.config.registry import Registry
 
 #: Built-in names; the tables in `gradlab.core` are tested to be complete against these.
 ACTIVATIONS: tuple[str, ...] = (
@@ -44,18 +45,21 @@ ALIASES: dict[str, str] = {
     "cross_entropy": "softmax_cross_entropy",
 }
 
-#: Names added by `gradlab.register_activation` and `gradlab.register_initializer`.
-registered: dict[str, list[str]] = {"activation": [], "initializer": []}
-
-IMPORT_HINT = "register it first (from the command line: --import FILE.py)"
+#: What a user can add to, by `gradlab.register_activation` and `gradlab.register_initializer`. `gradlab.core` fills in
+#: the built-in entries.
+REGISTRIES: dict[str, Registry] = {
+    "activation": Registry("activation", ACTIVATIONS, ALIASES),
+    "initializer": Registry("initializer", INITIALIZERS, ALIASES),
+}
 
 
 def resolve(kind: str, name: str, names: Sequence[str]) -> str:
     """The canonical form of `name`, or an error that lists the nearest right names."""
+    if kind in REGISTRIES:
+        return REGISTRIES[kind].resolve(name)
     canonical = ALIASES.get(name, name) if isinstance(name, str) else name
-    known = (*names, *registered.get(kind, ()))
-    if canonical not in known:
-        raise unknown(kind, name, known, IMPORT_HINT if kind in registered else "")
+    if canonical not in names:
+        raise unknown(kind, name, names)
     return canonical
 
 

@@ -99,6 +99,16 @@ class NetworkConfig:
         return tuple(f.name for f in dataclasses.fields(cls))
 
     @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations that it uses."""
+        return (self.activation,)
+
+    @property
+    def initializers(self) -> tuple[str, ...]:
+        """Names of the initialisers that it uses: of the hidden weights, and of the readout."""
+        return tuple(dict.fromkeys((self.init, self.readout or self.init)))
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Units of each of the hidden layers."""
         return self.width if isinstance(self.width, tuple) else (self.width,) * self.depth

@@ -6,10 +6,9 @@ Derivatives are written by hand in the form that loses no digits far out: :math:
 
 from __future__ import annotations
 
-import hashlib
-import inspect
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import InitVar, dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +17,8 @@ from jax import Array
 
 from gradlab import config
 from gradlab._errors import GradlabError
+from gradlab.config import Registry
+from gradlab.core.fingerprint import digest, operations, rounded
 from gradlab.core.gradient import Site
 from gradlab.core.layer import Layer
 from gradlab.core.scaled import Scaled, normalise
@@ -27,8 +28,9 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 LEAKY_SLOPE = 0.01
 
 
-class Activation(NamedTuple):
-    """An activation and its derivative, elementwise on arrays.
+@dataclass(frozen=True)
+class Activation:
+    """An activation and its derivative, elementwise on arrays. Equal where name and content are.
 
     Parameters
     ----------
@@ -41,14 +43,51 @@ class Activation(NamedTuple):
         Lower and upper limit, where both are finite: the values at which a unit saturates.
     homogeneous : bool
         phi(c z) = c phi(z) for c > 0: powers of two pass through.
+    built_in : bool
+        Whether the name says all; else content is looked at.
+
+    Attributes
+    ----------
+    fingerprint : str
+        A hash of all this, and of what the functions compute; empty for a built-in one.
     """
 
     name: str
-    phi: Callable[[Array], Array]
-    dphi: Callable[[Array], Array]
+    phi: Callable[[Array], Array] = field(compare=False)
+    dphi: Callable[[Array], Array] = field(compare=False)
     kinks: tuple[float, ...] = ()
     limits: tuple[float, float] | None = None
     homogeneous: bool = False
+    built_in: InitVar[bool] = False
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self, built_in: bool):
+        object.__setattr__(self, "fingerprint", "" if built_in else self._content())
+
+    def _content(self) -> str:
+        """The hash of what the functions compute now."""
+
+        pulled = lambda f: lambda z: jax.vjp(f, z)[1](jnp.ones_like(z))
+        functions = self.phi, self.dphi, pulled(self.phi), pulled(self.dphi)
+        shapes = jax.ShapeDtypeStruct((2, 3), "float32"), jax.ShapeDtypeStruct((3,), "float64")
+        near = [k + d for k in self.kinks for d in (-1e-3, 0, 1e-3)]
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+            traced = [operations(function, shape) for function in functions for shape in shapes]
+            z = jnp.asarray(np.concatenate([_POINTS, near]), jnp.float64)
+            values = rounded([self.phi(z), self.dphi(z)])
+        return digest(self.kinks, self.limits, traced, values)
+
+    def renewed(self) -> Activation:
+        """The entry as its functions are now."""
+        if self._content() == self.fingerprint:
+            return self
+        return checked(self.name, self.phi, self.dphi, self.kinks, self.limits)
+
+
+#: Where a fingerprint looks at values: around 0, in the range of signals, and far out.
+_POINTS = np.concatenate([
+    np.linspace(-20, 20, 401), [sign * size for size in (1e-300, 1e-8, 1e-3, 50, 1e3, 1e6, 1e100) for sign in (-1, 1)]
+])  # fmt: skip
 
 
 def _step(z: Array) -> Array:
@@ -92,57 +131,57 @@ def _softplus(z: Array) -> Array:
     return jnp.where(z >= 0, z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
 
 
-#: The table. Names are those of `gradlab.config.ACTIVATIONS`.
-TABLE: dict[str, Activation] = {
-    a.name: a
-    for a in (
-        Activation("identity", lambda z: z, jnp.ones_like, homogeneous=True),
-        Activation("sigmoid", _sigmoid, _dsigmoid, limits=(0.0, 1.0)),
-        Activation("tanh", jnp.tanh, _dtanh, limits=(-1.0, 1.0)),
-        Activation("relu", jax.nn.relu, _step, kinks=(0.0,), homogeneous=True),
-        Activation(
+_built_in = functools.partial(Activation, built_in=True)
+
+#: The table. Built-in names are those of `gradlab.config.ACTIVATIONS`.
+TABLE: Registry[Activation] = config.REGISTRIES["activation"]
+TABLE.fill(
+    (
+        _built_in("identity", lambda z: z, jnp.ones_like, homogeneous=True),
+        _built_in("sigmoid", _sigmoid, _dsigmoid, limits=(0.0, 1.0)),
+        _built_in("tanh", jnp.tanh, _dtanh, limits=(-1.0, 1.0)),
+        _built_in("relu", jax.nn.relu, _step, kinks=(0.0,), homogeneous=True),
+        _built_in(
             "leaky_relu",
             lambda z: jnp.where(z > 0, z, LEAKY_SLOPE * z),
             lambda z: jnp.where(z > 0, 1, LEAKY_SLOPE).astype(z.dtype),
             kinks=(0.0,),
             homogeneous=True,
         ),
-        Activation("elu", _elu, _delu),
-        Activation(
+        _built_in("elu", _elu, _delu),
+        _built_in(
             "selu",
             lambda z: _elu(z, SELU_ALPHA, SELU_SCALE),
             lambda z: _delu(z, SELU_ALPHA, SELU_SCALE),
             kinks=(0.0,),
         ),
-        Activation("gelu", lambda z: z * _normal_cdf(z), lambda z: _normal_cdf(z) + z * _normal_density(z)),
-        Activation(
+        _built_in("gelu", lambda z: z * _normal_cdf(z), lambda z: _normal_cdf(z) + z * _normal_density(z)),
+        _built_in(
             "silu",
             lambda z: z * _sigmoid(z),
             lambda z: _sigmoid(z) + z * _dsigmoid(z),
         ),
-        Activation("softplus", _softplus, _sigmoid),
-        Activation(
+        _built_in("softplus", _softplus, _sigmoid),
+        _built_in(
             "softsign", lambda z: z / (1 + jnp.abs(z)), lambda z: 1 / (1 + jnp.abs(z)) ** 2, limits=(-1.0, 1.0)
         ),
-        Activation(
+        _built_in(
             "hard_tanh",
             lambda z: jnp.clip(z, -1, 1),
             lambda z: (jnp.abs(z) < 1).astype(z.dtype),
             kinks=(-1.0, 1.0),
             limits=(-1.0, 1.0),
         ),
-        Activation(
+        _built_in(
             "erf", jax.lax.erf, lambda z: 2 / np.pi**0.5 * jnp.exp(-z * z), limits=(-1.0, 1.0)
         ),
     )
-}  # fmt: skip
-
-_fingerprints: dict[str, str] = {}
+)  # fmt: skip
 
 
 def activation_named(name: str) -> Activation:
     """The entry of the table, or an error that lists the nearest right names."""
-    return TABLE[config.resolve("activation", name, config.ACTIVATIONS)]
+    return TABLE[name]
 
 
 def register_activation(
@@ -171,14 +210,39 @@ def register_activation(
         If `dphi` does not agree with the derivative of `phi` at 1000 points of [-20, 20] and on
         both sides of each kink, to 1e-9 in float64, or is not elementwise.
 
+    Notes
+    -----
+    An activation is known by what it computes: the operations that JAX traces, with their constants, and values. What
+    was compiled for one, or stored in a sweep's folder, is used again for another that computes the same, and for no
+    other. A function may read what can change after it is registered: a global, a closure, an object. It is looked at
+    again whenever gradlab measures, trains, runs a sweep or predicts; where it computes something else than before it
+    is checked again, and counts as another function. Of a function that calls back into Python
+    (`jax.pure_callback`) the values at some 400 points are all that is seen.
+
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> register_activation("cosine", jnp.cos, lambda z: -jnp.sin(z), limits=(-1.0, 1.0))
     """
-    if name in config.ACTIVATIONS:
-        raise GradlabError("a name that is not built in", repr(name), "another name")
-    with jax.enable_x64(True):
+    TABLE.check_new(name)
+    ends = None if limits is None else (float(limits[0]), float(limits[1]))
+    TABLE.add(checked(name, _traced_anew(phi), _traced_anew(dphi), tuple(float(k) for k in kinks), ends))
+
+
+def _traced_anew(function: Callable) -> Callable:
+    """A function without `jax.jit` around it, which would keep what it once traced."""
+    return function.__wrapped__ if isinstance(function, jax.stages.Wrapped) else function
+
+
+def checked(
+    name: str,
+    phi: Callable[[Array], Array],
+    dphi: Callable[[Array], Array],
+    kinks: tuple[float, ...] = (),
+    limits: tuple[float, float] | None = None,
+) -> Activation:
+    """An entry for the table; errors as for `register_activation`."""
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         near = [k + d for k in kinks for d in (-1e-3, -1e-6, 1e-6, 1e-3)]
         z = jnp.asarray(np.concatenate([np.linspace(-20, 20, 1000), near]), jnp.float64)
         z = z[jnp.all(jnp.abs(z[:, None] - jnp.asarray(list(kinks) or [jnp.inf])) > 1e-9, 1)]
@@ -204,32 +268,7 @@ def register_activation(
             )
         # a function that is positively homogeneous lets powers of two pass: asked of it, not declared
         homogeneous = bool(jnp.all(phi(4 * z) == 4 * values) & jnp.all(phi(z / 4) == values / 4))
-    TABLE[name] = Activation(name, phi, dphi, tuple(kinks), limits, homogeneous)
-    _fingerprints[name] = fingerprint_of(phi, dphi, tuple(kinks), limits)
-    if name not in config.registered["activation"]:
-        config.registered["activation"].append(name)
-
-
-def fingerprint(name: str) -> str:
-    """What identifies a registered activation's code; empty for a built-in one."""
-    return _fingerprints.get(name, "")
-
-
-def fingerprint_of(*parts: Any) -> str:
-    """A hash of functions' source (or byte code, where there is no source) and of plain values."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if callable(part):
-            try:
-                text = inspect.getsource(part).strip()
-            except (OSError, TypeError):
-                code = getattr(part, "__code__", None)
-                text = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(part)
-            cells = [c.cell_contents for c in (getattr(part, "__closure__", None) or ())]
-            digest.update(repr((text, [c for c in cells if isinstance(c, (int, float, str))])).encode())
-        else:
-            digest.update(repr(part).encode())
-    return digest.hexdigest()[:16]
+    return Activation(name, phi, dphi, kinks, limits, homogeneous)
 
 
 def activation(*parts: str | tuple[str, int]) -> Layer:

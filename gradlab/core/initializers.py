@@ -28,8 +28,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,8 @@ from jax import Array
 
 from gradlab import config
 from gradlab._errors import GradlabError
+from gradlab.config import Registry
+from gradlab.core.fingerprint import digest, operations, rounded
 
 #: Folded into a layer's key for its bias, and into a seed's key for readout and probe.
 BIAS_FOLD, READOUT_FOLD, PROBE_FOLD = 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
@@ -69,25 +71,47 @@ def _ones(key: Array, shape: tuple[int, int], dtype) -> Array:
     return jnp.ones(shape, dtype)
 
 
-#: Base draws by distribution; all have unit variance, but "orthogonal" and "identity" have
-#: orthonormal rows or columns, and "constant" is 1 throughout.
-FAMILIES: dict[str, Callable[..., Array]] = {
-    "normal": _normal,
-    "uniform": _uniform,
-    "truncated": _truncated,
-    "orthogonal": _orthogonal,
-    "identity": _identity,
-    "constant": _ones,
-}
-
-
-class Initializer(NamedTuple):
-    """A distribution with its variance rule.
+@dataclass(frozen=True)
+class Family:
+    """A base draw, which configurations share. Equal where name and content are.
 
     Parameters
     ----------
     name : str
-    family : str
+    draw : callable
+        ``draw(key, (fan_in, fan_out), dtype)``.
+    fingerprint : str
+        A hash of what it draws; empty for a built-in one.
+    """
+
+    name: str
+    draw: Callable[..., Array] = field(compare=False)
+    fingerprint: str = ""
+
+
+#: Base draws by distribution; all have unit variance, but "orthogonal" and "identity" have
+#: orthonormal rows or columns, and "constant" is 1 throughout.
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("normal", _normal),
+        Family("uniform", _uniform),
+        Family("truncated", _truncated),
+        Family("orthogonal", _orthogonal),
+        Family("identity", _identity),
+        Family("constant", _ones),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """A distribution with its variance rule. Equal where name and content are.
+
+    Parameters
+    ----------
+    name : str
+    family : Family
         Which base draw it uses: configurations of one family share draws.
     std : callable
         ``(fan_in, fan_out) -> float``, the factor on the base draw.
@@ -95,23 +119,32 @@ class Initializer(NamedTuple):
         ``(fan_in, fan_out) -> float``, fan-in times the variance of the weights.
     bias_std : callable
         ``(fan_in) -> float``, the standard deviation of its own biases, 0 for most.
-    bias_family : str
+    bias_family : Family
         Base draw of the biases.
     centre : bool
         Whether a kernel is zero but at its centre, where it is the weight of a dense layer.
+    fingerprint : str
+        Of a registered one a hash of what its functions compute, of one that is made from numbers these; empty for
+        one that its name says all of.
     """
 
     name: str
-    family: str
-    std: Callable[[int, int], float]
-    sigma_w2_rule: Callable[[int, int], float]
-    bias_std: Callable[[int], float] = lambda fan_in: 0.0
-    bias_family: str = "normal"
+    family: Family
+    std: Callable[[int, int], float] = field(compare=False)
+    sigma_w2_rule: Callable[[int, int], float] = field(compare=False)
+    bias_std: Callable[[int], float] = field(default=lambda fan_in: 0.0, compare=False)
+    bias_family: Family = FAMILIES["normal"]
     centre: bool = False
+    fingerprint: str = ""
+
+    def renewed(self) -> Initializer:
+        """The entry as its functions are now."""
+        draw, rule = self.family.draw, self.sigma_w2_rule
+        return self if _content(draw, rule) == self.fingerprint else checked(self.name, draw, rule)
 
     def base(self, key: Array, shape: tuple[int, int], dtype=None) -> Array:
         """The draw that all configurations of this family share."""
-        return FAMILIES[self.family](key, shape, dtype or default_dtype())
+        return self.family.draw(key, shape, dtype or default_dtype())
 
     def weight(self, key: Array, shape: tuple[int, int], gain: float = 1.0, dtype=None) -> Array:
         """A weight of shape (fan_in, fan_out)."""
@@ -135,10 +168,10 @@ class Initializer(NamedTuple):
     def bias(self, key: Array, fan_in: int, width: int, std: float | None = None, dtype=None) -> Array:
         """A bias of shape (width,): Gaussian with `std`, or by the initialiser's own rule."""
         dtype = dtype or default_dtype()
-        family, std = (self.bias_family, self.bias_std(fan_in)) if std is None else ("normal", std)
+        family, std = (self.bias_family, self.bias_std(fan_in)) if std is None else (FAMILIES["normal"], std)
         if std == 0:
             return jnp.zeros((width,), dtype)
-        return FAMILIES[family](key, (1, width), dtype)[0] * jnp.asarray(std, dtype)
+        return family.draw(key, (1, width), dtype)[0] * jnp.asarray(std, dtype)
 
     def sigma_w2(self, fan_in: int, fan_out: int, gain: float = 1.0) -> float:
         """Fan-in times the variance of a weight."""
@@ -164,7 +197,7 @@ _RULES: dict[str, Callable[[int, int], float]] = {
 
 def _scaled(name: str, family: str, rule: str, **more) -> Initializer:
     std = _RULES[rule]
-    return Initializer(name, family, std, lambda fan_in, fan_out: fan_in * std(fan_in, fan_out) ** 2, **more)
+    return Initializer(name, FAMILIES[family], std, lambda fan_in, fan_out: fan_in * std(fan_in, fan_out) ** 2, **more)
 
 
 def gaussian(sigma_w2: float | None = None, std: float | None = None) -> Initializer:
@@ -172,30 +205,36 @@ def gaussian(sigma_w2: float | None = None, std: float | None = None) -> Initial
     if (sigma_w2 is None) == (std is None):
         raise GradlabError("one of sigma_w2= and std=", f"sigma_w2={sigma_w2}, std={std}", "sigma_w2=1.0")
     rule = (lambda n, m: (sigma_w2 / n) ** 0.5) if std is None else (lambda n, m: std)
-    return Initializer("gaussian", "normal", rule, lambda n, m: n * rule(n, m) ** 2)
+    numbers = f"sigma_w2={sigma_w2}, std={std}"
+    return Initializer("gaussian", FAMILIES["normal"], rule, lambda n, m: n * rule(n, m) ** 2, fingerprint=numbers)
 
 
-#: The table. Names are those of `gradlab.config.INITIALIZERS`; "gaussian" is built from its number, "critical"
+#: The table. Built-in names are those of `gradlab.config.INITIALIZERS`; "gaussian" is built from its number, "critical"
 #: from an activation.
-TABLE: dict[str, Initializer] = {
-    **{
-        f"{rule}_{family}": _scaled(f"{rule}_{family}", family, rule)
-        for rule in ("xavier", "he", "lecun")
-        for family in ("normal", "uniform", "truncated")
-    },
-    "orthogonal": Initializer("orthogonal", "orthogonal", lambda n, m: 1.0, lambda n, m: n / max(n, m)),
-    "delta_orthogonal": Initializer(
-        "delta_orthogonal", "orthogonal", lambda n, m: 1.0, lambda n, m: n / max(n, m), centre=True
-    ),
-    "pytorch": _scaled("pytorch", "uniform", "third", bias_std=lambda n: (1 / (3 * n)) ** 0.5, bias_family="uniform"),
-    "standard_uniform": _scaled("standard_uniform", "uniform", "third"),
-    "identity": Initializer("identity", "identity", lambda n, m: 1.0, lambda n, m: n / max(n, m), centre=True),
-    # all weights alike have no variance
-    "zeros": Initializer("zeros", "constant", lambda n, m: 0.0, lambda n, m: 0.0),
-    "constant": Initializer("constant", "constant", lambda n, m: 1.0, lambda n, m: 0.0),
-}
-
-_fingerprints: dict[str, str] = {}
+TABLE: Registry[Initializer] = config.REGISTRIES["initializer"]
+TABLE.fill(
+    (
+        *(
+            _scaled(f"{rule}_{family}", family, rule)
+            for rule in ("xavier", "he", "lecun")
+            for family in ("normal", "uniform", "truncated")
+        ),
+        _scaled(
+            "pytorch", "uniform", "third", bias_std=lambda n: (1 / (3 * n)) ** 0.5, bias_family=FAMILIES["uniform"]
+        ),
+        _scaled("standard_uniform", "uniform", "third"),
+        *(
+            Initializer(name, FAMILIES[family], lambda n, m: 1.0, lambda n, m: n / max(n, m), centre=centre)
+            for name, family, centre in (
+                ("orthogonal", "orthogonal", False), ("delta_orthogonal", "orthogonal", True),
+                ("identity", "identity", True),
+            )
+        ),
+        # all weights alike have no variance
+        Initializer("zeros", FAMILIES["constant"], lambda n, m: 0.0, lambda n, m: 0.0),
+        Initializer("constant", FAMILIES["constant"], lambda n, m: 1.0, lambda n, m: 0.0),
+    )
+)  # fmt: skip
 
 
 #: Initialisers that depend on the activation: module and function ``(activation, sigma_b2) -> Initializer``. By name,
@@ -215,7 +254,7 @@ def initializer(
 
     `sigma_w2` or `std` are for "gaussian"; `activation`, and `sigma_b2` where it is given, for those of `MADE_FOR`.
     """
-    name = config.resolve("initializer", name, config.INITIALIZERS)
+    name = TABLE.resolve(name)
     if name in MADE_FOR:
         if activation is None:
             raise GradlabError(f"an activation, on which {name!r} depends", "none", f"gl.MLP(..., init={name!r})")
@@ -245,29 +284,45 @@ def register_initializer(
     GradlabError
         If a draw has not the shape asked for, is not finite, or its variance is more than 5 standard
         errors and 2 % away from the declared one.
-    """
-    from gradlab.core.activations import fingerprint_of
 
-    if name in config.INITIALIZERS:
-        raise GradlabError("a name that is not built in", repr(name), "another name")
+    Notes
+    -----
+    An initialiser is known by what it draws, as `register_activation` says of activations: the operations that JAX
+    traces at a few shapes, with their constants, the draws themselves, and the variances that are declared.
+    """
+    TABLE.check_new(name)
     rule = sigma_w2 if callable(sigma_w2) else (lambda fan_in, fan_out: sigma_w2)
+    TABLE.add(checked(name, draw, lambda fan_in, fan_out: float(rule(fan_in, fan_out))))
+
+
+def checked(name: str, draw: Callable[..., Array], rule: Callable[[int, int], float]) -> Initializer:
+    """An entry for the table; errors as for `register_initializer`."""
     shape = (400, 300)
-    weight = draw(jax.random.key(0), shape, jnp.float32)
-    if jnp.shape(weight) != shape or not bool(jnp.all(jnp.isfinite(weight))):
-        raise GradlabError(f"draw(key, {shape}, dtype) to give {shape} finite numbers", f"shape {jnp.shape(weight)}")
-    got, want = 400 * float(jnp.mean(weight**2)), float(rule(*shape))
-    spread = 400 * float(jnp.std(weight**2)) / weight.size**0.5
+    with jax.ensure_compile_time_eval():
+        weight = draw(jax.random.key(0), shape, jnp.float32)
+        if jnp.shape(weight) != shape or not bool(jnp.all(jnp.isfinite(weight))):
+            raise GradlabError(
+                f"draw(key, {shape}, dtype) to give {shape} finite numbers", f"shape {jnp.shape(weight)}"
+            )
+        got, want = 400 * float(jnp.mean(weight**2)), rule(*shape)
+        spread = 400 * float(jnp.std(weight**2)) / weight.size**0.5
     if abs(got - want) > max(5 * spread, 0.02 * want):
         raise GradlabError(
             f"weights of {name!r} with fan-in * variance {want:.4g}", f"{got:.4g}", f"sigma_w2={got:.4g}"
         )
-    FAMILIES[name] = draw
-    TABLE[name] = Initializer(name, name, lambda n, m: 1.0, lambda n, m: float(rule(n, m)))
-    _fingerprints[name] = fingerprint_of(draw, sigma_w2)
-    if name not in config.registered["initializer"]:
-        config.registered["initializer"].append(name)
+    content = _content(draw, rule)
+    return Initializer(name, Family(name, draw, content), lambda n, m: 1.0, rule, fingerprint=content)
 
 
-def fingerprint(name: str) -> str:
-    """What identifies a registered initialiser's code; empty for a built-in one."""
-    return _fingerprints.get(name, "")
+#: Shapes at which a fingerprint looks: wide, narrow, square, a bias, and one in which all limits of a law count.
+_SHAPES = (3, 5), (5, 3), (4, 4), (1, 4), (64, 48)
+
+
+def _content(draw: Callable[..., Array], rule: Callable[[int, int], float]) -> str:
+    """A hash of what an initialiser's functions compute now."""
+    with jax.ensure_compile_time_eval(), jax.enable_x64(False):
+        key = jax.random.key(0)
+        of = lambda shape, dtype: lambda key: draw(key, shape, dtype)
+        traced = [operations(of(shape, dtype), key) for shape in _SHAPES for dtype in ("float32", "float64")]
+        values = [rounded(draw(jax.random.key(1), shape, jnp.float32)) for shape in _SHAPES]
+    return digest(traced, values, [float(rule(*shape)) for shape in _SHAPES])

@@ -21,7 +21,7 @@ from gradlab._types import MEASURED
 from gradlab.config import MLPConfig, NetworkConfig, seed_numbers
 from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.backprop import targets
-from gradlab.core.initializers import PROBE_FOLD, Initializer
+from gradlab.core.initializers import FAMILIES, PROBE_FOLD, Initializer
 from gradlab.core.losses import default_loss, probes
 from gradlab.measurement.networks import measure_given, measure_networks, structure
 from gradlab.measurement.programs import Variant, draw_program, measure_program, once, over_seeds
@@ -31,6 +31,7 @@ from gradlab.measurement.traces import trace_of
 from gradlab.networks import build
 from gradlab.networks.given import fitting, outputs_given
 from gradlab.networks.network import Network, as_key, check_input, example_shape, outputs_of, weighted
+from gradlab.networks.resolved import resolved
 from gradlab.networks.stack import hidden_rule, readout_rule
 
 
@@ -139,6 +140,7 @@ def measure_group(
         families: dict[tuple, list[int]] = {}
         for i, config in enumerate(configs):
             example_shape(build(config), x)
+            resolved(config)  # what its names stand for now, from here on
             kind = (_measure_family, _family(config)) if shares(config) else (measure_networks, structure(config))
             families.setdefault(kind, []).append(i)
         traces: dict[int, Trace] = {}
@@ -186,7 +188,7 @@ def shares(config: NetworkConfig) -> bool:
 def _family(config: MLPConfig) -> tuple:
     """What networks must have in common to share draws."""
     rule = hidden_rule(config)
-    bias_family = rule.bias_family if config.sigma_b2 is None else "normal"
+    bias_family = rule.bias_family if config.sigma_b2 is None else FAMILIES["normal"]
     return config.width, config.bias, rule.family, bias_family, readout_rule(config).family
 
 
@@ -219,12 +221,11 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
     shapes = _shapes(template, room, x.shape[1], outputs)
     variants = sorted({_variant(c, shapes) for c in configs}, key=lambda v: (v.activation, v))
     depths = sorted({c.depth for c in configs})
-    parts = tuple((a, len(list(g))) for a, g in itertools.groupby(v.activation for v in variants))
+    parts = tuple((ACTIVATIONS[a], len(list(g))) for a, g in itertools.groupby(v.activation for v in variants))
     draw = draw_program(
         _family(template), tuple(variants), tuple(_shapes(template, depth, x.shape[1], outputs)), loss, len(x), dtype
     )
-    entries = tuple(ACTIVATIONS[a] for a, _ in parts)  # a registered function may have changed under its name
-    program = measure_program(template.width, depth, outputs, parts, entries, template.bias, loss, wanted, len(depths))
+    program = measure_program(template.width, depth, outputs, parts, template.bias, loss, wanted, len(depths))
 
     def evaluate(drawn):
         params, probe = drawn
@@ -275,10 +276,8 @@ def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
         wanted = _columns(columns)
         if not shares(config):
             return measure_given(net, params, x, y, outputs, loss, wanted, dtype, data)
-        parts, entries = ((config.activation, 1),), (ACTIVATIONS[config.activation],)
-        program = measure_program(
-            config.width, config.depth, outputs, parts, entries, config.bias, loss, wanted, 1
-        )  # fmt: skip
+        parts = ((ACTIVATIONS.current(config.activation), 1),)
+        program = measure_program(config.width, config.depth, outputs, parts, config.bias, loss, wanted, 1)
         record = to_numpy(once(program, params, x, y, jnp.asarray([config.depth], jnp.int32)))
         shapes = _shapes(config, config.depth, x.shape[1], outputs)
         return trace_of(config, 0, 0, [record], shapes, (0,), loss, data, len(x), dtype, drawn=False)

@@ -29,6 +29,7 @@ from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, to_numpy
 from gradlab.measurement.traces import loss_columns, scales, status_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, weighted
+from gradlab.networks.resolved import Resolved, resolved
 
 #: Fields that change numbers and no program.
 NUMBERS = ("depth", "init", "gain", "sigma_w2", "std", "sigma_b2", "readout", "branch_scale")
@@ -67,9 +68,9 @@ def drawn_records(
     seeds: Sequence[int], wanted: tuple[str, ...], dtype: str,
 ) -> tuple[list[Any], Any]:  # fmt: skip
     """The record of each seed's draw, by the program of a network that is as deep or deeper; shapes of parameters."""
-    net, run = build(config), program(_shape(deepest), outputs, loss, wanted)
-    room = build(dataclasses.replace(config, depth=deepest.depth))
-    draw = draws(room, tuple(x.shape[1:]), outputs, loss, len(x), dtype)
+    net, run = build(config), program(resolved(_shape(deepest)), outputs, loss, wanted)
+    room = dataclasses.replace(config, depth=deepest.depth)
+    draw = draws(resolved(room), tuple(x.shape[1:]), outputs, loss, len(x), dtype)
 
     def arguments(drawn):
         params, probe = drawn
@@ -90,7 +91,7 @@ def given_record(
     net: Network, params: Any, x: Array, y: Any, outputs: int, loss: str, wanted: tuple[str, ...], dtype: str
 ) -> Any:
     """The record of given weights."""
-    run = program(_shape(net.config), outputs, loss, wanted)
+    run = program(resolved(_shape(net.config)), outputs, loss, wanted)
     return to_numpy(once(run, params, x, y, *_numbers(net, dtype)))
 
 
@@ -108,27 +109,26 @@ def _numbers(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
 
 
 @functools.lru_cache(maxsize=64)
-def draws(net: Network, shape: tuple[int, ...], outputs: int, loss: str, batch: int, dtype: str):
+def draws(of: Resolved, shape: tuple[int, ...], outputs: int, loss: str, batch: int, dtype: str):
     """key -> (parameters, probe vectors)."""
-    layer = net.layer(outputs)
 
     @jax.jit
     def draw(key):
         probe = probes(jax.random.fold_in(key, PROBE_FOLD), batch, outputs, dtype) if loss == "probe" else None
-        return layer.init(key, shape)[0], probe
+        return of.network.layer(outputs).init(key, shape)[0], probe
 
     return draw
 
 
 @functools.lru_cache(maxsize=64)
-def program(shape: NetworkConfig, outputs: int, loss: str, wanted: tuple[str, ...]):
+def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
     """(params, x, y, depth, numbers) -> the records of all parts of the network, and its loss."""
-    net, evaluate = build(shape), loss_named(loss)
+    evaluate = loss_named(loss)
     read = seen(tuple(c for c in wanted if c in (*FORWARD, *BACKWARD, *COUNTS)))
 
     @jax.jit
     def measured(params, x, y, depth, numbers):
-        stack = net.stack(outputs, **numbers)
+        stack = of.network.stack(outputs, **numbers)
         lower, run, head = params[: stack.below_parts], params[stack.below_parts : -1], params[-1]
         through = depth - stack.below_depth
         a, saved_below = stack.below.forward(lower, scaled(x, x.ndim - 1))

@@ -20,7 +20,8 @@ from jax import Array, lax
 
 from gradlab.config import MLPConfig
 from gradlab.core.activations import TABLE as ACTIVATIONS
-from gradlab.core.initializers import BIAS_FOLD, FAMILIES, PROBE_FOLD, READOUT_FOLD
+from gradlab.core.activations import Activation
+from gradlab.core.initializers import BIAS_FOLD, PROBE_FOLD, READOUT_FOLD
 from gradlab.core.losses import loss_named, probes
 from gradlab.core.scaled import Scaled, scaled
 from gradlab.measurement import correlation
@@ -117,7 +118,7 @@ def draw_program(
     """key -> (parameters of the group, probe vectors): base draws, and each group's scales."""
     width, bias, weight_family, bias_family, head_family = family
     *hidden, head = shapes
-    base, base_bias, base_head = FAMILIES[weight_family], FAMILIES[bias_family], FAMILIES[head_family]
+    base, base_bias, base_head = weight_family.draw, bias_family.draw, head_family.draw
     stds = np.array([v.weight_std for v in variants])
     bias_stds = np.array([v.bias_std for v in variants])
 
@@ -158,17 +159,18 @@ def measure_program(
     width,
     depth: int,
     outputs: int,
-    parts: tuple,
-    entries: tuple,
+    parts: tuple[tuple[Activation, int], ...],
     bias: bool,
     loss: str,
     wanted: tuple[str, ...],
     n_depths: int,
 ):
-    """(params, x, y, depths) -> the records of every depth: one compiled program for the group."""
-    shape = MLPConfig(depth=depth, width=width, activation=entries[0].name, bias=bias)
-    names = parts if len(parts) > 1 else (parts[0][0],)
-    net = stack(shape, outputs, names)
+    """(params, x, y, depths) -> the records of every depth: one compiled program for the group.
+
+    `parts` are the activations, each with the number of its variants.
+    """
+    names = tuple((entry.name, count) for entry, count in parts)
+    shape = MLPConfig(depth=depth, width=width, activation=names[0][0], bias=bias)
     # 1 - c has a pass of its own below
     forward_columns = tuple(c for c in wanted if c in FORWARD and c != "log10_one_minus_c")
     backward_columns = tuple(c for c in wanted if c in BACKWARD)
@@ -176,6 +178,8 @@ def measure_program(
     evaluate = loss_named(loss)
 
     def program(params, x, y, depths):
+        net = stack(shape, outputs, names if len(names) > 1 else (names[0][0],))
+        entries = tuple((ACTIVATIONS[name], count) for name, count in names)
         inputs = scaled(x[None])
         lower, run_params, head = params[: net.below_parts], params[net.below_parts : -1], params[-1]
         below, saved_below = net.below.forward(lower, inputs)
@@ -205,9 +209,7 @@ def measure_program(
                 depth, Scaled(jnp.zeros_like(top.mantissa), jnp.zeros_like(top.exponent)), statistics(forward_columns)
             )
         if correlated and x.shape[0] > 1:
-            forward_records, gaps = _correlations(
-                net, params, saved_below, saved_run, inputs, entries, parts, forward_records
-            )
+            forward_records, gaps = _correlations(net, params, saved_below, saved_run, inputs, entries, forward_records)
 
         def at_depth(d):
             a = output_of(d)
@@ -231,9 +233,8 @@ def measure_program(
     return jax.jit(program)
 
 
-def _correlations(net, params, saved_below, saved_run, inputs, entries, parts, records):
+def _correlations(net, params, saved_below, saved_run, inputs, pieces, records):
     """1 - c of every hidden layer added to the forward records, and the differences at each output of the last run."""
-    pieces = tuple((entry, count) for entry, (_, count) in zip(entries, parts, strict=True))
     gap, _ = correlation.difference(inputs)
 
     def put(record, value):

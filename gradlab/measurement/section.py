@@ -75,7 +75,7 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
     # on the host, where unstacking 1000 layers and stacking them again compiles nothing
     chosen = [p for _, p in net.layers(jax.tree.map(np.asarray, params))][low:high]
     piece = _piece(
-        net.config.activation, ACTIVATIONS[net.config.activation], net.config.bias,
+        ACTIVATIONS.current(net.config.activation), net.config.bias,
         tuple(p["weight"].shape for p in chosen), low == 0,
     )  # fmt: skip
     trees = iter(p if low == i == 0 else ({}, p) for i, p in enumerate(chosen))
@@ -98,9 +98,7 @@ def _number(name: str, point: str | int, depth: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _piece(name: str, entry: Activation, bias: bool, sizes: tuple[tuple[int, int], ...], from_input: bool) -> Piece:
-    # `entry` tells apart what was registered under one name in turn
-    del entry
+def _piece(entry: Activation, bias: bool, sizes: tuple[tuple[int, int], ...], from_input: bool) -> Piece:
     runs: list[tuple[Layer, int]] = []
     before = None
     for i, (fan_in, width) in enumerate(sizes):
@@ -110,7 +108,7 @@ def _piece(name: str, entry: Activation, bias: bool, sizes: tuple[tuple[int, int
             runs.append((block, count + 1))
         else:
             linear = dense(width, bias=bias)
-            block = linear if bare else serial(activation(name), linear)
+            block = linear if bare else serial(activation(entry.name), linear)
             runs.append((block, 1 if not bare and fan_in == width else 0))
         before = width if runs[-1][1] else None
     layer = serial(*(repeat(block, count) if count else block for block, count in runs))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from gradlab._types import COORDINATES, MEASURED
-from gradlab.config import MLPConfig, NetworkConfig, Sweep, registered
+from gradlab.config import REGISTRIES, MLPConfig, NetworkConfig, Sweep
 from gradlab.sweep.plan import Cost, stem
 
 if TYPE_CHECKING:
@@ -83,36 +83,18 @@ class MeasureTask:
 
     def __getstate__(self) -> dict[str, Any]:
         """Registered functions travel along: another process does not know them."""
-        from gradlab.core import activations, initializers
-
-        activation = [activations.TABLE[name] for name in registered["activation"]]
-        drawn = [
-            (name, initializers.FAMILIES[name], initializers.TABLE[name].sigma_w2_rule)
-            for name in registered["initializer"]
-        ]
-        return {**self.__dict__, "registered": (activation, drawn)}
+        return {**self.__dict__, "registered": {kind: of.registered for kind, of in REGISTRIES.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from gradlab.core.activations import register_activation
-        from gradlab.core.initializers import register_initializer
-
-        activation, drawn = state.pop("registered")
+        for kind, entries in state.pop("registered").items():
+            REGISTRIES[kind].add(*entries)
         self.__dict__.update(state)
-        for entry in activation:
-            if entry.name not in registered["activation"]:
-                register_activation(entry.name, entry.phi, entry.dphi, entry.kinks, entry.limits)
-        for name, draw, rule in drawn:
-            if name not in registered["initializer"]:
-                register_initializer(name, draw, rule)
 
     def key(self, config: NetworkConfig) -> dict[str, str]:
         """Fingerprints of the registered functions that the network uses."""
-        from gradlab.core import activations, initializers
+        from gradlab.networks.resolved import fingerprints
 
-        prints = {f"activation {config.activation}": activations.fingerprint(config.activation)}
-        for name in dict.fromkeys((config.init, config.readout or config.init)):
-            prints[f"initializer {name}"] = initializers.fingerprint(name)
-        return {name: value for name, value in prints.items() if value}
+        return fingerprints(config)
 
     def group(self, config: NetworkConfig) -> tuple:
         """Architecture, widths, bias and what else shapes a program; loss, input shape and dtype are the sweep's."""
@@ -196,7 +178,8 @@ class MeasureTask:
         from gradlab.networks.stack import hidden_rule, readout_rule
 
         hidden, readout = hidden_rule(config), readout_rule(config)
-        return hidden.family, hidden.bias_family if config.sigma_b2 is None else "normal", readout.family
+        biases = hidden.bias_family.name if config.sigma_b2 is None else "normal"
+        return hidden.family.name, biases, readout.family.name
 
     def _units(self, config: NetworkConfig) -> list[int]:
         """Numbers of inputs, of hidden units layer by layer, and of outputs."""

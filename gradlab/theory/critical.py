@@ -23,7 +23,7 @@ from scipy.optimize import brentq
 
 from gradlab._errors import GradlabError
 from gradlab.core.activations import Activation
-from gradlab.core.initializers import Initializer
+from gradlab.core.initializers import FAMILIES, Initializer
 from gradlab.theory.gaussian import check_variances, entry_of, moments
 from gradlab.theory.meanfield import GRID, landscape
 
@@ -256,8 +256,9 @@ def initializer_for(activation: str, sigma_b2: float | None = None) -> Initializ
     """
     point = critical_start(activation) if sigma_b2 is None else critical_point(activation, sigma_b2)
     return Initializer(
-        "critical", "normal",
+        "critical", FAMILIES["normal"],
         lambda fan_in, fan_out: (point.sigma_w2 / fan_in) ** 0.5,
         lambda fan_in, fan_out: point.sigma_w2,
         bias_std=lambda fan_in: point.sigma_b2**0.5,
+        fingerprint=f"sigma_w2={point.sigma_w2}, sigma_b2={point.sigma_b2}",
     )  # fmt: skip

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from gradlab._errors import GradlabError
-from gradlab.core.activations import Activation, activation_named
+from gradlab.core.activations import TABLE, Activation
 from gradlab.theory.closed_forms import closed_form
 
 #: Gauss-Legendre nodes of a panel, and the largest ratio of the ends of a panel that does not reach its centre.
@@ -45,14 +45,14 @@ SMALL_ANGLE = 1e-4
 
 
 def entry_of(activation: str | Activation) -> Activation:
-    """The entry of the table; checked to be finite on the real line.
+    """The entry of the table, as its functions are now; checked to be finite on the real line.
 
     Raises
     ------
     GradlabError
         If phi or phi' is not finite at one of the points +-10^k, k from -6 to 6, or at 0.
     """
-    entry = activation if isinstance(activation, Activation) else activation_named(activation)
+    entry = activation if isinstance(activation, Activation) else TABLE.current(activation)
     _check_finite(entry)
     return entry
 

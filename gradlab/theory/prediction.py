@@ -265,7 +265,7 @@ def _without_expansion(
 ) -> str:
     """Why there is no first order in 1/n; empty where there is."""
     inner = slice(1, -1)  # the first layer's weights have another fan-in, and no delta comes through them
-    if hidden_rule(config).family not in INDEPENDENT:
+    if hidden_rule(config).family.name not in INDEPENDENT:
         return f"{config.init} weights are not independent of each other"
     if measured or entry.homogeneous:
         return ""

@@ -13,6 +13,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from gradlab.core.backprop import backprop, targets
 from gradlab.networks.network import Network, outputs_in
+from gradlab.networks.resolved import Resolved, resolved
 
 #: Relative error of the eigenvalue at which Lanczos' method stops.
 TOLERANCE = 1e-3
@@ -42,7 +43,7 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str) -> float:
     """
     outputs = outputs_in(params)
     x = jnp.asarray(x)
-    product = _product(net, loss, outputs)
+    product = _product(resolved(net.config), loss, outputs)
     flat, _ = ravel_pytree(params)
     wanted = targets(loss, y, outputs, x.dtype)
     times = lambda v: np.asarray(product(params, x, wanted, jnp.asarray(v, flat.dtype)), np.float64)
@@ -57,11 +58,11 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str) -> float:
 
 
 @functools.lru_cache(maxsize=16)
-def _product(net: Network, loss: str, outputs: int) -> Any:
+def _product(of: Resolved, loss: str, outputs: int) -> Any:
     @jax.jit
     def product(params, x, y, v):
         _, unravel = ravel_pytree(params)
-        gradient = lambda p: backprop(net, p, x, y, loss=loss)[1]
+        gradient = lambda p: backprop(of.network, p, x, y, loss=loss)[1]
         return ravel_pytree(jax.jvp(gradient, (params,), (unravel(v),))[1])[0]
 
     return product

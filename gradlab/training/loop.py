@@ -12,6 +12,7 @@ from gradlab.core.losses import default_loss
 from gradlab.data import Data, load
 from gradlab.networks.given import digest, fitting, outputs_given
 from gradlab.networks.network import Network, example_shape
+from gradlab.networks.resolved import fingerprints
 from gradlab.sweep.progress import reporter
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.plan import Plan
@@ -146,7 +147,8 @@ def train(
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
     about = {
-        "network": config.as_dict(), "optimizer": config.optimizer if own is None else "optax", "steps": plan.steps,
+        "network": config.as_dict(), "functions": fingerprints(net.config),
+        "optimizer": config.optimizer if own is None else "optax", "steps": plan.steps,
         "batch": plan.batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
         "data": loaded.content_hash, "test": test if isinstance(test, float) else "given", "columns": columns,
         "sharpness": sharpness, "on_failure": on_failure,

@@ -19,6 +19,7 @@ from gradlab.measurement.programs import WORKERS, once, repeatedly
 from gradlab.measurement.records import Trace
 from gradlab.networks import build
 from gradlab.networks.network import example_shape
+from gradlab.networks.resolved import resolved
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.curvature import sharpness
 from gradlab.training.failure import HISTORY, explain
@@ -60,8 +61,9 @@ class OneSeed:
         self.given = given
         self.net = build(config.network)
         self.recipe = Recipe.of(config, plan.steps, plan.optimizer)
-        self.programs = programs(bare(config.network), data.outputs, plan.loss, self.recipe, plan.batch)
-        self.judge = judge(bare(config.network), data.outputs, plan.loss)
+        of = bare(config.network)
+        self.programs = programs(of, data.outputs, plan.loss, self.recipe, plan.batch)
+        self.judge = judge(of, data.outputs, plan.loss)
         self.numbers = numbers_of(config, plan.dtype)
         self.x, self.y = _array(data.x, plan.dtype), _array(data.y, plan.dtype)
         self.test = _array(data.test_x, plan.dtype), _array(data.test_y, plan.dtype)
@@ -85,7 +87,7 @@ class OneSeed:
     def start(self) -> State:
         """The state before the first step: given weights, or those that `gradlab.measure` draws for the seed."""
         if self.given is None:
-            params = once(draw(self.net, example_shape(self.net, self.x), self.data.outputs), self.key)
+            params = once(draw(resolved(self.net.config), example_shape(self.net, self.x), self.data.outputs), self.key)
         else:
             params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.plan.dtype), self.given[self.seed])
         order = jnp.arange(len(self.x), dtype=jnp.int32)

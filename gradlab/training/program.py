@@ -17,8 +17,8 @@ from gradlab.core.dropout import Dropout
 from gradlab.core.losses import loss_named
 from gradlab.core.scaled import Scaled, scaled
 from gradlab.measurement.arrays import log10_norm, pooled
-from gradlab.networks import build
-from gradlab.networks.network import Network, weighted
+from gradlab.networks.network import weighted
+from gradlab.networks.resolved import Resolved, resolved
 from gradlab.training.optimizers import Recipe, clipping, optimizer
 
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
@@ -94,18 +94,18 @@ class Programs(NamedTuple):
     gradient: Any
 
 
-def bare(config: NetworkConfig) -> NetworkConfig:
-    """The configuration without what only decides the draw of the weights, so that equal programs are compiled once."""
-    return type(config)(**{name: getattr(config, name) for name in config.names() if name not in DRAWN})
+def bare(config: NetworkConfig) -> Resolved:
+    """The network without what only decides the draw of the weights, so that equal programs are compiled once."""
+    return resolved(type(config)(**{name: getattr(config, name) for name in config.names() if name not in DRAWN}))
 
 
 @functools.lru_cache(maxsize=32)
-def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, batch: int) -> Programs:
+def programs(of: Resolved, outputs: int, loss: str, recipe: Recipe, batch: int) -> Programs:
     """The compiled steps of a network under a recipe.
 
     Parameters
     ----------
-    config : NetworkConfig
+    of : Resolved
         From `bare`.
     outputs : int
     loss : str
@@ -113,7 +113,7 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
     batch : int
         Examples in a minibatch. An epoch leaves out those that fill no batch; they are others in each epoch.
     """
-    net = build(config)
+    net = of.network
 
     def gradient(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[Array, Any]:
         place = state.step % (len(state.order) // batch)
@@ -167,9 +167,9 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
     @jax.jit
     def observe(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[State, Sizes]:
         after, clipped, updates = step(state, key, x, y, numbers)
-        of = functools.partial(layer_sizes, state.params)
-        sizes = of(clipped, "weight"), of(clipped, "bias"), of(updates, "weight"), of(updates, "bias")
-        return after, Sizes(*sizes, of(state.params, "weight"))
+        size = functools.partial(layer_sizes, state.params)
+        sizes = size(clipped, "weight"), size(clipped, "bias"), size(updates, "weight"), size(updates, "bias")
+        return after, Sizes(*sizes, size(state.params, "weight"))
 
     @jax.jit
     def gradient_alone(state: State, key: Array, x: Array, y: Array, numbers: Any) -> Any:
@@ -179,16 +179,15 @@ def programs(config: NetworkConfig, outputs: int, loss: str, recipe: Recipe, bat
 
 
 @functools.lru_cache(maxsize=32)
-def draw(net: Network, shape: tuple[int, ...], outputs: int) -> Any:
+def draw(of: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
     """key -> parameters, those that ``net.init`` draws."""
-    layer = net.layer(outputs)
-    return jax.jit(lambda key: layer.init(key, shape)[0])
+    return jax.jit(lambda key: of.network.layer(outputs).init(key, shape)[0])
 
 
 @functools.lru_cache(maxsize=32)
-def judge(config: NetworkConfig, outputs: int, loss: str) -> Any:
+def judge(of: Resolved, outputs: int, loss: str) -> Any:
     """(params, x, y) -> (loss as `Scaled`, accuracy): of the network without dropout and weight decay."""
-    net = build(config)
+    net = of.network
 
     @jax.jit
     def judged(params: Any, x: Array, y: Array) -> tuple[Scaled, Array]:

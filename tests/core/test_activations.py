@@ -13,16 +13,6 @@ from gradlab.core.activations import TABLE
 from gradlab.core.scaled import Scaled
 
 
-@pytest.fixture
-def registry():
-    """Names registered in a test are forgotten after it."""
-    before, names = dict(TABLE), list(config.registered["activation"])
-    yield
-    TABLE.clear()
-    TABLE.update(before)
-    config.registered["activation"][:] = names
-
-
 def test_the_table_is_complete():
     assert tuple(TABLE)[: len(config.ACTIVATIONS)] == config.ACTIVATIONS
 
@@ -62,7 +52,7 @@ def test_limits_and_homogeneity_are_what_the_table_says(name, x64):
         assert np.max(np.abs(ends)) > 1e9
     z = jnp.linspace(-3, 3, 101)
     assert entry.homogeneous == bool(jnp.all(jnp.abs(entry.phi(4 * z) - 4 * entry.phi(z)) <= 1e-15))
-    assert activations.fingerprint(name) == ""
+    assert TABLE.fingerprint(name) == ""
 
 
 def test_powers_of_two_pass_through_homogeneous_activations():
@@ -73,14 +63,14 @@ def test_powers_of_two_pass_through_homogeneous_activations():
 
 
 @pytest.mark.slow
-def test_a_registered_activation_is_usable_everywhere(registry, x64):
+def test_a_registered_activation_is_usable_everywhere(forget, x64):
     gl.register_activation("mish", lambda z: z * jnp.tanh(jax.nn.softplus(z)), _dmish)
     x, y = np.random.default_rng(0).normal(size=(6, 4)), np.arange(6) % 3
     assert gl.check(gl.MLP(depth=2, width=4, activation="mish"), x, y, quiet=True).ok
-    first = activations.fingerprint("mish")
+    first = TABLE.fingerprint("mish")
     assert first
     gl.register_activation("mish", jnp.sin, jnp.cos)
-    assert activations.fingerprint("mish") != first
+    assert TABLE.fingerprint("mish") != first
 
 
 def _dmish(z):
@@ -88,7 +78,7 @@ def _dmish(z):
     return jnp.tanh(s) + z * jax.nn.sigmoid(z) / jnp.cosh(s) ** 2
 
 
-def test_a_registered_homogeneous_activation_is_known_as_such(registry):
+def test_a_registered_homogeneous_activation_is_known_as_such(forget):
     gl.register_activation("double", lambda z: 2 * z, lambda z: 2 * jnp.ones_like(z))
     assert TABLE["double"].homogeneous
     gl.register_activation("sine", jnp.sin, jnp.cos)
@@ -108,20 +98,20 @@ def test_a_registered_homogeneous_activation_is_known_as_such(registry):
         (jnp.sin, lambda z: jnp.cos(z) * jnp.nan, (), "derivative of phi"),
     ],
 )  # fmt: skip
-def test_a_wrong_pair_is_refused(registry, phi, dphi, kinks, words):
+def test_a_wrong_pair_is_refused(forget, phi, dphi, kinks, words):
     with pytest.raises(GradlabError, match=words):
         gl.register_activation("wrong", phi, dphi, kinks)
     assert "wrong" not in TABLE
-    assert "wrong" not in config.registered["activation"]
+    assert "wrong" not in TABLE.names
 
 
-def test_built_in_names_are_taken_and_unknown_ones_are_told(registry):
+def test_built_in_names_are_taken_and_unknown_ones_are_told(forget):
     with pytest.raises(GradlabError, match="not built in"):
         gl.register_activation("tanh", jnp.sin, jnp.cos)
     with pytest.raises(GradlabError, match=r"'tanh'.*--import"):
         gl.MLP(activation="tahn")
 
 
-def test_an_activation_with_kinks_passes_when_they_are_named(registry):
+def test_an_activation_with_kinks_passes_when_they_are_named(forget):
     gl.register_activation("size", jnp.abs, lambda z: jnp.where(z > 0, 1.0, -1.0).astype(z.dtype), (0.0,))
     assert TABLE["size"].homogeneous

@@ -1,5 +1,7 @@
 """`gl.check`: what is right passes, what is wrong is named, what cannot be compared is not called passed."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -76,10 +78,10 @@ def wrong(request):
     right = TABLE["tanh"]
 
     def put(dphi):
-        TABLE["tanh"] = right._replace(dphi=dphi)
+        TABLE.fill([replace(right, dphi=dphi)])
 
     yield put
-    TABLE["tanh"] = right
+    TABLE.fill([right])
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,7 @@ def test_the_program_holds_no_double_where_x64_is_off(data):
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh")
     x, y = jnp.asarray(data[0], "float32"), jnp.asarray(data[1])
     columns = tuple(c for c in MEASURED if c not in TRAINING)
-    program = measure_program(
-        WIDTH, DEPTH, OUTPUTS, (("tanh", 1),), (TABLE["tanh"],), True, "softmax_cross_entropy", columns, 1
-    )
+    program = measure_program(WIDTH, DEPTH, OUTPUTS, ((TABLE["tanh"], 1),), True, "softmax_cross_entropy", columns, 1)
     text = str(jax.make_jaxpr(program)(net.init(0, x, y), x, y, jnp.asarray([DEPTH], jnp.int32)))
     assert "f32" in text
     assert "f64" not in text

@@ -9,18 +9,8 @@ import pytest
 
 
 @pytest.fixture
-def own_activation():
+def own_activation(forget):
     """Registers activations for one test: ``own_activation(name, phi, dphi)``."""
-    from gradlab import config
     from gradlab.core import activations
 
-    names = []
-
-    def register(name, phi, dphi):
-        names.append(name)
-        activations.register_activation(name, phi, dphi)
-
-    yield register
-    for name in set(names):
-        config.registered["activation"].remove(name)
-        del activations.TABLE[name], activations._fingerprints[name]
+    return activations.register_activation

@@ -1,6 +1,7 @@
 """Gaussian expectations against closed forms and against an independent quadrature of higher order."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +93,7 @@ CLOSED = {
 
 def by_quadrature(name):
     """An activation whose closed form is not known: the same functions under another name."""
-    return TABLE[name]._replace(name=f"{name} by quadrature", homogeneous=False)
+    return replace(TABLE[name], name=f"{name} by quadrature", homogeneous=False)
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -123,7 +124,7 @@ def test_closed_forms_equal_the_quadrature(name):
 
 def test_closed_forms_are_right_where_doubles_end():
     """ReLU-like functions that a user registers too; q of 1e-300 and 1e300; an error function that is all steps."""
-    size = TABLE["relu"]._replace(name="size", phi=jnp.abs, dphi=jnp.sign)
+    size = replace(TABLE["relu"], name="size", phi=jnp.abs, dphi=jnp.sign)
     assert overlap(size, 1e300, 1e300, np.pi / 2).slopes == pytest.approx(0, abs=1e-15)
     assert overlap(size, 1e-300, 1e300, 1.0).mean_slope == pytest.approx(0.25e300 / np.sin(0.5) ** 2, rel=1e-12)
     steps = overlap("erf", 1e300, 1e300, np.array([0.5, 2.0]))
@@ -190,19 +191,24 @@ def test_far_out_of_the_range_of_doubles():
     ("phi", "dphi"), [(jnp.exp, jnp.exp), (lambda z: 1 / z, lambda z: -1 / (z * z)), (jnp.log, lambda z: 1 / z)]
 )
 def test_an_activation_that_is_not_finite_is_refused(phi, dphi):
-    entry = TABLE["tanh"]._replace(name="wild", phi=phi, dphi=dphi)
+    entry = replace(TABLE["tanh"], name="wild", phi=phi, dphi=dphi)
     with pytest.raises(GradlabError, match="finite on the whole real line"):
         moments(entry, 0.0)
 
 
 def test_a_kink_that_was_not_declared_is_found(forget):
     kinked = lambda z: jnp.where(z > 0.3771, z, 0.0 * z)
-    entry = TABLE["relu"]._replace(
-        name="shifted", phi=kinked, dphi=lambda z: (z > 0.3771).astype(z.dtype), kinks=(), homogeneous=False
+    entry = replace(
+        TABLE["relu"],
+        name="shifted",
+        phi=kinked,
+        dphi=lambda z: (z > 0.3771).astype(z.dtype),
+        kinks=(),
+        homogeneous=False,
     )
     with pytest.raises(GradlabError, match="kinks"):
         expectation(entry, terms, 1.0)
-    declared = expectation(entry._replace(kinks=(0.3771,)), terms, 1.0)
+    declared = expectation(replace(entry, kinks=(0.3771,)), terms, 1.0)
     assert declared[1] == pytest.approx(ndtr(-0.3771), rel=1e-12)
 
 

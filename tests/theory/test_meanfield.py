@@ -1,6 +1,7 @@
 """Fixed points, slopes and depth scales against published numbers and against the maps iterated."""
 
 import math
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -307,7 +308,7 @@ def test_no_fixed_point_and_no_such_name():
 def test_a_map_that_falls():
     """phi = exp(-z^2): V = sigma_w2 / sqrt(1 + 4q), whose fixed point the iteration reaches from both sides in turn."""
     bump = lambda z: jnp.exp(-z * z)
-    entry = TABLE["tanh"]._replace(name="bump", phi=bump, dphi=lambda z: -2 * z * bump(z))
+    entry = replace(TABLE["tanh"], name="bump", phi=bump, dphi=lambda z: -2 * z * bump(z))
     found = mean_field(entry, sigma_w2=50.0)
     assert found.q_star * (1 + 4 * found.q_star) ** 0.5 == pytest.approx(50)
     assert -0.5 < found.chi_q < -0.4

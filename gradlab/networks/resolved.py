@@ -1,0 +1,55 @@
+"""A network's configuration together with what its names stand for: what compiled programs are cached by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradlab.config import REGISTRIES, NetworkConfig
+from gradlab.core.activations import TABLE as ACTIVATIONS
+from gradlab.core.activations import Activation
+from gradlab.core.initializers import Initializer
+from gradlab.networks import build
+from gradlab.networks.network import Network
+from gradlab.networks.stack import hidden_rule, readout_rule
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and the entries of its names. Equal, and of one hash, where configuration and content are.
+
+    A cache that is keyed by it is never stale: the same name with another function is another key, the same function
+    registered once more is the same key. A program builds its layers while it is traced, from `network`, so that a
+    name stands there for the entry that was found here.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    activations : tuple of Activation
+    hidden, readout : Initializer
+        Of the hidden weights and of the readout.
+    """
+
+    config: NetworkConfig
+    activations: tuple[Activation, ...]
+    hidden: Initializer
+    readout: Initializer
+
+    @property
+    def network(self) -> Network:
+        """The network of the configuration."""
+        return build(self.config)
+
+
+def resolved(config: NetworkConfig) -> Resolved:
+    """What the names of a configuration stand for now."""
+    activations = tuple(ACTIVATIONS.current(name) for name in config.activations)
+    for name in config.initializers:
+        REGISTRIES["initializer"].renew(name)
+    return Resolved(config, activations, hidden_rule(config), readout_rule(config))
+
+
+def fingerprints(config: NetworkConfig) -> dict[str, str]:
+    """What tells registered functions of the same names apart, by kind and name; nothing of built-in ones."""
+    named = {"activation": config.activations, "initializer": config.initializers}
+    found = {f"{kind} {name}": REGISTRIES[kind].fingerprint(name) for kind, names in named.items() for name in names}
+    return {name: value for name, value in found.items() if value}
