@@ -20,6 +20,7 @@ from gradlab._files import inside, path_from, read_text, replacing
 from gradlab._types import SCHEMA_VERSION
 from gradlab.config import content_hash
 from gradlab.config.bounds import MOST_ROWS
+from gradlab.frames.checks import check_run
 from gradlab.frames.rows import concat
 
 #: The step from each older version of the schema to the next.
@@ -92,7 +93,9 @@ def _load_one(folder: Path) -> Run:
         )
     request = _parsed(folder, "sweep.toml", tomllib.loads)
     provenance = _parsed(folder, "provenance.json", json.loads)
-    return Run(read(inside(folder, "frame.parquet")), request, provenance, folder)
+    frame = read(inside(folder, "frame.parquet"))
+    check_run(frame, str(folder / "frame.parquet"))
+    return Run(frame, request, provenance, folder)
 
 
 def _parsed(folder: Path, name: str, parse: Callable[[str], Any]) -> dict[str, Any]:

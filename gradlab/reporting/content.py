@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from gradlab._errors import GradlabError
 from gradlab._text import markdown, plain
+from gradlab.frames.checks import check_run
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
 from gradlab.reporting import figures, tables, tex, theory, words
@@ -26,8 +26,7 @@ class Content:
 
     def __init__(self, run: Run):
         self.run, self.whole = run, run.frame
-        if self.whole.empty:
-            raise GradlabError("a frame with rows", "an empty one", "the sweep again")
+        check_run(self.whole)
         self.frame = tables.ends(self.whole)
         self.rates = rates_of(self.frame)
         self.labels = words.labels(self.rates)
