@@ -27,7 +27,7 @@ def activation_bands(
     frame: pd.DataFrame,
     *,
     x: str = "step",
-    facet: str | Sequence[str] | None = None,
+    rows: str | Sequence[str] | None = None,
     layers: Sequence[int] | None = None,
     ax: Any = None,
     legend: Place = True,
@@ -44,7 +44,7 @@ def activation_bands(
     frame : DataFrame
         Of a training run, with `log10_activation_rms`, `activation_mean_over_rms` and, for the percentile,
         `activation_p98_over_rms`.
-    facet : str or sequence of str, optional
+    rows : str or sequence of str, optional
         Coordinates that have a row of panels for each of their values. None: all that differ.
     layers : sequence of int, optional
         A column of panels for each. None: up to five hidden layers, from the first to the last.
@@ -68,9 +68,9 @@ def activation_bands(
     (1, 2)
     """
     trained(frame, x, "log10_activation_rms", "activation_mean_over_rms")
-    rows = hidden(frame)
-    chosen = some_layers(rows, layers, PANELS.get(preset, MOST)) if len(rows) else [1]
-    shown = panels(frame, facet, x)
+    shown = panels(frame, rows, x)
+    measured = hidden(frame)
+    chosen = some_layers(measured, layers, PANELS.get(preset, MOST)) if len(measured) else [1]
     own = {"sharey": "row", "sharex": True} if ax is None else {}
     several = len(shown) * len(chosen) > 1
     look = Looks("quantity", None, [MEAN, HIGH], [])
@@ -91,13 +91,13 @@ def activation_bands(
                     ended += [
                         f"{note}{f' ({name})' * bool(name)}" for note in mark_ends(board, axes, part, x, [], look)
                     ]
-                step_axis(axes, rows[x].unique(), most=3)
+                step_axis(axes, measured[x].unique(), most=3)
                 name_panel(board, axes, f"layer {layer}" if i == 0 else "")
                 if j == 0 or not board.own:
                     axes.set_ylabel("activation $a$  [1]" if len(shown) == 1 else f"{name}\nactivation $a$  [1]")
         _label(board, words.axis(x))
         place_legend(board, handles(look, board, "sd"), legend)
-        text = _caption(rows, pd.concat(counts), x, len(shown) > 1, ended)
+        text = _caption(measured, pd.concat(counts), x, len(shown) > 1, ended)
         for axes in board.axes.flat:
             attach(axes, text)
     return board.axes if several else board.axes.flat[0]

@@ -222,7 +222,7 @@ def handles(looks: Looks, board: Canvas, band: str | None = None) -> dict[str, A
             shown["one seed"] = Line2D([], [], color=FAINT, linewidth=line_width(0.4))
         else:
             shown[{"ci95": "95 % interval", "sd": "± sd", "range": "range"}[band]] = Patch(color=FAINT, alpha=0.5)
-    return {**shown, **board.notes}
+    return {words.math(name): handle for name, handle in {**shown, **board.notes}.items()}
 
 
 def decade_axis(ax: Any, floor: int = 0, at_least: float = 1.0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -11,11 +12,13 @@ from gradlab.plots import words
 from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
+from gradlab.plots.facets import panels
+from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
-from gradlab.plots.profiles import averages, mark_failures
+from gradlab.plots.profiles import averages, mark_failures, roles
 from gradlab.plots.steps import apart, configured, initial, mark_ends, trained
 from gradlab.plots.styles import Looks
-from gradlab.plots.tables import chosen_band, hidden, levels, require, summaries
+from gradlab.plots.tables import chosen_band, hidden, levels, listed, matching, of_networks, require, summaries
 
 #: What a panel shows, and its columns: of the training data, of the test data.
 LOSS, ACCURACY = ("log10_train_loss", "log10_test_loss"), ("train_accuracy", "test_accuracy")
@@ -29,6 +32,7 @@ def training_curves(
     *,
     x: str = "step",
     hue: str | None = None,
+    rows: str | Sequence[str] | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     ax: Any = None,
     legend: Place = True,
@@ -43,16 +47,18 @@ def training_curves(
         Of a training run, with some of `log10_train_loss`, `log10_test_loss`, `train_accuracy` and `test_accuracy`.
     hue : str, optional
         The column that gives colours; training and test data differ in the kind of line. None: the configuration.
+    rows : str or sequence of str, optional
+        Columns with a row of panels for each of their values. All rows share their axes.
     band : {"ci95", "sd", "range", "seeds"}, optional
         As in `gradlab.summarise`. None: up to 8 seeds are thin lines with their mean, more are "ci95".
     ax : Axes or two Axes, optional
-        For loss and accuracy, as far as the frame has them.
+        For loss and accuracy, as far as the frame has them, row by row.
     x, legend, preset
         As in `learning_speed`.
 
     Returns
     -------
-    Axes, or array of two Axes
+    Axes, or array of two Axes, of (rows, 2) where `rows` is given
         The loss in powers of ten, with its geometric mean over seeds; the accuracy with its mean.
 
     Examples
@@ -70,35 +76,54 @@ def training_curves(
     if not shown:
         raise GradlabError(f"a frame with {words.listed([*LOSS, *ACCURACY])}, or some of them", "none of them")
     band = chosen_band(frame, band)
+    frame = of_networks(frame)
+    facets = listed(rows, frame)
     if hue is None:
-        frame, found = configured(frame, x)
+        frame, found = configured(frame, x, facets)
         hue = found or "set"
-    rows = frame[frame["layer"] >= 1]
+    measured = frame[frame["layer"] >= 1]
     sets = [s for i, s in enumerate(SETS) if any(of[i] in columns for of, columns in shown.items())]
     styled = None if hue == "set" else "set"
     look = Looks(hue, styled, sets if hue == "set" else levels(frame, hue), sets if styled else [])
+    hues = [] if hue == "set" else [hue]
+    grid = panels(frame, facets)
+    size = {"height": 2.5} if len(grid) == 1 else {"height": 0.7 + 1.2 * len(grid), "sharex": True, "sharey": "col"}
+    if ax is not None:
+        size = {}
     counts, failed, ended = [], [], []
-    with canvas(ax, preset, 1, len(shown), title=title, wide=len(shown) > 1, height=2.5) as board:
-        for axes, (of, columns) in zip(board.axes.flat, shown.items(), strict=True):
-            table = _long(rows, of, columns, [hue, *apart(rows, x), "seed", x])
-            keys = list(dict.fromkeys([hue, "set", *apart(table, x)]))
-            means, seeds = summaries(table, [*keys, x], _SHOWN[of], band)
-            counts.append(means)
-            floor = draw_lines(board, axes, means, seeds, keys, x, look)
-            ended = mark_ends(board, axes, rows, x, [] if hue == "set" else [hue], look)
-            if of == LOSS:
-                decade_axis(axes, floor)
-                axes.set_ylabel(words.axis(LOSS[0], frame).removeprefix("training "))
-            else:
-                axes.set_ylim(-0.02, 1.02)
-                axes.set_ylabel("accuracy  [share]")
-            step_axis(axes, rows[x].unique())
-            axes.set_xlabel(words.axis(x))
-            failed = mark_failures(board, axes, frame.assign(set=SETS[0]), [hue], look)
+    with canvas(ax, preset, len(grid), len(shown), title=title, wide=len(shown) > 1, **size) as board:
+        for line, (header, key) in zip(board.axes, grid, strict=True):
+            part, whole = matching(measured, key), matching(frame, key)
+            where = f" ({header})" if header else ""
+            for axes, (of, columns) in zip(line, shown.items(), strict=True):
+                floor = 0
+                if len(part):
+                    table = _long(part, of, columns, [hue, *apart(measured, x), "seed", x])
+                    keys = list(dict.fromkeys([hue, "set", *apart(measured, x)]))
+                    means, seeds = summaries(table, [*keys, x], _SHOWN[of], band)
+                    counts.append(means)
+                    floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                marks = mark_ends(board, axes, part, x, hues, look)
+                if of == LOSS:
+                    decade_axis(axes, floor)
+                    axes.set_ylabel(words.axis(LOSS[0], frame).removeprefix("training "))
+                else:
+                    axes.set_ylim(-0.02, 1.02)
+                    axes.set_ylabel("accuracy  [share]")
+                step_axis(axes, measured[x].unique())
+                axes.set_xlabel(words.axis(x))
+                lost = mark_failures(board, axes, whole.assign(set=SETS[0]), hues, look)
+            ended += [f"{mark}{where}" for mark in marks]
+            failed += [f"{mark}{where}" for mark in lost]
+        if len(grid) > 1:
+            share_labels(board, words.axis(x))
+            write_headers(board, [header for header, _ in grid])
         place_legend(board, handles(look, board, band), legend)
-        text = _caption(rows, pd.concat(counts), x, hue, band, failed, ended, [_SHOWN[of] for of in shown])
+        text = _caption(measured, pd.concat(counts), x, look, band, failed, ended, [_SHOWN[of] for of in shown], facets)
         for axes in board.axes.flat:
             attach(axes, text)
+    if facets:
+        return board.axes
     return board.axes.ravel() if len(shown) > 1 else board.axes.flat[0]
 
 
@@ -112,13 +137,13 @@ def _long(rows: pd.DataFrame, of: tuple[str, str], columns: list[str], by: list[
 
 
 def _caption(
-    rows: pd.DataFrame, counts: pd.DataFrame, x: str, hue: str, band: str, failed: list[str], ended: list[str],
-    columns: list[str],
+    rows: pd.DataFrame, counts: pd.DataFrame, x: str, look: Looks, band: str, failed: list[str], ended: list[str],
+    columns: list[str], facets: list[str],
 ) -> str:  # fmt: skip
     what = words.listed([name.removeprefix("log10_") for name in columns])
     parts = [
         f"{what.capitalize()} against the {words.axis(x)}{initial(rows[x])}.",
-        f"Colour and marker: {hue.replace('_', ' ')}; kind of line: training or test data." if hue != "set" else "",
+        roles(look, facets) if look.hue != "set" else "",
         averages(columns, counts, band, rows["seed"].nunique()),
         f"Setting: {words.setting(hidden(rows))}.",
         f"× on the upper edge: {'; '.join(ended)}." if ended else "",

@@ -79,9 +79,10 @@ class Decades(MaxNLocator):
         low, high = min(vmin, vmax), max(vmin, vmax)
         if high - low > 1.8:
             ticks = np.asarray(super().tick_values(low, high))
-        elif high - low > 0.7:
-            whole = np.arange(math.floor(low) - 1, math.ceil(high) + 1)
-            ticks = np.sort(np.concatenate([whole + math.log10(m) for m in (1, 2, 5)]))
+        elif high - low > 0.9:
+            ticks = _between(low, high, (1, 2, 5))
+        elif np.count_nonzero((low <= (some := _between(low, high, (1, 2, 3, 5, 7)))) & (some <= high)) > 2:
+            ticks = some
         else:
             base = math.floor(high)
             linear = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(10 ** (low - base), 10 ** (high - base))
@@ -94,6 +95,12 @@ class Decades(MaxNLocator):
     def __call__(self) -> Any:
         """The ticks of the axis as it is."""
         return self.tick_values(*self.axis.get_view_interval())
+
+
+def _between(low: float, high: float, digits: Sequence[int]) -> np.ndarray:
+    """log10 of these multiples of the powers of ten around an interval."""
+    whole = np.arange(math.floor(low) - 1, math.ceil(high) + 1)
+    return np.sort(np.concatenate([whole + math.log10(m) for m in digits]))
 
 
 class Powers(Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +14,22 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
+from gradlab.plots.facets import panels
+from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
-from gradlab.plots.profiles import averages
+from gradlab.plots.profiles import averages, roles
 from gradlab.plots.styles import FAINT, NEUTRAL
-from gradlab.plots.tables import checked, chosen_band, differing, looks, matching, require, summaries
+from gradlab.plots.tables import (
+    checked,
+    chosen_band,
+    differing,
+    listed,
+    looks,
+    matching,
+    of_networks,
+    require,
+    summaries,
+)
 
 
 def rate_against_depth(
@@ -25,6 +38,9 @@ def rate_against_depth(
     x: str = "depth",
     hue: str | None = None,
     style: str | None = None,
+    shade: str | None = None,
+    rows: str | Sequence[str] | None = None,
+    cols: str | Sequence[str] | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     ax: Any = None,
     legend: Place = True,
@@ -39,39 +55,59 @@ def rate_against_depth(
         From `gradlab.frame` or `gradlab.run`, with `log10_delta_rms`.
     x : str
         The number of the network to draw it against.
-    hue, style, band, legend, preset
+    hue, style, shade, band, legend, title, preset
         As in `gradient_flow`; the band is over the seeds' log10 rates, "ci95" is that of `gradlab.rates`.
-    ax : Axes, optional
+    rows, cols : str or sequence of str, optional
+        Columns with a row, or a column, of panels for each of their values. All panels share their axes.
+    ax : Axes or array of Axes, optional
+        One for each panel.
 
     Returns
     -------
-    Axes
+    Axes, or array of Axes (rows, columns) where there are several panels
         Hollow marks are networks whose profile is a power law: their rate is one of this depth only.
     """
     checked(frame, "log10_delta_rms", "network", "seed", "layer", "depth", x)
     band = chosen_band(frame, band)
     of_network = rates(frame)
     of_seed = log10_rates(frame, x)
-    look = looks(frame, hue, style, without=("depth", x))
-    keys = list(dict.fromkeys(n for n in (look.hue, look.style, *_apart(of_seed, x)) if n is not None))
+    down, along = listed(rows, of_seed), listed(cols, of_seed)
+    look = looks(of_networks(frame), hue, style, without=("depth", x, *down, *along), shade=shade)
+    keys = list(dict.fromkeys(n for n in (look.hue, look.style, look.shade, *_apart(of_seed, x)) if n is not None))
     for name in keys:
         require(of_seed, name)
-    with canvas(ax, preset, title=title, height=2.6) as board:
-        axes = board.axes.flat[0]
-        drawn = of_seed[of_seed["verdict"] != "single layer"]
-        if drawn.empty:
-            raise GradlabError("a network of more than one hidden layer", "single layers", "depth=2 or more")
-        means, seeds = summaries(drawn, [*keys, x], "log10_rate", band)
-        floor = draw_lines(board, axes, means, seeds, keys, x, look, sparse=False)
-        axes.axhline(0, color=FAINT, linewidth=axes.spines["left"].get_linewidth(), zorder=1, gid="steady")
-        _hollow(board, axes, of_network, means, keys, x, look)
-        decade_axis(axes, floor, at_least=0.3)
-        counting_axis(axes, drawn[x].unique())
-        axes.set_xlabel(words.axis(x))
-        axes.set_ylabel("rate [factor of the rms delta per layer]" if board.own else "rate [factor per layer]")
+    drawn = of_seed[of_seed["verdict"] != "single layer"]
+    if drawn.empty:
+        raise GradlabError("a network of more than one hidden layer", "single layers", "depth=2 or more")
+    grid = panels(of_seed, down), panels(of_seed, along)
+    many = len(grid[0]) * len(grid[1]) > 1
+    height = 2.6 if len(grid[0]) == 1 else 0.8 + 1.3 * len(grid[0])
+    shared = {"sharex": True, "sharey": True} if ax is None else {}
+    with canvas(ax, preset, *map(len, grid), title=title, wide=many, height=height, **shared) as board:
+        counts = []
+        for line, (_, row) in zip(board.axes, grid[0], strict=True):
+            for axes, (_, column) in zip(line, grid[1], strict=True):
+                key = {**row, **column}
+                part = matching(drawn, key)
+                floor = 0
+                if len(part):
+                    means, seeds = summaries(part, [*keys, x], "log10_rate", band)
+                    counts.append(means)
+                    floor = draw_lines(board, axes, means, seeds, keys, x, look, sparse=False)
+                    _hollow(board, axes, matching(of_network, key) if many else of_network, means, keys, x, look)
+                axes.axhline(0, color=FAINT, linewidth=axes.spines["left"].get_linewidth(), zorder=1, gid="steady")
+                decade_axis(axes, floor, at_least=0.3)
+                counting_axis(axes, drawn[x].unique())
+                axes.set_xlabel(words.axis(x))
+                axes.set_ylabel("rate [factor of the rms delta per layer]" if board.own else "rate [factor per layer]")
+        if many:
+            share_labels(board, words.axis(x), "rate [factor of the rms delta per layer]")
+            write_headers(board, *([header for header, _ in side] for side in grid))
         place_legend(board, handles(look, board, band), legend)
-        attach(axes, _caption(frame, of_network, means, x, look, band))
-    return axes
+        text = _caption(frame, of_network, pd.concat(counts), x, look, band, down, along)
+        for axes in board.axes.flat:
+            attach(axes, text)
+    return board.axes if many else board.axes.flat[0]
 
 
 def log10_rates(frame: pd.DataFrame, *also: str) -> pd.DataFrame:
@@ -119,12 +155,13 @@ def _hollow(
         )
 
 
-def _caption(frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, x: str, look: Any, band: str) -> str:
-    marks = [f"colour and marker: {look.hue}"] if look.hue else []
-    marks += [f"kind of line: {look.style}"] if look.style else []
+def _caption(
+    frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, x: str, look: Any, band: str, rows: Sequence[str],
+    columns: Sequence[str],
+) -> str:  # fmt: skip
     parts = [
-        f"Rate, (rms delta of the first over that of the last hidden layer)^(1/(depth − 1)), against {x}.",
-        f"{'; '.join(marks).capitalize()}." if marks else "",
+        f"Rate, (rms delta of the first over that of the last hidden layer)^(1/(depth − 1)), against {words.short(x)}.",
+        roles(look, rows, columns),
         averages(["log10_rate"], means, band, frame["seed"].nunique()),
         "Grey line: 1, steady.",
     ]
@@ -136,4 +173,4 @@ def _caption(frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, x: s
     if failed:
         parts.append(f"{failed} of {len(table)} networks failed in some seeds or all.")
     parts.append(f"Setting: {words.setting(frame[frame['layer'] >= 1])}.")
-    return " ".join(part for part in parts if part).replace("_", " ")
+    return " ".join(part for part in parts if part)

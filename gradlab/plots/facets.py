@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab.frames.rows import own_fields
 from gradlab.plots import words
 from gradlab.plots.tables import differing, levels, lines, matching, of_networks
 
@@ -52,6 +53,7 @@ def arrange(
     what: str = "what is drawn",
     most: tuple[int, int, int] = (MOST_LINES, MOST_ROWS, MOST_COLUMNS),
     without: Sequence[str] = (),
+    first: Sequence[str] = (),
     shade: str | None = None,
     kinds: int = _KINDS,
 ) -> Arrangement:
@@ -72,6 +74,8 @@ def arrange(
         Lines of a panel, rows and columns of panels.
     without : sequence of str
         Coordinates that need no role, such as the one on the x-axis.
+    first : sequence of str
+        Coordinates that get the colour before others do.
     shade : str, optional
         The coordinate of light and dark, if it differs.
     kinds : int
@@ -83,6 +87,7 @@ def arrange(
     """
     frame = of_networks(frame)
     shade = shade if shade in frame and frame[shade].nunique() > 1 else None
+    order = lambda names: sorted(names, key=lambda name: name not in first)
     names, followers = factors(frame, (*without, shade))
     before = _networks(frame)
     limits = most[0] // (frame[shade].nunique() if shade else 1), most[1], most[2]
@@ -91,7 +96,7 @@ def arrange(
         frame, text = _thinned(frame, name, MOST_LINES)
         told += [text] if text else []
     held: list[str] = []
-    while (roles := _roles({n: len(levels(frame, n)) for n in names}, limits, kinds)) is None:
+    while (roles := _roles({n: len(levels(frame, n)) for n in order(names)}, limits, kinds)) is None:
         name = min(names, key=lambda n: _effect(frame, n, names, score))
         value = max(levels(frame, name), key=lambda v: _spread(matching(frame, {name: v}), names, score))
         others = [words.named(v) for v in levels(frame, name) if not _same(v, value)]
@@ -106,10 +111,11 @@ def arrange(
 def factors(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> tuple[list[str], list[tuple[str, str]]]:
     """The coordinates that tell the networks apart, and pairs of one of them and another that goes with it."""
     found = differing(frame, without)
-    table = frame[found].drop_duplicates()
+    more = [n for n in own_fields() if n in frame and n not in (*found, *without) and frame[n].nunique() > 1]
+    table = frame[[*found, *more]].drop_duplicates()
     kept: list[str] = []
     followers = []
-    for name in found:
+    for name in [*found, *more]:
         if kept and len(table[[*kept, name]].drop_duplicates()) == len(table[kept].drop_duplicates()):
             alone = [k for k in kept if len(table[[k, name]].drop_duplicates()) == table[k].nunique(dropna=False)]
             followers += [(alone[0], name)] if alone and name not in ("network", "sigma_w2", "sigma_b2") else []

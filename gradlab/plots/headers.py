@@ -1,4 +1,4 @@
-"""Headers of rows and columns of panels: each says only what differs in its direction, and none is cut."""
+"""Headers and labels of rows and columns of panels: each says only what differs in its direction, and none is cut."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from gradlab.plots import words
 from gradlab.plots.canvas import Canvas
 
 #: Share of a panel's side that a header may take before it is broken into lines.
 _ROOM = 0.98
+#: Letters of the shortest line that a header is broken into, so that no formula is; and its smallest font.
+_SHORTEST, _SMALLEST = 12, 5
 
 
 def write_headers(board: Canvas, rows: Sequence[str], columns: Sequence[str] = ()) -> None:
@@ -24,37 +27,53 @@ def write_headers(board: Canvas, rows: Sequence[str], columns: Sequence[str] = (
     """
     import matplotlib
 
+    if not board.own:
+        return
     size = matplotlib.rcParams["legend.fontsize"]
-    made = []
+    board.figure.draw_without_rendering()  # the panels have their sizes before headers could press them
     for axes, text in zip(board.axes[0], columns, strict=False):
         if text:
-            made.append((axes.set_title(text, fontsize=size), axes, text, False))
+            _fit(axes.set_title("", fontsize=size), words.math(text), axes.bbox.width, beside=False)
     for axes, text in zip(board.axes[:, -1], rows, strict=False):
         if text:
             written = axes.annotate(
-                text, (1, 0.5), (4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
-                rotation_mode="anchor", ha="center", va="bottom", fontsize=size, gid="header",
+                "", (1, 0.5), (4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
+                rotation_mode="anchor", ha="center", va="bottom", fontsize=size, linespacing=1.0, gid="header",
             )  # fmt: skip
-            made.append((written, axes, text, True))
-    board.figure.draw_without_rendering()
-    for written, axes, text, beside in made:
-        _break(written, axes, text, beside)
+            _fit(written, words.math(text), axes.bbox.height, beside=True)
 
 
-def _break(written: Any, axes: Any, text: str, beside: bool) -> None:
-    """Break a header into lines that stay within its panel; a last resort is a smaller font."""
-    side = axes.bbox.height if beside else axes.bbox.width
-    long = lambda: written.get_window_extent().height if beside else written.get_window_extent().width
-    room = _ROOM * side
-    length, letters = long(), len(text)
-    while length > room and letters > 8:
-        letters = min(letters - 1, max(8, int(len(text) * room / length)))
-        written.set_text(textwrap.fill(text, letters, break_long_words=False))
-        if long() >= length and letters <= 8:
-            break
-        length = long()
-        text = written.get_text().replace("\n", " ")
-        if length > room:
-            letters = int(0.9 * letters)
-    while long() > room and written.get_fontsize() > 5:
+def broken(text: str, letters: int, lines: int = 3) -> str:
+    """A name in lines of so many letters; of one that is longer than all of them, the beginning."""
+    return textwrap.fill(text, letters, max_lines=lines, placeholder=" …")
+
+
+def share_labels(board: Canvas, x: str, y: str = "") -> None:
+    """One label for all x-axes of a figure of ours, and one for all y-axes where they show the same."""
+    import matplotlib
+
+    if not board.own:
+        return
+    for axes in board.axes.flat:
+        axes.set_xlabel("")
+        if y:
+            axes.set_ylabel("")
+    board.figure.supxlabel(x, fontsize=matplotlib.rcParams["axes.labelsize"])
+    if y:
+        board.figure.supylabel(y, fontsize=matplotlib.rcParams["axes.labelsize"])
+
+
+def _fit(written: Any, text: str, side: float, beside: bool) -> None:
+    """Write a header, broken into lines that stay within its panel's side; the last resort is a smaller font."""
+
+    def length() -> float:
+        box = written.get_window_extent()
+        return box.height if beside else box.width
+
+    written.set_text(text)
+    letters = len(text)
+    while length() > _ROOM * side and letters > _SHORTEST:
+        letters -= 1
+        written.set_text(broken(text, letters))
+    while length() > _ROOM * side and written.get_fontsize() > _SMALLEST:
         written.set_fontsize(written.get_fontsize() - 0.5)

@@ -12,21 +12,21 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
+from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
-from gradlab.plots.profiles import averages, mark_failures
+from gradlab.plots.profiles import averages, mark_failures, roles
 from gradlab.plots.steps import (
     apart,
     band_of_layers,
-    grid,
+    grid_of,
     initial,
     layer_looks,
     mark_ends,
     of_layers,
-    panels,
     some_named,
     trained,
 )
-from gradlab.plots.styles import NEUTRAL, line_width
+from gradlab.plots.styles import NEUTRAL, Looks, line_width
 from gradlab.plots.tables import summaries
 
 #: A rule of thumb of practice: updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
@@ -38,7 +38,8 @@ def learning_speed(
     *,
     value: str = "log10_weight_grad_norm",
     x: str = "step",
-    facet: str | Sequence[str] | None = None,
+    rows: str | Sequence[str] | None = None,
+    cols: str | Sequence[str] | None = None,
     style: str | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     layers: Sequence[int] | None = None,
@@ -59,8 +60,8 @@ def learning_speed(
     x : str
         The column that counts training. Steps that are spaced logarithmically stand on such an axis, and step 0,
         the initialisation, at its left.
-    facet : str or sequence of str, optional
-        Coordinates that have a panel for each of their values. None: all that differ.
+    rows, cols : str or sequence of str, optional
+        Coordinates that have a row, or a column, of panels for each of their values. None for both: all that differ.
     style : str, optional
         Column that gives the kind of line. The colour is the layer's, from the input (dark) to the output (light).
     band : {"ci95", "sd", "range", "seeds"}, optional
@@ -91,14 +92,15 @@ def learning_speed(
     >>> axes.get_xlabel()
     'training step'
     """
-    return _by_layer(frame, value, x, facet, style, band, layers, readout, ax, legend, title, preset)
+    return _by_layer(frame, value, x, rows, cols, style, band, layers, readout, ax, legend, title, preset)
 
 
 def update_ratio(
     frame: pd.DataFrame,
     *,
     x: str = "step",
-    facet: str | Sequence[str] | None = None,
+    rows: str | Sequence[str] | None = None,
+    cols: str | Sequence[str] | None = None,
     style: str | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
     layers: Sequence[int] | None = None,
@@ -118,7 +120,7 @@ def update_ratio(
     rule : float, optional
         log10 of the ratio that a labelled line marks: practice asks for about a thousandth (Karpathy 2015). None: no
         line.
-    x, facet, style, band, layers, readout, ax, legend, title, preset
+    x, rows, cols, style, band, layers, readout, ax, legend, title, preset
         As in `learning_speed`.
 
     Returns
@@ -138,22 +140,22 @@ def update_ratio(
     True
     """
     column = "log10_update_ratio"
-    return _by_layer(frame, column, x, facet, style, band, layers, readout, ax, legend, title, preset, rule)
+    return _by_layer(frame, column, x, rows, cols, style, band, layers, readout, ax, legend, title, preset, rule)
 
 
 def _by_layer(
-    frame: pd.DataFrame, value: str, x: str, facet: Any, style: str | None, band: Any, layers: Any, readout: bool,
-    ax: Any, legend: Any, title: Any, preset: Any, rule: float | None = None,
+    frame: pd.DataFrame, value: str, x: str, down: Any, along: Any, style: str | None, band: Any, layers: Any,
+    readout: bool, ax: Any, legend: Any, title: Any, preset: Any, rule: float | None = None,
 ) -> Any:  # fmt: skip
     rows = of_layers(trained(frame, x, value), value, readout)
     band = band_of_layers(frame, band)
     look = layer_looks(rows, layers, style)
-    shown = panels(frame, facet, x)
-    size = grid(len(shown), ax is not None)
+    grid = grid_of(frame, down, along, x, ax is not None)
+    shown, size = grid.panels, grid.shape
     logs = value.startswith("log10_") or value == "delta_log10_mean"
     own = {"sharey": True, "sharex": True} if ax is None else {}
     counts, failed, ended, several = [], [], [], len(shown) > 1
-    height = 2.6 if size[0] == 1 else 0.6 + 1.75 * size[0]
+    height = 2.6 if size[0] == 1 else 0.7 + (1.75 if size[0] < 4 else 1.35) * size[0]
     with canvas(ax, preset, *size, title=title, wide=several, height=height, **own) as board:
         used = board.axes.ravel()[: len(shown)]
         for axes, (name, whole) in zip(used, shown, strict=True):
@@ -172,17 +174,20 @@ def _by_layer(
             if logs:
                 decade_axis(axes, floor)
             step_axis(axes, rows[x].unique())
-            name_panel(board, axes, name if several else "")
+            name_panel(board, axes, name if several and not (grid.rows and board.own) else "")
+            if not len(part):
+                axes.text(0.5, 0.5, "no such network", transform=axes.transAxes, ha="center", color=NEUTRAL, gid="none")
             axes.set_xlabel(words.axis(x))
             failed += mark_failures(board, axes, whole, [], look)
         label = words.axis(value, frame)
         if board.own and several:
             _share_labels(board, used, words.axis(x), label)
+            write_headers(board, grid.rows, grid.cols)
         else:
             for axes in used:
                 axes.set_ylabel(label)
         place_legend(board, some_named(handles(look, board, band), look), legend)
-        text = _caption(rows, pd.concat(counts), value, x, look, band, failed, ended, several, rule)
+        text = _caption(rows, pd.concat(counts), value, x, look, band, failed, ended, grid.names, rule)
         for axes in used:
             attach(axes, text)
     return used if several else used[0]
@@ -197,32 +202,33 @@ def _mark_rule(board: Canvas, ax: Any, at: float) -> None:
 
 def _share_labels(board: Canvas, used: Any, x: str, y: str) -> None:
     """One label for all panels of a figure of ours, and no axes where there is no panel."""
-    import matplotlib
-
-    size = matplotlib.rcParams["axes.labelsize"]
-    for axes in board.axes.ravel():
-        axes.set_xlabel("")
+    share_labels(board, x, y)
     for axes in board.axes.ravel()[len(used) :]:
         axes.set_visible(False)
     below = board.axes.shape[1]
     for i, axes in enumerate(used):
         axes.tick_params(labelbottom=i + below >= len(used))
-    board.figure.supxlabel(x, fontsize=size)
-    board.figure.supylabel(y, fontsize=size)
+
+
+def _panels(rows: list[str], cols: list[str]) -> str:
+    """What the panels stand for; those that follow one another have a title each."""
+    if rows and not cols:
+        return f"A panel for each {' and '.join(map(words.short, rows))}."
+    return roles(Looks(None, None), rows, cols)
 
 
 def _caption(
     rows: pd.DataFrame, counts: pd.DataFrame, value: str, x: str, look: Any, band: str, failed: list[str],
-    ended: list[str], several: bool, rule: float | None,
+    ended: list[str], facets: tuple[list[str], list[str]], rule: float | None,
 ) -> str:  # fmt: skip
     what = words.described(value)
     low, high = look.hues[0], look.hues[-1]
     parts = [
         f"{what[:1].upper()}{what[1:]}, against the {words.axis(x)}{initial(rows[x])}.",
         f"Colour: layer, from {low}, next to the input (dark), to {high} (light)." if len(look.hues) > 1 else "",
-        f"Kind of line: {look.style}." if look.style else "",
+        f"Kind of line: {words.short(look.style)}." if look.style else "",
         "Layer 0: the weights that all time steps share." if low == 0 else "",
-        "A panel for each configuration." if several else "",
+        _panels(*facets),
         f"Dashed: the rule of thumb, {10**rule:g}." if rule is not None else "",
         averages([value], counts, band, rows["seed"].nunique()),
         f"Setting: {setting}." if (setting := words.setting(rows)) else "",

@@ -20,7 +20,7 @@ from gradlab.plots.styles import preset_of, style
 Place = bool | Literal["inside", "right", "figure"]
 PLACES: tuple[str, ...] = ("inside", "right", "figure")
 #: Of a figure's height, what its legend may take before it grows; of axes', what a legend inside may.
-_SHARE, _ROOM = 0.3, 0.42
+_SHARE, _ROOM = 0.19, 0.42
 #: Of the width of axes; a layout may yet take a little of it.
 _WIDTH = 0.94
 #: Sizes of text that are tried inside axes.
@@ -149,7 +149,7 @@ def _grow(figure: Any, made: Any) -> None:
     name = preset_name(figure)
     height, taken = figure.get_figheight(), made.get_window_extent().height / figure.dpi
     if name is not None and preset_of(name).column != preset_of(name).page and taken > _SHARE * height:
-        figure.set_figheight(height + taken - _SHARE * height)
+        figure.set_figheight(taken / _SHARE)
 
 
 def _make_room(figure: Any, made: Any, where: str) -> None:

@@ -15,7 +15,7 @@ from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handle
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.facets import panels
-from gradlab.plots.headers import write_headers
+from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.overlay import Overlay
 from gradlab.plots.styles import Looks
@@ -156,20 +156,11 @@ def _label(board: Canvas, rows: Sequence[str], columns: Sequence[str], x: str) -
     """In a figure of ours one label for the x-axes; where there are rows, the quantities stand above their columns."""
     if not board.own or board.axes.size == 1:
         return
-    for axes in board.axes.flat:
-        axes.set_xlabel("")
-    board.figure.supxlabel(x, fontsize=label_size())
+    share_labels(board, x)
     if len(rows) > 1:
         for axes in board.axes.flat:
             axes.set_ylabel("")
         write_headers(board, rows, columns)
-
-
-def label_size() -> Any:
-    """The size of the labels of axes."""
-    import matplotlib
-
-    return matplotlib.rcParams["axes.labelsize"]
 
 
 def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) -> list[str]:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.plots import words
+from gradlab.plots import facets, words
 from gradlab.plots.canvas import Canvas, mark_out_of_range
+from gradlab.plots.facets import MOST_COLUMNS, MOST_ROWS, arrange, factors
 from gradlab.plots.styles import NEUTRAL, Looks
-from gradlab.plots.tables import FEW_SEEDS, checked, chosen_band, differing, hidden, levels, lines, require, some_layers
+from gradlab.plots.tables import (
+    FEW_SEEDS,
+    checked,
+    chosen_band,
+    hidden,
+    levels,
+    lines,
+    listed,
+    matching,
+    of_networks,
+    require,
+    some_layers,
+)
 
-#: Panels of one figure; lines of layers that have markers; layers that the legend names.
-MOST_PANELS, MARKED, NAMED = 12, 7, 6
+#: Lines of layers that have markers; layers that the legend names.
+MARKED, NAMED = 7, 6
 
 
 def trained(frame: Any, x: str, *needed: str) -> pd.DataFrame:
@@ -26,21 +40,69 @@ def trained(frame: Any, x: str, *needed: str) -> pd.DataFrame:
     return frame
 
 
-def panels(frame: pd.DataFrame, facet: str | Sequence[str] | None, x: str) -> list[tuple[str, pd.DataFrame]]:
+@dataclass(frozen=True)
+class Grid:
+    """Panels of configurations: in rows and columns that have headers, or one after the other with a title each.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    panels : list of (str, DataFrame)
+        Title and rows of each, row by row.
+    rows, cols : list of str
+        The headers; empty where the panels have titles.
+    names : list of list of str
+        The coordinates of the rows, of the columns.
+    """
+
+    shape: tuple[int, int]
+    panels: list[tuple[str, pd.DataFrame]]
+    rows: list[str]
+    cols: list[str]
+    names: tuple[list[str], list[str]]
+
+
+def grid_of(
+    frame: pd.DataFrame, rows: str | Sequence[str] | None, cols: str | Sequence[str] | None, x: str, given: bool
+) -> Grid:
+    """The panels asked for; where none are, one for each configuration."""
+    frame = of_networks(frame)
+    down, along = listed(rows, frame), listed(cols, frame)
+    if rows is None and cols is None:
+        names, _ = factors(frame, (x, "step"))
+        if len(names) < 2 or given:
+            found = panels(frame, None, x)
+            return Grid(grid(len(found), given), found, [], [], (names, []))
+        found = arrange(frame, most=(1, MOST_ROWS, MOST_COLUMNS), without=(x, "step"))
+        if len(found.frame) < len(frame):
+            raise _too_many(frame, names, len(frame[names].drop_duplicates()))
+        down, along = found.rows, found.cols
+    sides = facets.panels(frame, down), facets.panels(frame, along)
+    shape = len(sides[0]), len(sides[1])
+    if shape[0] * shape[1] > MOST_ROWS * MOST_COLUMNS:
+        raise _too_many(frame, [*down, *along], shape[0] * shape[1])
+    found = [
+        (", ".join(part for part in (row, column) if part), matching(frame, {**a, **b}))
+        for row, a in sides[0]
+        for column, b in sides[1]
+    ]
+    return Grid(shape, found, [header for header, _ in sides[0]], [header for header, _ in sides[1]], (down, along))
+
+
+def _too_many(frame: pd.DataFrame, names: Sequence[str], found: int) -> GradlabError:
+    return GradlabError(
+        f"up to {MOST_ROWS * MOST_COLUMNS} panels", f"{found}, of {words.listed(map(words.short, names))}",
+        f"frame[frame[{names[0]!r}] == {frame[names[0]].iloc[0]!r}]",
+    )  # fmt: skip
+
+
+def panels(frame: pd.DataFrame, rows: str | Sequence[str] | None, x: str) -> list[tuple[str, pd.DataFrame]]:
     """Title and rows of each panel: of each configuration where none is asked for."""
-    if facet is None:
-        names = differing(frame, (x, "step"))
-    else:
-        names = [facet] if isinstance(facet, str) else list(facet)
-    for name in names:
-        require(frame, name)
+    names = factors(frame, (x, "step"))[0] if rows is None else listed(rows, frame)
     found = [(title(key), rows) for key, rows in lines(frame, names)]
-    if len(found) > MOST_PANELS:
-        name = names[0]
-        raise GradlabError(
-            f"up to {MOST_PANELS} panels", f"{len(found)}, of {words.listed(names)}",
-            f"frame[frame[{name!r}] == {frame[name].iloc[0]!r}], or facet=",
-        )  # fmt: skip
+    if len(found) > MOST_ROWS * MOST_COLUMNS:
+        raise _too_many(frame, names, len(found))
     return found
 
 
@@ -49,9 +111,9 @@ def title(key: dict[str, Any]) -> str:
     return ", ".join(words.entry(name, value) for name, value in key.items())
 
 
-def configured(frame: pd.DataFrame, x: str) -> tuple[pd.DataFrame, str | None]:
+def configured(frame: pd.DataFrame, x: str, without: Sequence[str] = ()) -> tuple[pd.DataFrame, str | None]:
     """The coordinate that tells networks apart; a column `configuration` is made where there are several."""
-    names = differing(frame, (x, "step"))
+    names, _ = factors(frame, (x, "step", *without))
     if len(names) < 2:
         return frame, next(iter(names), None)
     labels = {tuple(key.values()): title(key) for key, _ in lines(frame[names].drop_duplicates(), names)}

@@ -85,7 +85,7 @@ def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
     hidden_width = frame["width"].where((frame["layer_name"] != "readout") & (frame["layer"] >= 1))
     groups = hidden_width.groupby(frame["network"], observed=True)
     alike = groups.transform("nunique") == 1
-    return frame.assign(width=groups.transform("first").where(alike, frame["width"]))
+    return frame.assign(width=groups.transform("first").where(alike, frame["width"]).astype(frame["width"].dtype))
 
 
 def _adds(frame: pd.DataFrame, names: Sequence[str], name: str) -> bool:

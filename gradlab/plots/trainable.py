@@ -31,7 +31,7 @@ def trainability(
     value: str | None = None,
     step: int | None = None,
     allowed: pd.DataFrame | None = None,
-    facet: str | None = None,
+    cols: str | None = None,
     annotate: bool | None = None,
     ax: Any = None,
     legend: Place = True,
@@ -54,7 +54,7 @@ def trainability(
     allowed : DataFrame, optional
         From `gradlab.trainable_depths`: columns of the names of `x` and `y`, and `scales` where there are several
         lines. Drawn where `y` is a number.
-    facet : str, optional
+    cols : str, optional
         A third coordinate, with a panel for each value. None: the one that differs besides, if there is one.
     annotate : bool, optional
         Whether the numbers stand in the cells. None: where a panel has up to 64.
@@ -80,14 +80,14 @@ def trainability(
     'depth [hidden layers]'
     """
     checked(frame, "network", "seed", "step", "layer", x, y)
-    require(frame, facet)
+    require(frame, cols)
     if x == y:
         raise GradlabError("two different coordinates", f"x={x!r} and y={y!r}", 'x="sigma_w2", y="depth"')
     value = value or next((n for n in ("test_accuracy", "train_accuracy") if _there(frame, n)), "test_accuracy")
     require(frame, value)
     table = _ends(frame, value, step)
     at_end = table.drop(columns="step")  # which a seed that diverged reaches earlier
-    facet = third(at_end, x, y) if facet is None else facet
+    facet = third(at_end, x, y) if cols is None else cols
     by = [name for name in (facet, y, x) if name is not None]
     one_network_a_cell(at_end, by)
     # what is missing at the end is a failure here, whatever the status says

@@ -47,7 +47,7 @@ COORDINATES: dict[str, str] = {
 #: Coordinates inside a sentence, a legend or a header; others stand as their column is called.
 SHORT: dict[str, str] = {
     "init": "initialiser", "optimizer": "optimiser", "sigma_w2": "σ_w²", "sigma_b2": "σ_b²", "std": "std of weights",
-    "readout": "readout", "norm": "norm", "dtype": "precision", "clip_norm": "norm clipped at",
+    "set": "training or test data", "end": "step", "dtype": "precision", "clip_norm": "norm clipped at",
     "clip_value": "entries clipped at", "clip_adaptive": "clipped adaptively at",
 }  # fmt: skip
 #: Texts that need the name of their coordinate: "before" alone says nothing.
@@ -154,6 +154,11 @@ def entry(column: str, value: Any) -> str:
         return _NONE.get(column, f"no {short(column)}")
     equals = " =" if column in ("sigma_w2", "sigma_b2") else ""
     return f"{short(column)}{equals} {named(value)}"
+
+
+def math(text: str) -> str:
+    """A text as matplotlib sets it, with its variances as formulas."""
+    return text.replace("σ_w²", r"$\sigma_w^2$").replace("σ_b²", r"$\sigma_b^2$")
 
 
 def axis(column: str, frame: pd.DataFrame | None = None) -> str:

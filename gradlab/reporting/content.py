@@ -11,7 +11,7 @@ from gradlab._text import markdown, plain
 from gradlab.frames.checks import check_run
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
-from gradlab.reporting import figures, tables, tex, theory, words
+from gradlab.reporting import choice, figures, tables, tex, theory, words
 from gradlab.reporting.html import environment
 from gradlab.reporting.origin import origins
 
@@ -41,6 +41,14 @@ class Content:
     def deepest(self) -> list[int]:
         """Position of the deepest network of each configuration."""
         return tables.deepest(self.rates, self.labels)
+
+    @property
+    def figures(self) -> list[Callable[[], list[figures.Figure]]]:
+        """What chooses the figures of the page, in its order."""
+        return [
+            lambda: choice.of_training(self.whole),
+            lambda: choice.of_networks(self.frame, self.rates, self.labels),
+        ]
 
     @property
     def level(self) -> str:

@@ -49,8 +49,7 @@ def report(
     with writable(page):
         page.parent.mkdir(parents=True, exist_ok=True)
         folder, origin = inside(page.parent, "figures"), (about.hash, about.command)
-        drawn = figures.draw_training(about.whole, folder, *origin)
-        drawn += figures.draw(about.frame, about.rates, about.labels, folder, *origin)
+        drawn = figures.draw(about.figures, folder, *origin)
         text = about.markdown(drawn)
         write_text(page, text)
         if tex:

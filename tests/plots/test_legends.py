@@ -138,10 +138,10 @@ def test_titles_that_a_user_wrote_stay():
     for ax in panels:
         ax.set_title("mine")
     plots.activation_bands(learnt(), layers=[1, 2], ax=panels)
-    plots.heatmap(healthy(depths=(4, 8)), ax=panels, facet="activation")
+    plots.heatmap(healthy(depths=(4, 8)), ax=panels, cols="activation")
     one = learnt(({"activation": "tanh"}, {"activation": "relu"}))
     plots.learning_speed(one, ax=panels)
-    plots.trainability(one, "init", "depth", facet="activation", ax=panels)
+    plots.trainability(one, "init", "depth", cols="activation", ax=panels)
     signal = pd.DataFrame({"x": np.tile(np.arange(8.0), 2), "gradient": np.tile([1.0, -1.0], 8)})
     plots.input_gradients(signal.assign(network=np.repeat(["a", "b"], 8)), ax=panels)
     circle = pd.DataFrame({"layer": [0, 1, 2], "seed": 0, "log10_length": [0.0, 0.1, 0.2]})

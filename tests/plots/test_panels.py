@@ -30,7 +30,10 @@ def test_cells_hold_the_decades_of_the_table():
     wanted = rates.pivot(index="depth", columns="init", values="decades")[["xavier_normal", "he_normal"]]
     np.testing.assert_allclose(mesh.get_array(), wanted, rtol=1e-12)
     assert -mesh.norm.vmin == mesh.norm.vmax == pytest.approx(np.abs(wanted.to_numpy()).max())
-    assert cells(ax)[(0, 2)] == number(wanted.loc[16, "xavier_normal"]) == f"−{abs(wanted.iloc[2, 0]):.1f}"
+    decades, half = cells(ax)[(0, 2)].split("\n±")
+    assert decades == number(wanted.loc[16, "xavier_normal"]) == f"−{abs(wanted.iloc[2, 0]):.1f}"
+    row = rates[(rates["init"] == "xavier_normal") & (rates["depth"] == 16)].iloc[0]
+    assert float(half) == pytest.approx((row["decades_high"] - row["decades_low"]) / 2, rel=0.26)  # one digit
     assert [t.get_text() for t in ax.get_xticklabels()] == ["Xavier normal", "He normal"]
 
 
@@ -79,7 +82,9 @@ def test_limits_and_axes_of_a_map():
         plots.heatmap(frame, x="depth")
 
 
-@pytest.mark.parametrize(("value", "text"), [(-19.4, "−19"), (-1.94, "−1.9"), (-0.071, "−0.07"), (-1e-9, "0.00")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(-19.4, "−19"), (-1.94, "−1.9"), (-0.071, "−0.07"), (-1e-9, "0.00"), (0.3, "+0.3")]
+)
 def test_numbers_in_cells(value, text):
     assert number(value) == text
 

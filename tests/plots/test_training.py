@@ -101,7 +101,7 @@ def test_a_panel_for_each_configuration_and_never_a_mean_over_networks():
             hidden(frame[frame["activation"] == name]), ["layer", "step"], "log10_weight_grad_norm"
         )
         same(drawn(ax, "mean"), groups(table, ["layer"]), ("step", "mean"))
-    whole = plots.learning_speed(frame, facet="init", style="activation", **blank())
+    whole = plots.learning_speed(frame, rows="init", style="activation", **blank())
     assert len(drawn(whole, "mean")) == 8
     assert len({line.get_linestyle() + str(line._dash_pattern) for line in drawn(whole, "mean")}) == 2
     five = plots.learning_speed(
@@ -109,8 +109,8 @@ def test_a_panel_for_each_configuration_and_never_a_mean_over_networks():
     )
     assert len(five) == 5 and [ax.get_title() for ax in five] == [f"depth {d}" for d in range(2, 7)]
     assert five[0].figure.axes[-1].get_visible() is False
-    with pytest.raises(GradlabError, match="up to 12 panels"):
-        plots.learning_speed(learnt([{"depth": d} for d in range(2, 15)], steps=(0, 1)))
+    with pytest.raises(GradlabError, match="up to 24 panels"):
+        plots.learning_speed(learnt([{"depth": d} for d in range(2, 27)], steps=(0, 1)))
 
 
 def test_layers_that_are_asked_for_and_the_readout():

@@ -1,0 +1,89 @@
+"""Colours of decades: light between the lines of the verdict, blue where a delta vanishes, red where it explodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import FuncNorm
+
+from gradlab.measurement.verdict import LINE as DECADE
+
+#: Blue is small, red is large, the middle is light; the two ends are alike in grey, so signs or dots stand beside them.
+COLOURS = "RdBu_r"
+#: Share of the scale that lies between the verdict's two lines.
+_STEADY = 0.3
+#: Dots on what explodes, where no number says its sign.
+EXPLODING = "..."
+
+
+def scale(top: float) -> Any:
+    """The scale of colours from -top to top decades: linear between the verdict's lines, logarithmic beyond.
+
+    The lines have the same two tones whatever `top` is, so that two figures can be compared.
+    """
+    top = max(float(top), 2 * DECADE)
+    span = np.log(top / DECADE)
+
+    def forward(v: Any) -> Any:
+        v = np.asarray(v, float)
+        size = np.abs(v) / DECADE
+        inner = _STEADY * size
+        outer = _STEADY + (1 - _STEADY) * np.log(np.maximum(size, 1)) / span
+        return np.sign(v) * np.where(size <= 1, inner, outer)
+
+    def inverse(v: Any) -> Any:
+        v = np.asarray(v, float)
+        size = np.abs(v)
+        outer = np.exp((np.maximum(size, _STEADY) - _STEADY) / (1 - _STEADY) * span)
+        return np.sign(v) * DECADE * np.where(size <= _STEADY, size / _STEADY, outer)
+
+    return FuncNorm((forward, inverse), vmin=-top, vmax=top)
+
+
+def colour(value: float, norm: Any) -> tuple[float, ...]:
+    """The colour of a number of decades."""
+    return matplotlib.colormaps[COLOURS](float(norm(value)))
+
+
+def is_dark(rgba: Any) -> bool:
+    """Whether white is read on it better than black."""
+    r, g, b, _ = rgba
+    return 0.299 * r + 0.587 * g + 0.114 * b < 0.5
+
+
+def bar(figure: Any, image: Any, axes: Any, label: str, *, beyond: bool = False, steady: str = "steady") -> Any:
+    """The bar of colours, with ticks and lines at the verdict's two lines and a name for what lies between."""
+    made = figure.colorbar(image, ax=axes, extend="both" if beyond else "neither", aspect=18, pad=0.02)
+    top = image.norm.vmax
+    outer = [v for v in (10.0, 100.0, 1000.0) if v < 0.7 * top]
+    far = [*outer, top] if top > 1.6 * DECADE else outer
+    ticks = [*(-v for v in reversed(far)), -DECADE, 0.0, DECADE, *far]
+    made.set_ticks(ticks, labels=[f"{v:+.3g}".replace("-", "−") if v else f"0 {steady}".strip() for v in ticks])
+    made.minorticks_off()
+    for line in (-DECADE, DECADE):
+        made.ax.axhline(line, color="black", linewidth=matplotlib.rcParams["axes.linewidth"], gid="verdict")
+    made.set_label(label)
+    made.outline.set_visible(False)
+    return made
+
+
+def outline(ax: Any, values: np.ndarray, right: np.ndarray, top: np.ndarray) -> None:
+    """A line between neighbouring cells that lie on two sides of a line of the verdict.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : ndarray
+        Decades, (rows, columns), NaN where there is no cell.
+    right, top : ndarray
+        Edges of the columns and of the rows.
+    """
+    zone = np.where(np.isfinite(values), np.sign(values) * (np.abs(values) > DECADE), np.nan)
+    look = {"color": "black", "linewidth": 1.6 * matplotlib.rcParams["axes.linewidth"], "zorder": 3, "gid": "verdict"}
+    differ = lambda a, b: np.isfinite(a) & np.isfinite(b) & (a != b)
+    for row, column in zip(*np.nonzero(differ(zone[:, :-1], zone[:, 1:])), strict=True):
+        ax.plot([right[column + 1]] * 2, [top[row], top[row + 1]], **look)
+    for row, column in zip(*np.nonzero(differ(zone[:-1], zone[1:])), strict=True):
+        ax.plot([right[column], right[column + 1]], [top[row + 1]] * 2, **look)

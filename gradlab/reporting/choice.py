@@ -1,0 +1,185 @@
+"""Which figures a page has, and of which rows: those that fit are arranged, what does not is named in the caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab import plots
+from gradlab.plots.curves import ACCURACY, LOSS
+from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
+from gradlab.plots.tables import some_layers
+from gradlab.reporting import tables, words
+from gradlab.reporting.figures import Figure
+
+#: The two ends of a training.
+ENDS = ("first step", "last step")
+#: Steps have an axis, or are light and dark.
+_STEPS = ("step",)
+
+
+def of_networks(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]) -> list[Figure]:
+    """The figures of the networks of a page: of trainings, at their first and at their last step.
+
+    Parameters
+    ----------
+    frame, rates : DataFrame
+    labels : sequence of str
+        The configuration of each row of `rates`, in words.
+
+    Returns
+    -------
+    list of Figure
+        Empty where nothing was measured.
+    """
+    if not rates["rate"].notna().any():
+        return []
+    frame = with_decades(frame, rates, labels)
+    measured = frame[frame["layer"] >= 1]
+    lost = _failures(frame)
+    made = [Figure("gradient_flow", "Signal, delta and weight gradient by layer", lambda: _flow(measured, lost))]
+    if rates["depth"].nunique() > 1:
+        made.append(Figure("rate_against_depth", "Rate against depth", lambda: _rates(measured, lost)))
+        if rates["depth"].nunique() < len(rates["network"].unique()):
+            made.append(Figure("heatmap", "First over last delta", lambda: _map(measured, lost)))
+    return made
+
+
+def of_training(frame: pd.DataFrame) -> list[Figure]:
+    """The figures of the steps of a training: loss and accuracy, and how fast each layer learns.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        All steps.
+
+    Returns
+    -------
+    list of Figure
+        Empty where there is one step, or nothing was measured.
+    """
+    measured = frame[(frame["layer"] >= 1) | (frame["layer_name"] == "cell")]  # a recurrent one has the weights
+    if frame["step"].nunique() < 2 or measured.empty:
+        return []
+    known = lambda *columns: [c for c in columns if c in measured and measured[c].notna().any()]
+    made = []
+    if known(*LOSS, *ACCURACY):
+        made.append(Figure("training_curves", "Loss and accuracy", lambda: _curves(measured)))
+    speed, ratio = plots.learning_speed, plots.update_ratio
+    for column in known("log10_weight_grad_norm", "log10_delta_rms")[:1]:
+        make = lambda column=column: _layers(measured, speed, value=column)
+        made.append(Figure("learning_speed", "How fast each layer learns", make))
+    if known("log10_update_ratio"):
+        made.append(Figure("update_ratio", "Updates over weights", lambda: _layers(measured, ratio)))
+    return made
+
+
+def with_decades(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """The frame with the decades and the label of each row's network, and which end of its training it is."""
+    names = tables.keys(frame)
+    facts = rates[[*names, "decades"]].assign(configuration=list(labels))
+    plain = {name: object for name in names if isinstance(frame[name].dtype, pd.CategoricalDtype)}
+    found = frame[names].astype(plain).merge(facts.astype(plain), on=names, how="left")
+    frame = frame.assign(decades=found["decades"].to_numpy(), configuration=found["configuration"].to_numpy())
+    if frame["step"].nunique() < 2:
+        return frame
+    others = [name for name in names if name != "step"]
+    first = frame["step"] == frame.groupby(others, observed=True, dropna=False)["step"].transform("min")
+    ends = pd.Categorical(np.where(first, *ENDS), categories=ENDS)
+    return frame.assign(end=ends)
+
+
+def _failures(frame: pd.DataFrame) -> str:
+    """What a caption says of networks that failed before anything of them was measured."""
+    failed = frame.loc[frame["layer"] < 1, ["configuration", "seed"]].drop_duplicates()
+    seeds = failed["configuration"].astype(str).value_counts(sort=False)
+    names = "; ".join(f"{count} seeds of {name}" for name, count in seeds.items())
+    return f"Not drawn, because nothing of them could be measured: {names}." if names else ""
+
+
+def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The deepest network of each configuration, and a sentence that says so where there are others."""
+    if rows["depth"].nunique() < 2:
+        return rows, ""
+    others, _ = factors(rows, ("depth", *_STEPS))
+    groups = rows.groupby(others, observed=True, dropna=False)["depth"] if others else rows["depth"]
+    rows = rows[rows["depth"] == (groups.transform("max") if others else groups.max())]
+    depths = words.listed([str(depth) for depth in sorted(rows["depth"].unique())])
+    return rows, f"Only the deepest network of each configuration is drawn, of {depths} layers."
+
+
+def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
+    rows, which = _deepest(measured)
+    found = arrange(
+        rows, score="decades", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
+    )
+    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows}
+    return plots.gradient_flow(found.frame, band=_band(found), **looks), _said(which, found.note, lost)
+
+
+def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
+    found = arrange(measured, score="decades", what="the decades", without=("depth", *_STEPS), shade="end")
+    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows, "cols": found.cols}
+    return plots.rate_against_depth(found.frame, band=_band(found), **looks), _said(found.note, lost)
+
+
+def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
+    rows, which = measured, ""
+    if "end" in measured:
+        rows, which = measured[measured["end"] == ENDS[1]], "At the last step of each training."
+    found = arrange(
+        rows, score="decades", what="the decades", most=(12, 4, MOST_COLUMNS), without=("depth", *_STEPS),
+        first=("init",), kinds=1,
+    )  # fmt: skip
+    axes = plots.heatmap(found.frame, x="depth", y=found.hue or "init", rows=found.rows, cols=found.cols)
+    return axes, _said(which, found.note, lost)
+
+
+def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
+    rows, which, score = _of_steps(measured)
+    sets = sum(any(c in rows and rows[c].notna().any() for c in pair) for pair in zip(LOSS, ACCURACY, strict=True))
+    found = arrange(
+        rows, **score, most=(MOST_LINES // max(sets, 1), MOST_ROWS, 1), without=_STEPS, kinds=1
+    )  # fmt: skip
+    axes = plots.training_curves(found.frame, hue=found.hue, rows=found.rows, band=_band(found))
+    return axes, _said(which, found.note)
+
+
+def _layers(measured: pd.DataFrame, figure: Callable[..., Any], **options: Any) -> tuple[Any, str]:
+    rows, which, score = _of_steps(measured)
+    found = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
+    known = sorted(int(v) for v in found.frame["layer"].unique())
+    layers = None
+    inner = found.frame[(found.frame["layer"] >= 1) & (found.frame["layer_name"] != "readout")]
+    if inner["layer"].nunique() > MOST_LINES:
+        layers = some_layers(inner, None, MOST_LINES)
+        which = f"{which} Layers {words.listed(list(map(str, layers)))} of {len(known)}."
+    axes = figure(found.frame, rows=found.rows, cols=found.cols, layers=layers, **options)
+    return axes, _said(which, found.note)
+
+
+def _of_steps(measured: pd.DataFrame) -> tuple[pd.DataFrame, str, dict[str, str]]:
+    """The deepest networks with a score of each: the loss that its training ends with, as far as it is known."""
+    rows, which = _deepest(measured)
+    for column in (*reversed(LOSS), "log10_delta_rms"):
+        if column in rows and np.isfinite(rows[column]).any():
+            finite = rows[np.isfinite(rows[column])]
+            last = finite.sort_values("step").groupby("network", observed=True)[column].last()
+            rows = rows.assign(final=rows["network"].map(last).astype(float))
+            what = "the delta" if column.endswith("rms") else "the loss at the end"
+            return rows, which, {"score": "final", "what": what}
+    return rows, which, {}
+
+
+def _band(found: Arrangement) -> str | None:
+    """Seeds one by one only where there is one line; else few seeds are a range, not a line each."""
+    single = found.hue is None and found.shade is None
+    few = found.frame["seed"].nunique() <= 8
+    return None if single or not few else "range"
+
+
+def _said(*parts: str) -> str:
+    return "".join(f" {part}" for part in parts if part)
