@@ -83,7 +83,7 @@ def test_one_column_may_be_written_without_a_list():
         ({"depth": range(1, 10**15)}, "at most 200,000 values in one list; received more, from 1 on"),
         ({"depth": 10**5, "width": 10**4}, "at most 100,000,000,000 weights"),
         ({"data": "copying", "batch": 10**6, "length": 10**6}, "steps of all sequences of a batch"),
-        ({"gain": 10**400}, "gain to be a positive number; received about 2"),
+        ({"gain": 10**400}, "gain to be a number of at least 0; received about 2"),
         ({"key": 2**32}, "key to be at most 4,294,967,295"),
     ],
 )
