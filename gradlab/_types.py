@@ -22,7 +22,7 @@ COORDINATES: dict[str, str] = {
     "depth": "number of hidden layers L",
     "width": "units of this layer",
     "batch": "examples",
-    "activation": "name of the activation",
+    "activation": "name of this layer's activation; of the readout, the one below it",
     "init": "name of the initialiser",
     "sigma_w2": "fan-in times the weight variance of the hidden layers",
     "sigma_b2": "bias variance of the hidden layers",

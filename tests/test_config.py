@@ -120,7 +120,7 @@ BAD = {
     "no sigma": ({"init": "gaussian"}, "one of sigma_w2= and std="),
     "a sigma that is not used": ({"sigma_w2": 1}, "only with init='gaussian'"),
     "a function for a name": ({"activation": np.tanh}, "try .*register it first"),
-    "a list of a list": ({"activation": [["tanh"]]}, "activation to be one of"),
+    "a list of a list": ({"activation": [["tanh"]]}, "one activation for each of the 2 hidden layers"),
     "a readout": ({"readout": "he"}, "initializer to be one of .*; received 'he'"),
     "an architecture": ({"architecture": "cnn"}, "architecture to be one of mlp"),
     "part of a seed": ({"seeds": [1.5]}, "seed to be an integer of at least 0; received 1.5"),

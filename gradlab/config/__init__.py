@@ -4,7 +4,7 @@ The command line imports this room and no other, so that ``--help`` is instant.
 """
 
 from gradlab.config.bounds import MOST_POSITIONS, check_product
-from gradlab.config.fields import integer, positive_integer, seed_numbers, shown
+from gradlab.config.fields import FIELDS, integer, positive_integer, seed_numbers, shown
 from gradlab.config.names import (
     ACTIVATIONS,
     ALIASES,
@@ -17,6 +17,7 @@ from gradlab.config.names import (
     REGISTRIES,
     SCHEDULES,
     content_hash,
+    one_after_another,
     resolve,
 )
 from gradlab.config.networks import (
@@ -43,6 +44,7 @@ __all__ = [
     "ConvNetConfig",
     "DATASETS",
     "DTYPES",
+    "FIELDS",
     "GRID",
     "INITIALIZERS",
     "LOSSES",
@@ -65,6 +67,7 @@ __all__ = [
     "check_product",
     "content_hash",
     "integer",
+    "one_after_another",
     "positive_integer",
     "record_steps",
     "resolve",

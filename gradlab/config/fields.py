@@ -86,6 +86,12 @@ def _width(value: Any) -> int | tuple[int, ...]:
     )
 
 
+def _activation(value: Any) -> str | tuple[str, ...]:
+    """One activation for all layers, or one for each."""
+    one = lambda name: resolve("activation", name, ACTIVATIONS)
+    return tuple(map(one, many(value))) if several(value) else one(value)
+
+
 def _branch_scale(value: Any) -> str:
     """A number as its shortest text, or one of the names: text throughout, so that a column of it has one type."""
     if isinstance(value, str):
@@ -117,7 +123,7 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "architecture": lambda value: resolve("architecture", value, ARCHITECTURES),
     "depth": _or_none(lambda value: positive_integer("depth", value)),
     "width": lambda value: _width(value),
-    "activation": lambda value: resolve("activation", value, ACTIVATIONS),
+    "activation": lambda value: _activation(value),
     "init": lambda value: resolve("initializer", value, INITIALIZERS),
     "gain": lambda value: number("gain", value, "a number of at least 0", usual=1),
     "sigma_w2": _or_none(lambda value: number("sigma_w2", value)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gradlab._errors import unknown
@@ -61,6 +62,12 @@ def resolve(kind: str, name: str, names: Sequence[str]) -> str:
     if canonical not in names:
         raise unknown(kind, name, names)
     return canonical
+
+
+def one_after_another(names: Iterable[str]) -> str:
+    """Names in their order, with how often each follows itself: ``tanh, relu x 2``."""
+    runs = [(name, len(list(same))) for name, same in itertools.groupby(names)]
+    return ", ".join(name if count == 1 else f"{name} x {count}" for name, count in runs)
 
 
 def content_hash(value: Any, length: int = 12) -> str:

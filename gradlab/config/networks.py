@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.fields import FIELDS, positive_integer
+from gradlab.config.names import one_after_another
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class NetworkConfig:
         Number of hidden layers L.
     width : int
         Units of each hidden layer.
-    activation : str
-        Name in the table of activations.
+    activation : str, or of an MLP a sequence of str
+        Name in the table of activations; of an MLP also one for each hidden layer, from the input on.
     init : str
         Name in the table of initialisers: distribution and variance rule. With "zeros", or "constant" (all weights
         equal to `gain`), the units of a layer stay copies of one another; a readout that is constant too hands back
@@ -47,7 +48,7 @@ class NetworkConfig:
 
     depth: int = 10
     width: int | tuple[int, ...] = 128
-    activation: str = "relu"
+    activation: str | tuple[str, ...] = "relu"
     init: str = "he_normal"
     gain: float = 1.0
     sigma_w2: float | None = None
@@ -63,6 +64,7 @@ class NetworkConfig:
         if self.depth is None and self.architecture != "rnn":
             positive_integer("depth", None)
         self._one_width()
+        self._one_activation()
         layers = 1 if self.architecture == "rnn" else self.depth
         widest = max(self.width) if isinstance(self.width, tuple) else self.width
         check_product("weights", MOST_WEIGHTS, depth=layers, width=widest, fan_in=widest)
@@ -84,6 +86,13 @@ class NetworkConfig:
         if isinstance(self.width, tuple):
             raise GradlabError(f"one width for all layers of {self.architecture!r}", f"{self.width}", "width=64")
 
+    def _one_activation(self) -> None:
+        if isinstance(self.activation, tuple):
+            raise GradlabError(
+                f"one activation for all layers of {self.architecture!r}", f"{self.activation}",
+                f"activation={self.activation[0]!r}; an MLP takes one for each layer",
+            )  # fmt: skip
+
     def _one_of(self, name: str, known: tuple[Any, ...]) -> None:
         if getattr(self, name) not in known:
             listed = ", ".join(map(repr, known))
@@ -99,11 +108,6 @@ class NetworkConfig:
         return tuple(f.name for f in dataclasses.fields(cls))
 
     @property
-    def activations(self) -> tuple[str, ...]:
-        """Names of the activations that it uses."""
-        return (self.activation,)
-
-    @property
     def initializers(self) -> tuple[str, ...]:
         """Names of the initialisers that it uses: of the hidden weights, and of the readout."""
         return tuple(dict.fromkeys((self.init, self.readout or self.init)))
@@ -112,6 +116,11 @@ class NetworkConfig:
     def widths(self) -> tuple[int, ...]:
         """Units of each of the hidden layers."""
         return self.width if isinstance(self.width, tuple) else (self.width,) * self.depth
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations of the hidden layers: one for each, or one that all of them have."""
+        return self.activation if isinstance(self.activation, tuple) else (self.activation,)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as plain values, with the architecture: what identifies the network."""
@@ -128,7 +137,7 @@ class NetworkConfig:
         """A short description for progress lines and messages: ``mlp depth=50 tanh xavier_normal``."""
         rest = {k: v for k, v in self.changed().items() if k not in ("depth", "activation", "init")}
         extra = "".join(f" {k}={v}" for k, v in rest.items())
-        return f"{self.architecture} depth={self.depth} {self.activation} {self.init}{extra}"
+        return f"{self.architecture} depth={self.depth} {one_after_another(self.activations)} {self.init}{extra}"
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,22 @@ class MLPConfig(NetworkConfig):
                 )  # fmt: skip
             if len(set(self.width)) == 1:
                 object.__setattr__(self, "width", self.width[0])
+
+    def _one_activation(self) -> None:
+        if not isinstance(self.activation, tuple):
+            return
+        if len(self.activation) != self.depth:
+            raise GradlabError(
+                f"one activation for each of the {self.depth} hidden layers",
+                f"{len(self.activation)} activations", "a single name, or depth=len(activation)",
+            )  # fmt: skip
+        if len(set(self.activation)) == 1:
+            object.__setattr__(self, "activation", self.activation[0])
+        elif "critical" in (self.init, self.readout):
+            raise GradlabError(
+                "one activation for init='critical', which is made for it", f"{self.activation}",
+                "init='gaussian', sigma_w2=1.0",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Sweep:
     width : int or sequence of int
         Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each layer.
     activation : str or sequence of str
-        Name in the table of activations.
+        Name in the table of activations. A sequence within the sequence has a name for each layer of an mlp.
     init : str or sequence of str
         Name in the table of initialisers: distribution and variance rule.
     gain : float or sequence of float

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from gradlab.frames.rows import activation_at
+
 if TYPE_CHECKING:
     from gradlab.networks.network import Network
 
@@ -53,15 +55,14 @@ def histograms(
 
     record = count(net, x, y, key=key, seeds=seeds, loss=loss, params=params)
     tables = [
-        bin_table(row).assign(signal=signal, layer=number)
+        bin_table(row).assign(signal=signal, layer=number, activation=activation_at(net.config, number))
         for signal, table in record.counts.items()
         for number, row in zip(record.layers, table, strict=True)
     ]
     config = net.config
-    frame = pd.concat(tables, ignore_index=True)[["signal", "layer", "bin", "left", "right", "count"]]
-    return frame.assign(
-        architecture=config.architecture, activation=config.activation, init=config.init, depth=len(record.layers)
-    )
+    order = ["signal", "layer", "bin", "left", "right", "count", "architecture", "activation", "init", "depth"]
+    frame = pd.concat(tables, ignore_index=True)
+    return frame.assign(architecture=config.architecture, init=config.init, depth=len(record.layers))[order]
 
 
 def bin_table(counts: np.ndarray) -> pd.DataFrame:

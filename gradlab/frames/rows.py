@@ -10,7 +10,7 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
-from gradlab.config import CONFIGS, GRID, TRAINING_GRID, NetworkConfig, TrainingConfig, content_hash
+from gradlab.config import CONFIGS, GRID, TRAINING_GRID, NetworkConfig, TrainingConfig, content_hash, one_after_another
 from gradlab.measurement.records import LayerInfo, Trace
 
 #: Columns whose text repeats from row to row.
@@ -133,7 +133,6 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
         "architecture": [t.config.architecture for t in traces],
         "depth": [t.depth or t.config.depth or 0 for t in traces],
         "batch": [t.batch for t in traces],
-        "activation": [t.config.activation for t in traces],
         "init": [t.config.init for t in traces],
         "sigma_w2": np.asarray([t.sigma_w2 for t in traces], dtype=float),
         "sigma_b2": np.asarray([t.sigma_b2 for t in traces], dtype=float),
@@ -150,7 +149,17 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
     for name in of_layer:
         per_trace = [np.tile(_plain([getattr(i, name) for i in t.layers]), len(t.seeds)) for t in traces]
         rows[name] = np.concatenate(per_trace)
+    per_trace = [np.tile(_plain([activation_at(t.config, i.layer) for i in t.layers]), len(t.seeds)) for t in traces]
+    rows["activation"] = np.concatenate(per_trace)
     return {name: rows[name] for name in COORDINATES}
+
+
+def activation_at(config: NetworkConfig | TrainingConfig, layer: int) -> str:
+    """The activation of a layer; of the readout that of the layer below it, of layer 0 all of them."""
+    own = config.activations
+    if len(own) == 1:
+        return own[0]
+    return own[min(layer, len(own)) - 1] if layer else one_after_another(own)
 
 
 def _plain(values: Sequence[Any] | np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab.config import one_after_another
 
 if TYPE_CHECKING:
     from gradlab.measurement.jacobian import Density, Spectrum
@@ -91,6 +92,6 @@ def _of_network(config: Any, rows: int) -> pd.DataFrame:
     """The coordinates of a network, repeated; none of a bare layer."""
     if config is None:
         return pd.DataFrame(index=range(rows))
-    names = ("activation", "init", "depth", "sigma_w2", "sigma_b2", "gain")
-    fields = {name: getattr(config, name) for name in names}
+    fields = {name: getattr(config, name) for name in ("init", "depth", "sigma_w2", "sigma_b2", "gain")}
+    fields = {"activation": one_after_another(config.activations), **fields}
     return pd.DataFrame({**fields, "width": config.widths[0]}, index=range(rows))

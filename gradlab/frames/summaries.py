@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED
+from gradlab.config import one_after_another
 from gradlab.frames.rows import KEY, own_fields
 from gradlab.measurement.slope import rate
 from gradlab.measurement.verdict import NAMES, describe, judge
@@ -128,7 +129,8 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
     Returns
     -------
     DataFrame
-        The coordinates that are the network's (`width` is NaN where its hidden layers differ), then
+        The coordinates that are the network's (`width` is NaN where its hidden layers differ, `activation` names
+        all of them), then
         ``rate low high level decades decades_low decades_high shape exponent verdict n_seeds n_zero n_failed
         first_layer last_layer from_depth phrase sentence``. `n_seeds` entered the rate, `n_zero` had a
         delta that is exactly 0, `n_failed` one that is not finite or absent; `from_depth` is the depth at which
@@ -153,7 +155,8 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
     table = pd.DataFrame(rows)
     for name in coordinates:
         if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            table[name] = pd.Categorical(table[name], dtype=frame[name].dtype)
+            known = frame[name].cat.categories.union(table[name].dropna().unique(), sort=False)
+            table[name] = pd.Categorical(table[name], categories=known)
     table["verdict"] = pd.Categorical(table["verdict"], categories=NAMES)
     table["shape"] = pd.Categorical(table["shape"], categories=("exponential", "algebraic", "none"))
     return table
@@ -167,6 +170,10 @@ def _about_network(network: pd.DataFrame, coordinates: Sequence[str]) -> dict[st
     if "width" in about:
         widths = source.loc[source["layer"] <= about["depth"], "width"].unique()
         about["width"] = widths[0] if len(widths) == 1 else np.nan
+    if "activation" in about:
+        hidden = source[source["layer"] <= about["depth"]].drop_duplicates("layer").sort_values("layer")
+        if hidden["activation"].nunique() > 1:
+            about["activation"] = one_after_another(hidden["activation"].astype(str))
     return about
 
 

@@ -182,7 +182,7 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
 
 def shares(config: NetworkConfig) -> bool:
     """Whether networks like this one can share products: blocks of a weight and an activation, nothing else."""
-    return isinstance(config, MLPConfig) and config.norm is None
+    return isinstance(config, MLPConfig) and config.norm is None and len(config.activations) == 1
 
 
 def _family(config: MLPConfig) -> tuple:

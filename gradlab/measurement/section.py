@@ -74,10 +74,10 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
         raise GradlabError("a target above the source", f"{source!r} and {target!r}", "source='input', target='output'")
     # on the host, where unstacking 1000 layers and stacking them again compiles nothing
     chosen = [p for _, p in net.layers(jax.tree.map(np.asarray, params))][low:high]
-    piece = _piece(
-        ACTIVATIONS.current(net.config.activation), net.config.bias,
-        tuple(p["weight"].shape for p in chosen), low == 0,
-    )  # fmt: skip
+    names = net.config.activations if len(net.config.activations) > 1 else net.config.activations * depth
+    # of each weight the activation that it reads; the first one reads the input
+    entries = (None, *map(ACTIVATIONS.current, names))[low:high]
+    piece = _piece(entries, net.config.bias, tuple(p["weight"].shape for p in chosen))
     trees = iter(p if low == i == 0 else ({}, p) for i, p in enumerate(chosen))
     grouped = []
     for _, count in piece.runs:
@@ -98,19 +98,18 @@ def _number(name: str, point: str | int, depth: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _piece(entry: Activation, bias: bool, sizes: tuple[tuple[int, int], ...], from_input: bool) -> Piece:
+def _piece(entries: tuple[Activation | None, ...], bias: bool, sizes: tuple[tuple[int, int], ...]) -> Piece:
     runs: list[tuple[Layer, int]] = []
     before = None
-    for i, (fan_in, width) in enumerate(sizes):
-        bare = from_input and i == 0
-        if not bare and fan_in == width == before:
+    for entry, (fan_in, width) in zip(entries, sizes, strict=True):
+        if entry is not None and fan_in == width and before == (entry, width):
             block, count = runs.pop()
             runs.append((block, count + 1))
         else:
             linear = dense(width, bias=bias)
-            block = linear if bare else serial(activation(entry.name), linear)
-            runs.append((block, 1 if not bare and fan_in == width else 0))
-        before = width if runs[-1][1] else None
+            block = linear if entry is None else serial(activation(entry.name), linear)
+            runs.append((block, 1 if entry is not None and fan_in == width else 0))
+        before = (entry, width) if runs[-1][1] else None
     layer = serial(*(repeat(block, count) if count else block for block, count in runs))
     return Piece(layer, tuple(runs), (sizes[0][0], *(width for _, width in sizes)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from gradlab.config import MLPConfig
@@ -58,16 +59,16 @@ class MLP(Network):
         return stack(self.config, outputs, dropout=dropout)
 
 
-def runs_of(widths: tuple[int, ...]) -> list[tuple[int, int, int]]:
+def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) -> list[tuple[int, int, int]]:
     """Blocks above the first one as (width, number of the first layer, count); count 0: it changes the width.
 
-    Blocks whose input and output are equally wide stand in one loop.
+    Blocks of one kind whose input and output are equally wide stand in one loop; None: all are of one kind.
     """
     runs: list[tuple[int, int, int]] = []
     for i in range(1, len(widths)):
         if widths[i] != widths[i - 1]:
             runs.append((widths[i], i + 1, 0))
-        elif runs and runs[-1][2] and runs[-1][0] == widths[i]:
+        elif runs and runs[-1][2] and (kinds is None or kinds[i] == kinds[i - 1]):
             width, first, count = runs[-1]
             runs[-1] = (width, first, count + 1)
         else:
@@ -86,14 +87,15 @@ def stack(
     config : MLPConfig
     outputs : int
     parts : tuple, optional
-        Activations of the groups, for arrays with a leading group axis.
+        Activations of the groups in every layer, for arrays with a leading group axis.
     depth : int, optional
         Another depth than the config's, for networks of constant width.
     dropout : Dropout, optional
         Layer l has the mask of number l.
     """
-    parts = parts or (config.activation,)
     depth = depth or config.depth
+    names = config.activations if len(config.activations) > 1 else config.activations * depth
+    phis = (parts,) * depth if parts else tuple((name,) for name in names)
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
     rule = hidden_rule(config)
 
@@ -104,15 +106,18 @@ def stack(
         names, values = zip(*layers, strict=True)
         return serial(*values, names=names, folds=(None,) * len(layers))
 
-    def hidden(width: int, number: Any) -> Layer:
-        return block(width, rule, config.gain, masked(activation(*parts), dropout, number), config.norm)
+    def hidden(width: int, phi: Parts, number: Any) -> Layer:
+        return block(width, rule, config.gain, masked(activation(*phi), dropout, number), config.norm)
 
-    def run(width: int, number: int, count: int) -> Layer:
-        return repeat(copies(functools.partial(hidden, width), dropout), count, number)
+    def run(width: int, phi: Parts, number: int, count: int) -> Layer:
+        return repeat(copies(functools.partial(hidden, width, phi), dropout), count, number)
 
-    shapes = runs_of(widths)
-    first = hidden(widths[0], 1)
-    runs = [run(width, number, count) if count else hidden(width, number) for width, number, count in shapes]
+    shapes = runs_of(widths, phis)
+    first = hidden(widths[0], phis[0], 1)
+    runs = [
+        run(width, phis[number - 1], number, count) if count else hidden(width, phis[number - 1], number)
+        for width, number, count in shapes
+    ]
     # the readout is a block too, so that every row of the frame is read in the same way
     head = block(outputs, readout_rule(config), 1.0, activation("identity"))
     names = ("first", *(f"run_{i}" for i in range(len(runs))))

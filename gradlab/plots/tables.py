@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
+from gradlab.config import one_after_another
 from gradlab.frames.rows import own_fields
 from gradlab.frames.summaries import BANDS, summarise
 from gradlab.plots import words
@@ -78,14 +79,34 @@ def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[s
 
 
 def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the width of a network's hidden layers in all its rows, where they are alike: the readout's is no
-    coordinate of the network."""
+    """The frame with what is the network's own in all its rows, where a row has its layer's.
+
+    The width of its hidden layers, if they are alike (the readout's is no coordinate of the network); the activations
+    of all of them, if they differ.
+    """
+    if {"activation", "network", "layer", "layer_name"} <= set(frame.columns):
+        frame = _all_activations(frame)
     if not {"width", "network", "layer_name"} <= set(frame.columns):
         return frame
     hidden_width = frame["width"].where((frame["layer_name"] != "readout") & (frame["layer"] >= 1))
     groups = hidden_width.groupby(frame["network"], observed=True)
     alike = groups.transform("nunique") == 1
     return frame.assign(width=groups.transform("first").where(alike, frame["width"]).astype(frame["width"].dtype))
+
+
+def _all_activations(frame: pd.DataFrame) -> pd.DataFrame:
+    """The activations of a network whose layers differ in them as one text in all its rows."""
+    counts = frame.groupby("network", observed=True)["activation"].nunique()
+    several = counts.index[counts > 1]
+    if not len(several):
+        return frame
+    column = frame["activation"].astype(object)
+    for network in several:
+        rows = (frame["network"] == network).to_numpy(bool)
+        hidden = frame[rows & (frame["layer_name"] != "readout").to_numpy(bool) & (frame["layer"] >= 1).to_numpy(bool)]
+        in_order = hidden.drop_duplicates("layer").sort_values("layer")["activation"]
+        column = column.mask(rows, one_after_another(in_order.astype(str)))
+    return frame.assign(activation=pd.Categorical(column, categories=column.unique()))
 
 
 def _adds(frame: pd.DataFrame, names: Sequence[str], name: str) -> bool:

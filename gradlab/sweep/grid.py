@@ -7,16 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gradlab.config import ACTIVATIONS, INITIALIZERS, NetworkConfig, Sweep, TrainingConfig, resolve
+from gradlab.config import FIELDS, NetworkConfig, Sweep, TrainingConfig
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
 
-_NAMES = {
-    "activation": ("activation", ACTIVATIONS),
-    "init": ("initializer", INITIALIZERS),
-    "readout": ("initializer", INITIALIZERS),
-}
+_NAMES = ("activation", "init", "readout")
 _OPTIONAL = (
     "sigma_w2", "std", "sigma_b2", "readout", "depth", "norm", "truncate", "learning_rate", "clip_norm", "clip_value",
     "clip_adaptive",
@@ -25,10 +21,7 @@ _OPTIONAL = (
 
 def canonical(sweep: Sweep) -> Sweep:
     """The same request with one spelling for each name, so that requests can be compared."""
-    changes = {
-        field: tuple(None if v is None else resolve(kind, v, names) for v in getattr(sweep, field))
-        for field, (kind, names) in _NAMES.items()
-    }
+    changes = {field: tuple(map(FIELDS[field], getattr(sweep, field))) for field in _NAMES}
     return dataclasses.replace(sweep, **changes)
 
 
@@ -49,7 +42,7 @@ def as_values(sweep: Sweep) -> dict[str, Any]:
 
 
 def from_values(values: Mapping[str, Any], kind: type[Sweep] = Sweep) -> Sweep:
-    """The request of a kind that `as_values` wrote; lists inside lists are widths layer by layer."""
+    """The request of a kind that `as_values` wrote; lists inside lists go layer by layer."""
 
     def plain(name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):

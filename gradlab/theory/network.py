@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradlab._errors import GradlabError
+from gradlab.config import one_after_another
 from gradlab.networks.mlp import hidden_rule, readout_rule
 from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
@@ -62,6 +63,10 @@ def check_plain(config: Any) -> None:
             "a network without normalisation", f"norm={config.norm!r}",
             "norm=None; normalised layers have one factor per layer, see gl.theory",
         )  # fmt: skip
+    if len(config.activations) > 1:
+        raise GradlabError(
+            "one activation for all layers", one_after_another(config.activations), "activation='tanh', for instance"
+        )
     if config.init in ("zeros", "constant") or config.gain == 0:
         received = f"init={config.init!r}" if config.gain else "gain=0"
         raise GradlabError("weights that are drawn: theory is about their mean", received, "init='xavier_normal'")
