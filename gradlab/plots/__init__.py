@@ -13,7 +13,7 @@ _HOMES = {
     "caption": "captions",
     "circle": "carried",
     "cliff": "walls",
-    "depth_scales": "transitions",
+    "depth_scales": "depthscales",
     "fluctuations": "spread",
     "gradient_flow": "profiles",
     "heatmap": "grids",

@@ -9,6 +9,7 @@ from gradlab.plots.curves import training_curves as training_curves
 from gradlab.plots.decades import log10_axis as log10_axis
 from gradlab.plots.densities import spectrum as spectrum
 from gradlab.plots.depths import rate_against_depth as rate_against_depth
+from gradlab.plots.depthscales import depth_scales as depth_scales
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.learning import learning_speed as learning_speed
@@ -22,7 +23,6 @@ from gradlab.plots.spread import fluctuations as fluctuations
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
 from gradlab.plots.trainable import trainability as trainability
-from gradlab.plots.transitions import depth_scales as depth_scales
 from gradlab.plots.transitions import transition as transition
 from gradlab.plots.walls import cliff as cliff
 

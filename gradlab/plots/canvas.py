@@ -24,11 +24,15 @@ _PRESET = "_gradlab_preset"
 
 @dataclass
 class Canvas:
-    """Axes of ours, or those that were given; `notes` are handles of the legend that the data called for."""
+    """Axes of ours, or those that were given; `notes` are handles of the legend that the data called for.
+
+    `bars` are bars of colours, with the axes that gave them room and where this ended.
+    """
 
     axes: np.ndarray
     own: bool
     notes: dict[str, Any] = field(default_factory=dict)
+    bars: list[Any] = field(default_factory=list)
 
     @property
     def figure(self) -> Any:
@@ -65,7 +69,9 @@ def canvas(
                 raise GradlabError(f"{rows * columns} axes, {rows} × {columns}", received, "leaving ax out")
             if title:
                 given.flat[0].set_title(title)
-            yield Canvas(given.reshape(rows, columns), own=False)
+            board = Canvas(given.reshape(rows, columns), own=False)
+            yield board
+            _keep_bars(board)
 
 
 def name_panel(board: Canvas, ax: Any, text: str) -> None:
@@ -78,6 +84,31 @@ def name_panel(board: Canvas, ax: Any, text: str) -> None:
 def preset_name(figure: Any) -> str | None:
     """The preset that a figure of ours was made in."""
     return getattr(figure, _PRESET, None)
+
+
+def colour_bar(board: Canvas, axes: Sequence[Any], image: Any, label: str, **options: Any) -> Any:
+    """The bar of an image's colours, with its label inside the room that the axes had."""
+    figure = board.figure
+    right = max(ax.get_position().x1 for ax in axes)
+    bar = figure.colorbar(image, ax=list(axes), **{"pad": 0.02, "aspect": 18, **options})
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    board.bars.append((bar, list(axes), right))
+    return bar
+
+
+def _keep_bars(board: Canvas) -> None:
+    """Where no layout does it: axes give way to what of a bar stands beyond their room."""
+    if board.own or board.figure.get_layout_engine() is not None:
+        return
+    for bar, axes, right in board.bars:
+        beyond = bar.ax.get_tightbbox().x1 / board.figure.bbox.width - right
+        left = min(ax.get_position().x0 for ax in axes)
+        if beyond > 0:
+            share = 1 - beyond / (bar.ax.get_position().x1 - left)
+            for ax in [*axes, bar.ax]:
+                box = ax.get_position(original=True)
+                ax.set_position((left + share * (box.x0 - left), box.y0, share * box.width, box.height))
 
 
 def draw_lines(

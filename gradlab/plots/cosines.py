@@ -104,7 +104,7 @@ def shattering(
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients  [1]")
         place_legend(board, _handles(look, hue, law is not None), legend)
-        attach(axes, _caption(table, hue, law is not None, negative, noise))
+        attach(axes, _caption(table, means, x, hue, law is not None, negative, noise))
     return axes
 
 
@@ -156,8 +156,11 @@ def input_gradients(
             name_panel(board, axes, words.named(name))
             axes.set_xlabel("$x$")
         board.axes.flat[0].set_ylabel(r"$\mathrm{d}f/\mathrm{d}x$  [its rms]")
-        near = ", ".join(f"{autocorrelation(table[table[panel] == n], 1):.2f} ({n})" for n in names)
-        attach(board.axes.flat[0], f"Gradients along a line of inputs; correlation of two neighbours: {near}.")
+        near = words.listed(f"{autocorrelation(table[table[panel] == n], 1):.2f} ({n})" for n in names)
+        inputs = words.span([int((table[panel] == n).sum()) for n in names], "input")
+        text = f"The gradients at two neighbouring inputs correlate by {near}. df/dx over its rms along a line, n = "
+        for axes in board.axes.flat:
+            attach(axes, f"{text}{inputs} a panel, one network each; no band.")
     return board.axes.reshape(-1)
 
 
@@ -194,10 +197,18 @@ def _handles(look: Looks, hue: str | None, law: bool) -> dict[str, Any]:
     return shown
 
 
-def _caption(table: pd.DataFrame, hue: str | None, law: bool, negative: int, noise: int) -> str:
+def _caption(
+    table: pd.DataFrame, means: pd.DataFrame, x: str, hue: str | None, law: bool, negative: int, noise: int
+) -> str:
+    ends = []
+    for value, rows in _groups(means, hue):
+        first, last = (rows.sort_values(x).iloc[i] for i in (0, -1))
+        of = f" ({words.entry(hue, value)})" if hue else ""
+        ends.append(f"from {first['mean']:.2g} at {first[x]:.3g} to {last['mean']:.2g} at {last[x]:.3g}{of}")
     parts = [
-        f"Cosine of the gradients at two inputs, mean over pairs and n = {table['seed'].nunique()} seeds; bands are "
-        "95 % t-intervals over seeds.",
+        f"The cosine of two inputs' gradients goes {words.listed(ends)}, against the {ALONG[x].split(' (')[0]}.",
+        f"Means over pairs and n = {words.span([table['seed'].nunique()], 'seed')}; bands are 95 % t-intervals over "
+        "seeds.",
         f"Colour and marker: {hue}." if hue else "",
         "Black: what is expected at infinite width." if law else "",
         f"Hollow: sizes of negative means ({negative})." if negative else "",

@@ -202,7 +202,7 @@ def _free(ax: Any, shown: dict[str, Any], size: float) -> Any:
         if made.get_window_extent().width > _WIDTH * ax.bbox.width:
             made.remove()
             return None
-        inks = list(_inks(ax))
+        inks = list(inks_of(ax))
         for loc in _INSIDE:
             made.set_loc(loc)
             box = made.get_window_extent()
@@ -247,7 +247,7 @@ def _raise_top(ax: Any, share: float) -> None:
         ax.set_ylim(top=top)
 
 
-def _inks(ax: Any) -> Iterator[Any]:
+def inks_of(ax: Any) -> Iterator[Any]:
     """For each thing drawn in the axes: whether it covers some of a box on the page."""
     for line in ax.lines:
         path = line.get_transform().transform_path(line.get_path())

@@ -11,7 +11,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas
-from gradlab.plots.styles import Looks
+from gradlab.plots.styles import Looks, shaded
 from gradlab.plots.tables import lines, matching
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Finer than any kind of line that tells networks apart.
 _DASHES = (0, (2.5, 1.5))
-#: Of the line's colour, so that theory is seen where it lies on the measured line.
-_SHADE = 0.55
 #: Networks that a caption names before it counts them.
 _NAMED = 3
 #: What theory gives absolutely; the rest is relative to the last hidden layer.
@@ -59,7 +57,6 @@ class Overlay:
         looks: Looks,
     ) -> None:  # fmt: skip
         """The predicted line of each network, in its colour; relative columns begin at the measured last layer."""
-        from matplotlib.colors import to_rgb
         from matplotlib.lines import Line2D
 
         for key, own in lines(rows, keys):
@@ -78,7 +75,7 @@ class Overlay:
                 last = matching(means, {**key, x: at[-1]})["mean"]
                 values = values + (float(last.iloc[0]) if len(last) else np.nan)
             _note(self.functional, found.functional[column], column, key)
-            colour = tuple(_SHADE * v for v in to_rgb(looks.of(key)["color"]))
+            colour = shaded(looks.of(key)["color"])
             ax.plot(at, values, color=colour, linestyle=_DASHES, zorder=4, gid="theory")
             board.notes["theory"] = Line2D([], [], color="black", linestyle=_DASHES)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots import words
-from gradlab.plots.canvas import canvas
+from gradlab.plots.canvas import canvas, colour_bar
 from gradlab.plots.captions import attach
 from gradlab.plots.styles import DIVERGING, SEQUENTIAL, line_width, marker_size
 from gradlab.plots.tables import checked
@@ -72,23 +72,29 @@ def phase_diagram(
     with canvas(ax, preset, title=title, height=2.8) as board:
         axes = board.axes.flat[0]
         look = _colours(field, values, _log10(points["chi1"].to_numpy(float), field))
+        smooth = {"shading": "gouraud" if np.isfinite(values).all() and min(values.shape) > 1 else "nearest"}
         image = axes.pcolormesh(
-            record.sigma_b2, record.sigma_w2, np.ma.masked_invalid(values), shading="nearest", rasterized=True, **look
+            record.sigma_b2, record.sigma_w2, np.ma.masked_invalid(values), rasterized=True, **smooth, **look
         )  # fmt: skip
         limits = axes.get_xlim(), axes.get_ylim()
         _line(axes, record)
         _names(axes, record)
         if len(points):
-            colours = _log10(points["chi1"].to_numpy(float), field)
-            size = {"s": marker_size(1.6) ** 2, "edgecolors": "white", "linewidths": line_width(0.8)}
-            axes.scatter(
-                points["sigma_b2"], points["sigma_w2"], c=colours, zorder=4, clip_on=False, gid="measured", **size,
-                **look,
-            )  # fmt: skip
+            _dots(axes, points, _log10(points["chi1"].to_numpy(float), field), look)
         axes.set(xlim=limits[0], ylim=limits[1], xlabel=words.axis("sigma_b2"), ylabel=words.axis("sigma_w2"))
-        _bar(board.figure, axes, image, field)
+        bar = colour_bar(board, [axes], image, FIELDS[field])
+        _ticks(bar, image)
         attach(axes, _caption(record, points, field))
     return axes
+
+
+def _dots(ax: Any, points: pd.DataFrame, colours: np.ndarray, look: dict[str, Any]) -> None:
+    """Measured networks in the plane's colours, in a white and a black ring: they are seen on every colour."""
+    at = points["sigma_b2"], points["sigma_w2"]
+    black = {"color": "black", "linewidths": 0, "zorder": 3.9, "clip_on": False, "gid": "ring"}
+    ax.scatter(*at, s=marker_size(2.5) ** 2, **black)
+    white = {"edgecolors": "white", "linewidths": line_width(0.9), "zorder": 4, "clip_on": False, "gid": "measured"}
+    ax.scatter(*at, s=marker_size(1.6) ** 2, c=colours, **white, **look)
 
 
 def _points(record: PhaseDiagram, rates: pd.DataFrame | None) -> pd.DataFrame:
@@ -121,6 +127,12 @@ def _colours(field: str, plane: np.ndarray, points: np.ndarray) -> dict[str, Any
     return {"cmap": SEQUENTIAL, "norm": Normalize(float(finite.min()), float(finite.max()))}
 
 
+def _halo() -> list[Any]:
+    from matplotlib.patheffects import Normal, Stroke
+
+    return [Stroke(linewidth=line_width(2.2), foreground="white"), Normal()]
+
+
 def _line(ax: Any, record: PhaseDiagram) -> None:
     """chi1 = 1: drawn through where it can be used, dotted where the variance runs away."""
     line = record.critical
@@ -129,23 +141,22 @@ def _line(ax: Any, record: PhaseDiagram) -> None:
     for keep, kind in ((usable, "-"), (~usable, ":")):
         if keep.any():
             x, y = (np.where(keep, v[order], np.nan) for v in (line.sigma_b2, line.sigma_w2))
-            ax.plot(x, y, color="white", linestyle=kind, zorder=3, gid="critical" if kind == "-" else "unusable")
+            gid = "critical" if kind == "-" else "unusable"
+            ax.plot(x, y, color="black", linestyle=kind, zorder=3, path_effects=_halo(), gid=gid)
 
 
 def _names(ax: Any, record: PhaseDiagram) -> None:
-    """The names of the two phases, in the middle of the one and of the other."""
-    for name, part in (("ordered", record.chi1 < 1), ("chaotic", record.chi1 > 1)):
+    """The names of the two phases, in the middle of the one and of the other: the colours do not say it in grey."""
+    for name, part in (("ordered: vanish", record.chi1 < 1), ("chaotic: explode", record.chi1 > 1)):
         if part.sum() > 1:
             b, w = (record.sigma_b2[np.nonzero(part)[0]], record.sigma_w2[np.nonzero(part)[1]])
-            ax.text(np.mean(b), np.mean(w), name, ha="center", va="center", color="white", zorder=3)
+            where = {"ha": "center", "va": "center", "color": "black", "zorder": 3, "path_effects": _halo()}
+            ax.text(np.mean(b), np.mean(w), name, **where)
 
 
-def _bar(figure: Any, ax: Any, image: Any, field: str) -> None:
-    """The colours' scale, labelled by the quantity itself."""
+def _ticks(bar: Any, image: Any) -> None:
+    """The colours' scale in the quantity itself."""
     low, high = image.norm.vmin, image.norm.vmax
-    bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=18)
-    bar.set_label(FIELDS[field])
-    bar.outline.set_visible(False)
     span = np.array([m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)])
     if high - low < 0.8:  # less than a factor of six: numbers that are near each other
         span = np.round(np.append(np.arange(0.2, 1, 0.1), np.arange(1, 4, 0.25)), 2)
@@ -155,12 +166,28 @@ def _bar(figure: Any, ax: Any, image: Any, field: str) -> None:
 
 
 def _caption(record: PhaseDiagram, points: pd.DataFrame, field: str) -> str:
-    what = "χ1, the factor of the mean squared delta per layer" if field == "chi1" else "the gradient's depth scale"
+    line = record.critical
+    seen = (line.sigma_b2 >= record.sigma_b2.min()) & (line.sigma_b2 <= record.sigma_b2.max())
+    seen &= (line.sigma_w2 >= record.sigma_w2.min()) & (line.sigma_w2 <= record.sigma_w2.max())
+    of = f"Gradients of {words.named(record.activation)} networks of infinite width"
+    if seen.any():
+        order = np.flatnonzero(seen)[np.argsort(line.sigma_b2[seen])]
+        ends = dict.fromkeys(int(i) for i in order[[0, -1]])
+        told = words.listed(f"σ_w² = {line.sigma_w2[i]:.3g} at σ_b² = {line.sigma_b2[i]:.2g}" for i in ends)
+        first = f"{of} vanish below the black line and explode above it: it passes {told}."
+    else:
+        where = "explode" if np.nanmean(np.log(record.chi1)) > 0 else "vanish"
+        first = f"{of} {where} in all of this plane: no line χ1 = 1 crosses it."
+    what = {
+        "chi1": "χ1, the factor of the mean squared delta per layer",
+        "xi_grad": "the gradient's depth scale |1/ln χ1|, in layers",
+    }[field]
     parts = [
-        f"{words.named(record.activation)} networks of infinite width: colours are {what}, the white line is χ1 = 1.",
+        first, f"Colours are {what}; the line is χ1 = 1.",
         "" if record.critical.usable.all() else "Dotted: χ1 = 1 where the variance runs away.",
-    ]
+    ]  # fmt: skip
     if len(points):
         n = f", n = {words.span([int(v) for v in points['n_seeds']], 'seed')}" if "n_seeds" in points else ""
-        parts.append(f"Points: {len(points)} measured networks{n}, the square of their rate in the same colours.")
+        drawn = {"chi1": "the square of their rate", "xi_grad": "the depth scale of their rate, |1/(2 ln rate)|"}[field]
+        parts.append(f"Ringed points: {len(points)} measured networks{n}, {drawn} in the same colours.")
     return " ".join(p for p in parts if p)

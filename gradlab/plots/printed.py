@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import canvas, decade_axis, mark_alone, mark_ceiling, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
-from gradlab.plots.legends import Place, place_legend
+from gradlab.plots.legends import Place, inks_of, place_legend
 from gradlab.plots.styles import COLOURS, FAINT, LINES, MARKERS, NEUTRAL
 from gradlab.plots.tables import checked, levels
 
@@ -68,13 +69,14 @@ def autodiff(
             if lost.any():
                 mark_ceiling(axes, at[lost], look["color"])
         finite = table.loc[np.isfinite(table[column]), column]
-        floors = _floors(axes, finite, bool(deaths), float(table["layer"].min()), float(table["layer"].max()))
+        floors = _floors(axes, finite, bool(deaths))
         decade_axis(axes, row)
         counting_axis(axes, [1])
         _deaths(axes, deaths)
         axes.set_xlabel(words.axis("layer"))
         axes.set_ylabel(r"weight gradient $\|\partial L\,/\,\partial W\|_F$  [unit of loss]")
         place_legend(board, shown, legend)
+        _name_floors(axes, floors, float(table["layer"].min()), float(table["layer"].max()))
         attach(axes, _caption(table, methods, deaths, floors))
     return axes
 
@@ -97,25 +99,40 @@ def _every(n: int, i: int) -> Any:
     return (step * (i % 3) // 3, step)
 
 
-def _floors(ax: Any, finite: pd.Series, died: bool, first: float, last: float) -> list[str]:
+def _floors(ax: Any, finite: pd.Series, died: bool) -> list[tuple[str, float]]:
     """Lines at the smallest numbers, as far as the data reach them; where the squares vanish too, if a norm died."""
     lowest = float(finite.min()) if len(finite) else 0.0
     thin, drawn = _thin(ax), []
-    entries = [(name, floor, f"{name} floor, {_power(floor)}") for name, floor in FLOORS.items()]
+    entries = list(FLOORS.items())
     if died:
-        entries.insert(1, ("squares", SQUARES, f"squares leave float32, {_power(SQUARES)}"))
-    for name, floor, text in entries:
+        entries.insert(1, ("squares", SQUARES))
+    for name, floor in entries:
         if floor < lowest - 5:
             continue
         dashes = (0, (1, 2)) if name == "squares" else (0, (6, 3))
         grey = FAINT if name == "squares" else NEUTRAL
         ax.axhline(floor, color=grey, linewidth=thin, linestyle=dashes, zorder=1, gid=name)
-        ax.annotate(
-            text, (first, floor), (0, 1.5), textcoords="offset points", ha="left", va="bottom", gid="floor",
-            fontsize=_small(), color=NEUTRAL,
-        )  # fmt: skip
-        drawn.append(name)
+        drawn.append((name, floor))
     return drawn
+
+
+def _name_floors(ax: Any, floors: list[tuple[str, float]], first: float, last: float) -> None:
+    """What each line is, at that end and on that side of it where nothing is drawn; else the caption alone says it."""
+    ax.figure.draw_without_rendering()
+    inks = list(inks_of(ax))
+    sides = [(x, ha, va) for va in ("bottom", "top") for x, ha in ((first, "left"), (last, "right"))]
+    for name, floor in floors:
+        text = "squares leave float32" if name == "squares" else f"{name} floor"
+        for said, (x, ha, va) in itertools.product((f"{text}, {_power(floor)}", text), sides):
+            up = (0, 1.5 if va == "bottom" else -1.5)
+            look = {"ha": ha, "va": va, "fontsize": _small(), "color": NEUTRAL, "gid": "floor"}
+            made = ax.annotate(said, (x, floor), up, textcoords="offset points", **look)
+            box = made.get_window_extent()
+            inside = ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1 and box.width < 0.9 * ax.bbox.width
+            if inside and not any(covers(box) for covers in inks):
+                inks.append(lambda other, own=box: own.overlaps(other))
+                break
+            made.remove()
 
 
 def _power(value: float) -> str:
@@ -171,20 +188,23 @@ def _dark(colour: Any) -> Any:
     return (r * scale, g * scale, b * scale)
 
 
-def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors: list[str]) -> str:
+def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors: list[tuple[str, float]]) -> str:
     lost = [
         f"{method} shows 0 in {int(dead.sum())} of {len(at)} layers, up to layer {int(at[dead].max())}"
         for method, at, _, dead, _ in deaths
     ]
+    layers = words.span([int(table["layer"].nunique())], "layer")
     parts = [
+        f"{'; '.join(lost)}." if lost else f"All {len(methods)} methods show a number in all {layers}.",
         f"Frobenius norm of each hidden layer's weight gradient, computed by {'; '.join(map(str, methods))}.",
         "One network, n = 1 seed, no band.",
     ]
     if lost:
         parts.append("Crosses: the last number before a method dies on its way from the loss.")
-        parts.append(f"Triangles on the floor: exact zeros. {'; '.join(lost)}.")
-    if names := [name for name in floors if name != "squares"]:
-        parts.append(f"Dashed: the smallest normal numbers of {words.listed(names)}.")
-    if "squares" in floors:
-        parts.append("Dotted: where the squares of a norm leave float32.")
+        parts.append("Triangles on the floor: exact zeros.")
+    told = [f"{name}, {10**floor:.2g}" for name, floor in floors if name != "squares"]
+    if told:
+        parts.append(f"Dashed: the smallest normal numbers of {words.listed(told)}.")
+    if len(told) < len(floors):
+        parts.append(f"Dotted: where the squares of a norm leave float32, {10**SQUARES:.2g}.")
     return " ".join(parts)

@@ -13,7 +13,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import canvas
 from gradlab.plots.captions import attach
 from gradlab.plots.legends import Place, place_legend
-from gradlab.plots.styles import FAINT, Looks, line_width
+from gradlab.plots.styles import FAINT, Looks, line_width, shaded
 from gradlab.plots.tables import checked, levels
 
 #: Networks whose histograms are drawn where none are named.
@@ -48,7 +48,8 @@ def fluctuations(
     first_order : float, optional
         Slope of the line through 0 on the right: 5 for ReLU, 2 for linear networks. None: no line.
     shown : sequence, optional
-        Networks whose histograms are drawn; by default up to three, from the least varying to the most.
+        Networks whose histograms are drawn; by default up to three of different `hue`, from the least varying to the
+        most.
     bins : int
         Of a histogram.
     ax : two Axes, optional
@@ -63,7 +64,7 @@ def fluctuations(
     checked(samples, "network", "ln_norm2", "inverse_width_sum", hue)
     checked(law, "network", "ln_norm2", "density", "variance")
     table = variances(samples, law, hue)
-    chosen = list(shown) if shown is not None else _spread(table)
+    chosen = list(shown) if shown is not None else _spread(table, hue)
     for name in chosen:
         if name not in set(table["network"]):
             raise GradlabError(f"networks among {', '.join(map(str, table['network']))}", repr(name))
@@ -74,12 +75,13 @@ def fluctuations(
             row = table[table["network"] == name].iloc[0]
             values = samples.loc[samples["network"] == name, "ln_norm2"].to_numpy(float)
             colour = look.colour(row[hue])
+            kind = look.line(row[hue], None)
             left.hist(
-                values[np.isfinite(values)], bins, density=True, histtype="stepfilled", color=colour, alpha=0.3,
-                gid="histogram",
+                values[np.isfinite(values)], bins, density=True, histtype="step", color=colour, gid="histogram",
+                linewidth=line_width(0.7),
             )  # fmt: skip
             curve = law[law["network"] == name].sort_values("ln_norm2")
-            left.plot(curve["ln_norm2"], curve["density"], color=colour, gid="law")
+            left.plot(curve["ln_norm2"], curve["density"], color=shaded(colour), linestyle=kind, gid="law")
         left.set(xlabel=r"$\ln|Ju|^2$  [nat]", ylabel="density over initialisations  [1/nat]", ylim=(0, None))
         for value, rows in table.groupby(hue, observed=True, sort=False):
             style = {"color": look.colour(value), "marker": look.marker(value), "linestyle": ""}
@@ -128,16 +130,20 @@ def variances(samples: pd.DataFrame, law: pd.DataFrame, hue: str = "network") ->
     return pd.DataFrame(rows).sort_values("inverse_width_sum", ignore_index=True)
 
 
-def _spread(table: pd.DataFrame) -> list[Any]:
-    places = np.unique(np.linspace(0, len(table) - 1, min(_SHOWN, len(table))).round().astype(int))
-    return table.sort_values("variance")["network"].iloc[places].tolist()
+def _spread(table: pd.DataFrame, hue: str) -> list[Any]:
+    """From the least varying to the most, each of another colour where there are enough of these."""
+    ordered = table.sort_values("variance")
+    middle = ordered.groupby(hue, observed=True, sort=False)["network"].agg(lambda rows: rows.iloc[len(rows) // 2])
+    ordered = ordered[ordered["network"].isin(middle)] if len(middle) > 1 else ordered
+    places = np.unique(np.linspace(0, len(ordered) - 1, min(_SHOWN, len(ordered))).round().astype(int))
+    return ordered["network"].iloc[places].tolist()
 
 
 def _handles(look: Looks, hue: str, first_order: float | None) -> dict[str, Any]:
     from matplotlib.lines import Line2D
 
     shown = {
-        words.entry(hue, v): Line2D([], [], linestyle="-", color=look.colour(v), marker=look.marker(v))
+        words.entry(hue, v): Line2D([], [], linestyle=look.line(v, None), color=look.colour(v), marker=look.marker(v))
         for v in look.hues
     }
     shown["exact law"] = Line2D([], [], linestyle="", marker="_", color="black")
@@ -147,11 +153,15 @@ def _handles(look: Looks, hue: str, first_order: float | None) -> dict[str, Any]
 
 
 def _caption(samples: pd.DataFrame, table: pd.DataFrame, chosen: list[Any], first_order: float | None) -> str:
-    low, high = table["n"].min(), table["n"].max()
-    seeds = f"{low}" if low == high else f"{low} to {high}"
+    least, most = (table.loc[table["variance"].agg(which)] for which in ("idxmin", "idxmax"))
+    inside = int(((table["low"] <= table["law"]) & (table["law"] <= table["high"])).sum())
+    ends = [least] if len(table) == 1 else [least, most]
+    told = words.listed(f"{row['variance']:.2g} ({row['network']}; law {row['law']:.2g})" for row in ends)
     parts = [
-        f"Left: ln|Ju|² over n = {seeds} initialisations, of {', '.join(map(str, chosen))}; lines are the predicted "
-        "density.",
+        f"The variance of ln|Ju|² over initialisations is {told}; the law lies in the 95 % interval of {inside} of "
+        f"{words.span([len(table)], 'network')}.",
+        f"Left: ln|Ju|² over n = {words.span([int(v) for v in table['n']], 'seed')}, of "
+        f"{words.listed(chosen)}; smooth lines are the predicted density.",
         "Right: its variance; bars are 95 % intervals, black dashes the predicted variance.",
         "" if first_order is None else f"Grey line: the first order, {first_order:g} Σ 1/n.",
     ]

@@ -19,8 +19,10 @@ MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "P", "X", "h")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 #: For numbers: from dark to light, short of what is lost on white.
 SEQUENTIAL, LIGHTEST = "cividis", 0.88
-#: Centred at 0.
-DIVERGING = "berlin"
+#: Centred at 0: light there, blue below and red above. Both ends are alike in grey: a sign or a name stands with them.
+DIVERGING = "RdBu_r"
+#: Of a colour, what is left of it for theory beside it.
+_SHADE = 0.55
 #: Share of white in the lightest shade of a colour.
 _LIGHT = 0.55
 #: What is no data: references, hatches, lines in a legend.
@@ -111,6 +113,11 @@ def line_width(share: float = 1.0) -> float:
 def marker_size(share: float = 1.0) -> float:
     """A share of the size of markers, in points."""
     return share * matplotlib.rcParams["lines.markersize"]
+
+
+def shaded(colour: Any) -> tuple[float, ...]:
+    """The colour, darker: theory's, that is seen where it lies on what was measured."""
+    return tuple(_SHADE * v for v in matplotlib.colors.to_rgb(colour))
 
 
 @dataclass(frozen=True)

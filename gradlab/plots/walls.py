@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, mark_alone, mark_floor
+from gradlab.plots.canvas import Canvas, canvas, colour_bar, decade_axis, mark_alone, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
 from gradlab.plots.legends import Place, place_legend
@@ -104,9 +104,7 @@ def _surface(board: Canvas, ax: Any, surface: pd.DataFrame) -> None:
         shading="nearest", rasterized=True,
     )  # fmt: skip
     ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim(), xlabel="recurrent weight $w$  [1]", ylabel="bias $b$  [1]")
-    bar = board.figure.colorbar(image, ax=ax, pad=0.02, aspect=18, extend="min" if finite.min() < low else "neither")
-    bar.set_label("loss  [1]")
-    bar.outline.set_visible(False)
+    bar = colour_bar(board, [ax], image, "loss  [1]", extend="min" if finite.min() < low else "neither")
     ticks = np.array([m * 10.0**k for k in range(math.floor(low), math.ceil(float(finite.max()))) for m in (1, 2, 5)])
     ticks = ticks[(ticks >= 10**low) & (ticks <= 10 ** float(finite.max()))]
     bar.set_ticks(np.log10(ticks), labels=[f"{v:g}" for v in ticks])

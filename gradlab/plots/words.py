@@ -183,6 +183,19 @@ def listed(words: Iterable[Any]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def change(decades: float) -> str:
+    """What a quantity does, in words: ``falls by 12 decades``, ``grows 3.2-fold``, ``stays within 1 %``."""
+    size = abs(decades)
+    if not np.isfinite(decades):
+        return "falls to exactly 0" if decades < 0 else "is not finite"
+    if size < np.log10(1.01):
+        return "stays within 1 %"
+    verb = "falls" if decades < 0 else "grows"
+    if size < np.log10(1.995):
+        return f"{verb} by {100 * abs(10**decades - 1):.2g} %"
+    return f"{verb} {10**size:.2g}-fold" if size < 2 else f"{verb} by {size:.3g} decades"
+
+
 def span(values: Sequence[int], unit: str) -> str:
     """``5 seeds``, ``3–5 seeds``."""
     low, high = (min(values), max(values)) if len(values) else (0, 0)

@@ -13,6 +13,8 @@ from gradlab.theory.trajectories import transients
 
 #: Points of a curve, and layers of the path that the variance takes.
 _POINTS, _LAYERS = 121, 12
+#: A variance at which smooth activations are straight.
+_SMALL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class MeanFieldMaps:
     path : ndarray
         q of the first layers, from an input of mean square `q0`.
     c, correlation : ndarray
-        The correlation map at q*; empty where q* is 0 or inf.
+        The correlation map at `q_of_map`.
+    q_of_map : float
+        q*; where that is 0, a variance so small that the map is that of the limit; where it is inf, the last of `path`.
     """
 
     theory: MeanField
@@ -38,6 +42,7 @@ class MeanFieldMaps:
     path: np.ndarray
     c: np.ndarray
     correlation: np.ndarray
+    q_of_map: float
 
 
 def mean_field_maps(
@@ -57,12 +62,11 @@ def mean_field_maps(
     top = 1.15 * max(path[0], theory.q_star if np.isfinite(theory.q_star) else path[3])
     q = np.linspace(0, top, _POINTS)
     at = moments(entry, np.log(np.maximum(q, 1e-12 * top)))
-    c, correlation = np.empty(0), np.empty(0)
-    if 0 < theory.q_star < np.inf:
-        c = np.linspace(0, 1, _POINTS)
-        gap = 1 - c
-        slope = overlap(entry, theory.q_star, theory.q_star, 2 * np.arcsin(np.sqrt(gap / 2))).mean_slope
-        correlation = 1 - sigma_w2 * slope * gap
-    return MeanFieldMaps(
-        theory, q, sigma_w2 * np.exp(at.log_phi2) + sigma_b2, sigma_w2 * np.exp(at.log_dphi2), path, c, correlation
-    )
+    q_of_map = theory.q_star if 0 < theory.q_star < np.inf else _SMALL if theory.q_star == 0 else float(path[-1])
+    c = np.linspace(0, 1, _POINTS)
+    gap = 1 - c
+    slope = overlap(entry, q_of_map, q_of_map, 2 * np.arcsin(np.sqrt(gap / 2))).mean_slope
+    becomes = sigma_w2 * np.exp(moments(entry, np.log(q_of_map)).log_phi2) + sigma_b2
+    correlation = 1 - sigma_w2 * slope * gap * q_of_map / becomes
+    variance, chi = sigma_w2 * np.exp(at.log_phi2) + sigma_b2, sigma_w2 * np.exp(at.log_dphi2)
+    return MeanFieldMaps(theory, q, variance, chi, path, c, correlation, q_of_map)

@@ -195,7 +195,7 @@ def test_depth_scales_draws_distances_and_fits(both):
     for ax, quantity in zip(plots.depth_scales(*both), "qc", strict=True):
         for dots, line, w in zip(drawn(ax, "measured"), drawn(ax, "theory"), SIGMA_W2, strict=True):
             own = far[(far["quantity"] == quantity) & (far["sigma_w2"] == w)]
-            seen = own[own["resolved"]]
+            seen = own[own["resolved"].cummin()]  # beyond the first gap a dot or two are noise
             np.testing.assert_array_equal(dots.get_xydata(), seen[["layer", "log10_distance"]])
             np.testing.assert_array_equal(line.get_ydata(), own["theory"])
         for line, w in zip(drawn(ax, "fit"), SIGMA_W2, strict=True):
