@@ -120,6 +120,8 @@ def _name_floors(ax: Any, floors: list[tuple[str, float]], first: float, last: f
     """What each line is, at that end and on that side of it where nothing is drawn; else the caption alone says it."""
     ax.figure.draw_without_rendering()
     inks = list(inks_of(ax))
+    if ax.get_legend() is not None:
+        inks.append(ax.get_legend().get_window_extent().overlaps)
     sides = [(x, ha, va) for va in ("bottom", "top") for x, ha in ((first, "left"), (last, "right"))]
     for name, floor in floors:
         text = "squares leave float32" if name == "squares" else f"{name} floor"
@@ -130,7 +132,7 @@ def _name_floors(ax: Any, floors: list[tuple[str, float]], first: float, last: f
             box = made.get_window_extent()
             inside = ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1 and box.width < 0.9 * ax.bbox.width
             if inside and not any(covers(box) for covers in inks):
-                inks.append(lambda other, own=box: own.overlaps(other))
+                inks.append(box.overlaps)
                 break
             made.remove()
 

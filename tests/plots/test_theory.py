@@ -104,7 +104,7 @@ def test_phase_diagram_has_one_scale_for_theory_and_measured_rates(both):
     assert points.norm(0) == mesh.norm(0) == 0.5 and points.cmap.name == mesh.cmap.name
     (line,) = drawn(ax, "critical")
     np.testing.assert_array_equal(line.get_xydata()[:2], [[0, 2], [0.1, 2.3]])
-    assert {t.get_text() for t in ax.texts} == {"ordered", "chaotic"}
+    assert {t.get_text() for t in ax.texts} == {"ordered: vanish", "chaotic: explode"}
     assert "3 measured networks, n = 6 seeds" in plots.caption(ax) and "runs away" in plots.caption(ax)
     other = plots.phase_diagram(record, field="xi_grad", ax=plt.subplots()[1])
     (mesh,) = [c for c in other.collections if hasattr(c, "get_coordinates")]

@@ -50,10 +50,21 @@ def test_a_figure_says_what_the_record_says():
 def test_a_figure_on_given_axes_and_without_a_correlation_map():
     figure, axes = plt.subplots(1, 3)
     gl.plots.maps(mean_field_maps("relu", sigma_w2=1.0), ax=axes)
-    assert any("no map" in text.get_text() for text in axes[1].texts)
+    # the angles' map has no scale (Cho & Saul 2009): two inputs at right angles come out with 1/pi
+    (line,) = [a for a in axes[1].lines if a.get_gid() == "map"]
+    assert line.get_ydata()[0] == pytest.approx(1 / np.pi, rel=1e-6) and line.get_ydata()[-1] == 1
+    assert axes[1].get_title() == r"as $q \to 0$" and "q* = 0" in gl.plots.caption(figure)
     plt.close(figure)
     with pytest.raises(GradlabError, match="mean_field_maps"):
         gl.plots.maps(mean_field("relu", sigma_w2=1.0))
+
+
+def test_as_the_variance_shrinks_a_smooth_activation_is_straight():
+    found = mean_field_maps("tanh", sigma_w2=1.0)
+    assert found.theory.q_star == 0
+    np.testing.assert_allclose(found.correlation, found.c, atol=1e-8)
+    chaotic = mean_field_maps("tanh", sigma_w2=2.0)
+    assert chaotic.q_of_map == chaotic.theory.q_star and chaotic.correlation[-1] == 1
 
 
 def test_the_command(tmp_path, capsys):
