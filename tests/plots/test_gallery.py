@@ -15,15 +15,6 @@ from .gallery import DRAWN
 
 #: In quick runs one of each kind: lines, maps, dots and an inset, shapes, bars.
 QUICK = ("transition", "depth_scales", "phase_diagram", "maps", "circle shapes", "update_ratio", "cliff")
-    "transition",
-    "depth_scales",
-    "phase_diagram",
-    "maps",
-    "circle shapes",
-    "fluctuations",
-    "update_ratio",
-    "cliff",
-)
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in DRAWN]
 
 
