@@ -72,3 +72,15 @@ def test_a_name_shows_what_is_in_it(name):
         check_name("activation", name)
     for good in ("snake", "my_φ", "漢字", "🎉", "a b", "C++", "x" * 100):
         check_name("activation", good)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\0", "\u202erelu", "a\u200b"])
+def test_a_registered_name_shows_what_is_in_it(name):
+    import jax.numpy as jnp
+
+    import gradlab as gl
+
+    with pytest.raises(GradlabError, match="name of an activation"):
+        gl.register_activation(name, jnp.tanh, lambda z: 1 - jnp.tanh(z) ** 2)
+    with pytest.raises(GradlabError, match="name of an initializer"):
+        gl.register_initializer(name, lambda key, shape, dtype: jnp.zeros(shape, dtype), lambda n, m: 1.0)

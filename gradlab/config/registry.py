@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._text import check_name
 
 IMPORT_HINT = "register it first (from the command line: --import FILE.py)"
 
@@ -58,7 +59,7 @@ class Registry(Generic[E]):
         Raises
         ------
         GradlabError
-            A name that is built in, or that cannot be printed.
+            A name that is built in, or that does not show what is in it.
         """
         for entry in entries:
             self.check_new(entry.name)
@@ -66,8 +67,7 @@ class Registry(Generic[E]):
 
     def check_new(self, name: str) -> None:
         """Raise if nothing can be registered under this name."""
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise GradlabError("a name of printable characters", repr(name), "letters, digits and underscores")
+        check_name(self.kind, name)
         if name in self.built_in or name in self._aliases:
             raise GradlabError("a name that is not built in", repr(name), "another name")
 
