@@ -31,7 +31,7 @@ from gradlab.config.networks import (
 )
 from gradlab.config.registry import Registry
 from gradlab.config.sweep import GRID, Sweep
-from gradlab.config.training import ON_FAILURE, TRAINING_GRID, TrainingConfig, TrainingSweep, record_steps
+from gradlab.config.training import ON_FAILURE, TRAINING_GRID, UNCHANGED, TrainingConfig, TrainingSweep, record_steps
 
 #: The grids, by the work that is done on them.
 SWEEPS: dict[str, type[Sweep]] = {kind.TASK: kind for kind in (Sweep, TrainingSweep)}
@@ -64,6 +64,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingSweep",
     "TransformerConfig",
+    "UNCHANGED",
     "check_product",
     "content_hash",
     "integer",

@@ -153,7 +153,7 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "clip_norm": _or_none(lambda value: number("clip_norm", value)),
     "clip_value": _or_none(lambda value: number("clip_value", value)),
     "clip_adaptive": _or_none(lambda value: number("clip_adaptive", value)),
-    "weight_decay": lambda value: number("weight_decay", value, "a number of at least 0"),
+    "weight_decay": _or_none(lambda value: number("weight_decay", value, "a number of at least 0")),
     "dropout": lambda value: _below_1("dropout", value),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ TRAINING_GRID: tuple[str, ...] = (
 LEARNING_RATES: dict[str, float] = {
     "sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
 }  # fmt: skip
+#: Weight decays where none is given: optax's; of an optimiser that does not decay by itself none.
+WEIGHT_DECAYS: dict[str, float] = {"adamw": 1e-4}
 #: Ways to go on when a loss is not finite.
 ON_FAILURE: tuple[str, ...] = ("stop", "continue")
 
@@ -48,10 +49,14 @@ class TrainingConfig:
     clip_norm, clip_value, clip_adaptive : float, optional
         Clipping of gradients by their global norm, entry by entry, or by each unit's norm over that of its weights
         (Brock et al. 2021); at most one of them.
-    weight_decay : float
+    weight_decay : float, optional
         Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others).
+        None: `WEIGHT_DECAYS` of the optimiser, 0.0001 for adamw and 0 for all others.
     dropout : float
         Rate.
+    own : str
+        What identifies an optimiser of the user's own, by content. It has its learning rate in it, so
+        `learning_rate` is None, and `optimizer` is any label. Empty: `optimizer` is one of those named above.
     start : str
         What identifies the weights that it starts from, where they are given and not drawn.
     """
@@ -65,16 +70,27 @@ class TrainingConfig:
     clip_norm: float | None = None
     clip_value: float | None = None
     clip_adaptive: float | None = None
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     dropout: float = 0.0
+    own: str = ""
     start: str = ""
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
         for name in TRAINING_GRID:
-            put(name, FIELDS[name](getattr(self, name)))
-        if self.learning_rate is None:
+            if not (self.own and name == "optimizer"):
+                put(name, FIELDS[name](getattr(self, name)))
+        if self.own:
+            inside = [n for n in ("learning_rate", "momentum", "schedule", "warmup") if getattr(self, n) != _default(n)]
+            if inside:
+                raise GradlabError(
+                    f"{inside[0]}= only with an optimiser's name", "an optimiser of your own too",
+                    f"an optimiser with its own {inside[0]}, or optimizer='adam'",
+                )  # fmt: skip
+        elif self.learning_rate is None:
             put("learning_rate", LEARNING_RATES.get(self.optimizer, 1e-3))
+        if self.weight_decay is None:
+            put("weight_decay", WEIGHT_DECAYS.get(self.optimizer, 0.0))
         clips = [name for name in ("clip_norm", "clip_value", "clip_adaptive") if getattr(self, name) is not None]
         if len(clips) > 1:
             raise GradlabError("one way of clipping", " and ".join(clips), f"{clips[0]}= alone")
@@ -91,13 +107,13 @@ class TrainingConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as plain values: what identifies the training."""
-        given = {"start": self.start} if self.start else {}
+        given = {name: getattr(self, name) for name in ("own", "start") if getattr(self, name)}
         return {**self.network.as_dict(), "training": {name: getattr(self, name) for name in TRAINING_GRID}, **given}
 
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults; optimiser and learning rate are always named."""
-        default = {f.name: f.default for f in dataclasses.fields(self)} | {"optimizer": None}
-        own = {n: getattr(self, n) for n in TRAINING_GRID if getattr(self, n) != default[n]}
+        always = "optimizer", "learning_rate"
+        own = {n: getattr(self, n) for n in TRAINING_GRID if n in always or getattr(self, n) != UNCHANGED[n]}
         return {**self.network.changed(), **own}
 
     def label(self) -> str:
@@ -105,7 +121,16 @@ class TrainingConfig:
         own = {n: v for n, v in self.changed().items() if n in TRAINING_GRID}
         rest = "".join(f" {n}={v}" for n, v in own.items() if n not in ("optimizer", "learning_rate"))
         given = " from given weights" if self.start else ""
-        return f"{self.network.label()} {self.optimizer} {self.learning_rate:g}{rest}{given}"
+        rate = "" if self.learning_rate is None else f" {self.learning_rate:g}"
+        return f"{self.network.label()} {self.optimizer}{rate}{rest}{given}"
+
+
+def _default(name: str) -> Any:
+    return TrainingConfig.__dataclass_fields__[name].default
+
+
+#: What each field of a training is where nothing is asked for.
+UNCHANGED: dict[str, Any] = {name: _default(name) for name in TRAINING_GRID} | {"weight_decay": 0.0}
 
 
 @dataclass(frozen=True)
@@ -130,8 +155,9 @@ class TrainingSweep(Sweep):
         Largest absolute value of an entry of a gradient.
     clip_adaptive : float or sequence of float, optional
         Largest norm of a unit's gradient over that of its weights.
-    weight_decay : float or sequence of float
+    weight_decay : float or sequence of float, optional
         Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others).
+        None: 0.0001 for adamw, 0 for all others.
     dropout : float or sequence of float
         Rate of dropout.
     steps : int
@@ -163,7 +189,7 @@ class TrainingSweep(Sweep):
     clip_norm: tuple[float | None, ...] = (None,)
     clip_value: tuple[float | None, ...] = (None,)
     clip_adaptive: tuple[float | None, ...] = (None,)
-    weight_decay: tuple[float, ...] = (0.0,)
+    weight_decay: tuple[float | None, ...] = (None,)
     dropout: tuple[float, ...] = (0.0,)
     steps: int = 1000
     test: float = 0.2

@@ -45,7 +45,10 @@ def _with_unit(logits: Scaled, y: Array) -> tuple[Array, Array, Array | None]:
 
 
 def mse(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
-    r"""Half the squared error summed over outputs.
+    r"""Half the squared error summed over outputs: half of what PyTorch and Keras call so for one output.
+
+    Theirs is the mean of the squares over outputs, :math:`2/\text{outputs}` times this one; gradients and the learning
+    rates that suit them differ by the same factor.
 
     .. math:: L_i = \tfrac12\sum_k (o_{ik}-y_{ik})^2,\qquad \partial L_i/\partial o_{ik} = o_{ik}-y_{ik}.
 

@@ -10,7 +10,16 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
-from gradlab.config import CONFIGS, GRID, TRAINING_GRID, NetworkConfig, TrainingConfig, content_hash, one_after_another
+from gradlab.config import (
+    CONFIGS,
+    GRID,
+    TRAINING_GRID,
+    UNCHANGED,
+    NetworkConfig,
+    TrainingConfig,
+    content_hash,
+    one_after_another,
+)
 from gradlab.measurement.records import LayerInfo, Trace
 
 #: Columns whose text repeats from row to row.
@@ -176,7 +185,9 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     for name in own_fields():
         if name in changed:
             values = np.repeat(np.asarray([getattr(t.config, name, None) for t in traces], dtype=object), sizes)
-            columns[name] = values if name in CATEGORIES else pd.Series(values).infer_objects()
+            plain = pd.Series(values).infer_objects()
+            # a number that no network has: NaN, and not an object
+            columns[name] = values if name in CATEGORIES else plain.astype(float) if plain.isna().all() else plain
     return columns
 
 
@@ -184,7 +195,7 @@ def own_fields() -> dict[str, Any]:
     """Fields of configurations that are not coordinates, with the default that most architectures have."""
     names = [name for name in GRID if name not in COORDINATES]
     of_networks = {name: default_of(next(a for a, c in CONFIGS.items() if name in c.names()), name) for name in names}
-    return {**of_networks, **{name: getattr(TrainingConfig, name) for name in TRAINING_GRID}}
+    return {**of_networks, **UNCHANGED}
 
 
 def default_of(architecture: str, name: str) -> Any:

@@ -15,7 +15,7 @@ DEFAULT = "default"
 _NAMES = ("activation", "init", "readout")
 _OPTIONAL = (
     "sigma_w2", "std", "sigma_b2", "readout", "depth", "norm", "truncate", "learning_rate", "clip_norm", "clip_value",
-    "clip_adaptive",
+    "clip_adaptive", "weight_decay",
 )  # fmt: skip
 
 

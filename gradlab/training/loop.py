@@ -6,8 +6,20 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from gradlab._errors import GradlabError, unknown
-from gradlab.config import LOSSES, ON_FAILURE, TrainingConfig, positive_integer, record_steps, resolve, seed_numbers
+from gradlab.config import (
+    LOSSES,
+    ON_FAILURE,
+    TRAINING_GRID,
+    TrainingConfig,
+    positive_integer,
+    record_steps,
+    resolve,
+    seed_numbers,
+)
 from gradlab.core.losses import default_loss
 from gradlab.data import Data, load
 from gradlab.networks.given import digest, fitting, outputs_given
@@ -15,6 +27,7 @@ from gradlab.networks.network import Network, example_shape
 from gradlab.networks.resolved import fingerprints
 from gradlab.sweep.progress import reporter
 from gradlab.training.checkpoints import Checkpoints
+from gradlab.training.own import own_optimizer
 from gradlab.training.plan import Plan
 from gradlab.training.records import Training
 from gradlab.training.seeds import train_network
@@ -27,6 +40,7 @@ def train(
     y: Any,
     *,
     optimizer: Any = "sgd",
+    label: str | None = None,
     steps: int = 1000,
     batch: int = 128,
     test: float | tuple[Any, Any] = 0.2,
@@ -53,7 +67,11 @@ def train(
         Examples and targets.
     optimizer : str or optax.GradientTransformation
         sgd, momentum, nesterov, rmsprop, adam, adamw; or any transformation of optax, which then has its learning
-        rate in it.
+        rate in it: the frame's `learning_rate` is NaN.
+    label : str, optional
+        What the frame calls a transformation of optax. None: "optax" and six digits that stand for what it computes.
+        Its content counts in any case: two that differ are two networks in the frame, and neither goes on from a
+        checkpoint of the other.
     steps : int
         Updates.
     batch : int
@@ -72,7 +90,8 @@ def train(
         and in dropout alone, or one for each seed, such as `Training.params`. The optimiser starts anew. In the frame
         such a training is another `network` than one whose weights are drawn.
     loss : str, optional
-        By default softmax cross-entropy for integer `y`, else mean squared error.
+        By default softmax cross-entropy for integer `y`, else "mse": half the squared error, summed over outputs
+        (PyTorch and Keras take the whole, and the mean).
     records : int or sequence of int
         Number of steps at which statistics are taken, spaced logarithmically, first and last among them; or the steps.
     columns : sequence of str, optional
@@ -91,7 +110,8 @@ def train(
         False: say nothing. None: a bar on a terminal, now and then a line elsewhere.
     **how
         More fields of `gradlab.config.TrainingConfig`: learning_rate, momentum, schedule, warmup, clip_norm,
-        clip_value, clip_adaptive, weight_decay, dropout.
+        clip_value, clip_adaptive, weight_decay, dropout. With "adamw" the weight decay is optax's 0.0001 where none
+        is given, with all others 0.
 
     Returns
     -------
@@ -116,18 +136,9 @@ def train(
     >>> bool(run.last("test_accuracy") > 0.9)
     True
     """
-    own = None if isinstance(optimizer, str) else optimizer
-    if own is not None and not (callable(getattr(own, "init", None)) and callable(getattr(own, "update", None))):
-        raise GradlabError("an optimiser's name, or an optax transformation", repr(own), "optimizer='adam'")
-    fields = [name for name in TrainingConfig.__dataclass_fields__ if name not in ("network", "optimizer", "start")]
     for name in how:
-        if name not in fields:
-            raise unknown("option of train", name, fields)
-    if own is not None and "learning_rate" in how:
-        raise GradlabError("learning_rate= only with an optimiser's name", "both", "optax.adam(1e-3) with its own rate")
-    config = TrainingConfig(
-        net.config, "sgd" if own is not None else optimizer, **how, start="" if params is None else digest(params)
-    )
+        if name not in TRAINING_GRID:
+            raise unknown("option of train", name, TRAINING_GRID)
     loss = default_loss(y) if loss is None else resolve("loss", loss, LOSSES)
     if loss == "probe":
         raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
@@ -135,6 +146,11 @@ def train(
         raise unknown("on_failure", on_failure, ON_FAILURE)
     loaded = load((x, y), loss=loss, dtype=dtype)
     example_shape(net, loaded.x)
+    if isinstance(optimizer, str) and label is not None:
+        raise GradlabError("label= only with an optimiser of your own", f"optimizer={optimizer!r}", "leaving it out")
+    own = None if isinstance(optimizer, str) else own_optimizer(optimizer, label, _shapes(net, loaded, dtype))
+    names = {"optimizer": optimizer} if own is None else {"optimizer": own.label, "own": own.fingerprint}
+    config = TrainingConfig(net.config, **names, **how, start="" if params is None else digest(params))
     plan = Plan(
         steps=positive_integer("steps", steps), batch=positive_integer("batch", batch),
         records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
@@ -148,7 +164,7 @@ def train(
     report.start(plan.steps * len(numbers))
     about = {
         "network": config.as_dict(), "functions": fingerprints(net.config),
-        "optimizer": config.optimizer if own is None else "optax", "steps": plan.steps,
+        "optimizer": config.optimizer, "steps": plan.steps,
         "batch": plan.batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
         "data": loaded.content_hash, "test": test if isinstance(test, float) else "given", "columns": columns,
         "sharpness": sharpness, "on_failure": on_failure,
@@ -158,6 +174,12 @@ def train(
         return train_network(config, parts, plan, numbers, report.advance, keep, start)
     finally:
         report.stop()
+
+
+def _shapes(net: Network, loaded: Data, dtype: str) -> Any:
+    """Shapes and dtypes of the parameters that are drawn for the data."""
+    with jax.enable_x64(dtype == "float64"):
+        return jax.eval_shape(lambda: net.init(0, jnp.asarray(loaded.x[:1], dtype), outputs=loaded.classes))
 
 
 def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:

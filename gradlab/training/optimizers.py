@@ -12,6 +12,7 @@ from jax import Array
 
 from gradlab.config import TrainingConfig
 from gradlab.core.decay import NOT_DECAYED
+from gradlab.training.own import OwnOptimizer
 
 #: Fields that change numbers and no program.
 NUMBERS: tuple[str, ...] = (
@@ -24,8 +25,8 @@ class Recipe(NamedTuple):
 
     Parameters
     ----------
-    optimizer : str or optax.GradientTransformation
-        A name, or the user's own transformation, which then has all its numbers in it.
+    optimizer : str or OwnOptimizer
+        A name, or the user's own, which then has all its numbers in it.
     schedule : str
     warmup, steps : int
         The learning rate rises over `warmup` of `steps` steps, and then follows the schedule.
@@ -36,7 +37,7 @@ class Recipe(NamedTuple):
     dropout : float
     """
 
-    optimizer: Any
+    optimizer: str | OwnOptimizer
     schedule: str
     warmup: int
     steps: int
@@ -45,7 +46,7 @@ class Recipe(NamedTuple):
     dropout: float
 
     @classmethod
-    def of(cls, config: TrainingConfig, steps: int, optimizer: Any = None) -> Recipe:
+    def of(cls, config: TrainingConfig, steps: int, optimizer: OwnOptimizer | None = None) -> Recipe:
         """The recipe of a configuration; `optimizer` stands in for the one it names."""
         clip = next((name for name in _CLIPS if getattr(config, name) is not None), "")
         return cls(
@@ -78,8 +79,8 @@ def optimizer(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTrans
     SGD, momentum (Polyak 1964), Nesterov's (Sutskever et al. 2013), RMSProp (Tieleman & Hinton 2012), Adam
     (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) are optax's, with its other numbers as they are there.
     """
-    if not isinstance(recipe.optimizer, str):
-        return recipe.optimizer
+    if isinstance(recipe.optimizer, OwnOptimizer):
+        return recipe.optimizer.transformation
     shape = _schedule(recipe)
     # the product is rounded to the dtype of the rate, so that no float64 enters a float32 update
     rate = lambda count: numbers["learning_rate"] * jnp.asarray(shape(count), numbers["learning_rate"].dtype)

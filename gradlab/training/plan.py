@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gradlab._types import MEASURED
 from gradlab.config import TrainingSweep, record_steps
 from gradlab.measurement.stats import NETWORK, ON_REQUEST, TRAINING
+from gradlab.training.own import OwnOptimizer
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Plan:
     sharpness : bool
     patient : bool
         Whether to go on when a loss is not finite.
-    optimizer : optax.GradientTransformation, optional
+    optimizer : OwnOptimizer, optional
         Instead of one that a configuration names.
     """
 
@@ -41,7 +41,7 @@ class Plan:
     columns: Sequence[str] | None = None
     sharpness: bool = False
     patient: bool = False
-    optimizer: Any = None
+    optimizer: OwnOptimizer | None = None
 
     @classmethod
     def of(cls, sweep: TrainingSweep) -> Plan:
