@@ -42,7 +42,7 @@ class Resolved:
 
 def resolved(config: NetworkConfig) -> Resolved:
     """What the names of a configuration stand for now."""
-    activations = tuple(ACTIVATIONS.current(name) for name in config.activations)
+    activations = tuple(ACTIVATIONS.current(name) for name in dict.fromkeys(config.activations))
     for name in config.initializers:
         REGISTRIES["initializer"].renew(name)
     return Resolved(config, activations, hidden_rule(config), readout_rule(config))
