@@ -76,7 +76,8 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
     chosen = [p for _, p in net.layers(jax.tree.map(np.asarray, params))][low:high]
     names = net.config.activations if len(net.config.activations) > 1 else net.config.activations * depth
     # of each weight the activation that it reads; the first one reads the input
-    entries = (None, *map(ACTIVATIONS.current, names))[low:high]
+    found = {name: ACTIVATIONS.current(name) for name in dict.fromkeys(names)}
+    entries = (None, *(found[name] for name in names))[low:high]
     piece = _piece(entries, net.config.bias, tuple(p["weight"].shape for p in chosen))
     trees = iter(p if low == i == 0 else ({}, p) for i, p in enumerate(chosen))
     grouped = []

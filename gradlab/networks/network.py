@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gradlab._errors import GradlabError
-from gradlab.config import NetworkConfig
+from gradlab.config import REGISTRIES, NetworkConfig
 from gradlab.core.backprop import outputs_in
 from gradlab.core.dropout import Dropout
 from gradlab.core.keys import as_key
@@ -50,6 +50,9 @@ class Network(ABC):
 
     def __setattr__(self, name, value):
         raise AttributeError("a network is immutable; make another one")
+
+    def __reduce__(self):
+        return _restored, (type(self), self.config)
 
     def __eq__(self, other):
         return isinstance(other, Network) and self.config == other.config
@@ -180,6 +183,18 @@ def outputs_of(y: Array | None) -> int:
     if jnp.issubdtype(y.dtype, jnp.integer):
         return int(jnp.max(y)) + 1
     return 1 if y.ndim == 1 else y.shape[-1]
+
+
+def _restored(kind: type[Network], config: NetworkConfig) -> Network:
+    """A network that was copied or pickled; what its names stand for is registered in each process anew."""
+    for what, names in (("activation", config.activations), ("initializer", config.initializers)):
+        for name in names:
+            if name not in REGISTRIES[what].names:
+                raise GradlabError(
+                    f"the {what} {name!r} of a pickled network to be registered in this process", "no such name",
+                    f"gl.register_{what}({name!r}, ...) before the network is loaded",
+                )  # fmt: skip
+    return kind.of(config)
 
 
 #: What one example looks like, by the number of its axes.

@@ -51,5 +51,6 @@ def resolved(config: NetworkConfig) -> Resolved:
 def fingerprints(config: NetworkConfig) -> dict[str, str]:
     """What tells registered functions of the same names apart, by kind and name; nothing of built-in ones."""
     named = {"activation": config.activations, "initializer": config.initializers}
-    found = {f"{kind} {name}": REGISTRIES[kind].fingerprint(name) for kind, names in named.items() for name in names}
+    known = [(kind, name) for kind, names in named.items() for name in dict.fromkeys(names)]
+    found = {f"{kind} {name}": REGISTRIES[kind].fingerprint(name) for kind, name in known}
     return {name: value for name, value in found.items() if value}
