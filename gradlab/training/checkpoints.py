@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab._files import check_links, path_from, read_text, write_text
+from gradlab._types import MEASURED
 from gradlab.training.program import State
 
 #: Checkpoints of a training, and so the share of it that is lost at most.
 COUNT = 10
+#: Numbers in all records of one seed.
+MOST_ENTRIES = 10**9
 #: Says in a folder what it belongs to.
 ABOUT = "training.json"
 
@@ -45,11 +49,12 @@ class Checkpoints:
             hint = "pip install 'gradlab-jax[checkpoints]'"
             raise GradlabError("orbax-checkpoint, for checkpoint=", "an environment without it", hint) from error
         self._orbax = orbax
-        place = path_from(folder, "checkpoint").absolute()
+        self._place = place = path_from(folder, "checkpoint").absolute()
         _claim(place, about)
         check_links(place)
         options = orbax.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-        self._manager = orbax.CheckpointManager(place / f"seed_{seed}", options=options)
+        handler = orbax.StandardCheckpointHandler()
+        self._manager = orbax.CheckpointManager(place / f"seed_{seed}", options=options, item_handlers=handler)
 
     def steps(self, steps: int) -> set[int]:
         """The steps at which a state is kept."""
@@ -78,19 +83,34 @@ class Checkpoints:
         step = self._manager.latest_step()
         if step is None:
             return like, {}
-        tree = self._manager.restore(step, args=self._orbax.args.StandardRestore())
         leaves, structure = jax.tree.flatten(like)
-        found = [tree["state"][str(i)] for i in range(len(tree["state"]))]
-        about = lambda arrays: [(np.shape(v), str(np.asarray(v).dtype)) for v in arrays]
-        if about(found) != about(leaves):
-            raise GradlabError("a checkpoint of this training", "arrays of other shapes", "another folder")
+        try:
+            found, records = self._read(step, leaves)
+        except GradlabError:
+            raise
+        except Exception as error:  # orbax has many for what it did not write
+            raise _not_ours(self._place, " ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
+        return jax.tree.unflatten(structure, [jax.numpy.asarray(v) for v in found]), dict(sorted(records.items()))
+
+    def _read(self, step: int, leaves: Sequence[Any]) -> tuple[list[Any], dict[int, tuple[dict[str, np.ndarray], str]]]:
+        """The arrays of a state and the records; their shapes are looked at before any is read."""
+        there = self._manager.item_metadata(step)
+        kept, rest = there["state"], jax.tree.leaves([there["records"], there["status"]])
+        if sum(math.prod(v.shape) for v in rest) > MOST_ENTRIES:
+            raise _not_ours(self._place, f"records of more than {MOST_ENTRIES:,} numbers")
+        if [kept[str(i)].shape for i in range(len(kept))] != [np.shape(v) for v in leaves]:
+            raise _not_ours(self._place, "arrays of other shapes")
+        tree = self._manager.restore(step, args=self._orbax.args.StandardRestore())
+        found = [tree["state"][str(i)] for i in range(len(leaves))]
+        if [np.asarray(v).dtype for v in found] != [np.asarray(v).dtype for v in leaves]:
+            raise _not_ours(self._place, "arrays of other dtypes")
         status = json.loads(np.asarray(tree["status"], np.uint8).tobytes())
-        records = {
-            int(s): ({name: np.asarray(v) for name, v in columns.items()}, status[s])
-            for s, columns in (tree["records"] or {}).items()
-        }
-        state = jax.tree.unflatten(structure, [jax.numpy.asarray(v) for v in found])
-        return state, dict(sorted(records.items()))
+        records = {}
+        for s, columns in (tree["records"] or {}).items():
+            if not isinstance(status[s], str) or not set(columns) <= set(MEASURED):
+                raise _not_ours(self._place, f"other columns: {', '.join(map(ascii, columns))[:200]}")
+            records[int(s)] = ({name: np.asarray(v) for name, v in columns.items()}, status[s])
+        return found, records
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -110,7 +130,8 @@ def _claim(place: Path, about: Mapping[str, Any]) -> None:
             raise GradlabError(f"a checkpoint of this training ({wanted})", f"{place} of another: {told}",
                                "checkpoint= another folder")  # fmt: skip
         return
-    if place.exists() and any(place.iterdir()):
+    # what a killed first moment leaves is the beginning of a note
+    if place.exists() and any(not p.name.startswith(f"{ABOUT}.") for p in place.iterdir()):
         raise GradlabError("a new folder for checkpoint=", f"{place}, with other files in it", "another folder")
     write_text(note, json.dumps(said, indent=2) + "\n")
 
@@ -119,11 +140,14 @@ def _noted(place: Path) -> dict[str, Any]:
     """What a folder of checkpoints says that it belongs to."""
     try:
         there = json.loads(read_text(place, ABOUT))
+    except GradlabError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
-        told = f"{type(error).__name__} in {ABOUT}"
-        raise GradlabError(f"{place} as a training left it", told, "checkpoint= another folder") from error
+        raise _not_ours(place, f"{type(error).__name__} in {ABOUT}") from error
     if not isinstance(there, dict):
-        raise GradlabError(
-            f"{place} as a training left it", f"{ABOUT} with other content", "checkpoint= another folder"
-        )
+        raise _not_ours(place, f"{ABOUT} with other content")
     return there
+
+
+def _not_ours(place: Path, received: str) -> GradlabError:
+    return GradlabError(f"{place} as this training left it", received, "checkpoint= another folder")
