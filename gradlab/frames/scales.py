@@ -144,8 +144,8 @@ def trainable_depths(
     -------
     DataFrame
         ``activation sigma_w2 sigma_b2 xi_c scales depth``, and ``init`` where the variances are the frame's. `depth`
-        is infinite at the critical point, and NaN where there is no correlation to keep, as in a network without
-        biases whose signal dies out.
+        is infinite at the critical point, and NaN where the variance has no limit above 0: the signal dies out or
+        grows for ever.
 
     Examples
     --------
@@ -168,10 +168,10 @@ def trainable_depths(
     if networks.empty or networks["sigma_w2"].isna().any():
         raise GradlabError("networks with a variance of weights", "none", "gl.run(gl.Sweep(sigma_w2=[1, 2], ...))")
     of = [
-        mean_field(str(row.activation), sigma_w2=float(row.sigma_w2), sigma_b2=float(row.sigma_b2)).xi_c
+        mean_field(str(row.activation), sigma_w2=float(row.sigma_w2), sigma_b2=float(row.sigma_b2))
         for row in networks.itertuples()
     ]
-    networks = networks.assign(xi_c=of)
+    networks = networks.assign(xi_c=[m.xi_c if 0 < m.q_star < np.inf else np.nan for m in of])
     counts = np.atleast_1d(np.asarray(scales, float))
     return pd.concat([networks.assign(scales=k, depth=k * networks["xi_c"]) for k in counts], ignore_index=True)
 

@@ -152,7 +152,7 @@ class JacobianMoments:
 
 
 def jacobian_moments(width: int, depth: int, activation: str = "relu") -> JacobianMoments:
-    r"""Exact moments of the Jacobian of a ReLU (He) or linear network with Gaussian weights and no bias.
+    r"""Exact moments of the Jacobian of a ReLU (He) or linear network with Gaussian weights, whatever its biases.
 
     With a = 5 (ReLU) or 2 (linear), :math:`p = (1+a/n)^L`, :math:`m = (1-1/n)^L`, and u, v unit
     vectors at a right angle: :math:`E|Ju|^4 = p`, :math:`E|Ju|^2|Jv|^2 = (p+2m)/3`,

@@ -1,7 +1,7 @@
 r"""Deep linear networks learn one mode at a time: steps that gradient descent takes, whatever the depth.
 
-From aligned weights :math:`a_1 = \ldots = a_L`, whose product is the strength u of a mode, gradient descent on
-:math:`\tfrac12(s-u)^2` follows (Saxe, McClelland & Ganguli 2013)
+Without biases, and from aligned weights :math:`a_1 = \ldots = a_L`, whose product is the strength u of a mode,
+gradient descent on :math:`\tfrac12(s-u)^2` follows (Saxe, McClelland & Ganguli 2013)
 
 .. math:: \frac{du}{dt} = L\,u^{2-2/L}(s-u).
 

@@ -1,8 +1,9 @@
 r"""The exact law of ln|Ju|^2 over initialisations, for ReLU and linear networks of any widths.
 
-With Gaussian weights and no bias the layers of a ReLU network multiply the squared length of any
-fixed vector by independent factors, forward as well as backward: the signs of the preactivations
-are fair coins, independent of their sizes. A layer of n units lets K of them pass, so
+With Gaussian weights the layers of a ReLU network multiply the squared length of any fixed vector by independent
+factors, forward (along the Jacobian) as well as backward: the signs of the preactivations are fair coins, independent
+of the sizes of weights. Biases that are symmetric about 0 change none of it, and add to the activations themselves,
+whose lengths follow the law only without. A layer of n units lets K of them pass, so
 
 .. math:: r = \sigma_w^2\,\chi^2_K/n,\qquad K\sim\mathrm{Binomial}(n, 1/2),
 

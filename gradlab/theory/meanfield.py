@@ -34,6 +34,8 @@ _VALLEY = 0.05
 CRITICAL = 1e-10
 #: Relative error of expectations over two variables.
 _OVERLAP = 1e-9
+#: ln q that is far out, or near 0: what is left of an activation's curvature there is below rounding.
+_BEYOND = 80.0
 #: ln q at which maps are looked at first: fine where activations bend, coarse where they are powers of q.
 _FAR = np.linspace(36, LOG_RANGE, 50)[1:]
 GRID = np.concatenate([-_FAR[::-1], np.linspace(-36, 36, 361), _FAR])
@@ -51,13 +53,14 @@ class MeanField:
     q_star : float
         The preactivation variance far from the input: 0 and inf where it shrinks or grows for ever.
     c_star : float
-        The correlation of two inputs far from the input; NaN where q* is 0 or inf, and the map has no limit.
+        The correlation of two inputs far from the input. Where q* is 0 or inf the limit of the correlation map has it:
+        1 for ReLU at every scale; NaN where that limit keeps every correlation, as with tanh at q* = 0.
     chi1 : float
         Factor of the mean squared delta per layer toward the input, at q*.
     chi_q : float
         V'(q*), the slope of the variance map.
     chi_c : float
-        Slope of the correlation map at c*; `chi1` where c* is 1.
+        Slope of the correlation map at c*; `chi1` where c* is 1 and q* neither 0 nor inf.
     xi_q, xi_c, xi_grad : float
         Depth scales -1/ln of `chi_q`, `chi_c`, `chi1`, in layers; inf where the slope is 1, negative where
         it is larger (a gradient that explodes).
@@ -156,8 +159,9 @@ def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float
     q_star = float(np.exp(log_q))
     notes = []
     if np.isinf(log_q):
-        c_star, chi_c = np.nan, np.nan
-        notes.append(f"the variance {'grows' if log_q > 0 else 'shrinks'} for ever: no correlation map at q*")
+        c_star, chi_c = (float(v) for v in endless_correlation(entry, log_q > 0, sigma_w2, sigma_b2))
+        way = "every correlation stays" if np.isnan(c_star) else "c* is that of the limit of the correlation map"
+        notes.append(f"the variance {'grows' if log_q > 0 else 'shrinks'} for ever: {way}")
     else:
         angle = fixed_angle(entry, sigma_w2, q_star, chi1)
         c_star = 0.0 if angle == np.pi / 2 else float(1 - 2 * np.sin(angle / 2) ** 2)
@@ -277,6 +281,37 @@ def _polished(entry: Activation, low, high, log_w, log_b) -> np.ndarray:
         if not len(active):
             break
     return x
+
+
+@functools.lru_cache(maxsize=64)
+def _limit(entry: Activation, grows: bool) -> tuple[float, float, float]:
+    """c*, the slope there and V(q)/q sigma_w2 of the activation that this one is far out, or near 0."""
+    far = _BEYOND if grows else -_BEYOND
+    at = moments(entry, far)
+    per_weight = float(np.exp(at.log_phi2 - far))
+    chi = float(np.exp(at.log_dphi2 + far - at.log_phi2))  # of the weights that would hold this variance
+    angle = fixed_angle(entry, 1 / per_weight, float(np.exp(far)), chi)
+    if np.isnan(angle):
+        return np.nan, np.nan, per_weight
+    slope = chi if angle == 0 else float(overlap(entry, np.exp(far), np.exp(far), angle).slopes) / per_weight
+    return float(np.cos(angle)), slope, per_weight
+
+
+def endless_correlation(
+    entry: Activation, grows: bool, sigma_w2: np.ndarray | float, sigma_b2: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """c* and the slope there where the variance grows or shrinks for ever.
+
+    The map is that of the power law which the activation follows there. Biases add up where the variance grows by
+    nothing else: then every pair becomes equal.
+    """
+    c_star, slope, per_weight = _limit(entry, grows)
+    shape = np.broadcast_shapes(np.shape(sigma_w2), np.shape(sigma_b2))
+    if not np.isnan(c_star):
+        return np.full(shape, c_star), np.full(shape, slope)
+    adds_up = (np.abs(np.asarray(sigma_w2) * per_weight - 1) <= CRITICAL) & (np.asarray(sigma_b2) > 0)
+    one = np.where(np.broadcast_to(adds_up, shape), 1.0, np.nan)
+    return one, one
 
 
 def fixed_angle(entry: Activation, sigma_w2: float, q_star: float, chi1: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradlab._errors import GradlabError
-from gradlab.theory.gaussian import expectation
+from gradlab.theory.gaussian import check_variances, expectation
 
 
 def batch_norm_factor(activation: str, batch: int | None = None) -> float:
@@ -18,7 +18,7 @@ def batch_norm_factor(activation: str, batch: int | None = None) -> float:
 
     .. math:: \frac{E\phi'(z)^2}{\mathrm{Var}\,\phi(z)}\ge 1,\qquad z\sim N(0,1),
 
-    whatever the weights' variance, by the Gaussian Poincaré inequality: a batch-normalised network
+    whatever the weights' and the biases' variance, by the Gaussian Poincaré inequality: a batch-normalised network
     without skips explodes (Yang et al. 2019; pi/(pi-1) for ReLU). It holds for batches far above 1;
     for the identity and batches of B it is (B-2)/(B-3), from :math:`E\,1/\chi^2_{B-1}`.
 
@@ -45,21 +45,30 @@ def batch_norm_factor(activation: str, batch: int | None = None) -> float:
     return (batch - 2) / (batch - 3)
 
 
-def layer_norm_factor(activation: str) -> float:
-    r"""The factor of a layer z -> layer norm or RMS norm -> phi -> W without bias.
+def layer_norm_factor(activation: str, *, sigma_w2: float = 1.0, sigma_b2: float = 0.0) -> float:
+    r"""The factor of a layer z -> layer norm or RMS norm -> phi -> W, b.
 
-    .. math:: \zeta = E\phi'(z)^2/E\phi(z)^2,\qquad z\sim N(0,1).
+    .. math:: \zeta = \frac{E\phi'(z)^2}{E\phi(z)^2 + \sigma_b^2/\sigma_w^2},\qquad z\sim N(0,1).
 
     Both norms are the same here, for the mean over many units of Gaussian preactivations is 0, and
-    whatever one unit of them changes is of order 1/n. The weights' variance cancels.
+    whatever one unit of them changes is of order 1/n. Without biases the weights' variance cancels; biases add to what
+    the norm divides by, not to what the delta comes through.
+
+    Parameters
+    ----------
+    activation : str
+    sigma_w2, sigma_b2 : float
+        Fan-in times the weight variance, and the bias variance of W and b.
 
     Examples
     --------
     >>> round(layer_norm_factor("tanh"), 5), round(layer_norm_factor("relu"), 5)
     (1.17781, 1.0)
     """
+    check_variances("sigma_w2", sigma_w2)
+    check_variances("sigma_b2", sigma_b2, "at least 0")
     _, square, slope2 = _moments(activation)
-    return float(slope2 / square)
+    return float(slope2 / (square + sigma_b2 / sigma_w2))
 
 
 def normalised_skip_factors(activation: str, depth: int, skip: float = 1.0) -> np.ndarray:
@@ -70,8 +79,8 @@ def normalised_skip_factors(activation: str, depth: int, skip: float = 1.0) -> n
 
     .. math:: \chi_l = \mu^2 + \zeta\,\frac{v}{K_l} = \mu^2 + \zeta\,\frac{1-\mu^2}{1-\mu^{2l}},
 
-    for mu = 1 :math:`1 + \zeta/l`: their product grows as :math:`L^\zeta`, a power, for every
-    initialisation. For mu < 1 they tend to :math:`\mu^2 + (1-\mu^2)\zeta`.
+    for mu = 1 :math:`1 + \zeta/l`: their product grows as :math:`L^\zeta`, a power, for every variance of the
+    weights, there being no biases. For mu < 1 they tend to :math:`\mu^2 + (1-\mu^2)\zeta`.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from gradlab._errors import GradlabError
 from gradlab.core.activations import Activation
 from gradlab.theory.critical import CriticalLine, critical_line
 from gradlab.theory.gaussian import LOG_RANGE, check_variances, entry_of, moments, overlap
-from gradlab.theory.meanfield import CRITICAL, fixed_points
+from gradlab.theory.meanfield import CRITICAL, endless_correlation, fixed_points
 
 #: Chebyshev nodes in ln q and in the angle of the two inputs.
 _NODES_Q, _NODES_ANGLE = 16, 20
@@ -32,7 +32,7 @@ class PhaseDiagram:
     activation : str
     sigma_w2, sigma_b2 : ndarray, one axis each
     q_star, c_star : ndarray
-        0 and inf where the variance shrinks or grows for ever; there c* is NaN.
+        q* is 0 and inf where the variance shrinks or grows for ever; c* as in `MeanField`.
     chi1, chi_c : ndarray
         Factor of the mean squared delta per layer, and slope of the correlation map at c*.
     xi_c, xi_grad : ndarray
@@ -81,7 +81,11 @@ def phase_diagram(
     w, b = (grid.ravel() for grid in np.meshgrid(*axes))
     log_q = fixed_points(entry, w, b, w * q0 + b)
     chi1 = w * np.exp(moments(entry, np.clip(log_q, -LOG_RANGE, LOG_RANGE)).log_dphi2)
-    c_star, chi_c = np.where(np.isfinite(log_q), 1.0, np.nan), np.where(np.isfinite(log_q), chi1, np.nan)
+    c_star, chi_c = np.ones_like(chi1), chi1.copy()
+    for grows in (False, True):
+        endless = np.isposinf(log_q) if grows else np.isneginf(log_q)
+        if endless.any():
+            c_star[endless], chi_c[endless] = endless_correlation(entry, grows, w[endless], b[endless])
     chaotic = np.isfinite(log_q) & (chi1 > 1 + CRITICAL)
     if chaotic.any():
         c_star[chaotic], chi_c[chaotic] = _correlated(entry, w[chaotic], log_q[chaotic], chi1[chaotic])

@@ -102,8 +102,9 @@ def slope_bound(activation: str) -> float:
 def log10_cell_path(steps: int, forget_bias: float | np.ndarray = 1.0) -> float | np.ndarray:
     r"""log10 of :math:`\sigma(b_f)^T`: what reaches T steps back along the cell of an LSTM.
 
-    At initialisation, with inputs and states that average to zero, the forget gate is open by
-    sigma(b_f) (Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015 set b_f = 1).
+    At initialisation, with inputs and states that average to zero, the forget gate of each unit is open by
+    sigma(b_f), b_f that unit's own bias (Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015 set
+    b_f = 1).
 
     Parameters
     ----------

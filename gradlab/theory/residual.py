@@ -19,8 +19,8 @@ from gradlab.theory.gaussian import check_variances, expectation
 def residual_factor(scale: float | np.ndarray, chi: float = 1.0) -> float | np.ndarray:
     r"""The factor of a block x + a F(x): :math:`1 + a^2\chi`, chi that of the branch alone.
 
-    Exact at every width for a linear branch x W and for a branch of two layers, relu(x W) V, with
-    chi = 1 (He, then LeCun); for one-layer branches up to O(1/n), because gates persist from block to
+    Exact at every width, with biases of any variance, for a linear branch x W and for a branch of two layers,
+    relu(x W) V, with chi = 1 (He, then LeCun); for one-layer branches up to O(1/n), because gates persist from block to
     block. For a = 1 the product is :math:`2^L`, for :math:`a^2 = 1/L` at most :math:`e^\chi` (Hanin &
     Rolnick 2018; Zhang, Dauphin & Ma 2019), for a = 0 the block is the identity (Bachlechner et al. 2020).
 
@@ -66,7 +66,8 @@ def fixup_gain(blocks: int, layers: int = 2) -> float:
 def residual_log_variance(scales: Sequence[float], width: int) -> float:
     r"""Var ln|.|^2 over initialisations to first order, :math:`\frac4n\sum_l a_l^2` (Hanin & Rolnick 2018).
 
-    Bounded where the sum of the squared scales is: no fluctuations that grow with depth.
+    Of blocks without biases. Bounded where the sum of the squared scales is: no
+    fluctuations that grow with depth.
 
     Parameters
     ----------
@@ -107,12 +108,13 @@ class StreamLaw:
 
 
 def reduced_residual(
-    activation: str, depth: int, sigma_w2: float = 1.0, *, scale: float = 1.0, variance: float = 1.0
-) -> StreamLaw:
-    r"""The recursion of blocks x + a phi(x W), without a second matrix (Yang & Schoenholz 2017).
+    activation: str, depth: int, sigma_w2: float = 1.0, *, sigma_b2: float = 0.0, scale: float = 1.0,
+    variance: float = 1.0,
+) -> StreamLaw:  # fmt: skip
+    r"""The recursion of blocks x + a phi(x W + b), without a second matrix (Yang & Schoenholz 2017).
 
     .. math:: K_{l+1} = K_l + a^2E\phi(\sqrt{q_l}z)^2,\qquad \chi_l = 1 + a^2\sigma_w^2E\phi'(\sqrt{q_l}z)^2,
-              \qquad q_l = \sigma_w^2K_l.
+              \qquad q_l = \sigma_w^2K_l + \sigma_b^2.
 
     With tanh ln of the product grows as :math:`A\sqrt L`, :math:`A = \frac43\sqrt{2/\pi}\,\sigma_w`, not
     exponentially; but so slowly that at L = 400 the local slope is still 4 % off. ReLU gives
@@ -123,7 +125,7 @@ def reduced_residual(
     activation : str
     depth : int
         L.
-    sigma_w2 : float
+    sigma_w2, sigma_b2 : float
     scale : float
         a.
     variance : float
@@ -136,22 +138,26 @@ def reduced_residual(
     """
     _check_depth(depth)
     check_variances("sigma_w2", sigma_w2)
+    check_variances("sigma_b2", sigma_b2, "at least 0")
     check_variances("variance", variance)
     stream, factors = [float(variance)], []
     for _ in range(depth):
         square, slope2 = expectation(
-            activation, lambda z, u, phi, dphi: np.stack([phi * phi, dphi * dphi]), sigma_w2 * stream[-1]
+            activation, lambda z, u, phi, dphi: np.stack([phi * phi, dphi * dphi]), sigma_w2 * stream[-1] + sigma_b2
         )
         factors.append(1 + scale**2 * sigma_w2 * slope2)
         stream.append(stream[-1] + scale**2 * square)
     return StreamLaw(np.array(stream), np.array(factors))
 
 
-def pre_norm(activation: str, depth: int, sigma_1: float = 1.0, sigma_2: float = 1.0) -> StreamLaw:
-    r"""Feed-forward blocks x + phi(LN(x) W_1) W_2, the norm inside the branch (Xiong et al. 2020).
+def pre_norm(
+    activation: str, depth: int, sigma_1: float = 1.0, sigma_2: float = 1.0, *, sigma_b2: float = 0.0
+) -> StreamLaw:
+    r"""Feed-forward blocks x + phi(LN(x) W_1 + b_1) W_2 + b_2, the norm inside the branch (Xiong et al. 2020).
 
-    With :math:`v = \sigma_2^2E\phi(\sigma_1z)^2` and :math:`w = \sigma_1^2\sigma_2^2E\phi'(\sigma_1z)^2`,
-    both 1/2 for ReLU with LeCun weights, and an input of mean square 1,
+    With :math:`h\sim N(0, \sigma_1^2+\sigma_b^2)`, :math:`v = \sigma_2^2E\phi(h)^2+\sigma_b^2` and
+    :math:`w = \sigma_1^2\sigma_2^2E\phi'(h)^2`, both 1/2 for ReLU with LeCun weights and no biases, and an input of
+    mean square 1,
 
     .. math:: K_l = 1 + (l-1)v,\qquad \chi_l = 1 + w/K_l.
 
@@ -167,6 +173,8 @@ def pre_norm(activation: str, depth: int, sigma_1: float = 1.0, sigma_2: float =
         Blocks L.
     sigma_1, sigma_2 : float
         Roots of fan-in times the variances of the two weights.
+    sigma_b2 : float
+        Variance of the biases of both.
 
     Examples
     --------
@@ -175,7 +183,7 @@ def pre_norm(activation: str, depth: int, sigma_1: float = 1.0, sigma_2: float =
     (33.0, 0.1741)
     """
     _check_depth(depth)
-    v, w = _branch(activation, sigma_1, sigma_2)
+    v, w = _branch(activation, sigma_1, sigma_2, sigma_b2)
     stream = 1 + v * np.arange(depth + 1)
     return StreamLaw(stream, 1 + w / stream[:-1])
 
@@ -189,27 +197,29 @@ def pre_norm_gradients(law: StreamLaw) -> np.ndarray:
     return np.sqrt(above / law.variance[-1])
 
 
-def post_norm_factor(activation: str, sigma_1: float = 1.0, sigma_2: float = 1.0) -> float:
-    r"""The factor of blocks LN(x + phi(x W_1) W_2), the norm behind the sum: :math:`(1+w)/(1+v)`.
+def post_norm_factor(activation: str, sigma_1: float = 1.0, sigma_2: float = 1.0, *, sigma_b2: float = 0.0) -> float:
+    r"""The factor of blocks LN(x + phi(x W_1 + b_1) W_2 + b_2), the norm behind the sum: :math:`(1+w)/(1+v)`.
 
-    v and w as in `pre_norm`. Exactly 1 for ReLU: what the norm takes away the branch has added, so
-    feed-forward blocks do not vanish with depth.
+    v and w as in `pre_norm`. Exactly 1 for ReLU without biases: what the norm takes away the branch has added, so
+    feed-forward blocks do not vanish with depth. What biases add the norm takes away all the same.
 
     Examples
     --------
     >>> round(post_norm_factor("relu"), 12)
     1.0
     """
-    v, w = _branch(activation, sigma_1, sigma_2)
+    v, w = _branch(activation, sigma_1, sigma_2, sigma_b2)
     return float((1 + w) / (1 + v))
 
 
-def _branch(activation: str, sigma_1: float, sigma_2: float) -> tuple[float, float]:
+def _branch(activation: str, sigma_1: float, sigma_2: float, sigma_b2: float) -> tuple[float, float]:
     """Variance of a two-layer branch for an input of mean square 1, and the factor of its delta."""
     check_variances("sigma_1", sigma_1)
     check_variances("sigma_2", sigma_2)
-    square, slope2 = expectation(activation, lambda z, u, phi, dphi: np.stack([phi * phi, dphi * dphi]), sigma_1**2)
-    return float(sigma_2**2 * square), float(sigma_1**2 * sigma_2**2 * slope2)
+    check_variances("sigma_b2", sigma_b2, "at least 0")
+    both = lambda z, u, phi, dphi: np.stack([phi * phi, dphi * dphi])
+    square, slope2 = expectation(activation, both, sigma_1**2 + sigma_b2)
+    return float(sigma_2**2 * square + sigma_b2), float(sigma_1**2 * sigma_2**2 * slope2)
 
 
 def _check_depth(depth: int) -> None:

@@ -42,6 +42,8 @@ def gradient_correlation(
 ) -> np.ndarray:
     r"""Cosine between the deltas of two inputs in each layer of a He-initialised ReLU network, infinitely wide.
 
+    Without biases: they bring inputs nearer to each other than kappa_1 does; centred units are free of them.
+
     Parameters
     ----------
     c : float or array

@@ -127,6 +127,8 @@ def effective_depth(widths: Any) -> float:
 def largest_eigenvalue(activation: str, depth: int, weights: str = "gaussian") -> float:
     r"""The upper edge of the spectrum of J J^T of `depth` layers, at the scale that keeps the mean square.
 
+    Biases change nothing: of identity and ReLU the slopes alone enter, half of which are open whatever the bias.
+
     Linear Gaussian: :math:`(L+1)^{L+1}/L^L`; ReLU orthogonal: :math:`L^L/(L-1)^{L-1}`; ReLU Gaussian:
     :math:`(1+z)(1+2z)^L/z` at its minimum. The largest singular value is the root.
 

@@ -15,13 +15,13 @@ from gradlab.theory import mean_field, moments, phase_diagram, transients
 
 INF, NAN = math.inf, math.nan
 #: (q*, chi1, c*) at sigma_w2 = 1 (Glorot, LeCun, orthogonal), 2 (He) and 1/3 (torch.nn.Linear) without bias, from
-#: inputs of mean square 1; by quadrature with Monte-Carlo checks, to the digits shown. NaN: a map without a limit.
+#: inputs of mean square 1; by quadrature with Monte-Carlo checks, to the digits shown. NaN: every correlation stays.
 TABLE_1A = {
     "identity": [(1, 1, NAN), (INF, 2, NAN), (0, 0.333333, NAN)],
-    "relu": [(0, 0.5, NAN), (2, 1, 1), (0, 0.166667, NAN)],
+    "relu": [(0, 0.5, 1), (2, 1, 1), (0, 0.166667, 1)],
     "sigmoid": [(0.26469, 0.0557207, 1), (0.55529, 0.100977, 1), (0.085034, 0.0200078, 1)],
     "tanh": [(0, 1, NAN), (0.617965, 1.10553, 0), (0, 0.333333, NAN)],
-    "selu": [(1, 1.07157, 0), (INF, 1.10397, NAN), (0, 0.699148, NAN)],
+    "selu": [(1, 1.07157, 0), (INF, 1.10397, 1), (0, 0.699148, 1)],
     "gelu": [(0, 0.25, NAN), (0, 0.5, NAN), (0, 0.083333, NAN)],
     "erf": [(0.141924, 1.0169, 0), (0.880751, 1.19737, 0), (0, 0.424413, NAN)],
 }
@@ -300,9 +300,35 @@ def test_wrong_numbers_are_refused(fields, words):
 def test_no_fixed_point_and_no_such_name():
     for sigma_w2, end, words in ((3.0, INF, "grows for ever"), (0.5, 0, "shrinks for ever")):
         found = mean_field("relu", sigma_w2=sigma_w2)
-        assert found.q_star == end and words in found.note and math.isnan(found.c_star)
+        assert found.q_star == end and words in found.note and found.c_star == found.chi_c == 1
     with pytest.raises(GradlabError, match="tanh"):
         mean_field("tanhh", sigma_w2=1.0)
+
+
+@pytest.mark.parametrize("sigma_b2", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("name", "sigma_w2"), [("relu", 7.0), ("relu", 0.3), ("selu", 2.3), ("gelu", 7.0), ("elu", 7.0)]
+)
+def test_correlations_where_the_variance_has_no_limit(name, sigma_w2, sigma_b2):
+    """ReLU and what is like it far out: 1 - c falls like 9 pi^2 / 2 l^2 from anywhere, so c* is 1, xi_c infinite."""
+    if (name, sigma_b2) == ("relu", 0.5) and sigma_w2 < 2:
+        sigma_w2 = 2.0  # with biases the variance of a smaller one has a limit
+    found = mean_field(name, sigma_w2=sigma_w2, sigma_b2=sigma_b2)
+    assert found.c_star == 1 and found.chi_c == pytest.approx(1, abs=1e-9) and found.xi_c == INF
+    if name == "relu":  # in closed form
+        gap = transients(name, sigma_w2=sigma_w2, sigma_b2=sigma_b2, c0=0.2, depth=400).log_one_minus_c
+        assert np.exp(gap[-1]) < 1e-3 and gap[-1] < gap[200]
+
+
+def test_correlations_that_stay_have_no_limit():
+    for name, sigma_w2, sigma_b2 in (("tanh", 0.5, 0.0), ("gelu", 0.3, 0.0), ("identity", 2.0, 0.5)):
+        found = mean_field(name, sigma_w2=sigma_w2, sigma_b2=sigma_b2)
+        assert math.isnan(found.c_star) and "every correlation stays" in found.note
+        gap = transients(name, sigma_w2=sigma_w2, sigma_b2=sigma_b2, c0=0.2, depth=16).log_one_minus_c
+        assert gap[-1] == pytest.approx(gap[12], abs=1e-3) and gap[-1] > -3
+    # where biases alone let the variance grow they become all there is: c_l = (c_1 + b (l - 1)) / (1 + b (l - 1))
+    found = mean_field("identity", sigma_w2=1.0, sigma_b2=0.5)
+    assert found.c_star == 1 and found.q_star == INF
 
 
 def test_a_map_that_falls():
@@ -323,7 +349,7 @@ def test_it_prints_its_numbers_with_their_meaning():
 def test_a_phase_diagram_equals_its_points():
     """Fixed points to 1e-9, c* and its scale to the interpolation's 1e-4."""
     w, b = np.linspace(0.6, 4.0, 9), np.array([0.0, 0.05, 0.3])
-    for name in ("tanh", "gelu"):
+    for name in ("tanh", "gelu", "relu"):
         found = phase_diagram(name, sigma_w2=w, sigma_b2=b)
         for i, j in ((0, 4), (1, 0), (1, 3), (2, 8), (2, 1)):
             point = mean_field(name, sigma_w2=w[j], sigma_b2=b[i])
