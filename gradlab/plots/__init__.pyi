@@ -12,6 +12,7 @@ from gradlab.plots.depths import rate_against_depth as rate_against_depth
 from gradlab.plots.depthscales import depth_scales as depth_scales
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
+from gradlab.plots.intervals import forest as forest
 from gradlab.plots.learning import learning_speed as learning_speed
 from gradlab.plots.learning import update_ratio as update_ratio
 from gradlab.plots.legends import legend as legend
@@ -36,6 +37,7 @@ __all__ = [
     "cliff",
     "depth_scales",
     "fluctuations",
+    "forest",
     "gradient_flow",
     "heatmap",
     "histograms",

@@ -205,7 +205,7 @@ def _note(
         return ""
     parts = [f"Drawn are {drawn} of {known} networks: {'; '.join([*held, *thinned])}."]
     if held and score is not None:
-        parts.append(f"Held at one value is what changes {what} least; the tables have all networks.")
+        parts.append(f"Held at one value is what changes {what} least.")
     return " ".join(parts)
 
 

@@ -44,8 +44,11 @@ def write_headers(board: Canvas, rows: Sequence[str], columns: Sequence[str] = (
 
 
 def broken(text: str, letters: int, lines: int = 3) -> str:
-    """A name in lines of so many letters; of one that is longer than all of them, the beginning."""
-    return textwrap.fill(text, letters, max_lines=lines, placeholder=" …")
+    """A name in lines of so many letters, broken behind a comma where there is one; of a longer one the beginning."""
+    parts = text.split(", ")
+    if max(map(len, parts)) < letters:  # each fits a line: blanks that no line is broken at
+        text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+    return textwrap.fill(text, letters, max_lines=lines, placeholder=" …").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def share_labels(board: Canvas, x: str, y: str = "") -> None:

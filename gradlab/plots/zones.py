@@ -47,6 +47,13 @@ def colour(value: float, norm: Any) -> tuple[float, ...]:
     return matplotlib.colormaps[COLOURS](float(norm(value)))
 
 
+def tone(sign: int, share: float = 0.85) -> str:
+    """The colour of what vanishes (-1) or explodes (1), so far from the light middle; white for 0."""
+    if sign == 0:
+        return "#ffffff"
+    return matplotlib.colors.to_hex(matplotlib.colormaps[COLOURS](0.5 + 0.5 * sign * share))
+
+
 def is_dark(rgba: Any) -> bool:
     """Whether white is read on it better than black."""
     r, g, b, _ = rgba

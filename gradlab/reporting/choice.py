@@ -15,10 +15,19 @@ from gradlab.plots.tables import some_layers
 from gradlab.reporting import tables, words
 from gradlab.reporting.figures import Figure
 
+#: Title of the figure that opens a page.
+OPENING = "Decades and verdicts"
 #: The two ends of a training.
 ENDS = ("first step", "last step")
 #: Steps have an axis, or are light and dark.
 _STEPS = ("step",)
+#: Rows of a forest plot that a page holds.
+MOST_ROWS_OF_A_FOREST = 40
+
+
+def opening(rates: pd.DataFrame) -> list[Figure]:
+    """The figure that opens a page: every network's decades with their interval, between the zones of the verdict."""
+    return [Figure("forest", OPENING, lambda: _forest(rates))] if rates["rate"].notna().any() else []
 
 
 def of_networks(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]) -> list[Figure]:
@@ -78,15 +87,20 @@ def of_training(frame: pd.DataFrame) -> list[Figure]:
 
 
 def with_decades(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """The frame with the decades and the label of each row's network, and which end of its training it is."""
+    """The frame with the decades and the label of each row's network, and which end of its training it is of."""
     names = tables.keys(frame)
     facts = rates[[*names, "decades"]].assign(configuration=list(labels))
     plain = {name: object for name in names if isinstance(frame[name].dtype, pd.CategoricalDtype)}
     found = frame[names].astype(plain).merge(facts.astype(plain), on=names, how="left")
     frame = frame.assign(decades=found["decades"].to_numpy(), configuration=found["configuration"].to_numpy())
+    return with_ends(frame)
+
+
+def with_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with which end of its training each row is of, where there are several steps."""
     if frame["step"].nunique() < 2:
         return frame
-    others = [name for name in names if name != "step"]
+    others = [name for name in tables.keys(frame) if name != "step"]
     first = frame["step"] == frame.groupby(others, observed=True, dropna=False)["step"].transform("min")
     ends = pd.Categorical(np.where(first, *ENDS), categories=ENDS)
     return frame.assign(end=ends)
@@ -109,6 +123,32 @@ def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     rows = rows[rows["depth"] == (groups.transform("max") if others else groups.max())]
     depths = words.listed([str(depth) for depth in sorted(rows["depth"].unique())])
     return rows, f"Only the deepest network of each configuration is drawn, of {depths} layers."
+
+
+def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
+    """All networks; of trainings the deepest. Of very many, as many as a page holds, evenly spaced in their order."""
+    table, which = rates, ""
+    if rates["step"].nunique() > 1:
+        table, which = _deepest(rates)
+        table = with_ends(table).drop(columns="step")
+    shade = "end" if "end" in table else "depth"
+    names, _ = factors(table, (shade, *_STEPS))
+    if names:
+        last = table.sort_values(shade).groupby(names, observed=True, dropna=False).tail(1)
+        last = last.dropna(subset="decades").sort_values("decades")
+        if len(last) > MOST_ROWS_OF_A_FOREST:
+            kept = last.iloc[np.linspace(0, len(last) - 1, MOST_ROWS_OF_A_FOREST).round().astype(int)]
+            note = f"{MOST_ROWS_OF_A_FOREST} of {len(last)} configurations are drawn, evenly spaced in the order of "
+            which = _said(which, f"{note}their decades, with both ends.").strip()
+            table = _rows_of(table, kept, names)
+    return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), _said(which)
+
+
+def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The rows whose coordinates are among those kept."""
+    wanted = set(kept[list(names)].astype(str).itertuples(index=False, name=None))
+    mask = [key in wanted for key in table[list(names)].astype(str).itertuples(index=False, name=None)]
+    return table.loc[mask]
 
 
 def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:

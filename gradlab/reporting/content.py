@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gradlab._text import markdown, plain
@@ -14,6 +15,9 @@ from gradlab.frames.summaries import rates as rates_of
 from gradlab.reporting import choice, figures, tables, tex, theory, words
 from gradlab.reporting.html import environment
 from gradlab.reporting.origin import origins
+
+#: Lines of verdicts, and rows of a table, that are read.
+_MOST_LINES, _MOST_ROWS = 12, 60
 
 
 class Content:
@@ -46,6 +50,7 @@ class Content:
     def figures(self) -> list[Callable[[], list[figures.Figure]]]:
         """What chooses the figures of the page, in its order."""
         return [
+            lambda: choice.opening(self.rates),
             lambda: choice.of_training(self.whole),
             lambda: choice.of_networks(self.frame, self.rates, self.labels),
         ]
@@ -67,7 +72,8 @@ class Content:
         drawn : sequence of Drawn or NotDrawn
             Its figures, which lie on the disk.
         """
-        known = (self.frames, self.rates, self.labels)
+        known = self._kept()
+        opening = [figure for figure in drawn if figure.title == choice.OPENING]
         page = environment().get_template("page.md.j2")
         return page.render(
             title=self._title(),
@@ -75,8 +81,10 @@ class Content:
             highlights=_each(self._highlights),
             asked="\n\n".join(_part(origin.request_table) for origin in self.origins),
             several_depths=self.rates["depth"].nunique() > 1,
-            verdicts=_each(self._verdicts),
-            figures=drawn,
+            opening=opening,
+            verdicts=_each(lambda: self._verdicts(any(isinstance(f, figures.Drawn) for f in opening))),
+            figures=[figure for figure in drawn if figure not in opening],
+            cut=self._cut(),
             level=self.level,
             verdict_table=_part(self._table, tables.verdict_cell),
             rate_table=_part(self._table, tables.rate_cell),
@@ -89,7 +97,8 @@ class Content:
         )
 
     def _table(self, cell: tables.Cell) -> str:
-        return tables.markdown(self.against_depth(cell))
+        _, rates, labels = self._kept()
+        return tables.markdown(tables.against_depth(rates, labels, cell))
 
     def _title(self) -> str:
         steps = sorted(set(self.rates["step"]))
@@ -122,11 +131,47 @@ class Content:
                 lines.append(f"The strongest {verdict}: {where}: {'; '.join(fact for fact in facts if fact)}.")
         steady = [self.labels[i] for i in self.deepest if self.rows[i]["verdict"] == "steady"]
         if 0 < len(steady) < len(self.deepest):
-            lines.append(f"Steady at the largest depth: {markdown('; '.join(steady))}.")
+            names = steady if len(steady) <= _MOST_LINES else [f"{len(steady)} of {len(self.deepest)} configurations"]
+            lines.append(f"Steady at the largest depth: {markdown('; '.join(names))}.")
         return lines
 
-    def _verdicts(self) -> list[str]:
-        return [self._verdict(i) for i in self.deepest]
+    def _verdicts(self, drawn: bool) -> list[str]:
+        """A line for each configuration; where they are drawn, for those of which there is more to say."""
+        more = lambda i: self.evidence[i].sentence or self.rows[i]["verdict"] == "algebraic"
+        told = [i for i in self.deepest if not drawn or more(i)]
+        if len(told) <= _MOST_LINES:
+            return [self._verdict(i) for i in told]
+        strongest = sorted(told, key=lambda i: -abs(np.nan_to_num(self.rows[i]["decades"])))[:_MOST_LINES]
+        rest = f"{len(told) - _MOST_LINES} more configurations, whose decades are fewer."
+        return [*(self._verdict(i) for i in sorted(strongest)), rest]
+
+    def _kept(self) -> tuple[list[pd.DataFrame], pd.DataFrame, list[str]]:
+        """Frames, rates and labels of the networks in the tables: all of them, unless they are too many to be read."""
+        if not (chosen := self._chosen()):
+            return self.frames, self.rates, self.labels
+        places = [i for i, label in enumerate(self.labels) if label in chosen]
+        rates = self.rates.iloc[places].reset_index(drop=True)
+        return [self.frames[i] for i in places], rates, [self.labels[i] for i in places]
+
+    def _chosen(self) -> set[str]:
+        """Of very many configurations those in the tables, evenly spaced in the order of their decades."""
+        order = sorted(self.deepest, key=lambda i: np.nan_to_num(self.rows[i]["decades"]))
+        if len(order) <= _MOST_ROWS:
+            return set()
+        return {self.labels[order[i]] for i in np.linspace(0, len(order) - 1, _MOST_ROWS).round().astype(int)}
+
+    def _cut(self) -> str:
+        """What the tables leave out; empty where they have everything."""
+        if not self._chosen():
+            return ""
+        return (
+            f"The tables show {_MOST_ROWS} of {len(self.deepest)} configurations, evenly spaced in the order of their "
+            "decades, with both ends. `rates.csv` beside this page has all."
+        )
+
+    def rates_csv(self) -> str:
+        """The rates of all networks, where the tables of the page have some of them; else empty."""
+        return self.rates.to_csv(index=False) if self._chosen() else ""
 
     def _verdict(self, i: int) -> str:
         """The sentence on one configuration's deepest network, and what its others are."""

@@ -52,6 +52,8 @@ def report(
         drawn = figures.draw(about.figures, folder, *origin)
         text = about.markdown(drawn)
         write_text(page, text)
+        if rates := about.rates_csv():
+            write_text(page.with_name("rates.csv"), rates)
         if tex:
             write_text(page.with_name("tables.tex"), about.tables_tex())
             write_text(page.with_name("numbers.tex"), about.numbers_tex())

@@ -17,33 +17,15 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
 from gradlab.frames.rows import own_fields
+from gradlab.plots.words import entry, named
 
-#: Names as papers write them; a registered name stands as it is.
-PRETTY: dict[str, str] = {
-    "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
-    "hard_tanh": "hard tanh",
-    "xavier_normal": "Xavier", "xavier_uniform": "Xavier uniform", "xavier_truncated": "Xavier truncated",
-    "he_normal": "He", "he_uniform": "He uniform", "he_truncated": "He truncated",
-    "lecun_normal": "LeCun", "lecun_uniform": "LeCun uniform", "lecun_truncated": "LeCun truncated",
-    "pytorch": "PyTorch default", "standard_uniform": "standard uniform", "gaussian": "Gaussian",
-    "softmax_cross_entropy": "softmax cross-entropy", "mse": "mean squared error",
-}  # fmt: skip
-
-#: Coordinates that name a configuration where they differ within a run, with the words before their value.
-OTHERS: dict[str, str] = {
-    "run": "run", "architecture": "", "width": "width", "batch": "batch", "loss": "loss", "data": "data",
-    "dtype": "", "step": "step",
-}  # fmt: skip
+#: Coordinates that name a configuration where they differ within a run, beside its own fields.
+OTHERS: tuple[str, ...] = ("run", "architecture", "width", "batch", "loss", "data", "dtype", "step")
 
 #: log10 of the smallest normal float32, 2**-126: XLA holds 0 below it. Its root is where a square becomes 0.
 LOG10_SMALLEST = -126 * math.log10(2)
 #: log10 of the norm whose square no float32 can hold, 2**64.
 LOG10_LARGEST_ROOT = 64 * math.log10(2)
-
-
-def pretty(name: Any) -> str:
-    """The name as papers write it."""
-    return PRETTY.get(str(name), str(name))
 
 
 def listed(words: Sequence[str]) -> str:
@@ -107,34 +89,37 @@ def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
 
 def labels(rates: pd.DataFrame) -> list[str]:
     """A configuration in words for each row of `gradlab.rates`: all that names it but its depth."""
-    varying = [name for name in OTHERS if name in rates and rates[name].nunique(dropna=False) > 1]
+    varying = [name for name in (*OTHERS, "optimizer") if name in rates and rates[name].nunique(dropna=False) > 1]
     own = {name: default for name, default in own_fields().items() if name in rates}
-    texts = [_label(row, varying, own) for row in rates.to_dict("records")]
+    following = [name for name in own if _follows(rates, name)]
+    texts = [_label(row, varying, own, following) for row in rates.to_dict("records")]
     seen = pd.Series(list(zip(texts, rates["depth"], strict=True))).duplicated(keep=False)
     # Two networks that only their layers' widths tell apart.
     hashes = rates["network"].astype(str)
     return [f"{t} [{n[:6]}]" if twice else t for t, n, twice in zip(texts, hashes, seen, strict=True)]
 
 
-def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any]) -> str:
-    parts = [pretty(row["activation"]), pretty(row["init"])]
+def _follows(rates: pd.DataFrame, name: str) -> bool:
+    """Whether a field differs only as another does that is named: the learning rate, with the optimiser."""
+    if name != "learning_rate" or "optimizer" not in rates:
+        return False
+    pairs = rates[["optimizer", name]].drop_duplicates()
+    return len(pairs) == rates["optimizer"].nunique(dropna=False) > 1
+
+
+def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any], without: Sequence[str]) -> str:
+    parts = [named(row["activation"]), named(row["init"])]
     if row["init"] == "gaussian" and not _missing(row.get("sigma_w2")):
-        parts[1] += f" σ_w² = {row['sigma_w2']:.4g}"
+        parts[1] += f" {entry('sigma_w2', float(row['sigma_w2']))}"
     for name, default in own.items():
         value = row[name]
-        if _missing(value) or value == default:
-            continue
-        if name == "bias":
-            parts.append("no bias")
-        elif name != "std":  # the label has its sigma_w2
-            told = pretty(value) if isinstance(value, str) else format(value, "g")
-            parts.append(f"{name.replace('_', ' ')} {told}")
+        told = value != default or (name == "optimizer" and name in varying)
+        if told and not _missing(value) and name not in ("std", *without):  # the label has its sigma_w2
+            parts.append(entry(name, value))
     if not _missing(row.get("sigma_b2")) and row["sigma_b2"] > 0 and row["init"] != "pytorch":
-        parts.append(f"σ_b² = {row['sigma_b2']:.4g}")
-    for name in varying:
-        value = "of several sizes" if _missing(row[name]) else row[name]
-        value = f"{value:g}" if isinstance(value, (int, float)) else pretty(value)
-        parts.append(f"{OTHERS[name]} {value}".strip())
+        parts.append(entry("sigma_b2", float(row["sigma_b2"])))
+    for name in (n for n in varying if n not in own):
+        parts.append(f"{name} of several sizes" if _missing(row[name]) else entry(name, row[name]))
     return ", ".join(parts)
 
 

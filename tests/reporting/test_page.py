@@ -30,17 +30,17 @@ def test_page_says_what_was_asked_and_what_was_found(page):
     assert "gain" not in section(page, "What was asked")  # it is the default
     verdicts = [line for line in section(page, "Verdicts").splitlines() if line.startswith("- ")]
     assert len(verdicts) == 4
-    assert verdicts[0].startswith("- sigmoid, Xavier, at initialisation: **vanishing**, 0.237 [")
+    assert verdicts[0].startswith("- sigmoid, Xavier normal, at initialisation: **vanishing**, 0.237 [")
     assert "**steady**" in verdicts[1]
     assert "Its other depths: steady at depth 4." in verdicts[2]
     assert "**exploding**" in verdicts[3]
 
 
 def test_every_network_stands_in_the_tables(page):
-    rows = [line for line in section(page, "Tables").splitlines() if line.startswith("| ReLU, Xavier |")]
-    assert rows[0] == "| ReLU, Xavier | steady | vanishing |"
-    assert re.match(r"\| ReLU, Xavier \| 0\.71\(2\) \| 0\.71\(2\) \|", rows[1])
-    assert "| sigmoid, Xavier | 32 | 0.5 → 0.5 | 1e-21 → 0.024 |" in page
+    rows = [line for line in section(page, "Tables").splitlines() if line.startswith("| ReLU, Xavier normal |")]
+    assert rows[0] == "| ReLU, Xavier normal | steady | vanishing |"
+    assert re.match(r"\| ReLU, Xavier normal \| 0\.71\(2\) \| 0\.71\(2\) \|", rows[1])
+    assert "| sigmoid, Xavier normal | 32 | 0.5 → 0.5 | 1e-21 → 0.024 |" in page
 
 
 def test_it_says_which_functional_and_how_to_make_it_again(page):
@@ -76,8 +76,8 @@ def test_what_failed_and_what_was_zero_is_counted(table_with_failures, tmp_path)
     page = report(run_of(table_with_failures), out=tmp_path).read_text()
     assert "3 of 39 measurements failed" in page
     missing = section(page, "What is missing")
-    assert r"| ELU, He | 9 | 3 of 3 | ValueError: no \| such thing \<b\> |" in missing
-    assert "| softplus, He | 4 | log10_delta_rms | 1 | 0 | 16 |" in missing
+    assert r"| ELU, He normal | 9 | 3 of 3 | ValueError: no \| such thing \<b\> |" in missing
+    assert "| softplus, He normal | 4 | log10_delta_rms | 1 | 0 | 16 |" in missing
     assert "1 dead" in page  # the rate says that a seed was left out
 
 
@@ -134,7 +134,7 @@ def test_several_runs_are_told_apart_and_need_a_place(table, tmp_path):
     one = run_of(table)
     run = Run(both, {"a": one.request, "b": one.request}, {"a": one.provenance, "b": one.provenance}, {"a": tmp_path})
     page = report(run, out=tmp_path).read_text()
-    assert "sigmoid, Xavier, run a, at initialisation" in page
+    assert "sigmoid, Xavier normal, run a, at initialisation" in page
     assert "Run b:" in page
     with pytest.raises(GradlabError, match="out="):
         report(run)
@@ -179,7 +179,7 @@ def test_report_of_a_swept_folder_and_of_a_damaged_one(tmp_path):
     sweep = Sweep(depth=(2, 6), width=8, activation="sigmoid", init="xavier_normal", seeds=2, batch=8)
     run(sweep, data, out=tmp_path / "run", progress=False)
     page = report(tmp_path / "run").read_text()
-    assert "sigmoid, Xavier, at initialisation: **vanishing**" in page
+    assert "sigmoid, Xavier normal, at initialisation: **vanishing**" in page
     assert "| depth | 2, 6 |" in page
     assert "no record" not in page
     shutil.copytree(tmp_path / "run", tmp_path / "damaged")

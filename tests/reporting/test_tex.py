@@ -18,7 +18,7 @@ def test_macro_names_are_letters_only_and_unique(content):
     lines = content.numbers_tex().splitlines()[1:]
     names = [re.fullmatch(r"\\newcommand\{\\([A-Za-z]+)\}\{.*\}", line).group(1) for line in lines]
     assert len(names) == len(set(names)) > 30
-    assert "gradlabSigmoidXavierDepthThreeTwoRate" in names
+    assert "gradlabSigmoidXavierNormalDepthThreeTwoRate" in names
 
 
 def test_names_that_differ_in_symbols_alone_stay_apart(table):
@@ -32,7 +32,7 @@ def test_a_macro_for_every_number_of_the_verdict(content):
     text = content.numbers_tex()
     row = rates(content.frame).to_dict("records")[4]
     assert row["depth"] == 32
-    stem = "\\newcommand{\\gradlabSigmoidXavierDepthThreeTwo"
+    stem = "\\newcommand{\\gradlabSigmoidXavierNormalDepthThreeTwo"
     assert f"{stem}Verdict}}{{vanishing}}" in text
     assert f"{stem}Rate}}{{{words.paren(row['rate'], row['low'], row['high'])}}}" in text
     assert f"{stem}Ratio}}{{\\ensuremath{{4\\times10^{{-20}}}}}}" in text
@@ -43,7 +43,7 @@ def test_tables_are_booktabs_with_every_network(content):
     text = content.tables_tex()
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
-    assert "sigmoid, Xavier & " in text
+    assert "sigmoid, Xavier normal & " in text
     assert re.search(r"\d\.\d+\(\d+\)", text)
     assert "→" not in text
 

@@ -28,13 +28,13 @@ def run(configs, request, per_layer=-0.1):
 
 def test_measured_predicted_ratio_and_interval(table, tmp_path):
     page = report(run_of(table), out=tmp_path).read_text()
-    label, depth, measured, predicted, ratio, interval, basis = cells(page, "| ReLU, He |")
-    assert (label, depth, basis) == ("ReLU, He", "32", "no term")
+    label, depth, measured, predicted, ratio, interval, basis = cells(page, "| ReLU, He normal |")
+    assert (label, depth, basis) == ("ReLU, He normal", "32", "no term")
     assert float(predicted) == 1  # chi1 = 1 exactly, at any input and width
     assert float(ratio) == pytest.approx(10**0.0005, abs=1e-3)
     low, high = map(float, interval.strip("\\[]").split(", "))
     assert low < float(ratio) < high and measured.startswith("1.00")
-    _, _, _, predicted, *_ = cells(page, "| sigmoid, Xavier |")
+    _, _, _, predicted, *_ = cells(page, "| sigmoid, Xavier normal |")
     net = MLP(depth=32, activation="sigmoid", init="xavier_normal")
     whole = predict(net, load("digits", batch=128).x, columns=["log10_delta_rms"])
     assert float(predicted) == pytest.approx(whole.rate, rel=3e-4)  # four digits, and eight examples for 128
@@ -46,21 +46,21 @@ def test_measured_predicted_ratio_and_interval(table, tmp_path):
 def test_every_network_has_its_ratio(table, tmp_path):
     page = report(run_of(table), out=tmp_path).read_text()
     assert "Measured over predicted at every depth" in page
-    for label in ("| ReLU, He |", "| sigmoid, Xavier |", "| tanh, He |"):
+    for label in ("| ReLU, He normal |", "| sigmoid, Xavier normal |", "| tanh, He normal |"):
         deepest, (_, *ratios) = cells(page, label), cells(page, label, 1)
         assert len(ratios) == 2 and ratios[1] == f"{deepest[4]} {deepest[5]}"
-    assert cells(page, "| ReLU, He |", 1)[1].startswith("1.00")
+    assert cells(page, "| ReLU, He normal |", 1)[1].startswith("1.00")
     single = report(run_of(grid(depths=(8,))), out=tmp_path / "single").read_text()
     assert "at every depth" not in single
 
 
 def test_the_row_says_where_variances_are_measured_ones():
-    """tanh with Xavier weights has no stable fixed point, so no M/n."""
+    """tanh with Xavier normal weights has no stable fixed point, so no M/n."""
     config = MLPConfig(depth=8, activation="tanh", init="xavier_normal")
     table = frame([trace(config, -0.05)]).assign(delta_log10_mean=lambda t: t["log10_delta_rms"])
     about = Content(run_of(table))
     page = theory.section(about.frames, about.rates, about.labels, {"": {"depth": [8], "activation": ["tanh"]}})
-    assert cells("### Theory beside measurement\n" + page, "| tanh, Xavier |")[6] == "measured variances"
+    assert cells("### Theory beside measurement\n" + page, "| tanh, Xavier normal |")[6] == "measured variances"
     assert "from measured variances" in page and "(a variance that shrinks for ever)" in page
 
 
@@ -71,7 +71,7 @@ def test_the_functional_of_finite_width_where_it_was_measured():
     request = {"depth": [8], "activation": ["sigmoid", "relu", "tanh"], "seeds": 4}
     page = theory.section(about.frames, about.rates, about.labels, {"": request})
     assert "`delta_log10_mean`" in page and "with the finite-width term M/n" in page
-    _, _, _, predicted, _, _, basis = cells("### Theory beside measurement\n" + page, "| ReLU, He |")
+    _, _, _, predicted, _, _, basis = cells("### Theory beside measurement\n" + page, "| ReLU, He normal |")
     assert float(predicted) == pytest.approx(1 - 2.5 / 128 / 2, abs=3e-4)  # E ln r = -5/(2n), Hanin & Nica 2019
     assert basis == "M/n"
 
@@ -81,8 +81,8 @@ def test_refusals_are_named(tmp_path):
     request = {"depth": [4], "activation": ["tanh"], "init": ["he_normal"], "seeds": 4}
     request["norm"] = [None, "layer"]
     page = report(run(configs, request), out=tmp_path).read_text()
-    assert cells(page, "| tanh, He, norm layer |")[3:] == ["–"] * 4
-    assert "No prediction for tanh, He, norm layer: mean field asks for a network without normalisation" in page
+    assert cells(page, "| tanh, He normal, norm layer |")[3:] == ["–"] * 4
+    assert "No prediction for tanh, He normal, norm layer: mean field asks for a network without normalisation" in page
 
 
 def test_no_table_where_the_networks_are_not_known(tmp_path):

@@ -45,16 +45,18 @@ def test_first_and_last_step_of_each_seed():
 def test_the_page_has_both_ends_and_what_was_learnt(page):
     assert page.startswith("# Gradients of 2 networks along their training\n")
     assert "Of 2 networks, each with 3 seeds, at the first and at the last step of their training:" in page
-    assert "- tanh, Xavier, step 0: **vanishing**" in page and "- tanh, Xavier, step 64: **vanishing**" in page
+    for step in (0, 64):
+        assert f"| tanh, Xavier normal, step {step} | vanishing |" in page
+    assert page.split("## Verdicts\n")[1].startswith("\n![Decades and verdicts](figures/forest.png)\n")
     assert "step 8" not in page and "step 1:" not in page
     learnt_table = page.split("### Loss and accuracy\n")[2].split("\n#")[0]
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in learnt_table.splitlines() if "tep" in line}
     # 10^(0.3 - 0.1 log10(65) + mean of 0, 0.01, 0.02) = 1.345; 0.9 - 0.8/65 - 0.01 = 0.878, its t-interval 0.025
-    assert rows["tanh, Xavier, step 64"][2:] == ["1.3", "1.7", "0.986", "0.88(2)", "3 |"]
-    assert rows["sigmoid, Xavier, step 2"][-1] == "1 |"
-    assert "| sigmoid, Xavier, step 2 | 4 | 1 of 1 | diverged at step 2 |" in page
+    assert rows["tanh, Xavier normal, step 64"][2:] == ["1.3", "1.7", "0.986", "0.88(2)", "3 |"]
+    assert rows["sigmoid, Xavier normal, step 2"][-1] == "1 |"
+    assert "| sigmoid, Xavier normal, step 2 | 4 | 1 of 1 | diverged at step 2 |" in page
     names = re.findall(r"\(figures/(\w+)\.png\)", page)
-    assert names == ["training_curves", "learning_speed", "update_ratio", "gradient_flow"]
+    assert names == ["forest", "training_curves", "learning_speed", "update_ratio", "gradient_flow"]
 
 
 @pytest.mark.slow

@@ -77,9 +77,9 @@ def test_labels_name_what_differs_and_only_that():
     table = rates(frame([trace(c, -0.1) for c in configs]))
     table["sigma_w2"] = 2.25
     assert words.labels(table) == [
-        "ReLU, He, width 128",
-        "ReLU, He, gain 2, width 128",
-        "ReLU, He, no bias, width 128",
+        "ReLU, He normal, width 128",
+        "ReLU, He normal, gain 2, width 128",
+        "ReLU, He normal, no bias, width 128",
         "tanh, Gaussian σ_w² = 2.25, width 64",
     ]
 
@@ -88,15 +88,15 @@ def test_networks_that_only_their_widths_tell_apart_get_their_hash():
     configs = [MLPConfig(depth=2, width=(8, 16)), MLPConfig(depth=2, width=(16, 8))]
     first, second = words.labels(rates(frame([trace(c, -0.1) for c in configs])))
     assert first != second
-    assert first.startswith("ReLU, He [")
+    assert first.startswith("ReLU, He normal [")
 
 
 def test_sentence_is_the_one_of_the_issue():
     table = grid(depths=(32,))
     row = rates(table).to_dict("records")[0]
     rows = table[table["network"] == row["network"]]
-    text = words.sentence("sigmoid, Xavier", row, words.float32(rows))
-    assert text.startswith("sigmoid, Xavier, at initialisation: **vanishing**, 0.237 [")
+    text = words.sentence("sigmoid, Xavier normal", row, words.float32(rows))
+    assert text.startswith("sigmoid, Xavier normal, at initialisation: **vanishing**, 0.237 [")
     assert "per layer (95 %, 4 seeds, layers 1–32), 19 decades over 32" in text
     assert "the delta at layer 1 is 4e-20 of the delta at layer 32" in text
     # entries 10**(-0.625 * (33 - l)) * sqrt(2 ln 128**2) / 128 reach 2**-63 in layer 5
