@@ -43,6 +43,8 @@ MEASURED: dict[str, str] = {
     "log10_delta_rms": "rms over batch and units of dL_i/dz, L_i the loss of one example",
     "delta_log10_mean": "mean over examples of log10 of one example's rms over units of dL_i/dz",
     "log10_weight_grad_norm": "Frobenius norm of the gradient of the mean loss by the weight",
+    "log10_weight_grad_mean_abs": "mean absolute entry of the gradient of the mean loss by the weight; on request",
+    "log10_weight_grad_max_abs": "largest absolute entry of the gradient of the mean loss by the weight; on request",
     "log10_bias_grad_norm": "Euclidean norm of the gradient of the mean loss by the bias",
     "log10_activation_rms": "rms over batch and units of the activation",
     "activation_mean_over_rms": "mean over batch and units of the activation, over its rms",

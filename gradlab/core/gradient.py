@@ -63,10 +63,14 @@ class Outer(NamedTuple):
     a: Scaled
     d: Scaled
 
+    def product(self) -> Scaled:
+        """The sum multiplied out, shape (..., fan_in, fan_out), over one power of two."""
+        a, exponent = self.aligned()
+        return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)
+
     def materialise(self) -> Array:
         """The plain array, shape (..., fan_in, fan_out)."""
-        a, exponent = self.aligned()
-        return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()
+        return self.product().value()
 
     def exponents(self) -> Array:
         """The exponent of each example's product."""
@@ -118,9 +122,13 @@ class Positions(NamedTuple):
         """The same sum over rows, whichever example they belong to."""
         return Outer(_rows(self.a), _rows(self.d))
 
+    def product(self) -> Scaled:
+        """The sum multiplied out, shape (..., fan_in, fan_out), over one power of two."""
+        return self.flat().product()
+
     def materialise(self) -> Array:
         """The plain array, shape (..., fan_in, fan_out)."""
-        return self.flat().materialise()
+        return self.product().value()
 
     def norm(self) -> Log2:
         """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
@@ -174,10 +182,16 @@ class Taps(NamedTuple):
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
 
+    def product(self) -> Scaled:
+        """The sum multiplied out, shape (..., taps * channels in, channels out), over one power of two."""
+        found = self._visit(lambda tap: tap.product())
+        each = jnp.moveaxis(found.mantissa, 0, -3)
+        exponent = None if found.exponent is None else found.exponent[0]  # that of the examples, the same at each tap
+        return Scaled(each.reshape(*each.shape[:-3], -1, each.shape[-1]), exponent)
+
     def materialise(self) -> Array:
         """The plain array, shape (..., taps * channels in, channels out)."""
-        each = jnp.moveaxis(self._visit(lambda tap: tap.materialise()), 0, -3)
-        return each.reshape(*each.shape[:-3], -1, each.shape[-1])
+        return self.product().value()
 
     def norm(self) -> Log2:
         """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""

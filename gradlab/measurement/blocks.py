@@ -19,10 +19,12 @@ import jax
 import numpy as np
 
 from gradlab.core.gradient import Reader, Site
-from gradlab.measurement.stats import statistics
+from gradlab.measurement.stats import ENTRIES, statistics
 
 #: Columns of the backward signal.
 SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts")
+#: Columns that each weight of a block has.
+OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
 #: Columns of the stream, the preactivation of a block.
 STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c")
 
@@ -76,11 +78,21 @@ def row(record: Any) -> dict[str, np.ndarray]:
             found[name] = join(values)
     for columns in (s.columns for s in sites if s.kind == "residual"):
         found |= {name: columns[name] for name in STREAM if name in columns}
-    if sum("log10_weight_grad_norm" in columns for columns in own) > 1:
+    if sum(any(name in columns for name in OF_A_WEIGHT) for columns in own) > 1:
         found.pop("gradient_cosine_mean", None)  # the cosine of the whole is not a mean of its parts'
         if "gradient_snr" in found:
             found["gradient_snr"] = _snr(found, own)
+        if "log10_weight_grad_mean_abs" in found:
+            found["log10_weight_grad_mean_abs"] = _mean_entry(own)
     return found
+
+
+def _mean_entry(own: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """log10 of the mean over the entries of all weights of the block."""
+    parts = [c for c in own if "weight_entries" in c]
+    with np.errstate(divide="ignore"):
+        sums = [np.asarray(c["log10_weight_grad_mean_abs"]) + np.log10(c["weight_entries"]) for c in parts]
+    return _log10_sum(sums) - np.log10(sum(c["weight_entries"] for c in parts))
 
 
 def _snr(found: dict[str, np.ndarray], own: list[dict[str, np.ndarray]]) -> np.ndarray:
@@ -122,6 +134,8 @@ def _mean(values: list[np.ndarray]) -> np.ndarray:
 _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     **dict.fromkeys(SIGNAL, _first),
     "log10_weight_grad_norm": _norm,
+    "log10_weight_grad_mean_abs": _first,
+    "log10_weight_grad_max_abs": lambda values: np.max(np.stack(values), 0),
     "log10_bias_grad_norm": _norm,
     "log10_activation_rms": _last,
     "activation_mean_over_rms": _last,

@@ -19,7 +19,7 @@ from jax import Array, lax
 from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
-from gradlab.core.scaled import LOWEST, Log2, Scaled, align, expand, exponent_of, log2_norm, power
+from gradlab.core.scaled import LOWEST, Log2, Scaled, align, alive_exponent, expand, exponent_of, log2_norm, power
 from gradlab.measurement.bins import bin_counts
 from gradlab.measurement.correlation import apart
 from gradlab.measurement.quantile import upper_quantile
@@ -33,7 +33,7 @@ FORWARD: tuple[str, ...] = (
 BACKWARD: tuple[str, ...] = (
     "log10_delta_rms", "delta_log10_mean", "log10_weight_grad_norm", "log10_bias_grad_norm",
     "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
-    "zero_example_fraction",
+    "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs",
 )  # fmt: skip
 #: Counts of entries in bins, along a last axis of their own: `gradlab.histograms` makes a table of them.
 COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
@@ -45,8 +45,10 @@ TRAINING: tuple[str, ...] = (
     "log10_clipped_bias_grad_norm", "gradient_zero_fraction", "gradient_not_finite",
     "log10_train_loss", "log10_test_loss", "train_accuracy", "test_accuracy", "sharpness",
 )  # fmt: skip
+#: Columns of single entries of the weight's gradient, for which it has to be multiplied out.
+ENTRIES: tuple[str, ...] = ("log10_weight_grad_mean_abs", "log10_weight_grad_max_abs")
 #: Columns that are left out where none are named: they cost more than they tell at initialisation.
-ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms",)
+ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms", *ENTRIES)
 assert {*FORWARD, *BACKWARD, *NETWORK, *TRAINING} == set(MEASURED)
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
@@ -101,7 +103,9 @@ def _steps(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     kept = {"log10_activation_rms": rms(y), "activation_mean_over_rms": _mean_over_rms(y)}
     if "activation_counts" in wanted:
         kept["activation_counts"] = _counts(y.value())
-    return _delta(dy, wanted) | _correlation(y, wanted) | {c: v for c, v in kept.items() if c in wanted}
+    found = _delta(dy, wanted) | _correlation(y, wanted) | {c: v for c, v in kept.items() if c in wanted}
+    # a step is a row even where nothing is wanted of it
+    return found | {"step": jnp.broadcast_to(jnp.arange(dy.mantissa.shape[-3]), dy.mantissa.shape[:-2])}
 
 
 def _flat(s: Scaled) -> Scaled:
@@ -187,6 +191,8 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     batch = site.dy.mantissa.shape[_batch_axis(site)]
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
+    if wanted.intersection(ENTRIES):
+        kept |= _entries(outer.product(), wanted)
     pairs = {"gradient_cosine_mean", "gradient_snr"} & wanted
     single = "log10_per_example_grad_norm_rms" in wanted
     if not pairs and not single:
@@ -215,6 +221,18 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         kept["gradient_cosine_mean"] = jnp.where(number > 0, total / jnp.maximum(number, 1), jnp.nan)
     if "gradient_snr" in wanted:
         kept["gradient_snr"] = _snr(jnp.sum(weights**2, -1), squares, batch)
+    return kept
+
+
+def _entries(product: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
+    """Mean and largest absolute entry of a weight's gradient; with the mean the number of entries, to join several."""
+    size, exponent = jnp.abs(product.mantissa), alive_exponent(product.exponent)
+    kept: dict[str, Any] = {}
+    if "log10_weight_grad_mean_abs" in wanted:
+        kept["log10_weight_grad_mean_abs"] = Log2(jnp.log2(jnp.mean(size, (-1, -2))), exponent)
+        kept["weight_entries"] = jnp.full_like(exponent, size.shape[-1] * size.shape[-2])
+    if "log10_weight_grad_max_abs" in wanted:
+        kept["log10_weight_grad_max_abs"] = Log2(jnp.log2(jnp.max(size, (-1, -2))), exponent)
     return kept
 
 

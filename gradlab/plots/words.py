@@ -95,6 +95,14 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "gradient_zero_fraction": ("zeros in the gradient  [share]", "share of entries of the gradient that are exactly 0"),
     "gradient_not_finite": ("not finite in the gradient  [entries]", "entries of the gradient that are not finite"),
+    "log10_weight_grad_mean_abs": (
+        r"mean $|\partial L\,/\,\partial W_{ij}|$  [{loss}]",
+        "mean absolute entry of the gradient by the weight",
+    ),
+    "log10_weight_grad_max_abs": (
+        r"max $|\partial L\,/\,\partial W_{ij}|$  [{loss}]",
+        "largest absolute entry of the gradient by the weight",
+    ),
     "log10_per_example_grad_norm_rms": (
         "weight grad. of one example, rms  [{loss}]",
         "rms over examples of the norm of one example's weight gradient",

@@ -56,7 +56,8 @@ class Plan:
     def measured(self) -> tuple[str, ...]:
         """The columns that `gradlab.measure` takes at each record."""
         if self.columns is None:
-            return (*(c for c in MEASURED if c not in (*TRAINING, *ON_REQUEST)), *ON_REQUEST)
+            asked = (*TRAINING, *ON_REQUEST)
+            return (*(c for c in MEASURED if c not in asked), "activation_p98_over_rms")  # for the activation bands
         return tuple(c for c in self.columns if c not in TRAINING) or NETWORK
 
     def keeps(self, column: str) -> bool:

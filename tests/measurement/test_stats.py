@@ -65,6 +65,8 @@ def reference(net, params, x, y, loss):
                 "log10_delta_rms": np.log10(np.sqrt(np.mean(d**2))),
                 "delta_log10_mean": np.mean(np.log10(np.sqrt(np.mean(d[alive] ** 2, 1)))),
                 "log10_weight_grad_norm": np.log10(np.linalg.norm(mean)),
+                "log10_weight_grad_mean_abs": np.log10(np.mean(np.abs(mean))),
+                "log10_weight_grad_max_abs": np.log10(np.max(np.abs(mean))),
                 "log10_activation_rms": np.log10(np.sqrt(np.mean(a**2))),
                 "activation_mean_over_rms": a.mean() / np.sqrt(np.mean(a**2)),
                 "activation_p98_over_rms": np.quantile(a, 0.98) / np.sqrt(np.mean(a**2)),
