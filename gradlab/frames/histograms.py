@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def histograms(
-    net: Network, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: str | None = None, params: Any = None
-) -> pd.DataFrame:
-    r"""Counts of activations, and of deltas over their own rms, in each hidden layer.
+    net: Network, x: Any, y: Any, *, key: Any = 0, seeds: int = 1, loss: str | None = None, params: Any = None,
+    log10: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    r"""Counts of activations, and of deltas over their own rms, in each hidden layer; or of sizes, over any range.
 
     Parameters
     ----------
@@ -29,6 +30,9 @@ def histograms(
     loss : str, optional
     params : pytree, optional
         Given weights, instead of draws.
+    log10 : bool
+        Count log10 of the absolute values of the deltas and of the entries of the weight gradients instead, which are
+        divided by nothing: `gradlab.plots.ridges` draws them. They may be of any size, such as 1e-600.
 
     Returns
     -------
@@ -37,6 +41,9 @@ def histograms(
         -inf and inf for what lies beyond +-5; NaN for the exact zeros, which are in no other bin),
         `left`, `right`, `count`, and the columns `architecture`, `activation`, `init`, `depth` of the network.
         The deltas are divided by the layer's own rms, which leaves their shape. NaN are in no bin.
+
+        With ``log10=True`` the signals are "delta" and "weight_grad", and `bin`, `left` and `right` log10 of absolute
+        values, in bins of half an octave; -inf holds what is 38 decades below the layer's largest entry, or more.
 
     Notes
     -----
@@ -53,9 +60,10 @@ def histograms(
     """
     from gradlab.measurement.histograms import count
 
-    record = count(net, x, y, key=key, seeds=seeds, loss=loss, params=params)
+    record = count(net, x, y, key=key, seeds=seeds, loss=loss, params=params, sizes=log10)
+    table_of = size_table if log10 else bin_table
     tables = [
-        bin_table(row).assign(signal=signal, layer=number, activation=activation_at(net.config, number))
+        table_of(row).assign(signal=signal, layer=number, activation=activation_at(net.config, number))
         for signal, table in record.counts.items()
         for number, row in zip(record.layers, table, strict=True)
     ]
@@ -75,5 +83,23 @@ def bin_table(counts: np.ndarray) -> pd.DataFrame:
             "left": [-np.inf, *EDGES[:-1], REACH, 0.0],
             "right": [-REACH, *EDGES[1:], np.inf, 0.0],
             "count": counts,
+        }
+    )
+
+
+def size_table(counts: np.ndarray) -> pd.DataFrame:
+    """One histogram's counts of sizes, shape (259,), as rows in log10, the smallest first; without empty bins."""
+    from gradlab.measurement.bins import SIZES
+
+    bins, smaller, zeros, top = counts[:SIZES], counts[SIZES], counts[SIZES + 1], counts[SIZES + 2]
+    edge = np.log10(2.0) * (top - np.arange(SIZES + 1) - 1) / 2  # the right one of each bin, and the last one's left
+    left, right = edge[1:], edge[:-1]
+    seen = np.flatnonzero(bins)[::-1]
+    return pd.DataFrame(
+        {
+            "bin": [-np.inf, *(0.5 * (left + right)[seen]), np.nan],
+            "left": [-np.inf, *left[seen], -np.inf],
+            "right": [edge[-1], *right[seen], -np.inf],
+            "count": [smaller, *bins[seen], zeros],
         }
     )

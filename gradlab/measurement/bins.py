@@ -1,7 +1,8 @@
-"""Entries counted in bins.
+"""Entries counted in bins: of equal width, or by the powers of two that they lie between.
 
-The bins are those of Glorot & Bengio 2010, figures 6 and 7: 101 of equal width in [-5, 5], two for what lies
-beyond, and a count of exact zeros, which would otherwise hide in the middle bin.
+The bins of equal width are those of Glorot & Bengio 2010, figures 6 and 7: 101 in [-5, 5], two for what lies
+beyond, and a count of exact zeros, which would otherwise hide in the middle bin. Sizes are counted between powers of
+the root of 2, which floats hold exactly, whatever power of two an entry is multiplied by.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gradlab.core.scaled import alive_exponent, expand, exponent_of, power
+
 BINS, REACH = 101, 5.0
 #: Left edges of the bins, and the right edge of the last; what lies beyond has bins of its own.
 EDGES = np.linspace(-REACH, REACH, BINS + 1)
+#: Bins of sizes, from that of the largest entry down: half an octave each, 38.5 decades in all.
+SIZES = 256
 
 
 def bin_counts(values: Array, lead: int = 0) -> Array:
@@ -35,3 +40,54 @@ def bin_counts(values: Array, lead: int = 0) -> Array:
     rows = jnp.arange(len(values))[:, None]
     counts = jnp.zeros((len(values), BINS + 3), jnp.int32).at[rows, place].add(1, mode="drop")
     return counts.reshape(*shape, BINS + 3)
+
+
+def size_counts(mantissa: Array, exponent: Array | None, lead: int) -> Array:
+    """Counts of the sizes of ``mantissa * 2**exponent``, shape (..., 259).
+
+    Parameters
+    ----------
+    mantissa : Array
+    exponent : Array or None
+        Of the leading axes of the mantissa.
+    lead : int
+        Leading axes that are kept.
+
+    Returns
+    -------
+    Array of int32
+        The bins from that of the largest entry down, what is smaller than all of them, the exact zeros, and the number
+        h of the first bin, whose entries lie in [2**(h/2 - 1), 2**((h - 1)/2)). What is not finite is in no bin.
+    """
+    k = exponent_of(mantissa)
+    upper = jnp.abs(mantissa) * power(-k, mantissa.dtype) >= np.sqrt(0.5)
+    shift = jnp.int32(0) if exponent is None else expand(alive_exponent(exponent), mantissa)
+    place = 2 * (k + shift) + upper.astype(jnp.int32)
+    usable = (mantissa != 0) & jnp.isfinite(mantissa)
+    shape = mantissa.shape[:lead]
+    flat = lambda x: jnp.broadcast_to(x, mantissa.shape).reshape(math.prod(shape), -1)
+    place, usable, zero = flat(place), flat(usable), flat(mantissa == 0)
+    lowest = jnp.iinfo(jnp.int32).min
+    top = jnp.max(jnp.where(usable, place, lowest), -1, keepdims=True, initial=lowest)
+    missing = jnp.where(zero, SIZES + 1, SIZES + 2)
+    slot = jnp.where(usable, jnp.minimum(top - place, SIZES), missing)
+    counts = jnp.zeros((len(place), SIZES + 2), jnp.int32)
+    counts = counts.at[jnp.arange(len(place))[:, None], slot].add(1, mode="drop")
+    top = jnp.where(top == lowest, 0, top)
+    return jnp.concatenate([counts, top], -1).reshape(*shape, SIZES + 3)
+
+
+def joined_sizes(counts: list[np.ndarray]) -> np.ndarray:
+    """Counts of sizes that were made apart, as one, on the host; shapes (..., 259)."""
+    counts = [np.asarray(c, float) for c in counts]
+    top = np.max([np.where(c[..., : SIZES + 1].sum(-1) > 0, c[..., -1], -np.inf) for c in counts], 0)
+    total = np.zeros_like(counts[0])
+    for c in counts:
+        gap = np.where(np.isfinite(top), top, 0) - c[..., -1]
+        to = np.minimum(np.arange(SIZES) + gap[..., None], SIZES).astype(int)
+        to = np.maximum(to, 0)  # of counts without an entry
+        index = np.moveaxis(np.indices(to.shape), 0, -1)[..., :-1]
+        np.add.at(total, (*np.moveaxis(index, -1, 0), to), c[..., :SIZES])
+        total[..., SIZES : SIZES + 2] += c[..., SIZES : SIZES + 2]
+    total[..., -1] = np.where(np.isfinite(top), top, 0)
+    return total

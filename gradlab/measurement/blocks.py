@@ -19,10 +19,12 @@ import jax
 import numpy as np
 
 from gradlab.core.gradient import Reader, Site
+from gradlab.measurement.bins import joined_sizes
 from gradlab.measurement.stats import ENTRIES, statistics
 
 #: Columns of the backward signal.
-SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts")
+SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts",
+          "delta_sizes")  # fmt: skip
 #: Columns that each weight of a block has.
 OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
 #: Columns of the stream, the preactivation of a block.
@@ -137,6 +139,7 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "log10_weight_grad_mean_abs": _first,
     "log10_weight_grad_max_abs": lambda values: np.max(np.stack(values), 0),
     "log10_bias_grad_norm": _norm,
+    "weight_grad_sizes": joined_sizes,
     "log10_activation_rms": _last,
     "activation_mean_over_rms": _last,
     "activation_p98_over_rms": _last,

@@ -10,9 +10,10 @@ from jax import Array
 
 from gradlab.config import seed_numbers
 from gradlab.core.losses import default_loss
+from gradlab.measurement.bins import joined_sizes
 from gradlab.measurement.measure import arrays, dtype_of, with_given
 from gradlab.measurement.networks import drawn_records, given_record, rows_of
-from gradlab.measurement.stats import COUNTS
+from gradlab.measurement.stats import COUNTS, SIZES
 from gradlab.networks.network import Network, as_key, example_shape
 
 
@@ -23,9 +24,9 @@ class Histograms(NamedTuple):
     ----------
     layers : tuple of int
         Numbers of the hidden layers: of blocks, or of time steps.
-    counts : dict of str to ndarray, shape (layers, 104)
+    counts : dict of str to ndarray, shape (layers, 104) or (layers, 259)
         Of "activation" and "delta". Bins are: below -5, the 101 between -5 and 5, from 5 on, and exact zeros,
-        which are in no other bin.
+        which are in no other bin. Of sizes, of "delta" and "weight_grad", as `measurement.bins.size_counts` has them.
     """
 
     layers: tuple[int, ...]
@@ -33,9 +34,11 @@ class Histograms(NamedTuple):
 
 
 def count(
-    net: Network, x: Any, y: Any, *, key: Array | int, seeds: int, loss: str | None, params: Any = None
-) -> Histograms:
-    """Count activations, and deltas over their own rms; parameters as for `gradlab.histograms`."""
+    net: Network, x: Any, y: Any, *, key: Array | int, seeds: int, loss: str | None, params: Any = None,
+    sizes: bool = False,
+) -> Histograms:  # fmt: skip
+    """Count activations and deltas over their own rms, or sizes; parameters as for `gradlab.histograms`."""
+    wanted = SIZES if sizes else COUNTS
     loss = loss or default_loss(y)
     dtype = "float32" if params is None else dtype_of(params)
     with jax.enable_x64(dtype == "float64"):
@@ -43,13 +46,14 @@ def count(
             x, y, outputs = arrays(x, y, loss, dtype)
             example_shape(net, x)
             config, numbers = net.config, seed_numbers(seeds)
-            records, _ = drawn_records(config, config, x, y, outputs, loss, as_key(key), numbers, COUNTS, dtype)
+            records, _ = drawn_records(config, config, x, y, outputs, loss, as_key(key), numbers, wanted, dtype)
         else:
             params, x, y, outputs = with_given(net, params, x, y, loss, key, dtype)
-            records = [given_record(net, params, x, y, outputs, loss, COUNTS, dtype)]
+            records = [given_record(net, params, x, y, outputs, loss, wanted, dtype)]
     found = [rows_of(net, outputs, record, axes=1) for record in records]
     numbers, _ = found[0]
     hidden = [i for i, number in enumerate(numbers[:-1]) if number >= 1]
-    total = lambda column: np.stack([sum(rows[i][column] for _, rows in found) for i in hidden]).astype(int)
-    counts = {column.removesuffix("_counts"): total(column) for column in COUNTS}
+    add = joined_sizes if sizes else lambda counts: np.sum(counts, 0)
+    total = lambda column: np.stack([add([rows[i][column] for _, rows in found]) for i in hidden]).astype(int)
+    counts = {column.rsplit("_", 1)[0]: total(column) for column in wanted if column in found[0][1][hidden[0]]}
     return Histograms(tuple(numbers[i] for i in hidden), counts)

@@ -25,7 +25,7 @@ from gradlab.core.scaled import scaled
 from gradlab.measurement.blocks import row, seen
 from gradlab.measurement.programs import once, over_seeds
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, to_numpy
+from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, SIZES, to_numpy
 from gradlab.measurement.traces import loss_columns, scales, status_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, weighted
@@ -124,7 +124,7 @@ def draws(of: Resolved, shape: tuple[int, ...], outputs: int, loss: str, batch: 
 def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
     """(params, x, y, depth, numbers) -> the records of all parts of the network, and its loss."""
     evaluate = loss_named(loss)
-    read = seen(tuple(c for c in wanted if c in (*FORWARD, *BACKWARD, *COUNTS)))
+    read = seen(tuple(c for c in wanted if c in (*FORWARD, *BACKWARD, *COUNTS, *SIZES)))
 
     @jax.jit
     def measured(params, x, y, depth, numbers):

@@ -20,7 +20,7 @@ from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
 from gradlab.core.scaled import LOWEST, Log2, Scaled, align, alive_exponent, expand, exponent_of, log2_norm, power
-from gradlab.measurement.bins import bin_counts
+from gradlab.measurement.bins import bin_counts, size_counts
 from gradlab.measurement.correlation import apart
 from gradlab.measurement.quantile import upper_quantile
 
@@ -37,6 +37,8 @@ BACKWARD: tuple[str, ...] = (
 )  # fmt: skip
 #: Counts of entries in bins, along a last axis of their own: `gradlab.histograms` makes a table of them.
 COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
+#: Counts of sizes, of any range: `gradlab.histograms` with ``log10=True``.
+SIZES: tuple[str, ...] = ("delta_sizes", "weight_grad_sizes")
 #: Columns that the whole network has, the same for all layers.
 NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
 #: Columns that only training, or a look at gradients that are given, fills.
@@ -61,7 +63,7 @@ def statistics(columns: Iterable[str]) -> Reader:
     Parameters
     ----------
     columns : iterable of str
-        Names from `gradlab._types.MEASURED` and `COUNTS`; those that a site cannot show are left out.
+        Names from `gradlab._types.MEASURED`, `COUNTS` and `SIZES`; those that a site cannot show are left out.
 
     Returns
     -------
@@ -165,6 +167,8 @@ def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         mantissa, _ = align(dy)
         size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2), keepdims=True))
         kept["delta_counts"] = _counts(mantissa / jnp.where(size > 0, size, 1))
+    if "delta_sizes" in wanted:
+        kept["delta_sizes"] = size_counts(batch * dy.mantissa, dy.exponent, dy.mantissa.ndim - 2)
     return kept
 
 
@@ -193,6 +197,9 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
     if wanted.intersection(ENTRIES):
         kept |= _entries(outer.product(), wanted)
+    if "weight_grad_sizes" in wanted:
+        gradient = outer.product()
+        kept["weight_grad_sizes"] = size_counts(*gradient, gradient.mantissa.ndim - 2)
     pairs = {"gradient_cosine_mean", "gradient_snr"} & wanted
     single = "log10_per_example_grad_norm_rms" in wanted
     if not pairs and not single:
