@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 #: Columns that have a rate, the one that finite-width laws hold for first.
 BACKWARD: tuple[str, ...] = ("delta_log10_mean", "log10_delta_rms")
+#: Why a rate of the root mean square over a batch has no prediction.
+OTHER_MEAN = (
+    "over seeds the rate of log10_delta_rms is a geometric mean, theory's a root mean square; delta_log10_mean is the "
+    "same in both"
+)
 #: The column that the variance of the preactivations above follows from.
 SIGNAL = "log10_activation_rms"
 #: Examples whose mean squares stand for those of the batch, where each has its own curve for every seed.
@@ -127,6 +132,15 @@ def _inputs(sweep: Sweep) -> Any:
     return load(sweep.data, **{name: getattr(sweep, name) for name in names}).x
 
 
+def counterpart(column: str, batch: int) -> str:
+    """The column of a prediction of which the mean over seeds of a measured `column` is an estimate; empty without.
+
+    Means over seeds of logarithms are geometric means. Theory has that of one example's delta alone: with a batch of
+    one, ``log10_delta_rms`` is it too.
+    """
+    return BACKWARD[0] if column == BACKWARD[0] or (column in BACKWARD and batch == 1) else ""
+
+
 def against_theory(
     frame: pd.DataFrame, expected: Mapping[str, Prediction | str], *, column: str | None = None, level: float = 0.95
 ) -> pd.DataFrame:
@@ -140,7 +154,9 @@ def against_theory(
         From `predictions`.
     column : str, optional
         ``delta_log10_mean`` (the geometric mean over initialisations and examples, to which finite width adds M/n)
-        or ``log10_delta_rms`` (the root of the mean square). None: the first of them that the frame has.
+        or ``log10_delta_rms``, which is the same with a batch of one. With larger batches its rate is refused: measured
+        it is a geometric mean over seeds of a root mean square over examples, theory's is a root mean square over both,
+        which a few rare networks decide. None: the first of them that the frame has.
     level : float
         Level of the interval over seeds.
 
@@ -173,9 +189,11 @@ def _told(row: Mapping[str, Any], expected: Mapping[str, Any], column: str) -> t
         found = "theory is one of random weights, these are trained"
     if isinstance(found, str):
         return np.nan, "", "", found
-    if column not in found.columns:
-        return np.nan, "", "", found.refused.get(column, f"no {column} was asked of it")
-    value = found.rate_of(column)
-    termed = column == "delta_log10_mean" and "M/n" not in found.refused
-    basis = "measured q" if found.measured else "M/n" if termed else "none"
-    return value, basis, found.functional[column], "" if np.isfinite(value) else "a single hidden layer has no rate"
+    same = counterpart(column, row.get("batch", 0))
+    if not same:
+        return np.nan, "", "", OTHER_MEAN
+    if same not in found.columns:
+        return np.nan, "", "", found.refused.get(same, f"no {same} was asked of it")
+    value = found.rate_of(same)
+    basis = "measured q" if found.measured else "none" if "M/n" in found.refused else "M/n"
+    return value, basis, found.functional[same], "" if np.isfinite(value) else "a single hidden layer has no rate"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab.frames.predictions import counterpart
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas
 from gradlab.plots.styles import Looks, shaded
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 _DASHES = (0, (2.5, 1.5))
 #: Networks that a caption names before it counts them.
 _NAMED = 3
+#: Why a line is not drawn beside a mean of another kind.
+_OTHER_MEAN = (
+    "its line is a geometric mean over seeds, theory's a root mean square, and over these seeds the two are more than "
+    "0.05 decades apart"
+)
+#: Decades by which a geometric mean over seeds and a root mean square may differ in a figure: the width of a line.
+_APART = 0.05
 #: What theory gives absolutely; the rest is relative to the last hidden layer.
 ABSOLUTE: tuple[str, ...] = ("log10_preactivation_rms", "log10_activation_rms", "log10_one_minus_c")
 
@@ -64,17 +72,22 @@ class Overlay:
             found = self.theory.get(name, "no prediction was given")
             if "step" in own and (own["step"] != 0).any():
                 found = "theory is one of random weights, these are trained"
-            if isinstance(found, str) or column not in found.columns:
-                why = found if isinstance(found, str) else found.refused.get(column)
+            same = counterpart(column, int(own["batch"].iloc[0]) if "batch" in own else 0) or column
+            if isinstance(found, str) or same not in found.columns:
+                why = found if isinstance(found, str) else found.refused.get(same)
                 _note(self.refused, why or "theory has no curve for this column", column, key)
+                continue
+            apart = 0.0 if same == "delta_log10_mean" else _apart(own, column, depth)
+            if apart > _APART:
+                _note(self.refused, _OTHER_MEAN, column, key)
                 continue
             layer = np.arange(1, depth + 1)
             at = layer if x == "layer" else depth + 1 - layer
-            values = np.asarray(found.columns[column], float)[:depth]
+            values = np.asarray(found.columns[same], float)[:depth]
             if column not in ABSOLUTE:
                 last = matching(means, {**key, x: at[-1]})["mean"]
                 values = values + (float(last.iloc[0]) if len(last) else np.nan)
-            _note(self.functional, found.functional[column], column, key)
+            _note(self.functional, found.functional[same], column, key)
             colour = shaded(looks.of(key)["color"])
             ax.plot(at, values, color=colour, linestyle=_DASHES, zorder=4, gid="theory")
             board.notes["theory"] = Line2D([], [], color="black", linestyle=_DASHES)
@@ -97,6 +110,20 @@ class Overlay:
             whose = "" if len(names) == self.networks else f" ({words.listed(shown)})"
             parts.append(f"{words.described(column)}{whose}")
         return words.listed(parts)
+
+
+def _apart(own: pd.DataFrame, column: str, depth: int) -> float:
+    """Decades between the mean over seeds that theory has and the geometric mean that is drawn, in the worst layer."""
+    table = own.pivot_table(index="seed", columns="layer", values=column, observed=True).to_numpy(float)
+    table = table[np.isfinite(table).all(1)]
+    if len(table) < 2:
+        return 0.0
+    power = 1 if column == "log10_one_minus_c" else 2
+    logs = power * np.log(10) * (table - table.mean(0))
+    gaps = (np.logaddexp.reduce(logs, axis=0) - np.log(len(table))) / (power * np.log(10))
+    if column not in ABSOLUTE:
+        gaps = gaps - gaps[-1]
+    return float(np.abs(gaps[:depth]).max())
 
 
 def _note(into: dict[str, dict[str, list[str]]], text: str, column: str, key: Mapping[str, Any]) -> None:

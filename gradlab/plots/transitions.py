@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.frames.predictions import BACKWARD, against_theory
+from gradlab.frames.predictions import BACKWARD, against_theory, counterpart
 from gradlab.frames.summaries import summarise
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas, decade_axis
@@ -51,8 +51,8 @@ def transition(
     predictions : mapping
         From `gradlab.predictions`.
     column : str, optional
-        ``delta_log10_mean`` or ``log10_delta_rms``, relative to the last hidden layer; measured and predicted are the
-        same functional. None: the first of them that the frame has.
+        ``delta_log10_mean``, or with a batch of one ``log10_delta_rms``, relative to the last hidden layer: measured
+        and predicted are the same functional. None: the first of them that the frame has.
     critical : float, optional
         The variance at the centre of the colours. None: where theory's chi1 is 1, for networks of one activation and
         one bias variance; else where the predicted rate passes 1 between two networks.
@@ -85,7 +85,8 @@ def transition(
             points, low, high = _relative(own, column, row.depth)
             look = colours.look(row.sigma_w2)
             layer = np.arange(1, row.depth + 1)
-            expected = predictions[str(row.network)].columns[column][: row.depth]
+            found = predictions[str(row.network)]
+            expected = found.columns[counterpart(column, row.batch)][: row.depth]
             axes.plot(layer, expected, color=look["color"], gid="theory", zorder=2)
             few = np.unique(np.linspace(0, row.depth - 1, min(_DOTS, row.depth)).round().astype(int))
             reach = np.nan_to_num(np.array([points - low, high - points])[:, few])
@@ -172,7 +173,6 @@ def _caption(
     frame: pd.DataFrame, drawn: pd.DataFrame, table: pd.DataFrame, predictions: Any, column: str, inset: bool,
     last: Mapping[float, float], critical: float,
 ) -> str:  # fmt: skip
-    first = predictions[str(drawn["network"].iloc[0])]
     n = words.span([int(v) for v in drawn["n_seeds"]], "seed")
     ends = sorted({min(last), max(last)})
     parts = [
@@ -180,7 +180,8 @@ def _caption(
         + words.listed(f"{words.change(last[w])} at σ_w² = {w:.3g}" for w in ends)
         + f"; theory's critical value is {critical:.3g}.",
         f"Drawn is {words.described(column)}, relative to the last hidden layer.",
-        f"Marks: geometric means over n = {n}, bars their 95 % t-interval; lines: theory, {first.functional[column]}.",
+        f"Marks: geometric means over n = {n}, bars their 95 % t-interval; lines: theory, "
+        f"{drawn['functional'].iloc[0]}.",
         r"Inset: the depth scale |ξ∇| = 1/|ln rate²|, measured (marks; none where the interval holds 1), expected of "
         "these networks (dashes) and of infinitely deep and wide ones (line)."
         if inset

@@ -32,7 +32,8 @@ FUNCTIONALS: dict[str, str] = {
     "log10_preactivation_rms": "root of the mean over initialisations of the mean square",
     "log10_activation_rms": "root of the mean over initialisations of the mean square",
     "log10_one_minus_c": "mean over pairs of 1 - c at infinite width",
-    "log10_delta_rms": "root of E|delta|^2 over initialisations and examples, relative to the last hidden layer",
+    "log10_delta_rms": "root of E|delta|^2 over initialisations and examples at infinite width, relative to the last "
+    "hidden layer",
     "delta_log10_mean": "geometric mean over initialisations and examples, relative to the last hidden layer",
     "log10_per_example_grad_norm_rms": "root of E|delta|^2 |a|^2 of one example, relative to the last hidden layer",
     "log10_weight_grad_norm": "root of E|delta|^2 |a|^2 of a batch of one, relative to the last hidden layer",

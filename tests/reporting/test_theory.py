@@ -22,35 +22,42 @@ def cells(page, start, table=0):
     return [cell.strip() for cell in lines[table].strip("|").split("|")]
 
 
+def whole(table):
+    """The table with the geometric mean over examples: of them the deltas are equally large."""
+    return table.assign(delta_log10_mean=table["log10_delta_rms"])
+
+
 def run(configs, request, per_layer=-0.1):
     return Run(frame([trace(c, per_layer) for c in configs]), {"request": request}, {}, "runs/x")
 
 
 def test_measured_predicted_ratio_and_interval(table, tmp_path):
-    page = report(run_of(table), out=tmp_path).read_text()
+    page = report(run_of(whole(table)), out=tmp_path).read_text()
     label, depth, measured, predicted, ratio, interval, basis = cells(page, "| ReLU, He normal |")
-    assert (label, depth, basis) == ("ReLU, He normal", "32", "no term")
-    assert float(predicted) == 1  # chi1 = 1 exactly, at any input and width
-    assert float(ratio) == pytest.approx(10**0.0005, abs=1e-3)
+    assert (label, depth, basis) == ("ReLU, He normal", "32", "M/n")
+    law = 1 - 2.5 / 128 / 2  # E ln r = -5/(2n), Hanin & Nica 2019
+    assert float(predicted) == pytest.approx(law, abs=1e-4)
+    assert float(ratio) == pytest.approx(10**0.0005 / law, abs=1e-3)
     low, high = map(float, interval.strip("\\[]").split(", "))
     assert low < float(ratio) < high and measured.startswith("1.00")
     _, _, _, predicted, *_ = cells(page, "| sigmoid, Xavier normal |")
     net = MLP(depth=32, activation="sigmoid", init="xavier_normal")
-    whole = predict(net, load("digits", batch=128).x, columns=["log10_delta_rms"])
-    assert float(predicted) == pytest.approx(whole.rate, rel=3e-4)  # four digits, and eight examples for 128
+    found = predict(net, load("digits", batch=128).x, columns=["delta_log10_mean"])
+    # four digits, and eight examples for 128
+    assert float(predicted) == pytest.approx(found.rate_of("delta_log10_mean"), rel=3e-4)
     text = page.split("### Theory beside measurement")[1].split("###")[0]
-    assert "`log10_delta_rms`: root of E|delta|^2" in text and "95 % interval" in text
+    assert "`delta_log10_mean`: geometric mean over init" in text and "95 % interval" in text
     assert "8 quantiles of their mean squares" in text
 
 
 def test_every_network_has_its_ratio(table, tmp_path):
-    page = report(run_of(table), out=tmp_path).read_text()
+    page = report(run_of(whole(table)), out=tmp_path).read_text()
     assert "Measured over predicted at every depth" in page
     for label in ("| ReLU, He normal |", "| sigmoid, Xavier normal |", "| tanh, He normal |"):
         deepest, (_, *ratios) = cells(page, label), cells(page, label, 1)
         assert len(ratios) == 2 and ratios[1] == f"{deepest[4]} {deepest[5]}"
-    assert cells(page, "| ReLU, He normal |", 1)[1].startswith("1.00")
-    single = report(run_of(grid(depths=(8,))), out=tmp_path / "single").read_text()
+    assert cells(page, "| ReLU, He normal |", 1)[1].startswith("1.01")
+    single = report(run_of(whole(grid(depths=(8,)))), out=tmp_path / "single").read_text()
     assert "at every depth" not in single
 
 
@@ -62,6 +69,12 @@ def test_the_row_says_where_variances_are_measured_ones():
     page = theory.section(about.frames, about.rates, about.labels, {"": {"depth": [8], "activation": ["tanh"]}})
     assert cells("### Theory beside measurement\n" + page, "| tanh, Xavier normal |")[6] == "measured variances"
     assert "from measured variances" in page and "(a variance that shrinks for ever)" in page
+
+
+def test_a_rate_of_another_mean_is_not_compared(table, tmp_path):
+    page = report(run_of(table), out=tmp_path).read_text()
+    assert cells(page, "| ReLU, He normal |")[3:] == ["–"] * 4
+    assert "theory's a root mean square; delta" in page
 
 
 def test_the_functional_of_finite_width_where_it_was_measured():

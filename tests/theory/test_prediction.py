@@ -22,7 +22,9 @@ def test_columns_are_the_frame_s_own_and_each_says_what_it_is():
     for name in BACKWARD:
         assert found.columns[name][3] == 0 and np.isnan(found.columns[name][4])
     assert "M/n" in found.functional["delta_log10_mean"] and "with" in found.functional["delta_log10_mean"]
-    assert "infinite" not in found.functional["log10_delta_rms"] and "E|delta|^2" in found.functional["log10_delta_rms"]
+    assert (
+        "infinite width" in found.functional["log10_delta_rms"] and "E|delta|^2" in found.functional["log10_delta_rms"]
+    )
     assert "layer" in str(found) and "nan" not in str(found)
 
 
