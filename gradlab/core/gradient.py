@@ -13,13 +13,44 @@ are its normalised entries.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from gradlab.core.scaled import Log2, Scaled, align, log2_norm, matmul, normalise
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class NotMeasured:
+    """What stands in a record for a quantity that a layer cannot show.
+
+    Parameters
+    ----------
+    reason : str
+    """
+
+    reason: str
+
+
+class Gradient(Protocol):
+    """The gradient of one parameter, however a layer keeps it; what a reader may ask of every one."""
+
+    def materialise(self) -> Array:
+        """The plain array."""
+        ...
+
+    def norm(self) -> Log2:
+        """log2 of its Frobenius norm, of the shape of the groups."""
+        ...
+
+    def examples(self) -> tuple[Array, Scaled] | NotMeasured:
+        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        ...
 
 
 class Site(NamedTuple):
@@ -37,7 +68,7 @@ class Site(NamedTuple):
         Input and output, (group..., batch, features...); None where the layer does not keep it.
     dy : Scaled
         Cotangent of the output: the gradient of the *mean* loss.
-    gradient : dict of str to Outer, Positions, Taps, RowSum, Summed or Whole
+    gradient : dict of str to Gradient
         The factored gradient of each parameter.
     about : Any
         What else the layer knows of itself (an activation: its entry in the table).
@@ -49,7 +80,7 @@ class Site(NamedTuple):
     x: Scaled | None
     y: Scaled | None
     dy: Scaled
-    gradient: dict[str, Any]
+    gradient: dict[str, Gradient]
     about: Any = None
 
 
@@ -239,6 +270,10 @@ class RowSum(NamedTuple):
         total = self._sum()
         return log2_norm(jnp.sum(total.mantissa**2, -1), total.exponent)
 
+    def examples(self) -> NotMeasured:
+        """Of rows it is not known which example they belong to."""
+        return NotMeasured("the gradient of a bias is kept as rows, of one example or of several")
+
 
 class Summed(NamedTuple):
     """The gradient of a parameter so small that each example's own is written down: ``sum_i g_i``.
@@ -279,6 +314,16 @@ class Whole(NamedTuple):
     def materialise(self) -> Array:
         """The plain array."""
         return self.array.value()
+
+    def norm(self) -> Log2:
+        """log2 of the Frobenius norm."""
+        exponent = jnp.int32(0) if self.array.exponent is None else self.array.exponent
+        flat = normalise(Scaled(self.array.mantissa.reshape(*exponent.shape, -1), exponent))
+        return log2_norm(jnp.sum(flat.mantissa**2, -1), flat.exponent)
+
+    def examples(self) -> NotMeasured:
+        """The layer has summed over the examples."""
+        return NotMeasured("the layer hands back the gradient of the whole batch, summed over its examples")
 
 
 def _gram(x: Array) -> Array:

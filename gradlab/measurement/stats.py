@@ -18,7 +18,7 @@ from jax import Array, lax
 
 from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
-from gradlab.core.gradient import Outer, Positions, Reader, Site, Taps
+from gradlab.core.gradient import NotMeasured, Reader, Site
 from gradlab.core.scaled import LOWEST, Log2, Scaled, align, alive_exponent, expand, exponent_of, log2_norm, power
 from gradlab.measurement.bins import bin_counts, size_counts
 from gradlab.measurement.correlation import apart
@@ -78,7 +78,8 @@ def statistics(columns: Iterable[str]) -> Reader:
 
     A layer with a weight is any whose gradient has a ``"weight"``: a convolution is read as a dense
     layer is, with the units of all positions together. Gains and scales (of norms and of residual
-    branches) have no row: a reader of one's own finds them in ``site.gradient``.
+    branches) have no row: a reader of one's own finds them in ``site.gradient``. Of a weight whose layer hands
+    back the sum over examples alone (`gradlab.lift`) the columns of single examples are NaN.
     """
     wanted = frozenset(columns)
 
@@ -191,7 +192,7 @@ def _mean_log2(squares: Array, exponent: Array) -> Log2:
 def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     """Norms, cosines and signal-to-noise of the parameter gradients, from the factors alone."""
     kept: dict[str, Any] = {}
-    outer: Outer | Positions | Taps = site.gradient["weight"]
+    weight = site.gradient["weight"]
     batch = site.dy.mantissa.shape[_batch_axis(site)]
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
@@ -204,15 +205,26 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     single = "log10_per_example_grad_norm_rms" in wanted
     if not pairs and not single:
         if "log10_weight_grad_norm" in wanted:
-            kept["log10_weight_grad_norm"] = outer.norm()
+            kept["log10_weight_grad_norm"] = weight.norm()
         return kept
 
-    cosines, sizes = outer.examples()
+    found = weight.examples()
+    if isinstance(found, NotMeasured):
+        shape, dtype = site.dy.exponent.shape[: _batch_axis(site)], site.dy.mantissa.dtype
+        unknown = jnp.full(shape, jnp.nan, dtype)
+        kept |= dict.fromkeys(pairs, unknown)
+        if single:
+            kept["log10_per_example_grad_norm_rms"] = Log2(unknown, jnp.zeros(shape, jnp.int32))
+        if "log10_weight_grad_norm" in wanted:
+            kept["log10_weight_grad_norm"] = weight.norm()
+        return kept
+
+    cosines, sizes = found
     if single:
         kept["log10_per_example_grad_norm_rms"] = _batch(batch, pooled(sizes.mantissa**2, sizes.exponent, batch))
     if not pairs:
         if "log10_weight_grad_norm" in wanted:
-            kept["log10_weight_grad_norm"] = outer.norm()
+            kept["log10_weight_grad_norm"] = weight.norm()
         return kept
 
     # weighted by the sizes the cosines give the norm
@@ -262,14 +274,14 @@ def _weight_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _norm(weight: Array) -> Array:
-    """Frobenius norm of matrices; what squares lose of their range is looked for only where they lose it."""
-    squares = jnp.sum(weight**2, (-1, -2))
-    small = weight.shape[-1] * weight.shape[-2] * float(jnp.finfo(weight.dtype).tiny / jnp.finfo(weight.dtype).eps)
+    """Frobenius norm; what squares lose of their range is looked for only where they lose it."""
+    squares = jnp.sum(weight**2)
+    small = weight.size * float(jnp.finfo(weight.dtype).tiny / jnp.finfo(weight.dtype).eps)
 
     def over_largest() -> Array:
-        k = exponent_of(jnp.max(jnp.abs(weight), (-1, -2)))
+        k = exponent_of(jnp.max(jnp.abs(weight)))
         ratio = weight * expand(power(-k, weight.dtype), weight)
-        return jnp.sqrt(jnp.sum(ratio**2, (-1, -2))) * power(k, weight.dtype)
+        return jnp.sqrt(jnp.sum(ratio**2)) * power(k, weight.dtype)
 
     kept = jnp.all(jnp.isfinite(squares) & (squares > jnp.asarray(small, weight.dtype)))
     return lax.cond(kept, lambda: jnp.sqrt(squares), over_largest)
@@ -337,12 +349,15 @@ def per_example(site: Site) -> dict[str, Any]:
     -------
     dict
         For a layer with a weight ``norms`` (`Log2`, shape (group..., batch)) of the gradients of each
-        example's loss by the weight, and ``cosines`` (group..., batch, batch). Else empty.
+        example's loss by the weight, and ``cosines`` (group..., batch, batch); both are a `NotMeasured` with the
+        reason where the layer hands back their sum alone, as those of `gradlab.lift` do. Else empty.
     """
     if "weight" not in site.gradient:
         return {}
-    outer: Outer | Positions | Taps = site.gradient["weight"]
-    cosines, sizes = outer.examples()
+    found = site.gradient["weight"].examples()
+    if isinstance(found, NotMeasured):
+        return {"norms": found, "cosines": found}
+    cosines, sizes = found
     batch = cosines.shape[-1]
     return {"norms": _batch(batch, log2_norm(sizes.mantissa**2, sizes.exponent)), "cosines": cosines}
 
