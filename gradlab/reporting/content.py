@@ -91,7 +91,7 @@ class Content:
             decades_table=_part(self._table, tables.decades_cell),
             learnt_table=_part(lambda: tables.markdown(t) if len(t := tables.learnt(*known)) else ""),
             signals_table=_part(lambda: tables.markdown(tables.signals(*known))),
-            theory=_part(theory.section, *known, {origin.name: origin.asked for origin in self.origins}),
+            theory=_part(theory.section, *known, self.origins),
             missing=_part(self._missing),
             reproduce="\n\n".join(_part(origin.reproduction) for origin in self.origins),
         )

@@ -32,10 +32,18 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(v, (str, int, float)) for v in value.values())
 
 
+def _is_inputs(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not isinstance(squares := value.get("mean_squares"), list):
+        return False
+    numbers = all(isinstance(v, (int, float)) and 0 <= v < float("inf") for v in squares)
+    features = value.get("features")
+    return numbers and 0 < len(squares) <= 1000 and isinstance(features, int) and 0 < features <= 100_000
+
+
 #: The form of each entry of a provenance that a page shows.
 _FORMS: dict[str, Callable[[Any], bool]] = {
     "command": _is_text, "hash": is_hash, "commit": _is_commit, "backend": _is_text, "data": _is_table,
-    "versions": _is_table,
+    "versions": _is_table, "inputs": _is_inputs,
 }  # fmt: skip
 
 

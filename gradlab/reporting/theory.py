@@ -10,15 +10,20 @@ import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
-from gradlab.config import Sweep
-from gradlab.frames.predictions import BACKWARD, against_theory, predictions, quantiles
+from gradlab.config import DATASETS, Sweep
+from gradlab.frames.predictions import BACKWARD, against_theory, predictions
 from gradlab.frames.rows import network_hash
 from gradlab.reporting import tables, words
+from gradlab.reporting.origin import Origin
 from gradlab.sweep.grid import from_values
+from gradlab.sweep.provenance import inputs
+
+#: Examples of a data set that are made again for a run that does not say what its inputs were.
+_MOST_EXAMPLES = 10_000
 
 
 def section(
-    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str], requests: Mapping[str, Any]
+    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str], origins: Sequence[Origin]
 ) -> str:
     """Measured rate, predicted rate, ratio and interval of every network; markdown.
 
@@ -28,15 +33,15 @@ def section(
     ----------
     frames, rates, labels
         As in `gradlab.reporting.tables`.
-    requests : mapping
-        What each run was asked for: there the configurations stand.
+    origins : sequence of Origin
+        What each run says of itself: there the configurations stand, and what is known of the inputs.
 
     Returns
     -------
     str
         Empty where no network's configuration is known.
     """
-    expected, begun = _expected(frames, rates, requests)
+    expected, begun = _expected(frames, rates, origins)
     if not expected:
         return ""
     found = [against_theory(own, expected).iloc[0] for own in frames]
@@ -94,7 +99,7 @@ def _cells(row: pd.Series) -> dict[str, str]:
 
 
 def _expected(
-    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, requests: Mapping[str, Any]
+    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, origins: Sequence[Origin]
 ) -> tuple[dict[str, Any], str]:
     """Predictions of the networks as far as their configurations are known, and a sentence on their inputs."""
     found: dict[str, Any] = {}
@@ -102,34 +107,38 @@ def _expected(
     of: dict[str, pd.DataFrame] = {}
     for name, own in zip(map(str, rates["network"]), frames, strict=True):
         of.setdefault(name, own)  # the first of its steps
-    for request in requests.values():
-        asked = request.get("request", request)
-        if not asked:
+    for origin in origins:
+        if not origin.asked:
             continue
         try:
-            sweep = from_values(asked)
+            sweep = from_values(origin.asked)
         except Exception:  # of another version, or made by hand
             continue
         wanted = [c for c in sweep.configs() if network_hash(c) in of and network_hash(c) not in found]
         if wanted:
-            options, text = _inputs(sweep)
+            options, text = _inputs(sweep, origin.noted.get("inputs"))
             begun[text] = None
             for config in wanted:
                 found |= predictions(config, frame=of[network_hash(config)], columns=BACKWARD, **options)
     return found, " ".join(begun)
 
 
-def _inputs(sweep: Sweep) -> tuple[dict[str, Any], str]:
-    """Inputs with the mean squares of the run's own, as an option of `predictions`, and what they are."""
-    from gradlab.data import load
+def _inputs(sweep: Sweep, noted: Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
+    """Inputs with the mean squares of the run's own, as an option of `predictions`, and what they are.
 
-    names = ("batch", "loss", "target", "length", "q0", "c0", "key", "dtype")
-    try:
-        x = np.asarray(load(sweep.data, **{name: getattr(sweep, name) for name in names}).x, float)
-    except GradlabError:
+    No file that a request names is opened: a run may come from somebody else.
+    """
+    if noted is None and sweep.data in DATASETS and sweep.batch <= _MOST_EXAMPLES:
+        from gradlab.data import load
+
+        names = ("batch", "loss", "target", "length", "q0", "c0", "key", "dtype")
+        try:
+            noted = inputs(load(sweep.data, **{name: getattr(sweep, name) for name in names}).x)
+        except GradlabError:
+            noted = None
+    if noted is None:
         return {"q0": 1.0}, "The inputs are not at hand: predictions are for inputs of mean square 1."
-    x = x.reshape(len(x), -1)
     # all that a prediction of the rate knows of the inputs is how their mean squares lie
-    square = quantiles(np.mean(x**2, axis=1))
+    square = np.asarray(noted["mean_squares"], float)
     text = f"Predictions are for the run's inputs, by {words.counted(len(square), 'quantile')} of their mean squares."
-    return {"x": np.sqrt(square)[:, None] * np.ones(x.shape[1])}, text
+    return {"x": np.sqrt(square)[:, None] * np.ones(noted["features"])}, text

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gradlab.config import Sweep
 from gradlab.sweep.request import Request
 
@@ -31,10 +33,13 @@ class Session:
         The provenance that the folder already has.
     command : str
         What starts the sweep again.
+    x : array, optional
+        The inputs: of them is noted what theory needs, so that a report reads no other file than those of the run.
     """
 
-    def __init__(self, request: Request, before: dict[str, Any], command: str):
+    def __init__(self, request: Request, before: dict[str, Any], command: str, x: Any = None):
         self.request, self.command = request, command
+        self.inputs = None if x is None else inputs(x)
         sessions = before.get("sessions")
         self.earlier = [s for s in sessions if isinstance(s, dict)] if isinstance(sessions, list) else []
         self.began, self.start = datetime.now(UTC), time.monotonic()
@@ -57,9 +62,18 @@ class Session:
             "backend": backend(),
             "dtype": self.request.sweep.dtype,
             "data": dict(self.request.data),
+            "inputs": self.inputs,
             "wall_time_s": round(wall + sum(map(_seconds, self.earlier)), 3),
             "sessions": [*self.earlier, session],
         }
+
+
+def inputs(x: Any) -> dict[str, Any]:
+    """How many features inputs have, and quantiles of the mean squares of the examples."""
+    from gradlab.frames.predictions import quantiles
+
+    flat = np.asarray(x, float).reshape(len(x), -1)
+    return {"features": flat.shape[1], "mean_squares": quantiles(np.mean(flat**2, axis=1)).tolist()}
 
 
 def _seconds(session: dict[str, Any]) -> float:

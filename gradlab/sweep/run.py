@@ -108,7 +108,7 @@ def run(
             return table
         store.record(request)
         named = data is None or isinstance(data, (str, os.PathLike))
-        session = Session(request, store.provenance(), command or call(sweep, out, named))
+        session = Session(request, store.provenance(), command or call(sweep, out, named), getattr(loaded, "x", None))
         todo = [unit for unit in units if any(part.name in lacking for part in unit.parts)]
         if todo:
             report.start(sum(len(unit.parts) * len(unit.seeds) for unit in todo))

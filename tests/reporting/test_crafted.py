@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -21,6 +22,7 @@ HOSTILE = [
     "[click](https://evil.example)",
     "<https://evil.example> <img src=x onerror=alert(1)> <script>alert(1)</script>",
     "a\n# Heading\n\n![x](secret.png)",
+    "--> ]]> </title><script>alert(1)</script>",
     "a\r\n\r\n---\r\n",
     "`code` ``` more ``````",
     "a | b | c\\",
@@ -145,10 +147,14 @@ def test_figures_of_a_crafted_run_stay_in_their_folder_and_are_drawn(value, tmp_
     shown = [t.attrs["src"] for t in tokens(text) if t.type == "image"]
     assert shown and all(re.fullmatch(r"figures/[a-z0-9_-]+\.png", source) for source in shown)
     assert {p.stem for p in (page.parent / "figures").iterdir()} == {Path(s).stem for s in shown}
+    for picture in (page.parent / "figures").glob("*.svg"):
+        for element in ElementTree.parse(picture).iter():
+            assert element.tag.rpartition("}")[2] not in ("script", "a", "foreignObject")
+            assert all(v.startswith(("#", "data:image/png")) for k, v in element.items() if k.endswith("}href"))
     assert victim.read_text() == "mine" and [p.name for p in victim.parent.iterdir()] == ["thesis.pdf"]
 
 
-@pytest.mark.parametrize("value", ["x/../../../../victim/thesis $\\frac{1}{0}$ 漢字 🎉"])
+@pytest.mark.parametrize("value", ["x/../../../../victim/thesis $\\frac{1}{0}$ 漢字 🎉 --> <script>"])
 def test_a_crafted_name_is_drawn_and_written_inside_the_folder(value, tmp_path):
     test_figures_of_a_crafted_run_stay_in_their_folder_and_are_drawn(value, tmp_path)
 
@@ -202,3 +208,41 @@ def test_a_request_of_another_type_costs_a_line_and_never_the_page(value, withou
 def test_a_request_of_many_values_is_cut_short():
     told = Origin.of("", {"request": {"depth": list(range(1, 20_001))}}, {}).request_table()
     assert "… (20000 values)" in told and len(told) < 500
+
+
+def test_no_file_that_a_request_names_is_opened(tmp_path, without_figures, monkeypatch):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b,label\n1,2,0\n3,4,1\n")
+
+    def opened(*_):
+        raise AssertionError("the report opened a file that the request names")
+
+    monkeypatch.setattr("gradlab.data.loading.from_file", opened)
+    table = grid(depths=(4,)).query("activation == 'tanh'")
+    asked = {
+        "depth": [4],
+        "activation": ["tanh"],
+        "init": ["he_normal"],
+        "batch": 2,
+        "data": str(secret),
+        "target": "label",
+    }
+    page = report(Run(table, {"request": asked}, {}, tmp_path / "run")).read_text()
+    assert "inputs of mean square 1" in page
+    noted = {"features": 2, "mean_squares": [2.5, 12.5]}
+    page = report(Run(table, {"request": asked}, {"inputs": noted}, tmp_path / "run")).read_text()
+    assert "by 2 quantiles of their mean squares" in page
+
+
+def test_what_theory_needs_of_the_inputs_is_noted_in_the_run(tmp_path):
+    import numpy as np
+
+    import gradlab as gl
+
+    x = np.array([[1.0, 1.0, 2.0], [0.0, 3.0, 0.0]])
+    sweep = gl.Sweep(
+        depth=1, width=2, activation="tanh", init="he_normal", seeds=1, batch=2, columns=["log10_delta_rms"]
+    )
+    gl.run(sweep, (x, np.array([0, 1])), out=tmp_path, progress=False)
+    noted = gl.load(tmp_path).provenance["inputs"]
+    assert noted["features"] == 3 and np.allclose(noted["mean_squares"], [2.0, 3.0])

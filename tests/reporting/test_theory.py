@@ -9,6 +9,7 @@ from gradlab.frames.rows import frame
 from gradlab.networks.mlp import MLP
 from gradlab.reporting import theory
 from gradlab.reporting.content import Content
+from gradlab.reporting.origin import Origin
 from gradlab.reporting.page import report
 from gradlab.theory.prediction import predict
 from tests.reporting.report_frames import grid, run_of, trace
@@ -66,7 +67,7 @@ def test_the_row_says_where_variances_are_measured_ones():
     config = MLPConfig(depth=8, activation="tanh", init="xavier_normal")
     table = frame([trace(config, -0.05)]).assign(delta_log10_mean=lambda t: t["log10_delta_rms"])
     about = Content(run_of(table))
-    page = theory.section(about.frames, about.rates, about.labels, {"": {"depth": [8], "activation": ["tanh"]}})
+    page = theory.section(about.frames, about.rates, about.labels, [Origin("", {"depth": [8], "activation": ["tanh"]})])
     assert cells("### Theory beside measurement\n" + page, "| tanh, Xavier normal |")[6] == "measured variances"
     assert "from measured variances" in page and "(a variance that shrinks for ever)" in page
 
@@ -82,7 +83,7 @@ def test_the_functional_of_finite_width_where_it_was_measured():
     table["delta_log10_mean"] = table["log10_delta_rms"] + 0.01
     about = Content(run_of(table))
     request = {"depth": [8], "activation": ["sigmoid", "relu", "tanh"], "seeds": 4}
-    page = theory.section(about.frames, about.rates, about.labels, {"": request})
+    page = theory.section(about.frames, about.rates, about.labels, [Origin("", request)])
     assert "`delta_log10_mean`" in page and "with the finite-width term M/n" in page
     _, _, _, predicted, _, _, basis = cells("### Theory beside measurement\n" + page, "| ReLU, He normal |")
     assert float(predicted) == pytest.approx(1 - 2.5 / 128 / 2, abs=3e-4)  # E ln r = -5/(2n), Hanin & Nica 2019
