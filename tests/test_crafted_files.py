@@ -51,14 +51,15 @@ def test_pickles_with_the_name_of_a_table_are_refused(here, name):
 
 def extended(path, storage):
     """A Parquet file whose column says that it is of a Python type, which is pickled in its metadata."""
-    told = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": pickle.dumps(Dangerous())}
+    bomb = pickle.dumps(Dangerous())
+    told = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": bomb}
     schema = pa.schema([pa.field("y", pa.int64(), metadata=told), pa.field("x", pa.float64(), metadata=told)])
     notes = {
         b"pandas": json.dumps({
             "columns": [{"name": "x", "field_name": "x", "pandas_type": "object", "numpy_type": "os.system",
                          "metadata": {"class": "os.system"}}],
             "index_columns": ["__import__('os')"], "column_indexes": [{"name": None, "field_name": None,
-            "pandas_type": "__import__('os').system('touch pickled-and-run')", "numpy_type": "object", "metadata": None}],
+            "pandas_type": "__import__('os').system('touch x')", "numpy_type": "object", "metadata": None}],
         }).encode(),
         ABOUT: json.dumps({"schema_version": 1, "class": "os.system"}).encode(),
     }  # fmt: skip

@@ -227,6 +227,8 @@ def finished(table: pd.DataFrame) -> pd.DataFrame:
             codes, known = pd.factorize(table[name].to_numpy(object))
             table[name] = pd.Categorical.from_codes(codes, pd.Index(known, dtype="str"))
     key = [name for name in ("run", *KEY) if name in table]
+    if not key:
+        raise GradlabError("rows of a frame", f"columns {', '.join(map(str, table.columns))[:200]}", "gl.frame(record)")
     twice = table.duplicated(key)
     if twice.any():
         row = table.loc[twice.idxmax(), key]
