@@ -13,6 +13,7 @@ from gradlab.plots.depthscales import depth_scales as depth_scales
 from gradlab.plots.files import save as save
 from gradlab.plots.grids import heatmap as heatmap
 from gradlab.plots.intervals import forest as forest
+from gradlab.plots.layer_maps import layer_map as layer_map
 from gradlab.plots.learning import learning_speed as learning_speed
 from gradlab.plots.learning import update_ratio as update_ratio
 from gradlab.plots.legends import legend as legend
@@ -42,6 +43,7 @@ __all__ = [
     "heatmap",
     "histograms",
     "input_gradients",
+    "layer_map",
     "learning_speed",
     "legend",
     "log10_axis",

@@ -87,10 +87,13 @@ def outline(ax: Any, values: np.ndarray, right: np.ndarray, top: np.ndarray) -> 
     right, top : ndarray
         Edges of the columns and of the rows.
     """
+    from matplotlib.collections import LineCollection
+
     zone = np.where(np.isfinite(values), np.sign(values) * (np.abs(values) > DECADE), np.nan)
-    look = {"color": "black", "linewidth": 1.6 * matplotlib.rcParams["axes.linewidth"], "zorder": 3, "gid": "verdict"}
     differ = lambda a, b: np.isfinite(a) & np.isfinite(b) & (a != b)
-    for row, column in zip(*np.nonzero(differ(zone[:, :-1], zone[:, 1:])), strict=True):
-        ax.plot([right[column + 1]] * 2, [top[row], top[row + 1]], **look)
-    for row, column in zip(*np.nonzero(differ(zone[:-1], zone[1:])), strict=True):
-        ax.plot([right[column], right[column + 1]], [top[row + 1]] * 2, **look)
+    beside = zip(*np.nonzero(differ(zone[:, :-1], zone[:, 1:])), strict=True)
+    above = zip(*np.nonzero(differ(zone[:-1], zone[1:])), strict=True)
+    edges = [[(right[c + 1], top[r]), (right[c + 1], top[r + 1])] for r, c in beside]
+    edges += [[(right[c], top[r + 1]), (right[c + 1], top[r + 1])] for r, c in above]
+    width = 1.6 * matplotlib.rcParams["axes.linewidth"]
+    ax.add_collection(LineCollection(edges, colors="black", linewidths=width, zorder=3, gid="verdict"), autolim=False)

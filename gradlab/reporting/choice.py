@@ -80,6 +80,8 @@ def of_training(frame: pd.DataFrame) -> list[Figure]:
     speed, ratio = plots.learning_speed, plots.update_ratio
     for column in known("log10_weight_grad_norm", "log10_delta_rms")[:1]:
         make = lambda column=column: _layers(measured, speed, value=column)
+        draw = lambda column=column: _layers(measured, plots.layer_map, lines=False, value=column)
+        made.append(Figure("layer_map", "Gradient of each layer, step by step", draw))
         made.append(Figure("learning_speed", "How fast each layer learns", make))
     if known("log10_update_ratio"):
         made.append(Figure("update_ratio", "Updates over weights", lambda: _layers(measured, ratio)))
@@ -188,16 +190,15 @@ def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
     return axes, _said(which, found.note)
 
 
-def _layers(measured: pd.DataFrame, figure: Callable[..., Any], **options: Any) -> tuple[Any, str]:
+def _layers(measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
     found = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
     known = sorted(int(v) for v in found.frame["layer"].unique())
-    layers = None
     inner = found.frame[(found.frame["layer"] >= 1) & (found.frame["layer_name"] != "readout")]
-    if inner["layer"].nunique() > MOST_LINES:
-        layers = some_layers(inner, None, MOST_LINES)
+    if lines and inner["layer"].nunique() > MOST_LINES:
+        options["layers"] = layers = some_layers(inner, None, MOST_LINES)
         which = f"{which} Layers {words.listed(list(map(str, layers)))} of {len(known)}."
-    axes = figure(found.frame, rows=found.rows, cols=found.cols, layers=layers, **options)
+    axes = figure(found.frame, rows=found.rows, cols=found.cols, **options)
     return axes, _said(which, found.note)
 
 

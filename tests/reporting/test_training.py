@@ -56,14 +56,15 @@ def test_the_page_has_both_ends_and_what_was_learnt(page):
     assert rows["sigmoid, Xavier normal, step 2"][-1] == "1 |"
     assert "| sigmoid, Xavier normal, step 2 | 4 | 1 of 1 | diverged at step 2 |" in page
     names = re.findall(r"\(figures/(\w+)\.png\)", page)
-    assert names == ["forest", "training_curves", "learning_speed", "update_ratio", "gradient_flow"]
+    assert names == ["forest", "training_curves", "layer_map", "learning_speed", "update_ratio", "gradient_flow"]
 
 
 @pytest.mark.slow
 def test_figures_of_a_training_are_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("gradlab.reporting.figures.FORMATS", ("png",))
     made = draw([lambda: of_training(trained())], tmp_path / "figures", "cafe0123", "gradlab report runs/demo")
-    assert [d.path for d in made] == [f"figures/{n}.png" for n in ("training_curves", "learning_speed", "update_ratio")]
+    names = ("training_curves", "layer_map", "learning_speed", "update_ratio")
+    assert [d.path for d in made] == [f"figures/{n}.png" for n in names]
     assert all((tmp_path / d.path).exists() for d in made)
     assert "diverged at step 2" in made[0].caption
 
@@ -73,4 +74,4 @@ def test_figures_show_what_there_is():
     assert names(grid()) == []
     frame = learnt(TWO, steps=(0, 1)).drop(columns=["log10_train_loss", "log10_test_loss", "train_accuracy"])
     frame = frame.drop(columns="test_accuracy").assign(log10_update_ratio=np.nan)
-    assert names(frame) == ["learning_speed"]
+    assert names(frame) == ["layer_map", "learning_speed"]
