@@ -40,8 +40,12 @@ class NotMeasured:
 class Gradient(Protocol):
     """The gradient of one parameter, however a layer keeps it; what a reader may ask of every one."""
 
+    def product(self) -> Scaled:
+        """The sum over examples multiplied out, over one power of two, with two axes behind those of the groups."""
+        ...
+
     def materialise(self) -> Array:
-        """The plain array."""
+        """The plain array, of the parameter's shape (and groups)."""
         ...
 
     def norm(self) -> Log2:
@@ -261,6 +265,10 @@ class RowSum(NamedTuple):
         mantissa, exponent = align(self.d)
         return normalise(Scaled(jnp.sum(mantissa, -2), exponent))
 
+    def product(self) -> Scaled:
+        """The sum over one power of two, shape (..., 1, fan_out)."""
+        return _as_matrix(self._sum())
+
     def materialise(self) -> Array:
         """The plain array, shape (..., fan_out)."""
         return self._sum().value()
@@ -289,6 +297,10 @@ class Summed(NamedTuple):
         mantissa, exponent = align(self.own)
         return normalise(Scaled(jnp.sum(mantissa, exponent.ndim), exponent))
 
+    def product(self) -> Scaled:
+        """The sum over one power of two, shape (..., 1, entries)."""
+        return _as_matrix(self._sum())
+
     def materialise(self) -> Array:
         """The plain array, of the parameter's shape (and groups)."""
         return self._sum().value()
@@ -311,19 +323,28 @@ class Whole(NamedTuple):
 
     array: Scaled
 
+    def product(self) -> Scaled:
+        """The gradient over one power of two, shape (..., 1, entries)."""
+        return normalise(_as_matrix(self.array))
+
     def materialise(self) -> Array:
         """The plain array."""
         return self.array.value()
 
     def norm(self) -> Log2:
         """log2 of the Frobenius norm."""
-        exponent = jnp.int32(0) if self.array.exponent is None else self.array.exponent
-        flat = normalise(Scaled(self.array.mantissa.reshape(*exponent.shape, -1), exponent))
-        return log2_norm(jnp.sum(flat.mantissa**2, -1), flat.exponent)
+        product = self.product()
+        return log2_norm(jnp.sum(product.mantissa**2, (-1, -2)), product.exponent)
 
     def examples(self) -> NotMeasured:
         """The layer has summed over the examples."""
         return NotMeasured("the layer hands back the gradient of the whole batch, summed over its examples")
+
+
+def _as_matrix(s: Scaled) -> Scaled:
+    """All axes behind those of the groups as the second of two."""
+    exponent = jnp.int32(0) if s.exponent is None else s.exponent
+    return Scaled(s.mantissa.reshape(*exponent.shape, 1, -1), exponent)
 
 
 def _gram(x: Array) -> Array:

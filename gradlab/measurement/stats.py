@@ -197,9 +197,9 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
     if wanted.intersection(ENTRIES):
-        kept |= _entries(outer.product(), wanted)
+        kept |= _entries(weight.product(), wanted)
     if "weight_grad_sizes" in wanted:
-        gradient = outer.product()
+        gradient = weight.product()
         kept["weight_grad_sizes"] = size_counts(*gradient, gradient.mantissa.ndim - 2)
     pairs = {"gradient_cosine_mean", "gradient_snr"} & wanted
     single = "log10_per_example_grad_norm_rms" in wanted

@@ -8,7 +8,7 @@ import pytest
 import gradlab as gl
 from gradlab.core.backprop import run
 from gradlab.core.gradient import NotMeasured
-from gradlab.measurement.stats import BACKWARD, FORWARD, to_numpy
+from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD, to_numpy
 
 #: Columns of each example's own gradient.
 SINGLE = {"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"}
@@ -34,8 +34,8 @@ def records(layer, params, read):
 
 def test_statistics_are_those_of_a_dense_layer(x64):
     params, _ = lifted(3).init(jax.random.key(0), (4,))
-    found = to_numpy(records(lifted(3), params, gl.statistics((*FORWARD, *BACKWARD))))
-    theirs = to_numpy(records(gl.dense(3), params, gl.statistics((*FORWARD, *BACKWARD))))
+    found = to_numpy(records(lifted(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))))
+    theirs = to_numpy(records(gl.dense(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))))
     assert found.keys() == theirs.keys() >= BY_WEIGHT
     for name in found.keys() - SINGLE:
         assert found[name] == pytest.approx(theirs[name], rel=1e-13, abs=1e-13), name
