@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED
@@ -45,6 +45,8 @@ def summarise(
     band : {"ci95", "sd", "range", "seeds"}
         95 % t-interval of the mean, mean ± standard deviation, smallest and largest,
         or every seed by itself (a row each, with its number in `seed`, and `low` = `mean` = `high`).
+        Of a share, such as an accuracy, the interval is a t-interval of its logit, and mean ± standard deviation is
+        cut at 0 and 1: no share lies outside. Where all seeds have 0, or all have 1, both ends are there.
 
     Returns
     -------
@@ -88,7 +90,7 @@ def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], co
     counts: Any = cells.groupby(groups, **options)[["zero", "other"]].sum()
     per_seed = cells.groupby(seeds, **options)["value"].mean().reset_index()
     stats = per_seed.groupby(groups, **options)["value"].agg(["mean", "std", "count", "min", "max"])
-    low, high = _band(stats, band)
+    low, high = _band(stats, band, is_share(column))
     table = pd.DataFrame(
         {
             "column": column,
@@ -104,14 +106,34 @@ def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], co
     return table.reset_index()
 
 
-def _band(stats: Any, band: str) -> tuple[pd.Series, pd.Series]:
+def is_share(column: str) -> bool:
+    """Whether a column holds shares of a whole, which lie from 0 to 1."""
+    return column == "accuracy" or column.endswith(("_fraction", "_accuracy"))
+
+
+def _band(stats: Any, band: str, share: bool) -> tuple[pd.Series, pd.Series]:
     if band in ("range", "seeds"):
         return stats["min"], stats["max"]
-    half = stats["std"]  # NaN for a single seed, and so is the band
+    mean, half = stats["mean"], stats["std"]  # NaN for a single seed, and so is the band
     if band == "ci95":
         n = stats["count"].where(stats["count"] > 1)
         half = half * stdtrit(n - 1, 0.975) / np.sqrt(n)
-    return stats["mean"] - half, stats["mean"] + half
+        if share:
+            return tuple(_within(mean, half, side) for side in (-1, 1))
+    low, high = mean - half, mean + half
+    return (low.clip(lower=0), high.clip(upper=1)) if share else (low, high)
+
+
+def _within(mean: pd.Series, half: pd.Series, side: int) -> pd.Series:
+    """An end of a share's interval: the half-width carried to the logit by its slope there, and back.
+
+    The logit of m is log(m / (1 - m)) with slope 1 / (m (1 - m)); at 0 and 1, where it has none, all seeds are alike.
+    """
+    inner = (mean > 0) & (mean < 1)
+    m = mean.where(inner, 0.5)
+    with np.errstate(over="ignore"):
+        end = expit(logit(m) + side * half / (m * (1 - m)))
+    return pd.Series(end, index=mean.index).where(inner, mean).where(half.notna())
 
 
 def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level: float = 0.95) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab.frames.summaries import is_share
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, name_panel
 from gradlab.plots.captions import attach
@@ -196,7 +197,7 @@ def _colours(means: pd.DataFrame, value: str) -> dict[str, Any]:
     from matplotlib.colors import Normalize
 
     finite = means["mean"].dropna()
-    if value.endswith(("_accuracy", "_fraction")) or finite.empty:
+    if is_share(value) or finite.empty:
         return {"cmap": matplotlib.colormaps[SEQUENTIAL], "norm": Normalize(0, 1)}
     low, high = float(finite.min()), float(finite.max())
     return {"cmap": matplotlib.colormaps[SEQUENTIAL], "norm": Normalize(low, max(high, low + 1e-9))}
