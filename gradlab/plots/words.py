@@ -138,14 +138,19 @@ BANDS: dict[str, str] = {
 
 
 def named(value: Any) -> str:
-    """A value of a coordinate in words: ``ReLU``, ``Xavier normal``, ``0.5``."""
+    """A value of a coordinate in words, as a figure can draw it: ``ReLU``, ``Xavier normal``, ``0.5``."""
+    return drawable(spoken(value))
+
+
+def spoken(value: Any) -> str:
+    """A value of a coordinate in words, on a page."""
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return "none"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
-    return NAMES.get(str(value)) or drawable(str(value))
+    return NAMES.get(str(value), str(value))
 
 
 def short(column: str) -> str:
@@ -154,15 +159,20 @@ def short(column: str) -> str:
 
 
 def entry(column: str, value: Any) -> str:
-    """A value in a legend or a header: ``Adam``, ``width 16``, ``σ_w² = 1.5``, ``no norm``, ``with bias``."""
+    """A value in a legend or a header, as a figure can draw it: ``Adam``, ``width 16``, ``no norm``."""
+    return drawable(told(column, value))
+
+
+def told(column: str, value: Any) -> str:
+    """A value with what it is a value of, on a page: ``Adam``, ``width 16``, ``σ_w² = 1.5``, ``with bias``."""
     if isinstance(value, str):
-        return f"{short(column)} {named(value)}" if column in _PREFIXED else named(value)
+        return f"{short(column)} {spoken(value)}" if column in _PREFIXED else spoken(value)
     if isinstance(value, (bool, np.bool_)) and column == "bias":
         return "with bias" if value else "no bias"
     if value is None or value != value:
         return _NONE.get(column, f"no {short(column)}")
     equals = " =" if column in ("sigma_w2", "sigma_b2") else ""
-    return f"{short(column)}{equals} {named(value)}"
+    return f"{short(column)}{equals} {spoken(value)}"
 
 
 def math(text: str) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
 from gradlab.frames.rows import own_fields
-from gradlab.plots.words import entry, named
+from gradlab.plots.words import spoken, told
 
 #: Coordinates that name a configuration where they differ within a run, beside its own fields.
 OTHERS: tuple[str, ...] = ("run", "architecture", "width", "batch", "loss", "data", "dtype", "step")
@@ -108,18 +108,18 @@ def _follows(rates: pd.DataFrame, name: str) -> bool:
 
 
 def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any], without: Sequence[str]) -> str:
-    parts = [named(row["activation"]), named(row["init"])]
+    parts = [spoken(row["activation"]), spoken(row["init"])]
     if row["init"] == "gaussian" and not _missing(row.get("sigma_w2")):
-        parts[1] += f" {entry('sigma_w2', float(row['sigma_w2']))}"
+        parts[1] += f" {told('sigma_w2', float(row['sigma_w2']))}"
     for name, default in own.items():
         value = row[name]
-        told = value != default or (name == "optimizer" and name in varying)
-        if told and not _missing(value) and name not in ("std", *without):  # the label has its sigma_w2
-            parts.append(entry(name, value))
+        differs = value != default or (name == "optimizer" and name in varying)
+        if differs and not _missing(value) and name not in ("std", *without):  # the label has its sigma_w2
+            parts.append(told(name, value))
     if not _missing(row.get("sigma_b2")) and row["sigma_b2"] > 0 and row["init"] != "pytorch":
-        parts.append(entry("sigma_b2", float(row["sigma_b2"])))
+        parts.append(told("sigma_b2", float(row["sigma_b2"])))
     for name in (n for n in varying if n not in own):
-        parts.append(f"{name} of several sizes" if _missing(row[name]) else entry(name, row[name]))
+        parts.append(f"{name} of several sizes" if _missing(row[name]) else told(name, row[name]))
     return ", ".join(parts)
 
 

@@ -159,6 +159,13 @@ def test_a_crafted_name_is_drawn_and_written_inside_the_folder(value, tmp_path):
     test_figures_of_a_crafted_run_stay_in_their_folder_and_are_drawn(value, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a$b$c", "漢字", "x_y*z", "[a](b)", "<i>", "🎉", "a\\b", "https://x.y", "&lt;"])
+def test_a_name_stands_on_the_page_as_it_is(name, tmp_path, without_figures):
+    page = report(crafted(name, ["activation"]), out=tmp_path)
+    shown = ["".join(child.content for child in t.children) for t in tokens(page.read_text()) if t.type == "inline"]
+    assert f"{name}, Xavier normal, norm layer" in shown
+
+
 def test_only_pictures_of_the_page_itself_are_embedded(tmp_path):
     for name in ("mine.png", "secret.png"):
         (tmp_path / name).write_bytes(b"\x89PNG " + name.encode())
