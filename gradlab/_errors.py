@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -28,6 +30,18 @@ class GradlabError(ValueError):
 
     def __reduce__(self):
         return type(self), (self.expected, self.received, self.hint)
+
+
+class GradlabNote(UserWarning):
+    """Something that was read in one of several ways: the result stands, and the note says how it was read."""
+
+
+def note(text: str) -> None:
+    """Tell a user how something was read; Python shows each note once, the command line as a line of its own."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gradlab":
+        level, frame = level + 1, frame.f_back  # the line of the user, not one of ours
+    warnings.warn(GradlabNote(text), stacklevel=level)
 
 
 def nearest(name: object, names: Iterable[str], n: int = 3) -> list[str]:

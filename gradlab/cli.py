@@ -12,11 +12,12 @@ import os
 import runpy
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import GradlabError, GradlabNote, unknown
 from gradlab._files import file_name
 from gradlab.config import (
     ARCHITECTURES,
@@ -151,6 +152,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     os.environ["MPLBACKEND"] = "agg"  # figures become files and no window opens, whatever is asked for elsewhere
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", GradlabNote)
+        warnings.showwarning = _show
+        return _command(argv)
+
+
+def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """A warning on the standard error: a note of ours as one line."""
+    text = (
+        f"gradlab: {message}\n"
+        if issubclass(category, GradlabNote)
+        else warnings.formatwarning(message, category, *where[:2])
+    )
+    sys.stderr.write(text)
+
+
+def _command(argv: list[str]) -> int:
+    """Run a command; what cannot be met becomes one message."""
     try:
         if not argv or argv[0] in ("-h", "--help"):
             print(ABOUT)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, GradlabNote
 from gradlab.data import balanced, load
 
 RNG = np.random.default_rng(0)
@@ -263,9 +263,12 @@ def test_the_content_hash_is_of_content_dtype_and_shape():
     assert len({base.content_hash, *(o.content_hash for o in others)}) == 5
 
 
+B = np.arange(20) ** 2
+
+
 @pytest.fixture
 def files(tmp_path):
-    table = pd.DataFrame({"a": X[:, 0], "b": np.arange(20), "label": Y})
+    table = pd.DataFrame({"a": X[:, 0], "b": B, "label": Y})
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
     np.savez(tmp_path / "t.npz", x=X, y=Y, other=Y)
@@ -275,7 +278,7 @@ def files(tmp_path):
 
 def test_files_hold_the_same_as_arrays(files):
     tables = [load(files / f"t.{ending}", target="label") for ending in ("csv", "parquet")]
-    wanted = load((np.stack([X[:, 0], np.arange(20)], 1), Y))
+    wanted = load((np.stack([X[:, 0], B], 1), Y))
     assert {t.content_hash for t in tables} == {wanted.content_hash}
     assert tables[0].name == "t"
     wanted = load((X, Y)).content_hash
@@ -298,12 +301,59 @@ def test_nullable_columns_are_numbers(tmp_path):
     assert data.x.tolist() == [[1, 1], [2, 0], [3, 1]] and data.y.tolist() == [0, 1, 1]
 
 
+def test_text_names_classes_which_are_numbered_by_the_alphabet(tmp_path):
+    kinds = np.array(["setosa", "virginica", "versicolor", "setosa"] * 5)
+    pd.DataFrame({"a": X[:, 0], "kind": kinds}).to_csv(tmp_path / "iris.csv", index=False)
+    told = "names classes: setosa = 0, versicolor = 1, virginica = 2"
+    with pytest.warns(GradlabNote, match=f"column 'kind' {told}"):
+        data = load(tmp_path / "iris.csv", target="kind", loss="softmax_cross_entropy")
+    assert data.y.tolist() == [0, 2, 1, 0] * 5 and data.classes == 3
+    assert data.labels == ("setosa", "versicolor", "virginica")
+    with pytest.warns(GradlabNote, match=f"y {told}"):
+        assert load((X, kinds)).labels == load((X, list(kinds))).labels == data.labels
+    assert load((X, Y)).labels == ()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_without_a_name_that_counts_the_rows_is_left_out(first, tmp_path):
+    table = pd.DataFrame({"a": X[:, 0], "label": Y}, index=np.arange(20) + first)
+    table.to_csv(tmp_path / "t.csv")
+    with pytest.warns(GradlabNote, match="first column of t.csv has no name and counts the rows"):
+        assert load(tmp_path / "t.csv", target="label").x.shape == (20, 1)
+    table.to_csv(tmp_path / "t.csv", index_label="id")
+    with pytest.warns(GradlabNote, match="column 'id' of t.csv counts the rows"):
+        assert load(tmp_path / "t.csv", target="label").x.shape == (20, 2)
+
+
+def test_names_of_rows_that_the_header_does_not_have_are_told(tmp_path):
+    (tmp_path / "t.csv").write_text("a,label\nr1,1.5,0\nr2,2.5,1\n")
+    with pytest.warns(GradlabNote, match="a value more than its header"):
+        assert load(tmp_path / "t.csv", target="label").x.tolist() == [[1.5], [2.5]]
+
+
+def test_labels_from_1_are_noted_where_few_can_be_missing():
+    with pytest.warns(GradlabNote, match=r"labels are 1 to 4: class 0 has no example, and the network 5 outputs"):
+        assert load((X, Y + 1)).classes == 5
+    assert load((X[:3], Y[:3] + 1)).classes == 4  # of three examples, any class may be missing
+
+
 def holding(value):
     x = X.copy()
     x[3, 1] = value
     return x
 
 
+MANY, YEARS = np.random.default_rng(0).normal(size=(3000, 1)), np.arange(3000) % 32 + 1990
+TABLES = {
+    "names": "a,who,y\n1,ann,0\n2,bob,1\n3,cid,0\n5,dot,0\n",
+    "some": "a,who,y\n1,ann,0\n2,,1\n3,bob,0\n5,ann,1\n",
+    "twice": "a,a,y\n1,2,0\n3,4,1\n",
+    "bare": "a,y,\n1,0,\n2,1,\n",
+    "numbers": "5.1,3.5,0\n4.9,3.0,1\n",
+    "semicolons": "a;b;y\n1;2;0\n",
+    "tabs": "a\tb\ty\n1\t2\t0\n",
+    "comma": 'a,b,y\n"1,5",2,0\n"2,5",3,1\n',
+}
 BAD = {
     "an unknown set": (lambda d: load("digit"), ["'digit'", "try 'digits'"]),
     "an unknown set that is like none": (lambda d: load("xyz"), ["digits, gaussian, circle", "'xyz'"]),
@@ -323,7 +373,17 @@ BAD = {
     "an unknown array": (lambda d: load(d / "t.npz", target="z"), ["x, y, other", "'z'"]),
     "an npz without x": (lambda d: load(d / "three.npz"), ["x and y", "a, b, y"]),
     "a column of text": (lambda d: load(d / "text.csv", target="y"), ["column 'colour'", "'red'"]),
-    "a target of text": (lambda d: load(d / "text.csv", target="colour"), ["column 'colour'", "'red'"]),
+    "a target of other text for each": (lambda d: load(d / "names.csv", target="who"), ["names of classes", "4 diff"]),
+    "a target of text that is missing": (lambda d: load(d / "some.csv", target="who"), ["a class", "is example 1"]),
+    "a name that stands twice": (lambda d: load(d / "twice.csv", target="y"), ["header of twice.csv", "'a' 2 times"]),
+    "a column without a name": (lambda d: load(d / "bare.csv", target="y"), ["a name for each column", "column 3"]),
+    "no header": (lambda d: load(d / "numbers.csv", target="0"), ["first line of numbers.csv", "5.1", "a header"]),
+    "semicolons": (lambda d: load(d / "semicolons.csv", target="y"), ["separated by commas", "'a;b;y'", "sep=';'"]),
+    "tabs": (lambda d: load(d / "tabs.csv", target="y"), ["separated by commas", "sep='\\t'"]),
+    "decimal commas": (lambda d: load(d / "comma.csv", target="y"), ["column 'a'", "decimal commas: 1.5"]),
+    "a target with decimal commas": (lambda d: load(d / "comma.csv", target="a"), ["column 'a'", "commas: 1.5"]),
+    "labels that are codes": (lambda d: load((X, 100 * Y)), ["count classes", "a label of 300, and 4 different"]),
+    "years of many examples": (lambda d: load((MANY, YEARS)), ["count classes", "2021", "np.unique"]),
     "an empty cell": (lambda d: load(d / "hole.csv", target="y"), ["finite numbers in x", "example 1"]),
     "a target for a set": (lambda d: load("digits", target="y"), ["target='y' with digits"]),
     "NaN": (lambda d: load((holding(np.nan), Y)), ["finite numbers in x", "1 NaN", "example 3, column 1"]),
@@ -369,6 +429,8 @@ def test_bad_input_is_told_in_one_message(case, files):
     files.joinpath("head.csv").write_text("a,y\n")
     files.joinpath("lonely.csv").write_text("y\n1\n2\n")
     files.joinpath("text.csv").write_text("a,colour,y\n1,red,0\n2,blue,1\n")
+    for name, text in TABLES.items():
+        files.joinpath(f"{name}.csv").write_text(text)
     files.joinpath("hole.csv").write_text("a,b,y\n1,2,0\n3,,1\n")
     with files.joinpath("single.npz").open("wb") as file:
         np.save(file, X)
@@ -389,9 +451,10 @@ def test_an_unreadable_file_is_told(files, monkeypatch):
     def refuse(self, *args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(GradlabError, match="Permission denied"):
-        load(files / "t.csv", target="label")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        with pytest.raises(GradlabError, match="Permission denied"):
+            load(files / "t.csv", target="label")
 
 
 def test_loading_the_digits_imports_neither_jax_nor_scikit_learn_nor_pandas():

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gradlab import config
 from gradlab._errors import GradlabError
+from gradlab.core.batch import cast, default_loss, inputs, one_hot, targets_of
 from gradlab.core.decay import weight_decay as decay
 from gradlab.core.dropout import Dropout
 from gradlab.core.gradient import Reader, materialise
 from gradlab.core.layer import Layer
-from gradlab.core.losses import default_loss, loss_named
+from gradlab.core.losses import loss_named
+from gradlab.core.parameters import check_parameters, outputs_in, require_network
 from gradlab.core.scaled import Scaled, scaled
 
 
@@ -24,12 +27,6 @@ class Network(Protocol):
     def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
         """The network with this many outputs, with masks of dropout where they are asked for."""
         ...
-
-
-def outputs_in(params: Any) -> int:
-    """Number of outputs of given parameters: the columns of their last weight."""
-    named = jax.tree_util.tree_flatten_with_path(params[-1])[0]
-    return [leaf for path, leaf in named if getattr(path[-1], "key", None) == "weight"][-1].shape[-1]
 
 
 def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
@@ -43,6 +40,10 @@ def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
     known = not isinstance(y, jax.core.Tracer)  # inside jit, labels that are traced cannot be looked at
     values, y = y, jnp.asarray(y)
     integer = jnp.issubdtype(y.dtype, jnp.integer)
+    if integer and y.ndim == 2:
+        if y.shape[1] > 1:
+            raise one_hot(y.shape)
+        y = y[:, 0]
     if loss == "softmax_cross_entropy" and not integer:
         raise GradlabError("integer labels for softmax_cross_entropy", f"{y.dtype} of shape {y.shape}", "loss='mse'")
     if integer and y.ndim == 1:
@@ -101,12 +102,26 @@ def backprop(
     >>> jax.tree.structure(grads) == jax.tree.structure(net.init(0, x, y))
     True
     """
-    loss = loss or default_loss(y)
-    x = jnp.asarray(x)
+    require_network(net)
     outputs = outputs_in(params)
+    x, y, loss = _checked(x, y, loss, outputs)
+    check_parameters(net, params, x.shape[1:], outputs)
     layer = net.layer(outputs, dropout)
     value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
     if not weight_decay:
         return value.value(), grads
     penalty, own = decay(params, weight_decay)
     return value.value() + penalty, jax.tree.map(jnp.add, grads, own)
+
+
+def _checked(x: Any, y: Any, loss: str | None, outputs: int) -> tuple[Array, Any, str]:
+    """Data that passed the one door, and the loss; of what is traced inside jit the shapes are known alone."""
+    loss = None if loss is None else config.resolve("loss", loss, config.LOSSES)
+    traced = [isinstance(v, jax.core.Tracer) for v in (x, y)]
+    if not traced[0]:
+        checked = inputs(x)
+        if not (isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating)):
+            x = cast("x", checked, str(jax.dtypes.canonicalize_dtype(checked.dtype)))
+    if not traced[1]:
+        y = targets_of(y, len(x), loss, outputs)
+    return jnp.asarray(x), y, loss or default_loss(y)

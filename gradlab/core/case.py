@@ -12,11 +12,13 @@ from jax import Array
 
 from gradlab import config
 from gradlab._errors import GradlabError
-from gradlab.core.backprop import outputs_in, targets
+from gradlab.core.backprop import targets
+from gradlab.core.batch import default_loss, targets_of
 from gradlab.core.comparison import REFERENCE_ROUNDINGS, TOLERANCE
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.layer import Layer
-from gradlab.core.losses import default_loss, probes
+from gradlab.core.losses import probes
+from gradlab.core.parameters import check_parameters, outputs_in
 from gradlab.core.scaled import plain
 
 _WORD = int.from_bytes(b"check")
@@ -45,43 +47,20 @@ class Case:
         return replace(self, params=jax.tree.map(real, self.params), x=np.asarray(self.x, dtype), y=y)
 
 
-def array_of(name: str, value: Any, dtype: str) -> np.ndarray:
-    """`value` as an array of numbers, or an error that names it."""
-    try:
-        value = np.asarray(value)
-        value = value.astype(dtype)
-    except (TypeError, ValueError):
-        raise GradlabError(
-            f"{name} to be an array of numbers", f"{type(value).__name__}", f"{name} as a NumPy array"
-        ) from None
-    if value.ndim < 2 or not value.size:
-        raise GradlabError(
-            f"{name} of shape (batch, features)", f"shape {value.shape}", f"{name}.reshape(len({name}), -1)"
-        )
-    if not np.all(np.isfinite(value)):
-        raise GradlabError(
-            f"finite numbers in {name}", f"{int(np.sum(~np.isfinite(value)))} that are not", "dropping those examples"
-        )
-    return value
-
-
 def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, params: Any, dtype: str) -> Case:
     """The case of a network, or of a bare layer, with a draw of the parameters where none are given."""
     bare = isinstance(net, Layer)
-    if not bare and not hasattr(net, "layer"):
-        raise GradlabError("a network or a Layer", type(net).__name__, "gl.MLP(...), gl.serial(...), gl.lift(...)")
-    if loss is not None:
-        loss = config.resolve("loss", loss, config.LOSSES)
+    loss = None if loss is None else config.resolve("loss", loss, config.LOSSES)
     if not bare and y is None and loss != "probe":
         raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
-    if not bare or y is not None:
-        loss = loss or default_loss(y)
     if params is None:
         if bare:
             params = _shaped(net.init, key, x.shape[1:])[0]
         else:
             params = net.init(key, x, outputs=1) if y is None else net.init(key, x, y)
     else:
+        if not bare:
+            check_parameters(net, params, x.shape[1:], outputs_in(params))
         params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
     layer = net if bare else net.layer(outputs_in(params))
     try:
@@ -92,6 +71,9 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
         raise GradlabError(
             "x that fits the parameters", f"shape {x.shape}: {error}", "params=None, for a draw that fits"
         ) from None
+    if y is not None:
+        y = targets_of(y, len(x), loss, shape[-1])
+        loss = loss or default_loss(y)
     if loss == "probe":
         y = probes(jax.random.fold_in(key, PROBE_FOLD), len(x), shape[-1], dtype)
     elif loss is not None:

@@ -28,7 +28,8 @@ from jax import Array
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
-from gradlab.core.case import Case, array_of, case_of
+from gradlab.core.batch import cast, inputs
+from gradlab.core.case import Case, case_of
 from gradlab.core.comparison import (
     TOLERANCE,
     Check,
@@ -42,6 +43,7 @@ from gradlab.core.gradient import materialise
 from gradlab.core.keys import as_key
 from gradlab.core.layer import walk
 from gradlab.core.losses import loss_named, plain_loss
+from gradlab.core.parameters import require_network
 from gradlab.core.scaled import Scaled, plain, scaled
 
 #: Layers of one kind, from which on it pays to compile their comparison.
@@ -97,9 +99,8 @@ def check(
     True
     """
     dtype = config.resolve("dtype", dtype, config.DTYPES)
-    x = array_of("x", x, dtype)
-    if y is not None and len(np.asarray(y)) != len(x):
-        raise GradlabError(f"one target for each of the {len(x)} examples", f"{len(np.asarray(y))}", "y of that length")
+    require_network(net, or_layer=True)
+    x = cast("x", inputs(x), dtype)
     key = as_key(key)
     with jax.enable_x64(dtype == "float64"):
         case = case_of(net, x, y, loss, key, params, dtype)

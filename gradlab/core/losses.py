@@ -221,11 +221,6 @@ def loss_named(name: str) -> Callable[[Scaled, Array], tuple[Scaled, Scaled]]:
     return TABLE[config.resolve("loss", name, config.LOSSES)]
 
 
-def default_loss(y) -> str:
-    """Softmax cross-entropy for integer targets, mean squared error for real ones."""
-    return "softmax_cross_entropy" if jnp.issubdtype(jnp.asarray(y).dtype, jnp.integer) else "mse"
-
-
 def plain_loss(name: str) -> Callable[[Array, Array], Array]:
     """The textbook form of a loss on plain logits, for automatic differentiation: the reference."""
     import jax
@@ -242,7 +237,6 @@ def plain_loss(name: str) -> Callable[[Array, Array], Array]:
 __all__ = [
     "LOWEST",
     "TABLE",
-    "default_loss",
     "logistic",
     "loss_named",
     "mse",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import GradlabError, note, unknown
+from gradlab.data.labels import decimal_comma, is_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Endings of files that are read.
 SUFFIXES = (".npz", ".csv", ".parquet")
+#: What a table may be separated by where it is not by commas.
+SEPARATORS = (";", "\t", "|")
+#: Fewer numbers than these may be 1, 2, 3 by chance.
+_FEW = 5
 
 
 def from_file(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -43,24 +49,68 @@ def _no_target(target: str, names: Iterable[Any]) -> GradlabError:
 def _from_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
     import pandas as pd
 
+    csv = path.suffix.lower() == ".csv"
     try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        table = pd.read_csv(path) if csv else pd.read_parquet(path)
+        names = [str(name) for name in table.columns]
+        if csv:  # pandas renames columns that have no name, or that of another
+            names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
     except Exception as error:  # each reader has its own
         _not_what_it_says(path, error)
-    columns = [str(name) for name in table.columns]
+    table = _named(path, table, names)
+    columns = list(table.columns)
     if target is None:
         raise GradlabError(
             "the column that holds the target", f"none of {', '.join(columns)}", f"target={columns[-1]!r}"
         )
     if target not in columns:
         raise _no_target(target, columns)
-    table.columns = columns
     if not columns[1:] or not len(table):
         raise GradlabError(
             "rows with a target and features", f"a table of {len(table)} x {len(columns)}", "another file"
         )
-    x = np.stack([_column(path, name, table[name]) for name in columns if name != target], 1)
-    return x, _column(path, target, table[target])
+    features = [name for name in columns if name != target]
+    x = np.stack([_column(path, name, table[name]) for name in features], 1)
+    for name, values in zip(features, x.T, strict=True):
+        if _counts(values):
+            note(f"column {name!r} of {path.name} counts the rows, and is read as a feature like the others")
+    y = table[target]
+    return x, np.asarray(y.to_numpy(object)) if is_text(y) else _column(path, target, y)
+
+
+def _named(path: Path, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The table with the names that its header has, each once; without a column that is its index."""
+    import pandas as pd
+
+    mark = next((mark for mark in SEPARATORS if mark in names[0]), None) if len(names) == 1 else None
+    if mark is not None:
+        hint = f"pandas.read_csv(path, sep={mark!r}), and a file with commas"
+        raise GradlabError(f"columns of {path.name} separated by commas", f"{names[0]!r} as one column", hint)
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        count = f"{twice!r} {names.count(twice)} times"
+        raise GradlabError(f"each name once in the header of {path.name}", count, "renaming or dropping a column")
+    example = next((name for name in names if re.fullmatch(r"[+-]?\d*\.\d+(e[+-]?\d+)?", name)), None)
+    if example is not None:
+        received = f"the number {example}"
+        raise GradlabError(f"names in the first line of {path.name}", received, "a header above the data")
+    if path.suffix.lower() == ".csv" and not isinstance(table.index, pd.RangeIndex):
+        note(f"the rows of {path.name} have a value more than its header: the first one is taken as a row's name")
+    table.columns = names
+    if names[0] in ("", "Unnamed: 0") and _counts(table.iloc[:, 0].to_numpy()):
+        note(f"the first column of {path.name} has no name and counts the rows: it is left out")
+        table = table.iloc[:, 1:]
+    if "" in table.columns:
+        received = f"none for column {list(table.columns).index('') + 1}"
+        raise GradlabError(f"a name for each column of {path.name}", received, "naming or dropping it")
+    return table
+
+
+def _counts(values: np.ndarray) -> bool:
+    """Whether these are the numbers of the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
+    if len(values) < _FEW or values.dtype.kind not in "fiu" or values[0] not in (0, 1):
+        return False
+    return bool(np.array_equal(values, np.arange(len(values)) + values[0]))
 
 
 def _column(path: Path, name: str, column: pd.Series) -> np.ndarray:
@@ -70,7 +120,8 @@ def _column(path: Path, name: str, column: pd.Series) -> np.ndarray:
     kinds = pd.api.types
     if not (kinds.is_numeric_dtype(column) or kinds.is_bool_dtype(column)) or kinds.is_complex_dtype(column):
         held = f"{column.dtype}" + (f", such as {column.iloc[0]!r}" if len(column) else "")
-        raise GradlabError(f"numbers in column {name!r} of {path.name}", held, "encoding them as numbers first")
+        hint = decimal_comma(column) or "encoding them as numbers first"
+        raise GradlabError(f"numbers in column {name!r} of {path.name}", held, hint)
     if column.isna().any():
         return column.to_numpy(dtype=float, na_value=np.nan)
     return np.asarray(column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None)))

@@ -12,7 +12,9 @@ import numpy as np
 
 from gradlab import config
 from gradlab._errors import GradlabError, unknown
+from gradlab.core.batch import batch_of, cast
 from gradlab.data.files import SUFFIXES, from_file
+from gradlab.data.labels import is_text, numbered
 from gradlab.data.mnist1d import EXAMPLES, STEPS, TEMPLATES, mnist1d
 from gradlab.data.sequences import OUTPUTS, SEQUENCES
 from gradlab.data.sets import ARMS, circle, digits, gaussian, spirals
@@ -44,6 +46,8 @@ class Data:
         Number of outputs that the targets ask for.
     content_hash : str
         Of the arrays: the same content gives the same results.
+    labels : tuple of str
+        Names of the classes 0, 1, 2, ..., where the targets were text.
     """
 
     x: np.ndarray
@@ -51,6 +55,7 @@ class Data:
     name: str
     classes: int
     content_hash: str
+    labels: tuple[str, ...] = ()
 
 
 def load(
@@ -86,7 +91,7 @@ def load(
         Checked against the kind of target.
     target : str, optional
         Column (or array of an .npz) that holds the target. Files only; an .npz needs none
-        if it holds `x` and `y`.
+        if it holds `x` and `y`. Text names classes, which are numbered in the order of the alphabet.
     q0 : float
         For "gaussian" and "circle": mean square of an input.
     c0 : float
@@ -104,9 +109,9 @@ def load(
     Raises
     ------
     GradlabError
-        Unknown set or column, a file that is missing or not what its name says, NaN or inf, labels
-        out of range, shapes that do not match, more examples asked for than there are, or a target
-        that the loss cannot take.
+        Unknown set or column, a file that is missing or not what its name says, a header in which a name stands
+        twice, NaN or inf, labels out of range, shapes that do not match, more examples asked for than there are, or
+        a target that the loss cannot take.
 
     Examples
     --------
@@ -142,21 +147,23 @@ def load(
         x, y = from_file(Path(source), target)
     else:
         x, y = source
-    x, y = _checked(x, y, loss)
+    labels: tuple[str, ...] = ()
+    if is_text(y):
+        y, labels = numbered(y, f"column {target!r}" if kind == "file" and target else "y")
+    known = _OUTPUTS.get(kind)  # a batch need not hold every class
+    x, y, _, classes = batch_of(x, y, loss, known)
     if batch is not None and batch > len(x):
         raise GradlabError(f"a batch of at most {len(x)} examples, as {name} has", str(batch), f"batch={len(x)}")
-    labels = y.dtype.kind == "i"
-    classes = int(y.max()) + 1 if labels else (1 if y.ndim == 1 else y.shape[1])
-    classes = _OUTPUTS.get(kind, classes)  # a batch need not hold every one
+    classified = y.dtype.kind == "i"
     if kind == "gaussian" or (batch is not None and batch < len(x)):
         count = batch or BATCH
-        chosen = balanced(y, count) if labels else np.arange(count)
+        chosen = balanced(y, count) if classified else np.arange(count)
         x, y = x[chosen], y[chosen]
-    x, y = _as_dtype("x", x, dtype), y.astype(np.int32) if labels else _as_dtype("y", y, dtype)
+    x, y = cast("x", x, dtype), y.astype(np.int32) if classified else cast("y", y, dtype)
     digest = hashlib.sha256()
     for array in (x, y):
         digest.update(repr((array.shape, str(array.dtype))).encode() + array.tobytes())
-    return Data(x, y, name, classes, digest.hexdigest()[:16])
+    return Data(x, y, name, classes, digest.hexdigest()[:16], labels)
 
 
 def balanced(y: np.ndarray, batch: int) -> np.ndarray:
@@ -186,72 +193,3 @@ def _named(source: Any) -> tuple[str, str]:
             f"a file whose name ends in {', '.join(SUFFIXES)}", repr(str(source)), "converting it to one of them"
         )
     raise unknown("data", source, config.DATASETS, "a .npz, .csv or .parquet file")
-
-
-def _array(what: str, values: Any) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-    except (TypeError, ValueError) as error:
-        raise GradlabError(f"{what} as one array of numbers", str(error).splitlines()[0], "np.stack") from error
-
-
-def _checked(x: Any, y: Any, loss: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (examples, features...) as float64, and integer labels or real targets as int64 or float64."""
-    x, y = _array("x", x), _array("y", y)
-    for what, values in (("x", x), ("y", y)):
-        if values.dtype.kind not in "fiub":
-            raise GradlabError(f"numbers in {what}", f"an array of {values.dtype}", "encoding it as numbers first")
-    if x.ndim < 2 or x.size == 0:
-        raise GradlabError("x of shape (examples, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
-    if y.ndim not in (1, 2) or len(y) != len(x):
-        raise GradlabError(
-            f"one target for each of the {len(x)} examples, shape ({len(x)},) or ({len(x)}, outputs)",
-            f"y of shape {y.shape}", "an x and a y that belong together",
-        )  # fmt: skip
-    for what, values in (("x", x), ("y", y)):
-        bad = ~np.isfinite(values.reshape(len(values), -1) if values.ndim > 2 else values)
-        if bad.any():
-            place = tuple(int(i) for i in np.argwhere(bad)[0])
-            where = f"the first in example {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
-            raise GradlabError(
-                f"finite numbers in {what}",
-                f"{int(bad.sum())} NaN or inf, {where}",
-                "dropping or filling those examples",
-            )
-    if y.dtype.kind in "iub":
-        return x.astype(np.float64), _labels(y)
-    if loss == "softmax_cross_entropy":
-        whole = y.ndim == 1 and bool((y == np.round(y)).all())
-        raise GradlabError(
-            "integer labels for softmax_cross_entropy", f"targets of {y.dtype}",
-            "y.astype(int), or loss='mse'" if whole else "loss='mse'",
-        )  # fmt: skip
-    if loss == "logistic" and not ((y >= 0) & (y <= 1)).all():
-        raise GradlabError("targets from 0 to 1 for logistic", f"{y.min():.4g} to {y.max():.4g}", "loss='mse'")
-    return x.astype(np.float64), y.astype(np.float64)
-
-
-def _labels(y: np.ndarray) -> np.ndarray:
-    """Labels of classes, counted from 0."""
-    if y.ndim == 2 and y.shape[1] > 1:
-        raise GradlabError(
-            "one integer label for each example", f"an integer y of shape {y.shape}",
-            "y.argmax(1) if it is one-hot, else y.astype(float) as real targets",
-        )  # fmt: skip
-    y = y.reshape(len(y))
-    if y.min() < 0:
-        raise GradlabError("labels from 0 upwards", f"a label of {y.min()}", "labels 0, 1, 2, ...")
-    # a few classes may be missing from a small file; a year or a price is no label
-    if y.max() >= max(1000, 2 * len(y)):
-        raise GradlabError("labels that count classes from 0", f"a label of {y.max()}", "y as floats, with loss='mse'")
-    return y.astype(np.int64)
-
-
-def _as_dtype(what: str, values: np.ndarray, dtype: str) -> np.ndarray:
-    with np.errstate(over="ignore", under="ignore"):
-        cast = np.ascontiguousarray(values, dtype)
-    if not np.isfinite(cast).all():
-        received = f"a value of {values.flat[np.abs(values).argmax()]:.4g}"
-        raise GradlabError(f"{what} within the range of {dtype}", received, "dtype='float64', or rescaling it")
-    return cast

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from gradlab.config import seed_numbers
-from gradlab.core.losses import default_loss
+from gradlab.core.parameters import require_network
 from gradlab.measurement.bins import joined_sizes
 from gradlab.measurement.measure import arrays, dtype_of, with_given
 from gradlab.measurement.networks import drawn_records, given_record, rows_of
@@ -38,17 +38,17 @@ def count(
     sizes: bool = False,
 ) -> Histograms:  # fmt: skip
     """Count activations and deltas over their own rms, or sizes; parameters as for `gradlab.histograms`."""
+    require_network(net, Network)
     wanted = SIZES if sizes else COUNTS
-    loss = loss or default_loss(y)
     dtype = "float32" if params is None else dtype_of(params)
     with jax.enable_x64(dtype == "float64"):
         if params is None:
-            x, y, outputs = arrays(x, y, loss, dtype)
+            x, y, loss, outputs = arrays(x, y, loss, dtype)
             example_shape(net, x)
             config, numbers = net.config, seed_numbers(seeds)
             records, _ = drawn_records(config, config, x, y, outputs, loss, as_key(key), numbers, wanted, dtype)
         else:
-            params, x, y, outputs = with_given(net, params, x, y, loss, key, dtype)
+            params, x, y, loss, outputs = with_given(net, params, x, y, loss, key, dtype)
             records = [given_record(net, params, x, y, outputs, loss, wanted, dtype)]
     found = [rows_of(net, outputs, record, axes=1) for record in records]
     numbers, _ = found[0]

@@ -19,6 +19,7 @@ import numpy as np
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig, positive_integer
 from gradlab.core.layer import Layer
+from gradlab.core.parameters import described
 from gradlab.core.scaled import Log2, Scaled, align, matmul, normalise, scaled
 from gradlab.measurement.products import Products, draws, generator
 from gradlab.measurement.section import Piece, along
@@ -106,7 +107,7 @@ def lyapunov(
     [-0.6931, -0.6931, -0.6931]
     """
     if isinstance(net, Layer) or not hasattr(getattr(net, "config", None), "widths"):
-        raise GradlabError("a network whose layers are known, an MLP", type(net).__name__, "gl.MLP(...)")
+        raise GradlabError("a network whose layers are known, an MLP", described(net), "gl.MLP(...)")
     target = net.config.depth if target is None else target
     numbers, trees = draws(net, params, x, key, seeds, 1)
     found = []

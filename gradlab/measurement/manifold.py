@@ -19,6 +19,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig, integer, positive_integer
+from gradlab.core.parameters import check_parameters, described, outputs_in
 from gradlab.core.scaled import Log2, Scaled, align, scaled
 from gradlab.measurement.products import draws, generator
 from gradlab.measurement.section import Piece, along, piece_of, preactivations
@@ -105,7 +106,7 @@ def carry_circle(
     """
     widths = getattr(getattr(net, "config", None), "widths", None)
     if widths is None:
-        raise GradlabError("a network whose layers are known, an MLP", type(net).__name__, "gl.MLP(...)")
+        raise GradlabError("a network whose layers are known, an MLP", described(net), "gl.MLP(...)")
     points = integer("points", points, 3)
     if not q0 > 0:
         raise GradlabError("q0 above 0", repr(q0), "q0=1.0")
@@ -114,7 +115,9 @@ def carry_circle(
     if wrong:
         raise GradlabError(f"layers from 0 to {depth} in shapes", str(wrong[0]), f"shapes=(0, {depth})")
     if params is not None:
+        outputs = outputs_in(params)
         features = net.layers(params)[0][1]["weight"].shape[0]
+        check_parameters(net, params, (features,), outputs)
     features = widths[0] if features is None else positive_integer("features", features)
     if features < 2:
         raise GradlabError("at least 2 features, the plane of a circle", str(features), "features=64")

@@ -16,21 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import unknown
 from gradlab._types import MEASURED
 from gradlab.config import MLPConfig, NetworkConfig, seed_numbers
 from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.backprop import targets
+from gradlab.core.batch import batch_of, cast
 from gradlab.core.initializers import FAMILIES, PROBE_FOLD, Initializer
-from gradlab.core.losses import default_loss, probes
+from gradlab.core.losses import probes
+from gradlab.core.parameters import check_parameters, outputs_in, require_network
 from gradlab.measurement.networks import measure_given, measure_networks, structure
 from gradlab.measurement.programs import Variant, draw_program, measure_program, once, over_seeds
 from gradlab.measurement.records import Trace
 from gradlab.measurement.stats import ON_REQUEST, TRAINING, to_numpy
 from gradlab.measurement.traces import trace_of
 from gradlab.networks import build
-from gradlab.networks.given import fitting, outputs_given
-from gradlab.networks.network import Network, as_key, check_input, example_shape, outputs_of, weighted
+from gradlab.networks.network import Network, as_key, check_input, example_shape, weighted
 from gradlab.networks.resolved import resolved
 from gradlab.networks.stack import hidden_rule, readout_rule
 
@@ -85,10 +86,7 @@ def measure(
     >>> trace.verdict.name
     'vanishing'
     """
-    y = np.zeros(len(x), int) if y is None and loss == "probe" else y
-    if y is None:
-        raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
-    loss = loss or default_loss(y)
+    require_network(net, Network)
     if params is None:
         return measure_group(
             [net.config],
@@ -109,7 +107,7 @@ def measure_group(
     x: Any,
     y: Any,
     *,
-    loss: str,
+    loss: str | None,
     key: Array | int,
     seeds: Sequence[int],
     columns: Iterable[str] | None = None,
@@ -135,7 +133,7 @@ def measure_group(
     """
     dtype = dtype or "float32"
     with jax.enable_x64(dtype == "float64"):
-        x, y, outputs = arrays(x, y, loss, dtype, outputs)
+        x, y, loss, outputs = arrays(x, y, loss, dtype, outputs)
         wanted = _columns(columns)
         families: dict[tuple, list[int]] = {}
         for i, config in enumerate(configs):
@@ -153,21 +151,12 @@ def measure_group(
     return [traces[i] for i in range(len(configs))]
 
 
-def arrays(x: Any, y: Any, loss: str, dtype: str, outputs: int | None = None) -> tuple[Array, Any, int]:
-    """Data as arrays of the dtype, targets as the loss takes them, and the number of outputs."""
-    x = np.asarray(x)
-    if x.ndim < 2 or not x.size:
-        raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
-    if not np.all(np.isfinite(x)):
-        raise GradlabError(
-            "finite numbers in x", f"{int(np.sum(~np.isfinite(x)))} that are not", "dropping those examples"
-        )
-    if len(np.asarray(y)) != len(x):
-        raise GradlabError(f"one target for each of the {len(x)} examples", f"{len(np.asarray(y))}", "y of that length")
-    outputs = outputs or outputs_of(y)
-    if loss == "probe":
-        return jnp.asarray(x, dtype), None, outputs
-    return jnp.asarray(x, dtype), targets(loss, y, outputs, jnp.dtype(dtype)), outputs
+def arrays(x: Any, y: Any, loss: str | None, dtype: str, outputs: int | None = None) -> tuple[Array, Any, str, int]:
+    """Checked data as arrays of the dtype, targets as the loss takes them, the loss, and the number of outputs."""
+    batch = batch_of(x, y, loss, outputs)
+    x = jnp.asarray(cast("x", batch.x, dtype))
+    wanted = None if batch.loss == "probe" else targets(batch.loss, batch.y, batch.outputs, jnp.dtype(dtype))
+    return x, wanted, batch.loss, batch.outputs
 
 
 def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
@@ -251,20 +240,20 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
 
 def dtype_of(params: Any) -> str:
     """Name of the dtype of given weights."""
-    outputs_given(params)
+    outputs_in(params)
     return str(weighted((), params)[0][1]["weight"].dtype)
 
 
 def with_given(
-    net: Network, params: Any, x: Any, y: Any, loss: str, key: Array | int, dtype: str
-) -> tuple[Any, Array, Any, int]:
-    """Given weights and the data that they see, as arrays of the dtype; targets, and the number of outputs."""
-    x, y, outputs = arrays(x, y, loss, dtype, outputs_given(params))
+    net: Network, params: Any, x: Any, y: Any, loss: str | None, key: Array | int, dtype: str
+) -> tuple[Any, Array, Any, str, int]:
+    """Given weights and the data that they see, as arrays of the dtype; targets, loss, and the number of outputs."""
+    x, y, loss, outputs = arrays(x, y, loss, dtype, outputs_in(params))
     check_input(net, params, x)
-    fitting(net, params, tuple(x.shape[1:]), outputs)
+    check_parameters(net, params, tuple(x.shape[1:]), outputs)
     params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
     y = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(x), outputs, dtype) if y is None else y
-    return params, x, y, outputs
+    return params, x, y, loss, outputs
 
 
 def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
@@ -272,7 +261,7 @@ def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
     config = net.config
     dtype = dtype or dtype_of(params)
     with jax.enable_x64(dtype == "float64"):
-        params, x, y, outputs = with_given(net, params, x, y, loss, key, dtype)
+        params, x, y, loss, outputs = with_given(net, params, x, y, loss, key, dtype)
         wanted = _columns(columns)
         if not shares(config):
             return measure_given(net, params, x, y, outputs, loss, wanted, dtype, data)

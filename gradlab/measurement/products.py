@@ -12,7 +12,9 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import seed_numbers
+from gradlab.core.batch import cast, inputs
 from gradlab.core.layer import Layer, tangent
+from gradlab.core.parameters import check_parameters, outputs_in, require_network
 from gradlab.core.scaled import LOWEST, Scaled, scaled
 from gradlab.measurement.lanczos import Ritz, bidiagonalise
 from gradlab.measurement.section import piece_of
@@ -26,9 +28,9 @@ class Products:
     """Products with the Jacobian of a piece at given inputs, and with its transpose."""
 
     def __init__(self, net: Any, params: Any, x: Any, source: str | int, target: str | int):
-        self.dtype = jax.tree.leaves(params)[0].dtype
+        at = _inputs(net, params, x)
+        self.dtype = at.dtype
         self.piece, self.params = piece_of(net, params, source, target)
-        at = inputs(net, params, x, self.dtype)
         if source != "input":
             below, theirs = piece_of(net, params, "input", source)
             at = programs(below.layer)[0](theirs, at)[0]
@@ -85,16 +87,18 @@ class Products:
         return bidiagonalise(product(backwards), product(not backwards), start, steps, enough, rng=rng)
 
 
-def inputs(net: Any, params: Any, x: Any, dtype) -> np.ndarray:
-    """The inputs as the first layer takes them, checked."""
-    x = np.asarray(x)
-    if not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
-        raise GradlabError("finite numbers in x", f"{x.dtype} with some that are not", "dropping those examples")
+def _inputs(net: Any, params: Any, x: Any) -> np.ndarray:
+    """The inputs as the first layer takes them, in the precision of the parameters, which fit them."""
+    x = inputs(x)
     if not isinstance(net, Layer):
+        outputs = outputs_in(params)
         check_input(net, params, x)
+        check_parameters(net, params, x.shape[1:], outputs)
     elif x.ndim != 2:
         raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
-    return x.astype(dtype)
+    else:
+        check_parameters(net, params, x.shape[1:])
+    return cast("x", x, str(jax.tree.leaves(params)[0].dtype))
 
 
 def generator(key: Any) -> np.random.Generator:
@@ -118,11 +122,12 @@ def programs(layer: Layer) -> tuple[Callable, Callable, Callable]:
 
 def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> tuple[tuple[int, ...], Any]:
     """Numbers of the seeds, and the parameters of each, drawn when their turn comes; or the weights given."""
+    require_network(net, or_layer=True)
     if params is not None:
         return (0,), [params]
     if isinstance(net, Layer):
         raise GradlabError("params, for a bare Layer", "None", "layer.init(key, shape)[0]")
-    numbers = tuple(seed_numbers(seeds))
+    numbers, x = tuple(seed_numbers(seeds)), inputs(x)
     base = as_key(key)
     # compiled once: eagerly, a loop over layers would be compiled anew for every seed
     init = jax.jit(lambda key: net.init(key, jnp.asarray(x), outputs=outputs))

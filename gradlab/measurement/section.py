@@ -21,9 +21,10 @@ from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.activations import Activation, activation
 from gradlab.core.dense import dense
 from gradlab.core.layer import Layer, repeat, serial, tangent
+from gradlab.core.parameters import outputs_in
 from gradlab.core.scaled import Scaled
 from gradlab.networks.mlp import MLP
-from gradlab.networks.network import Network, outputs_in
+from gradlab.networks.network import Network
 
 
 class Piece(NamedTuple):

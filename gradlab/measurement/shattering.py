@@ -19,8 +19,10 @@ from jax import Array
 
 from gradlab._errors import GradlabError
 from gradlab.config import positive_integer, seed_numbers
+from gradlab.core.batch import cast, inputs
 from gradlab.core.gradient import Site, unit_rows
 from gradlab.core.layer import Layer
+from gradlab.core.parameters import require_network
 from gradlab.core.scaled import Scaled, matmul, scaled
 from gradlab.networks.network import as_key
 
@@ -118,11 +120,12 @@ def shattering(
     >>> found.cosine.shape, found.distance.round(3).tolist()
     ((4, 5, 1), [1.414])
     """
+    require_network(net, or_layer=True)
     layer: Layer = net if isinstance(net, Layer) else net.layer(1)
     numbers = tuple(seed_numbers(seeds))
-    x = np.asarray(x, dtype)
-    if x.ndim != 2 or len(x) < 2 or not np.all(np.isfinite(x)):
-        raise GradlabError("x of shape (batch, features), finite, of two inputs or more", f"shape {x.shape}")
+    x = cast("x", inputs(x), dtype)
+    if x.ndim != 2 or len(x) < 2:
+        raise GradlabError("x of shape (batch, features), of two inputs or more", f"shape {x.shape}", "more examples")
     bins = None if bins is None else positive_integer("bins", bins)
     one, two = np.triu_indices(len(x), 1)
     apart = np.linalg.norm(x[one].astype(np.float64) - x[two], axis=-1)

@@ -1,4 +1,4 @@
-"""Weights that a user hands over: whether they fit a network, what identifies them, own arrays put into a tree."""
+"""Weights that a user hands over: what identifies them, own arrays put into a tree."""
 
 from __future__ import annotations
 
@@ -11,50 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.core.backprop import outputs_in
 
 if TYPE_CHECKING:
     from gradlab.networks.network import Network
 
 #: What a layer's parameters are called and hold, by the name of the layer.
 Layers = Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Mapping[str, Any]]]
-HINT = "params=net.init(key, x, y), or those of a training: run.params[seed]"
-
-
-def outputs_given(params: Any) -> int:
-    """Number of outputs of given parameters, or an error where they are no parameters of a network."""
-    try:
-        return outputs_in(params)
-    except (TypeError, KeyError, IndexError, AttributeError):
-        raise GradlabError("params, the parameters of the network", type(params).__name__, HINT) from None
-
-
-def fitting(net: Network, params: Any, shape: tuple[int, ...], outputs: int) -> None:
-    """Raise if `params` are not those of a network for examples of this shape.
-
-    Parameters
-    ----------
-    net : network
-    params : pytree of arrays
-    shape : tuple of int
-        Of one example.
-    outputs : int
-
-    Raises
-    ------
-    GradlabError
-        Another tree, an array of another shape, or one that does not hold real numbers.
-    """
-    wanted = jax.eval_shape(lambda: net.layer(outputs).init(jax.random.key(0), shape)[0])
-    if jax.tree.structure(params) != jax.tree.structure(wanted):
-        received = f"another tree: {jax.tree.structure(params)}"[:200]
-        raise GradlabError(f"params, the parameters of {net}", received, HINT)
-    for (path, leaf), like in zip(jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(wanted), strict=True):
-        where = f"params{jax.tree_util.keystr(path)}"
-        if np.shape(leaf) != like.shape:
-            raise GradlabError(f"{where} of shape {like.shape}, as {net} has for these data", f"{np.shape(leaf)}", HINT)
-        if not jnp.issubdtype(np.asarray(leaf).dtype, jnp.floating):
-            raise GradlabError(f"{where} to hold real numbers", f"{np.asarray(leaf).dtype}", "values of type float32")
 
 
 def digest(params: Any) -> str:

@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, ClassVar, Self
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gradlab._errors import GradlabError
-from gradlab.config import REGISTRIES, NetworkConfig
-from gradlab.core.backprop import outputs_in
+from gradlab.config import REGISTRIES, NetworkConfig, positive_integer
+from gradlab.core.batch import inputs, outputs_of, targets_of
 from gradlab.core.dropout import Dropout
 from gradlab.core.keys import as_key
 from gradlab.core.layer import Layer, walk
+from gradlab.core.parameters import check_parameters, outputs_in
 from gradlab.core.scaled import plain
 from gradlab.networks.given import Layers, with_layers
 from gradlab.networks.stack import Stack
@@ -157,12 +159,24 @@ class Network(ABC):
             Draws of layer l depend on the key, l and its shape alone, so a deeper network
             begins with the same layers.
         """
-        return self.layer(outputs or outputs_of(y)).init(as_key(key), example_shape(self, x))[0]
+        if not isinstance(x, jax.core.Tracer):
+            x = inputs(x)
+        shape = example_shape(self, x)
+        if outputs is None and (y is None or isinstance(y, jax.core.Tracer)):
+            received = "neither" if y is None else "a y that is traced inside jit"
+            raise GradlabError("targets y, or outputs=", received, "net.init(key, x, y), or outputs=10")
+        if outputs is None:
+            outputs = outputs_of(targets_of(y, len(x)))
+        return self.layer(positive_integer("outputs", outputs)).init(as_key(key), shape)[0]
 
     def apply(self, params: Any, x: Array) -> Array:
         """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
+        outputs = outputs_in(params)
+        if not isinstance(x, jax.core.Tracer):
+            inputs(x)
         check_input(self, params, x)
-        return self.layer(outputs_in(params)).forward(params, plain(jnp.asarray(x)))[0].value()
+        check_parameters(self, params, example_shape(self, x), outputs)
+        return self.layer(outputs).forward(params, plain(jnp.asarray(x)))[0].value()
 
 
 def _told_apart(names: list[str]) -> list[str]:
@@ -173,16 +187,6 @@ def _told_apart(names: list[str]) -> list[str]:
         seen[name] += 1
         found.append(f"{name}/{seen[name]}" if several[name] > 1 else name)
     return found
-
-
-def outputs_of(y: Array | None) -> int:
-    """Number of outputs that targets ask for: classes of integer labels, columns of real ones."""
-    if y is None:
-        raise GradlabError("targets y, or outputs=", "neither", "net.init(key, x, y)")
-    y = jnp.asarray(y)
-    if jnp.issubdtype(y.dtype, jnp.integer):
-        return int(jnp.max(y)) + 1
-    return 1 if y.ndim == 1 else y.shape[-1]
 
 
 def _restored(kind: type[Network], config: NetworkConfig) -> Network:

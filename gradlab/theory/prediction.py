@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradlab._errors import GradlabError, unknown
+from gradlab.core import batch
 from gradlab.core.activations import Activation
 from gradlab.networks.mlp import hidden_rule
 from gradlab.theory.finite_width import coefficients
@@ -214,9 +215,9 @@ def _inputs(x: Any, q0: float | None, c0: float | None) -> _Inputs:
         return _Inputs(start, (start, start), start * (1 - c0))
     if q0 is not None or c0 is not None:
         raise GradlabError("either x or q0= and c0=", "both", "predict(net, x)")
-    x = np.asarray(x, float)
-    if x.ndim != 2 or not x.size or not np.all(np.isfinite(x)):
-        raise GradlabError("x of shape (batch, features), finite", f"shape {x.shape}", "x.reshape(len(x), -1)")
+    x = batch.inputs(x).astype(float)
+    if x.ndim != 2:
+        raise GradlabError("x of shape (examples, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
     square = np.mean(x * x, axis=1)
     count = min(PAIRS, len(x) // 2)
     if not count:

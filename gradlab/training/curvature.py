@@ -12,14 +12,16 @@ from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from gradlab.core.backprop import backprop, targets
-from gradlab.networks.network import Network, outputs_in
+from gradlab.core.batch import batch_of, cast
+from gradlab.core.parameters import check_parameters, outputs_in, require_network
+from gradlab.networks.network import Network
 from gradlab.networks.resolved import Resolved, resolved
 
 #: Relative error of the eigenvalue at which Lanczos' method stops.
 TOLERANCE = 1e-3
 
 
-def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str) -> float:
+def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str | None = None) -> float:
     r"""Largest eigenvalue of :math:`\nabla^2_\theta L`, to a relative error of about 0.001.
 
     Parameters
@@ -28,7 +30,8 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str) -> float:
     params : pytree
     x, y : array
         The batch.
-    loss : str
+    loss : str, optional
+        By default softmax cross-entropy for integer `y`, else mean squared error.
 
     Returns
     -------
@@ -41,11 +44,14 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str) -> float:
     Products :math:`Hv` are forward derivatives of the hand-written gradient (Pearlmutter 1994); ARPACK's Lanczos
     method needs nothing else of H.
     """
+    require_network(net)
     outputs = outputs_in(params)
-    x = jnp.asarray(x)
-    product = _product(resolved(net.config), loss, outputs)
     flat, _ = ravel_pytree(params)
-    wanted = targets(loss, y, outputs, x.dtype)
+    batch = batch_of(x, y, loss, outputs)
+    x, loss = jnp.asarray(cast("x", batch.x, flat.dtype)), batch.loss
+    check_parameters(net, params, x.shape[1:], outputs)
+    product = _product(resolved(net.config), loss, outputs)
+    wanted = targets(loss, batch.y, outputs, x.dtype)
     times = lambda v: np.asarray(product(params, x, wanted, jnp.asarray(v, flat.dtype)), np.float64)
     start = np.random.default_rng(0).normal(size=flat.size)  # the same start at every step: curves are smooth
     if not np.all(np.isfinite(times(start))):

@@ -20,9 +20,10 @@ from gradlab.config import (
     resolve,
     seed_numbers,
 )
-from gradlab.core.losses import default_loss
+from gradlab.core.batch import default_loss
+from gradlab.core.parameters import check_parameters, outputs_in, require_network
 from gradlab.data import Data, load
-from gradlab.networks.given import digest, fitting, outputs_given
+from gradlab.networks.given import digest
 from gradlab.networks.network import Network, example_shape
 from gradlab.networks.resolved import fingerprints
 from gradlab.sweep.progress import reporter
@@ -136,15 +137,16 @@ def train(
     >>> bool(run.last("test_accuracy") > 0.9)
     True
     """
+    require_network(net, Network)
     for name in how:
         if name not in TRAINING_GRID:
             raise unknown("option of train", name, TRAINING_GRID)
-    loss = default_loss(y) if loss is None else resolve("loss", loss, LOSSES)
     if loss == "probe":
         raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
     if on_failure not in ON_FAILURE:
         raise unknown("on_failure", on_failure, ON_FAILURE)
     loaded = load((x, y), loss=loss, dtype=dtype)
+    loss = default_loss(loaded.y) if loss is None else resolve("loss", loss, LOSSES)
     example_shape(net, loaded.x)
     if isinstance(optimizer, str) and label is not None:
         raise GradlabError("label= only with an optimiser of your own", f"optimizer={optimizer!r}", "leaving it out")
@@ -197,11 +199,11 @@ def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
 
 def _fitting(net: Network, start: Mapping[int, Any], loaded: Data) -> int:
     """The number of outputs of given weights, which may be more than the data have classes."""
-    found = {outputs_given(params) for params in start.values()}
+    found = {outputs_in(params) for params in start.values()}
     outputs = max(found)
     if len(found) > 1 or outputs < loaded.classes:
         wanted = f"params with outputs for {loaded.classes} classes or columns"
         raise GradlabError(wanted, ", ".join(map(str, sorted(found))), "net.init(key, x, y) with this y")
     for params in start.values():
-        fitting(net, params, example_shape(net, loaded.x), outputs)
+        check_parameters(net, params, example_shape(net, loaded.x), outputs)
     return outputs

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradlab._errors import GradlabError
+from gradlab.core.batch import batch_of
 from gradlab.data.loading import balanced
 
 #: Below this many examples of each class a split is drawn without regard to the classes.
@@ -63,7 +64,11 @@ def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: i
     """
     x, y = np.asarray(x), np.asarray(y)
     if isinstance(test, tuple):
-        test_x, test_y = map(np.asarray, test)
+        apart = batch_of(*test, outputs=outputs)
+        test_x, test_y = apart.x, apart.y
+        if test_x.shape[1:] != x.shape[1:] or test_y.dtype.kind != y.dtype.kind:
+            received = f"x of shape {test_x.shape}, y of {test_y.dtype}"
+            raise GradlabError(f"test data like those to train on, of shape {x.shape[1:]} each", received, "test=0.2")
     else:
         mine, kept = _chosen(y, test, key)
         x, y, test_x, test_y = x[mine], y[mine], x[kept], y[kept]

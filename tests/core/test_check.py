@@ -181,7 +181,7 @@ def test_given_weights_and_kinks():
     ("change", "words"),
     [
         ({"x": np.full((8, 6), np.nan)}, "finite"),
-        ({"x": np.ones(8)}, "batch, features"),
+        ({"x": np.ones(8)}, "examples, features"),
         (
             {"net": batch_norm(), "x": np.ones((1, 3)), "y": None},
             "^expected a batch of at least 2 examples.*received 1",
@@ -194,7 +194,10 @@ def test_given_weights_and_kinks():
         ({"dtype": "float16"}, "float32"),
         ({"net": 3}, "a network or a Layer"),
         ({"loss": "softmax_cross_entropy", "y": np.ones((8, 3))}, "integer labels"),
-        ({"params": gl.MLP(depth=1, width=2).init(0, np.ones((1, 9), "float32"), outputs=3)}, "x that fits"),
+        (
+            {"params": gl.MLP(depth=1, width=2).init(0, np.ones((1, 9), "float32"), outputs=3)},
+            "of shape .6, 2., as",
+        ),
     ],
 )
 def test_bad_input_is_told(change, words):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gradlab.config import LOSSES
-from gradlab.core.losses import TABLE, default_loss, loss_named, plain_loss
+from gradlab.core.batch import default_loss
+from gradlab.core.losses import TABLE, loss_named, plain_loss
 from gradlab.core.scaled import Scaled, plain, scaled
 
 LONG = np.longdouble
