@@ -42,8 +42,9 @@ def histograms(
         `left`, `right`, `count`, and the columns `architecture`, `activation`, `init`, `depth` of the network.
         The deltas are divided by the layer's own rms, which leaves their shape. NaN are in no bin.
 
-        With ``log10=True`` the signals are "delta" and "weight_grad", and `bin`, `left` and `right` log10 of absolute
-        values, in bins of half an octave; -inf holds what is 38 decades below the layer's largest entry, or more.
+        With ``log10=True`` the signals are "log10_delta" and "log10_weight_grad", and `bin`, `left` and `right` log10
+        of absolute values, in bins of half an octave; -inf holds what is 38 decades below the layer's largest entry,
+        or more.
 
     Notes
     -----
@@ -61,9 +62,9 @@ def histograms(
     from gradlab.measurement.histograms import count
 
     record = count(net, x, y, key=key, seeds=seeds, loss=loss, params=params, sizes=log10)
-    table_of = size_table if log10 else bin_table
+    table_of, prefix = (size_table, "log10_") if log10 else (bin_table, "")
     tables = [
-        table_of(row).assign(signal=signal, layer=number, activation=activation_at(net.config, number))
+        table_of(row).assign(signal=prefix + signal, layer=number, activation=activation_at(net.config, number))
         for signal, table in record.counts.items()
         for number, row in zip(record.layers, table, strict=True)
     ]

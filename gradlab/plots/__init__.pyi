@@ -18,9 +18,11 @@ from gradlab.plots.learning import learning_speed as learning_speed
 from gradlab.plots.learning import update_ratio as update_ratio
 from gradlab.plots.legends import legend as legend
 from gradlab.plots.meanfield import maps as maps
+from gradlab.plots.named import layer_gradients as layer_gradients
 from gradlab.plots.phase import phase_diagram as phase_diagram
 from gradlab.plots.printed import autodiff as autodiff
 from gradlab.plots.profiles import gradient_flow as gradient_flow
+from gradlab.plots.ridgelines import ridges as ridges
 from gradlab.plots.spread import fluctuations as fluctuations
 from gradlab.plots.styles import PRESETS as PRESETS
 from gradlab.plots.styles import style as style
@@ -43,6 +45,7 @@ __all__ = [
     "heatmap",
     "histograms",
     "input_gradients",
+    "layer_gradients",
     "layer_map",
     "learning_speed",
     "legend",
@@ -50,6 +53,7 @@ __all__ = [
     "maps",
     "phase_diagram",
     "rate_against_depth",
+    "ridges",
     "save",
     "shattering",
     "spectrum",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gradlab._errors import unknown
+from gradlab._errors import GradlabError, unknown
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
@@ -62,6 +62,8 @@ def histograms(
     """
     checked(table, "signal", "layer", "bin", "count")
     found = levels(table, "signal")
+    if any(str(s).startswith("log10_") for s in found):
+        raise GradlabError("counts of values", "of log10 of their sizes", "gl.plots.ridges(table)")
     if signal is not None and signal not in found:
         raise unknown("signal", signal, map(str, found))
     signals = [signal] if signal is not None else sorted(found, key=lambda s: s != "activation")

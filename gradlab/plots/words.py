@@ -226,7 +226,7 @@ def setting(frame: pd.DataFrame) -> str:
     """What all rows have in common, for a caption: ``digits, batch 128, width 64, cross-entropy, float32``."""
     parts = []
     for name in ("activation", "init", "depth", "width", "data", "batch", "loss", "dtype"):
-        if name in frame and len(values := frame[name].dropna().unique()) == 1:
+        if name in frame and len(values := frame[name].dropna().unique()) == 1 and str(values[0]):
             numeric = name in ("depth", "width", "batch")
             parts.append(f"{name} {values[0]}" if numeric else named(values[0]))
     return ", ".join(parts)

@@ -85,7 +85,7 @@ def test_counts_of_sizes_are_those_of_numpy(data):
     weights = [p["weight"] for _, p in net.layers(grads)][:DEPTH]
     for signal, entries in (("delta", [BATCH * np.asarray(d) for d in deltas]), ("weight_grad", weights)):
         for layer, values in enumerate(entries, 1):
-            rows = table[(table["signal"] == signal) & (table["layer"] == layer) & np.isfinite(table["bin"])]
+            rows = table[(table["signal"] == f"log10_{signal}") & (table["layer"] == layer) & np.isfinite(table["bin"])]
             size = np.sort(np.abs(np.asarray(values, np.float64)).ravel())
             # rounding moves an entry over an edge only where it lies within 1e-9 of it
             between = lambda low, high, size=size: np.searchsorted(size, [10**low, 10**high])
@@ -101,10 +101,10 @@ def test_sizes_far_below_the_floats(data):
     net = gl.MLP(depth=80, width=WIDTH, activation="sigmoid", init="xavier_normal")
     table = gl.histograms(net, x, y, seeds=2, log10=True)
     frame = gl.frame(gl.measure(net, x, y, seeds=2, columns=("log10_delta_rms", "log10_weight_grad_norm")))
-    rows = table[(table["signal"] == "delta") & (table["layer"] == 1)]
+    rows = table[(table["signal"] == "log10_delta") & (table["layer"] == 1)]
     assert rows["bin"].max() < -40 and rows.loc[rows["bin"].isna(), "count"].tolist() == [0]
     for layer in (1, 40, 80):
-        rows = table[(table["signal"] == "delta") & (table["layer"] == layer) & np.isfinite(table["bin"])]
+        rows = table[(table["signal"] == "log10_delta") & (table["layer"] == layer) & np.isfinite(table["bin"])]
         at = rows["bin"].to_numpy()
         rms = at.max() + 0.5 * np.log10(np.average(10 ** (2 * (at - at.max())), weights=rows["count"]))
         own = frame.loc[frame["layer"] == layer, "log10_delta_rms"].to_numpy()
@@ -117,7 +117,7 @@ def test_sizes_of_zeros_of_blocks_and_of_other_architectures(data):
     x, y = data
     table = gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y, seeds=2, log10=True)
     plain = gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y, seeds=2)
-    zeros = [t[(t["signal"] == "delta") & t["bin"].isna()]["count"].tolist() for t in (table, plain)]
+    zeros = [t[t["signal"].isin(["delta", "log10_delta"]) & t["bin"].isna()]["count"].tolist() for t in (table, plain)]
     assert zeros[0] == zeros[1] and min(zeros[0]) > 0
     blocks = gl.histograms(gl.ResNet(depth=2, width=4), x, y, log10=True)
     assert blocks.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 4] * 2 + [16 * 2] * 2
