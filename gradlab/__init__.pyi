@@ -30,10 +30,10 @@ from gradlab.core.recurrent import rnn_cell as rnn_cell
 from gradlab.core.residual import residual as residual
 from gradlab.core.scaled import Scaled as Scaled
 from gradlab.core.unroll import unroll as unroll
-from gradlab.diagnosis.monitor import monitor_frame as monitor_frame
-from gradlab.diagnosis.monitor import monitor_histograms as monitor_histograms
 from gradlab.diagnosis.monitor import monitored as monitored
 from gradlab.diagnosis.observation import observe as observe
+from gradlab.diagnosis.records import monitor_frame as monitor_frame
+from gradlab.diagnosis.records import monitor_histograms as monitor_histograms
 from gradlab.diagnosis.trackers import scalars as scalars
 from gradlab.frames.files import example as example
 from gradlab.frames.files import load as load

@@ -26,7 +26,10 @@ BIASES = frozenset({"bias", "b", "beta", "offset"})
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the tree: its path, its shape and dtype, and whether its first axis counts layers."""
+    """One array of the tree: its path, its shape and dtype, and whether its first axis counts layers.
+
+    Without dtype, and with a shape that says nothing, where the tree has None in the place of an array.
+    """
 
     path: str
     shape: tuple[int, ...]
@@ -101,7 +104,13 @@ class Layers:
         return tuple(found.get(leaf.path) for leaf in self.leaves)
 
 
-def layers_of(tree: Any, order: str | Sequence[str] = (), stacked: str | Sequence[str] = ()) -> Layers:
+def layers_of(
+    tree: Any,
+    order: str | Sequence[str] = (),
+    stacked: str | Sequence[str] = (),
+    pool: str | Sequence[str] = (),
+    absent: bool = False,
+) -> Layers:
     """Group the leaves of a tree into layers.
 
     Parameters
@@ -116,13 +125,18 @@ def layers_of(tree: Any, order: str | Sequence[str] = (), stacked: str | Sequenc
     stacked : str or sequence of str
         Paths below which every array has a first axis that counts layers (a scan over blocks): layer i of
         ``"blocks"`` is called ``blocks/i/...``.
+    pool : str or sequence of str
+        Patterns of paths whose layers are one: with ``"blocks/*"`` all that is below ``blocks/7`` is the layer
+        ``blocks/7``; its weights are all their weights, its biases all their biases.
+    absent : bool
+        Whether None in a dict is an array that is not there, as in a tree of gradients.
 
     Returns
     -------
     Layers
     """
-    stacked, order = _listed(stacked), _listed(order)
-    found = named_leaves(tree)
+    stacked, order, pool = _listed(stacked), _listed(order), _listed(pool)
+    found = named_leaves(tree) | dict.fromkeys(_absent(tree) if absent else ())
     for prefix in stacked:
         if not any(_below(path, prefix) for path in found):
             raise unknown("stacked", prefix, {path.rpartition("/")[0] or path for path in found})
@@ -133,7 +147,7 @@ def layers_of(tree: Any, order: str | Sequence[str] = (), stacked: str | Sequenc
     for name, slot in _shares(leaves, stacked):
         groups.setdefault(name, []).append(slot)
     slots = [leaf for leaf in leaves for _ in range(leaf.layers)]
-    rows = [_row(name, members, slots) for name, members in groups.items()]
+    rows = _pooled([_row(name, members, slots) for name, members in groups.items()], pool)
     return Layers(leaves, tuple(_ordered(rows, slots, order)))
 
 
@@ -143,30 +157,39 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     Dots in a key separate like slashes, so the names of a PyTorch model group as well; ``params`` at the root
     and ``value`` at the end (Flax) are left out.
     """
+    named: dict[str, Any] = {}
+    for name, value in _named(tree):
+        if _is_float(value):
+            if name in named:
+                raise GradlabError("leaves with names of their own", f"two called {name}", "other keys")
+            named[name] = value
+    return named
+
+
+def _absent(tree: Any) -> list[str]:
+    """Names under which a dict has None: gradients that there are not."""
+    return [name for name, value in _named(tree) if value is None]
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
     found = list(_walk(tree, ()))
     if found and all(len(path) > 1 and path[0] == "params" for path, _ in found):
         found = [(path[1:], value) for path, value in found]
-    named: dict[str, Any] = {}
-    for path, value in found:
-        if not _is_float(value, path):
-            continue
-        name = "/".join(path) or "array"
-        if name in named:
-            raise GradlabError("leaves with names of their own", f"two called {name}", "other keys")
-        named[name] = value
-    return named
+    return [("/".join(path) or "array", value) for path, value in found]
 
 
 def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Leaves with their paths, one level at a time, because JAX sorts the keys of a dict."""
     children, _ = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
-    if len(children) == 1 and not children[0][0]:
+    if node is None or (len(children) == 1 and not children[0][0]):
         yield path, node
         return
     names = [keystr(keys, simple=True) for keys, _ in children]
     if isinstance(node, Mapping) or names == sorted(names):  # what some loops sort by the alphabet, for all loops
         children = sorted(children, key=lambda entry: _natural(keystr(entry[0], simple=True)))
     for keys, child in children:
+        if child is None and not isinstance(node, Mapping):
+            continue  # a field that is not there, such as the bias of a layer that has none
         if isinstance(keys[0], GetAttrKey) and keys[0].name == "value" and len(children) == 1:
             yield from _walk(child, path)
         else:
@@ -179,18 +202,15 @@ def _natural(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
-def _is_float(value: Any, path: tuple[str, ...]) -> bool:
+def _is_float(value: Any) -> bool:
     dtype = getattr(value, "dtype", np.dtype(float) if isinstance(value, float) else None)
-    if dtype is None:
-        return False
     kind = str(dtype).removeprefix("torch.")
-    if kind.startswith("complex"):
-        hint = "the real and the imaginary part as leaves of their own"
-        raise GradlabError("real arrays", f"{'/'.join(path)} of {kind}", hint)
-    return kind.startswith(("float", "bfloat")) and kind != "float0"
+    return kind.startswith(("float", "bfloat", "complex")) and kind != "float0"
 
 
 def _leaf(path: str, value: Any, stacked: bool) -> Leaf:
+    if value is None:
+        return Leaf(path, (), "")
     shape = tuple(np.shape(value))
     if stacked and not shape:
         raise GradlabError("an axis that counts layers", f"{path} without axes", "another path for stacked=")
@@ -219,6 +239,27 @@ def _row(name: str, members: Sequence[int], slots: Sequence[Leaf]) -> Row:
     named = lambda slot: slots[slot].path.rpartition("/")[2].lower() in BIASES
     biases = tuple(slot for slot in members if named(slot) or rank[slot] < highest)
     return Row(name, tuple(slot for slot in members if slot not in biases), biases)
+
+
+def _pooled(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
+    """Layers below a path that a pattern matches, part by part, as one."""
+    names = [row.name for row in rows]
+    for pattern in patterns:
+        if not any(_prefix(name, pattern) for name in names):
+            raise unknown("pool", pattern, names)
+    together: dict[str, Row] = {}
+    for row in rows:
+        name = next(filter(None, (_prefix(row.name, pattern) for pattern in patterns)), row.name)
+        had = together.get(name, Row(name, (), ()))
+        together[name] = Row(name, had.weights + row.weights, had.biases + row.biases)
+    return list(together.values())
+
+
+def _prefix(name: str, pattern: str) -> str:
+    """The beginning of a path that a pattern of as many parts matches; empty where it does not."""
+    parts, wanted = name.split("/"), pattern.replace(".", "/").split("/")
+    here = len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+    return "/".join(parts[: len(wanted)]) if here else ""
 
 
 def _ordered(rows: list[Row], slots: Sequence[Leaf], order: Sequence[str]) -> list[Row]:

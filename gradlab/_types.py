@@ -54,13 +54,19 @@ MEASURED: dict[str, str] = {
     "saturated_fraction": "share of activations within 1 % of the range of a limit",
     "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch",
     "weight_norm": "Frobenius norm of the weight",
+    "log10_global_grad_norm": "norm of the whole model's gradient as it came in, the same for all layers",
     "log10_update_ratio": "norm of the update over norm of the weight, when training",
+    "moved_fraction": "share of the layer's entries that an update changes, in the format they are stored in",
     "log10_weight_update_norm": "Frobenius norm of what is added to the weight, when training",
     "log10_bias_update_norm": "Euclidean norm of what is added to the bias, when training",
     "log10_clipped_weight_grad_norm": "Frobenius norm of the gradient by the weight after clipping, when training",
     "log10_clipped_bias_grad_norm": "Euclidean norm of the gradient by the bias after clipping, when training",
     "gradient_zero_fraction": "share of entries of the layer's gradient that are exactly 0",
+    "gradient_underflow_fraction": "share of entries of the layer's gradient that are not 0 but below normal numbers",
+    "gradient_absent": "arrays of the layer that have no gradient at all",
     "gradient_not_finite": "entries of the layer's gradient that are NaN or infinite",
+    "update_not_finite": "entries of what is added to the layer's weights and biases that are NaN or infinite",
+    "weight_not_finite": "entries of the layer's weights and biases that are NaN or infinite",
     "float32_zero_fraction": "of the non-zero entries of d(mean loss)/dz, the share below 2**-126",
     "log10_per_example_grad_norm_rms": "rms over examples of the norm of one example's weight gradient",
     "gradient_cosine_mean": "mean over pairs of examples of the cosine of their weight gradients",
@@ -74,3 +80,6 @@ MEASURED: dict[str, str] = {
     "test_accuracy": "the same of the examples kept apart",
     "sharpness": "largest eigenvalue of the Hessian of the loss of the measured batch; on request, when training",
 }
+
+#: Beginnings of a status that tells of a row what to know when reading it, though the row was measured as it should be.
+NOTES: tuple[str, ...] = ("no gradient", "gradient exactly 0", "underflow", "no weight moved")

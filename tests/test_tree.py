@@ -101,7 +101,6 @@ def test_the_layers_are_part_of_the_structure():
     ("make", "message"),
     [
         (lambda: layers_of({}), "a tree with arrays of floats"),
-        (lambda: layers_of({"w": np.zeros(2, complex)}), "real arrays"),
         (lambda: layers_of(TREE, order="dens"), "order to be one of"),
         (lambda: layers_of(TREE, stacked="blocks"), "stacked to be one of"),
         (lambda: layers_of({"a": np.array(1.0)}, stacked="a"), "an axis that counts layers"),

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-import pandas as pd
 from jax import Array, lax
 
 from gradlab._errors import GradlabError
-from gradlab._tree import Layers, layers_of
+from gradlab._tree import layers_of
 from gradlab.config import positive_integer
-from gradlab.diagnosis.observation import layer_columns, rows_of
-from gradlab.diagnosis.replay import recorded
+from gradlab.diagnosis.adoption import refuse_others, restored
+from gradlab.diagnosis.labels import Labels
+from gradlab.diagnosis.reading import quantities, read
+from gradlab.diagnosis.replay import repeatable
 from gradlab.diagnosis.spread import gradient_counts
-from gradlab.frames.histograms import bin_table
-from gradlab.frames.rows import concat, frame
 from gradlab.measurement.bins import BINS
 
 
 class MonitorState(NamedTuple):
-    """What a monitored transformation carries: of fixed structure and shapes from step zero.
+    """What a monitored transformation carries: arrays, of fixed structure and shapes from step zero.
 
     Parameters
     ----------
@@ -32,62 +30,44 @@ class MonitorState(NamedTuple):
         The state of the transformation itself, as it is without a monitor.
     seen : int32 array, shape ()
         Updates so far.
-    wait : int32 array, shape ()
-        Updates until the next record.
-    ring : dict of str to float32 array, shape (keep, layers)
-        Columns of the frame.
-    ring_step : int32 array, shape (keep,)
-        The step each entry was written at; -1 where none was.
-    ring_counts : int32 array, shape (keep, layers, 104), or None
-        Bin counts, where histograms were asked for.
-    layers : Layers
-        Names and order of the layers; no arrays.
+    ring : dict of str to array
+        The records. ``values``, float32 (keep, quantities, slots): what was read, of which columns are made; ``step``,
+        int32 (keep,): when, -1 where nothing is, -2 where another model went on with the state; ``written``, int32
+        (): how many; with histograms ``counts``, int32 (keep, layers, 104).
+    labels : uint8 array
+        Names of the quantities, layers and arrays, as bytes: a checkpoint says whose records it has.
     """
 
     inner_state: Any
     seen: Array
-    wait: Array
     ring: dict[str, Array]
-    ring_step: Array
-    ring_counts: Array | None
-    layers: Layers
-
-    def rows(self) -> dict[str, np.ndarray]:
-        """Coordinates and columns of the frame's rows: the steps kept, oldest first."""
-        steps, at = self.kept()
-        seeds = np.arange(len(at))[:, None]
-        columns = {name: self.of_seeds(values)[seeds, at] for name, values in self.ring.items()}
-        return rows_of(self.layers, columns, steps)
-
-    def kept(self) -> tuple[np.ndarray, np.ndarray]:
-        """Steps that were written down, and their places in the ring, both (seeds, steps)."""
-        steps = np.asarray(self.ring_step).reshape(-1, np.shape(self.ring_step)[-1])
-        at = np.argsort(steps, axis=1)[:, int((steps[0] < 0).sum()) :]
-        return np.take_along_axis(steps, at, 1), at
-
-    def of_seeds(self, values: Array) -> np.ndarray:
-        """An array of the ring with an axis of seeds in front, also where there was no `vmap`."""
-        return np.asarray(values)[None] if np.ndim(self.seen) == 0 else np.asarray(values)
+    labels: Array
 
 
 class Monitored(optax.GradientTransformationExtraArgs):
     """An optax transformation that is watched; it updates exactly as without."""
 
     def adopt(self, state: Any, params: Any) -> MonitorState:
-        """The state of a run that was not monitored, under the monitor.
+        """The state of a run as this monitor's, to go on from: of a run with or without a monitor.
 
         Parameters
         ----------
         state : pytree
-            State of the same transformation without a monitor, for instance from a checkpoint. With ``clip=``
-            that of ``optax.chain(clip, tx)``.
+            From a checkpoint: the state of the same transformation without a monitor (with ``clip=`` that of
+            ``optax.chain(clip, tx)``), then steps count from here; or with one. Either may be of dicts and lists only,
+            as a checkpoint that is restored without a template is.
         params : pytree
             The parameters.
 
         Returns
         -------
         MonitorState
-            Steps count from here. Its `inner_state` is again a state without a monitor.
+            Its `inner_state` is a state without a monitor, for a run that goes on without.
+
+        Raises
+        ------
+        GradlabError
+            Where the state is that of another transformation, or of other layers.
 
         Examples
         --------
@@ -101,12 +81,7 @@ class Monitored(optax.GradientTransformationExtraArgs):
         >>> int(state.seen), len(gl.monitor_frame(state))
         (1, 1)
         """
-        fresh = self.init(params)
-        about = lambda tree: (jax.tree.structure(tree), [np.shape(leaf) for leaf in jax.tree.leaves(tree)])
-        if about(state) != about(fresh.inner_state):
-            hint = "the optimiser and the parameters that the checkpoint was made with"
-            raise GradlabError(f"a state like {about(fresh.inner_state)}", str(about(state)), hint)
-        return fresh._replace(inner_state=state)
+        return restored(state, self.init(params))
 
 
 def monitored(
@@ -118,6 +93,7 @@ def monitored(
     clip: optax.GradientTransformation | None = None,
     order: str | Sequence[str] = (),
     stacked: str | Sequence[str] = (),
+    pool: str | Sequence[str] = (),
 ) -> Monitored:
     """Watch an optax transformation: norms of each layer's gradient, clipped gradient, update and weight.
 
@@ -138,7 +114,7 @@ def monitored(
     clip : optax.GradientTransformation, optional
         What stands before `tx`, as in ``optax.chain(clip, tx)``: then the gradient is seen before and after it,
         in columns of their own (``log10_weight_grad_norm``, ``log10_clipped_weight_grad_norm``).
-    order, stacked : str or sequence of str
+    order, stacked, pool : str or sequence of str
         As in `gradlab.observe`.
 
     Returns
@@ -169,44 +145,56 @@ def monitored(
         if not (callable(getattr(link, "init", None)) and callable(getattr(link, "update", None))):
             raise GradlabError("an optax transformation", repr(link), "gl.monitored(optax.adam(1e-3))")
     every, keep = positive_integer("every", every), positive_integer("keep", keep)
-    watched = ("gradient", *(() if clip is None else ("clipped",)), "update", "weight")
     links = tuple(map(_with_extra_args, (tx,) if clip is None else (clip, tx)))
+    watched = ("gradient", *(() if clip is None else ("clipped",)), "update", "weight")
 
     def init(params: Any) -> MonitorState:
-        layers = layers_of(params, order, stacked)
+        layers = layers_of(params, order, stacked, pool)
         states = tuple(link.init(params) for link in links)
-        aligned = layers.align(params, "parameters")
-        width = len(layers.rows)
-        names = jax.eval_shape(lambda leaves: layer_columns(layers, dict.fromkeys(watched, leaves)), aligned)
-        return MonitorState(
-            inner_state=states[0] if clip is None else states,
-            seen=jnp.zeros((), jnp.int32),
-            wait=jnp.zeros((), jnp.int32),
-            ring={name: jnp.full((keep, width), jnp.nan, jnp.float32) for name in names},
-            ring_step=jnp.full(keep, -1, jnp.int32),
-            ring_counts=jnp.zeros((keep, width, BINS + 3), jnp.int32) if histograms else None,
-            layers=layers,
-        )
+        labels = Labels(layers, quantities(watched))
+        shape = (keep, len(labels.quantities), len(layers.slots))
+        ring = {"values": jnp.zeros(shape, jnp.float32), "step": jnp.full(keep, -1, jnp.int32)}
+        ring["written"] = jnp.zeros((), jnp.int32)
+        if histograms:
+            ring["counts"] = jnp.zeros((keep, len(layers.rows), BINS + 3), jnp.int32)
+        inner = states[0] if clip is None else states
+        return MonitorState(inner, jnp.zeros((), jnp.int32), ring, jnp.asarray(labels.encoded()))
+
+    def chain(grads: Any, states: Any, params: Any, extra: Any) -> tuple[list[Any], list[Any]]:
+        passed, new = [grads], []
+        for link, own in zip(links, states, strict=True):
+            out, own = link.update(passed[-1], own, params, **extra)
+            passed.append(out)
+            new.append(own)
+        return passed[1:], new
 
     def update(grads: Any, state: MonitorState, params: Any = None, **extra: Any) -> tuple[Any, MonitorState]:
-        def chain(grads: Any, states: Any, params: Any) -> tuple[list[Any], list[Any]]:
-            passed, new = [grads], []
-            for link, own in zip(links, states, strict=True):
-                out, own = link.update(passed[-1], own, params, **extra)
-                passed.append(out)
-                new.append(own)
-            return passed[1:], new
-
+        layers = layers_of(grads if params is None else params, order, stacked, pool)
         states = (state.inner_state,) if clip is None else state.inner_state
-        passed, new, replays = recorded(chain, grads, states, params)
-        layers = state.layers
-        trees = {name: layers.align(tree, name) for name, tree in zip(watched, [grads, *replays], strict=False)}
-        trees["weight"] = (None,) * len(layers.leaves) if params is None else layers.align(params, "weight")
-        due = state.wait == 0
-        ring = _written((state.ring, state.ring_step, state.ring_counts), trees, layers, state.seen, every, due)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((grads, state))):
+            call = lambda grads, states, params: chain(grads, states, params, extra)
+            passed, new, again = repeatable(call, grads, states, params)
+        else:
+            passed, new = chain(grads, states, params, extra)
+            again = lambda: passed
+        aligned = layers.align(grads, "gradient")
+        weights = (None,) * len(layers.leaves) if params is None else layers.align(params, "weight")
+        labels = Labels(layers, quantities(watched))
+        refuse_others(state.labels, labels)
+
+        def record() -> dict[str, Array]:
+            passing = {name: layers.align(tree, name) for name, tree in zip(watched[1:-1], again(), strict=True)}
+            found = {
+                "values": read(layers, {"gradient": aligned, **passing, "weight": weights}),
+                "step": jnp.where(labels.fit(state.labels), state.seen, -2),
+            }
+            if "counts" in state.ring:
+                found["counts"] = gradient_counts(layers, aligned)
+            return found
+
+        ring = _written(state.ring, record, state.seen % every == 0)
         inner = new[0] if clip is None else tuple(new)
-        wait = jnp.where(due, every - 1, state.wait - 1)
-        return passed[-1], MonitorState(inner, state.seen + 1, wait, *ring, layers)
+        return passed[-1], MonitorState(inner, state.seen + 1, ring, state.labels)
 
     return Monitored(init, update)
 
@@ -217,79 +205,20 @@ def _with_extra_args(link: Any) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(link.init, link.update)  # MultiSteps is no transformation by type
 
 
-def _written(ring: Any, trees: dict[str, Any], layers: Layers, seen: Array, every: int, due: Any) -> Any:
-    """The ring with one more entry, in the place of the oldest; as it was where none is due."""
-    columns, steps, counts = ring
-    found = layer_columns(layers, trees, due)
-    place = seen // every % len(steps)
-    put = lambda values, new: values.at[place].set(jnp.where(due, new.astype(values.dtype), values[place]))
-    columns = {name: put(values, found[name]) for name, values in columns.items()}
-    if counts is not None:
-        count = lambda grads: gradient_counts(layers, grads, found["log10_weight_grad_norm"])
-        kept = lambda grads: counts[place]
-        counts = counts.at[place].set(lax.cond(due, count, kept, trees["gradient"]))
-    return columns, put(steps, seen), counts
+def _written(ring: dict[str, Array], record: Callable[[], dict[str, Array]], due: Array) -> dict[str, Array]:
+    """The records with what `record` gives in the place of the oldest; as they were where none is due.
 
-
-def monitor_frame(opt_state: Any) -> pd.DataFrame:
-    """The tidy frame of the steps that a monitor has kept.
-
-    Parameters
-    ----------
-    opt_state : pytree
-        The state of a `gradlab.monitored` transformation, or anything that holds one or several: of a chain, of
-        `optax.MultiSteps`, of a training state.
-
-    Returns
-    -------
-    DataFrame
-        One row per step and layer (and seed, behind `vmap`), as `gradlab.frame` gives it. Of the layer's weights and
-        biases: norms of the gradient as it came in, of the gradient after clipping where ``clip=`` was given, and of
-        the update; the weight's norm and the update's over it, NaN where the loop passes no parameters to ``update``.
+    There is one condition for all that is read, and outside of it one row is written: compilers take their time for
+    each condition, and copy what passes through one.
     """
-    states = [state for state in _states(opt_state) if (np.asarray(state.ring_step) >= 0).any()]
-    if not states:
-        raise GradlabError("a monitor that has seen an update", "none", "monitor_frame after a call of tx.update")
-    return concat([frame(state) for state in states])
-
-
-def monitor_histograms(opt_state: Any) -> pd.DataFrame:
-    """The second table: counts of the entries of each layer's weight gradient, over their own rms.
-
-    Parameters
-    ----------
-    opt_state : pytree
-        As for `gradlab.monitor_frame`, of a monitor with ``histograms=True``.
-
-    Returns
-    -------
-    DataFrame
-        One row per seed, step, layer and bin, with the bins of `gradlab.histograms`: `signal` ("weight_grad"),
-        `seed`, `step`, `layer`, `layer_name`, `bin`, `left`, `right`, `count`. A gradient that is not finite
-        has no counts.
-    """
-    tables = []
-    for state in _states(opt_state):
-        if state.ring_counts is None:
-            raise GradlabError("a monitor with histograms", "one without", "gl.monitored(tx, histograms=True)")
-        steps, at = state.kept()
-        counts = state.of_seeds(state.ring_counts)
-        tables += [
-            bin_table(counts[seed, place, number - 1]).assign(seed=seed, step=step, layer=number, layer_name=name)
-            for seed in range(len(at))
-            for step, place in zip(steps[seed], at[seed], strict=True)
-            for number, name in enumerate(state.layers.names, 1)
-        ]
-    if not tables:
-        raise GradlabError("a monitor that has seen an update", "none", "monitor_histograms after tx.update")
-    names = ["signal", "seed", "step", "layer", "layer_name", "bin", "left", "right", "count"]
-    return pd.concat(tables, ignore_index=True).assign(signal="weight_grad").reindex(columns=names)
-
-
-def _states(opt_state: Any) -> list[MonitorState]:
-    """The monitors in a tree."""
-    ours = lambda node: isinstance(node, MonitorState)
-    states = [node for node in jax.tree.leaves(opt_state, is_leaf=ours) if ours(node)]
-    if not states:
-        raise GradlabError("a state with a monitor in it", type(opt_state).__name__, "gl.monitored(tx).init(params)")
-    return states
+    written = ring["written"]
+    rows = {name: values for name, values in ring.items() if name != "written"}
+    place = (written % len(ring["step"])).astype(jnp.uint32)
+    kept = {name: lax.dynamic_index_in_dim(values, place, keepdims=False) for name, values in rows.items()}
+    if not isinstance(due, jax.core.Tracer):
+        row = record() if due else kept
+    else:
+        row = lax.cond(due, record, lambda: kept)
+    put = lambda values, new: lax.dynamic_update_index_in_dim(values, new.astype(values.dtype), place, 0)
+    rows = {name: put(values, row[name]) for name, values in rows.items()}
+    return {**rows, "written": written + jnp.asarray(due, written.dtype)}

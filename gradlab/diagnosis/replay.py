@@ -1,4 +1,4 @@
-"""Arrays as what they are computed from, so that to look at one is not to keep it.
+"""A function's results once more, from what is in memory anyway, so that to look at them is not to keep them.
 
 An update that goes straight into new parameters never exists in memory: compilers compute it entry by entry inside
 the sum. Whoever reads it elsewhere makes them write it down, in each step, whether it is read in that step or not.
@@ -8,7 +8,6 @@ Computed once more, from what is in memory anyway, it costs only where it is rea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -23,26 +22,8 @@ BY_ENTRY = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Replay:
-    """An array that is ``of(*operands)``, computed where it is asked for.
-
-    Parameters
-    ----------
-    shape, dtype
-        Those of the array.
-    of : callable
-    operands : tuple of array
-    """
-
-    shape: tuple[int, ...]
-    dtype: Any
-    of: Callable[..., Any]
-    operands: tuple[Any, ...]
-
-
-def recorded(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[Any, Any, Any]:
-    """Call a function, and have the arrays it returns first as functions of those that are in memory after it.
+def repeatable(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[Any, Any, Callable[[], Any]]:
+    """Call a function, and get a way to its first result once more.
 
     Parameters
     ----------
@@ -53,30 +34,27 @@ def recorded(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[Any,
     Returns
     -------
     tuple
-        Both trees, and the first once more with a `Replay` for each array: from what is in ``args`` or in the second
-        tree, or was reduced, multiplied as matrices or looped over on the way there.
+        Both trees, and a function without arguments that computes the first again: from what is in ``args`` or in the
+        second tree, or was reduced, multiplied as matrices or looped over on the way there.
     """
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
     jaxpr = closed.jaxpr
-    count = len(jax.tree.leaves(shapes[0]))
-    kept = {*jaxpr.invars, *jaxpr.constvars, *filter(_is_variable, jaxpr.outvars[count:])}
-    made = {variable: i for i, equation in enumerate(jaxpr.eqns) for variable in equation.outvars}
-    recipes = [_steps_to(out, jaxpr.eqns, made, kept) for out in jaxpr.outvars[:count]]
-    starts = [variable for _, start in recipes for variable in start]
-    whole = jaxpr.replace(outvars=[*jaxpr.outvars, *starts])
+    outs = jaxpr.outvars[: len(jax.tree.leaves(shapes[0]))]
+    kept = {*jaxpr.invars, *jaxpr.constvars, *filter(_is_variable, jaxpr.outvars[len(outs) :])}
+    steps, start = _steps_to(outs, jaxpr.eqns, kept)
+    whole = jaxpr.replace(outvars=[*jaxpr.outvars, *start])
     found = core.jaxpr_as_fun(core.ClosedJaxpr(whole, closed.consts))(*jax.tree.leaves(args))
-    values = dict(zip(starts, found[len(jaxpr.outvars) :], strict=True))
-    replays = [
-        Replay(out.aval.shape, out.aval.dtype, _part(jaxpr, out, steps, start), tuple(map(values.get, start)))
-        for out, (steps, start) in zip(jaxpr.outvars[:count], recipes, strict=True)
-    ]
-    first, second = jax.tree.unflatten(jax.tree.structure(shapes), found[: len(jaxpr.outvars)])
-    return first, second, jax.tree.unflatten(jax.tree.structure(shapes[0]), replays)
+    part = jaxpr.replace(constvars=[], invars=start, outvars=outs, eqns=steps, effects=core.no_effects)
+    again = core.jaxpr_as_fun(core.ClosedJaxpr(part, []))
+    results, operands = found[: len(jaxpr.outvars)], found[len(jaxpr.outvars) :]
+    first, second = jax.tree.unflatten(jax.tree.structure(shapes), results)
+    return first, second, lambda: jax.tree.unflatten(jax.tree.structure(shapes[0]), again(*operands))
 
 
-def _steps_to(out: Any, equations: Any, made: dict[Any, int], kept: set[Any]) -> tuple[list[Any], list[Any]]:
-    """The equations by entry that end in a variable, and the variables they start from."""
-    todo, steps, start = [out] if _is_variable(out) else [], set(), {}
+def _steps_to(outs: list[Any], equations: Any, kept: set[Any]) -> tuple[list[Any], list[Any]]:
+    """The equations by entry that end in these variables, and the variables they start from."""
+    made = {variable: i for i, equation in enumerate(equations) for variable in equation.outvars}
+    todo, steps, start = list(filter(_is_variable, outs)), set(), {}
     while todo:
         variable = todo.pop()
         place = None if variable in kept else made[variable]
@@ -86,13 +64,6 @@ def _steps_to(out: Any, equations: Any, made: dict[Any, int], kept: set[Any]) ->
             steps.add(place)
             todo += filter(_is_variable, equations[place].invars)
     return [equations[i] for i in sorted(steps)], list(start)
-
-
-def _part(jaxpr: Any, out: Any, steps: list[Any], start: list[Any]) -> Callable[..., Any]:
-    """These equations of a jaxpr as a function of the variables that they start from."""
-    part = jaxpr.replace(constvars=[], invars=start, outvars=[out], eqns=steps, effects=core.no_effects)
-    call = core.jaxpr_as_fun(core.ClosedJaxpr(part, []))
-    return lambda *operands: call(*operands)[0]
 
 
 def _is_variable(atom: Any) -> bool:

@@ -10,31 +10,34 @@ import numpy as np
 from jax import Array
 
 from gradlab._tree import Layers
-from gradlab.measurement.arrays import over_size
+from gradlab.measurement.arrays import log10_norm, over_size, pooled
 from gradlab.measurement.bins import BINS, bin_counts
 
 
-def gradient_counts(layers: Layers, grads: Sequence[Any], log10_norms: Array) -> Array:
+def gradient_counts(layers: Layers, grads: Sequence[Any]) -> Array:
     """Bin counts of the weights' gradient, (layers, 104), in `gradlab.measurement.bins.EDGES`.
 
     Parameters
     ----------
     layers : Layers
     grads : sequence of array
-        Aligned with ``layers.leaves``.
-    log10_norms : Array, shape (layers,)
-        log10 of the norm of each layer's weight gradient; where it is not finite nothing is counted.
+        Aligned with ``layers.leaves``, None where there is none. A layer whose gradient is not finite has no counts.
     """
     shares = [
         value if value is None or not leaf.stacked else value[i]
         for leaf, value in zip(layers.leaves, grads, strict=True)
         for i in range(leaf.layers)
     ]
-    rows = []
-    for row, norm in zip(layers.rows, log10_norms, strict=True):
-        entries = sum(layers.slots[slot].entries for slot in row.weights)
-        rms = norm - jnp.asarray(0.5 * np.log10(max(entries, 1)), norm.dtype)
-        found = [bin_counts(over_size(shares[slot], rms)) for slot in row.weights if shares[slot] is not None]
-        counts = sum(found, jnp.zeros(BINS + 3, jnp.int32))
-        rows.append(jnp.where(jnp.isfinite(norm) | jnp.isneginf(norm), counts, 0))
-    return jnp.stack(rows)
+    return jnp.stack(
+        [_of_layer([shares[slot] for slot in row.weights if shares[slot] is not None]) for row in layers.rows]
+    )
+
+
+def _of_layer(weights: Sequence[Any]) -> Array:
+    nothing = jnp.zeros(BINS + 3, jnp.int32)
+    if not weights:
+        return nothing
+    norm = pooled(jnp.stack([log10_norm(weight).astype(jnp.float32) for weight in weights]))
+    rms = norm - jnp.asarray(0.5 * np.log10(max(sum(weight.size for weight in weights), 1)), norm.dtype)
+    counts = sum((bin_counts(over_size(weight, rms)) for weight in weights), nothing)
+    return jnp.where(jnp.isfinite(norm) | jnp.isneginf(norm), counts, 0)

@@ -137,13 +137,14 @@ def real(x: Any) -> np.ndarray | Array:
         For complex numbers, and what is no array of floats.
     """
     if not isinstance(x, jax.Array):
-        x = _to_numpy(x)
+        x = to_numpy(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise GradlabError("a real array of floats", str(x.dtype), "the gradients of floating-point parameters")
     return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(np.float32)
 
 
-def _to_numpy(x: Any) -> np.ndarray:
+def to_numpy(x: Any) -> np.ndarray:
+    """Anyone's array as NumPy's."""
     if hasattr(x, "detach"):  # PyTorch's, which NumPy cannot read on a device, nor as bfloat16
         x = x.detach().cpu()
         x = x.float() if str(x.dtype) == "torch.bfloat16" else x

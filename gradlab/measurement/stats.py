@@ -41,17 +41,12 @@ COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
 SIZES: tuple[str, ...] = ("delta_sizes", "weight_grad_sizes")
 #: Columns that the whole network has, the same for all layers.
 NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
-#: Columns that only training, or a look at gradients that are given, fills.
-TRAINING: tuple[str, ...] = (
-    "log10_update_ratio", "log10_weight_update_norm", "log10_bias_update_norm", "log10_clipped_weight_grad_norm",
-    "log10_clipped_bias_grad_norm", "gradient_zero_fraction", "gradient_not_finite",
-    "log10_train_loss", "log10_test_loss", "train_accuracy", "test_accuracy", "sharpness",
-)  # fmt: skip
+#: Columns that only training, or a look at gradients that are given, fills: all others.
+TRAINING: tuple[str, ...] = tuple(name for name in MEASURED if name not in (*FORWARD, *BACKWARD, *NETWORK))
 #: Columns of single entries of the weight's gradient, for which it has to be multiplied out.
 ENTRIES: tuple[str, ...] = ("log10_weight_grad_mean_abs", "log10_weight_grad_max_abs")
 #: Columns that are left out where none are named: they cost more than they tell at initialisation.
 ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms", *ENTRIES)
-assert {*FORWARD, *BACKWARD, *NETWORK, *TRAINING} == set(MEASURED)
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
 SATURATION, FLOAT32_SMALLEST = 0.01, -126

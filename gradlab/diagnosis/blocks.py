@@ -1,0 +1,140 @@
+"""Arrays of many layers side by side, so that a program reads them with few operations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab._tree import Layers, Leaf
+
+#: The most entries that are copied side by side: a copy must stay small beside a model.
+TOGETHER = 2**22
+#: Entries of a row, where arrays of all shapes are cut into rows.
+ROW = 1024
+
+
+class Block(NamedTuple):
+    """Some leaves of a model, their entries in rows: of each tree, and of trees that are alike as one array.
+
+    Parameters
+    ----------
+    trees : dict of str to Array
+        Of each tree that has these leaves the entries, (rows, ...).
+    joined : list of (list of str, Array)
+        The same, of all trees of one format one after the other, (trees times rows, ...), with the trees' names; of
+        what is large each tree by itself.
+    slots : ndarray of int, shape (rows,)
+        The slot that each row belongs to; -1 for a row to pass over.
+    """
+
+    trees: dict[str, Array]
+    joined: list[tuple[list[str], Array]]
+    slots: np.ndarray
+
+
+def blocks_of(layers: Layers, trees: Mapping[str, Sequence[Any]]) -> list[Block]:
+    """The leaves of all trees in blocks.
+
+    On one device arrays of all shapes are cut into rows of one length. Where there are several, arrays may be spread
+    over them, and to cut them would be to send them about: then only arrays of one shape, spread alike, stand side by
+    side. What is large stands by itself in any case.
+    """
+    first = np.cumsum([0, *(leaf.layers for leaf in layers.leaves)])
+    blocks = []
+    for members, cut in _groups(layers.leaves, trees):
+        there = [name for name, own in trees.items() if own[members[0]] is not None]
+        values = {name: [trees[name][i] for i in members] for name in there}
+        slots = np.concatenate([np.arange(first[i], first[i + 1]) for i in members])
+        if cut:
+            places = _Rows(slots, [layers.slots[slot].entries for slot in slots])
+            slots, parts = places.slots, {name: places.of(own) for name, own in values.items()}
+        elif layers.leaves[members[0]].stacked:
+            parts = {name: own[0] for name, own in values.items()}
+        else:
+            parts = {name: jnp.stack(own) if len(own) > 1 else own[0][None] for name, own in values.items()}
+        blocks.append(_block(parts, slots))
+    return blocks
+
+
+def _groups(leaves: Sequence[Leaf], trees: Mapping[str, Sequence[Any]]) -> list[tuple[list[int], bool]]:
+    """Leaves that go together, by number, and whether they are cut into rows."""
+    alike: dict[Any, list[list[int]]] = {}
+    for i, leaf in enumerate(leaves):
+        about = tuple(None if own[i] is None else _about(own[i]) for own in trees.values())
+        size = math.prod(leaf.shape) * len(trees)
+        if not any(about) or not size:
+            continue
+        cut = jax.device_count() == 1 and size <= TOGETHER
+        formats = tuple(a and a[0] for a in about)
+        key = (True, formats) if cut else (False, i if leaf.stacked else leaf.shape, about)
+        groups = alike.setdefault(key, [[]])
+        taken = sum(math.prod(leaves[k].shape) * len(trees) for k in groups[-1])
+        if groups[-1] and taken + size > TOGETHER:
+            groups.append([])
+        groups[-1].append(i)
+    return [(members, key[0]) for key, groups in alike.items() for members in groups]
+
+
+def _about(x: Array) -> tuple[Any, Any]:
+    return x.dtype, jax.typeof(x).sharding
+
+
+def _block(parts: dict[str, Array], slots: np.ndarray) -> Block:
+    formats: dict[Any, list[str]] = {}
+    for name, part in parts.items():
+        formats.setdefault(_about(part), []).append(name)
+    if sum(part.size for part in parts.values()) > TOGETHER:
+        return Block(parts, [([name], part) for name, part in parts.items()], slots)
+    joined = []
+    for names in formats.values():
+        joined.append((names, jnp.concatenate([parts[name] for name in names]) if len(names) > 1 else parts[names[0]]))
+    return Block(parts, joined, slots)
+
+
+class _Rows:
+    """How arrays one after the other are cut into rows: rows of one slot as they are, mixed ones again for each slot.
+
+    Parameters
+    ----------
+    slots : sequence of int
+        Slots in the order of their entries.
+    entries : sequence of int
+        Entries of each.
+    """
+
+    def __init__(self, slots: Sequence[int], entries: Sequence[int]):
+        ends = np.cumsum(entries)
+        starts = ends - entries
+        self.rows = -(-int(ends[-1]) // ROW)
+        self.filling = self.rows * ROW - int(ends[-1])
+        from_row, to_row = starts // ROW, (ends - 1) // ROW
+        owners = np.bincount(np.concatenate([np.arange(a, b + 1) for a, b in zip(from_row, to_row, strict=True)]))
+        of_row = np.full(self.rows, -1)
+        pieces = []
+        for slot, start, end in zip(slots, starts, ends, strict=True):
+            for row in range(start // ROW, (end - 1) // ROW + 1):
+                if owners[row] == 1:
+                    of_row[row] = slot
+                else:
+                    pieces.append((slot, row, max(start - row * ROW, 0), min(end - row * ROW, ROW)))
+        self.pieces = np.array(pieces, int).reshape(-1, 4)
+        self.slots = np.concatenate([of_row, self.pieces[:, 0]])
+
+    def of(self, values: Sequence[Array]) -> Array:
+        """The entries of these arrays in rows."""
+        parts = [value.reshape(-1) for value in values]
+        if self.filling:
+            parts.append(jnp.zeros(self.filling, parts[0].dtype))
+        rows = jnp.concatenate(parts).reshape(-1, ROW)
+        if not len(self.pieces):
+            return rows
+        _, row, start, end = self.pieces.T
+        own = (np.arange(ROW) >= start[:, None]) & (np.arange(ROW) < end[:, None])
+        mixed = jnp.where(own, rows[row], jnp.zeros((), rows.dtype))
+        return jnp.concatenate([rows, mixed])

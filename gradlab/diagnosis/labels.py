@@ -1,0 +1,130 @@
+"""What stands beside the numbers: names of layers and columns, in a form that any checkpoint can carry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradlab._errors import GradlabError
+from gradlab._tree import Layers, Leaf, Row
+from gradlab._types import NOTES
+from gradlab.config import content_hash
+from gradlab.diagnosis.columns import layer_columns
+
+#: Bytes of the digest in front.
+DIGEST = 8
+#: Trees whose entries that are not finite are told.
+COUNTED = ("gradient", "update", "weight")
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Labels:
+    """The layers, and names of the quantities that are read of their arrays; a pytree without leaves."""
+
+    layers: Layers
+    quantities: tuple[str, ...]
+
+    def encoded(self) -> np.ndarray:
+        """The labels as bytes, uint8, to stand in a state as an array among arrays: a digest, and JSON."""
+        return np.frombuffer(_with_digest(json.dumps(asdict(self), separators=(",", ":")).encode()), np.uint8)
+
+    def fit(self, data: Any) -> Any:
+        """Whether bytes are those of these labels, by their digest."""
+        return (data[:DIGEST] == self.encoded()[:DIGEST]).all()
+
+    @classmethod
+    def decoded(cls, data: Any) -> Labels:
+        """The labels from what `encoded` gave.
+
+        Raises
+        ------
+        GradlabError
+            Where the bytes are something else.
+        """
+        try:
+            text = np.asarray(data, np.uint8).tobytes()[DIGEST:]
+            found = json.loads(text, object_hook=_tuples)
+            leaves = tuple(Leaf(**fields) for fields in found["layers"]["leaves"])
+            rows = tuple(Row(**fields) for fields in found["layers"]["rows"])
+            return cls(Layers(leaves, rows), found["quantities"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise GradlabError(
+                "the labels of a monitor", f"other bytes: {error}", "the state as it was saved"
+            ) from error
+
+    def rows(self, values: Any, step: Any = None) -> dict[str, np.ndarray]:
+        """Coordinates and columns of the frame's rows: seeds slow, then steps, layers fast.
+
+        Parameters
+        ----------
+        values : array
+            What was read, of shape (quantities, slots), or with steps, or seeds and steps, in front.
+        step : array, optional
+            Numbers of the steps, as the axes in front.
+        """
+        values = np.asarray(values)
+        lead = values.shape[:-2]
+        if len(lead) > 2:
+            raise GradlabError("records of seeds and steps, or less", f"{len(lead)} axes of them", "one vmap less")
+        host = layer_columns(self.layers, self.quantities, values)
+        arrays = [[self.layers.slots[slot] for slot in (*row.weights, *row.biases)] for row in self.layers.rows]
+        shapes = [[leaf.shape for leaf in own] for own in arrays]
+        width = len(arrays)
+        spread = lambda values: np.broadcast_to(np.asarray(values)[..., None], (*lead, width)).ravel()
+        rows: dict[str, np.ndarray] = {"seed": spread(np.arange(lead[0])[:, None] if len(lead) == 2 else 0)}
+        if step is not None:
+            rows["step"] = spread(step)
+        elif lead:
+            rows["step"] = spread(np.arange(lead[-1]))
+        count = len(rows["seed"]) // width
+        tile = lambda values: np.tile(np.asarray(values, object), count)
+        rows |= {
+            "network": tile([content_hash(list(zip(self.layers.names, shapes, strict=True)))] * width),
+            "layer": np.tile(np.arange(1, width + 1), count),
+            "layer_name": tile(self.layers.names),
+            "dtype": tile([own[0].dtype for own in arrays]),
+            **{name: values.ravel() for name, values in host.items()},
+        }
+        return {**rows, "status": _status(rows, np.tile([len(own) for own in arrays], count))}
+
+
+def _with_digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()[:DIGEST] + text
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """The lists of JSON as the tuples that they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+NO_GRADIENT, ZERO, UNDERFLOW, STUCK = NOTES
+
+
+def _status(rows: Mapping[str, np.ndarray], arrays: np.ndarray) -> np.ndarray:
+    """What keeps a row from being whole, or what it should not be read without; the worst first."""
+    found: list[list[str]] = [[] for _ in arrays]
+    for i, told in enumerate(found):
+        of = lambda name, i=i: rows[name][i] if name in rows else np.nan
+        bad = [
+            f"{of(f'{tree}_not_finite'):.0f} entries of the {tree}" for tree in COUNTED if of(f"{tree}_not_finite") > 0
+        ]
+        if bad:
+            told.append(f"not finite: {', '.join(bad)}")
+        absent = of("gradient_absent")
+        if absent > 0:
+            told.append(NO_GRADIENT + ("" if absent == arrays[i] else f" for {absent:.0f} of {arrays[i]} arrays"))
+        if of("gradient_zero_fraction") == 1:
+            told.append(ZERO)
+        if of("gradient_underflow_fraction") > 0:
+            share = f"{100 * of('gradient_underflow_fraction'):.2g} %"
+            told.append(f"{UNDERFLOW}: {share} of the gradient's entries are below the normal numbers of their format")
+        if of("moved_fraction") == 0 and of("log10_weight_update_norm") > -np.inf:
+            told.append(STUCK)
+    return np.array(["; ".join(told) or "ok" for told in found], object)

@@ -1,0 +1,185 @@
+r"""What arrays hold, in one number each: sums over the entries of each layer's share of each array.
+
+The sum of squares is enough wherever it lies well within the range of its format. Elsewhere, and where an entry is not
+finite, a second look is taken at the entries times :math:`2^{\pm s}`, on one condition for all arrays.
+
+A compiler takes its time for each operation and not for each entry. So arrays are read side by side, and what is summed
+is arithmetic without comparisons, which compilers do within the sum, with nothing written to memory. Arrays spread over
+devices need one exchange of sums and one of maxima.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from gradlab._tree import Layers
+from gradlab.diagnosis.blocks import blocks_of
+
+#: By what power of two entries are scaled before their squares are summed, where these leave the range.
+SHIFT = {32: 80, 64: 600}
+#: What stands in the place of an array that is not there.
+ABSENT = -1
+
+#: Arrays of the gradient, the clipped gradient, the update, the weights, aligned with ``layers.leaves``.
+Trees = Mapping[str, Sequence[Any]]
+#: A sum for each row of a block, and the places of these sums.
+Part = tuple[Array, np.ndarray]
+
+
+def quantities(trees: Sequence[str]) -> tuple[str, ...]:
+    """Names of what is read, in the order of `read`."""
+    moved = ["moved"] if {"update", "weight"} <= set(trees) else []
+    of_all = [f"{name} {what}" for what in ("squares", *SECOND) for name in trees]
+    return (*of_all, *(f"gradient {what}" for what in (*FIRST, "sizes down", "top")), *moved)
+
+
+def read(layers: Layers, trees: Trees) -> Array:
+    """Read the arrays of a model.
+
+    Parameters
+    ----------
+    layers : Layers
+    trees : mapping of str to sequence of array
+        "gradient", and where there are any "clipped", "update", "weight": aligned with ``layers.leaves``, None where
+        the tree has no such leaf.
+
+    Returns
+    -------
+    Array, shape (quantities, slots)
+        float64 where any array is, else float32. Of each slot and tree: the sum of ``squares``; of the gradient its
+        largest absolute value ``top``, the sum of absolute values ``sizes``, and how many entries are ``not zero``
+        and how many ``normal``, as large as the numbers that their format holds to full precision; how many weights an
+        update has ``moved``. The rest is zero where all squares are in range: the sums of entries times ``2**±SHIFT``,
+        and how many are ``not finite``. `ABSENT` where an array is not there.
+    """
+    names, count = quantities(tuple(trees)), len(layers.slots)
+    blocks = blocks_of(layers, trees)
+    wide = any(x.dtype in (jnp.float64, jnp.complex128) for block in blocks for x in block.trees.values())
+    nothing = jnp.zeros(len(names) * count, jnp.float64 if wide else jnp.float32)
+
+    def places(name: str, block: Block) -> np.ndarray:
+        return np.where(block.slots < 0, nothing.size, names.index(name) * count + block.slots)
+
+    def of_all(what: str, of: Callable[[Array], Array]) -> list[Part]:
+        return [
+            (_sum(x, of), np.concatenate([places(f"{tree} {what}", block) for tree in alike]))
+            for block in blocks
+            for alike, x in block.joined
+        ]
+
+    def of_gradient(what: str, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum) -> list[Part]:
+        own = [block for block in blocks if "gradient" in block.trees]
+        return [(_sum(block.trees["gradient"], of, over), places(f"gradient {what}", block)) for block in own]
+
+    first = of_all("squares", lambda x: _wide(x) ** 2)
+    first += [part for what, of in FIRST.items() for part in of_gradient(what, of)]
+    both = [block for block in blocks if {"update", "weight"} <= set(block.trees)]
+    first += [(_moved(block.trees["weight"], block.trees["update"]), places("moved", block)) for block in both]
+    found = _put(nothing, "add", first)
+    found = _put(found, "max", of_gradient("top", _wide, _largest))
+    there = _there(layers, trees, names)
+    squares, entries = found.reshape(-1, count)[: len(trees)], np.array([leaf.entries for leaf in layers.slots])
+    floor = jnp.asarray(entries * lost(nothing.dtype), nothing.dtype)
+    well = jnp.all(((squares > floor) & jnp.isfinite(squares)) | ~there[: len(trees)])
+
+    def second() -> Array:
+        parts = [part for what, of in SECOND.items() for part in of_all(what, of)]
+        return _put(nothing, "add", parts + of_gradient("sizes down", lambda x: jnp.abs(_scaled(x, -1))))
+
+    found = found + lax.cond(well, lambda: nothing, second)
+    return jnp.where(there, found.reshape(-1, count), jnp.asarray(ABSENT, nothing.dtype))
+
+
+def lost(dtype: Any) -> float:
+    """The sum of squares, over the number of entries, below which squares that leave the range would be missed."""
+    about = np.finfo(dtype)
+    return float(about.tiny) / float(about.eps)
+
+
+def _put(found: Array, how: str, parts: Sequence[Part]) -> Array:
+    """Add numbers, or take the larger ones, each in its place; those whose place is beyond the end are dropped."""
+    if not parts:
+        return found
+    values, places = zip(*parts, strict=True)
+    whole = jnp.concatenate([value.astype(found.dtype) for value in values])
+    return getattr(found.at[np.concatenate(places)], how)(whole, mode="drop")
+
+
+def _there(layers: Layers, trees: Trees, names: Sequence[str]) -> np.ndarray:
+    """Whether there is an array that each quantity is read of, (quantities, slots)."""
+    numbers = [i for i, leaf in enumerate(layers.leaves) for _ in range(leaf.layers)]
+    of = {tree: np.array([leaves[i] is not None for i in numbers]) for tree, leaves in trees.items()}
+    if "moved" in names:
+        of["moved"] = of["update"] & of["weight"]
+    return np.stack([of[name.partition(" ")[0]] for name in names])
+
+
+def _sum(x: Array, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum) -> Array:
+    """The sum over each row's entries, or the largest."""
+    if x.size == 0:
+        return jnp.zeros(len(x), _wide(x).dtype)
+    found = over(of(x), tuple(range(1, x.ndim)))
+    if any(jax.typeof(found).sharding.spec):  # layers that are spread over devices: JAX joins no such arrays unasked
+        found = jax.sharding.reshard(found, jax.sharding.PartitionSpec())
+    return found
+
+
+def _largest(x: Array, axes: tuple[int, ...]) -> Array:
+    return jnp.maximum(jnp.max(x, axes), -jnp.min(x, axes))
+
+
+def _wide(x: Array) -> Array:
+    """Real numbers of 32 bits at least: absolute values of complex ones."""
+    x = jnp.abs(x) if jnp.iscomplexobj(x) else x
+    return x.astype(_common(x.dtype, jnp.float32))
+
+
+def _common(*dtypes: Any) -> Any:
+    """The format that holds these, also where mixing them is forbidden."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*dtypes)
+
+
+def _one(x: Array) -> Array:
+    """1 for entries that are not zero."""
+    return jnp.sign(_wide(x)) ** 2
+
+
+def _normal(x: Array) -> Array:
+    """1 for entries as large as their format's smallest normal number, 0 below."""
+    return jnp.minimum(jnp.floor((_wide(x) * (1 / float(jnp.finfo(x.dtype).tiny))) ** 2), 1)
+
+
+def _moved(weight: Array, update: Array) -> Array:
+    """How many entries are other numbers once the update is added and the sum stored in the weight's format."""
+    about, dtype = jnp.finfo(weight.dtype), _common(weight.dtype, update.dtype)
+    before, after = weight.astype(dtype), weight.astype(dtype) + update.astype(dtype)
+    if before.dtype != weight.dtype or about.bits < 32:
+        # a cast alone would not do: compilers may drop it and go on with digits that are not stored
+        before, after = (lax.reduce_precision(x, about.nexp, about.nmant) for x in (before, after))
+    return _sum(after - before, _one)
+
+
+def _scaled(x: Array, sign: int) -> Array:
+    x = _wide(x)
+    return x * jnp.asarray(2.0 ** (sign * SHIFT[jnp.finfo(x.dtype).bits]), x.dtype)
+
+
+#: What is always read of the gradient.
+FIRST: dict[str, Callable[[Array], Array]] = {
+    "sizes": lambda x: jnp.abs(_wide(x)),
+    "not zero": _one,
+    "normal": _normal,
+}
+#: What is read of all trees at the second look.
+SECOND: dict[str, Callable[[Array], Array]] = {
+    "squares up": lambda x: _scaled(x, 1) ** 2,
+    "squares down": lambda x: _scaled(x, -1) ** 2,
+    "not finite": lambda x: (~jnp.isfinite(x)).astype(_wide(x).dtype),
+}
