@@ -52,7 +52,8 @@ MEASURED: dict[str, str] = {
     "log10_preactivation_rms": "rms over batch and units of the preactivation",
     "log10_one_minus_c": "1 - c, c the correlation of the preactivations of two inputs, mean over fixed pairs",
     "saturated_fraction": "share of activations within 1 % of the range of a limit",
-    "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch",
+    "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch; the verdict 'dead' says "
+    "that no gradient passes the network at all",
     "weight_norm": "Frobenius norm of the weight",
     "log10_global_grad_norm": "norm of the whole model's gradient as it came in, the same for all layers",
     "log10_update_ratio": "norm of the update over norm of the weight, when training",

@@ -153,9 +153,10 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
     DataFrame
         The coordinates that are the network's (`width` is NaN where its hidden layers differ, `activation` names
         all of them), then
-        ``rate low high level decades decades_low decades_high shape exponent verdict n_seeds n_zero n_failed
-        first_layer last_layer from_depth phrase sentence``. `n_seeds` entered the rate, `n_zero` had a
-        delta that is exactly 0, `n_failed` one that is not finite or absent; `from_depth` is the depth at which
+        ``rate low high level decades decades_low decades_high shape exponent verdict n_seeds n_zero n_failed n_beyond
+        first_layer last_layer from_depth judged phrase sentence``. `n_seeds` entered the rate, `n_zero` had a
+        delta that is exactly 0, `n_failed` one that is not finite or absent, `n_beyond` of the `n_seeds` change by more
+        than a decade by themselves; `judged` says what the verdict is about. `from_depth` is the depth at which
         the decades pass one at this rate, NaN where it cannot be carried on.
     """
     if by not in ("network", "seed"):
@@ -216,8 +217,8 @@ def _rate_row(deltas: np.ndarray, level: float) -> dict[str, Any]:
         "rate": r.value, "low": r.low, "high": r.high, "level": r.level,
         "decades": r.decades.value, "decades_low": r.decades.low, "decades_high": r.decades.high,
         "shape": r.shape, "exponent": r.exponent, "verdict": verdict.name,
-        "n_seeds": r.seeds, "n_zero": r.n_dead, "n_failed": r.n_failed,
+        "n_seeds": r.seeds, "n_zero": r.n_dead, "n_failed": r.n_failed, "n_beyond": r.n_beyond,
         "first_layer": r.layers[0], "last_layer": r.layers[1],
         "from_depth": np.nan if verdict.from_depth is None else float(verdict.from_depth),
-        "phrase": describe(r, verdict), "sentence": verdict.sentence,
+        "judged": verdict.judged, "phrase": describe(r, verdict), "sentence": verdict.sentence,
     }  # fmt: skip

@@ -124,7 +124,7 @@ def _ends(rows: pd.DataFrame) -> dict[str, str]:
             table = summarise(hidden, ["layer"], column)
             mean = dict(zip(table["layer"], table["mean"], strict=True))
             cells[f"{title}, layer 1 → L"] = f"{words.power(mean[1])} → {words.power(mean[depth])}"
-    for title, column in (("saturated", "saturated_fraction"), ("dead", "dead_fraction")):
+    for title, column in (("saturated", "saturated_fraction"), ("dead units", "dead_fraction")):
         if column in hidden and not hidden.empty:
             table = summarise(hidden, ["layer"], column)["mean"]
             cells[f"{title}, at most"] = "–" if table.isna().all() else f"{100 * table.max():.2g} %"

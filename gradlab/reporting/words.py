@@ -235,6 +235,8 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
         law = f"the rms delta goes as layer^{row['exponent']:.2f}"
         parts.append(f"{law}, so its rate must not be carried to other depths")
     parts.append(ratio(row))
+    if row["n_seeds"] == 1 or 0 < row["n_beyond"] < row["n_seeds"]:  # else the networks agree
+        parts.append(str(row["judged"]))
     if row["verdict"] == "steady" and row["from_depth"] > row["depth"]:
         parts.append(f"at this rate beyond one decade from depth {row['from_depth']:.0f}")
     parts.append(evidence.sentence if evidence else "")

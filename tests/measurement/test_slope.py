@@ -129,8 +129,17 @@ def test_noisy_exponentials_and_power_laws_are_told_apart(depth, seeds):
     rng = np.random.default_rng(depth + seeds)
     exponentials = [rate(exponential(1.5 / (depth - 1), depth, seeds, 0.043, rng)).shape for _ in range(300)]
     laws = [rate(power_law(1.5 / math.log10(depth), depth, seeds, 0.043, rng=rng)).shape for _ in range(300)]
-    assert exponentials.count("algebraic") <= 0.02 * 300 + 4
-    assert laws.count("algebraic") >= 0.98 * 300 - 4
+    assert exponentials.count("algebraic") <= 0.01 * 300 + 4 * (0.01 * 300) ** 0.5
+    missed = 0.1 if (depth, seeds) == (5, 1) else 0.01  # four increments and their noise tell little
+    assert laws.count("algebraic") >= (1 - missed) * 300 - 4 * (missed * 300) ** 0.5
+
+
+@pytest.mark.parametrize("depth", [8, 20, 50, 100])
+def test_one_noisy_exponential_beyond_a_decade_is_seldom_called_a_power_law(depth):
+    """Of single networks of few units 1 % at most, and four standard errors of 1000 draws."""
+    rng = np.random.default_rng(depth)
+    found = [rate(exponential(1.5 / (depth - 1), depth, 1, 0.15, rng)) for _ in range(1000)]
+    assert sum(r.shape == "algebraic" and abs(r.decades.value) > 1 for r in found) <= 10 + 4 * 10**0.5
 
 
 @pytest.mark.parametrize("seeds", [1, 10, 1000])

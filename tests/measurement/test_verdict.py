@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import gradlab as gl
 from gradlab.measurement.slope import rate
 from gradlab.measurement.verdict import NAMES, describe, judge
 
@@ -85,7 +86,48 @@ def test_seeds_left_out_are_in_the_evidence():
     deltas = profiles([-5.0, -5.1, -5.2, 0.0])
     deltas[3, 0] = -np.inf
     verdict = judge(rate(deltas))
-    assert verdict.name == "vanishing" and "1 of 4 seeds left out: 1 dead" in verdict.evidence
+    assert verdict.name == "partly dead" and "1 of 4 seeds left out: 1 dead" in verdict.evidence
+    assert (
+        "in some seeds no gradient passes" in verdict.sentence and "(1 of 4); the others: vanishing" in verdict.sentence
+    )
+    assert describe(rate(deltas), verdict).endswith(": partly dead (1 of 4 seeds, the others vanishing)")
+
+
+def test_a_verdict_is_not_one_of_the_survivors_alone():
+    """ReLU, two units wide: in 10 of 16 seeds a layer is dead, and the other 6 are steady."""
+    alive = rate(profiles([0.1, 0.2, 0.0, -0.1, 0.1, 0.0]))
+    deltas = np.concatenate([profiles([0.1, 0.2, 0.0, -0.1, 0.1, 0.0]), np.full((10, 50), -np.inf)])
+    assert judge(alive).name == "steady" and judge(rate(deltas)).name == "partly dead"
+    assert "10 of 16" in judge(rate(deltas)).sentence
+    deltas[6:] = np.nan
+    verdict = judge(rate(deltas))
+    assert verdict.name == "undetermined" and "half of the seeds or more" in verdict.evidence
+    deltas[9:] = 0.0
+    assert judge(rate(deltas)).name == "steady"  # 3 of 16 failed
+
+
+def test_a_network_of_two_units_is_not_steady():
+    net = gl.MLP(depth=4, width=2, activation="relu", init="he_normal")
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    trace = gl.measure(net, x, loss="probe", seeds=16, columns=["log10_delta_rms"])
+    dead = int((trace.columns["log10_delta_rms"][:, :4] == -np.inf).any(1).sum())
+    assert 0 < dead < 16 and trace.verdict.name == "partly dead" and f"({dead} of 16)" in trace.verdict.sentence
+    row = gl.rates(gl.frame(trace)).iloc[0]
+    assert row["verdict"] == "partly dead" and row["n_zero"] == dead
+
+
+def test_what_is_judged_stands_beside_the_verdict():
+    several = rate(profiles([-2.0, -0.2, 0.3, -0.3, 0.2, 0.1, 0.0, -0.1, 0.1]))
+    verdict = judge(several)
+    assert verdict.name == "steady" and several.n_beyond == 1
+    assert "geometric mean of 9 networks, 1 of them beyond one decade" in verdict.sentence
+    assert describe(several, verdict).endswith(": steady (1 of 9 networks beyond one decade)")
+    one = rate(profiles([-1.3]))
+    assert "this one network" in judge(one).sentence and describe(one, judge(one)).endswith(
+        "vanishing (this one network)"
+    )
+    given = rate(profiles([-1.3]), drawn=False)
+    assert judge(given).judged == "judged are these weights" and describe(given, judge(given)).endswith(": vanishing")
 
 
 @given(st.floats(-6000, 6000))
@@ -131,4 +173,6 @@ def test_short_nets_are_judged_and_the_depth_of_trouble_named():
 
 
 def test_the_names_are_those_of_the_contract():
-    assert set(NAMES) == {"vanishing", "exploding", "steady", "algebraic", "undetermined", "single layer", "dead"}
+    assert set(NAMES) == {
+        "vanishing", "exploding", "steady", "algebraic", "undetermined", "single layer", "dead", "partly dead",
+    }  # fmt: skip
