@@ -8,7 +8,19 @@ import pytest
 from docstring_parser import parse
 
 from gradlab import GradlabError
-from gradlab.config import CONFIGS, GRID, MLPConfig, NetworkConfig, ResNetConfig, Sweep, TransformerConfig
+from gradlab.config import (
+    CONFIGS,
+    GRID,
+    MLPConfig,
+    NetworkConfig,
+    ResNetConfig,
+    RNNConfig,
+    Sweep,
+    TrainingConfig,
+    TrainingSweep,
+    TransformerConfig,
+)
+from gradlab.sweep.grid import as_values, canonical, from_values
 
 
 @pytest.mark.parametrize("config", [*CONFIGS.values(), Sweep], ids=lambda c: c.__name__)
@@ -32,9 +44,62 @@ def test_a_grid_over_architectures_gives_each_the_coordinates_that_it_has():
         architecture=["mlp", "resnet", "transformer"], depth=4, branch_scale=[1, "1/sqrt(L)", "1 / L"], seeds=1
     )
     kinds = [type(config).__name__ for config in sweep.configs()]
-    assert (kinds.count("MLPConfig"), kinds.count("ResNetConfig"), kinds.count("TransformerConfig")) == (6, 18, 6)
+    assert (kinds.count("MLPConfig"), kinds.count("ResNetConfig"), kinds.count("TransformerConfig")) == (6, 3, 1)
     assert [ResNetConfig(depth=4, branch_scale=s).scale for s in sweep.branch_scale] == [1.0, 0.5, 0.25]
     assert {c.norm for c in sweep.configs() if isinstance(c, TransformerConfig)} == {"pre"}
+
+
+ALL = ["mlp", "resnet", "convnet", "rnn", "transformer"]
+
+
+@pytest.mark.parametrize("architecture", ALL[1:])
+def test_an_architecture_has_defaults_of_its_own(architecture):
+    sweep, kind = Sweep(architecture=architecture), CONFIGS[architecture]
+    for config in sweep.configs():
+        assert config == kind(depth=config.depth)
+    assert sweep.depth == ((None,) if architecture == "rnn" else (2, 4, 8, 16, 32, 64))
+
+
+def test_in_a_mixed_grid_each_architecture_has_its_own_defaults():
+    apart = [config for architecture in ALL for config in Sweep(architecture=architecture, data="digits").configs()]
+    mixed = Sweep(architecture=ALL, data="digits")
+    assert list(mixed.configs()) == apart and len(apart) == 36 + 6 + 6 + 1 + 6
+    assert from_values(as_values(mixed)) == canonical(mixed) == mixed  # as it is kept in a folder
+    given = list(Sweep(architecture=ALL, depth=4, width=8, activation=[None, "relu"], init="he_normal").configs())
+    assert [(c.architecture, c.activation) for c in given] == [
+        ("mlp", "sigmoid"), ("mlp", "tanh"), ("mlp", "relu"), ("resnet", "relu"), ("convnet", "relu"),
+        ("rnn", "tanh"), ("rnn", "relu"), ("transformer", "gelu"), ("transformer", "relu"),
+    ]  # fmt: skip
+
+
+def test_a_coordinate_that_a_network_does_not_have_is_none_of_the_grid():
+    cells = Sweep(architecture="rnn", cell=["rnn", "lstm", "gru"], activation=["tanh", "relu"], forget_bias=[0, 1])
+    found = [(config.cell, config.activation, config.forget_bias) for config in cells.configs()]
+    assert sorted(found) == [
+        ("gru", "tanh", 1), ("lstm", "tanh", 0), ("lstm", "tanh", 1), ("rnn", "relu", 1), ("rnn", "tanh", 1)
+    ]  # fmt: skip
+    one = {"depth": 2, "activation": "tanh", "init": "he_normal"}
+    places = Sweep(**one, norm=[None, "layer"], norm_position=["before", "after"])
+    assert len(list(places.configs())) == 3
+    kernels = Sweep(architecture=["resnet", "convnet"], depth=2, kernel=[3, 5])
+    assert [(c.architecture, c.kernel) for c in kernels.configs()] == [("resnet", 3), ("convnet", 3), ("convnet", 5)]
+    ways = TrainingSweep(**one, optimizer=["sgd", "momentum"], momentum=[0.5, 0.9])
+    assert [(c.optimizer, c.momentum) for c in ways.configs()] == [("sgd", 0.9), ("momentum", 0.5), ("momentum", 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Sweep(architecture="rnn", cell="lstm", activation="relu"), "activation= only with cell='rnn'"),
+        (lambda: RNNConfig(cell="gru", forget_bias=2.0), "forget_bias= only with cell='lstm'"),
+        (lambda: Sweep(norm_position="after"), "norm_position= only with norm='batch' or"),
+        (lambda: TrainingSweep(momentum=0.5), "momentum= only with optimizer='momentum' or 'nesterov'"),
+        (lambda: TrainingConfig(MLPConfig(), momentum=0.5), "received momentum=0.5, optimizer='sgd'"),
+    ],
+)
+def test_a_coordinate_that_nothing_asked_for_has_is_refused(make, message):
+    with pytest.raises(GradlabError, match=message):
+        make()
 
 
 def test_fields_that_came_later_leave_old_identities_as_they_were():
@@ -103,7 +168,6 @@ BAD = {
     ),
     "another architecture's norm": ({"norm": "pre"}, "norm of 'mlp' to be one of None, 'batch'"),
     "a word for a depth": ({"depth": "deep"}, "depth to be an integer of at least 1; received 'deep'"),
-    "no depth": ({"depth": None}, "received None"),
     "NaN": ({"depth": float("nan")}, "received nan"),
     "half a unit": ({"width": 1.5}, "width to be an integer of at least 1; received 1.5"),
     "a set has no order": ({"depth": {2, 4}}, "depth to be an integer"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +11,25 @@ from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.fields import FIELDS, positive_integer
 from gradlab.config.names import one_after_another
+
+#: (field, values) that each of some fields needs.
+Needs = Mapping[str, tuple[str, tuple[Any, ...]]]
+NORMS = ("batch", "layer", "rms")
+
+
+def lacking(needs: Needs, values: Mapping[str, Any]) -> set[str]:
+    """The fields that something with these values does not have."""
+    return {name for name, (other, known) in needs.items() if values[other] not in known}
+
+
+def check_needs(needs: Needs, changed: Mapping[str, Any], config: Any) -> None:
+    """Raise where a field is given that a configuration with these values does not have."""
+    for name in sorted(lacking(needs, {other: getattr(config, other) for other, _ in needs.values()}) & {*changed}):
+        other, known = needs[name]
+        raise GradlabError(
+            f"{name}= only with {other}={' or '.join(map(repr, known))}",
+            f"{name}={changed[name]!r}, {other}={getattr(config, other)!r}", f"leaving {name} out",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,8 @@ class NetworkConfig:
     architecture: ClassVar[str]
     #: Fields that came after the first results: at their defaults they are no part of a network's hash.
     LATER: ClassVar[tuple[str, ...]] = ()
+    #: Fields that a network has only where another field has one of these values.
+    NEEDS: ClassVar[Needs] = {}
 
     depth: int = 10
     width: int | tuple[int, ...] = 128
@@ -65,6 +87,7 @@ class NetworkConfig:
             positive_integer("depth", None)
         self._one_width()
         self._one_activation()
+        check_needs(self.NEEDS, self.changed(), self)
         layers = 1 if self.architecture == "rnn" else self.depth
         widest = max(self.width) if isinstance(self.width, tuple) else self.width
         check_product("weights", MOST_WEIGHTS, depth=layers, width=widest, fan_in=widest)
@@ -156,13 +179,14 @@ class MLPConfig(NetworkConfig):
 
     architecture: ClassVar[str] = "mlp"
     LATER: ClassVar[tuple[str, ...]] = ("norm", "norm_position")
+    NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
     norm: str | None = None
     norm_position: str = "before"
 
     def __post_init__(self):
         super().__post_init__()
-        self._one_of("norm", (None, "batch", "layer", "rms"))
+        self._one_of("norm", (None, *NORMS))
 
     def _one_width(self) -> None:
         if isinstance(self.width, tuple):
@@ -216,6 +240,7 @@ class ResNetConfig(NetworkConfig):
     """
 
     architecture: ClassVar[str] = "resnet"
+    NEEDS: ClassVar[Needs] = {"kernel": ("branch", ("conv",))}
 
     branch_scale: str = "1"
     branch: str = "dense"
@@ -226,7 +251,7 @@ class ResNetConfig(NetworkConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self._one_of("norm", (None, "batch", "layer", "rms"))
+        self._one_of("norm", (None, *NORMS))
 
     @property
     def scale(self) -> float | str:
@@ -256,6 +281,7 @@ class ConvNetConfig(NetworkConfig):
     """
 
     architecture: ClassVar[str] = "convnet"
+    NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
     width: int = 16
     kernel: int = 3
@@ -265,7 +291,7 @@ class ConvNetConfig(NetworkConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self._one_of("norm", (None, "batch", "layer", "rms"))
+        self._one_of("norm", (None, *NORMS))
         self._one_of("padding", ("same", "periodic"))
 
 
@@ -288,6 +314,7 @@ class RNNConfig(NetworkConfig):
     """
 
     architecture: ClassVar[str] = "rnn"
+    NEEDS: ClassVar[Needs] = {"activation": ("cell", ("rnn",)), "forget_bias": ("cell", ("lstm",))}
 
     depth: int | None = None
     width: int = 64

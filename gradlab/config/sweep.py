@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,8 +11,11 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
 from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, seed_numbers, several
 from gradlab.config.names import DTYPES, LOSSES, resolve
-from gradlab.config.networks import CONFIGS, NetworkConfig
+from gradlab.config.networks import CONFIGS, Needs, NetworkConfig, lacking
 
+#: Coordinates of which each architecture has defaults of its own, and those of the fully connected networks.
+OWN: tuple[str, ...] = ("depth", "width", "activation", "init")
+_MLP: dict[str, tuple] = {"activation": ("sigmoid", "tanh", "relu"), "init": ("xavier_normal", "he_normal")}
 #: The coordinates of `Sweep` that span the grid.
 GRID: tuple[str, ...] = (
     "architecture", "depth", "width", "activation", "init", "gain", "sigma_w2", "std", "sigma_b2", "bias", "readout",
@@ -30,15 +33,18 @@ class Sweep:
 
     Parameters
     ----------
-    depth : int or sequence of int
-        Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps (None, and
-        the default of a grid of rnns alone: all that the data have).
-    width : int or sequence of int
+    depth : int or sequence of int, optional
+        Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps. None: 2, 4, 8, 16, 32
+        and 64, in a grid to train 2, 10 and 30; of an rnn all steps that the data have.
+    width : int or sequence of int, optional
         Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each layer.
-    activation : str or sequence of str
+        None: those of each architecture, 128 of an mlp.
+    activation : str or sequence of str, optional
         Name in the table of activations. A sequence within the sequence has a name for each layer of an mlp.
-    init : str or sequence of str
-        Name in the table of initialisers: distribution and variance rule.
+        None: that of each architecture, gelu of a transformer; sigmoid, tanh and relu of an mlp.
+    init : str or sequence of str, optional
+        Name in the table of initialisers: distribution and variance rule. None: that of each architecture,
+        orthogonal of an rnn; xavier_normal and he_normal of an mlp.
     gain : float or sequence of float
         Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base).
     sigma_w2 : float or sequence of float, optional
@@ -115,11 +121,13 @@ class Sweep:
     #: What spans the grid, and the work that is done on it.
     COORDINATES: ClassVar[tuple[str, ...]] = GRID
     TASK: ClassVar[str] = "measure"
+    #: Depths where none is given.
+    DEPTHS: ClassVar[tuple[int, ...]] = (2, 4, 8, 16, 32, 64)
 
-    depth: tuple[int | None, ...] = (2, 4, 8, 16, 32, 64)
-    width: tuple[int, ...] = (128,)
-    activation: tuple[str, ...] = ("sigmoid", "tanh", "relu")
-    init: tuple[str, ...] = ("xavier_normal", "he_normal")
+    depth: tuple[int | None, ...] = (None,)
+    width: tuple[int | None, ...] = (None,)
+    activation: tuple[str | None, ...] = (None,)
+    init: tuple[str | None, ...] = (None,)
     gain: tuple[float, ...] = (1.0,)
     sigma_w2: tuple[float | None, ...] = (None,)
     std: tuple[float | None, ...] = (None,)
@@ -158,9 +166,9 @@ class Sweep:
         for name in self.COORDINATES:
             values = many(getattr(self, name))
             if not values:
-                default = self._default(name)[0]
-                raise GradlabError(f"at least one value of {name}", "none", f"{name}={default!r}")
-            put(name, tuple(dict.fromkeys(map(FIELDS[name], values))))
+                raise GradlabError(f"at least one value of {name}", "none", f"{name}={self._usual(name)[0]!r}")
+            known = (v if v is None and name in OWN else FIELDS[name](v) for v in values)
+            put(name, self._filled(name, tuple(dict.fromkeys(known))))
         numbers = seed_numbers(self.seeds)
         put("seeds", numbers if several(self.seeds) else len(numbers))
         put("batch", positive_integer("batch", self.batch))
@@ -169,8 +177,6 @@ class Sweep:
         put("dtype", resolve("dtype", self.dtype, DTYPES))
         put("length", None if self.length is None else positive_integer("length", self.length))
         put("q0", number("q0", self.q0))
-        if self.architecture == ("rnn",) and self.depth == self._default("depth"):
-            put("depth", (None,))
         put("data", self._suited_data() if self.data is None else self.data)
         put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))
         if self.columns is not None:
@@ -187,8 +193,7 @@ class Sweep:
             check_product("steps of all sequences of a batch", MOST_POSITIONS, batch=self.batch, length=self.length)
         self._check_coordinates()
         self._check_size()
-        for config in self.configs():  # each checks itself
-            del config
+        self._check_needs([*self.configs()])  # each checks itself
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:
@@ -202,11 +207,40 @@ class Sweep:
 
     def configs(self) -> Iterator[NetworkConfig]:
         """The networks of the grid, in its order."""
+        seen: set[NetworkConfig] = set()
         for architecture in self.architecture:
             kind = CONFIGS[architecture]
             names = [n for n in GRID if n in kind.names()]
-            for values in itertools.product(*(getattr(self, n) for n in names)):
-                yield kind(**dict(zip(names, values, strict=True)))
+            for values in itertools.product(*(self._values(n, architecture) for n in names)):
+                given = dict(zip(names, values, strict=True))
+                config = kind(**{n: v for n, v in given.items() if n not in lacking(kind.NEEDS, given)})
+                if config not in seen:  # what a network does not have does not tell it apart
+                    seen.add(config)
+                    yield config
+
+    def _values(self, name: str, architecture: str) -> tuple:
+        """The values of a coordinate for the networks of one architecture."""
+        found = getattr(self, name)
+        if name in OWN and None in found:
+            found = _spelled_out(found, self._own(name, architecture))
+        return found
+
+    def _filled(self, name: str, values: tuple) -> tuple:
+        """The values with the defaults of the architectures in the place of None, where all of them have the same."""
+        own = [*{self._own(name, architecture) for architecture in self.architecture}] if name in OWN else []
+        return _spelled_out(values, own[0]) if len(own) == 1 else values
+
+    def _own(self, name: str, architecture: str) -> tuple:
+        """The values of a coordinate that an architecture has where none is given."""
+        if name == "depth":
+            return (None,) if architecture == "rnn" else self.DEPTHS
+        if architecture == "mlp" and name in _MLP:
+            return _MLP[name]
+        return (CONFIGS[architecture].__dataclass_fields__[name].default,)
+
+    def _usual(self, name: str) -> tuple:
+        """The values of a coordinate where none is given."""
+        return self._own(name, "mlp") if name in OWN else type(self).__dataclass_fields__[name].default
 
     def _suited_data(self) -> str:
         """The digits in the form that the architectures read."""
@@ -218,7 +252,7 @@ class Sweep:
         """Raise where a coordinate is given that no architecture of the grid has."""
         for name in self.COORDINATES:
             owners = self._owners(name)
-            if owners and not {*owners} & {*self.architecture} and getattr(self, name) != self._default(name):
+            if owners and not {*owners} & {*self.architecture} and getattr(self, name) != self._usual(name):
                 raise GradlabError(
                     f"{name} only with {' or '.join(owners)}", f"architecture {', '.join(self.architecture)}",
                     f"architecture={owners[0]!r}",
@@ -232,12 +266,34 @@ class Sweep:
             own = {
                 name: n for name, n in choices.items() if architecture in self._owners(name) or not self._owners(name)
             }
-            check_size(own, seeds, max(depth or 1 for depth in self.depth))
+            own |= {name: len(self._values(name, architecture)) for name in OWN}
+            check_size(own, seeds, max(depth or 1 for depth in self._values("depth", architecture)))
+
+    def _check_needs(self, configs: Sequence[Any]) -> None:
+        """Raise where a coordinate is given that no network of the grid has, though its architecture does."""
+        needs = {name: need for config in configs for name, need in self._needs(config).items()}
+        for name, (other, known) in needs.items():
+            usual = {self._own(name, a) if name in OWN else self._usual(name) for a in self.architecture}
+            given = getattr(self, name) not in (*usual, (None,))
+            if given and not any(self._has(config, name) for config in configs):
+                raise GradlabError(
+                    f"{name}= only with {other}={' or '.join(map(repr, known))}",
+                    f"{other}={', '.join(map(repr, getattr(self, other)))}", f"leaving {name} out",
+                )  # fmt: skip
+
+    def _has(self, config: Any, name: str) -> bool:
+        """Whether a network of the grid has a coordinate."""
+        needs = self._needs(config)
+        return name in config.names() and (name not in needs or getattr(config, needs[name][0]) in needs[name][1])
+
+    def _needs(self, config: Any) -> Needs:
+        return config.NEEDS
 
     def _owners(self, name: str) -> list[str]:
         """The architectures that have a coordinate; none where it belongs to no architecture."""
         return [] if name == "architecture" else [a for a, kind in CONFIGS.items() if name in kind.names()]
 
-    @classmethod
-    def _default(cls, name: str) -> Any:
-        return cls.__dataclass_fields__[name].default
+
+def _spelled_out(values: tuple, own: tuple) -> tuple:
+    """Values with an architecture's own in the place of None, each once."""
+    return tuple(dict.fromkeys(v for one in values for v in (own if one is None else (one,))))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_RECORDS
 from gradlab.config.fields import FIELDS, boolean, choice, integer, many, number, positive_integer, several
-from gradlab.config.networks import NetworkConfig
+from gradlab.config.networks import Needs, NetworkConfig, check_needs, lacking
 from gradlab.config.sweep import GRID, Sweep
 
 #: The coordinates of `TrainingSweep` beside those of networks.
@@ -61,6 +61,9 @@ class TrainingConfig:
         What identifies the weights that it starts from, where they are given and not drawn.
     """
 
+    #: As in `NetworkConfig`.
+    NEEDS: ClassVar[Needs] = {"momentum": ("optimizer", ("momentum", "nesterov"))}
+
     network: NetworkConfig
     optimizer: str = "sgd"
     learning_rate: float | None = None
@@ -91,6 +94,7 @@ class TrainingConfig:
             put("learning_rate", LEARNING_RATES.get(self.optimizer, 1e-3))
         if self.weight_decay is None:
             put("weight_decay", WEIGHT_DECAYS.get(self.optimizer, 0.0))
+        check_needs(self.NEEDS, {n: getattr(self, n) for n in self.NEEDS if getattr(self, n) != _default(n)}, self)
         clips = [name for name in ("clip_norm", "clip_value", "clip_adaptive") if getattr(self, name) is not None]
         if len(clips) > 1:
             raise GradlabError("one way of clipping", " and ".join(clips), f"{clips[0]}= alone")
@@ -179,7 +183,8 @@ class TrainingSweep(Sweep):
     COORDINATES: ClassVar[tuple[str, ...]] = (*GRID, *TRAINING_GRID)
     TASK: ClassVar[str] = "train"
 
-    depth: tuple[int | None, ...] = (2, 10, 30)
+    DEPTHS: ClassVar[tuple[int, ...]] = (2, 10, 30)
+
     seeds: int | tuple[int, ...] = 3
     optimizer: tuple[str, ...] = ("sgd",)
     learning_rate: tuple[float | None, ...] = (None,)
@@ -223,10 +228,16 @@ class TrainingSweep(Sweep):
 
     def configs(self) -> Iterator[TrainingConfig]:
         """The trainings of the grid, in its order."""
-        ways = list(itertools.product(*(getattr(self, name) for name in TRAINING_GRID)))
+        products = itertools.product(*(getattr(self, name) for name in TRAINING_GRID))
+        given = [dict(zip(TRAINING_GRID, values, strict=True)) for values in products]
+        ways = [{n: v for n, v in way.items() if n not in lacking(TrainingConfig.NEEDS, way)} for way in given]
+        different = [way for i, way in enumerate(ways) if way not in ways[:i]]
         for network in super().configs():
-            for values in ways:
-                yield TrainingConfig(network, **dict(zip(TRAINING_GRID, values, strict=True)))
+            for way in different:
+                yield TrainingConfig(network, **way)
+
+    def _needs(self, config: TrainingConfig) -> Needs:
+        return {**config.network.NEEDS, **config.NEEDS}
 
     def _owners(self, name: str) -> list[str]:
         return [] if name in TRAINING_GRID else super()._owners(name)

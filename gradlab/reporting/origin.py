@@ -120,6 +120,10 @@ class Origin:
         facts = [f"run {code(self.hash)}"] if self.hash else []
         if "data" in noted:
             facts.append(f"data {markdown(noted['data']['name'])} {code(noted['data']['content_hash'])}")
+            labels = noted["data"].get("labels")
+            if isinstance(labels, list) and all(map(_is_text, labels)):
+                named = ", ".join(f"{markdown(name)} = {i}" for i, name in enumerate(labels))
+                facts.append(f"classes {named}")
         if "commit" in noted:
             facts.append(f"commit {code(noted['commit'])}")
         facts += [f"{markdown(k)} {markdown(v)}" for k, v in noted.get("versions", {}).items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradlab.config import FIELDS, NetworkConfig, Sweep, TrainingConfig
@@ -14,15 +14,19 @@ DEFAULT = "default"
 
 _NAMES = ("activation", "init", "readout")
 _OPTIONAL = (
-    "sigma_w2", "std", "sigma_b2", "readout", "depth", "norm", "truncate", "learning_rate", "clip_norm", "clip_value",
-    "clip_adaptive", "weight_decay",
+    "depth", "width", "activation", "init", "sigma_w2", "std", "sigma_b2", "readout", "norm", "truncate",
+    "learning_rate", "clip_norm", "clip_value", "clip_adaptive", "weight_decay",
 )  # fmt: skip
 
 
 def canonical(sweep: Sweep) -> Sweep:
     """The same request with one spelling for each name, so that requests can be compared."""
-    changes = {field: tuple(map(FIELDS[field], getattr(sweep, field))) for field in _NAMES}
+    changes = {field: tuple(map(_spelled(field), getattr(sweep, field))) for field in _NAMES}
     return dataclasses.replace(sweep, **changes)
+
+
+def _spelled(field: str) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else FIELDS[field](value)
 
 
 def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:

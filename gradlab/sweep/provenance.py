@@ -123,7 +123,11 @@ def commit() -> str | None:
 
 def call(sweep: Sweep, out: str | os.PathLike[str] | None, named: bool) -> str:
     """The Python call that remakes a sweep: what differs from the defaults, and arrays unless the data are `named`."""
-    given = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if getattr(sweep, f.name) != f.default}
+    usual = type(sweep)(architecture=sweep.architecture)
+    names = [f.name for f in dataclasses.fields(sweep) if f.name != "architecture"]
+    given = {name: getattr(sweep, name) for name in names if getattr(sweep, name) != getattr(usual, name)}
+    if sweep.architecture != ("mlp",):
+        given["architecture"] = sweep.architecture
     if not named:
         given.pop("data", None)
     options = ", ".join(f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in given.items())

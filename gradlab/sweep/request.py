@@ -32,7 +32,7 @@ class Request:
     sweep : Sweep
         The grid.
     data : mapping
-        ``name`` and ``content_hash``.
+        ``name`` and ``content_hash``; where the targets were text, ``labels``: the names of the classes 0, 1, 2, ...
     settings : mapping
         Those of the task.
     fingerprints : mapping
@@ -44,7 +44,7 @@ class Request:
     """
 
     sweep: Sweep
-    data: Mapping[str, str]
+    data: Mapping[str, Any]
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
     earlier: tuple[Sweep, ...] = ()
@@ -60,6 +60,8 @@ class Request:
         for config in networks(sweep):
             prints.update(task.key(config))
         about = {"name": data.name, "content_hash": data.content_hash}
+        if data.labels:
+            about["labels"] = list(data.labels)
         return cls(sweep, about, dict(task.settings), prints)
 
     @property

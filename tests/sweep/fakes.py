@@ -18,6 +18,7 @@ class FakeData:
 
     name: str = "fake"
     content_hash: str = "0" * 12
+    labels: tuple[str, ...] = ()
 
 
 def number(*of) -> float:

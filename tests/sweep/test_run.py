@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import tomllib
 from types import SimpleNamespace
 
 import numpy as np
@@ -179,6 +180,15 @@ def test_other_data_under_the_same_name_are_refused(tmp_path):
         go(out=tmp_path, data=FakeData(content_hash="1" * 12))
     with pytest.raises(GradlabError, match="data='b' instead of 'fake'"):
         go(out=tmp_path, data=FakeData("b"))
+
+
+def test_names_of_classes_are_kept_with_the_run(tmp_path):
+    go(out=tmp_path, data=FakeData(labels=("bad", "good")))
+    assert tomllib.loads((tmp_path / "sweep.toml").read_text())["data"]["labels"] == ["bad", "good"]
+    assert json.loads((tmp_path / "provenance.json").read_text())["data"]["labels"] == ["bad", "good"]
+    assert go(out=tmp_path, data=FakeData(labels=("bad", "good")))[1] == []
+    with pytest.raises(GradlabError, match="other content"):
+        go(out=tmp_path, data=FakeData(labels=("good", "bad")))
 
 
 def test_a_function_that_changed_has_its_networks_recomputed_with_the_reason(tmp_path, monkeypatch, capsys):
