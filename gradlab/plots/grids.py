@@ -19,7 +19,7 @@ from gradlab.plots.headers import broken, share_labels, write_headers
 from gradlab.plots.profiles import roles
 from gradlab.plots.styles import NEUTRAL, Looks, line_width
 from gradlab.plots.tables import checked, differing, failures, levels, listed, matching, of_networks, summaries
-from gradlab.plots.zones import COLOURS, DECADE, EXPLODING, bar, colour, is_dark, outline, scale
+from gradlab.plots.zones import DECADE, EXPLODING, bar, colour, colours, is_dark, outline, scale
 
 #: Up to this many cells in a panel are annotated.
 SMALL = 64
@@ -162,7 +162,6 @@ def _panel(
     ax: Any, part: pd.DataFrame, x: str, y: str, across: Sequence[Hashable], up: Sequence[Hashable], norm: Any,
     annotate: bool, uncertain: bool,
 ) -> Any:  # fmt: skip
-    import matplotlib
 
     values = np.full((len(up), len(across)), np.nan)
     found: dict[tuple[int, int], Any] = {}
@@ -172,7 +171,7 @@ def _panel(
         values[place] = cell["mean"]
     edges = np.arange(len(across) + 1) - 0.5, np.arange(len(up) + 1) - 0.5
     image = ax.pcolormesh(
-        *edges, np.ma.masked_invalid(values), cmap=matplotlib.colormaps[COLOURS], norm=norm, edgecolors="white",
+        *edges, np.ma.masked_invalid(values), cmap=colours(), norm=norm, edgecolors="white",
         linewidth=line_width(0.4),
     )  # fmt: skip
     outline(ax, values, *edges)

@@ -20,7 +20,7 @@ from gradlab.plots.profiles import roles
 from gradlab.plots.steps import grid_of, initial, of_layers, trained
 from gradlab.plots.styles import NEUTRAL, SEQUENTIAL, Looks
 from gradlab.plots.tables import summaries
-from gradlab.plots.zones import COLOURS, DECADE, EXPLODING, bar, outline, scale
+from gradlab.plots.zones import DECADE, EXPLODING, bar, colours, outline, scale
 
 #: Practice asks for updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
 _RATIO = -3.0
@@ -179,7 +179,7 @@ class _Map:
 
 def _colours(finite: np.ndarray, absolute: bool, top: float) -> dict[str, Any]:
     if not absolute:
-        return {"cmap": matplotlib.colormaps[COLOURS], "norm": scale(top)}
+        return {"cmap": colours(), "norm": scale(top)}
     low, high = float(finite.min()), float(finite.max())
     return {
         "cmap": matplotlib.colormaps[SEQUENTIAL],

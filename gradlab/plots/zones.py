@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import matplotlib
@@ -10,12 +11,22 @@ from matplotlib.colors import FuncNorm
 
 from gradlab.measurement.verdict import LINE as DECADE
 
-#: Blue is small, red is large, the middle is light; the two ends are alike in grey, so signs or dots stand beside them.
-COLOURS = "RdBu_r"
+#: Blue is small, red is large, the middle is light; of the ends what no deuteranope tells apart is left out. The two
+#: sides are nearly alike in grey, so signs or dots stand beside them.
+_MAP, _ENDS = "RdBu_r", (0.06, 0.9)
 #: Share of the scale that lies between the verdict's two lines.
 _STEADY = 0.3
 #: Dots on what explodes, where no number says its sign.
 EXPLODING = "..."
+
+
+@functools.cache
+def colours() -> Any:
+    """The map of colours."""
+    shown = matplotlib.colormaps[_MAP](
+        np.concatenate([np.linspace(_ENDS[0], 0.5, 256), np.linspace(0.5, _ENDS[1], 256)])
+    )
+    return matplotlib.colors.ListedColormap(shown, "decades")
 
 
 def scale(top: float) -> Any:
@@ -44,14 +55,14 @@ def scale(top: float) -> Any:
 
 def colour(value: float, norm: Any) -> tuple[float, ...]:
     """The colour of a number of decades."""
-    return matplotlib.colormaps[COLOURS](float(norm(value)))
+    return colours()(float(norm(value)))
 
 
 def tone(sign: int, share: float = 0.85) -> str:
     """The colour of what vanishes (-1) or explodes (1), so far from the light middle; white for 0."""
     if sign == 0:
         return "#ffffff"
-    return matplotlib.colors.to_hex(matplotlib.colormaps[COLOURS](0.5 + 0.5 * sign * share))
+    return matplotlib.colors.to_hex(colours()(0.5 + 0.5 * sign * share))
 
 
 def is_dark(rgba: Any) -> bool:

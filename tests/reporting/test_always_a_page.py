@@ -1,11 +1,16 @@
 """A page always comes: what cannot be drawn or tabled costs a line on it, never the page."""
 
+import itertools
+
+import matplotlib.pyplot as plt
 import pytest
 
 from gradlab import plots
+from gradlab.config import MLPConfig
+from gradlab.frames.rows import frame
 from gradlab.reporting import tables, theory
 from gradlab.reporting.page import report
-from tests.reporting.report_frames import grid, run_of
+from tests.reporting.report_frames import grid, run_of, trace
 
 pytestmark = pytest.mark.usefixtures("without_files")
 
@@ -16,10 +21,26 @@ def without_files(monkeypatch):
     monkeypatch.setattr("gradlab.reporting.figures.plots.save", lambda *_, **__: [])
 
 
+@pytest.fixture
+def few_figures(monkeypatch):
+    """Of the figures of networks only the map of decades is drawn in earnest."""
+    for name in ("gradient_flow", "rate_against_depth"):
+        monkeypatch.setattr(plots, name, lambda *_, **__: plt.subplots()[1])
+
+
 def broken(*_, **__):
     raise ZeroDivisionError("a | fault\nof ours")
 
 
+@pytest.mark.usefixtures("few_figures")
+def test_a_grid_that_one_map_cannot_hold_has_a_page(tmp_path):
+    grids = itertools.product((2, 4), ("xavier_normal", "he_normal"), (8, 16), (1.0, 2.0))
+    configs = [MLPConfig(depth=d, init=i, width=w, gain=g, activation="relu") for d, i, w, g in grids]
+    page = report(run_of(frame([trace(config, -0.2 * config.gain) for config in configs])), out=tmp_path).read_text()
+    assert "Not drawn" not in page and "![First over last delta" in page
+
+
+@pytest.mark.usefixtures("few_figures")
 def test_a_figure_that_fails_in_any_way_costs_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(plots, "rate_against_depth", broken)
     page = report(run_of(grid()), out=tmp_path).read_text()
