@@ -11,26 +11,29 @@ import pandas as pd
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.reporting import Finding, options, publish
+from gradlab.reporting import Finding, Words, options, publish
 
-CLOSE = 1e-3
+CLOSE, DEEPER = 1e-3, 520
 OURS, USUAL, SCALED, DOUBLE = (
     "gradlab, float32",
     "jax.grad, float32",
     "jax.grad, float32, scaled norm",
     "jax.grad, float64",
 )
-CLAIM = f"""Computed in float32, gradlab's weight-gradient norms agree with `jax.grad` in float64 on the same weights to
-{CLOSE:g} in log10 in every layer, where `jax.grad` in float32 shows 0: with the usual norm in more layers than with a
-scaled one, and with both in the layers next to the input."""
-TEXT = """Gradients are ∂L/∂W of the mean loss; the norm is Frobenius's. *The usual norm* is the root of the sum of
-squares, as `optax.global_norm` and `jnp.linalg.norm` compute it: it is 0 as soon as the squares underflow, while the
-gradient itself is still there. *The scaled norm* divides by the largest entry first: it lives until the gradient
-itself underflows. float64 only moves the edge: at this rate it underflows from about layer 465. gradlab carries an
-integer exponent beside each cotangent and measures the norm from the factors of the gradient, so it has no edge."""
-CAPTION = """log10 of the norm of each hidden layer's weight gradient; one sigmoid network {depth} layers
-deep, width {width}, {init} weights, on {data}, n = 1 seed, so there is no band. Points on the floor are exact zeros.
-Dashed: the smallest normal numbers of float16 and float32."""
+CLAIM = f"""Computed in float32, gradlab's weight-gradient norms agree with `jax.grad` in float64 on the same weights
+to {CLOSE:g} in log10 in every layer, where `jax.grad` in float32 shows 0: with the usual norm in more layers than with
+a scaled one, and with both in the layers next to the input."""
+TEXT = """The largest difference between gradlab and `jax.grad` in float64 is {error:.1g} in log10. Gradients are ∂L/∂W
+of the mean loss; the norm is Frobenius's. *The usual norm* is the root of the sum of squares, as `optax.global_norm`
+and `jnp.linalg.norm` compute it: it is 0 as soon as the squares underflow, while the gradient itself is still there.
+*The scaled norm* divides by the largest entry first: it lives until the gradient itself underflows. float64 only moves
+the edge: the same network with {deeper} layers shows 0 from depth {double_usual} by the usual norm, from {double} by
+the scaled one. gradlab carries an integer exponent beside each cotangent and measures the norm from the factors of the
+gradient, so it has no edge."""
+CAPTION = """log10 of the norm of each hidden layer's weight gradient; one sigmoid network {depth} layers deep, width
+{width}, {init} weights, on {data}, n = 1 seed, so there is no band. Points on the floor are exact zeros. Dashed: the
+smallest normal numbers of float16 and float32."""
+SAID = Words("What autodiff prints", CLAIM, TEXT, CAPTION)
 
 
 def usual_norm(gradient):
@@ -73,6 +76,22 @@ def measure(quick):
     return net, data, pd.DataFrame(columns, index=pd.RangeIndex(1, net.config.depth + 1, name="layer"))
 
 
+def edges(quick):
+    """From which depth `jax.grad` in float64 shows 0, by the scaled norm and by the usual one, in a deeper network."""
+    depth, width = (100, 32) if quick else (DEEPER, 128)
+    net = gl.MLP(depth=depth, width=width, activation="sigmoid", init="xavier_normal")
+    data = load("digits", batch=32 if quick else 128)
+    params = net.init(jax.random.key(0), data.x, data.y)
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), params)
+        gradients = autodiff_gradients(net, wide, data.x.astype("float64"), data.y)
+        lost = [[i for i, g in enumerate(gradients) if norm(g) == 0] for norm in (scaled_norm, usual_norm)]
+    return {
+        "deeper": depth,
+        **{n: depth - max(i, default=-1) for n, i in zip(("double", "double_usual"), lost, strict=True)},
+    }
+
+
 def judge(table):
     """The finding on the claim, and the layers that each way loses."""
     lost = {name: table.index[~np.isfinite(table[name])].tolist() for name in table}
@@ -102,20 +121,17 @@ def shown(table, lost):
 
 def main():
     """Compute, judge, draw, write."""
-    asked = options(__doc__, __file__, "readme")
+    asked = options(__doc__, __file__, "readme", SAID)
     net, data, table = measure(asked.quick)
     finding, lost, error = judge(table)
     tidy = table.reset_index().melt("layer", var_name="method", value_name="log10_weight_grad_norm")
     setting = {"depth": net.config.depth, "width": net.config.width, "activation": "sigmoid", "init": "Xavier"}
     setting |= {"data": data.name, "batch": len(data.x), "loss": "softmax_cross_entropy"}
-    page = publish(
-        asked.out, name="autodiff", title="What autodiff prints", claim=CLAIM, finding=finding,
-        figure=gl.plots.autodiff(tidy), drawn={"autodiff": tidy}, summary=shown(table, lost),
-        text=f"The largest difference between gradlab and `jax.grad` in float64 is {error:.1g} in log10.\n{TEXT}",
-        caption=CAPTION.format(**setting), command="python experiments/autodiff.py", setting=setting,
-        formats=("png", "svg", "pdf"),
+    publish(
+        asked.out, SAID, name="autodiff", finding=finding, figure=gl.plots.autodiff(tidy), drawn={"autodiff": tidy},
+        summary=shown(table, lost), setting=setting,
+        numbers={"error": float(error), **edges(asked.quick)}, formats=("png", "svg", "pdf"),
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import t
 
 import gradlab as gl
-from gradlab.reporting import Finding, above, below, options, publish
+from gradlab.reporting import Finding, Words, above, below, options, publish
 
 RATIO, SIGMA_B2 = 2.0, 2.01e-5
 CLAIM = f"""Between the preactivations of layers 1 and L + 1, m2/m1² of JJᵀ (1 where all singular values are equal)
@@ -18,17 +18,19 @@ stays below {RATIO:g} in orthogonal tanh networks at the critical point of σ_b�
 Gaussian tanh networks at the same point and in He-initialised ReLU networks with orthogonal or Gaussian weights, at
 every depth tried."""
 TEXT = f"""m1 and m2 are the mean of the squared and of the fourth powers of all singular values. For infinite width
-m2/m1² = 1 + L(μ2/μ1² − 1 − s), s = −1 for Gaussian and 0 for orthogonal weights (Pennington, Schoenholz & Ganguli 2017;
-`gl.theory.moment_ratio`): ReLU adds 1 per layer whatever its scale, because half of its units pass nothing, Gaussian
-weights add 1 by themselves, and tanh adds about 8 q*², which the bias makes as small as wanted: at the same depth
-a smaller σ_b² is nearer to isometry, and at a given σ_b² a deep enough network leaves it (here m2/m1² = {RATIO:g} at
-{{depth:.0f}} layers). The line at {RATIO:g} was fixed before the run. Free probability is a limit of infinite width at
-fixed depth: where L is not far below the width, measured ratios of Gaussian weights depart from it, which the table
-shows and the claim does not speak of. Trainability is not measured here."""
-CAPTION = """Width {width}, n = {seeds} seeds, one input of the stationary variance. Left and middle: density of
-log10 of the singular values, pooled over seeds; zeros and values below the rounding of the largest in float32 are in
-no bin. Right: points are geometric means over seeds, bars their 95 % t-interval (mostly narrower than the point), lines
-the law of infinite width, grey what the claim calls near isometry."""
+m2/m1² = 1 + L(μ2/μ1² − 1 − s), s = −1 for Gaussian and 0 for orthogonal weights (Pennington, Schoenholz & Ganguli
+2017; `gl.theory.moment_ratio`): ReLU adds 1 per layer whatever its scale, because half of its units pass nothing,
+Gaussian weights add 1 by themselves, and tanh adds {{added:.1f}} q*² here, which the bias makes as small as wanted: at
+the same depth a smaller σ_b² is nearer to isometry, and at a given σ_b² a deep enough network leaves it (here m2/m1² =
+{RATIO:g} at {{depth:.0f}} layers). The line at {RATIO:g} was fixed before the run. Free probability is a limit of
+infinite width at fixed depth: where L is not far below the width, measured ratios of Gaussian weights depart from it,
+which the table shows and the claim does not speak of. Trainability is not measured here."""
+CAPTION = """Width {width}, n = {seeds} seeds, one input of the stationary variance. Left and middle: density of log10
+of the singular values, pooled over seeds, on an axis that is linear below 1 and logarithmic above; zeros and values
+below the rounding of the largest in float32 are in no bin. Right: points are geometric means over seeds, bars their 95
+% t-interval (mostly narrower than the point), lines the law of infinite width, grey what the claim calls near
+isometry."""
+SAID = Words("Orthogonal tanh networks come near isometry", CLAIM, TEXT, CAPTION)
 KINDS = ("tanh, orthogonal", "tanh, Gaussian", "ReLU, orthogonal", "ReLU, Gaussian")
 
 
@@ -99,6 +101,17 @@ def draw(values, table):
     return figure
 
 
+def spectra(figure, values):
+    """The densities as they are drawn: a row for each bin of each network in the two panels."""
+    parts = []
+    for axes in figure.axes[:2]:
+        densities = [patch.get_data() for patch in axes.patches if patch.get_gid() == "density"]
+        for name, drawn in zip(values["network"].unique(), densities, strict=True):
+            bins = {"log10_low": drawn.edges[:-1], "log10_high": drawn.edges[1:], "density_per_decade": drawn.values}
+            parts.append(pd.DataFrame({"panel": axes.get_title(), "network": name, **bins}))
+    return pd.concat(parts, ignore_index=True)
+
+
 def shown(table):
     """The table of the page."""
     cells = {
@@ -114,20 +127,19 @@ def shown(table):
 
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "isometry")
+    asked = options(__doc__, __file__, "isometry", SAID)
     setting = {"width": 60 if asked.quick else 200, "seeds": 4 if asked.quick else 8, "sigma_b2": SIGMA_B2}
     values, table = measure(asked.quick, setting["width"], setting["seeds"])
     finding = Finding.of({f"{r.network}, {r.layers} layers": r.claim for r in table.itertuples()})
     with gl.plots.style("paper"):
         figure = draw(values, table)
-    q = network(KINDS[0], 1, 2)[3]
-    text = TEXT.format(depth=gl.theory.isometric_depth("tanh", q, ratio=RATIO))
-    page = publish(
-        asked.out, name="isometry", title="Orthogonal tanh networks come near isometry", claim=CLAIM, finding=finding,
-        figure=figure, drawn={"moments": table.drop(columns="claim")}, summary=shown(table), text=text,
-        caption=CAPTION.format(**setting), command="python experiments/isometry.py", setting=setting,
+    _, sigma_w2, sigma_b2, q = network(KINDS[0], 1, 2)
+    one = gl.theory.moment_ratio("tanh", 1, sigma_w2=sigma_w2, sigma_b2=sigma_b2, weights="orthogonal")
+    publish(
+        asked.out, SAID, name="isometry", finding=finding, figure=figure, summary=shown(table),
+        drawn={"moments": table.drop(columns="claim"), "spectra": spectra(figure, values)}, setting=setting,
+        numbers={"depth": gl.theory.isometric_depth("tanh", q, ratio=RATIO), "added": (one - 1) / q**2},
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

@@ -1,40 +1,44 @@
 """Layer normalisation before or after the sum: what reaches the last block (Xiong et al. 2020).
 
 python experiments/layer_norm_place.py             (a few minutes; writes reports/layer_norm_place)
-python experiments/layer_norm_place.py --quick --out scratch/layer_norm_place
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import gradlab as gl
-from gradlab.reporting import Finding, above, below, both, options, publish
+from gradlab.reporting import Finding, Words, above, below, both, options, publish
 
-FACTOR, HALF, APART = 1.2, 0.5, 4.0
-CLAIM = f"""In transformers at initialisation, from 2 blocks to each other depth, the last block's delta stays within a
-factor of {FACTOR:g} with the normalisation after the sum ("post"), and with it before the branch ("pre") it falls in
-proportion to 1/rms of the stream there, within the same factor. The gradient of all weights of the last block falls
-below {HALF:g} of that at 2 blocks in the deepest pre-LN network, and not below 1/{FACTOR:g} in the deepest post-LN one.
-Against two popular sayings, in the deepest networks a pre-LN network has more than {APART:g} times the delta at its
-first block than at its last, and a post-LN network more than half of it."""
-TEXT = """The delta is the gradient on the residual stream at a block's output, with post-LN before the block's last
-normalisation. Xiong et al. look at the second weight of the last feed-forward part: with Gaussian weights of n Var = 1,
-ReLU and feed-forward blocks alone the stream's mean square after L pre-LN blocks is 1 + L/2, the last normalisation
+FACTOR, HALF, APART, SHALLOW = 1.2, 0.5, 4.0, 2
+CLAIM = f"""In transformers at initialisation, whose readout is the mean over positions, from {SHALLOW} blocks to each
+other depth, the last block's delta stays within a factor of {FACTOR:g} with the normalisation after the sum ("post"),
+and with it before the branch ("pre") it falls in proportion to 1/rms of the stream there, within the same factor. The
+gradient of all weights of the last block falls below {HALF:g} of that at {SHALLOW} blocks in the deepest pre-LN
+network, and not below 1/{FACTOR:g} in the deepest post-LN one. Against two popular sayings, in the deepest networks a
+pre-LN network has more than {APART:g} times the delta at its first block than at its last, and a post-LN network more
+than half of it."""
+TEXT = f"""The delta is the gradient on the residual stream at a block's output, with post-LN before the block's last
+normalisation. Xiong et al. look at the second weight of the last feed-forward part: with Gaussian weights of n Var =
+1, ReLU and feed-forward blocks alone the stream's mean square after L pre-LN blocks is 1 + L/2, the last normalisation
 divides the gradient by its root, and that weight's gradient falls as (1 + L/2)^−½, while with post-LN no depth enters.
 With attention the stream takes up more: an averaging over positions hands on what they have in common, up to 1 per
 block, so that (1 + L/2)^−½ need not hold; what remains is the step of the argument that does not count, 1/rms of the
-stream, and the delta shows it. The table has ratios to 2 blocks, but for its last column.
+stream, and the delta shows it. The table has ratios to {SHALLOW} blocks, but for its last column.
 
-The gradient of *all weights* of a block, which is what a row of the frame holds, is a sum over positions, in which what
-they have in common adds up. Here it lies near (1 + L/2)^−½ again, closer than the delta does; the argument does not
-explain that, for both its stream and its sum differ. That post-LN halves the gradient in every block is what counting
-its normalisation's Jacobian alone gives; the branch brings back what it takes, and at initialisation post-LN is no case
-of vanishing. Xiong et al. explain the need for warm-up by last blocks whose gradient does not shrink with depth;
-training is not measured here. The lines of the claim were drawn after a first look at eight seeds."""
+The gradient of *all weights* of a block, which is what a row of the frame holds, is a sum over positions, in which
+what they have in common adds up. Here it lies near (1 + L/2)^−½ again, closer than the delta does; the argument does
+not explain that, for both its stream and its sum differ. That post-LN halves the gradient in every block is what
+counting its normalisation's Jacobian alone gives; the branch brings back what it takes, so that the delta on the
+stream does not vanish. That is said of the stream alone, and of a cotangent that all positions share. It is not said
+of each weight: a row pools all weights of a block, and those of queries and keys, which see how positions *differ*,
+can lose their gradient with depth while the pooled norm keeps its size; nor is it measured for a loss at each
+position. Xiong et al. explain the need for warm-up by last blocks whose gradient does not shrink with depth; training
+is not measured here. The lines of the claim were drawn after a first look at eight seeds."""
 CAPTION = """Transformers of width {width} and {heads} heads, ReLU, n Var = 1, at initialisation on {data}, n = {seeds}
 seeds. Points are geometric means over seeds, bars and bands their 95 % t-interval; of ratios within a seed left and
 middle. Dashed: 1/rms of the measured stream of pre-LN; dotted: (1 + L/2)^−½, the law without attention; both from 1 at
-2 blocks. Right: the deepest networks."""
+the fewest blocks. Right: the deepest networks."""
+SAID = Words("Layer normalisation before or after the sum", CLAIM, TEXT, CAPTION)
 DELTA, WEIGHTS, STREAM = "log10_delta_rms", "log10_weight_grad_norm", "log10_preactivation_rms"
 NORMS = ("pre", "post")
 
@@ -42,7 +46,7 @@ NORMS = ("pre", "post")
 def measure(quick):
     """The sweep, and its frame."""
     sweep = gl.Sweep(
-        architecture="transformer", depth=(2, 4, 8) if quick else (2, 4, 8, 16, 32), width=16 if quick else 64,
+        architecture="transformer", depth=(SHALLOW, *((4, 8) if quick else (4, 8, 16, 32))), width=16 if quick else 64,
         activation="relu", init="lecun_normal", norm=NORMS, seeds=3 if quick else 16, batch=8 if quick else 32,
         columns=(DELTA, WEIGHTS, STREAM),
     )  # fmt: skip
@@ -128,7 +132,7 @@ def shown(table):
 
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "layer_norm_place")
+    asked = options(__doc__, __file__, "layer_norm_place", SAID)
     sweep, frame = measure(asked.quick)
     table, blocks = ratios(frame), named(frame)
     lines = gl.summarise(blocks[blocks["depth"] == blocks["depth"].max()], ["norm", "layer"], DELTA)
@@ -137,12 +141,10 @@ def main():
     setting |= {"batch": sweep.batch, "seeds": len(sweep.seed_numbers), "loss": sweep.loss, "dtype": sweep.dtype}
     with gl.plots.style("paper"):
         figure = draw(table, lines)
-    page = publish(
-        asked.out, name="layer_norm_place", title="Layer normalisation before or after the sum", claim=CLAIM,
-        finding=finding, figure=figure, drawn={"ratios": table, "blocks": lines}, summary=shown(table), text=TEXT,
-        caption=CAPTION.format(**setting), command="python experiments/layer_norm_place.py", setting=setting,
+    publish(
+        asked.out, SAID, name="layer_norm_place", finding=finding, figure=figure, summary=shown(table),
+        drawn={"ratios": table, "blocks": lines}, setting=setting,
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

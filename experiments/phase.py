@@ -8,36 +8,42 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gradlab as gl
-from gradlab.reporting import Finding, options, publish
+from gradlab.frames.scales import STRAIGHT
+from gradlab.reporting import Finding, Words, options, publish
 
+SIGMAS = (1.0, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0)
+#: Width and multiple of ξ_c to which Schoenholz et al. train.
+PAPER = (300, 6)
 SIGMA_B2, CRITICAL = 0.05, gl.theory.critical_sigma_w2("tanh", 0.05)
 RATE, BOUNDS = 0.01, ((1 / 10, 0.05), (1 / 4, 0.1))
 COLUMNS = ("log10_delta_rms", "delta_log10_mean", "log10_preactivation_rms", "log10_one_minus_c")
-CLAIM = f"""In tanh networks with bias variance {SIGMA_B2}, from σ_w² = 1 to 4, the measured rate of the gradient is the
-predicted one, √χ1 with its transient and finite-width term, to {RATE:.0%} per layer. So are the depth scales, ξ_∇ on
-both sides of the transition and ξ_c in the ordered phase: to {BOUNDS[0][1]:.0%} where theory's is shorter than a tenth
-of the depth, to {BOUNDS[1][1]:.0%} where it is shorter than a quarter (95 % intervals over seeds wholly within)."""
-TEXT = """χ1 = 1 at σ_w² = {critical:.4f}: below it (ordered) two inputs become alike and gradients vanish, above it
+CLAIM = f"""In tanh networks with bias variance {SIGMA_B2}, from σ_w² = {min(SIGMAS):g} to {max(SIGMAS):g}, the
+measured rate of the gradient is the predicted one, √χ1 with its transient and finite-width term, to {RATE:.0%} per
+layer. So are the depth scales, ξ_∇ on both sides of the transition and ξ_c in the ordered phase: to {BOUNDS[0][1]:.0%}
+where theory's is shorter than a tenth of the depth, to {BOUNDS[1][1]:.0%} where it is shorter than a quarter (95 %
+intervals over seeds wholly within)."""
+TEXT = f"""χ1 = 1 at σ_w² = {CRITICAL:.4f}: below it (ordered) two inputs become alike and gradients vanish, above it
 (chaotic) they part and gradients explode. The rate is that of the geometric mean over seeds and examples
 (`delta_log10_mean`), to which M/n belongs. A depth scale is fitted to the layers in which theory's own curve has its
-last slope to 10 % and the distance is three standard errors above 0, and is compared with the same fit to theory's
-curve; −1/ln of the slope at the fixed point stands beside both. ξ_∇ is −1/ln of the squared rate, the same measurement
-in another form under a closer bound; most of them differ from −1/ln χ1, which knows no transient and no width, by more
-than the bound allows. In the chaotic phase the distance
-|c − c*| does not go on to 0: c of networks this wide levels off beside c*, and fluctuates. Fits there come out too
-long, are shown with their intervals, and are no part of the claim; nor is ξ_q, a layer or two, of which few stand above
-noise. Schoenholz et al. train networks of width 300 down to about 6 ξ_c; nothing is trained here, and the width is
-larger because 1 − c, too, falls at another pace by a term of order 1/n per layer.
-Bounds, width and seeds were chosen after a small run (`--quick`), from the widths of its intervals."""
-CAPTION = """tanh, σ_b² = {sigma_b2}, width {width}, depth {depth}, {batch} Gaussian inputs with correlation {c0},
-n = {seeds} seeds, loss probe. Colours are those of the legends below. {rest}"""
+last slope to {STRAIGHT:.0%} and the distance is three standard errors above 0, and is compared with the same fit to
+theory's curve; −1/ln of the slope at the fixed point stands beside both. ξ_∇ is −1/ln of the squared rate, the same
+measurement in another form under a closer bound; most of them differ from −1/ln χ1, which knows no transient and no
+width, by more than the bound allows. In the chaotic phase the distance |c − c*| does not go on to 0: c of networks
+this wide levels off beside c*, and fluctuates. Fits there come out too long, are shown with their intervals, and are
+no part of the claim; nor is ξ_q, a layer or two, of which few stand above noise. Schoenholz et al. train networks of
+width {PAPER[0]} down to about {PAPER[1]} ξ_c; nothing is trained here, and the width is larger because 1 − c, too,
+falls at another pace by a term of order 1/n per layer. Bounds, width and seeds were chosen after a small run
+(`--quick`), from the widths of its intervals."""
+CAPTION = """tanh, σ_b² = {sigma_b2}, width {width}, depth {depth}, {batch} Gaussian inputs with correlation {c0}, n =
+{seeds} seeds, loss probe. Colours are those of the legends below. {rest}"""
+SAID = Words("Order to chaos: rates and depth scales of tanh networks", CLAIM, TEXT, CAPTION)
 
 
 def measure(quick):
     """The sweep, its frame, and what theory expects of each network."""
     sweep = gl.Sweep(
         depth=30 if quick else 60, width=200 if quick else 600, activation="tanh", init="gaussian",
-        sigma_w2=(1.0, 1.4, 2.5, 4.0) if quick else (1.0, 1.2, 1.4, 1.6, float(CRITICAL), 2.0, 2.5, 3.0, 4.0),
+        sigma_w2=(1.0, 1.4, 2.5, 4.0) if quick else sorted((*SIGMAS, float(CRITICAL))),
         sigma_b2=SIGMA_B2, readout="lecun_normal", seeds=4 if quick else 30, batch=16, data="gaussian", c0=0.6,
         loss="probe", columns=COLUMNS,
     )  # fmt: skip
@@ -93,7 +99,7 @@ def shown(table, scales):
 
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "phase")
+    asked = options(__doc__, __file__, "phase", SAID)
     sweep, frame, expected = measure(asked.quick)
     table, scales = gl.against_theory(frame, expected), gl.depth_scales(frame, expected)
     finding = judge(table, scales, sweep.depth[0])
@@ -101,13 +107,12 @@ def main():
     setting |= {"c0": sweep.c0, "seeds": len(sweep.seed_numbers), "data": sweep.data, "loss": sweep.loss}
     with gl.plots.style("paper"):
         figure = draw(frame, expected, table)
-    page = publish(
-        asked.out, name="phase", title="Order to chaos: rates and depth scales of tanh networks", claim=CLAIM,
-        finding=finding, figure=figure, drawn={"rates": table, "scales": scales}, summary=shown(table, scales),
-        text=TEXT.format(critical=CRITICAL), caption=CAPTION.format(**setting, rest=gl.plots.caption(figure)),
-        command="python experiments/phase.py", setting=setting,
+    profiles = gl.summarise(frame[frame["layer"] <= frame["depth"]], ["sigma_w2", "layer"], COLUMNS)
+    publish(
+        asked.out, SAID, name="phase", finding=finding, figure=figure, summary=shown(table, scales),
+        drawn={"rates": table, "scales": scales, "profiles": profiles},
+        setting=setting, numbers={"rest": gl.plots.caption(figure)},
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

@@ -4,26 +4,35 @@ python experiments/saturation.py            (a quarter of a minute; writes repor
 python experiments/saturation.py --quick --out scratch/saturation
 """
 
+import math
+
 import matplotlib
 import matplotlib.pyplot as plt
 
 import gradlab as gl
-from gradlab.reporting import Finding, above, below, either, options, publish
+from gradlab.measurement.stats import SATURATION
+from gradlab.reporting import Finding, Words, above, below, either, options, publish
+from gradlab.reporting.words import listed
 
 RATE, SATURATED = 0.9, 0.25
+#: Standard deviations of the weights times the root of the fan-in: of the first look, and those added afterwards.
+LOOKED, ADDED = (1, 2, 4, 8, 16), (3**-0.5, 6, 12)
+BEYOND = math.log((1 - SATURATION) / SATURATION)
 CLAIM = f"""At no scale of its weights does a sigmoid network without biases, at initialisation, both keep its gradient
 and its units unsaturated: either the delta shrinks to less than {RATE} per layer toward the input, or more than
 {SATURATED:.0%} of the units are saturated."""
 TEXT = f"""The slope of the sigmoid is at most 1/4, so a layer multiplies the delta by about σ_w/4 at most: with the
 standard initialisation of 1986–2010 (σ_w = 1/√3) and with Xavier's (σ_w = 1) hardly any unit is saturated, and the
 gradient decays because of the slope alone. Weights large enough to make up for the slope push the preactivations
-beyond ±4.6, where a unit is within 1 % of a limit. What Glorot & Bengio saw, the last hidden layer saturating
-*during* training, is not measured here: this is initialisation. The two lines, {RATE} and {SATURATED:.0%}, are ours,
-drawn after a first look at σ_w = 1, 2, 4, 8 and 16; 0.58, 6 and 12 were added afterwards."""
+beyond ±{BEYOND:.1f}, where a unit is within {SATURATION:.0%} of a limit. What Glorot & Bengio saw, the last hidden
+layer saturating *during* training, is not measured here: this is initialisation. The two lines, {RATE} and
+{SATURATED:.0%}, are ours, drawn after a first look at σ_w = {listed(f"{s:.2g}" for s in LOOKED)};
+{listed(f"{s:.2g}" for s in ADDED)} were added afterwards."""
 CAPTION = """Sigmoid networks of width {width} at initialisation on {data}, n = {seeds} seeds. Left and middle: the
-deepest ones, lines are means over seeds (of the delta geometric), bands their 95 % t-interval, often narrower than
-the line. Right: all networks, bars are 95 % t-intervals over seeds; the grey corner is what the claim says is empty.
+deepest ones, lines are means over seeds (of the delta geometric), bands their 95 % t-interval, often narrower than the
+line. Right: all networks, bars are 95 % t-intervals over seeds; the grey corner is what the claim says is empty.
 Numbers at lines and points are σ_w."""
+SAID = Words("A sigmoid network decays or saturates", CLAIM, TEXT, CAPTION)
 
 
 def measure(quick):
@@ -34,7 +43,7 @@ def measure(quick):
         activation="sigmoid",
         init="gaussian",
         readout="xavier_normal",
-        sigma_w2=tuple(s**2 for s in (3**-0.5, 1, 2, 4, 6, 8, 12, 16)),
+        sigma_w2=tuple(s**2 for s in sorted(LOOKED + ADDED)),
         seeds=3 if quick else 10,
         batch=64 if quick else 128,
         columns=("log10_delta_rms", "saturated_fraction"),
@@ -89,9 +98,7 @@ def draw(lines, table):
         offset = (-5 if row.sigma_w > 2 else 0, 5)
         right.annotate(f"{row.sigma_w:.2g}", at, offset, textcoords="offset points", ha=side, fontsize=7)
     right.fill_between([RATE, 10], 0, SATURATED, color="0.88", zorder=0)
-    right.text(
-        RATE + 0.03, SATURATED / 2, "gradient kept,\nunits unsaturated:\nempty by the claim", fontsize=7, va="center"
-    )
+    right.text(RATE + 0.03, SATURATED / 2, "gradient kept,\nunits unsaturated:\nno network", fontsize=7, va="center")
     for depth, marker in markers.items():
         right.plot([], [], marker, color="0.4", ms=4, label=f"depth {depth}")
     right.legend(fontsize=7, frameon=False, loc="upper left")
@@ -124,7 +131,7 @@ def shown(table):
 
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "saturation")
+    asked = options(__doc__, __file__, "saturation", SAID)
     sweep, frame = measure(asked.quick)
     table, lines = judge(frame), profiles(frame)
     finding = Finding.of({f"σ_w = {r.sigma_w:.2g}, depth {r.depth}": r.claim for r in table.itertuples()})
@@ -132,12 +139,10 @@ def main():
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     with gl.plots.style("paper"):
         figure = draw(lines, table)
-    page = publish(
-        asked.out, name="saturation", title="A sigmoid network decays or saturates", claim=CLAIM, finding=finding,
-        figure=figure, drawn={"profiles": lines, "networks": table}, summary=shown(table), text=TEXT,
-        caption=CAPTION.format(**setting), command="python experiments/saturation.py", setting=setting,
+    publish(
+        asked.out, SAID, name="saturation", finding=finding, figure=figure, summary=shown(table),
+        drawn={"profiles": lines, "networks": table}, setting=setting,
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

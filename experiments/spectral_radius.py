@@ -1,7 +1,6 @@
 """What a recurrent network keeps of its gradient: the spectral radius, the units, the gates (Pascanu et al. 2013).
 
 python experiments/spectral_radius.py             (a few minutes; writes reports/spectral_radius)
-python experiments/spectral_radius.py --quick --out scratch/spectral_radius
 """
 
 import math
@@ -11,26 +10,31 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, above, below, both, options, publish
+from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting.words import listed
 
 RADII, GATED_RADII, ROUNDING = (0.5, 0.9, 1.0, 1.1, 1.5), (0.5, 1.0, 1.5), 1e-5
-CLAIM = f"""With an orthogonal recurrent weight times ρ the delta of a linear network changes by ρ per time step, to one
-part in {1 / ROUNDING:,.0f}; that of a tanh network by less than ρ, so that with these inputs it loses over a decade in
-the sequence not only where ρ < 1 but at ρ = 1 and 1.1 too, and gains less than one at ρ = 1.5. An LSTM keeps more
-per step than its cell alone, σ(b_f), and a GRU more than its update gate alone, 1/2, at ρ = 0.5, 1 and 1.5."""
+#: Up to this radius the claim has a tanh network lose over a decade; from there on gain less than one.
+LOSES = 1.1
+CLAIM = f"""With an orthogonal recurrent weight times ρ the delta of a linear network changes by ρ per time step, to
+one part in {1 / ROUNDING:,.0f}; that of a tanh network by less than ρ, so that with these inputs it loses over a
+decade in the sequence at ρ = {listed(f"{r:g}" for r in RADII if r <= LOSES)}, and gains less than one at ρ =
+{listed(f"{r:g}" for r in RADII if r > LOSES)}. An LSTM keeps more per step than its cell alone, σ(b_f), and a GRU more
+than its update gate alone, 1/2, at ρ = {listed(f"{r:g}" for r in GATED_RADII)}."""
 TEXT = """All singular values of ρ times an orthogonal matrix are ρ, so spectral radius and norm are one number, and
 |∂h_T/∂h_0| ≤ ρ^T for tanh, whose slope is at most 1: ρ < 1 is sufficient for a vanishing gradient, ρ > 1 necessary for
-an exploding one (Pascanu, Mikolov & Bengio 2013). What the units take away depends on the input that drives them. Where
-singular values differ, even a linear network departs from ρ^t for many steps (`gl.theory.recurrent_powers`).
+an exploding one (Pascanu, Mikolov & Bengio 2013). What the units take away depends on the input that drives them.
+Where singular values differ, even a linear network departs from ρ^t for many steps (`gl.theory.recurrent_powers`).
 
 The delta is ∂L/∂z of a step for the plain cell and ∂L/∂h for LSTM and GRU; it falls at once where it leaves h for the
-cell. The cell of an LSTM is a road of its own: with the usual forget bias of 1 a factor σ(1) = 0.731 per step, over
-{moves} steps {decades:.1f} decades; what the table shows beyond comes through the recurrent weight. The bias
-b_f = ln(T − 1) keeps (1 − 1/T)^(T−1) = {kept:.2f} (Tallec & Ollivier 2018): at initialisation it is the bias rather
-than the gate that keeps a gradient. The lines of the claim were drawn after a first look at four seeds."""
+cell. The cell of an LSTM is a road of its own: with the usual forget bias of 1 a factor σ(1) = {cell:.3f} per step,
+over {moves} steps {decades:.1f} decades; what the table shows beyond comes through the recurrent weight. The bias b_f
+= ln(T − 1) keeps (1 − 1/T)^(T−1) = {kept:.2f} (Tallec & Ollivier 2018): at initialisation it is the bias rather than
+the gate that keeps a gradient. The lines of the claim were drawn after a first look at four seeds."""
 CAPTION = """Width {width}, {steps} time steps of Gaussian input, n = {seeds} seeds; lines and points are geometric
 means, bands and bars their 95 % t-interval over seeds, mostly narrower than the line. Right: rate against ρ; grey: the
 roads through a gate alone, from below that of the GRU, 1/2, and of the LSTM, σ(1) and 1 − 1/T."""
+SAID = Words("Radius, units and gates of recurrent networks", CLAIM, TEXT, CAPTION)
 PLAIN, GATED = ("linear", "tanh"), ("LSTM, b_f = 1", "LSTM, b_f = ln(T−1)", "GRU")
 
 
@@ -75,7 +79,7 @@ def holds(r):
         return both(above(r.low, r.high, r.radius * (1 - ROUNDING)), below(r.low, r.high, r.radius * (1 + ROUNDING)))
     if r.kind in GATED:
         return above(r.low, r.high, r.reference)
-    return both(below(r.low, r.high, r.radius), below(r.decades_low, r.decades_high, -1 if r.radius <= 1.1 else 1))
+    return both(below(r.low, r.high, r.radius), below(r.decades_low, r.decades_high, -1 if r.radius <= LOSES else 1))
 
 
 def profiles(frames):
@@ -129,20 +133,18 @@ def shown(table):
 
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "spectral_radius")
+    asked = options(__doc__, __file__, "spectral_radius", SAID)
     frames, setting = measure(asked.quick)
     table, lines = judge(frames), profiles(frames)
     finding = Finding.of({f"{r.kind}, ρ = {r.radius:g}": r.claim for r in table.itertuples()})
     moves, road = setting["steps"] - 1, [math.log10(alone(kind, setting["steps"])) for kind in GATED]
-    text = TEXT.format(moves=moves, decades=-moves * road[0], kept=10 ** (moves * road[1]))
+    told = {"moves": moves, "decades": -moves * road[0], "kept": 10 ** (moves * road[1]), "cell": 10 ** road[0]}
     with gl.plots.style("paper"):
         figure = draw(lines, table)
-    page = publish(
-        asked.out, name="spectral_radius", title="Radius, units and gates of recurrent networks", claim=CLAIM,
-        finding=finding, figure=figure, drawn={"profiles": lines, "networks": table}, summary=shown(table), text=text,
-        caption=CAPTION.format(**setting), command="python experiments/spectral_radius.py", setting=setting,
+    publish(
+        asked.out, SAID, name="spectral_radius", finding=finding, figure=figure, summary=shown(table), numbers=told,
+        drawn={"profiles": lines, "networks": table}, setting=setting,
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

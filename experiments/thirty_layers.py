@@ -1,4 +1,4 @@
-"""He's weights train thirty ReLU layers, Xavier's do not (He, Zhang, Ren & Sun 2015).
+"""He's weights train thirty ReLU layers within 1000 steps, Xavier's do not (He, Zhang, Ren & Sun 2015).
 
 python experiments/thirty_layers.py            (about two minutes; writes reports/thirty_layers)
 python experiments/thirty_layers.py --quick --out scratch/thirty_layers
@@ -10,37 +10,42 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, above, below, both, options, publish
+from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting.words import listed
 
 LEARNT, CHANCE, STALLED = 0.9, 0.15, 0.01
+DEPTH, STEPS, RATES, MOMENTUM, CLIP = 30, 1000, (0.01, 0.03, 0.1), 0.9, 1.0
 NAMES = {"he_normal": "He", "xavier_normal": "Xavier"}
 SEEDS = tuple(range(100, 108))
-CLAIM = f"""A ReLU network of 30 hidden layers, trained on digits by SGD with momentum 0.9 and clipping, learns with
-He's weights: within 1000 steps its training accuracy comes to more than {LEARNT}. By the step at which it does, with
-Xavier's it has not begun: at each learning rate from 0.01, the paper's, to 0.1 its accuracy is below {CHANCE}, and its
-loss within {STALLED:.0%} of ln 10, which a network has that cannot tell ten classes apart."""
-TEXT = """A ReLU passes half of the mean square, so a layer of Xavier's multiplies both the signal on its way up and
-the delta on its way down by 1/√2: 2⁻¹⁵ over 30 layers, each way, and He's weights are larger by just that √2 (section
-2.2 of the paper, and figure 3). Theirs were 27 convolutions and three dense layers on ImageNet; these are dense layers
-on digits, with the same standard normal draws and orders of the examples for both. All is judged at the first record
-at which the lower end of the interval of He's accuracy is above the line. This is the claim's third form: without
-clipping two of He's five networks diverged, and at a rate of 0.01 some of Xavier's began to learn near step 1000,
-which left the first two open. So the stall is a matter of time; the lines stayed, and the seeds are new to all of it.
-It is no claim about methods that divide out the size of the gradient, such as Adam."""
-CAPTION = """{depth} hidden ReLU layers of width {width} on {data}, SGD with momentum 0.9, clipped at norm 1,
-minibatches of {batch}, n = {seeds} seeds. Left and middle: lines are means over seeds (of the loss geometric), bands
-their 95 % t-interval; dashed is ln 10 and the accuracy of chance, upright the step at which He's have learnt. Right:
-rms of ∂L/∂z by layer before the first step. Step 0 stands at the left edge. Numbers at the names are learning rates."""
+CLAIM = f"""A ReLU network of {DEPTH} hidden layers, trained on digits by SGD with momentum {MOMENTUM} and clipping,
+learns with He's weights: within {STEPS} steps its training accuracy comes to more than {LEARNT}. By the step at which
+it does, with Xavier's it has not begun: at the learning rates {listed(f"{r:g}" for r in RATES)} its accuracy is below
+{CHANCE}, and its loss within {STALLED:.0%} of ln 10, which a network has that cannot tell ten classes apart."""
+TEXT = f"""A ReLU passes half of the mean square, so a layer of Xavier's multiplies both the signal on its way up and
+the delta on its way down by 1/√2: {2 ** (-DEPTH / 2):.0e} over {DEPTH} layers, each way, and He's weights are larger
+by just that √2 (section 2.2 of the paper, and figure 3). Theirs were convolutions with a few dense layers on ImageNet,
+at the rate {RATES[0]}; these are dense layers on digits, with the same standard normal draws and orders of the
+examples for both. All is judged at the first record at which the lower end of the interval of He's accuracy is above
+the line. This is the claim's third form: without clipping some of He's networks diverged, and at the smallest rate
+some of Xavier's began to learn near the last step, which left the first two open. So the stall is a matter of time;
+the lines stayed, and the seeds are new to all of it. It is no claim about methods that divide out the size of the
+gradient, such as Adam."""
+CAPTION = """{depth} hidden ReLU layers of width {width} on {data}, SGD with momentum {momentum}, clipped at norm
+{clip:g}, minibatches of {batch}, n = {seeds} seeds. Left and middle: lines are means over seeds (of the loss
+geometric), bands their 95 % t-interval; dashed is ln 10 and the accuracy of chance, upright the step at which He's
+have learnt. Right: rms of ∂L/∂z by layer before the first step. Step 0 stands at the left edge. Numbers at the names
+are learning rates."""
+SAID = Words("He's weights train thirty ReLU layers within {steps} steps, Xavier's do not", CLAIM, TEXT, CAPTION)
 
 
 def measure(quick):
     """The trainings: He's at one learning rate, Xavier's at three."""
-    common = {"depth": 10 if quick else 30, "width": 64, "activation": "relu", "batch": 64, "optimizer": "momentum"}
-    common |= {"clip_norm": 1.0, "seeds": 2 if quick else SEEDS}
-    common |= {"steps": 40 if quick else 1000, "records": 4 if quick else 24}
+    common = {"depth": 10 if quick else DEPTH, "width": 64, "activation": "relu", "batch": 64, "optimizer": "momentum"}
+    common |= {"clip_norm": CLIP, "momentum": MOMENTUM, "seeds": 2 if quick else SEEDS}
+    common |= {"steps": 40 if quick else STEPS, "records": 4 if quick else 24}
     common |= {"columns": ("log10_delta_rms", "train_accuracy", "log10_train_loss")}
-    he = gl.TrainingSweep(init="he_normal", learning_rate=0.01, **common)
-    xavier = gl.TrainingSweep(init="xavier_normal", learning_rate=(0.01, 0.03, 0.1), **common)
+    he = gl.TrainingSweep(init="he_normal", learning_rate=RATES[0], **common)
+    xavier = gl.TrainingSweep(init="xavier_normal", learning_rate=RATES, **common)
     return he, pd.concat([gl.train_sweep(sweep, progress=False) for sweep in (he, xavier)], ignore_index=True)
 
 
@@ -84,7 +89,7 @@ def lines(frame):
 def draw(curves, start, step):
     """Accuracy and loss against the step; the delta by layer at initialisation."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
-    colours, styles = {"he_normal": "C0", "xavier_normal": "C1"}, {0.01: "-", 0.03: "--", 0.1: ":"}
+    colours, styles = {"he_normal": "C0", "xavier_normal": "C1"}, dict(zip(RATES, ("-", "--", ":"), strict=True))
     for (init, rate, column), line in curves.groupby(["init", "learning_rate", "column"]):
         axes = left if column == "train_accuracy" else middle
         look = {"color": colours[init], "linestyle": styles[rate], "label": f"{NAMES[init]}, {rate:g}"}
@@ -127,7 +132,7 @@ def shown(table):
 
 def main():
     """Train, judge, draw, write."""
-    asked = options(__doc__, __file__, "thirty_layers")
+    asked = options(__doc__, __file__, "thirty_layers", SAID)
     sweep, frame = measure(asked.quick)
     table, (curves, start) = judge(frame), lines(frame)
     finding = Finding.of({f"{r.init} with learning rate {r.learning_rate:g}": r.claim for r in table.itertuples()})
@@ -136,13 +141,10 @@ def main():
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     with gl.plots.style("paper"):
         figure = draw(curves, start, step)
-    page = publish(
-        asked.out, name="thirty_layers", title="He's weights train thirty ReLU layers, Xavier's do not", claim=CLAIM,
-        finding=finding, figure=figure, drawn={"curves": curves, "start": start, "networks": table},
-        summary=shown(table), text=TEXT, caption=CAPTION.format(**setting),
-        command="python experiments/thirty_layers.py", setting=setting,
+    publish(
+        asked.out, SAID, name="thirty_layers", finding=finding, figure=figure, summary=shown(table), setting=setting,
+        drawn={"curves": curves, "start": start, "networks": table}, numbers={"momentum": MOMENTUM, "clip": CLIP},
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

@@ -3,18 +3,19 @@
 from importlib import import_module
 
 _HOMES = {
-    "Finding": "experiment",
-    "above": "experiment",
-    "below": "experiment",
-    "both": "experiment",
-    "either": "experiment",
+    "Finding": "findings",
+    "Words": "experiment",
+    "above": "findings",
+    "below": "findings",
+    "both": "findings",
+    "either": "findings",
     "options": "experiment",
     "publish": "experiment",
     "report": "page",
     "to_html": "html",
 }
 
-__all__ = ["Finding", "above", "below", "both", "either", "options", "publish", "report", "to_html"]
+__all__ = ["Finding", "Words", "above", "below", "both", "either", "options", "publish", "report", "to_html"]
 
 
 def __getattr__(name: str):

@@ -8,7 +8,8 @@ from PIL import Image
 
 from gradlab._errors import GradlabError
 from gradlab.config import content_hash
-from gradlab.reporting.experiment import Finding, above, below, both, either, publish
+from gradlab.reporting.experiment import Words, publish, reword
+from gradlab.reporting.findings import Finding, above, below, both, either
 
 ANSWERS = (True, False, None)
 
@@ -41,21 +42,48 @@ def test_a_claim_holds_where_no_case_speaks_against_it():
         Finding.of({})
 
 
-def test_a_page_carries_its_hash_in_the_figure_and_beside_it(tmp_path):
-    """The file itself says what was run and how to run it again."""
+SAID = Words("A line", "It rises by {rise:g} over {depth} layers.", "As it is.", "One line, {depth} layers.")
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A page of a claim that is false."""
     figure, axes = plt.subplots()
     axes.plot([0, 1])
     table = pd.DataFrame({"layer": [1], "rate": [0.25]})
-    page = publish(
-        tmp_path, name="line", title="A line", claim="It rises.", finding=Finding.of({"it rises": False}),
-        figure=figure, caption="One line.", drawn={"line": table}, summary=table, text="As it is.",
-        command="python line.py", setting={"depth": 3},
+    made = publish(
+        tmp_path, SAID, name="line", finding=Finding.of({"it rises": False}), figure=figure, drawn={"line": table},
+        summary=table, setting={"depth": 3}, numbers={"rise": 0.5},
     )  # fmt: skip
     plt.close(figure)
-    about = json.loads((tmp_path / "provenance.json").read_text())
+    return made
+
+
+def test_a_page_carries_its_hash_in_the_figure_and_beside_it(page):
+    """The file itself says what was run and how to run it again."""
+    about = json.loads((page.parent / "provenance.json").read_text())
     assert about["hash"] == content_hash({"depth": 3})
-    with Image.open(tmp_path / "line.png") as image:
+    with Image.open(page.parent / "line.png") as image:
         assert image.text["gradlab:run"] == about["hash"]
-        assert image.text["gradlab:command"] == "python line.py"
-    # a claim that is false is called so on the page
+        assert image.text["gradlab:command"] == "python experiments/line.py"
+    # a claim that is false is called so on the page, and its numbers are those of the run
     assert "**Not held**" in page.read_text()
+    assert "It rises by 0.5 over 3 layers." in page.read_text()
+
+
+def test_sentences_are_written_anew_around_the_numbers_of_the_run(page):
+    before, others = page.read_text(), {p: p.read_bytes() for p in page.parent.iterdir() if p != page}
+    assert reword(page.parent, SAID) == page
+    assert page.read_text() == before
+    reword(page.parent, Words("A line", "It falls by {rise:.2f}.", "As it is.", "Of {depth}."))
+    assert page.read_text() == before.replace("It rises by 0.5 over 3 layers.", "It falls by 0.50.").replace(
+        "One line, 3 layers.", "Of 3."
+    )
+    assert {p: p.read_bytes() for p in page.parent.iterdir() if p != page} == others
+    with pytest.raises(GradlabError, match="fall"):
+        reword(page.parent, Words("A line", "It falls by {fall}.", "", ""))
+
+
+def test_a_folder_without_a_page_is_told(tmp_path):
+    with pytest.raises(GradlabError, match="the page of an experiment"):
+        reword(tmp_path, SAID)

@@ -1,0 +1,90 @@
+"""What became of a claim: answers of intervals, case by case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gradlab._errors import GradlabError
+from gradlab.reporting import words
+
+#: True, False, or None where an interval straddles the line.
+Answer = bool | None
+
+
+def below(low: float, high: float, line: float) -> Answer:
+    """Whether a quantity lies below a line: its whole interval, none of it, or undecided."""
+    if math.isnan(low) or math.isnan(high):
+        return None
+    return True if high < line else False if low >= line else None
+
+
+def above(low: float, high: float, line: float) -> Answer:
+    """Whether a quantity lies above a line: its whole interval, none of it, or undecided."""
+    return below(-high, -low, -line)
+
+
+def either(*answers: Answer) -> Answer:
+    """Whether one of them is true; undecided where none is and one may be."""
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def both(*answers: Answer) -> Answer:
+    """Whether all of them are true; undecided where none is false and one may be."""
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a claim.
+
+    Parameters
+    ----------
+    outcome : {"held", "not held", "undecided"}
+    cases : int
+        Cases it was tried on.
+    against : tuple of str
+        Cases in which it is false.
+    open : tuple of str
+        Cases that their intervals leave undecided.
+    """
+
+    outcome: Literal["held", "not held", "undecided"]
+    cases: int
+    against: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, answers: Mapping[str, Answer]) -> Finding:
+        """The finding on a claim that says something of every case.
+
+        Parameters
+        ----------
+        answers : mapping of str to bool or None
+            Case in words -> whether the claim is true of it.
+        """
+        if not answers:
+            raise GradlabError("at least one case to try the claim on", "none", "a larger grid")
+        against = tuple(case for case, answer in answers.items() if answer is False)
+        undecided = tuple(case for case, answer in answers.items() if answer is None)
+        outcome = "not held" if against else "undecided" if undecided else "held"
+        return cls(outcome, len(answers), against, undecided)
+
+    @property
+    def line(self) -> str:
+        """As it stands on the page."""
+        return f"**{self.outcome.capitalize()}**{str(self).removeprefix(self.outcome)}."
+
+    def __str__(self) -> str:
+        text = f"{self.outcome}, in {words.counted(self.cases, 'case')}"
+        if self.against:
+            text += f"; false for {words.listed(self.against)}"
+        if self.open:
+            text += f"; the interval leaves open {words.listed(self.open)}"
+        return text
