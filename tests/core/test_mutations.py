@@ -37,7 +37,7 @@ class Edit(NamedTuple):
 DX = 'dx = gained(params, matmul(dy.mantissa, params["weight"].T))'
 DELTA = "return Scaled(dy.mantissa * slope(entry, z), dy.exponent)"
 SHARE = "return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-2], dy.exponent))"
-OUTER = "return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()"
+OUTER = "return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)"
 FAST = (
     Edit("dense", DX, 'dx = -gained(params, matmul(dy.mantissa, params["weight"].T))'),
     Edit("dense", DX, 'dx = gained(params, matmul(dy.mantissa, params["weight"]))'),
@@ -90,8 +90,8 @@ EDITS = (
     Edit("layer", "in reversed(list(zip(layers, params", "in (list(zip(layers, params"),
     Edit("layer", "return dy, tuple(reversed(records))", "return dy, tuple(records)"),
     # gradient.py
-    Edit("gradient", OUTER, "return Scaled(matmul(jnp.swapaxes(self.d.mantissa, -1, -2), a), exponent).value()"),
-    Edit("gradient", OUTER, "return Scaled(-matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent).value()"),
+    Edit("gradient", OUTER, "return Scaled(matmul(jnp.swapaxes(self.d.mantissa, -1, -2), a), exponent)"),
+    Edit("gradient", OUTER, "return Scaled(-matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)"),
     Edit("gradient", "align(Scaled(self.a.mantissa, self.exponents()))", "align(self.a)"),
     Edit("gradient", "return a + (0 if self.d.exponent", "return a - (0 if self.d.exponent"),
     Edit("gradient", "normalise(Scaled(jnp.sum(mantissa, -2)", "normalise(Scaled(jnp.mean(mantissa, -2)"),

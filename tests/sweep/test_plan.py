@@ -43,6 +43,7 @@ def of_parts(units):
     return [(part.config, seed) for unit in units for part in unit.parts for seed in part.seeds]
 
 
+@settings(deadline=None)
 @given(small, small, small)
 def test_every_cell_stands_in_exactly_one_part(first, second, third):
     history = (first, union(first, second), union(union(first, second), third))
@@ -53,6 +54,7 @@ def test_every_cell_stands_in_exactly_one_part(first, second, third):
     assert len(names) == len(set(names))
 
 
+@settings(deadline=None)
 @given(small, small)
 def test_an_extension_leaves_old_units_and_adds_only_what_is_new(old, more):
     new = union(old, more)
@@ -61,6 +63,7 @@ def test_an_extension_leaves_old_units_and_adds_only_what_is_new(old, more):
     assert set(of_parts(after[len(before) :])) == cells(new) - cells(old)
 
 
+@settings(deadline=None)
 @given(small)
 def test_a_unit_is_of_one_group_and_one_range_of_seeds(sweep):
     for unit in planned(sweep):

@@ -53,7 +53,7 @@ def test_a_figure_on_given_axes_and_without_a_correlation_map():
     # the angles' map has no scale (Cho & Saul 2009): two inputs at right angles come out with 1/pi
     (line,) = [a for a in axes[1].lines if a.get_gid() == "map"]
     assert line.get_ydata()[0] == pytest.approx(1 / np.pi, rel=1e-6) and line.get_ydata()[-1] == 1
-    assert axes[1].get_title() == r"as $q \to 0$" and "q* = 0" in gl.plots.caption(figure)
+    assert axes[1].get_title() == "$c^* = 1$" and "q* = 0" in gl.plots.caption(figure)
     plt.close(figure)
     with pytest.raises(GradlabError, match="mean_field_maps"):
         gl.plots.maps(mean_field("relu", sigma_w2=1.0))

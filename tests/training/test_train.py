@@ -177,7 +177,7 @@ BAD = [
     (dict(clip_norm=1, clip_value=1), "one way of clipping"),
     (dict(dropout=1.0), "below 1"),
     (dict(optimizer=3), "optax transformation"),
-    (dict(optimizer=optax.sgd(0.1), learning_rate=1.0), "with its own rate"),
+    (dict(optimizer=optax.sgd(0.1), learning_rate=1.0), "with its own learning_rate"),
     (dict(loss="probe"), "a loss with targets"),
     (dict(on_failure="hide"), "stop"),
     (dict(schedule="step"), "cosine"),
