@@ -105,7 +105,7 @@ SWEEP_OPTIONS = (
     ("out", str | None, None, "Folder for the rows. None: runs/ and a hash of the request."),
     ("report", bool, False, "Write the page as well."),
     ("html", bool, False, "The page also as one self-contained HTML file."),
-    ("tex", bool, False, "Also tables and numbers for LaTeX."),
+    ("tex", bool, False, "Also tables, figures and numbers for LaTeX."),
     ("dry_run", bool, False, "Say what would be computed, and stop."),
     ("retry_failed", bool, False, "Compute networks again that failed."),
     ("executor", str, "local", "Where to compute: local, or dask."),
@@ -118,7 +118,7 @@ REPORT_OPTIONS = (
     ("run", str, dataclasses.MISSING, "Folder of a sweep."),
     ("out", str | None, None, "Folder for the page. None: the run's own."),
     ("html", bool, False, "Also one self-contained HTML file."),
-    ("tex", bool, False, "Also tables and numbers for LaTeX."),
+    ("tex", bool, False, "Also tables, figures and numbers for LaTeX."),
 )
 CHECK_OPTIONS = (
     ("architecture", str, "mlp", f"Kind of network, which has options of its own: {', '.join(ARCHITECTURES)}."),
@@ -266,7 +266,7 @@ def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
     if html:
         print(f"        {page.with_suffix('.html')}, the same as one file")
     if tex:
-        print(f"        {page.with_name('tables.tex')} and {page.with_name('numbers.tex')}")
+        print(f"        {page.with_name('tables.tex')}, figures.tex and numbers.tex beside it")
 
 
 def _architecture(argv: list[str]) -> type[NetworkConfig]:

@@ -176,7 +176,7 @@ def test_sweep_and_report_and_once_more(tmp_path, monkeypatch, capsys):
     words = [*SMALL, "--data", "gaussian", "--out", "runs/demo", "--quiet"]
     sweep_of(*words, "--tex")
     told = capsys.readouterr()
-    for name in ("frame.parquet", "frame.csv", "report.md", "tables.tex", "numbers.tex"):
+    for name in ("frame.parquet", "frame.csv", "report.md", "tables.tex", "figures.tex", "numbers.tex"):
         assert f"runs/demo/{name}" in told.out and Path("runs/demo", name).stat().st_size > 0
     assert told.err == ""
     before = Path("runs/demo/frame.parquet").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ class Content:
             decades_table=_part(self._table, tables.decades_cell),
             learnt_table=_part(lambda: tables.markdown(t) if len(t := tables.learnt(*known)) else ""),
             signals_table=_part(lambda: tables.markdown(tables.signals(*known))),
-            theory=_part(theory.section, *known, self.origins),
+            theory=_part(lambda: beside.markdown() if (beside := self._beside) else ""),
             missing=_part(self._missing),
             reproduce="\n\n".join(_part(origin.reproduction) for origin in self.origins),
         )
@@ -203,26 +204,48 @@ class Content:
         text.append(f"What plain float32 shows of {layers} in all networks: {loses if lost or gone else shows}.")
         return "\n\n".join([" ".join(text), *(tables.markdown(t) for t in (failed, zero) if len(t))])
 
+    @functools.cached_property
+    def _beside(self) -> theory.Beside | None:
+        return theory.beside(*self._kept(), self.origins)
+
     def tables_tex(self) -> str:
         """The tables for a paper."""
         half = f"Digits in parentheses: half the {self.level} interval over seeds."
         rate = f"Factor of the rms delta per layer toward the input. {half} In brackets: a power law of depth."
         decades = f"Decades between the rms delta of the first and of the last hidden layer. {half}"
-        entries = (
-            (tables.verdict_cell, "Verdict on each network.", "verdict"),
-            (tables.rate_cell, rate, "rate"),
-            (tables.decades_cell, decades, "decades"),
-        )
-        made = []
-        for cell, caption, label in entries:
-            try:
-                cells = self.against_depth(cell).rename_axis("depth")
-                cells = cells.rename(columns=lambda c: c.removeprefix("depth "))
-                made.append(tex.table(cells, caption, f"tab:gradlab-{label}"))
-            except Exception as error:
-                made.append(f"% {label} not made, because {plain(words.reason(error))}")
-        head = f"% Made by gradlab from run {self.hash or 'unknown'}; needs \\usepackage{{booktabs}}."
-        return "\n".join([head, *made])
+        made = [self._depths_tex(tables.verdict_cell, "Verdict on each network.", "verdict", "l")]
+        made.append(self._depths_tex(tables.rate_cell, rate, "rate", "r"))
+        made.append(self._depths_tex(tables.decades_cell, decades, "decades", "r"))
+        made.append(_tex_part("theory", self._theory_tex))
+        return self._tex("needs \\usepackage{booktabs}", made)
+
+    def _depths_tex(self, cell: tables.Cell, caption: str, label: str, align: str) -> str:
+        def make() -> str:
+            cells = self.against_depth(cell).rename_axis("configuration")
+            cells = cells.rename(columns=lambda c: c.removeprefix("depth "))
+            return tex.table(cells, caption, f"tab:gradlab-{label}", over="depth", align=align)
+
+        return _tex_part(label, make)
+
+    def _theory_tex(self) -> str:
+        if not (beside := self._beside):
+            return "% No configuration is known, so there is no table of theory."
+        notes = "; ".join(f"{letter}: {note}" for letter, note in beside.notes.items())
+        caption = f"Measured and predicted rate of the deepest networks, with {beside.level} intervals. {notes}."
+        short = {beside.deepest.columns[1]: "measured", "predicted rate": "predicted", "measured / predicted": "ratio"}
+        cells = beside.deepest.drop(columns="finite width").rename(columns={**short, "its interval": "interval"})
+        return tex.table(cells, caption, "tab:gradlab-theory")
+
+    def figures_tex(self, drawn: Sequence[figures.Drawn | figures.NotDrawn]) -> str:
+        """The figures for a paper, each with its caption and its label."""
+        made = [
+            tex.figure(f.files[-1], f.title, f.caption, f"fig:gradlab-{f.name}", f.width)
+            for f in drawn if isinstance(f, figures.Drawn)
+        ]  # fmt: skip
+        return self._tex("needs \\usepackage{graphicx}", made)
+
+    def _tex(self, needs: str, parts: Sequence[str]) -> str:
+        return "\n".join([f"% Made by gradlab from run {self.hash or 'unknown'}; {needs}.", *parts])
 
     def numbers_tex(self) -> str:
         """A macro for each number of each verdict."""
@@ -237,6 +260,14 @@ def _part(make: Callable[..., str], *arguments: Any) -> str:
         return make(*arguments)
     except Exception as error:
         return f"*Not made, because {markdown(words.reason(error))}.*"
+
+
+def _tex_part(name: str, make: Callable[[], str]) -> str:
+    """A piece for a paper; one that cannot be made costs a comment."""
+    try:
+        return make()
+    except Exception as error:
+        return f"% {name} not made, because {plain(words.reason(error))}"
 
 
 def _each(make: Callable[[], list[str]]) -> list[str]:

@@ -21,13 +21,19 @@ Make = Callable[[], tuple[Any, str]]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on the disk: title, alternative text, path beside the page, caption, links to its other formats."""
+    """A figure on the disk: title, alternative text, path beside the page, caption, links, width in inches."""
 
     title: str
     alt: str
     path: str
     caption: str
     links: str
+    width: float
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return PurePosixPath(self.path).stem
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -85,7 +91,7 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
     before, name = set(plt.get_fignums()), file_name(figure.name)
     try:
         axes, note = figure.make()
-        caption = plots.caption(axes) + from_figure(note)
+        caption, width = plots.caption(axes) + from_figure(note), figure_of(axes).get_figwidth()
         folder.mkdir(parents=True, exist_ok=True)
         plots.save(figure_of(axes), folder / name, formats=FORMATS, run_hash=run_hash, command=command)
     except Exception as error:
@@ -94,4 +100,4 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
         for number in set(plt.get_fignums()) - before:
             plt.close(number)
     links = " ".join(f"[{kind.upper()}]({folder.name}/{name}.{kind})" for kind in FORMATS[1:])
-    return Drawn(figure.title, figure.title, f"{folder.name}/{name}.{FORMATS[0]}", caption, links)
+    return Drawn(figure.title, figure.title, f"{folder.name}/{name}.{FORMATS[0]}", caption, links, width)

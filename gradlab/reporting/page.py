@@ -31,7 +31,8 @@ def report(
     html : bool
         Write the page as one self-contained ``.html`` file too, which can be sent as it is.
     tex : bool
-        Write ``tables.tex`` (booktabs) and ``numbers.tex`` (a macro for each number of each verdict) too.
+        Write ``tables.tex`` (booktabs), ``figures.tex`` and ``numbers.tex`` (a macro for each number of each verdict)
+        too.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def report(
         if tex:
             write_text(page.with_name("tables.tex"), about.tables_tex())
             write_text(page.with_name("numbers.tex"), about.numbers_tex())
+            write_text(page.with_name("figures.tex"), about.figures_tex(drawn))
         if html:
             made = [file for figure in drawn for file in figure.files]
             write_text(page.with_suffix(".html"), to_html(text, page.parent, made))

@@ -12,10 +12,12 @@ from gradlab import _text
 from gradlab.reporting import words
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+#: Inches of a column of two.
+_COLUMN = 3.5
 _SPELT = {"σ_w²": "SigmaW", "σ_b²": "SigmaB", ".": "Point", "-": "Minus", "+": "Plus"}
 
 
-def table(cells: pd.DataFrame, caption: str, label: str) -> str:
+def table(cells: pd.DataFrame, caption: str, label: str, *, over: str = "", align: str = "r") -> str:
     """A frame as a booktabs table; its index is the first column.
 
     Parameters
@@ -26,15 +28,47 @@ def table(cells: pd.DataFrame, caption: str, label: str) -> str:
         Plain text.
     label : str
         For ``\\ref``.
+    over : str
+        What all columns but the first are, in a line above their names.
+    align : {"l", "r"}
+        Of all columns but the first: words to the left, numbers to the right.
     """
-    plain = cells.reset_index().map(_text.tex)
-    plain.columns = [_text.tex(name) for name in plain.columns]
-    style = plain.style.hide(axis="index")
-    text = style.to_latex(
-        hrules=True, caption=_text.tex(caption), label=label, position="t", position_float="centering",
-        column_format="l" + "r" * (plain.shape[1] - 1),
-    )  # fmt: skip
-    return text.replace("\\centering\n", "\\centering\\small\\setlength{\\tabcolsep}{4pt}\n", 1)
+    names = [_text.tex(name) for name in (cells.index.name or "", *cells.columns)]
+    rows = [[_text.tex(cell) for cell in (index, *row)] for index, *row in cells.itertuples()]
+    count = cells.shape[1]
+    above = rf" & \multicolumn{{{count}}}{{c}}{{{_text.tex(over)}}} \\"
+    head = [above, rf"\cmidrule(lr){{2-{count + 1}}}"] if over else []
+    lines = [
+        r"\begin{table}[t]", r"\centering\small\setlength{\tabcolsep}{4pt}",
+        # the classes leave no room below a caption, because they expect it under a figure
+        r"\setlength{\belowcaptionskip}{\abovecaptionskip}",
+        rf"\caption{{{_text.tex(caption)}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{l{align * count}}}", r"\toprule", *head, " & ".join(names) + r" \\", r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows), r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def figure(path: str, title: str, caption: str, label: str, width: float) -> str:
+    """A figure with its caption; one that is wider than a column has the width of the line.
+
+    Parameters
+    ----------
+    path : str
+        Of the PDF, beside the file.
+    title, caption : str
+        Plain text.
+    label : str
+        For ``\\ref``.
+    width : float
+        Of the figure, in inches.
+    """
+    size = r"[width=\linewidth]" if width > _COLUMN else ""
+    lines = [
+        r"\begin{figure}[t]", r"\centering", rf"\includegraphics{size}{{{path}}}",
+        rf"\caption[{{{_text.tex(title)}}}]{{{_text.tex(caption)}}}", rf"\label{{{label}}}", r"\end{figure}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def macro_name(*parts: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,51 @@ from gradlab.reporting.origin import Origin
 from gradlab.sweep.grid import from_values
 from gradlab.sweep.provenance import inputs
 
+#: What a rate is of, by the column that it was measured in.
+POOLED = "all examples pooled"
+MEANS: dict[str, str] = {"log10_delta_rms": POOLED, "delta_log10_mean": "each example by itself"}
 #: Examples of a data set that are made again for a run that does not say what its inputs were.
 _MOST_EXAMPLES = 10_000
 
 
-def section(
-    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str], origins: Sequence[Origin]
-) -> str:
-    """Measured rate, predicted rate, ratio and interval of every network; markdown.
+@dataclass(frozen=True)
+class Beside:
+    """Measured rates beside predicted ones.
 
-    The deepest network of each configuration has a row of its own, the ratios of all stand against depth.
+    Parameters
+    ----------
+    deepest : DataFrame
+        A row for the deepest network of each configuration, with the letter of its note.
+    all_depths : DataFrame or None
+        Measured over predicted against depth, where there are several; a letter where the note is another.
+    notes : mapping of str to str
+        Letter -> what a rate is of, or why there is no prediction.
+    text : str
+        What the columns are.
+    level : str
+        Of the intervals.
+    """
+
+    deepest: pd.DataFrame
+    all_depths: pd.DataFrame | None
+    notes: Mapping[str, str]
+    text: str
+    level: str
+
+    def markdown(self) -> str:
+        """The section of the page."""
+        parts = [tables.markdown(self.deepest), self.text]
+        if self.all_depths is not None:
+            parts.append(f"Measured over predicted at every depth, with its {self.level} interval:")
+            parts.append(tables.markdown(self.all_depths))
+        parts.append("\n".join(f"- *{letter}*: {markdown(note)}." for letter, note in self.notes.items()))
+        return "\n\n".join(parts)
+
+
+def beside(
+    frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str], origins: Sequence[Origin]
+) -> Beside | None:
+    """Measured rate, predicted rate, ratio and interval of every network; None where no configuration is known.
 
     Parameters
     ----------
@@ -35,48 +71,47 @@ def section(
         As in `gradlab.reporting.tables`.
     origins : sequence of Origin
         What each run says of itself: there the configurations stand, and what is known of the inputs.
-
-    Returns
-    -------
-    str
-        Empty where no network's configuration is known.
     """
     expected, begun = _expected(frames, rates, origins)
     if not expected:
-        return ""
+        return None
     found = [against_theory(own, expected).iloc[0] for own in frames]
     shown = tables.deepest(rates, labels)
-    rows = [{"configuration": labels[i], "depth": found[i]["depth"], **_cells(found[i])} for i in shown]
+    texts = [_note(row) for row in found]
+    order = dict.fromkeys(texts[i] for i in (*shown, *range(len(texts))))
+    letters = {text: _letter(place) for place, text in enumerate(order)}
+    means = {MEANS.get(found[i]["column"], found[i]["column"]) for i in shown if not found[i]["refused"]}
+    measured = f"measured rate, {next(iter(means))}" if len(means) == 1 else "measured rate"
+    first = lambda i: {"configuration": labels[i], "depth": found[i]["depth"]}
+    rows = [{**first(i), **_cells(found[i], measured), "note": letters[texts[i]]} for i in shown]
+    usual = {labels[i]: texts[i] for i in shown}
+    other = lambda i: "" if texts[i] == usual[labels[i]] else f" {letters[texts[i]]}"
+    several = rates["depth"].nunique() > 1
+    cell = lambda row: _ratio(found[row["place"]]) + other(row["place"])
+    all_depths = tables.against_depth(rates.assign(place=range(len(rates))), labels, cell) if several else None
     level = f"{100 * found[0]['level']:g} %"
-    parts = [tables.markdown(pd.DataFrame(rows).set_index("configuration"))]
-    parts.append(
-        f"Measured over predicted, with the {level} interval over seeds of the measured rate. {begun} Finite width: by "
-        "the term M/n; or, where theory has none, by the variances that each seed had."
+    pooled = "" if means <= {POOLED} else (
+        " The tables above pool all examples, so that the largest deltas count most; here each example counts alike."
+    )  # fmt: skip
+    text = (
+        f"Measured over predicted, with the {level} interval over seeds of the measured rate.{pooled} {begun} Finite "
+        "width: by the term M/n; or, where theory has none, by the variances that each seed had. The notes say what "
+        "both rates are of, or why there is no prediction."
     )
-    if rates["depth"].nunique() > 1:
-        all_depths = tables.against_depth(
-            rates.assign(place=range(len(rates))), labels, lambda r: _ratio(found[r["place"]])
-        )
-        parts += [f"Measured over predicted at every depth, with its {level} interval:", tables.markdown(all_depths)]
-    told: dict[str, list[str]] = {}
-    refused: dict[str, list[str]] = {}
-    for row, label in zip(found, labels, strict=True):
-        if row["refused"]:
-            refused.setdefault(row["refused"], []).append(label)
-        else:
-            told.setdefault(f"`{row['column']}`: {row['functional']}", []).append(label)
-    for text, names in told.items():
-        parts.append(f"Both rates are of {text}{f' ({_who(names, labels)})' if len(told) > 1 else ''}.")
-    for why, names in refused.items():
-        parts.append(f"No prediction for {_who(names, labels)}: {markdown(why)}.")
-    return "\n\n".join(parts)
+    notes = {letter: note for note, letter in letters.items()}
+    return Beside(pd.DataFrame(rows).set_index("configuration"), all_depths, notes, text, level)
 
 
-def _who(names: Sequence[str], labels: Sequence[str]) -> str:
-    """The configurations that something is true of, with a remark where it is not of all their networks."""
-    own = dict.fromkeys(names)
-    some = {name for name in own if list(names).count(name) < list(labels).count(name)}
-    return markdown("; ".join(f"{name} at some depths" if name in some else name for name in own))
+def _note(row: pd.Series) -> str:
+    """What both rates are of, or why there is no prediction."""
+    if row["refused"]:
+        return f"no prediction: {row['refused']}"
+    return f"{MEANS.get(row['column'], row['column'])} ({row['column']}): {row['functional']}"
+
+
+def _letter(place: int) -> str:
+    """a, b, …, z, aa, ab, …"""
+    return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
 
 
 def _ratio(row: pd.Series) -> str:
@@ -87,10 +122,10 @@ def _ratio(row: pd.Series) -> str:
     return f"{row['ratio']:.4f}{interval}"
 
 
-def _cells(row: pd.Series) -> dict[str, str]:
+def _cells(row: pd.Series, measured: str) -> dict[str, str]:
     ratio, _, interval = _ratio(row).partition(" ")
     return {
-        "measured rate": words.paren(row["rate"], row["low"], row["high"]),
+        measured: words.paren(row["rate"], row["low"], row["high"]),
         "predicted rate": f"{row['predicted']:.4g}" if np.isfinite(row["predicted"]) else "–",
         "measured / predicted": ratio,
         "its interval": interval or "–",

@@ -82,8 +82,10 @@ def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
     if half / 10.0**place < 1.95:
         place -= 1
     units = round(half / 10.0**place)
+    # adding 0.0 takes the sign from what is rounded to 0
+    value = round(value, -place) + 0.0
     if place >= 0:
-        return f"{round(value, -place):.0f}({round(units * 10**place)}){tail}"
+        return f"{value:.0f}({round(units * 10**place)}){tail}"
     return f"{value:.{-place}f}({units}){tail}"
 
 
@@ -155,14 +157,14 @@ class Float32:
     def sentence(self) -> str:
         """What float32 shows, empty where it shows everything."""
         parts = []
-        for layers, subject, value in (
-            (self.norm_zero, "the usual float32 norm", "shows 0"),
-            (self.norm_inf, "the usual float32 norm", "overflows"),
-            (self.gradient_zero, "the float32 gradient itself", "is 0"),
+        for layers, what in (
+            (self.norm_zero, "float32 code would print 0 for the gradient's norm in"),
+            (self.norm_inf, "float32 code would print inf for the gradient's norm in"),
+            (self.gradient_zero, "in float32 the gradient itself is 0 in"),
         ):
             if layers:
                 word = "layer" if len(layers) == 1 else "layers"
-                parts.append(f"{subject} {value} from depth {self.from_depth(layers)} ({word} {spans(layers)})")
+                parts.append(f"{what} {word} {spans(layers)} of {self.depth}")
         return "; ".join(parts)
 
 

@@ -56,7 +56,7 @@ def test_a_figure_that_fails_in_any_way_costs_one_line(monkeypatch, tmp_path):
         (tables, "decades_cell", "### Decades over the hidden layers\n\n"),
         (tables, "signals", "### Signal, delta and weight gradient\n\n"),
         (tables, "zeros", "## What is missing\n\n"),
-        (theory, "section", "### Theory beside measurement\n\nWhat mean field expects of each configuration's "
+        (theory, "beside", "### Theory beside measurement\n\nWhat mean field expects of each configuration's "
          "deepest network, at initialisation.\n\n"),
     ],
 )  # fmt: skip

@@ -34,7 +34,7 @@ def run(configs, request, per_layer=-0.1):
 
 def test_measured_predicted_ratio_and_interval(table, tmp_path):
     page = report(run_of(whole(table)), out=tmp_path).read_text()
-    label, depth, measured, predicted, ratio, interval, basis = cells(page, "| ReLU, He normal |")
+    label, depth, measured, predicted, ratio, interval, basis, _ = cells(page, "| ReLU, He normal |")
     assert (label, depth, basis) == ("ReLU, He normal", "32", "M/n")
     law = 1 - 2.5 / 128 / 2  # E ln r = -5/(2n), Hanin & Nica 2019
     assert float(predicted) == pytest.approx(law, abs=1e-4)
@@ -47,7 +47,7 @@ def test_measured_predicted_ratio_and_interval(table, tmp_path):
     # four digits, and eight examples for 128
     assert float(predicted) == pytest.approx(found.rate_of("delta_log10_mean"), rel=3e-4)
     text = page.split("### Theory beside measurement")[1].split("###")[0]
-    assert "`delta_log10_mean`: geometric mean over init" in text and "95 % interval" in text
+    assert "each example by itself (delta_log10_mean): geometric mean over init" in text and "95 % interval" in text
     assert "8 quantiles of their mean squares" in text
 
 
@@ -67,14 +67,16 @@ def test_the_row_says_where_variances_are_measured_ones():
     config = MLPConfig(depth=8, activation="tanh", init="xavier_normal")
     table = frame([trace(config, -0.05)]).assign(delta_log10_mean=lambda t: t["log10_delta_rms"])
     about = Content(run_of(table))
-    page = theory.section(about.frames, about.rates, about.labels, [Origin("", {"depth": [8], "activation": ["tanh"]})])
+    page = theory.beside(
+        about.frames, about.rates, about.labels, [Origin("", {"depth": [8], "activation": ["tanh"]})]
+    ).markdown()
     assert cells("### Theory beside measurement\n" + page, "| tanh, Xavier normal |")[6] == "measured variances"
     assert "from measured variances" in page and "(a variance that shrinks for ever)" in page
 
 
 def test_a_rate_of_another_mean_is_not_compared(table, tmp_path):
     page = report(run_of(table), out=tmp_path).read_text()
-    assert cells(page, "| ReLU, He normal |")[3:] == ["–"] * 4
+    assert cells(page, "| ReLU, He normal |")[3:7] == ["–"] * 4
     assert "theory's a root mean square; delta" in page
 
 
@@ -83,9 +85,9 @@ def test_the_functional_of_finite_width_where_it_was_measured():
     table["delta_log10_mean"] = table["log10_delta_rms"] + 0.01
     about = Content(run_of(table))
     request = {"depth": [8], "activation": ["sigmoid", "relu", "tanh"], "seeds": 4}
-    page = theory.section(about.frames, about.rates, about.labels, [Origin("", request)])
-    assert "`delta_log10_mean`" in page and "with the finite-width term M/n" in page
-    _, _, _, predicted, _, _, basis = cells("### Theory beside measurement\n" + page, "| ReLU, He normal |")
+    page = theory.beside(about.frames, about.rates, about.labels, [Origin("", request)]).markdown()
+    assert "each example by itself (delta_log10_mean)" in page and "with the finite-width term M/n" in page
+    _, _, _, predicted, _, _, basis, _ = cells("### Theory beside measurement\n" + page, "| ReLU, He normal |")
     assert float(predicted) == pytest.approx(1 - 2.5 / 128 / 2, abs=3e-4)  # E ln r = -5/(2n), Hanin & Nica 2019
     assert basis == "M/n"
 
@@ -95,8 +97,9 @@ def test_refusals_are_named(tmp_path):
     request = {"depth": [4], "activation": ["tanh"], "init": ["he_normal"], "seeds": 4}
     request["norm"] = [None, "layer"]
     page = report(run(configs, request), out=tmp_path).read_text()
-    assert cells(page, "| tanh, He normal, norm layer |")[3:] == ["–"] * 4
-    assert "No prediction for tanh, He normal, norm layer: mean field asks for a network without normalisation" in page
+    assert cells(page, "| tanh, He normal, norm layer |")[3:7] == ["–"] * 4
+    letter = cells(page, "| tanh, He normal, norm layer |")[7]
+    assert f"- *{letter}*: no prediction: mean field asks for a network without normalisation" in page
 
 
 def test_no_table_where_the_networks_are_not_known(tmp_path):

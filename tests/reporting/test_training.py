@@ -29,7 +29,7 @@ def trained():
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """The page, with figures that are named and not drawn."""
-    drawn = lambda figure, *_: Drawn(figure.title, figure.title, f"figures/{figure.name}.png", "", "")
+    drawn = lambda figure, *_: Drawn(figure.title, figure.title, f"figures/{figure.name}.png", "", "", 3.4)
     monkeypatch.setattr("gradlab.reporting.figures._draw", drawn)
     return report(run_of(trained()), out=tmp_path / "page.md").read_text()
 

@@ -35,6 +35,8 @@ def test_power(log10, text):
         ((31.0, 19.0, 43.0), "31(12)"),
         ((3.1e-9, 2.9e-9, 3.3e-9), "3.1(2)e-9"),
         ((0.0001, -0.02, 0.02), "0.00(2)"),
+        ((-0.0001, -0.02, 0.02), "0.00(2)"),
+        ((-0.04, -0.34, 0.26), "0.0(3)"),
         ((0.2361, math.nan, math.nan), "0.236"),
         ((0.5, 0.5, 0.5), "0.500"),
         ((math.nan, math.nan, math.nan), "–"),
@@ -105,7 +107,7 @@ def test_sentence_is_the_one_of_the_issue():
         for i in range(1, 33)
         if -0.625 * (33 - i) + math.log10(math.sqrt(2 * math.log(128**2)) / 128) < -63 * math.log10(2)
     ]
-    assert f"the usual float32 norm shows 0 from depth {32 - max(lost) + 1} (layers 1–{max(lost)})" in text
+    assert f"float32 code would print 0 for the gradient's norm in layers 1–{max(lost)} of 32" in text
     assert "gradient itself" not in text
 
 
@@ -114,14 +116,14 @@ def test_norm_and_gradient_are_lost_at_different_depths_and_named_so():
     seen = words.float32(table)
     assert len(seen.norm_zero) > len(seen.gradient_zero) > 0
     assert seen.from_depth(seen.norm_zero) == 100 - max(seen.norm_zero) + 1
-    assert seen.sentence.count("from depth") == 2
-    assert "the float32 gradient itself is 0 from depth" in seen.sentence
+    assert seen.sentence.count(f" of {seen.depth}") == 2
+    assert "in float32 the gradient itself is 0 in layer" in seen.sentence
 
 
 def test_overflow_is_named():
     seen = words.float32(frame(trace(MLPConfig(depth=50), 0.6)))
     assert seen.norm_inf[0] == 1
-    assert "overflows from depth" in seen.sentence
+    assert "would print inf for" in seen.sentence
     assert words.float32(frame(trace(MLPConfig(depth=4), 0.0))).sentence == ""
 
 
