@@ -20,7 +20,7 @@ from jax.tree_util import GetAttrKey, keystr, tree_flatten_with_path
 
 from gradlab._errors import GradlabError, unknown
 
-#: Names that a bias goes by; elsewhere a leaf of lower rank than its layer's highest is one.
+#: Names that a vector goes by where it is a bias; elsewhere a leaf of lower rank than its layer's highest is one.
 BIASES = frozenset({"bias", "b", "beta", "offset"})
 
 
@@ -136,7 +136,7 @@ def layers_of(
     Layers
     """
     stacked, order, pool = _listed(stacked), _listed(order), _listed(pool)
-    found = named_leaves(tree) | dict.fromkeys(_absent(tree) if absent else ())
+    found = named_leaves(tree, absent)
     for prefix in stacked:
         if not any(_below(path, prefix) for path in found):
             raise unknown("stacked", prefix, {path.rpartition("/")[0] or path for path in found})
@@ -151,24 +151,19 @@ def layers_of(
     return Layers(leaves, tuple(_ordered(rows, slots, order)))
 
 
-def named_leaves(tree: Any) -> dict[str, Any]:
+def named_leaves(tree: Any, absent: bool = False) -> dict[str, Any]:
     """Arrays of floats by their path, ``blocks/0/attention/kernel``, in the order of the tree.
 
     Dots in a key separate like slashes, so the names of a PyTorch model group as well; ``params`` at the root
-    and ``value`` at the end (Flax) are left out.
+    and ``value`` at the end (Flax) are left out. With ``absent`` None in a dict is there too.
     """
     named: dict[str, Any] = {}
     for name, value in _named(tree):
-        if _is_float(value):
+        if _is_float(value) or (value is None and absent):
             if name in named:
                 raise GradlabError("leaves with names of their own", f"two called {name}", "other keys")
             named[name] = value
     return named
-
-
-def _absent(tree: Any) -> list[str]:
-    """Names under which a dict has None: gradients that there are not."""
-    return [name for name, value in _named(tree) if value is None]
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:
@@ -236,7 +231,7 @@ def _shares(leaves: Sequence[Leaf], stacked: Sequence[str]) -> list[tuple[str, i
 def _row(name: str, members: Sequence[int], slots: Sequence[Leaf]) -> Row:
     rank = {slot: len(slots[slot].shape) - slots[slot].stacked for slot in members}
     highest = max(rank.values())
-    named = lambda slot: slots[slot].path.rpartition("/")[2].lower() in BIASES
+    named = lambda slot: rank[slot] < 2 and slots[slot].path.rpartition("/")[2].lower() in BIASES
     biases = tuple(slot for slot in members if named(slot) or rank[slot] < highest)
     return Row(name, tuple(slot for slot in members if slot not in biases), biases)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._tree import matching
-from gradlab._types import MEASURED
+from gradlab._types import MEASURED, NOTES
 
 
 def scalars(
@@ -17,12 +17,12 @@ def scalars(
     columns: str | Sequence[str] | None = None,
     step: int | None = None,
 ) -> dict[str, float]:
-    """One step of one network as ``{"blocks/0/log10_weight_grad_norm": -3.2, ...}``.
+    """One step of one model as ``{"blocks/0/log10_weight_grad_norm": -3.2, ...}``.
 
     Parameters
     ----------
     frame : DataFrame
-        From `gradlab.frame` or `gradlab.monitor_frame`.
+        From `gradlab.frame` or `gradlab.monitor_frame`; of several monitors, one for each group of parameters, too.
     include : str or sequence of str
         Names or patterns of layers.
     columns : str or sequence of str, optional
@@ -34,7 +34,7 @@ def scalars(
     -------
     dict of str to float
         For ``wandb.log(…)``, ``mlflow.log_metrics(…)``, or TensorBoard one by one. A true zero is ``-inf``, what is
-        not finite is NaN or inf; what a layer has not got (a norm of biases) has no entry.
+        not finite is NaN or inf; what a layer has not got (a norm of biases, a gradient) has no entry.
 
     Examples
     --------
@@ -55,10 +55,11 @@ def scalars(
     if step not in steps:
         raise unknown("step", step, map(str, steps))
     rows = frame[frame["step"] == step]
-    networks = rows[["network", "seed"]].drop_duplicates()
-    if len(networks) > 1:
-        raise GradlabError("rows of one network and seed", f"{len(networks)}", 'frame[frame["seed"] == 0]')
     layers = list(rows["layer_name"].astype(str))
+    if len(set(layers)) < len(layers):
+        name = "seed" if rows["seed"].nunique() > 1 else "network"
+        received = f"several {name}s with the layer {next(n for n in layers if layers.count(n) > 1)}"
+        raise GradlabError("one row for each layer", received, f'frame[frame["{name}"] == {rows[name].iloc[0]!r}]')
     kept = {name for pattern in patterns for name in matching(layers, pattern)}
     for pattern in patterns:
         if not matching(layers, pattern):
@@ -68,5 +69,5 @@ def scalars(
         for row in rows.sort_values("layer").to_dict("records")
         if row["layer_name"] in kept
         for name in (chosen or measured)
-        if row[name] == row[name] or row["status"] != "ok"
+        if row[name] == row[name] or not str(row["status"]).startswith(("ok", *NOTES))
     }

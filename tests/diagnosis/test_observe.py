@@ -170,5 +170,5 @@ def test_scalars_are_flat_and_say_what_was_asked():
     ):  # fmt: skip
         with pytest.raises(GradlabError, match=f"{message} to be one of"):
             gl.scalars(table, **bad)
-    with pytest.raises(GradlabError, match="rows of one network and seed"):
+    with pytest.raises(GradlabError, match=r"received several seeds with the layer dense_0; try frame\[frame\[.seed"):
         gl.scalars(concat([table, table.assign(seed=1)]))
