@@ -161,6 +161,9 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
     """
     if by not in ("network", "seed"):
         raise unknown("by", by, ("network", "seed"))
+    if "log10_delta_rms" not in frame and "gradient_zero_fraction" in frame:
+        received = "the frame of a monitor, which sees no deltas, only gradients by the weights"
+        raise GradlabError("log10_delta_rms", received, 'gl.summarise(frame, by=["step", "layer_name"])')
     _listed(frame, "column", ["log10_delta_rms", *KEY, "depth"])
     own = [name for name in own_fields() if name in frame]
     coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + own

@@ -160,9 +160,21 @@ def test_layers_below_a_pattern_are_one_row():
 
 def test_two_groups_of_parameters_are_one_dict_of_scalars():
     params = {"body": {"kernel": draw(3, 3)}, "head": {"kernel": draw(3, 3)}, "still": {"kernel": draw(3, 3)}}
-    groups = {"body": gl.monitored(optax.adam(1e-3)), "head": gl.monitored(optax.sgd(1e-1)), "still": optax.set_to_zero()}
+    groups = {
+        "body": gl.monitored(optax.adam(1e-3)),
+        "head": gl.monitored(optax.sgd(1e-1)),
+        "still": optax.set_to_zero(),
+    }
     tx = optax.multi_transform(groups, {name: name for name in params})
     _, state = jax.jit(tx.update)(params, tx.init(params), params)
     flat = gl.scalars(gl.monitor_frame(state), columns="log10_update_ratio")
     assert list(flat) == ["body/log10_update_ratio", "head/log10_update_ratio"]
     assert abs(flat["head/log10_update_ratio"] + 1) < TOLERANCE
+
+
+def test_rates_of_a_monitor_are_refused_with_what_can_be_done():
+    table = gl.frame(gl.observe({"a": {"kernel": draw(2, 2)}, "b": {"kernel": draw(2, 2)}}))
+    with pytest.raises(gl.GradlabError, match="received the frame of a monitor, which sees no deltas"):
+        gl.rates(table)
+    means = gl.summarise(table, by=["step", "layer_name"], values="log10_weight_grad_norm")  # as the message says
+    np.testing.assert_array_equal(means["mean"], table["log10_weight_grad_norm"])
