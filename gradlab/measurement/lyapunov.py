@@ -34,7 +34,8 @@ class Lyapunov:
     Parameters
     ----------
     increments : ndarray, shape (seeds, inputs, layers, k)
-        ln |R_kk| of each layer, from the source upward; -inf where a direction is annihilated.
+        ln |R_kk| of each layer, from the source upward, in the order of the decomposition; -inf where a direction is
+        annihilated.
     seeds : tuple of int
     source, target : str or int
         The points between which the tangents went.
@@ -50,16 +51,24 @@ class Lyapunov:
 
     @property
     def exponents(self) -> np.ndarray:
-        """Mean increment per layer, shape (seeds, inputs, k): natural logarithms, the largest first."""
-        return np.mean(self.increments, 2)
+        """Mean increment per layer, shape (seeds, inputs, k): natural logarithms, the largest first.
+
+        Directions find their order only as layers go by: over few of them a later one may have grown more.
+        """
+        return np.take_along_axis(np.mean(self.increments, 2), self._order, -1)
+
+    @property
+    def _order(self) -> np.ndarray:
+        """Directions from the one that grew most to the one that grew least, of each seed and input."""
+        return np.argsort(-np.mean(self.increments, 2), -1, kind="stable")
 
     @property
     def standard_error(self) -> np.ndarray:
-        """Of the exponents, for increments that are independent from layer to layer; shape (seeds, inputs, k)."""
+        """Of the exponents in their order, for increments independent from layer to layer; shape (seeds, inputs, k)."""
         layers = self.increments.shape[2]
         if layers < 2:
             return np.full_like(self.exponents, np.nan)
-        return np.std(self.increments, 2, ddof=1) / layers**0.5
+        return np.take_along_axis(np.std(self.increments, 2, ddof=1), self._order, -1) / layers**0.5
 
 
 def lyapunov(

@@ -43,6 +43,14 @@ class Products:
             raise GradlabError("a forward pass that is finite", "inf or NaN", "a smaller gain, or fewer layers")
 
     @property
+    def layers(self) -> int:
+        """How many weights stand one above the other; of a network whose blocks are not known, all it has."""
+        if self.piece.widths:
+            return len(self.piece.widths) - 1
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(self.params)]
+        return sum(int(np.prod(shape[:-2])) for shape in shapes if len(shape) > 1)
+
+    @property
     def count(self) -> int:
         """Number of singular values."""
         return min(self.shape)

@@ -1,5 +1,7 @@
 """Singular values of Jacobians against NumPy's decomposition of what jax.jacrev gives, and far outside its range."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,8 +111,54 @@ def test_a_spectrum_far_outside_the_range_of_floats(dtype):
     eps = {"float32": 1.2e-7, "float64": 2.3e-16}[dtype]
     assert found.log10_singular_values[0, 0, 0] == pytest.approx(float(wanted), abs=700 * 10 * eps / np.log(10))
     assert found.resolved[0, 0, 0] and found.log10_floor[0, 0] == pytest.approx(
-        float(wanted) + np.log10(6 * eps), abs=0.1
+        float(wanted) + np.log10((20 + 10 * 699) * eps), abs=0.1
     )
+
+
+def jacobi_singular_values(matrix):
+    """One-sided Jacobi in long doubles, from the largest: right to a few of their roundings, relative to each value."""
+    columns = np.array(matrix, np.longdouble)
+    for _ in range(12):
+        for i, j in itertools.combinations(range(columns.shape[1]), 2):
+            a, b, c = (columns[:, p] @ columns[:, q] for p, q in ((i, i), (j, j), (i, j)))
+            if c == 0:
+                continue
+            tau = (b - a) / (2 * c)
+            t = (1 if tau >= 0 else -1) / (abs(tau) + np.sqrt(1 + tau * tau))
+            cosine = 1 / np.sqrt(1 + t * t)
+            columns[:, [i, j]] = columns[:, [i, j]] @ np.array([[cosine, cosine * t], [-cosine * t, cosine]])
+    return np.sort(np.sqrt(np.sum(columns**2, 0)))[::-1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("width", "depth"), [(4, 20), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((4, 80), (6, 30)))]
+)
+def test_resolved_values_are_right_to_one_per_cent(dtype, width, depth):
+    """Linear, tanh and sigmoid layers in long doubles at the same weights, none of them chaotic."""
+    functions = {
+        "identity": (lambda z: z, np.ones_like), "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+        "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    }  # fmt: skip
+    worst, counted, below = 0.0, 0, 0
+    for (name, (phi, dphi)), seed in itertools.product(functions.items(), range(5)):
+        with jax.enable_x64(dtype == "float64"):
+            net = gl.MLP(depth=depth, width=width, activation=name, init="lecun_normal", bias=False)
+            params, x = drawn(net, batch=1, features=width, seed=seed)
+            params = jax.tree.map(lambda v: jnp.asarray(v, dtype), params)
+            x = np.asarray(x, dtype)
+            found = gl.jacobian_spectrum(net, params, x, source=1, target=depth)
+            layers = [np.asarray(p["weight"], np.longdouble) for _, p in net.layers(params)][:depth]
+        z, product = x.astype(np.longdouble)[0] @ layers[0], np.eye(width, dtype=np.longdouble)
+        for weight in layers[1:]:
+            product = product @ (dphi(z)[:, None] * weight)
+            z = phi(z) @ weight
+        top = np.abs(product).max()
+        wanted = np.log10(jacobi_singular_values(product / top)) + np.log10(top)
+        ok = found.resolved[0, 0]
+        off = np.abs(10 ** (found.log10_singular_values[0, 0] - wanted).astype(float) - 1)
+        worst, counted, below = max(worst, off[ok].max()), counted + ok.sum(), below + (~ok).sum()
+    assert worst < 0.01 and counted >= 15 and below > 0
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 from scipy.special import polygamma, psi
 
 import gradlab as gl
+from gradlab.measurement.lyapunov import Lyapunov
 
 
 def newman(n, sigma_w2=1.0):
@@ -60,6 +61,20 @@ def test_products_of_matrices_in_time(x64):
     assert gl.lyapunov_of(np.broadcast_to(turn, (50, 2, 2))).exponents == pytest.approx(0, abs=1e-14)
     dead = gl.lyapunov_of(np.zeros((3, 2, 2)), k=1)
     assert np.all(np.isneginf(dead.exponents))
+
+
+def test_exponents_are_sorted_and_their_errors_with_them(x64):
+    """From axes that the layers stretch by 1 and by 3: the decomposition keeps that order, the exponents do not."""
+    increments = np.log([[1.0, 3.0, 2.0]] * 4) + 0.1 * np.arange(4)[:, None] * np.array([0.0, 1.0, 2.0])
+    found = Lyapunov(increments[None, None], (0,), 0, 4)
+    mean = increments.mean(0)
+    assert found.exponents[0, 0] == pytest.approx([mean[1], mean[2], mean[0]])
+    spread = increments.std(0, ddof=1) / 2
+    assert found.standard_error[0, 0] == pytest.approx([spread[1], spread[2], spread[0]])
+    net = gl.MLP(depth=80, width=16, activation="tanh", init="he_normal", bias=False)
+    drawn = gl.lyapunov(net, None, np.ones((1, 16)), seeds=3)
+    assert np.all(np.diff(drawn.exponents, axis=-1) <= 0)
+    assert np.any(np.diff(drawn.increments.mean(2), axis=-1) > 0)
 
 
 def test_errors():
