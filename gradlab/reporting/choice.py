@@ -17,6 +17,8 @@ from gradlab.reporting.figures import Figure
 
 #: Title of the figure that opens a page.
 OPENING = "Decades and verdicts"
+#: Figures whose numbers are each network's decades.
+OF_DECADES = ("forest", "gradient_flow", "rate_against_depth", "heatmap")
 #: The two ends of a training.
 ENDS = ("first step", "last step")
 #: Steps have an axis, or are light and dark.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -74,6 +75,7 @@ class Content:
             Its figures, which lie on the disk.
         """
         known = self._kept()
+        drawn = [dataclasses.replace(f, alt=self._alt(f)) if isinstance(f, figures.Drawn) else f for f in drawn]
         opening = [figure for figure in drawn if figure.title == choice.OPENING]
         page = environment().get_template("page.md.j2")
         return page.render(
@@ -96,6 +98,18 @@ class Content:
             missing=_part(self._missing),
             reproduce="\n\n".join(_part(origin.reproduction) for origin in self.origins),
         )
+
+    def _alt(self, figure: figures.Drawn) -> str:
+        """What a figure shows, for those who do not see it: its title, the first of its caption, and numbers."""
+        first = figure.caption.partition(". ")[0].removesuffix(".")
+        says = f"{figure.title}. {first}." if first else f"{figure.title}."
+        if figure.name not in choice.OF_DECADES:
+            return says
+        shown = self.deepest[:_MOST_LINES]
+        cells = [f"{self.labels[i]} {tables.decades_cell(self.rows[i])}" for i in shown]
+        more = f"; and {len(self.deepest) - len(shown)} more" if len(shown) < len(self.deepest) else ""
+        numbers = "; ".join(cells) + more
+        return f"{says} Decades from the last to the first hidden layer at the largest depth: {numbers}."
 
     def _table(self, cell: tables.Cell) -> str:
         _, rates, labels = self._kept()

@@ -48,6 +48,7 @@ class NotDrawn:
     title: str
     why: str
     files: tuple[str, ...] = ()
+    width: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,6 +20,10 @@ from gradlab._text import markdown
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 #: A vector picture above this many bytes is larger than its pixels are worth.
 _LARGEST_SVG = 400_000
+#: Width on the screen of an inch of a figure, so that its type is as large as that of the page.
+_REM = 9
+#: Characters of a cell that is broken into lines.
+_LONG = 50
 
 
 @functools.cache
@@ -33,7 +37,7 @@ def environment() -> Environment:
     return made
 
 
-def to_html(page: str, folder: Path, files: Collection[str] = ()) -> str:
+def to_html(page: str, folder: Path, files: Mapping[str, float]) -> str:
     """The page as one HTML file.
 
     Parameters
@@ -42,9 +46,9 @@ def to_html(page: str, folder: Path, files: Collection[str] = ()) -> str:
         Markdown. HTML in it is shown, not obeyed.
     folder : Path
         Where the page lies.
-    files : collection of str
-        Paths beside the page of the figures that were made for it. No other is embedded, and no other is linked to,
-        whatever the page says.
+    files : mapping of str to float
+        Path beside the page of each file of each figure that was made for it -> the figure's width in inches. No other
+        is embedded, and no other is linked to, whatever the page says.
 
     Returns
     -------
@@ -54,6 +58,7 @@ def to_html(page: str, folder: Path, files: Collection[str] = ()) -> str:
     rules = parser.renderer.rules
     rules["image"] = lambda tokens, i, options, env: _picture(tokens[i], folder, files)
     rules["link_open"] = lambda tokens, i, *_: _link(str(tokens[i].attrs["href"]), files)
+    rules["td_open"] = lambda tokens, i, *_: _cell(tokens, i)
     rules["table_open"] = lambda *_: '<div class="table"><table>\n'
     rules["table_close"] = lambda *_: "</table></div>\n"
     body = parser.render(page)
@@ -62,12 +67,12 @@ def to_html(page: str, folder: Path, files: Collection[str] = ()) -> str:
     return environment().get_template("page.html.j2").render(title=text, body=body)
 
 
-def _link(target: str, files: Collection[str]) -> str:
+def _link(target: str, files: Mapping[str, float]) -> str:
     """The beginning of a link; one that leads anywhere else leads nowhere."""
     return f'<a href="{escape(target)}">' if unquote(target) in files else "<a>"
 
 
-def _picture(token, folder: Path, files: Collection[str]) -> str:
+def _picture(token, folder: Path, files: Mapping[str, float]) -> str:
     source, alt = unquote(str(token.attrs["src"])), escape(token.content, quote=True)
     if source not in files:
         return f"[a picture that is not of this page: {alt}]"
@@ -79,4 +84,15 @@ def _picture(token, folder: Path, files: Collection[str]) -> str:
         data = base64.b64encode(path.read_bytes()).decode()
     except OSError as error:
         raise GradlabError("the page's pictures beside it", str(source), "the report again") from error
-    return f'<img alt="{alt}" src="data:{_TYPES[path.suffix]};base64,{data}">'
+    # a box that is ticked by a click, which the page's style makes large: no script is needed
+    return (
+        f'<label class="figure" style="max-width: {_REM * files[source]:.0f}rem"><input type="checkbox" '
+        f'aria-label="enlarge the figure"><img alt="{alt}" src="data:{_TYPES[path.suffix]};base64,{data}"></label>'
+    )
+
+
+def _cell(tokens, i: int) -> str:
+    """The beginning of a cell; one with many words is broken into lines."""
+    aligned = f' style="{style}"' if (style := tokens[i].attrs.get("style")) else ""
+    long = ' class="long"' if len(tokens[i + 1].content) > _LONG else ""
+    return f"<{tokens[i].tag}{long}{aligned}>"

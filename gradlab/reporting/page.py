@@ -60,7 +60,7 @@ def report(
             write_text(page.with_name("numbers.tex"), about.numbers_tex())
             write_text(page.with_name("figures.tex"), about.figures_tex(drawn))
         if html:
-            made = [file for figure in drawn for file in figure.files]
+            made = {file: figure.width for figure in drawn for file in figure.files}
             write_text(page.with_suffix(".html"), to_html(text, page.parent, made))
     return page
 

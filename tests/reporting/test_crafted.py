@@ -107,7 +107,7 @@ def test_a_crafted_run_gives_the_page_of_a_plain_one(value, tmp_path, plain_page
     tags = Tags(page.with_suffix(".html").read_text()).found
     assert {tag for tag, _ in tags} <= {
         "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "p", "ul", "li", "strong", "em",
-        "code", "pre", "div", "table", "thead", "tbody", "tr", "th", "td",
+        "code", "pre", "div", "label", "input", "table", "thead", "tbody", "tr", "th", "td",
     }  # fmt: skip
     assert not any(name.startswith("on") or name in ("href", "src") for _, attrs in tags for name in attrs)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "secret.png"]
@@ -173,7 +173,7 @@ def test_only_pictures_of_the_page_itself_are_embedded(tmp_path):
     for name in ("mine.png", "secret.png"):
         (tmp_path / name).write_bytes(b"\x89PNG " + name.encode())
     page = "# T\n\n![a](mine.png) ![b](secret.png) ![c](../secret.png) [d](secret.png) [e](mine.svg) [f](https://x.y)\n"
-    tags = Tags(to_html(page, tmp_path, ["mine.png", "mine.svg"])).found
+    tags = Tags(to_html(page, tmp_path, {"mine.png": 7.0, "mine.svg": 7.0})).found
     assert len([attrs for tag, attrs in tags if tag == "img"]) == 1
     assert [attrs.get("href") for tag, attrs in tags if tag == "a"] == [None, "mine.svg", None]
 

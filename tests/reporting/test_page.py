@@ -98,7 +98,7 @@ def test_names_from_outside_cannot_mark_up_the_page(tmp_path):
     text = Content(
         Run(first, {"request": {"data": hostile}}, {"data": {"name": hostile, "content_hash": "1"}}, tmp_path)
     )
-    assert "<script" not in to_html(text.markdown([]), tmp_path)
+    assert "<script" not in to_html(text.markdown([]), tmp_path, {})
 
 
 def test_html_is_one_file_that_asks_for_nothing(table, tmp_path):
@@ -115,11 +115,11 @@ def test_html_is_one_file_that_asks_for_nothing(table, tmp_path):
 
 def test_pictures_become_part_of_the_html(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    text = to_html('# T\n\n![a "quoted" word](a.png)\n', tmp_path, ["a.png"])
+    text = to_html('# T\n\n![a "quoted" word](a.png)\n', tmp_path, {"a.png": 7.0})
     assert 'alt="a &quot;quoted&quot; word" src="data:image/png;base64,iVBORw=="' in text
     with pytest.raises(GradlabError, match=r"pictures beside it.*b\.png"):
-        to_html("![x](b.png)", tmp_path, ["b.png"])
-    assert "not of this page: x" in to_html("![x](https://example.org/a.png)", tmp_path, ["b.png"])
+        to_html("![x](b.png)", tmp_path, {"b.png": 7.0})
+    assert "not of this page: x" in to_html("![x](https://example.org/a.png)", tmp_path, {"b.png": 7.0})
 
 
 def test_page_lies_in_the_folder_of_the_run_unless_told_otherwise(table, tmp_path):
