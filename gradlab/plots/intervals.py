@@ -193,6 +193,7 @@ def _handles(board: Canvas, look: Looks, table: pd.DataFrame) -> dict[str, Any]:
 def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> str:
     counts = table["verdict"].astype(str).value_counts(sort=False)
     found = words.listed([f"{n} {name}" for name, n in counts.items()])
+    marks = "networks" if "network" not in table or table["network"].nunique() == len(table) else "marks"
     level = f"{100 * table['level'].iloc[0]:g} %"
     n = words.span([int(v) for v in table["n_seeds"]], "seed")
     what = {
@@ -202,7 +203,7 @@ def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> 
     lost = int((table["n_failed"] > 0).sum())
     zero = int((table["n_zero"] > 0).sum())
     parts = [
-        f"Of {len(table)} networks {found}.",
+        f"Of {len(table)} {marks} {found}.",
         f"Marks: {what}, geometric mean over n = {n}; bars: its {level} t-interval over seeds.",
         "Lines: one decade; a verdict needs its whole interval on one side of each." if value == "decades" else "",
         f"Light to dark: {words.short(shade)}." if shade is not None else "",

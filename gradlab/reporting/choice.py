@@ -11,7 +11,9 @@ import pandas as pd
 from gradlab import plots
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
+from gradlab.plots.tables import of_networks as own_width
 from gradlab.plots.tables import some_layers
+from gradlab.plots.words import entry
 from gradlab.reporting import tables, words
 from gradlab.reporting.figures import Figure
 
@@ -23,6 +25,8 @@ OF_DECADES = ("forest", "gradient_flow", "rate_against_depth", "heatmap")
 ENDS = ("first step", "last step")
 #: Steps have an axis, or are light and dark.
 _STEPS = ("step",)
+#: The score of trainings, in words.
+_LOSS = "the loss at the end"
 #: Rows of a forest plot that a page holds.
 MOST_ROWS_OF_A_FOREST = 40
 
@@ -97,7 +101,9 @@ def with_decades(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]
     plain = {name: object for name in names if isinstance(frame[name].dtype, pd.CategoricalDtype)}
     found = frame[names].astype(plain).merge(facts.astype(plain), on=names, how="left")
     frame = frame.assign(decades=found["decades"].to_numpy(), configuration=found["configuration"].to_numpy())
-    return with_ends(frame)
+    frame = with_ends(frame)
+    # what is held in a figure is decided by what the training led to
+    return frame.assign(final=frame["decades"].where(frame["end"] == ENDS[1]) if "end" in frame else frame["decades"])
 
 
 def with_ends(frame: pd.DataFrame) -> pd.DataFrame:
@@ -122,14 +128,14 @@ def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The deepest network of each configuration, and a sentence that says so where there are others."""
     if rows["depth"].nunique() < 2:
         return rows, ""
-    others, _ = factors(rows, ("depth", *_STEPS))
+    others, _ = factors(own_width(rows), ("depth", *_STEPS))
     groups = rows.groupby(others, observed=True, dropna=False)["depth"] if others else rows["depth"]
     rows = rows[rows["depth"] == (groups.transform("max") if others else groups.max())]
     depths = words.listed([str(depth) for depth in sorted(rows["depth"].unique())])
     return rows, f"Only the deepest network of each configuration is drawn, of {depths} layers."
 
 
-def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
+def _forest(rates: pd.DataFrame) -> tuple[Any, str, str]:
     """All networks; of trainings the deepest. Of very many, as many as a page holds, evenly spaced in their order."""
     table, which = rates, ""
     if rates["step"].nunique() > 1:
@@ -145,7 +151,7 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
             note = f"{MOST_ROWS_OF_A_FOREST} of {len(last)} configurations are drawn, evenly spaced in the order of "
             which = _said(which, f"{note}their decades, with both ends.").strip()
             table = _rows_of(table, kept, names)
-    return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), _said(which)
+    return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), "", _said(which)
 
 
 def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -155,53 +161,59 @@ def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> p
     return table.loc[mask]
 
 
-def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
+def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
     rows, which = _deepest(measured)
     found = arrange(
-        rows, score="decades", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
+        rows, score="final", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
     )
     looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows}
-    return plots.gradient_flow(found.frame, band=_band(found), **looks), _said(which, found.note, lost)
+    axes = plots.gradient_flow(found.frame, band=_band(found), **looks)
+    lead = _lead(found.frame, "final", "The rms delta of layer 1 over that of the last layer goes from")
+    return axes, lead, _said(which, found.note, lost)
 
 
-def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
-    found = arrange(measured, score="decades", what="the decades", without=("depth", *_STEPS), shade="end")
+def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
+    found = arrange(measured, score="final", what="the decades", without=("depth", *_STEPS), shade="end")
     looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows, "cols": found.cols}
-    return plots.rate_against_depth(found.frame, band=_band(found), **looks), _said(found.note, lost)
+    axes = plots.rate_against_depth(found.frame, band=_band(found), **looks)
+    rates = found.frame.assign(rate=found.frame["final"] / (found.frame["depth"] - 1).where(found.frame["depth"] > 1))
+    return axes, _lead(rates, "rate", "The rate goes from"), _said(found.note, lost)
 
 
-def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
+def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
     rows, which = measured, ""
     if "end" in measured:
         rows, which = measured[measured["end"] == ENDS[1]], "At the last step of each training."
     found = arrange(
-        rows, score="decades", what="the decades", most=(12, 4, MOST_COLUMNS), without=("depth", *_STEPS),
+        rows, score="final", what="the decades", most=(12, 4, MOST_COLUMNS), without=("depth", *_STEPS),
         first=("init",), kinds=1,
     )  # fmt: skip
     axes = plots.heatmap(found.frame, x="depth", y=found.hue or "init", rows=found.rows, cols=found.cols)
-    return axes, _said(which, found.note, lost)
+    return axes, "", _said(which, found.note, lost)
 
 
-def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
+def _curves(measured: pd.DataFrame) -> tuple[Any, str, str]:
     rows, which, score = _of_steps(measured)
     sets = sum(any(c in rows and rows[c].notna().any() for c in pair) for pair in zip(LOSS, ACCURACY, strict=True))
     found = arrange(
         rows, **score, most=(MOST_LINES // max(sets, 1), MOST_ROWS, 1), without=_STEPS, kinds=1
     )  # fmt: skip
     axes = plots.training_curves(found.frame, hue=found.hue, rows=found.rows, band=_band(found))
-    return axes, _said(which, found.note)
+    known = score.get("what") == _LOSS
+    return axes, _lead(found.frame, "final", "At the end the loss goes from") if known else "", _said(which, found.note)
 
 
-def _layers(measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any) -> tuple[Any, str]:
+def _layers(
+    measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any
+) -> tuple[Any, str, str]:
     rows, which, score = _of_steps(measured)
     found = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
-    known = sorted(int(v) for v in found.frame["layer"].unique())
     inner = found.frame[(found.frame["layer"] >= 1) & (found.frame["layer_name"] != "readout")]
     if lines and inner["layer"].nunique() > MOST_LINES:
         options["layers"] = layers = some_layers(inner, None, MOST_LINES)
-        which = f"{which} Layers {words.listed(list(map(str, layers)))} of {len(known)}."
+        which = f"{which} Layers {words.listed(list(map(str, layers)))} of {inner['layer'].nunique()}."
     axes = figure(found.frame, rows=found.rows, cols=found.cols, **options)
-    return axes, _said(which, found.note)
+    return axes, "", _said(which, found.note)
 
 
 def _of_steps(measured: pd.DataFrame) -> tuple[pd.DataFrame, str, dict[str, str]]:
@@ -212,7 +224,7 @@ def _of_steps(measured: pd.DataFrame) -> tuple[pd.DataFrame, str, dict[str, str]
             finite = rows[np.isfinite(rows[column])]
             last = finite.sort_values("step").groupby("network", observed=True)[column].last()
             rows = rows.assign(final=rows["network"].map(last).astype(float))
-            what = "the delta" if column.endswith("rms") else "the loss at the end"
+            what = "the delta" if column.endswith("rms") else _LOSS
             return rows, which, {"score": "final", "what": what}
     return rows, which, {}
 
@@ -222,6 +234,21 @@ def _band(found: Arrangement) -> str | None:
     single = found.hue is None and found.shade is None
     few = found.frame["seed"].nunique() <= 8
     return None if single or not few else "range"
+
+
+def _lead(frame: pd.DataFrame, column: str, what: str) -> str:
+    """The first sentence of a caption: the smallest and the largest of what is drawn, and whose they are."""
+    finite = frame[np.isfinite(frame[column].to_numpy(float))]
+    names, _ = factors(own_width(finite), _STEPS)
+    if finite.empty or not names:
+        return ""
+    means = own_width(finite).groupby(names, observed=True, dropna=False)[column].mean()
+    told = []
+    for place in (means.argmin(), means.argmax()):
+        key = means.index[place] if len(names) > 1 else (means.index[place],)
+        whose = ", ".join(entry(name, value) for name, value in zip(names, key, strict=True))
+        told.append(f"{words.power(means.iloc[place])} ({whose})")
+    return f"{what} {' to '.join(told)}. " if told[0] != told[1] else ""
 
 
 def _said(*parts: str) -> str:

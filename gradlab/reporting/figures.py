@@ -15,8 +15,8 @@ from gradlab.reporting import words
 
 #: Formats of every figure; the page shows the first.
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
-#: What makes a figure, with what its caption should say of the choice of its rows.
-Make = Callable[[], tuple[Any, str]]
+#: What makes a figure, with the first sentence of its caption and what it says of the choice of its rows.
+Make = Callable[[], tuple[Any, str, str]]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
 
     before, name = set(plt.get_fignums()), file_name(figure.name)
     try:
-        axes, note = figure.make()
-        caption, width = plots.caption(axes) + from_figure(note), figure_of(axes).get_figwidth()
+        axes, lead, note = figure.make()
+        caption = from_figure(lead) + plots.caption(axes) + from_figure(note)
+        width = figure_of(axes).get_figwidth()
         folder.mkdir(parents=True, exist_ok=True)
         plots.save(figure_of(axes), folder / name, formats=FORMATS, run_hash=run_hash, command=command)
     except Exception as error:
