@@ -20,15 +20,14 @@ from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handle
 from gradlab.plots.captions import attach, caption
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.files import metadata, save
+from gradlab.plots.findings import FORWARD, profile
 from gradlab.plots.legends import place_legend
 from gradlab.plots.profiles import averages, mark_failures
 from gradlab.plots.steps import mark_ends
-from gradlab.plots.styles import Looks
+from gradlab.plots.styles import NEUTRAL, Looks, line_width
 from gradlab.plots.tables import checked, chosen_band, differing, hidden, levels, looks, summaries
 
 ENDINGS: tuple[str, ...] = ("gif", "mp4", "pdf")
-#: What travels with the signal, from the input on; the rest comes from the loss.
-FORWARD: tuple[str, ...] = ("log10_activation_rms", "log10_preactivation_rms", "log10_one_minus_c")
 #: Seconds that a GIF shows its last frame before it begins again.
 REST = 1.5
 
@@ -49,7 +48,7 @@ def animate(
     over: str = "step",
     *,
     column: str = "log10_delta_rms",
-    x: Literal["layer", "from_loss"] = "layer",
+    x: Literal["layer", "from_loss"] | None = None,
     hue: str | None = None,
     style: str | None = None,
     band: Literal["ci95", "sd", "range", "seeds"] | None = None,
@@ -77,7 +76,9 @@ def animate(
         Frames per second.
     run_hash, command : str, optional
         As in `save`, for the formats that carry text: all but that a GIF holds it as its comment.
-    x, hue, style, band
+    x : {"layer", "from_loss"}, optional
+        None: "layer", but from the loss where networks of several depths grow layer by layer from there.
+    hue, style, band
         As in `gradient_flow`.
     preset : {"paper", "slide"}
 
@@ -99,6 +100,7 @@ def animate(
     if not fps > 0:
         raise GradlabError("fps to be a positive number", repr(fps), "fps=4")
     checked(frame, "layer", "seed", column, over)
+    x = _along(frame, over, column) if x is None else x
     if x not in ("layer", "from_loss"):
         raise unknown("x", x, ("layer", "from_loss"))
     if over != "step" and "step" in frame and frame["step"].nunique() > 1:
@@ -127,6 +129,8 @@ def animate(
                         child.remove()
                 draw_lines(board, ax, stage.means, stage.seeds, keys, x, look)
                 _mark_failed(board, ax, stage, keys, x, look)
+                if over == "step":
+                    _mark_progress(ax, number / (len(stages) - 1))
                 ax.set_title(stage.title)
 
             about = {"run_hash": run_hash, "command": command}
@@ -179,7 +183,8 @@ def _stages(frame: pd.DataFrame, over: str, column: str, x: str, keys: Sequence[
             part = frame[frame[over] == value]
             own = hidden(part)
             if len(own):
-                made.append(Stage(_title(over, value), part, *summaries(own, [*keys, x], column, band)))
+                title = _title(over, value) + (_loss(own) if over == "step" else "")
+                made.append(Stage(title, part, *summaries(own, [*keys, x], column, band)))
     if len(made) < 2:
         raise GradlabError(f"several values of {over} with measured layers", f"{len(made)}", "another column, over=")
     return made
@@ -195,6 +200,26 @@ def _growing(frame: pd.DataFrame, column: str, keys: Sequence[str], band: str) -
         shown = [None if table is None else table[table[by] <= k] for table in (means, seeds)]
         made.append(Stage(f"{words.span([int(k)], 'layer')} from the {origin}", frame, *shown))
     return made
+
+
+def _along(frame: pd.DataFrame, over: str, column: str) -> str:
+    """Layers; from the loss where several networks grow from there, so that none of them stands apart."""
+    depths = frame["depth"].nunique() if "depth" in frame else 1
+    return "from_loss" if over == "layer" and column not in FORWARD and depths > 1 else "layer"
+
+
+def _loss(rows: pd.DataFrame) -> str:
+    """The training loss of this step, if it was measured and there is one network."""
+    name = "log10_train_loss"
+    if name not in rows or rows["network"].nunique() > 1 or not np.isfinite(rows[name]).any():
+        return ""
+    return f", training loss {10 ** rows.loc[np.isfinite(rows[name]), name].mean():.2g}"
+
+
+def _mark_progress(ax: Any, share: float) -> None:
+    """A bar along the lower edge, as long as the share of the film that has run."""
+    look = {"color": NEUTRAL, "linewidth": line_width(2.5), "solid_capstyle": "butt", "clip_on": False}
+    ax.plot([0, share], [0, 0], transform=ax.transAxes, zorder=5, gid="progress", **look)
 
 
 def _title(over: str, value: Any) -> str:
@@ -286,7 +311,10 @@ def _caption(
 ) -> str:
     what = words.described(column)
     against = "layer, counted from the input" if x == "layer" else "layers from the loss, 1 the last hidden layer"
+    last = stages[-1].means
+    keys = [n for n in dict.fromkeys((look.hue, look.style, "network")) if n in last and n is not None]
     parts = [
+        profile(stages[-1].rows, last, column, keys, x),
         f"{what[:1].upper()}{what[1:]}, against {against}: {len(stages)} frames over {over}.",
         f"Colour and marker: {look.hue}." if look.hue else "",
         f"Kind of line: {look.style}." if look.style else "",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.patches import Patch
 
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, draw_lines, handles, name_panel
@@ -86,7 +87,7 @@ def activation_bands(
                 if len(part):
                     keys = ["quantity", *apart(part, x)]
                     table = _table(part, [*keys[1:], x])
-                    counts.append(table)
+                    counts.append(table.assign(layer=layer, panel=name))
                     draw_lines(board, axes, table, None, keys, x, look)
                     ended += [
                         f"{note}{f' ({name})' * bool(name)}" for note in mark_ends(board, axes, part, x, [], look)
@@ -96,7 +97,9 @@ def activation_bands(
                 if j == 0 or not board.own:
                     axes.set_ylabel("activation $a$  [1]" if len(shown) == 1 else f"{name}\nactivation $a$  [1]")
         _label(board, words.axis(x))
-        place_legend(board, handles(look, board, "sd"), legend)
+        shown_as = handles(look, board, "sd")
+        shown_as["± sd"] = Patch(color=look.colour(MEAN), alpha=0.25, linewidth=0)
+        place_legend(board, shown_as, legend)
         text = _caption(measured, pd.concat(counts), x, len(shown) > 1, ended)
         for axes in board.axes.flat:
             attach(axes, text)
@@ -131,9 +134,21 @@ def _label(board: Canvas, text: str) -> None:
             axes.set_xlabel(text)
 
 
+def _finding(counts: pd.DataFrame, x: str) -> str:
+    """Where the activations of the first and the last layer lie at the end."""
+    means = counts[(counts["quantity"] == MEAN) & np.isfinite(counts["mean"])]
+    ends = []
+    for layer in dict.fromkeys([means["layer"].min(), means["layer"].max()]) if len(means) else ():
+        row = means[means["layer"] == layer].sort_values(x).iloc[-1]
+        where = f" ({row['panel']})" if row["panel"] else ""
+        ends.append(f"{row['mean']:.2g} ± {row['high'] - row['mean']:.2g} in layer {layer}{where}")
+    return f"At the last step activations are {words.listed(ends)}. " if ends else ""
+
+
 def _caption(rows: pd.DataFrame, counts: pd.DataFrame, x: str, several: bool, ended: list[str]) -> str:
     n = words.span([int(v) for v in counts.loc[counts["n"] > 0, "n"]] or [0], "seed")
     parts = [
+        _finding(counts, x),
         f"Activations of each layer against the {words.axis(x)}: mean (line) ± standard deviation (band) over examples "
         "and units, not over seeds",
         "; and their 98th percentile" if (counts["quantity"] == HIGH).any() else "",

@@ -78,16 +78,19 @@ def histograms(
         height=0.55 + (1.6 if overlay else 1.05) * len(grid),
     ) as board:  # fmt: skip
         reach = {s: _reach(table[table["signal"] == s]) for s in signals}
-        for i, (name, key) in enumerate(grid):
+        of_row = []
+        for name, key in grid:
             part = matching(table[table["signal"] == name], key)
-            shares = [_share(part[part["layer"] == layer]) for layer in chosen]
+            of_row.append([_share(part[part["layer"] == layer]) for layer in chosen])
+        tops = {s: _top(shares for (n, _), shares in zip(grid, of_row, strict=True) if n == s) for s in signals}
+        for i, ((name, key), shares) in enumerate(zip(grid, of_row, strict=True)):
             for j, (layer, share) in enumerate(zip(chosen, shares, strict=True)):
                 axes = board.axes[i, 0 if overlay else j]
                 look = _look(i % len(groups), j, len(chosen), overlay)
                 _draw(axes, share, look, f"layer {layer}", overlay, name)
                 if not overlay and i == 0:
                     name_panel(board, axes, f"layer {layer}")
-            _finish(board, i, grid, name, key, reach[name], shares)
+            _finish(board, i, grid, name, key, reach[name], shares, tops[name])
         if overlay:
             named = board.axes.flat[0].get_legend_handles_labels()
             place_legend(board, dict(zip(named[1], named[0], strict=True)), legend)
@@ -186,14 +189,18 @@ def _draw(ax: Any, share: dict[str, Any], look: dict[str, Any], label: str, over
             )  # fmt: skip
 
 
+def _top(rows: Any) -> float:
+    """The largest density of all layers of all rows."""
+    return max([float(share["density"].max(initial=0.0)) for shares in rows for share in shares] + [1e-12])
+
+
 def _finish(
     board: Any, i: int, grid: Sequence[tuple[str, dict[str, Hashable]]], name: str, key: dict[str, Any],
-    reach: tuple[float, float], shares: Sequence[dict[str, Any]],
+    reach: tuple[float, float], shares: Sequence[dict[str, Any]], top: float,
 ) -> None:  # fmt: skip
-    """One scale a row, so that layers can be compared; labels at the edge of each block."""
+    """One scale a signal, so that layers and rows can be compared; labels at the edge of each block."""
     from matplotlib.ticker import MaxNLocator
 
-    top = max([float(s["density"].max(initial=0.0)) for s in shares] + [1e-12])
     last = i + 1 == len(grid) or grid[i + 1][0] != name
     said = max(bool(s["zero"]) + bool(s["below"] or s["above"]) for s in shares)
     share = said * 1.2 * _points() / max(72 * 0.68 * board.figure.get_figheight() / len(grid), 1)
@@ -203,15 +210,17 @@ def _finish(
         ax.set_ylim(0, room * top)
         ax.locator_params(axis="y", nbins=3)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-        if j:
+        if j and board.own:
             ax.set_yticklabels([])
-        if not last:
+        if not last and board.own:
             ax.set_xticklabels([])
     middle = board.axes[i, (board.axes.shape[1] - 1) // 2]
-    if last:
-        middle.set_xlabel(SIGNALS.get(name, name))
-    if not board.own:
+    if not board.own:  # whose neighbours may be another's
+        for ax in board.axes[i]:
+            ax.set_xlabel(SIGNALS.get(name, name))
         board.axes[i, 0].set_ylabel("density [1]")
+    elif last:
+        middle.set_xlabel(SIGNALS.get(name, name))
     if key:
         text = "\n".join(words.entry(n, v).replace(" ", "\n", 1) for n, v in key.items())
         ax = board.axes[i, -1]
@@ -241,22 +250,37 @@ def _points() -> float:
     return FontProperties(size=_small()).get_size_in_points()
 
 
+def _finding(table: pd.DataFrame, what: str, layers: Sequence[int]) -> str:
+    """Between which values the middle half of the first and of the last layer lies, of all rows together."""
+    ends = []
+    for layer in dict.fromkeys([layers[0], layers[-1]]):
+        rows = table[(table["layer"] == layer) & (table["count"] > 0)]
+        at = rows["bin"].astype(float).fillna(0.0).clip(-5, 5).to_numpy()
+        order = np.argsort(at, kind="stable")
+        share = np.cumsum(rows["count"].to_numpy(float)[order])
+        if len(share):
+            low, high = at[order][np.searchsorted(share, np.array([0.25, 0.75]) * share[-1])]
+            ends.append(f"between {low:.2g} and {high:.2g} in layer {layer}")
+    return f"Half of the {what} lie {words.listed(ends)}." if ends else ""
+
+
 def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], layers: Sequence[int]) -> str:
     per = table.groupby(["signal", "layer", *keys], observed=True, dropna=False)["count"].sum()
     what = {"activation": "activations", "delta": "back-propagated gradients δ, each over its own layer's rms"}
     rest = [n for n in table["layer"].unique() if n not in layers]
     zeros = table.loc[table["bin"].isna(), "count"].sum()
     parts = [
+        *(_finding(table[table["signal"] == s], what.get(s, s).split(",")[0], layers) for s in signals),
         f"Distribution of {words.listed(what.get(s, s) for s in signals)} by layer (1 = next to the input), density of "
-        f"all units and examples, n = {words.span([int(v) for v in per], 'value')} a panel."
+        f"all units and examples, n = {words.span([int(v) for v in per], 'value')} a panel.",
     ]
-    if keys:
-        parts.append(f"A row for each {words.listed(keys)}.")
-    parts.append("One scale of density a row.")
+    if len(table[keys].drop_duplicates()) > 1:
+        parts.append(f"A row for each {words.listed(words.short(key) for key in keys)}.")
+    parts.append("One scale of density for each signal; no band.")
     if rest:
         parts.append(f"{len(layers)} of {len(rest) + len(layers)} layers are shown.")
     if zeros:
         parts.append("Exact zeros are not in the density: their share stands in the panel, with a triangle at 0.")
     if np.isinf(table.loc[table["count"] > 0, "bin"].astype(float)).any():
         parts.append("Triangles at the edges: entries beyond ±5.")
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)

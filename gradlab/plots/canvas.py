@@ -113,9 +113,11 @@ def _keep_bars(board: Canvas) -> None:
 
 def draw_lines(
     board: Canvas, ax: Any, means: pd.DataFrame, seeds: pd.DataFrame | None, keys: Sequence[str], x: str,
-    looks: Looks, *, sparse: bool = True,
+    looks: Looks, *, sparse: bool = True, bars: bool = False,
 ) -> int:  # fmt: skip
     """Draw a summary: a line for each group with its band, or its seeds beside it; zeros at the floor.
+
+    With `bars` the bands are bars at some places, other ones for each line: many bands on one another are mud.
 
     Returns
     -------
@@ -138,9 +140,12 @@ def draw_lines(
                 mark_alone(ax, *own, {**thin, "gid": "alone seed"}, 0.5)
         else:
             low, high = rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float)
-            # matplotlib drops what is not finite, and leaves a gap there
-            ax.fill_between(at, low, high, color=look["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
             lone = alone(middle)  # of which no area is left
+            if bars:
+                every = _markevery(len(at), i, len(groups), True)
+                lone[slice(every[0], None, every[1]) if every else slice(i % 2, None, 2)] = True
+            else:  # matplotlib drops what is not finite, and leaves a gap there
+                ax.fill_between(at, low, high, color=look["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
             ax.vlines(at[lone], low[lone], high[lone], color=look["color"], alpha=0.5, zorder=1.5, gid="alone band")
         ax.plot(at, middle, **look, markevery=_markevery(len(at), i, len(groups), sparse), zorder=3, gid="mean")
         mark_alone(ax, at, middle, {**look, "zorder": 3, "gid": "alone"})

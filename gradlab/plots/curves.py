@@ -13,6 +13,7 @@ from gradlab.plots.canvas import canvas, decade_axis, draw_lines, handles
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
 from gradlab.plots.facets import panels
+from gradlab.plots.findings import last_step
 from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.profiles import averages, mark_failures, roles
@@ -101,7 +102,7 @@ def training_curves(
                     table = _long(part, of, columns, [hue, *apart(measured, x), "seed", x])
                     keys = list(dict.fromkeys([hue, "set", *apart(measured, x)]))
                     means, seeds = summaries(table, [*keys, x], _SHOWN[of], band)
-                    counts.append(means)
+                    counts.append(means.assign(panel=header, of=_SHOWN[of]))
                     floor = draw_lines(board, axes, means, seeds, keys, x, look)
                 marks = mark_ends(board, axes, part, x, hues, look)
                 if of == LOSS:
@@ -141,7 +142,11 @@ def _caption(
     columns: list[str], facets: list[str],
 ) -> str:  # fmt: skip
     what = words.listed([name.removeprefix("log10_") for name in columns])
+    keys = list(dict.fromkeys(n for n in (look.hue, "set", "network", "panel") if n in counts and n is not None))
+    told = "accuracy" if "accuracy" in columns else columns[0]
+    seen = counts[(counts["of"] == told) & (counts["set"] == counts["set"].iloc[-1])]
     parts = [
+        last_step(rows, seen, told, keys, x),
         f"{what.capitalize()} against the {words.axis(x)}{initial(rows[x])}.",
         roles(look, facets) if look.hue != "set" else "",
         averages(columns, counts, band, rows["seed"].nunique()),

@@ -15,6 +15,7 @@ from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handle
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.facets import panels
+from gradlab.plots.findings import extremes
 from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.profiles import averages, roles
@@ -92,7 +93,7 @@ def rate_against_depth(
                 floor = 0
                 if len(part):
                     means, seeds = summaries(part, [*keys, x], "log10_rate", band)
-                    counts.append(means)
+                    counts.append(means.assign(**key))
                     floor = draw_lines(board, axes, means, seeds, keys, x, look, sparse=False)
                     _hollow(board, axes, matching(of_network, key) if many else of_network, means, keys, x, look)
                 axes.axhline(0, color=FAINT, linewidth=axes.spines["left"].get_linewidth(), zorder=1, gid="steady")
@@ -159,7 +160,9 @@ def _caption(
     frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, x: str, look: Any, band: str, rows: Sequence[str],
     columns: Sequence[str],
 ) -> str:  # fmt: skip
+    names = [n for n in (look.hue, look.style, look.shade, *rows, *columns, x) if n is not None]
     parts = [
+        extremes(means.reset_index(drop=True), "mean", "The rate", list(dict.fromkeys(names))),
         f"Rate, (rms delta of the first over that of the last hidden layer)^(1/(depth − 1)), against {words.short(x)}.",
         roles(look, rows, columns),
         averages(["log10_rate"], means, band, frame["seed"].nunique()),

@@ -12,6 +12,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
+from gradlab.plots.findings import last_step
 from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.profiles import averages, mark_failures, roles
@@ -31,6 +32,8 @@ from gradlab.plots.tables import summaries
 
 #: A rule of thumb of practice: updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
 RULE = -3.0
+#: Up to so many layers have bands; more have bars, which can be told apart.
+BANDS = 4
 
 
 def learning_speed(
@@ -165,8 +168,9 @@ def _by_layer(
             if len(part):
                 keys = list(dict.fromkeys(n for n in ("layer", style, *apart(part, x)) if n is not None))
                 means, seeds = summaries(part, [*keys, x], value, band)
-                counts.append(means)
-                floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                counts.append(means.assign(panel=name) if several else means)
+                bars = band != "seeds" and len(look.hues) > BANDS
+                floor = draw_lines(board, axes, means, seeds, keys, x, look, bars=bars)
                 where = f" ({name})" if several else ""
                 ended += [note + where for note in mark_ends(board, axes, part, x, [], look)]
             if rule is not None:
@@ -221,16 +225,18 @@ def _caption(
     rows: pd.DataFrame, counts: pd.DataFrame, value: str, x: str, look: Any, band: str, failed: list[str],
     ended: list[str], facets: tuple[list[str], list[str]], rule: float | None,
 ) -> str:  # fmt: skip
-    what = words.described(value)
+    what, bars = words.described(value), len(look.hues) > BANDS
     low, high = look.hues[0], look.hues[-1]
+    keys = [n for n in ("layer", look.style, "network", "panel") if n in counts]
     parts = [
+        last_step(rows, counts, value, keys, x),
         f"{what[:1].upper()}{what[1:]}, against the {words.axis(x)}{initial(rows[x])}.",
         f"Colour: layer, from {low}, next to the input (dark), to {high} (light)." if len(look.hues) > 1 else "",
         f"Kind of line: {words.short(look.style)}." if look.style else "",
         "Layer 0: the weights that all time steps share." if low == 0 else "",
         _panels(*facets),
         f"Dashed: the rule of thumb, {10**rule:g}." if rule is not None else "",
-        averages([value], counts, band, rows["seed"].nunique()),
+        averages([value], counts, band, rows["seed"].nunique()).replace("bands:", "bars:" if bars else "bands:"),
         f"Setting: {setting}." if (setting := words.setting(rows)) else "",
         f"× on the upper edge: {'; '.join(ended)}." if ended else "",
         f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",

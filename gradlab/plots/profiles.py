@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from gradlab._errors import unknown
+from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failed
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.facets import panels
-from gradlab.plots.headers import share_labels, write_headers
+from gradlab.plots.findings import extremes, profile, quantity
+from gradlab.plots.headers import broken, share_labels, write_headers
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.overlay import Overlay
 from gradlab.plots.styles import Looks
@@ -25,6 +27,7 @@ from gradlab.plots.tables import (
     differing,
     failures,
     hidden,
+    levels,
     lines,
     listed,
     looks,
@@ -36,6 +39,10 @@ from gradlab.plots.tables import (
 
 #: Weight gradients alone cannot see a too small initialisation, so the three stand side by side.
 SIGNALS: tuple[str, ...] = ("log10_activation_rms", "log10_delta_rms", "log10_weight_grad_norm")
+#: Lines of one panel; values that light and dark tell apart.
+MOST_LINES, _SHADES = 24, 4
+#: Names of a stranger's layers on an axis, and letters of each.
+_TICKS, _LETTERS = 14, 22
 
 
 def gradient_flow(
@@ -105,6 +112,8 @@ def gradient_flow(
     facets = listed(rows, frame)
     look = looks(frame, hue, style, facets, shade)
     shown = hidden(frame, readout)
+    if not (hue or style or shade or facets):
+        look = _shaded(look, shown)
     if x == "from_loss":
         require(frame, "depth")
         shown = shown.assign(from_loss=shown["depth"] + 1 - shown["layer"])
@@ -112,7 +121,10 @@ def gradient_flow(
     apart = [n for n in names if shown[n].nunique(dropna=False) > 1]
     told = [n for n in (look.hue, look.style, look.shade) if n is not None]
     keys = list(dict.fromkeys([*told, *apart]))
+    _few_enough(shown, keys, facets)
     several = len(columns) > 1
+    foreign = x == "layer" and of_strangers(shown)
+    across = words.axis(x) if not foreign else "layer of the model"
     if theory is not None:
         require(shown, "network")
     over = None if theory is None else Overlay(theory, shown)
@@ -123,28 +135,40 @@ def gradient_flow(
     with canvas(ax, preset, len(grid), len(columns), title=title, wide=several, **size) as board:
         counts: list[pd.DataFrame] = []
         failed: list[str] = []
+        seen: list[pd.DataFrame] = []
+        telling = SIGNALS[1] if SIGNALS[1] in columns else columns[0]
         for line, (_, key) in zip(board.axes, grid, strict=True):
             part, whole = matching(shown, key), matching(frame, key)
             for axes, column in zip(line, columns, strict=True):
                 if len(part):
                     means, seeds = summaries(part, [*keys, x], column, band)
                     counts.append(means)
+                    seen += [means] if column == telling else []
                     floor = draw_lines(board, axes, means, seeds, keys, x, look)
                     if over is not None:
                         over.draw(board, axes, part, means, column, keys, x, look)
                     if column.startswith("log10_") or column == "delta_log10_mean":
                         decade_axis(axes, floor)
-                    counting_axis(axes, [1])
-                axes.set_xlabel(words.axis(x))
+                    if foreign:
+                        _name_layers(axes, shown)
+                    else:
+                        counting_axis(axes, [1])
+                axes.set_xlabel(across)
                 axes.set_ylabel(words.axis(column, frame))
                 marked = mark_failures(board, axes, whole, keys, look)
             failed += marked
-        _label(board, [header for header, _ in grid], [words.axis(c, frame) for c in columns], words.axis(x))
+        _label(board, [header for header, _ in grid], [words.axis(c, frame) for c in columns], across)
         place_legend(board, handles(look, board, band), legend)
         text = _caption(
-            frame, shown, pd.concat(counts) if counts else None, columns, x, look, band, failed, apart, facets
+            frame, shown, pd.concat(counts) if counts else None, columns, across, look, band, failed, apart, facets
         )
-        text = text if over is None else f"{text} {over.caption}"
+        first = ""
+        if seen and foreign:  # how its layers follow one another is not known
+            named = pd.concat(seen).merge(shown.drop_duplicates("layer")[["layer", "layer_name"]], on="layer")
+            first = extremes(named, "mean", f"The {quantity(telling)}", ["layer_name"], telling.startswith("log10_"))
+        elif seen:
+            first = profile(shown, pd.concat(seen), telling, keys, x)
+        text = " ".join(part for part in (first, text, over.caption if over is not None else "") if part)
         for axes in board.axes.flat:
             attach(axes, text)
     if facets:
@@ -194,8 +218,7 @@ def _caption(
     band: str, failed: Sequence[str], apart: Sequence[str], facets: Sequence[str],
 ) -> str:  # fmt: skip
     what = "; ".join(words.described(c) for c in columns)
-    against = "layer, counted from the input" if x == "layer" else "layers from the loss, 1 the last hidden layer"
-    parts = [f"{what[:1].upper()}{what[1:]}, against {against}."]
+    parts = [f"{what[:1].upper()}{what[1:]}, against the {x.replace(' (', ', ').rstrip(')')}."]
     parts.append(roles(look, facets))
     told = [n for n in (look.hue, look.style, look.shade, *facets) if n is not None]
     rest = _rest(rows, told) if apart else []
@@ -204,7 +227,8 @@ def _caption(
         parts.append(f"Networks that differ in {words.listed(rest)} have lines of their own.")
     if counts is not None:
         parts.append(averages(columns, counts, band, rows["seed"].nunique()))
-    parts.append(f"Setting: {words.setting(rows if len(rows) else frame)}.")
+    if setting := words.setting(rows if len(rows) else frame):
+        parts.append(f"Setting: {setting}.")
     if failed:
         parts.append(f"Failed, and marked × in the upper left corner: {'; '.join(failed)}.")
     return " ".join(part for part in parts if part)
@@ -223,6 +247,41 @@ def roles(look: Looks, rows: Sequence[str] = (), columns: Sequence[str] = ()) ->
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
+def _shaded(look: Looks, rows: pd.DataFrame) -> Looks:
+    """Light and dark for what colour and line do not tell, where it has few values."""
+    rest = [n for n in _rest(rows, [n for n in (look.hue, look.style) if n]) if len(levels(rows, n)) <= _SHADES]
+    if look.hue is None or not rest:
+        return look
+    return dataclasses.replace(look, shade=rest[0], shades=levels(rows, rest[0]))
+
+
+def _few_enough(rows: pd.DataFrame, keys: Sequence[str], facets: Sequence[str]) -> None:
+    """Refuse a panel in which no line could be told from another."""
+    if not keys:
+        return
+    apart = rows[[*dict.fromkeys([*facets, *keys])]].drop_duplicates()
+    most = int(apart.groupby(list(facets), observed=True, dropna=False).size().max()) if facets else len(apart)
+    if most > MOST_LINES:
+        name = next((n for n in differing(rows, facets) if n != "network"), "network")
+        value = rows[name].iloc[0]
+        raise GradlabError(
+            f"up to {MOST_LINES} lines in a panel", f"{most}", f"frame[frame[{name!r}] == {value!r}], or rows={name!r}"
+        )
+
+
+def of_strangers(rows: pd.DataFrame) -> bool:
+    """Whether the layers are those of another's model: they have names, and their order is that of a tree."""
+    return "architecture" in rows and "layer_name" in rows and bool((rows["architecture"].astype(str) == "").all())
+
+
+def _name_layers(ax: Any, rows: pd.DataFrame) -> None:
+    """The names on the axis, of some layers where they are many."""
+    names = rows.drop_duplicates("layer").sort_values("layer").set_index("layer")["layer_name"]
+    places = np.unique(np.linspace(0, len(names) - 1, min(_TICKS, len(names))).round().astype(int))
+    shown = [broken(words.named(names.iloc[i]), _LETTERS, 1) for i in places]
+    ax.set_xticks(names.index[places], shown, rotation=40, ha="right", rotation_mode="anchor")
+
+
 def _rest(rows: pd.DataFrame, shown: list[str]) -> list[str]:
     """What differs between lines that look alike."""
     names = [n for n in differing(rows, shown) if n != "network"]
@@ -239,10 +298,11 @@ def averages(columns: Sequence[str], counts: pd.DataFrame, band: str, seeds: int
     mean = mean if any(logs) else "means"
     n = words.span([int(v) for v in counts.loc[counts["n"] > 0, "n"]] or [seeds], "seed")
     beside = "thin lines: single seeds" if band == "seeds" else f"bands: {words.BANDS[band]}"
-    text = f"Thick lines: {mean} over n = {n}; {beside}."
+    text = f"Thick lines: {mean} over n = {n}; {beside}." if seeds > 1 else f"n = {n}: no mean, no band."
     zeros, others = int(counts["n_zero"].sum()), int(counts["n_not_finite"].sum())
     if zeros:
-        text += f" Triangles on the floor: {zeros} exact zeros, in no mean (hollow where some seeds are not zero)."
+        hollow = "hollow where some seeds are not zero"
+        text += f" Triangles on the floor: {words.span([zeros], 'exact zero')}, in no mean ({hollow})."
     if others:
-        text += f" Crosses on the upper edge: {others} values that are not finite, in no mean."
+        text += f" Crosses on the upper edge: {words.span([others], 'value')} not finite, in no mean."
     return text

@@ -52,7 +52,7 @@ def _rc(size: float, small: float, line: float, **more: Any) -> dict[str, Any]:
         "color": "black", "labelcolor": "black",
     }  # fmt: skip
     return {
-        "font.size": size, "axes.labelsize": size, "axes.titlesize": size, "figure.titlesize": size,
+        "font.size": size, "axes.labelsize": size, "axes.titlesize": size, "figure.titlesize": 1.15 * size,
         "legend.fontsize": small, "legend.title_fontsize": small, "legend.frameon": False,
         "legend.handlelength": 2.6, "legend.columnspacing": 1.4, "legend.borderaxespad": 0.2,
         "lines.linewidth": line, "lines.markersize": 2.9 * line, "lines.markeredgewidth": thin,

@@ -15,6 +15,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import FixedTicks, spaced_by_powers
+from gradlab.plots.findings import extremes
 from gradlab.plots.grids import HATCHES, SMALL, one_network_a_cell, third
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.styles import LINES, NEUTRAL, SEQUENTIAL, line_width
@@ -116,7 +117,7 @@ def trainability(
         bar.set_label(words.axis(value, frame))
         bar.outline.set_visible(False)
         place_legend(board, board.notes, legend)
-        text = _caption(frame, table, means, value, step, facet, allowed)
+        text = _caption(frame, table, means, value, step, facet, allowed, (y, x))
         for axes in board.axes.flat:
             attach(axes, text)
     return board.axes.ravel() if len(panels) > 1 else board.axes.flat[0]
@@ -283,14 +284,16 @@ def _draw_allowed(board: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, a
 
 def _caption(
     frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, value: str, step: int | None, facet: str | None,
-    allowed: pd.DataFrame | None,
+    allowed: pd.DataFrame | None, axes: tuple[str, str],
 ) -> str:  # fmt: skip
     what = words.described(value)
     n = words.span([int(v) for v in means.loc[means["n"] > 0, "n"]] or [0], "seed")
     last = sorted(table["step"].unique())
     when = f"step {step}" if step is not None else f"the last step, {words.listed(sorted({last[0], last[-1]}))}"
     average = "geometric mean" if value.startswith("log10_") else "mean"
+    names = [n for n in (facet, *axes) if n is not None]
     parts = [
+        extremes(means, "mean", f"The {what.split(',')[0]}", names, log10=value.startswith("log10_")),
         f"{what[:1].upper()}{what[1:]} at {when}: colours are the {average} over n = {n}; no band.",
         f"A panel for each {facet}." if facet else "",
     ]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
+from gradlab.plots import words
 from gradlab.plots.canvas import Canvas, canvas, colour_bar, decade_axis, mark_alone, mark_floor
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
@@ -164,12 +165,13 @@ def _handles() -> dict[str, Any]:
 def _caption(found: Any, paths: pd.DataFrame, both: bool) -> str:
     updates, n = int(paths["step"].max()), paths["start"].nunique()
     jumps = _longest(paths)
+    longest = words.listed(f"{jumps[name]:.2g} {name}" for name in LOOKS if name in jumps)
     parts = [
+        f"The longest step in the plane is {longest}.",
         f"Loss of one {found.activation} unit that is applied {found.time} times, h = φ(w h + b) from h = 0, "
         f"(h − {found.target:g})², over its two parameters; colours are logarithmic, and end where the scale does.",
         f"Descents from n = {n} start{'' if n == 1 else 's'} (stars), no mean and no band: {updates} updates with the "
         f"learning rate {found.learning_rate:g}, the gradient as it is or clipped to the norm {found.clip:g}.",
-        "Longest step: " + ", ".join(f"{name} {jumps[name]:.2g}" for name in LOOKS if name in jumps) + ".",
         "Right: the loss against the update." if both else "",
     ]
     return " ".join(part for part in parts if part)

@@ -48,7 +48,7 @@ def test_a_gif_over_the_training(tmp_path, seen):
     (_, (low, high), _), *_ = seen[0]
     delta = hidden(frame)["log10_delta_rms"]
     assert low < delta.min() and delta.max() < high
-    assert [title for _, title, *_ in seen] == [f"step {s}" for s in (*steps, steps[-1])]
+    assert [title for _, title, *_ in seen] == [f"step {s}" for s in (*steps, steps[-1])]  # two networks: no loss
     for step, (_, _, lines, _) in zip(steps, seen, strict=False):
         rows = hidden(frame[frame["step"] == step])
         table = frames.summarise(rows, ["activation", "layer"], "log10_delta_rms")
@@ -157,7 +157,8 @@ def test_an_mp4_is_written_frame_by_frame(tmp_path, monkeypatch):
 
     monkeypatch.setattr(mpl_animation, "FFMpegWriter", Writer)
     made = plots.animate(learnt(steps=(0, 1)), tmp_path / "a.mp4", preset="paper", run_hash="cafe")
-    assert grabbed == [(4.0, "gradlab:run=cafe", ["-f", "mp4"]), "step 0", "step 1"]
+    assert grabbed[0] == (4.0, "gradlab:run=cafe", ["-f", "mp4"])
+    assert grabbed[1:] == ["step 0, training loss 2", "step 1, training loss 1.9"]
     assert made[0].read_bytes() == b"film"
 
 

@@ -48,7 +48,9 @@ def test_surface_and_descents():
     assert loss.get_ydata().tolist() == [-1.0, -1.1, -0.2]
     (zero,) = drawn(right, "zero")
     assert values(zero)[:, 0].tolist() == [2]
-    assert "Longest step: unclipped 30, clipped 0.3" in plots.caption(left) and "n = 1 start " in plots.caption(left)
+    assert "The longest step in the plane is 30 unclipped and 0.3 clipped." in plots.caption(
+        left
+    ) and "n = 1 start " in plots.caption(left)
     assert [t.get_text() for t in left.figure.legends[0].get_texts()] == ["unclipped", "clipped"]
 
 
