@@ -86,15 +86,19 @@ def last_step(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequen
     found: list[tuple[float, str]] = []
     steps = set()
     for key, line in lines(means, keys):
-        row = line.sort_values(x).iloc[-1]
-        steps.add(row[x])
-        if np.isfinite(row["mean"]):
+        finite = line[np.isfinite(line["mean"].to_numpy(float))]
+        if len(finite):
+            row = finite.sort_values(x).iloc[-1]
+            steps.add(row[x])
             where = f"layer {key['layer']}" if "layer" in key else str(key.get("set", ""))
             told = ", ".join(part for part in (where, _label(key, known)) if part)
             found.append((float(row["mean"]), told))
     if not found:
         return ""
-    when = f"At the last step, {next(iter(steps)):g}," if len(steps) == 1 else "At their last steps"
+    when = "At the last steps with a finite value"
+    if len(steps) == 1:
+        step = next(iter(steps))
+        when = f"At the last step, {step:g}," if step == means[x].max() else f"At step {step:g}, the last finite one,"
     value = lambda v: f"{10**v:.2g}" if logs and v > -300 else f"10^{v:.3g}" if logs else f"{v:.2g}"
     low, high = min(found), max(found)
     name = quantity(column)

@@ -304,5 +304,6 @@ def averages(columns: Sequence[str], counts: pd.DataFrame, band: str, seeds: int
         hollow = "hollow where some seeds are not zero"
         text += f" Triangles on the floor: {words.span([zeros], 'exact zero')}, in no mean ({hollow})."
     if others:
-        text += f" Crosses on the upper edge: {words.span([others], 'value')} not finite, in no mean."
+        verb = "is" if others == 1 else "are"
+        text += f" Crosses on the upper edge: {words.span([others], 'value')} that {verb} not finite, in no mean."
     return text

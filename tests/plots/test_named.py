@@ -30,7 +30,7 @@ def grads():
 
 
 def test_each_layer_has_its_name_and_its_norms(grads):
-    frame = gl.frame(gl.observe(grads, order=list(grads)))
+    frame = gl.frame(gl.observe(grads, order=list(grads))).drop(columns=[MEAN, LARGEST], errors="ignore")
     ax = plots.layer_gradients(frame)
     names = [t.get_text().replace("\\", "") for t in ax.get_yticklabels()]
     assert names == list(grads) and ax.get_ylim()[0] > ax.get_ylim()[1]  # the first at the top
@@ -67,6 +67,16 @@ def test_mean_and_largest_entries_where_they_were_looked_at(grads):
     assert "mean absolute entries of weight gradients, bars to the largest" in plots.caption(ax)
 
 
+def test_observed_entries_are_those_of_the_arrays(grads):
+    ax = plots.layer_gradients(gl.frame(gl.observe(grads, order=list(grads))))
+    (dots,), (ends,) = drawn(ax, "weight"), drawn(ax, "largest")
+    for place, name in ((0, "encoder"), (1, "middle"), (3, "head_$x_1")):
+        entries = np.abs(np.asarray(grads[name]["kernel"], np.float64))
+        at = lambda line, place=place: dict(zip(line.get_ydata(), line.get_xdata(), strict=True))[place]
+        assert at(dots) == pytest.approx(np.log10(entries.mean()), abs=1e-5)
+        assert at(ends) == pytest.approx(np.log10(entries.max()), abs=1e-5)
+
+
 def test_what_cannot_be_drawn(grads):
     one = gl.observe(grads)
     with pytest.raises(GradlabError, match="one step"):
@@ -75,4 +85,4 @@ def test_what_cannot_be_drawn(grads):
     with pytest.raises(GradlabError, match="up to 80 layers"):
         plots.layer_gradients(gl.frame(gl.observe(many)))
     with pytest.raises(GradlabError, match="weight_grad_norm"):
-        plots.layer_gradients(gl.frame(one).drop(columns="log10_weight_grad_norm"))
+        plots.layer_gradients(gl.frame(one).drop(columns=["log10_weight_grad_norm", MEAN], errors="ignore"))
