@@ -15,6 +15,7 @@ _HOMES = {
     "ConvNet": "networks.convnet",
     "RNN": "networks.rnn",
     "Transformer": "networks.transformer",
+    "CustomNetwork": "networks.custom",
     "Sweep": "config",
     "TrainingSweep": "config",
     "Layer": "core.layer",

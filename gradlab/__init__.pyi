@@ -59,6 +59,7 @@ from gradlab.measurement.shattering import shattering as shattering
 from gradlab.measurement.stats import per_example as per_example
 from gradlab.measurement.stats import statistics as statistics
 from gradlab.networks.convnet import ConvNet as ConvNet
+from gradlab.networks.custom import CustomNetwork as CustomNetwork
 from gradlab.networks.mlp import MLP as MLP
 from gradlab.networks.resnet import ResNet as ResNet
 from gradlab.networks.rnn import RNN as RNN

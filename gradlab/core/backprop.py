@@ -17,12 +17,16 @@ from gradlab.core.dropout import Dropout
 from gradlab.core.gradient import Reader, materialise
 from gradlab.core.layer import Layer
 from gradlab.core.losses import loss_named
-from gradlab.core.parameters import check_parameters, outputs_in, require_network
+from gradlab.core.parameters import check_parameters, require_network
 from gradlab.core.scaled import Scaled, scaled
 
 
 class Network(Protocol):
-    """What a network must offer: itself as one `Layer`."""
+    """What a network must offer: itself as one `Layer`, and how many outputs given parameters have."""
+
+    def outputs_in(self, params: Any) -> int:
+        """Number of outputs of given parameters."""
+        ...
 
     def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
         """The network with this many outputs, with masks of dropout where they are asked for."""
@@ -103,7 +107,7 @@ def backprop(
     True
     """
     require_network(net)
-    outputs = outputs_in(params)
+    outputs = net.outputs_in(params)
     x, y, loss = _checked(x, y, loss, outputs)
     check_parameters(net, params, x.shape[1:], outputs)
     layer = net.layer(outputs, dropout)

@@ -18,7 +18,7 @@ from gradlab.core.comparison import REFERENCE_ROUNDINGS, TOLERANCE
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.layer import Layer
 from gradlab.core.losses import probes
-from gradlab.core.parameters import check_parameters, outputs_in
+from gradlab.core.parameters import check_parameters
 from gradlab.core.scaled import plain
 
 _WORD = int.from_bytes(b"check")
@@ -60,9 +60,9 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
             params = net.init(key, x, outputs=1) if y is None else net.init(key, x, y)
     else:
         if not bare:
-            check_parameters(net, params, x.shape[1:], outputs_in(params))
+            check_parameters(net, params, x.shape[1:], net.outputs_in(params))
         params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
-    layer = net if bare else net.layer(outputs_in(params))
+    layer = net if bare else net.layer(net.outputs_in(params))
     try:
         shape = jax.eval_shape(lambda p, x: layer.forward(p, plain(x))[0].mantissa, params, x).shape
     except GradlabError:  # a layer's own says more

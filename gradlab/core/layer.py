@@ -43,6 +43,10 @@ class Layer(NamedTuple):
     tangent : callable, optional
         ``(params, saved, dx: Scaled) -> dy: Scaled``, for the function `tangent`. None: the transpose of
         `backward` as it stands.
+    sequence : tuple of (str, Layer)
+        Of `serial` its parts with their names; empty of any other layer.
+    copies : int
+        Of `repeat` the number of its copies, along the leading axis of parameters and records; 0 of any other layer.
     """
 
     init: Callable[..., Any]
@@ -50,6 +54,8 @@ class Layer(NamedTuple):
     backward: Callable[..., Any]
     parts: Callable[[Any], list[tuple[str, Layer, Any]]] | None = None
     tangent: Callable[[Any, Any, Scaled], Scaled] | None = None
+    sequence: tuple[tuple[str, Layer], ...] = ()
+    copies: int = 0
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
@@ -186,7 +192,8 @@ def serial(*layers: Layer, names: Sequence[str] | None = None, folds: Sequence[i
             dx = tangent(layer, p, s, dx)
         return dx
 
-    return Layer(init, forward, backward, lambda tree: list(zip(names, layers, tree, strict=True)), along)
+    parts = lambda tree: list(zip(names, layers, tree, strict=True))
+    return Layer(init, forward, backward, parts, along, tuple(zip(names, layers, strict=True)))
 
 
 def repeat(layer: Layer | Callable[[Any], Layer], depth: int, first: int = 0) -> Layer:
@@ -254,7 +261,7 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, first: int = 0) ->
         step = lambda dx, ips: (tangent(copy(ips[0]), *ips[1:], dx), None)
         return lax.scan(step, dx, (jnp.asarray(numbers), params, saved), length=depth)[0]
 
-    return Layer(init, forward, backward, parts, along)
+    return Layer(init, forward, backward, parts, along, copies=depth)
 
 
 def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:

@@ -40,10 +40,10 @@ def count(
     """Count activations and deltas over their own rms, or sizes; parameters as for `gradlab.histograms`."""
     require_network(net, Network)
     wanted = SIZES if sizes else COUNTS
-    dtype = "float32" if params is None else dtype_of(params)
+    dtype = "float32" if params is None else dtype_of(net, params)
     with jax.enable_x64(dtype == "float64"):
         if params is None:
-            x, y, loss, outputs = arrays(x, y, loss, dtype)
+            x, y, loss, outputs = arrays(x, y, loss, dtype, net.outputs)
             example_shape(net, x)
             config, numbers = net.config, seed_numbers(seeds)
             records, _ = drawn_records(config, config, x, y, outputs, loss, as_key(key), numbers, wanted, dtype)

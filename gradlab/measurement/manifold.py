@@ -19,7 +19,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig, integer, positive_integer
-from gradlab.core.parameters import check_parameters, described, outputs_in
+from gradlab.core.parameters import check_parameters, described
 from gradlab.core.scaled import Log2, Scaled, align, scaled
 from gradlab.measurement.products import draws, generator
 from gradlab.measurement.section import Piece, along, piece_of, preactivations
@@ -115,7 +115,7 @@ def carry_circle(
     if wrong:
         raise GradlabError(f"layers from 0 to {depth} in shapes", str(wrong[0]), f"shapes=(0, {depth})")
     if params is not None:
-        outputs = outputs_in(params)
+        outputs = net.outputs_in(params)
         features = net.layers(params)[0][1]["weight"].shape[0]
         check_parameters(net, params, (features,), outputs)
     features = widths[0] if features is None else positive_integer("features", features)

@@ -24,7 +24,7 @@ from gradlab.core.backprop import targets
 from gradlab.core.batch import batch_of, cast
 from gradlab.core.initializers import FAMILIES, PROBE_FOLD, Initializer
 from gradlab.core.losses import probes
-from gradlab.core.parameters import check_parameters, outputs_in, require_network
+from gradlab.core.parameters import check_parameters, require_network
 from gradlab.measurement.networks import measure_given, measure_networks, structure
 from gradlab.measurement.programs import Variant, draw_program, measure_program, once, over_seeds
 from gradlab.measurement.records import Trace
@@ -98,6 +98,7 @@ def measure(
             columns=columns,
             dtype=dtype,
             data=data,
+            outputs=net.outputs,
         )[0]
     return _given(net, params, x, y, loss=loss, key=key, columns=columns, dtype=dtype, data=data)
 
@@ -238,9 +239,9 @@ def _measure_family(configs, x, y, outputs, loss, key, seeds, wanted, dtype, dat
     ]
 
 
-def dtype_of(params: Any) -> str:
+def dtype_of(net: Network, params: Any) -> str:
     """Name of the dtype of given weights."""
-    outputs_in(params)
+    net.outputs_in(params)
     return str(weighted((), params)[0][1]["weight"].dtype)
 
 
@@ -248,7 +249,7 @@ def with_given(
     net: Network, params: Any, x: Any, y: Any, loss: str | None, key: Array | int, dtype: str
 ) -> tuple[Any, Array, Any, str, int]:
     """Given weights and the data that they see, as arrays of the dtype; targets, loss, and the number of outputs."""
-    x, y, loss, outputs = arrays(x, y, loss, dtype, outputs_in(params))
+    x, y, loss, outputs = arrays(x, y, loss, dtype, net.outputs_in(params))
     check_input(net, params, x)
     check_parameters(net, params, tuple(x.shape[1:]), outputs)
     params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), dtype), params)
@@ -259,7 +260,7 @@ def with_given(
 def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
     """One measurement of given weights."""
     config = net.config
-    dtype = dtype or dtype_of(params)
+    dtype = dtype or dtype_of(net, params)
     with jax.enable_x64(dtype == "float64"):
         params, x, y, loss, outputs = with_given(net, params, x, y, loss, key, dtype)
         wanted = _columns(columns)

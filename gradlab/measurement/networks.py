@@ -19,6 +19,7 @@ from jax import Array
 
 from gradlab._types import MEASURED
 from gradlab.config import NetworkConfig
+from gradlab.config.custom import CustomConfig
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.losses import loss_named, probes
 from gradlab.core.scaled import scaled
@@ -28,6 +29,7 @@ from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, SIZES, to_numpy
 from gradlab.measurement.traces import loss_columns, scales, status_of
 from gradlab.networks import build
+from gradlab.networks.custom import CustomNetwork
 from gradlab.networks.network import Network, weighted
 from gradlab.networks.resolved import Resolved, resolved
 
@@ -37,6 +39,8 @@ NUMBERS = ("depth", "init", "gain", "sigma_w2", "std", "sigma_b2", "readout", "b
 
 def structure(config: NetworkConfig) -> tuple:
     """What networks must have in common to share a program."""
+    if isinstance(config, CustomConfig):
+        return config.architecture, config
     net = build(config)
     fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in NUMBERS}
     return config.architecture, *fields.items(), tuple(net.numbers()), None if net.nests else config.depth
@@ -97,6 +101,8 @@ def given_record(
 
 def _shape(config: NetworkConfig) -> NetworkConfig:
     """The configuration without what changes numbers alone, so that equal programs are compiled once."""
+    if isinstance(config, CustomConfig):
+        return config
     learned = {"branch_scale": "learned"} if getattr(config, "branch_scale", "") == "learned" else {}
     plain = {name: getattr(config, name) for name in config.names() if name not in NUMBERS}
     return type(config)(**plain, **learned, depth=config.depth)
@@ -170,6 +176,8 @@ def _trace(
 
 def rows_of(net: Network, outputs: int, record: Any, axes: int = 0) -> tuple[list[int], list[dict[str, Any]]]:
     """The number of each row's layer, and its columns, from input to readout; `axes` are those of one value."""
+    if isinstance(net, CustomNetwork):
+        return _custom_rows(net, record)
     stack = net.stack(outputs)
     numbers: list[int] = []
     rows: list[dict[str, Any]] = []
@@ -196,8 +204,30 @@ def rows_of(net: Network, outputs: int, record: Any, axes: int = 0) -> tuple[lis
     return numbers, rows
 
 
+def _custom_rows(net: CustomNetwork, record: Any) -> tuple[list[int], list[dict[str, Any]]]:
+    """The same of a network of a user's layers."""
+    rows: list[dict[str, Any]] = []
+    for part in net.rows(net.shapes(), (*record["below"], record["readout"])):
+        columns = row(part.tree)
+        copies = [{c: v[i] for c, v in columns.items()} for i in range(part.copies)]
+        rows += copies or [columns]
+    return list(range(1, len(rows) + 1)), rows
+
+
+def _custom_layers(net: CustomNetwork, params: Any) -> tuple[LayerInfo, ...]:
+    """Names, widths and fans of the rows of a network of a user's layers."""
+    fans = []
+    for part in net.rows(params, params):
+        *_, fan_in, fan_out = weighted((), part.tree)[0][1]["weight"].shape
+        fans += [(fan_in, fan_out)] * max(part.copies, 1)
+    names = [*(f"{net.layer_name}_{i}" for i in range(1, len(fans))), "readout"]
+    return tuple(LayerInfo(i, n, f[1], *f) for i, (n, f) in enumerate(zip(names, fans, strict=True), 1))
+
+
 def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInfo, ...]:
     """Names, widths and fans of the rows."""
+    if isinstance(net, CustomNetwork):
+        return _custom_layers(net, params)
     stack = net.stack(1)
     blocks: list[tuple[int, int]] = []  # fan-in and fan-out of the first weight of each part, run by run
     for part in params:

@@ -14,7 +14,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import seed_numbers
 from gradlab.core.batch import cast, inputs
 from gradlab.core.layer import Layer, tangent
-from gradlab.core.parameters import check_parameters, outputs_in, require_network
+from gradlab.core.parameters import check_parameters, require_network
 from gradlab.core.scaled import LOWEST, Scaled, scaled
 from gradlab.measurement.lanczos import Ritz, bidiagonalise
 from gradlab.measurement.section import piece_of
@@ -99,7 +99,7 @@ def _inputs(net: Any, params: Any, x: Any) -> np.ndarray:
     """The inputs as the first layer takes them, in the precision of the parameters, which fit them."""
     x = inputs(x)
     if not isinstance(net, Layer):
-        outputs = outputs_in(params)
+        outputs = net.outputs_in(params)
         check_input(net, params, x)
         check_parameters(net, params, x.shape[1:], outputs)
     elif x.ndim != 2:

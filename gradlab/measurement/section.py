@@ -21,7 +21,6 @@ from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.activations import Activation, activation
 from gradlab.core.dense import dense
 from gradlab.core.layer import Layer, repeat, serial, tangent
-from gradlab.core.parameters import outputs_in
 from gradlab.core.scaled import Scaled
 from gradlab.networks.mlp import MLP
 from gradlab.networks.network import Network
@@ -68,7 +67,7 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
                 "source='input' and target='output', for a network that is not an MLP",
                 f"{source!r} and {target!r}", "an MLP, or the part as a Layer of its own",
             )  # fmt: skip
-        return Piece(net if isinstance(net, Layer) else net.layer(outputs_in(params))), params
+        return Piece(net if isinstance(net, Layer) else net.layer(net.outputs_in(params))), params
     depth = net.config.depth
     low, high = _number("source", source, depth), _number("target", target, depth)
     if low >= high:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradlab._types import MEASURED
 from gradlab.config import NetworkConfig
+from gradlab.config.custom import CustomConfig
 from gradlab.core.scaled import Scaled
 from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.networks.stack import hidden_rule
@@ -38,7 +39,9 @@ def trace_of(
 
 
 def scales(config: NetworkConfig, inner: tuple[int, int]) -> tuple[float, float]:
-    """sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out."""
+    """sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out; NaN of a user's layers."""
+    if isinstance(config, CustomConfig):
+        return float("nan"), float("nan")
     rule = hidden_rule(config)
     sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2
     return rule.sigma_w2(*inner, config.gain), sigma_b2 if config.bias else 0.0

@@ -20,5 +20,5 @@ _BUILDERS = {
 
 def build(config: NetworkConfig) -> Network:
     """The network of a configuration, by its architecture."""
-    home, name = _BUILDERS[config.architecture]
+    home, name = _BUILDERS.get(config.architecture, ("custom", "CustomNetwork"))
     return getattr(import_module(f"{__name__}.{home}"), name).of(config)

@@ -88,6 +88,23 @@ class Network(ABC):
         """Positions that a unit of the first layer sees, with this many axes of positions."""
         return 1
 
+    @property
+    def outputs(self) -> int | None:
+        """Number of outputs, of a network that has it from its layers; None where the data decide."""
+        return None
+
+    def outputs_in(self, params: Any) -> int:
+        """Number of outputs of given parameters."""
+        return outputs_in(params)
+
+    def outputs_for(self, classes: int) -> int:
+        """Number of outputs for data with so many classes or columns."""
+        return classes
+
+    def parts(self, params: Any, tree: Any) -> tuple[Any, ...]:
+        """The layers, or runs of equal layers, in a tree that is laid out as the parameters are."""
+        return tree
+
     @abstractmethod
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The layers of the network with this many outputs, cut where a measurement needs it."""
@@ -101,7 +118,7 @@ class Network(ABC):
 
         Weights of one block that have no name of their own are numbered: ``run/1/1``, ``run/1/2``.
         """
-        walked = walk(self.layer(outputs_in(params)), params)
+        walked = walk(self.layer(self.outputs_in(params)), params)
         found = [(path, leaf) for path, _, (tree,) in walked for path, leaf in weighted(path, tree)]
         names = [self.name_of(path, i, len(found)) for i, (path, _) in enumerate(found, 1)]
         return [(name, leaf) for name, (_, leaf) in zip(_told_apart(names), found, strict=True)]
@@ -162,16 +179,17 @@ class Network(ABC):
         if not isinstance(x, jax.core.Tracer):
             x = inputs(x)
         shape = example_shape(self, x)
-        if outputs is None and (y is None or isinstance(y, jax.core.Tracer)):
+        if self.outputs is None and outputs is None and (y is None or isinstance(y, jax.core.Tracer)):
             received = "neither" if y is None else "a y that is traced inside jit"
             raise GradlabError("targets y, or outputs=", received, "net.init(key, x, y), or outputs=10")
-        if outputs is None:
+        if outputs is None and (self.outputs is None or y is not None):
             outputs = outputs_of(targets_of(y, len(x)))
-        return self.layer(positive_integer("outputs", outputs)).init(as_key(key), shape)[0]
+        outputs = self.outputs_for(positive_integer("outputs", self.outputs if outputs is None else outputs))
+        return self.layer(outputs).init(as_key(key), shape)[0]
 
     def apply(self, params: Any, x: Array) -> Array:
         """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
-        outputs = outputs_in(params)
+        outputs = self.outputs_in(params)
         if not isinstance(x, jax.core.Tracer):
             inputs(x)
         check_input(self, params, x)
@@ -191,7 +209,8 @@ def _told_apart(names: list[str]) -> list[str]:
 
 def _restored(kind: type[Network], config: NetworkConfig) -> Network:
     """A network that was copied or pickled; what its names stand for is registered in each process anew."""
-    for what, names in (("activation", config.activations), ("initializer", config.initializers)):
+    named = {"activation": config.activations, "initializer": config.initializers} if config.names() else {}
+    for what, names in named.items():
         for name in names:
             if name not in REGISTRIES[what].names:
                 raise GradlabError(
@@ -211,7 +230,10 @@ def example_shape(net: Network, x: Array) -> tuple[int, ...]:
         wanted = " or ".join(_KINDS[rank] for rank in net.ranks)
         hint = "x.reshape(len(x), -1)" if net.ranks == (1,) else "data that have these axes, or another architecture"
         raise GradlabError(f"x of shape {wanted} for {type(net).__name__}", f"shape {jnp.shape(x)}", hint)
-    return tuple(jnp.shape(x)[1:])
+    shape, wanted = tuple(jnp.shape(x)[1:]), getattr(net.config, "shape", None)
+    if wanted is not None and shape != wanted:
+        raise GradlabError(f"examples of shape {wanted}, for which {net} was made", f"{shape}", "another network")
+    return shape
 
 
 def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], dict[str, Array]]]:
@@ -228,6 +250,8 @@ def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], di
 def check_input(net: Network, params: Any, x: Array) -> None:
     """Raise if `x` does not fit the first layer."""
     *_, features = example_shape(net, x)
+    if net.outputs is not None:  # one of a user's layers, whose examples have one shape
+        return
     wanted = weighted((), params)[0][1]["weight"].shape[-2] // net.window(jnp.ndim(x) - 2)
     if features != wanted:
         raise GradlabError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradlab.config import REGISTRIES, NetworkConfig
+from gradlab.config.custom import CustomConfig
 from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.activations import Activation
 from gradlab.core.initializers import Initializer
@@ -23,16 +24,16 @@ class Resolved:
 
     Parameters
     ----------
-    config : NetworkConfig
+    config : NetworkConfig or CustomConfig
     activations : tuple of Activation
-    hidden, readout : Initializer
-        Of the hidden weights and of the readout.
+    hidden, readout : Initializer or None
+        Of the hidden weights and of the readout; None where the configuration holds the layers themselves.
     """
 
-    config: NetworkConfig
-    activations: tuple[Activation, ...]
-    hidden: Initializer
-    readout: Initializer
+    config: NetworkConfig | CustomConfig
+    activations: tuple[Activation, ...] = ()
+    hidden: Initializer | None = None
+    readout: Initializer | None = None
 
     @property
     def network(self) -> Network:
@@ -40,16 +41,21 @@ class Resolved:
         return build(self.config)
 
 
-def resolved(config: NetworkConfig) -> Resolved:
-    """What the names of a configuration stand for now."""
+def resolved(config: NetworkConfig | CustomConfig) -> Resolved:
+    """What the names of a configuration stand for now; layers must compute what they did."""
+    if isinstance(config, CustomConfig):
+        build(config).check_unchanged()
+        return Resolved(config)
     activations = tuple(ACTIVATIONS.current(name) for name in dict.fromkeys(config.activations))
     for name in config.initializers:
         REGISTRIES["initializer"].renew(name)
     return Resolved(config, activations, hidden_rule(config), readout_rule(config))
 
 
-def fingerprints(config: NetworkConfig) -> dict[str, str]:
+def fingerprints(config: NetworkConfig | CustomConfig) -> dict[str, str]:
     """What tells registered functions of the same names apart, by kind and name; nothing of built-in ones."""
+    if isinstance(config, CustomConfig):  # it is part of the configuration
+        return {}
     named = {"activation": config.activations, "initializer": config.initializers}
     known = [(kind, name) for kind, names in named.items() for name in dict.fromkeys(names)]
     found = {f"{kind} {name}": REGISTRIES[kind].fingerprint(name) for kind, name in known}

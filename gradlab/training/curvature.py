@@ -13,7 +13,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from gradlab.core.backprop import backprop, targets
 from gradlab.core.batch import batch_of, cast
-from gradlab.core.parameters import check_parameters, outputs_in, require_network
+from gradlab.core.parameters import check_parameters, require_network
 from gradlab.networks.network import Network
 from gradlab.networks.resolved import Resolved, resolved
 
@@ -45,7 +45,7 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str | None = N
     method needs nothing else of H.
     """
     require_network(net)
-    outputs = outputs_in(params)
+    outputs = net.outputs_in(params)
     flat, _ = ravel_pytree(params)
     batch = batch_of(x, y, loss, outputs)
     x, loss = jnp.asarray(cast("x", batch.x, flat.dtype)), batch.loss

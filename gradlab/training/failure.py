@@ -12,6 +12,7 @@ import numpy as np
 from gradlab.frames.rows import concat, frame
 from gradlab.measurement.programs import once
 from gradlab.measurement.records import LayerInfo
+from gradlab.networks.network import Network
 from gradlab.training.program import State, by_layer
 from gradlab.training.records import Failure
 
@@ -64,11 +65,11 @@ def _origin(of: OneSeed, state: State, params_finite: bool) -> tuple[str, int]:
     layers = of.record(state).layers
     weighted = [i for i, info in enumerate(layers) if info.fan_in > 0]
     if not params_finite:
-        grads = _bad_layers(state.params, once(of.programs.gradient, state, *of.arguments))
+        grads = _bad_layers(of.net, state.params, once(of.programs.gradient, state, *of.arguments))
         if grads.any():
             return "backward", weighted[int(np.flatnonzero(grads)[-1])]  # the gradient comes from above
         after = once(of.programs.observe, state, *of.arguments)[0]
-        return "update", weighted[int(np.flatnonzero(_bad_layers(state.params, after.params))[0])]
+        return "update", weighted[int(np.flatnonzero(_bad_layers(of.net, state.params, after.params))[0])]
     largest = np.log10(np.finfo(of.plan.dtype).max)
     trace = of.record(state)
     for place in range(len(layers)):
@@ -88,7 +89,8 @@ def _finite(tree: Any) -> bool:
     return bool(jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])))
 
 
-def _bad_layers(params: Any, tree: Any) -> np.ndarray:
+def _bad_layers(net: Network, params: Any, tree: Any) -> np.ndarray:
     """Whether each layer with a weight, from input to readout, holds numbers that are not finite."""
-    parts = [[np.asarray(rows) for _, rows in by_layer(*both)] for both in zip(params, tree, strict=True)]
+    both = zip(net.parts(params, params), net.parts(params, tree), strict=True)
+    parts = [[np.asarray(rows) for _, rows in by_layer(*of)] for of in both]
     return np.concatenate([~np.all([np.isfinite(rows).all(1) for rows in part], axis=0) for part in parts if part])

@@ -21,7 +21,7 @@ from gradlab.config import (
     seed_numbers,
 )
 from gradlab.core.batch import default_loss
-from gradlab.core.parameters import check_parameters, outputs_in, require_network
+from gradlab.core.parameters import check_parameters, require_network
 from gradlab.data import Data, load
 from gradlab.networks.given import digest
 from gradlab.networks.network import Network, example_shape
@@ -160,7 +160,7 @@ def train(
     )  # fmt: skip
     numbers = tuple(seed_numbers(seeds))
     start = None if params is None else _of_seeds(params, numbers)
-    outputs = _fitting(net, start, loaded) if start else loaded.classes
+    outputs = _fitting(net, start, loaded) if start else net.outputs_for(loaded.classes)
     parts = split(loaded.x, loaded.y, test, plan.batch, outputs, data, key)
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
@@ -199,7 +199,7 @@ def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
 
 def _fitting(net: Network, start: Mapping[int, Any], loaded: Data) -> int:
     """The number of outputs of given weights, which may be more than the data have classes."""
-    found = {outputs_in(params) for params in start.values()}
+    found = {net.outputs_in(params) for params in start.values()}
     outputs = max(found)
     if len(found) > 1 or outputs < loaded.classes:
         wanted = f"params with outputs for {loaded.classes} classes or columns"

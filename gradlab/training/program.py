@@ -11,6 +11,7 @@ import optax
 from jax import Array, lax
 
 from gradlab.config import NetworkConfig
+from gradlab.config.custom import CustomConfig
 from gradlab.core.backprop import backprop, targets
 from gradlab.core.decay import weight_decay
 from gradlab.core.dropout import Dropout
@@ -96,6 +97,8 @@ class Programs(NamedTuple):
 
 def bare(config: NetworkConfig) -> Resolved:
     """The network without what only decides the draw of the weights, so that equal programs are compiled once."""
+    if isinstance(config, CustomConfig):
+        return resolved(config)
     return resolved(type(config)(**{name: getattr(config, name) for name in config.names() if name not in DRAWN}))
 
 
@@ -167,7 +170,8 @@ def programs(of: Resolved, outputs: int, loss: str, recipe: Recipe, batch: int) 
     @jax.jit
     def observe(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[State, Sizes]:
         after, clipped, updates = step(state, key, x, y, numbers)
-        size = functools.partial(layer_sizes, state.params)
+        params = net.parts(state.params, state.params)
+        size = lambda tree, kind: layer_sizes(params, net.parts(state.params, tree), kind)
         sizes = size(clipped, "weight"), size(clipped, "bias"), size(updates, "weight"), size(updates, "bias")
         return after, Sizes(*sizes, size(state.params, "weight"))
 

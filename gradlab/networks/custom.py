@@ -1,0 +1,234 @@
+"""A network of a user's own layers: measured, trained and checked as the built-in ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradlab._errors import GradlabError
+from gradlab.config import ARCHITECTURES, shown
+from gradlab.config.custom import CustomConfig
+from gradlab.core.dropout import Dropout
+from gradlab.core.fingerprint import digest, operations
+from gradlab.core.gradient import Site, materialise
+from gradlab.core.layer import Layer, serial
+from gradlab.core.parameters import HINT
+from gradlab.core.scaled import plain
+from gradlab.networks.network import Network, weighted
+from gradlab.networks.stack import Stack
+
+
+class CustomNetwork(Network):
+    """A network made of a layer: of `gradlab.serial` and the other combinators, of layers by `gradlab.lift`.
+
+    Parameters
+    ----------
+    layer : Layer
+        From the input to the logits. Its parameters are those of the network.
+    shape : sequence of int
+        Of one example, without the batch: ``x.shape[1:]``.
+    name : str
+        What the frame calls its architecture.
+
+    Attributes
+    ----------
+    config : CustomConfig
+        Networks whose layers draw and compute the same are equal.
+
+    Raises
+    ------
+    GradlabError
+        A layer that does not take such examples, or does not end in one axis of outputs; fewer than two layers with a
+        weight; a weight that is no matrix; a name that is built in.
+
+    Notes
+    -----
+    A row of the frame begins at each layer that has a parameter ``"weight"``, and holds the layers without one that
+    follow; the last one is the readout. A residual branch, and each copy of a `repeat`, is one row with all that is in
+    it. What stands below the first weight, or right below a `repeat`, belongs to no row.
+
+    Two networks of one `shape` are equal where what JAX traces of their `init`, `forward` and `backward` is, with all
+    constants; names are of no account. A layer that later computes something else, because it reads what has changed
+    since, is refused where the network is used.
+
+    Examples
+    --------
+    >>> import gradlab as gl, numpy as np
+    >>> layer = gl.serial(gl.dense(8), gl.activation("tanh"), gl.dense(8), gl.activation("tanh"), gl.dense(2))
+    >>> net, x, y = gl.CustomNetwork(layer, shape=(4,)), np.ones((6, 4), "float32"), np.arange(6) % 2
+    >>> gl.frame(gl.measure(net, x, y, seeds=1))["layer_name"].tolist()
+    ['hidden_1', 'hidden_2', 'readout']
+    """
+
+    __slots__ = ()
+    config: CustomConfig
+
+    def __init__(self, layer: Layer, shape: Sequence[int], *, name: str = "custom"):
+        object.__setattr__(self, "config", _configured(layer, tuple(int(n) for n in shape), name))
+
+    def __repr__(self):
+        return f"CustomNetwork({self.config.label()})"
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Axes of one example."""
+        return (len(self.config.shape),)
+
+    @property
+    def outputs(self) -> int:
+        """Number of its outputs."""
+        return self.config.outputs
+
+    def outputs_in(self, params: Any) -> int:
+        """Number of its outputs, which its layers have."""
+        if not weighted((), params):
+            raise GradlabError("params, the parameters of the network", shown(params), HINT)
+        return self.config.outputs
+
+    def outputs_for(self, classes: int) -> int:
+        """Number of its outputs, which may be more than the data have classes."""
+        if classes > self.config.outputs:
+            raise GradlabError(
+                f"data with at most {self.config.outputs} classes or columns, the outputs of {self}", f"{classes}",
+                f"a last layer with {classes} outputs",
+            )  # fmt: skip
+        return self.config.outputs
+
+    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
+        """The parts of the layer, the last one apart."""
+        if dropout is not None:
+            raise GradlabError(
+                "dropout as a layer of the network", "dropout= with layers of your own", "gl.dropout(rate, key)"
+            )
+        self.outputs_for(outputs)
+        whole = _sequence(self.config.layer)
+        names, layers = zip(*whole.sequence, strict=True)
+        below = serial(*layers[:-1], names=names[:-1])
+        return Stack(below, None, layers[-1], 0, len(layers) - 1, self.config.depth, whole)
+
+    def rows(self, params: Any, tree: Any) -> list[Row]:
+        """The rows of a tree that is laid out as the parameters are: of themselves, or of records."""
+        return _rows(_sequence(self.config.layer), params, tree)
+
+    def parts(self, params: Any, tree: Any) -> tuple[Any, ...]:
+        """The layers with a weight, or runs of equal ones, in a tree that is laid out as the parameters are."""
+        return tuple(row.tree for row in self.rows(params, tree))
+
+    def shapes(self) -> Any:
+        """Shapes and dtypes of the parameters."""
+        return _shapes(_sequence(self.config.layer), self.config.shape)[0]
+
+    def check_unchanged(self) -> None:
+        """Raise if the layers compute something else than when the network was made."""
+        if _content(_sequence(self.config.layer), self.config.shape) != self.config.fingerprint:
+            raise GradlabError(
+                f"the layers of {self} to compute what they did when it was made", "something else",
+                "gl.CustomNetwork(layer, ...) anew",
+            )  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One row of the frame, or one for each of `copies` equal ones (0: one)."""
+
+    tree: Any
+    copies: int
+
+
+def _sequence(layer: Layer) -> Layer:
+    """A layer as a `serial`."""
+    return layer if layer.sequence else serial(layer, names=("layer",), folds=(None,))
+
+
+def _units(layer: Layer, params: Any, tree: Any) -> Iterator[tuple[Layer, Any, Any]]:
+    """What a sequence of sequences is made of, in the order of the signal."""
+    if not layer.sequence:
+        yield layer, params, tree
+        return
+    for (_, part), own, subtree in zip(layer.sequence, params, tree, strict=True):
+        yield from _units(part, own, subtree)
+
+
+def _rows(layer: Layer, params: Any, tree: Any) -> list[Row]:
+    rows: list[Row] = []
+    for part, own, subtree in _units(layer, params, tree):
+        if weighted((), own):
+            rows.append(Row(subtree if part.copies else (subtree,), part.copies))
+        elif rows and not rows[-1].copies and not part.copies:
+            rows[-1] = Row((*rows[-1].tree, subtree), 0)
+    return rows
+
+
+def _shapes(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """Shapes of the parameters, and the shape of one example's output."""
+    found: list[Any] = []
+
+    def init(key):
+        params, out = layer.init(key, shape)
+        found.append(tuple(out))
+        return params
+
+    return jax.eval_shape(init, jax.random.key(0)), found[0]
+
+
+def _content(layer: Layer, shape: tuple[int, ...]) -> str:
+    """A hash of what a layer draws and computes."""
+    x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+
+    def both(params, x):
+        y, saved = layer.forward(params, plain(x))
+        return y.mantissa, layer.backward(params, saved, plain(jnp.ones_like(y.mantissa)), materialise)
+
+    with jax.enable_x64(False):
+        params, _ = _shapes(layer, shape)
+        draw = operations(lambda key: layer.init(key, shape)[0], jax.random.key(0))
+        return digest(shape, draw, operations(both, params, x))
+
+
+def _configured(layer: Layer, shape: tuple[int, ...], name: str) -> CustomConfig:
+    """The configuration, and all that has to be right of it."""
+    if not isinstance(layer, Layer):
+        raise GradlabError("a Layer", type(layer).__name__, "gl.serial(gl.dense(8), ..., gl.dense(outputs))")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or name in ARCHITECTURES:
+        raise GradlabError("a name of printable characters that is no built-in architecture", repr(name), "'custom'")
+    layer = _sequence(layer)
+    names: list[str] = []
+
+    def look(site: Site) -> dict[str, Any]:
+        names.extend(entry.name for entry, _ in site.about) if site.kind == "activation" else None
+        return {}
+
+    def forward(params, x):
+        y, saved = layer.forward(params, plain(x))
+        layer.backward(params, saved, plain(y.mantissa), look)
+        return y.mantissa
+
+    try:
+        with jax.enable_x64(False):
+            params, out = _shapes(layer, shape)
+            y = jax.eval_shape(forward, params, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
+    except GradlabError:  # a layer's own says more
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise GradlabError(f"a layer that takes examples of shape {shape}", str(error), "shape=x.shape[1:]") from error
+    if len(out) != 1 or y.shape != (2, *out):
+        raise GradlabError("a layer that ends in one axis of outputs", f"shape {y.shape[1:]}", "gl.dense(outputs)")
+    rows = _rows(layer, params, params)
+    for row in rows:
+        for _, own in weighted((), row.tree):
+            if len(own["weight"].shape) != 2 + bool(row.copies):
+                raise GradlabError(
+                    "parameters called 'weight' of shape (inputs, outputs)", f"{own['weight'].shape}",
+                    "another name for what is no matrix, such as 'scale'",
+                )  # fmt: skip
+    depth = sum(max(row.copies, 1) for row in rows) - 1
+    if depth < 1:
+        raise GradlabError(
+            "a hidden layer and a readout: two layers or more with a parameter called 'weight'",
+            f"{depth + 1}", "gl.serial(gl.dense(8), gl.activation('tanh'), gl.dense(outputs))",
+        )  # fmt: skip
+    known = dict.fromkeys(n for n in reversed(names) if n != "identity")
+    width = weighted((), rows[0].tree)[0][1]["weight"].shape[-1]
+    return CustomConfig(name, _content(layer, shape), shape, out[0], depth, width, "+".join(known) or "own", layer)
