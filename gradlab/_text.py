@@ -98,6 +98,12 @@ def tex(text: Any) -> str:
     return re.sub(r"(?<![\w.{^])-(?=\d)", r"\\ensuremath{-}", line)
 
 
+def spreadsheet(text: Any) -> str:
+    """A name in a CSV file: what a spreadsheet would take for a formula has an apostrophe in front."""
+    line = plain(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
 def figure(text: Any) -> str:
     """Text for a figure: a dollar is a dollar and begins no formula; of a very long text the middle is left out."""
     line = plain(text)

@@ -19,6 +19,7 @@ from typing import Any
 
 from gradlab._errors import GradlabError, GradlabNote, unknown
 from gradlab._files import file_name
+from gradlab._text import plain
 from gradlab.config import (
     ARCHITECTURES,
     CONFIGS,
@@ -111,7 +112,7 @@ SWEEP_OPTIONS = (
     ("executor", str, "local", "Where to compute: local, or dask."),
     ("workers", int, 1, "Processes, with --executor dask."),
     ("quiet", bool, False, "Say only where the results are."),
-    ("config", str | None, None, "TOML file with any of these options; the command line wins."),
+    ("config", str | None, None, "TOML file with any of these options but --import; the command line wins."),
     IMPORT,
 )
 REPORT_OPTIONS = (
@@ -183,7 +184,7 @@ def _command(argv: list[str]) -> int:
             raise unknown("command", argv[0], COMMANDS)
         return COMMANDS[argv[0]](argv[1:])
     except GradlabError as error:
-        print(f"gradlab: {error}", file=sys.stderr)
+        print(f"gradlab: {plain(error)}", file=sys.stderr)  # a terminal obeys what it is sent
         return 2
     except KeyboardInterrupt:
         print(f"\ngradlab: interrupted; to go on where it stopped: gradlab {shlex.join(argv)}", file=sys.stderr)
@@ -266,7 +267,8 @@ def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
     if html:
         print(f"        {page.with_suffix('.html')}, the same as one file")
     if tex:
-        print(f"        {page.with_name('tables.tex')}, figures.tex and numbers.tex beside it")
+        tables, drawn, numbers = (page.with_name(f"{name}.tex") for name in ("tables", "figures", "numbers"))
+        print(f"        {tables}, {drawn} and {numbers}")
 
 
 def _architecture(argv: list[str]) -> type[NetworkConfig]:

@@ -140,19 +140,17 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
     names = {field.name for field in dataclasses.fields(config)}
     found: dict[str, Any] = {}
     for written, value in values.items():
-        name = "import_" if written == "import" else written.replace("-", "_")
+        name = written.replace("-", "_")
+        if name in ("import", "import_"):
+            raise GradlabError(
+                "--import on the command line, because it runs code",
+                f"{written} in {path}",
+                "gradlab ... --import FILE.py",
+            )
         if name not in names | kinds.keys() or name == "config":
-            known = sorted((names | kinds.keys()) - {"config", "import_"})
-            raise unknown(f"option in {path}", written, [*known, "import"])
+            raise unknown(f"option in {path}", written, sorted((names | kinds.keys()) - {"config", "import_"}))
         wanted = {bool: bool, int: int}.get(kinds.get(name, str), str)
-        if name == "import_":
-            value = (value,) if isinstance(value, str) else value
-            if not isinstance(value, (list, tuple)) or not all(isinstance(file, str) for file in value):
-                raise GradlabError(
-                    f"{written} in {path} to be names of files", shown(value), f'{written} = ["mish.py"]'
-                )
-            value = tuple(value)
-        elif name in kinds and type(value) is not wanted:
+        if name in kinds and type(value) is not wanted:
             raise GradlabError(
                 f"{written} in {path} to be a {wanted.__name__}", shown(value), f"gradlab sweep --{written}"
             )

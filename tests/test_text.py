@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gradlab import GradlabError
-from gradlab._text import check_name, code, fenced, figure, from_figure, is_hash, markdown, plain, tex
+from gradlab._text import check_name, code, fenced, figure, from_figure, is_hash, markdown, plain, spreadsheet, tex
 
 
 def test_markdown_leaves_words_alone_and_disarms_markup():
@@ -84,3 +84,7 @@ def test_a_registered_name_shows_what_is_in_it(name):
         gl.register_activation(name, jnp.tanh, lambda z: 1 - jnp.tanh(z) ** 2)
     with pytest.raises(GradlabError, match="name of an initializer"):
         gl.register_initializer(name, lambda key, shape, dtype: jnp.zeros(shape, dtype), lambda n, m: 1.0)
+
+
+def test_a_name_in_a_spreadsheet_is_no_formula():
+    assert spreadsheet("=cmd()") == "'=cmd()" and spreadsheet("@x") == "'@x" and spreadsheet("relu") == "relu"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlab._text import markdown, plain
+from gradlab._text import markdown, plain, spreadsheet
 from gradlab.frames.checks import check_run
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
@@ -186,7 +186,10 @@ class Content:
 
     def rates_csv(self) -> str:
         """The rates of all networks, where the tables of the page have some of them; else empty."""
-        return self.rates.to_csv(index=False) if self._chosen() else ""
+        if not self._chosen():
+            return ""
+        names = self.rates.select_dtypes(exclude="number").columns
+        return self.rates.assign(**{name: self.rates[name].map(spreadsheet) for name in names}).to_csv(index=False)
 
     def _verdict(self, i: int) -> str:
         """The sentence on one configuration's deepest network, and what its others are."""

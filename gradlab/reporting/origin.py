@@ -28,6 +28,10 @@ def _is_commit(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{7,64}(-dirty)?", value) is not None
 
 
+def _is_data(value: Any) -> bool:
+    return isinstance(value, Mapping) and is_hash(value.get("content_hash")) and _is_text(value.get("name"))
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(v, (str, int, float)) for v in value.values())
 
@@ -42,7 +46,7 @@ def _is_inputs(value: Any) -> bool:
 
 #: The form of each entry of a provenance that a page shows.
 _FORMS: dict[str, Callable[[Any], bool]] = {
-    "command": _is_text, "hash": is_hash, "commit": _is_commit, "backend": _is_text, "data": _is_table,
+    "command": _is_text, "hash": is_hash, "commit": _is_commit, "backend": _is_text, "data": _is_data,
     "versions": _is_table, "inputs": _is_inputs,
 }  # fmt: skip
 
@@ -81,10 +85,6 @@ class Origin:
         about = provenance if isinstance(provenance, Mapping) else {}
         noted = {k: about[k] for k, fits in _FORMS.items() if about.get(k) is not None and fits(about[k])}
         left_out = [k for k in _FORMS if about.get(k) is not None and k not in noted]
-        data = noted.get("data", {})
-        if data and not (is_hash(data.get("content_hash")) and _is_text(data.get("name"))):
-            noted.pop("data")
-            left_out.append("data")
         left_out += ["the request"] if not isinstance(asked, Mapping) else []
         return cls(
             name, asked if isinstance(asked, Mapping) else {}, SWEEPS.get(str(task_name), Sweep), noted, tuple(left_out)

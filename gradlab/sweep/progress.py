@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from gradlab._text import plain
+
 #: Seconds between two lines where there is no terminal.
 LINE_EVERY = 10.0
 
@@ -18,8 +20,8 @@ class Lines:
         self.total = self.done = 0
 
     def note(self, text: str) -> None:
-        """Say something at once."""
-        print(f"gradlab: {text}", file=sys.stderr, flush=True)
+        """Say something at once, on one line: names in it may come from somebody else's folder."""
+        print(f"gradlab: {plain(text)}", file=sys.stderr, flush=True)
 
     def start(self, total: int) -> None:
         """Begin to count up to `total` runs."""
@@ -55,7 +57,7 @@ class Bar(Lines):
         if self.bar is None:
             super().note(text)
         else:
-            self.bar.console.print(f"gradlab: {text}", markup=False, highlight=False, soft_wrap=True)
+            self.bar.console.print(f"gradlab: {plain(text)}", markup=False, highlight=False, soft_wrap=True)
 
     def start(self, total: int) -> None:
         """Show the bar."""

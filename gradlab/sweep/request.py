@@ -17,6 +17,9 @@ from gradlab.sweep.task import Task
 #: Raised when the same request gives other numbers than before; parts of earlier versions are recomputed.
 RESULTS_VERSION = 1
 
+#: Requests that one folder extended, one after the other.
+MOST_EARLIER = 1000
+
 HEADER = """\
 # What was asked of this folder. gradlab wrote it and reads it back when the sweep is started again;
 # [[earlier]] are the requests that [request] extended, oldest first.
@@ -97,6 +100,7 @@ class Request:
     def from_toml(cls, text: str) -> Request:
         """The request that `to_toml` wrote; KeyError, TypeError or ValueError where it did not."""
         tables = tomllib.loads(text)
+        _check_tables(tables)
         kind = SWEEPS.get(tables["task"]["name"], Sweep)  # a task of one's own runs on a plain grid
         return cls(
             sweep=from_values(tables["request"], kind), data=tables["data"], settings=tables["task"],
@@ -141,3 +145,20 @@ class Request:
         if same(old.sweep, self.sweep):
             return dataclasses.replace(self, sweep=old.sweep, earlier=old.earlier), reasons
         return dataclasses.replace(self, earlier=old.history), reasons
+
+
+def _check_tables(tables: Mapping[str, Any]) -> None:
+    """Raise `TypeError` where a table of ``sweep.toml`` has another form than `Request.to_toml` gives it."""
+    kinds = {"versions": int, "data": (str, list), "fingerprints": str, "task": object, "request": object}
+    for name, kind in kinds.items():
+        table = tables[name]
+        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
+            raise TypeError(f"[{name}] of another form")
+    if not {"name", "content_hash"} <= tables["data"].keys():
+        raise TypeError("[data] without name and content_hash")
+    earlier = tables["earlier"]
+    if not isinstance(earlier, list) or len(earlier) > MOST_EARLIER or not all(isinstance(e, dict) for e in earlier):
+        raise TypeError(f"[[earlier]] of another form, or more than {MOST_EARLIER}")
+    for values in (tables["request"], *earlier):
+        if not all(isinstance(values.get(name, ""), str) for name in ("data", "target")):
+            raise TypeError("[request] with data of another form")
