@@ -77,7 +77,7 @@ def circle(
         for level in found:
             rows = table[table[hue] == level] if hue else table
             dots = {"color": look.colour(level), "marker": look.marker(level), "linestyle": ""}
-            name = words.entry(hue, level) if hue else "measured"
+            name = words.math(words.entry(hue, level)) if hue else "measured"
             (shown[name],) = axes.plot(rows["layer"], rows["log10_length"], gid="length", **dots)
             if chi1 and level in chi1:
                 layers = np.arange(1, int(rows["layer"].max()) + 1)

@@ -191,7 +191,7 @@ def _handles(look: Looks, hue: str | None, law: bool) -> dict[str, Any]:
     shown = {}
     for value in look.hues if hue else ():
         style = {"color": look.colour(value), "marker": look.marker(value), "linestyle": ""}
-        shown[words.entry(hue, value)] = Line2D([], [], **style)
+        shown[words.math(words.entry(hue, value))] = Line2D([], [], **style)
     if law:
         shown["theory, infinite width"] = Line2D([], [], color="black", linewidth=line_width(0.7))
     return shown

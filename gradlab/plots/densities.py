@@ -78,7 +78,7 @@ def spectrum(
             heights, _ = np.histogram(value[own & keep], grid, weights=weight[keep[own]] / weight.sum())
             kind = {"color": colour, "linestyle": look.line(level, None)}
             line = axes.stairs(heights / np.diff(grid), grid, gid="density", linewidth=line_width(), **kind)
-            shown[words.entry(hue, level) if hue else "measured"] = line
+            shown[words.math(words.entry(hue, level)) if hue else "measured"] = line
             if curves and level in curves:
                 at, density = curves[level]
                 axes.plot(at, density, color=shaded(colour), linewidth=line_width(0.7), gid="theory", zorder=3)

@@ -143,7 +143,9 @@ def _handles(look: Looks, hue: str, first_order: float | None) -> dict[str, Any]
     from matplotlib.lines import Line2D
 
     shown = {
-        words.entry(hue, v): Line2D([], [], linestyle=look.line(v, None), color=look.colour(v), marker=look.marker(v))
+        words.math(words.entry(hue, v)): Line2D(
+            [], [], linestyle=look.line(v, None), color=look.colour(v), marker=look.marker(v)
+        )
         for v in look.hues
     }
     shown["exact law"] = Line2D([], [], linestyle="", marker="_", color="black")

@@ -90,7 +90,7 @@ def test_over_names_the_axes_stand_still_under_titles_of_other_heights(tmp_path,
 @pytest.mark.slow
 def test_layer_by_layer_as_the_signal_travels(tmp_path, seen):
     frame = frames.frame([trace(2), trace(3)])
-    plots.animate(frame, tmp_path / "l.gif", "layer", hue="depth", preset="paper")
+    plots.animate(frame, tmp_path / "l.gif", "layer", x="layer", hue="depth", preset="paper")
     back = [[line[:, 0].tolist() for line in lines] for _, _, lines, _ in seen]
     assert back[:3] == [[[2], [3]], [[1, 2], [2, 3]], [[1, 2], [1, 2, 3]]]
     assert seen[0][1] == "1 layer from the loss" and len(seen) == 4
