@@ -45,6 +45,8 @@ def write_headers(board: Canvas, rows: Sequence[str], columns: Sequence[str] = (
 
 def broken(text: str, letters: int, lines: int = 3) -> str:
     """A name in lines of so many letters, broken behind a comma where there is one; of a longer one the beginning."""
+    piece = letters - 2  # of a word that is longer than a line
+    text = " ".join(word[i : i + piece] for word in text.split(" ") for i in range(0, max(len(word), 1), piece))
     parts = text.split(", ")
     if max(map(len, parts)) < letters:  # each fits a line: blanks that no line is broken at
         text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)

@@ -84,8 +84,7 @@ def forest(
         shade = next((n for n in ("depth", "step") if n in table and table[n].nunique() > 1), None)
     names, _ = factors(table, (shade,))
     groups = _ordered(lines(table, names), value, shade, order)
-    labels = [broken(", ".join(words.entry(n, v) for n, v in key.items()) or "all networks", _LETTERS, 2)
-              for key, _ in groups]  # fmt: skip
+    labels = [row_name(key) for key, _ in groups]
     look = Looks(None, None, shade=shade, shades=levels(table, shade))
     height = 1.0 + 0.17 * sum(1 + label.count("\n") for label in labels)
     with canvas(ax, preset, title=title, wide=True, height=height) as board:
@@ -101,6 +100,11 @@ def forest(
         place_legend(board, _handles(board, look, table), legend)
         attach(axes, _caption(table, value, shade, order))
     return axes
+
+
+def row_name(key: dict[str, Any]) -> str:
+    """The name of a row, in one line or two."""
+    return broken(", ".join(words.entry(n, v) for n, v in key.items()) or "all networks", _LETTERS, 2)
 
 
 def _ordered(groups: list[tuple[dict[str, Any], pd.DataFrame]], value: str, shade: str | None, order: str) -> Any:

@@ -15,7 +15,7 @@ from gradlab.plots import words
 from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import step_axis
-from gradlab.plots.headers import broken, share_labels, write_headers
+from gradlab.plots.headers import share_labels, write_headers
 from gradlab.plots.profiles import roles
 from gradlab.plots.steps import grid_of, initial, of_layers, trained
 from gradlab.plots.styles import NEUTRAL, SEQUENTIAL, Looks
@@ -25,7 +25,7 @@ from gradlab.plots.zones import DECADE, EXPLODING, bar, colours, outline, scale
 #: Practice asks for updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
 _RATIO = -3.0
 #: Layers that have a tick of their own, and letters of their names.
-_TICKS, _LETTERS = 12, 18
+_TICKS, _LETTERS = 12, 22
 #: Cells in one panel, up to which single ones are outlined.
 _OUTLINED = 2000
 #: Hatches of cells whose value is not finite in all seeds, exactly 0 in all seeds.
@@ -204,14 +204,17 @@ def _draw(ax: Any, found: _Map, look: dict[str, Any], absolute: bool) -> Any:
             outline(ax, found.values, right, top)
     ax.set(xlim=(right[0], right[-1]), ylim=(top[0], top[-1]))
     places = np.unique(np.linspace(0, len(found.layers) - 1, min(_TICKS, len(found.layers))).round().astype(int))
-    labels = [
-        str(found.layers[i]) if found.numbered else broken(words.named(found.names[i]), _LETTERS, 1) for i in places
-    ]
+    labels = [str(found.layers[i]) if found.numbered else _end_of(words.named(found.names[i])) for i in places]
     ax.set_yticks(places, labels)
     ax.tick_params(axis="y", length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
     return image
+
+
+def _end_of(name: str) -> str:
+    """The end of a long name: paths of layers begin alike."""
+    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
 
 
 def _edges(ax: Any, steps: np.ndarray) -> np.ndarray:

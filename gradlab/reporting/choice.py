@@ -11,6 +11,7 @@ import pandas as pd
 from gradlab import plots
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
+from gradlab.plots.intervals import row_name
 from gradlab.plots.tables import of_networks as own_width
 from gradlab.plots.tables import some_layers
 from gradlab.plots.words import entry
@@ -27,8 +28,8 @@ ENDS = ("first step", "last step")
 _STEPS = ("step",)
 #: The score of trainings, in words.
 _LOSS = "the loss at the end"
-#: Rows of a forest plot that a page holds.
-MOST_ROWS_OF_A_FOREST = 40
+#: Lines of text beside a forest plot that a page holds.
+MOST_LINES_OF_A_FOREST = 40
 
 
 def opening(rates: pd.DataFrame) -> list[Figure]:
@@ -146,9 +147,10 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str, str]:
     if names:
         last = table.sort_values(shade).groupby(names, observed=True, dropna=False).tail(1)
         last = last.dropna(subset="decades").sort_values("decades")
-        if len(last) > MOST_ROWS_OF_A_FOREST:
-            kept = last.iloc[np.linspace(0, len(last) - 1, MOST_ROWS_OF_A_FOREST).round().astype(int)]
-            note = f"{MOST_ROWS_OF_A_FOREST} of {len(last)} configurations are drawn, evenly spaced in the order of "
+        most = MOST_LINES_OF_A_FOREST // max(1 + row_name(key).count("\n") for key in last[names].to_dict("records"))
+        if len(last) > most:
+            kept = last.iloc[np.linspace(0, len(last) - 1, most).round().astype(int)]
+            note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
             which = _said(which, f"{note}their decades, with both ends.").strip()
             table = _rows_of(table, kept, names)
     return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), "", _said(which)

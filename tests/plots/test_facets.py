@@ -87,3 +87,8 @@ def test_headers_are_broken_and_never_cut():
     assert faults(board.figure) == []
     assert broken("tanh, Xavier normal", 15) == "tanh,\nXavier normal"  # at the comma, not within a name
     plt.close(board.figure)
+
+
+def test_a_word_that_is_longer_than_its_line_keeps_its_beginning():
+    assert broken("x" * 50, 20, 1) == "x" * 18 + " …"
+    assert broken("x" * 50, 20).replace("\n", "") == "x" * 50

@@ -49,3 +49,12 @@ def test_panels_given_axes_and_what_it_refuses():
         plots.layer_map(two, value="train_accuracy")
     with pytest.raises(GradlabError, match="limit"):
         plots.layer_map(two, limit=0)
+
+
+def test_names_that_a_user_gave_are_on_the_axis_with_their_ends():
+    frame = learnt(steps=(0, 1, 8), depth=2)
+    names = {1: "encoder/attention_output_dense", 2: "head", 3: "readout"}
+    frame = frame.assign(layer_name=frame["layer"].map(names))
+    ax = plots.layer_map(frame)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["…attention_output_dense"[-22:].rjust(22, "…"), "head"]
+    assert ax.get_ylabel() == "layer"
