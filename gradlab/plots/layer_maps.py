@@ -25,7 +25,7 @@ from gradlab.plots.zones import DECADE, EXPLODING, bar, colours, outline, scale
 #: Practice asks for updates of about a thousandth of the weight (Karpathy 2015, lecture notes of CS231n).
 _RATIO = -3.0
 #: Layers that have a tick of their own, and letters of their names.
-_TICKS, _LETTERS = 12, 22
+_TICKS, _LETTERS = 12, 24
 #: Cells in one panel, up to which single ones are outlined.
 _OUTLINED = 2000
 #: Hatches of cells whose value is not finite in all seeds, exactly 0 in all seeds.
@@ -213,8 +213,11 @@ def _draw(ax: Any, found: _Map, look: dict[str, Any], absolute: bool) -> Any:
 
 
 def _end_of(name: str) -> str:
-    """The end of a long name: paths of layers begin alike."""
-    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
+    """The end of a long name, from a slash on where one is near: paths of layers begin alike."""
+    if len(name) <= _LETTERS:
+        return name
+    end = name[1 - _LETTERS :]
+    return f"…{end[end.find('/') :] if '/' in end[:-1] else end}"
 
 
 def _edges(ax: Any, steps: np.ndarray) -> np.ndarray:
