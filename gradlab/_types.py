@@ -50,7 +50,9 @@ MEASURED: dict[str, str] = {
     "activation_mean_over_rms": "mean over batch and units of the activation, over its rms",
     "activation_p98_over_rms": "98th percentile over batch and units of the activation, over its rms; on request",
     "log10_preactivation_rms": "rms over batch and units of the preactivation",
-    "log10_one_minus_c": "1 - c, c the correlation of the preactivations of two inputs, mean over fixed pairs",
+    "log10_one_minus_c": "1 - c, c the correlation of the preactivations of two inputs, mean over fixed pairs of which "
+    "neither is exactly 0; NaN where there is no such pair",
+    "zero_pair_fraction": "share of these pairs with a preactivation that is exactly 0, left out of log10_one_minus_c",
     "saturated_fraction": "share of activations within 1 % of the range of a limit",
     "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch; the verdict 'dead' says "
     "that no gradient passes the network at all",

@@ -28,7 +28,7 @@ SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float
 #: Columns that each weight of a block has.
 OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
 #: Columns of the stream, the preactivation of a block.
-STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c")
+STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction")
 
 
 @jax.tree_util.register_pytree_node_class
@@ -146,6 +146,7 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "activation_counts": _last,
     "log10_preactivation_rms": _first,
     "log10_one_minus_c": _first,
+    "zero_pair_fraction": _first,
     "saturated_fraction": _mean,
     "dead_fraction": _mean,
     "weight_norm": lambda values: np.sqrt(np.sum(np.square(np.stack(values)), 0)),

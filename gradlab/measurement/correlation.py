@@ -56,7 +56,9 @@ def apart(s: Scaled) -> Log2:
     one, _ = first_of_pairs(s)
     value = one_minus_c(one, gap)
     size = jnp.max(jnp.abs(gap.mantissa), -1) * power(gap.exponent - one.exponent, s.mantissa.dtype)
-    known = jnp.all(size > 256 * jnp.finfo(s.mantissa.dtype).eps * jnp.max(jnp.abs(one.mantissa), -1), -1)
+    largest = jnp.max(jnp.abs(one.mantissa), -1)
+    # two zeros are no pair that has become equal
+    known = jnp.all((size > 256 * jnp.finfo(s.mantissa.dtype).eps * largest) | (largest + size == 0), -1)
     return Log2(jnp.where(known, value.fraction, jnp.nan), value.exponent)
 
 
@@ -97,8 +99,18 @@ def _through(entry: Activation, z: Scaled, gap: Scaled) -> Scaled:
     return Scaled(entry.dphi(z.value() + 0.5 * gap.value()) * gap.mantissa, gap.exponent)
 
 
+def zero_pairs(s: Scaled) -> Array:
+    """Share of the pairs of which a signal is exactly 0: they have no correlation."""
+    one, two = (jnp.any(v.mantissa != 0, -1) for v in first_of_pairs(s))
+    return 1 - jnp.mean((one & two).astype(s.mantissa.dtype), -1)
+
+
 def one_minus_c(one: Scaled, gap: Scaled) -> Log2:
-    """log2 of the mean over pairs of 1 - c, from the first of each pair and the difference."""
+    """log2 of the mean over pairs of 1 - c, from the first of each pair and the difference.
+
+    Pairs with a signal that is exactly 0 have no correlation and are left out, whichever of the two it is; NaN where
+    there is no other pair.
+    """
     z, d = one.mantissa, gap.mantissa
     shift = gap.exponent - one.exponent
     near = jnp.where(shift > -125, power(jnp.minimum(shift, 60), z.dtype), 0)
@@ -111,6 +123,9 @@ def one_minus_c(one: Scaled, gap: Scaled) -> Log2:
     c = jnp.sum(z * two, -1) / jnp.sqrt(safe(size1) * safe(size2))
     small = jnp.sum(across * across, -1) / safe(size2) / (1 + jnp.maximum(c, 0))
     opposite = c < 0
-    value = Scaled(jnp.where(opposite, 1 - c, small)[..., None], jnp.where(opposite, 0, 2 * shift).astype(jnp.int32))
-    mantissa, exponent = align(normalise(value))
-    return Log2(jnp.log2(jnp.mean(mantissa[..., 0], -1)), exponent)
+    alive = (size1 > 0) & (size2 > 0)
+    value = jnp.where(alive, jnp.where(opposite, 1 - c, small), 0)
+    mantissa, exponent = align(normalise(Scaled(value[..., None], jnp.where(opposite, 0, 2 * shift).astype(jnp.int32))))
+    count = jnp.sum(alive.astype(value.dtype), -1)
+    mean = jnp.sum(mantissa[..., 0], -1) / jnp.maximum(count, 1)
+    return Log2(jnp.where(count > 0, jnp.log2(mean), jnp.nan), exponent)

@@ -21,13 +21,13 @@ from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import NotMeasured, Reader, Site
 from gradlab.core.scaled import LOWEST, Log2, Scaled, align, alive_exponent, expand, exponent_of, log2_norm, power
 from gradlab.measurement.bins import bin_counts, size_counts
-from gradlab.measurement.correlation import apart
+from gradlab.measurement.correlation import apart, zero_pairs
 from gradlab.measurement.quantile import upper_quantile
 
 #: Columns that depend on the forward pass alone: read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
     "log10_activation_rms", "activation_mean_over_rms", "activation_p98_over_rms", "log10_preactivation_rms",
-    "log10_one_minus_c", "saturated_fraction", "dead_fraction", "weight_norm",
+    "log10_one_minus_c", "zero_pair_fraction", "saturated_fraction", "dead_fraction", "weight_norm",
 )  # fmt: skip
 #: Columns that depend on the cotangent.
 BACKWARD: tuple[str, ...] = (
@@ -304,8 +304,11 @@ def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _correlation(z: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """1 - c of pairs of examples, where there are two."""
-    return {"log10_one_minus_c": apart(z)} if "log10_one_minus_c" in wanted and z.mantissa.shape[-2] > 1 else {}
+    """1 - c of pairs of examples, and the share that has none, where there are two."""
+    if z.mantissa.shape[-2] < 2:
+        return {}
+    columns = {"log10_one_minus_c": apart, "zero_pair_fraction": zero_pairs}
+    return {name: read(z) for name, read in columns.items() if name in wanted}
 
 
 def _mean_over_rms(y: Scaled) -> Array:

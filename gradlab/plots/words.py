@@ -109,6 +109,10 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "log10_abs_loss": ("|mean loss|  [{loss}]", "absolute value of the mean loss"),
     "saturated_fraction": ("saturated units  [share]", "share of activations within 1 % of a limit"),
+    "zero_pair_fraction": (
+        "pairs without a correlation  [share]",
+        "share of pairs of inputs of which one has no signal",
+    ),
     "dead_fraction": ("dead units  [share]", "share of units with zero slope on the whole batch"),
     "float32_zero_fraction": ("lost in float32  [share]", "share of non-zero entries of the gradient below 2^−126"),
     "zero_example_fraction": ("examples without gradient  [share]", "share of examples whose gradient is exactly 0"),

@@ -7,7 +7,7 @@ import pytest
 
 import gradlab as gl
 from gradlab.core.scaled import scaled
-from gradlab.measurement.correlation import between, difference, first_of_pairs, one_minus_c
+from gradlab.measurement.correlation import apart, between, difference, first_of_pairs, one_minus_c, zero_pairs
 from tests import cases
 
 
@@ -71,3 +71,31 @@ def test_float32_agrees_with_float64_where_c_is_one_to_the_last_bit(activation):
     ][0]
     assert high.min() < np.log10(4e-9)
     assert np.max(np.abs(10 ** (low - high) - 1)) <= 0.01
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_pair_with_a_signal_of_zero_has_no_correlation_whichever_it_is(dtype):
+    v, w, o = np.array([1.0, 2.0, 0.5]), np.array([1.0, -1.0, 0.5]), np.zeros(3)
+    alone, among = [], []
+    with jax.enable_x64(dtype == "float64"):
+        for pair in ((o, v), (v, o), (o, o)):
+            for pairs, kept in (((pair,), alone), (((v, w), pair), among)):
+                s = scaled(jnp.asarray(np.concatenate(pairs), dtype))
+                found = one_minus_c(first_of_pairs(s)[0], difference(s)[0])
+                kept.append((2.0 ** (float(found.fraction) + float(found.exponent)), float(zero_pairs(s))))
+                apart_too = apart(s)
+                value = 2.0 ** (float(apart_too.fraction) + float(apart_too.exponent))
+                assert value == pytest.approx(kept[-1][0], nan_ok=True)
+    assert all(np.isnan(value) and share == 1 for value, share in alone)
+    law = 1 - v @ w / np.linalg.norm(v) / np.linalg.norm(w)
+    assert all(value == pytest.approx(law, rel=1e-5) and share == 0.5 for value, share in among)
+
+
+def test_dead_signals_are_counted_in_a_frame():
+    """ReLU of weights below 0: the second hidden layer has no signal from positive inputs, the first has."""
+    net = gl.MLP(depth=2, width=4, activation="relu", init="he_normal", bias=False)
+    x = np.abs(np.random.default_rng(0).normal(size=(4, 3))).astype("float32")
+    params = jax.tree.map(lambda w: -jnp.abs(w), net.init(0, x, outputs=2))
+    frame = gl.frame(gl.measure(net, x, np.zeros(4, int), params=params))
+    assert frame["zero_pair_fraction"].tolist() == [0, 1, 1]
+    assert np.isfinite(frame["log10_one_minus_c"][0]) and frame["log10_one_minus_c"][1:].isna().all()

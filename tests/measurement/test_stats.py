@@ -56,9 +56,9 @@ def reference(net, params, x, y, loss):
                 if norms[j] > 0 and norms[k] > 0
             ]
             alive = np.linalg.norm(d, axis=1) > 0
-            gaps = [
-                1 - z[j] @ z[j + 1] / np.linalg.norm(z[j]) / np.linalg.norm(z[j + 1]) for j in range(0, BATCH - 1, 2)
-            ]
+            pairs = [(z[j], z[j + 1]) for j in range(0, BATCH - 1, 2)]
+            seen = [(one, two) for one, two in pairs if np.any(one) and np.any(two)]
+            gaps = [1 - one @ two / np.linalg.norm(one) / np.linalg.norm(two) for one, two in seen]
             low, high = phi.limits or (np.nan, np.nan)
             margin = 0.01 * (high - low)
             row = {
@@ -72,6 +72,7 @@ def reference(net, params, x, y, loss):
                 "activation_p98_over_rms": np.quantile(a, 0.98) / np.sqrt(np.mean(a**2)),
                 "log10_preactivation_rms": np.log10(np.sqrt(np.mean(z**2))),
                 "log10_one_minus_c": np.log10(np.mean(gaps)),
+                "zero_pair_fraction": 1 - len(seen) / len(pairs),
                 "saturated_fraction": np.mean((a < low + margin) | (a > high - margin)) if phi.limits else np.nan,
                 "dead_fraction": np.mean(np.all(np.asarray(phi.dphi(jnp.asarray(z))) == 0, 0)),
                 "weight_norm": np.linalg.norm(layers[i]["weight"]),
