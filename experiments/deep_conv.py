@@ -147,11 +147,10 @@ def main():
         figure = draw(lines, table, means)
     told = {"seconds": seconds, "memory": memory, "cores": os.cpu_count(), "networks": len(table), "every": every}
     told |= {"side": math.isqrt(load(sweep.data, batch=1).x[0].size), "apart": apart(lines)}
-    page = publish(
+    publish(
         asked.out, SAID, name="deep_conv", finding=finding, figure=figure, drawn={"profiles": lines, "spans": table},
         summary=shown(means), setting=setting, numbers=told,
     )  # fmt: skip
-    print(f"{finding}\n{page}")
 
 
 if __name__ == "__main__":

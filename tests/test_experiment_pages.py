@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import gradlab as gl
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path.stem: path for path in (ROOT / "experiments").glob("*.py") if "Words(" in path.read_text()}
 FOLDERS = {"autodiff": "readme"}
@@ -114,3 +116,16 @@ def test_what_the_readme_says_of_autodiff_is_what_the_script_found():
     plain = re.sub(r"1e-\d+|!\[.*?\]|\(.*?\)", " ", section)
     page = set(NUMERAL.findall(page_text("autodiff")))
     assert set(NUMERAL.findall(plain)) - {"0", "1"} <= page
+
+
+def test_what_the_readme_says_of_the_default_sweep_and_of_range():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    sweep = gl.Sweep()
+    sizes = len(sweep.depth), len(sweep.activation), len(sweep.init), len(sweep.seed_numbers)
+    depths, activations, inits, seeds = sizes
+    said = f"({depths} depths × {activations} activations × {inits} initialisations × {seeds} seeds)"
+    assert said in readme
+    lowest = float(re.search(r"in float32 down to 1e(-\d+)", readme)[1])
+    net = gl.MLP(depth=24, width=4, activation="tanh", init="gaussian", std=1e-30)
+    trace = gl.measure(net, np.ones((2, 3), "float32"), loss="probe", seeds=1, columns=["log10_delta_rms"])
+    assert -800 < trace.columns["log10_delta_rms"][0, 0] < lowest
