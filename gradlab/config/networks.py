@@ -42,8 +42,8 @@ class NetworkConfig:
         Number of hidden layers L.
     width : int
         Units of each hidden layer.
-    activation : str, or of an MLP a sequence of str
-        Name in the table of activations; of an MLP also one for each hidden layer, from the input on.
+    activation : str or sequence of str
+        Name in the table of activations; of an MLP or a ConvNet also one for each hidden layer, from the input on.
     init : str
         Name in the table of initialisers: distribution and variance rule. With "zeros", or "constant" (all weights
         equal to `gain`), the units of a layer stay copies of one another; a readout that is constant too hands back
@@ -63,6 +63,8 @@ class NetworkConfig:
     """
 
     architecture: ClassVar[str]
+    #: Whether it takes an activation for each hidden layer.
+    BY_LAYER: ClassVar[bool] = False
     #: Fields that came after the first results: at their defaults they are no part of a network's hash.
     LATER: ClassVar[tuple[str, ...]] = ()
     #: Fields that a network has only where another field has one of these values.
@@ -110,10 +112,24 @@ class NetworkConfig:
             raise GradlabError(f"one width for all layers of {self.architecture!r}", f"{self.width}", "width=64")
 
     def _one_activation(self) -> None:
-        if isinstance(self.activation, tuple):
+        if not isinstance(self.activation, tuple):
+            return
+        if not self.BY_LAYER:
             raise GradlabError(
                 f"one activation for all layers of {self.architecture!r}", f"{self.activation}",
-                f"activation={self.activation[0]!r}; an MLP takes one for each layer",
+                f"activation={self.activation[0]!r}; an MLP and a ConvNet take one for each layer",
+            )  # fmt: skip
+        if len(self.activation) != self.depth:
+            raise GradlabError(
+                f"one activation for each of the {self.depth} hidden layers",
+                f"{len(self.activation)} activations", "a single name, or depth=len(activation)",
+            )  # fmt: skip
+        if len(set(self.activation)) == 1:
+            object.__setattr__(self, "activation", self.activation[0])
+        elif "critical" in (self.init, self.readout):
+            raise GradlabError(
+                "one activation for init='critical', which is made for it", f"{self.activation}",
+                "init='gaussian', sigma_w2=1.0",
             )  # fmt: skip
 
     def _one_of(self, name: str, known: tuple[Any, ...]) -> None:
@@ -178,6 +194,7 @@ class MLPConfig(NetworkConfig):
     """
 
     architecture: ClassVar[str] = "mlp"
+    BY_LAYER: ClassVar[bool] = True
     LATER: ClassVar[tuple[str, ...]] = ("norm", "norm_position")
     NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
@@ -197,22 +214,6 @@ class MLPConfig(NetworkConfig):
                 )  # fmt: skip
             if len(set(self.width)) == 1:
                 object.__setattr__(self, "width", self.width[0])
-
-    def _one_activation(self) -> None:
-        if not isinstance(self.activation, tuple):
-            return
-        if len(self.activation) != self.depth:
-            raise GradlabError(
-                f"one activation for each of the {self.depth} hidden layers",
-                f"{len(self.activation)} activations", "a single name, or depth=len(activation)",
-            )  # fmt: skip
-        if len(set(self.activation)) == 1:
-            object.__setattr__(self, "activation", self.activation[0])
-        elif "critical" in (self.init, self.readout):
-            raise GradlabError(
-                "one activation for init='critical', which is made for it", f"{self.activation}",
-                "init='gaussian', sigma_w2=1.0",
-            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,7 @@ class ConvNetConfig(NetworkConfig):
     """
 
     architecture: ClassVar[str] = "convnet"
+    BY_LAYER: ClassVar[bool] = True
     NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
     width: int = 16

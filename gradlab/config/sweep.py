@@ -40,7 +40,8 @@ class Sweep:
         Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each layer.
         None: those of each architecture, 128 of an mlp.
     activation : str or sequence of str, optional
-        Name in the table of activations. A sequence within the sequence has a name for each layer of an mlp.
+        Name in the table of activations. A sequence within the sequence has a name for each layer of an
+        mlp or a convnet.
         None: that of each architecture, gelu of a transformer; sigmoid, tanh and relu of an mlp.
     init : str or sequence of str, optional
         Name in the table of initialisers: distribution and variance rule. None: that of each architecture,

@@ -26,7 +26,8 @@ from gradlab.core.losses import loss_named, probes
 from gradlab.core.scaled import Scaled, scaled
 from gradlab.measurement import correlation
 from gradlab.measurement.stats import BACKWARD, FORWARD, statistics, to_numpy
-from gradlab.networks.mlp import runs_of, stack
+from gradlab.networks.mlp import stack
+from gradlab.networks.stack import runs_of
 
 
 class Variant(NamedTuple):

@@ -8,11 +8,10 @@ from gradlab.config import ConvNetConfig
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
 from gradlab.core.dropout import Dropout
-from gradlab.core.initializers import READOUT_FOLD
-from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.layer import Layer, serial
 from gradlab.core.pooling import global_mean
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, normed, readout_block
+from gradlab.networks.stack import Stack, bias_std, chained, hidden_rule, masked, normed, readout_block
 
 
 class ConvNet(Network):
@@ -57,26 +56,20 @@ class ConvNet(Network):
         return self.config.kernel**axes
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
-        """First convolution, the others in one run, readout."""
+        """First convolution, the others in loops over those of one activation, readout."""
         config = self.config
-        block = lambda number: _block(config, dropout, number)
-        first = block(1)
-        run = repeat(copies(block, dropout), config.depth - 1, 2) if config.depth > 1 else None
-        head = readout_block(config, outputs, global_mean())
-        lower = [("first", first, 1), *([("run_0", run, None)] if run else [])]
-        names, layers, folds = zip(*lower, ("readout", head, READOUT_FOLD), strict=True)
-        whole = serial(*layers, names=names, folds=folds)
-        below = serial(first, names=("first",), folds=(1,))
-        return Stack(below, run, head, 1, 1, config.depth, whole)
+        phis = config.activations if len(config.activations) > 1 else config.activations * config.depth
+        hidden = lambda width, phi, number: _block(config, phi, dropout, number)
+        return chained(hidden, config.widths, phis, readout_block(config, outputs, global_mean()), dropout)
 
 
-def _block(config: ConvNetConfig, dropout: Dropout | None, number: Any) -> Layer:
+def _block(config: ConvNetConfig, name: str, dropout: Dropout | None, number: Any) -> Layer:
     """The convolution of this number with its normalisation and activation."""
     weight = conv(
         config.width, config.kernel, hidden_rule(config), padding=config.padding, gain=config.gain, bias=config.bias,
         bias_std=bias_std(config),
     )  # fmt: skip
-    phi = (("activation", masked(activation(config.activation), dropout, number)),)
+    phi = (("activation", masked(activation(name), dropout, number)),)
     norm = tuple(("norm", n) for n in normed(config.norm))
     rest = (*norm, *phi) if config.norm_position == "before" else (*phi, *norm)
     names, layers = zip(("conv", weight), *rest, strict=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable, Sequence
 from typing import Any
 
 from gradlab.config import MLPConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
-from gradlab.core.initializers import READOUT_FOLD, Initializer
-from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.initializers import Initializer
+from gradlab.core.layer import Layer, serial
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, normed, readout_rule
+from gradlab.networks.stack import Stack, bias_std, chained, hidden_rule, masked, normed, readout_rule
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
 Parts = tuple[str | tuple[str, int], ...]
@@ -59,23 +57,6 @@ class MLP(Network):
         return stack(self.config, outputs, dropout=dropout)
 
 
-def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) -> list[tuple[int, int, int]]:
-    """Blocks above the first one as (width, number of the first layer, count); count 0: it changes the width.
-
-    Blocks of one kind whose input and output are equally wide stand in one loop; None: all are of one kind.
-    """
-    runs: list[tuple[int, int, int]] = []
-    for i in range(1, len(widths)):
-        if widths[i] != widths[i - 1]:
-            runs.append((widths[i], i + 1, 0))
-        elif runs and runs[-1][2] and (kinds is None or kinds[i] == kinds[i - 1]):
-            width, first, count = runs[-1]
-            runs[-1] = (width, first, count + 1)
-        else:
-            runs.append((widths[i], i + 1, 1))
-    return runs
-
-
 def stack(
     config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None,
     dropout: Dropout | None = None,
@@ -109,21 +90,6 @@ def stack(
     def hidden(width: int, phi: Parts, number: Any) -> Layer:
         return block(width, rule, config.gain, masked(activation(*phi), dropout, number), config.norm)
 
-    def run(width: int, phi: Parts, number: int, count: int) -> Layer:
-        return repeat(copies(functools.partial(hidden, width, phi), dropout), count, number)
-
-    shapes = runs_of(widths, phis)
-    first = hidden(widths[0], phis[0], 1)
-    runs = [
-        run(width, phis[number - 1], number, count) if count else hidden(width, phis[number - 1], number)
-        for width, number, count in shapes
-    ]
     # the readout is a block too, so that every row of the frame is read in the same way
     head = block(outputs, readout_rule(config), 1.0, activation("identity"))
-    names = ("first", *(f"run_{i}" for i in range(len(runs))))
-    folds = (1, *(None if count else number for _, number, count in shapes))
-    whole = serial(first, *runs, head, names=(*names, "readout"), folds=(*folds, READOUT_FOLD))
-    last = shapes[-1][2] if shapes else 0
-    lower = [first, *(runs[:-1] if last else runs)]
-    below = serial(*lower, names=names[: len(lower)])
-    return Stack(below, runs[-1] if last else None, head, depth - last, len(lower), depth, whole)
+    return chained(hidden, widths, phis, head, dropout)

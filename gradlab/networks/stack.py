@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from gradlab.config import NetworkConfig
@@ -10,7 +11,7 @@ from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
-from gradlab.core.layer import Layer, serial
+from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
 
 #: Name of a normalisation -> the layer.
@@ -51,6 +52,54 @@ def stacked(stem: Layer, run: Layer, readout: Layer, depth: int) -> Stack:
     """A stem that is not counted, a run of `depth` equal blocks, a readout."""
     whole = serial(stem, run, readout, names=("stem", "run", "readout"), folds=(STEM_FOLD, None, READOUT_FOLD))
     return Stack(serial(stem, names=("stem",), folds=(STEM_FOLD,)), run, readout, 0, 1, depth, whole, "stem")
+
+
+def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) -> list[tuple[int, int, int]]:
+    """Blocks above the first one as (width, number of the first layer, count); count 0: it changes the width.
+
+    Blocks of one kind whose input and output are equally wide stand in one loop; None: all are of one kind.
+    """
+    runs: list[tuple[int, int, int]] = []
+    for i in range(1, len(widths)):
+        if widths[i] != widths[i - 1]:
+            runs.append((widths[i], i + 1, 0))
+        elif runs and runs[-1][2] and (kinds is None or kinds[i] == kinds[i - 1]):
+            width, first, count = runs[-1]
+            runs[-1] = (width, first, count + 1)
+        else:
+            runs.append((widths[i], i + 1, 1))
+    return runs
+
+
+def chained(
+    block: Callable[[int, Any, Any], Layer], widths: tuple[int, ...], kinds: Sequence[Hashable], readout: Layer,
+    dropout: Dropout | None,
+) -> Stack:  # fmt: skip
+    """A first block, the others in loops over equal ones, a readout.
+
+    Parameters
+    ----------
+    block : callable
+        ``(width, kind, number) -> Layer``; its draws are those of the number, whichever loop it stands in.
+    widths : tuple of int
+    kinds : sequence
+        What blocks differ in beside their width.
+    readout : Layer
+    dropout : Dropout, optional
+    """
+    shapes = runs_of(widths, kinds)
+    first = block(widths[0], kinds[0], 1)
+    runs = []
+    for width, number, count in shapes:
+        own = functools.partial(block, width, kinds[number - 1])
+        runs.append(repeat(copies(own, dropout), count, number) if count else own(number))
+    names = ("first", *(f"run_{i}" for i in range(len(runs))))
+    folds = (1, *(None if count else number for _, number, count in shapes))
+    whole = serial(first, *runs, readout, names=(*names, "readout"), folds=(*folds, READOUT_FOLD))
+    last = shapes[-1][2] if shapes else 0
+    lower = [first, *(runs[:-1] if last else runs)]
+    below = serial(*lower, names=names[: len(lower)])
+    return Stack(below, runs[-1] if last else None, readout, len(widths) - last, len(lower), len(widths), whole)
 
 
 def masked(layer: Layer, dropout: Dropout | None, number: Any) -> Layer:

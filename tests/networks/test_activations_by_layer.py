@@ -7,6 +7,7 @@ import pytest
 import gradlab as gl
 from gradlab import GradlabError
 from gradlab.core.losses import plain_loss
+from tests.networks import twins
 
 NAMES = ("tanh", "relu", "relu", "sigmoid", "sigmoid")
 PHI = {
@@ -50,6 +51,18 @@ def test_gradients_are_those_of_autodiff(x64):
     theirs = jax.jit(jax.grad(lambda p: plain_loss("softmax_cross_entropy")(NET.apply(p, X), Y)))(params)
     _, ours = jax.jit(lambda p: gl.backprop(NET, p, X, Y))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-14), ours, theirs)
+
+
+def test_convolutions_take_them_too(x64):
+    net = gl.ConvNet(depth=3, channels=2, activation=("tanh", "relu", "tanh"), padding="periodic")
+    x, y = np.random.default_rng(1).normal(size=(4, 3, 3, 2)), np.arange(4) % 2
+    params = net.init(0, x, y)
+    loss = plain_loss("softmax_cross_entropy")
+    deltas, (logits, _) = jax.jit(lambda p: twins.deltas(net, p, jax.numpy.asarray(x), y, loss))(params)
+    assert np.allclose(jax.jit(net.apply)(params, x), logits, atol=1e-13)
+    trace = gl.measure(net, x, y, params=params, columns=["log10_delta_rms"])
+    rms = [np.log10(4 * np.sqrt(np.mean(np.square(d)))) for d in deltas]
+    assert np.allclose(trace.columns["log10_delta_rms"][0, :-1], rms, atol=1e-12)
 
 
 def test_weights_are_those_of_a_network_with_one_activation():

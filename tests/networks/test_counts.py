@@ -14,6 +14,7 @@ NETS = {
     "normed": (gl.MLP(depth=3, width=6, activation="tanh", norm="layer"), (4,)),
     "resnet": (gl.ResNet(depth=3, width=6, branch_scale="1/sqrt(L)"), (4,)),
     "convnet": (gl.ConvNet(depth=2, channels=3, activation="tanh", padding="periodic"), (4, 4, 2)),
+    "activations": (gl.ConvNet(depth=4, channels=3, activation=("tanh", "relu", "relu", "tanh")), (4, 4, 2)),
     "rnn": (gl.RNN(width=5, gain=0.8), (4, 3)),
     "lstm": (gl.RNN(cell="lstm", width=5), (4, 3)),
     "gru": (gl.RNN(cell="gru", width=5), (4, 3)),

@@ -9,7 +9,7 @@ import gradlab as gl
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig
 from gradlab.networks import build
-from gradlab.networks.mlp import runs_of
+from gradlab.networks.stack import runs_of
 
 X = np.random.default_rng(2).normal(size=(5, 3)).astype("float32")
 

@@ -58,13 +58,22 @@ def unstacked(run, count):
     return [jax.tree.map(lambda v: v[i], run) for i in range(count)]  # noqa: B023
 
 
+def chain(config, params):
+    """The blocks of a network without a stem, each with its activation."""
+    blocks = []
+    for part in params[:-1]:  # a block, or a run of equal ones
+        count = part[0]["weight"].shape[0] if part[0]["weight"].ndim > 2 else None
+        blocks += [part] if count is None else unstacked(part, count)
+    names = config.activations if len(config.activations) > 1 else config.activations * config.depth
+    return [(PHI[name], *block) for name, block in zip(names, blocks, strict=True)]
+
+
 def mlp(config, params, x, nudges):
     """A weight, a layer norm where there is one, the activation."""
-    blocks = [params[0], *unstacked(params[1], config.depth - 1)]
     seen = []
-    for (weight, *rest), nudge in zip(blocks, nudges, strict=True):
+    for (phi, weight, *rest), nudge in zip(chain(config, params), nudges, strict=True):
         z = affine(weight, x) + nudge
-        x = PHI[config.activation](normed(rest[0], z) if config.norm else z)
+        x = phi(normed(rest[0], z) if config.norm else z)
         seen.append(x)
     return affine(params[-1][0], x), seen
 
@@ -83,15 +92,14 @@ def resnet(config, params, x, nudges):
 
 def convnet(config, params, x, nudges):
     """Convolutions of images with periodic or zero edges, their mean over positions."""
-    blocks = [params[0], *unstacked(params[1], config.depth - 1)]
     k, seen = config.kernel, []
-    for (weight, *_), nudge in zip(blocks, nudges, strict=True):
+    for (phi, weight, *_), nudge in zip(chain(config, params), nudges, strict=True):
         edges = [(0, 0), (k // 2, k // 2), (k // 2, k // 2), (0, 0)]
         padded = jnp.pad(x, edges, mode="wrap" if config.padding == "periodic" else "constant")
         kernel = weight["weight"].reshape(k, k, x.shape[-1], config.width)
         names = ("NHWC", "HWIO", "NHWC")
         z = jax.lax.conv_general_dilated(padded, kernel, (1, 1), "VALID", dimension_numbers=names)
-        x = PHI[config.activation](z + weight["bias"] + nudge)
+        x = phi(z + weight["bias"] + nudge)
         seen.append(x)
     return affine(params[-1][-2], x.mean((1, 2))), seen
 
