@@ -246,7 +246,7 @@ def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Cal
 
 def _folder_name(sweep: Sweep) -> str:
     """A name for a request that was given none; more seeds go into the same folder."""
-    asked = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name != "seeds"}
+    asked = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name not in ("seeds", "networks")}
     name = "" if sweep.TASK == Sweep.TASK else f"{sweep.TASK}-"
     return f"{name}{file_name(Path(sweep.data).stem)}-{content_hash(asked, 8)}"
 

@@ -79,6 +79,7 @@ def fields_of(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
     return [
         (field, kinds[field.name], " ".join(told.get(field.name, UNTOLD).split()))
         for field in dataclasses.fields(config)
+        if field.metadata.get("option", True)
     ]
 
 
@@ -118,7 +119,7 @@ def _as_error(box: str, command: str) -> GradlabError:
 def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
     """The configuration, which checks itself."""
     try:
-        return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
+        return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given})
     except GradlabError as error:
         if file is None:
             raise

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from gradlab._errors import GradlabError
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,50 @@ class CustomConfig:
         """No field has a default."""
         return {}
 
+    @property
+    def key(self) -> str:
+        """What a grid holds in its place: architecture and fingerprint."""
+        return f"{self.architecture} {self.fingerprint}"
+
     def label(self) -> str:
         """A short description for progress lines and messages: ``custom depth=3 1f09ac``."""
         return f"{self.architecture} depth={self.depth} {self.fingerprint[:6]}"
+
+
+#: The configurations that grids were made of in this process, by key. A key says what the layers compute, so none is
+#: ever replaced by another.
+_made: dict[str, CustomConfig] = {}
+
+
+def keys_of(networks: Any) -> tuple[str, ...]:
+    """The keys of networks of a user's layers, each once: of `CustomNetwork`s, or keys that a grid holds already."""
+    several = networks if isinstance(networks, Iterable) and not isinstance(networks, str) else (networks,)
+    keys = []
+    for one in several:
+        config = getattr(one, "config", one)
+        if not isinstance(config, (str, CustomConfig)):
+            raise GradlabError("networks of your own layers", repr(one), "gl.CustomNetwork(layer, shape=...)")
+        if isinstance(config, CustomConfig):
+            _made[config.key] = config
+        keys.append(config if isinstance(config, str) else config.key)
+    keys = list(dict.fromkeys(keys))
+    seen: set[tuple] = set()
+    for config in (_made[key] for key in keys if key in _made):
+        shown = config.architecture, config.depth, config.width, config.activation
+        if shown in seen:
+            raise GradlabError(
+                "names that tell networks apart which are alike in depth, width and activation",
+                f"two called {config.architecture!r}", "gl.CustomNetwork(..., name='another')",
+            )  # fmt: skip
+        seen.add(shown)
+    return tuple(keys)
+
+
+def config_of(key: str) -> CustomConfig:
+    """The configuration behind a key."""
+    if key not in _made:
+        raise GradlabError(
+            f"the network {key!r}, of a user's own layers, to be made in this process", "no such network",
+            "the script that made it",
+        )  # fmt: skip
+    return _made[key]

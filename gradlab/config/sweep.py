@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
+from gradlab.config.custom import CustomConfig, config_of, keys_of
 from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, seed_numbers, several
 from gradlab.config.names import DTYPES, LOSSES, resolve
 from gradlab.config.networks import CONFIGS, Needs, NetworkConfig, lacking
@@ -58,6 +59,8 @@ class Sweep:
         Whether hidden layers and readout have a bias.
     readout : str or sequence of str, optional
         Initialiser of the readout, with gain 1. None: the same as `init`.
+    networks : CustomNetwork or sequence of these
+        Networks of your own layers (`gradlab.CustomNetwork`) in place of the grid of built-in ones. From Python alone.
     architecture : str or sequence of str
         Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has.
     norm : str or sequence of str, optional
@@ -161,10 +164,16 @@ class Sweep:
     dtype: str = "float32"
     key: int = 0
     columns: tuple[str, ...] | None = None
+    networks: tuple[str, ...] = field(default=(), metadata={"option": False})
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
-        for name in self.COORDINATES:
+        put("networks", keys_of(self.networks))
+        spans = tuple(name for name in self.COORDINATES if not (self.networks and name in GRID))
+        given = [n for n in self.COORDINATES if n not in spans and many(getattr(self, n)) != _plain_default(n)]
+        if given:
+            raise GradlabError(f"networks= or {given[0]}=", "both", "networks that differ in it, or the grid alone")
+        for name in spans:
             values = many(getattr(self, name))
             if not values:
                 raise GradlabError(f"at least one value of {name}", "none", f"{name}={self._usual(name)[0]!r}")
@@ -192,9 +201,10 @@ class Sweep:
             put("columns", columns)
         if self.length is not None:
             check_product("steps of all sequences of a batch", MOST_POSITIONS, batch=self.batch, length=self.length)
-        self._check_coordinates()
-        self._check_size()
-        self._check_needs([*self.configs()])  # each checks itself
+        if not self.networks:
+            self._check_coordinates()
+            self._check_size()
+            self._check_needs([*self.configs()])  # each checks itself
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:
@@ -206,8 +216,11 @@ class Sweep:
         """Examples to load: the batch. None: all."""
         return self.batch
 
-    def configs(self) -> Iterator[NetworkConfig]:
+    def configs(self) -> Iterator[NetworkConfig | CustomConfig]:
         """The networks of the grid, in its order."""
+        if self.networks:
+            yield from map(config_of, self.networks)
+            return
         seen: set[NetworkConfig] = set()
         for architecture in self.architecture:
             kind = CONFIGS[architecture]
@@ -293,6 +306,10 @@ class Sweep:
     def _owners(self, name: str) -> list[str]:
         """The architectures that have a coordinate; none where it belongs to no architecture."""
         return [] if name == "architecture" else [a for a, kind in CONFIGS.items() if name in kind.names()]
+
+
+def _plain_default(name: str) -> tuple:
+    return Sweep.__dataclass_fields__[name].default
 
 
 def _spelled_out(values: tuple, own: tuple) -> tuple:

@@ -104,7 +104,8 @@ def failed_rows(
         One row per seed, with layer 0 and nothing measured.
     """
     status = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    layer = LayerInfo(layer=0, layer_name="", width=config.widths[0], fan_in=0, fan_out=0)
+    width = config.width[0] if isinstance(config.width, tuple) else config.width
+    layer = LayerInfo(layer=0, layer_name="", width=width, fan_in=0, fan_out=0)
     return frame(
         Trace(
             config=config, layers=(layer,), columns={}, seeds=tuple(seeds), status=(status,) * len(seeds),

@@ -50,6 +50,9 @@ class CustomNetwork(Network):
     follow; the last one is the readout. A residual branch, and each copy of a `repeat`, is one row with all that is in
     it. What stands below the first weight, or right below a `repeat`, belongs to no row.
 
+    `gradlab.Sweep` and `gradlab.TrainingSweep` take them as ``networks=``. A folder of theirs can be read and reported
+    anywhere; to be continued it needs the networks, made anew by the same code.
+
     Two networks of one `shape` are equal where what JAX traces of their `init`, `forward` and `backward` is, with all
     constants; names are of no account. A layer that later computes something else, because it reads what has changed
     since, is refused where the network is used.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradlab.config import FIELDS, NetworkConfig, Sweep, TrainingConfig
+from gradlab.config import FIELDS, GRID, NetworkConfig, Sweep, TrainingConfig
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
@@ -36,7 +36,8 @@ def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:
 
 def as_values(sweep: Sweep) -> dict[str, Any]:
     """The request as plain values that TOML can hold; what is None is left out."""
-    values = {field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep)}
+    absent = GRID if sweep.networks else ("networks",)
+    values = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name not in absent}
     for name in values.keys() & set(_OPTIONAL):
         if values[name] == (None,):
             del values[name]
@@ -71,7 +72,7 @@ def differences(old: Sweep, new: Sweep) -> list[str]:
         return [f"a {type(new).__name__} instead of a {type(old).__name__}"]
     lines = []
     for name in (field.name for field in dataclasses.fields(old)):
-        if name in old.COORDINATES or name == "seeds":
+        if name in old.COORDINATES or name in ("seeds", "networks"):
             there = set(_several(new, name))
             lost = [value for value in _several(old, name) if value not in there]
             if lost:

@@ -117,7 +117,7 @@ def _cut(configs: Sequence[NetworkConfig]) -> Iterator[list[NetworkConfig]]:
 def stem(config: NetworkConfig) -> str:
     """The network without its depth: networks of one stem are the first layers of the deepest."""
     fields = config.as_dict()
-    del fields["depth"]
+    fields.pop("depth", None)
     return content_hash(fields)
 
 

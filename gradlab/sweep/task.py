@@ -11,6 +11,7 @@ import numpy as np
 
 from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import REGISTRIES, MLPConfig, NetworkConfig, Sweep
+from gradlab.config.custom import CustomConfig
 from gradlab.sweep.plan import Cost, stem
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class MeasureTask:
 
     def group(self, config: NetworkConfig) -> tuple:
         """Architecture, widths, bias and what else shapes a program; loss, input shape and dtype are the sweep's."""
+        if isinstance(config, CustomConfig):
+            return (config.key,)
         later = {name: getattr(config, name) for name in config.names() if name not in _SHARED}
         changed = (f"{name}={value}" for name, value in later.items() if name in config.changed())
         return (config.architecture, f"width={config.width}", f"bias={config.bias}", *changed)
@@ -112,7 +115,8 @@ class MeasureTask:
         x = self.data.x.reshape(len(self.data.x), -1) if build(configs[0]).ranks == (1,) else self.data.x
         traces = measure_group(
             configs, x, self.data.y, loss=self.loss, key=self.base_key, seeds=seeds,
-            columns=self.columns, dtype=self.dtype, data=self.data.name, outputs=self.data.classes,
+            columns=self.columns, dtype=self.dtype, data=self.data.name,
+            outputs=build(configs[0]).outputs_for(self.data.classes),
         )  # fmt: skip
         return [frame(trace) for trace in traces]
 

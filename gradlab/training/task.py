@@ -65,8 +65,9 @@ class TrainTask(MeasureTask):
         """Train each of the networks."""
         frames = []
         for config in configs:
-            parts = self.parts
-            if build(config.network).ranks == (1,):  # it takes the entries of an image or a sequence as features
+            net = build(config.network)
+            parts = self.parts._replace(outputs=net.outputs_for(self.parts.outputs))
+            if net.ranks == (1,):  # it takes the entries of an image or a sequence as features
                 flat = lambda x: x.reshape(len(x), prod(x.shape[1:]))
                 names = ("x", "test_x", "measured_x")
                 parts = parts._replace(**{name: flat(getattr(parts, name)) for name in names})
