@@ -82,7 +82,7 @@ def read(layers: Layers, trees: Trees) -> Array:
     both = [block for block in blocks if {"update", "weight"} <= set(block.trees)]
     first += [(_moved(block.trees["weight"], block.trees["update"]), places("moved", block)) for block in both]
     found = _put(nothing, "add", first)
-    found = _put(found, "max", of_gradient("top", _wide, _largest))
+    found = _put(found, "max", of_gradient("top", lambda x: jnp.abs(_wide(x)), jnp.max))
     there = _there(layers, trees, names)
     squares, entries = found.reshape(-1, count)[: len(trees)], np.array([leaf.entries for leaf in layers.slots])
     floor = jnp.asarray(entries * lost(nothing.dtype), nothing.dtype)
@@ -128,10 +128,6 @@ def _sum(x: Array, of: Callable[[Array], Array], over: Callable[..., Array] = jn
     if any(jax.typeof(found).sharding.spec):  # layers that are spread over devices: JAX joins no such arrays unasked
         found = jax.sharding.reshard(found, jax.sharding.PartitionSpec())
     return found
-
-
-def _largest(x: Array, axes: tuple[int, ...]) -> Array:
-    return jnp.maximum(jnp.max(x, axes), -jnp.min(x, axes))
 
 
 def _wide(x: Array) -> Array:
