@@ -120,7 +120,10 @@ def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal:
     p = _weights(qs, ks, causal)
     dv = matmul(jnp.swapaxes(p, -1, -2), dos)
     dp = matmul(dos, jnp.swapaxes(vs, -1, -2))
-    ds = p * (dp - jnp.sum(p * dp, -1, keepdims=True)) / _root(qs)
+    # twice: what rounding leaves of the mean is as large as dp, and the keys multiply it where values are alike
+    for _ in range(2):
+        dp = dp - jnp.sum(p * dp, -1, keepdims=True)
+    ds = p * dp / _root(qs)
     dq, dk = matmul(ds, ks), matmul(jnp.swapaxes(ds, -1, -2), qs)
     # the scores' cotangent is a product with v, and has its power of two as well
     both = None if do.exponent is None else do.exponent + v.exponent

@@ -175,7 +175,10 @@ def factor_hint(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
         return "it is 0"
     if abs(ratio + 1) < tolerance:
         return "the sign is wrong"
-    return f"a constant factor, {ratio:.6g}"
+    if abs(ratio - 1) < tolerance:  # the same, but for what is to be explained
+        return ""
+    near = f"1 {ratio - 1:+.0e}"
+    return f"a constant factor, {near if abs(ratio - 1) < 1e-5 else f'{ratio:.6g}'}"
 
 
 def _mistake(leaves, dx: np.ndarray, u: np.ndarray) -> str:

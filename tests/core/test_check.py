@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import gradlab as gl
 from gradlab._errors import GradlabError
 from gradlab.core.activations import TABLE, Activation
 from gradlab.core.attention import attention
+from gradlab.core.case import case_of
+from gradlab.core.check import program
 from gradlab.core.layer import Layer
 from gradlab.core.norm import batch_norm
 from tests import cases
@@ -223,3 +226,58 @@ def test_the_table_of_a_deep_network_is_short():
 
 def test_an_activation_pair_is_a_plain_record():
     assert isinstance(TABLE["tanh"], Activation)
+
+
+def attention_truth(x, params, u):
+    """The gradient by the queries' weight of two heads, in extended precision."""
+    long = np.longdouble
+    params = jax.tree.map(lambda v: np.asarray(v).astype(long), params)
+    x, u = x.astype(long), u.astype(long)
+    batch, time, features = x.shape
+    split = lambda z: z.reshape(batch, time, 2, features // 2).swapaxes(1, 2)
+    q, k, v = (split(x @ params[n]["weight"] + params[n].get("bias", 0)) for n in ("query", "key", "value"))
+    root = np.sqrt(long(features // 2))
+    scores = np.exp(q @ k.swapaxes(-1, -2) / root)
+    p = scores / scores.sum(-1, keepdims=True)
+    dp = split(u @ params["output"]["weight"].T) @ v.swapaxes(-1, -2)
+    ds = p * (dp - (p * dp).sum(-1, keepdims=True)) / root
+    return np.einsum("bti,btj->ij", x, (ds @ k).swapaxes(1, 2).reshape(x.shape))
+
+
+def alike(spread, offset):
+    """Sequences whose values are nearly the same: the gradient by queries is what is left of large terms."""
+    return offset + spread * np.random.default_rng(0).normal(size=(4, 6, 8))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="a long double of 64 bits or more")
+def test_the_gradient_of_queries_of_values_that_are_alike_keeps_its_digits():
+    x = alike(1e-3, 5.0)
+    with jax.enable_x64(True):
+        case = case_of(gl.attention(2), x, None, None, jax.random.key(0), None, "float64")
+        (_, grads, _), _ = program(case)(case.params, case.x)
+    wanted = attention_truth(x, case.params, np.asarray(case.y))
+    error = np.max(np.abs(np.asarray(grads["query"]["weight"]) - wanted)) / np.max(np.abs(wanted))
+    # the values lose spread / offset where their mean is taken off; the keys nothing, for ds sums to 0
+    assert error < 50 * np.finfo(float).eps / (1e-3 / 5.0)
+
+
+@pytest.mark.parametrize(("spread", "offset"), [pytest.param(1e-2, 1.0, marks=pytest.mark.slow), (1e-4, 5.0)])
+def test_what_rounding_leaves_of_terms_that_cancel_is_not_wrong_and_an_error_of_1e_9_is(spread, offset):
+    layer, x = gl.attention(2), alike(spread, offset)
+    found = gl.check(layer, x, quiet=True)
+    queries = {row.parameter: row for row in found.rows if row.parameter.startswith("query")}
+    assert found.ok and {row.autodiff for row in queries.values()} == {"compared"}, found
+
+    def backward(params, saved, dy, read):
+        dx, record = layer.backward(params, saved, dy, read)
+        return dx, record | {"query": jax.tree.map(lambda g: g * (1 + 1e-9), record["query"])}
+
+    wrong = gl.check(gl.Layer(layer.init, layer.forward, backward), x, quiet=True)
+    assert {row.parameter for row in wrong.failures} == {"query.bias", "query.weight"}
+    assert all("a constant factor, 1 +1e-09" in row.hint for row in wrong.failures)
+
+
+def test_what_rounding_covers_is_not_compared():
+    found = gl.check(gl.attention(2), alike(1e-4, 20.0), quiet=True)
+    hidden = [row.autodiff for row in found.rows if row.parameter.startswith("query")]
+    assert found.ok and all("its terms cancel, rounding may be" in told for told in hidden)
