@@ -18,13 +18,14 @@ CLAIM = f"""At width {WIDTH} and learning rate {RATE:g}, at each of the variance
 of up to {NEAR} ξ_c layers, ξ_c the depth scale at which two inputs' correlation settles, has a training accuracy above
 {LEARNT} after {STEPS} steps of SGD on digits, and one of {FAR} ξ_c layers or more stays below {CHANCE}."""
 TEXT = f"""Two inputs come nearer to their common correlation by a factor e in ξ_c layers; at the critical point (σ_w²
-= {CRITICAL:.2f} for these biases) ξ_c is infinite. Schoenholz et al. found networks trainable to about {PAPER} ξ_c
-(their figure 5, on larger images): a rule read off a figure, which moves with the number of steps, the learning rate
-and the width. So the claim leaves open what happens between {NEAR} and {FAR} ξ_c, where {{unjudged}} of the {{cells}}
-networks lie. Below the critical point the inputs become the same and gradients vanish, above it inputs become unlike
-whatever they were and gradients explode. Chance is one in ten: a network that answers always with one class is there,
-one that tells two sorts apart at twice that, so {CHANCE} is what we call not trained. The width, the biases and the
-weights are those of Schoenholz et al. Intervals are cut at 0 and 1, the ends of what a share can be.
+= {CRITICAL:.3f} for these biases) ξ_c is infinite; the σ_w² = {{beside:g}} of the grid lies beside it, with a ξ_c of
+{{longest:,.0f}} layers. Schoenholz et al. found networks trainable to about {PAPER} ξ_c (their figure 5, on larger
+images): a rule read off a figure, which moves with the number of steps, the learning rate and the width. So the claim
+leaves open what happens between {NEAR} and {FAR} ξ_c, where {{unjudged}} of the {{cells}} networks lie. Below the
+critical point the inputs become the same and gradients vanish, above it inputs become unlike whatever they were and
+gradients explode. Chance is one in ten: a network that answers always with one class is there, one that tells two
+sorts apart at twice that, so {CHANCE} is what we call not trained. The width, the biases and the weights are those of
+Schoenholz et al. Intervals are cut at 0 and 1, the ends of what a share can be.
 
 Width and rate belong to the claim: they were chosen so that it can hold. The lines were drawn after a look at a few
 cells with fewer units, fewer steps and a larger rate. On that grid the deepest networks at the critical point did not
@@ -32,7 +33,7 @@ train; with {WIDTH} units all but the deepest did, and that one only at the smal
 was taken with that width and rate, the lines left as they were, on seeds that are among those of the pilot."""
 CAPTION = """Training accuracy after {steps} steps of SGD (learning rate {learning_rate}, minibatches of {batch}) on
 {data}, tanh networks of width {width}, σ_b² = {sigma_b2}; means over n = {seeds} seeds. Lines: {near}, {paper} and
-{far} ξ_c from theory, infinite where σ_w² = {critical:.2f}; at {paper} ξ_c Schoenholz et al. saw networks cease to
+{far} ξ_c from theory, infinite where σ_w² = {critical:.3f}; at {paper} ξ_c Schoenholz et al. saw networks cease to
 train."""
 SAID = Words("Tanh networks of up to a few depth scales train, at one width and rate", CLAIM, TEXT, CAPTION)
 
@@ -110,6 +111,7 @@ def main():
         axes = gl.plots.trainability(frame, value="train_accuracy", allowed=allowed)
     told = {"near": NEAR, "far": FAR, "paper": PAPER, "sigma_b2": SIGMA_B2, "critical": float(CRITICAL)}
     told |= {"cells": len(table), "unjudged": int((table["says"] == "nothing").sum())}
+    told |= {"beside": (at := table.loc[table["xi_c"].idxmax()])["sigma_w2"], "longest": at["xi_c"]}
     publish(
         asked.out, SAID, name="trainability", finding=finding, figure=axes.figure, summary=shown(table),
         drawn={"networks": table, "theory": allowed}, setting=setting, numbers=told,
