@@ -47,7 +47,7 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
 examples:
   gradlab sweep --report                                   the default grid, and its page
   gradlab sweep --depth 2 4 8 --activation tanh relu --init xavier_normal he_normal --seeds 10 --out runs/demo
-  gradlab train --depth 2 10 30 --activation sigmoid relu --optimizer sgd adam --steps 500 --report
+  gradlab train --depth 2 10 30 --activation sigmoid relu --optimizer sgd adam --steps 200 --report
   gradlab report runs/demo --html
   gradlab check --depth 10 --activation tanh --init xavier_normal
   gradlab theory --activation tanh --init xavier_normal
@@ -72,8 +72,8 @@ Train a grid of networks by the hand-written gradient, and keep statistics of ea
 examples:
   gradlab train --depth 2 10 30 --activation sigmoid relu --init xavier_normal he_normal --report
   gradlab train --depth 30 --activation relu --init he_normal --optimizer sgd momentum adam --learning-rate 0.001 0.01
-  gradlab train --data mnist1d --batch 100 --steps 6000 --schedule cosine --warmup 200 --clip-norm 1 --sharpness
-  gradlab train --architecture transformer --depth 2 4 --norm pre post --optimizer adamw --weight-decay 0.01
+  gradlab train --data mnist1d --depth 3 --steps 2000 --schedule cosine --warmup 200 --clip-norm 1 --sharpness
+  gradlab train --architecture transformer --depth 2 --norm pre post --optimizer adamw --weight-decay 0.01 --steps 200
 
 The same command started again trains only what is missing."""
 
