@@ -1,6 +1,7 @@
 """Every way in refuses the same data, the same things that are no network, and the same parameters that do not fit."""
 
 import contextlib
+import inspect
 import io
 
 import jax
@@ -151,3 +152,16 @@ def test_the_command_line_tells_how_a_file_was_read(tmp_path, monkeypatch):
         "gradlab: column 'kind' names classes: bad = 0, good = 1",
     ]
     assert "36 networks" in out.getvalue()
+
+
+def test_a_misspelt_option_of_a_network_is_told_with_the_right_one():
+    with pytest.raises(GradlabError, match=r"option of MLP to be one of depth.*'actvation'; try 'activation'"):
+        gl.MLP(depth=2, actvation="relu")
+    with pytest.raises(GradlabError, match=r"option of RNN .*'norm'"):
+        gl.RNN(norm="layer")
+
+
+def test_the_options_of_a_network_stand_in_its_signature():
+    shown = inspect.signature(gl.ResNet).parameters
+    assert shown["depth"].default == 10 and "branch_scale" in shown and "cell" not in shown
+    assert "dry_run" in inspect.signature(gl.train_sweep).parameters

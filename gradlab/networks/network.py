@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, ClassVar, Self
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, unknown
 from gradlab.config import REGISTRIES, NetworkConfig, positive_integer
 from gradlab.core.batch import inputs, outputs_of, targets_of
 from gradlab.core.dropout import Dropout
@@ -41,7 +42,17 @@ class Network(ABC):
     Config: ClassVar[type[NetworkConfig]]
 
     def __init__(self, **fields: Any):
+        for name in fields:
+            if name not in self.Config.names():
+                raise unknown(f"option of {type(self).__name__}", name, self.Config.names())
         object.__setattr__(self, "config", self.Config(**fields))
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        kind = cls.__dict__.get("Config")
+        if kind is not None:  # what help() and completion show: the fields by name
+            named = [p.replace(kind=p.KEYWORD_ONLY) for p in inspect.signature(kind).parameters.values()]
+            cls.__signature__ = inspect.Signature(named)
 
     @classmethod
     def of(cls, config: NetworkConfig) -> Self:

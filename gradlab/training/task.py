@@ -102,7 +102,16 @@ class TrainTask(MeasureTask):
 
 
 def train_sweep(
-    sweep: TrainingSweep, data: Any = None, out: str | os.PathLike[str] | None = None, **options: Any
+    sweep: TrainingSweep,
+    data: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    progress: bool | None = None,
+    retry_failed: bool = False,
+    dry_run: bool = False,
+    executor: str = "local",
+    workers: int = 1,
+    command: str | None = None,
 ) -> pd.DataFrame:
     """Train all networks of a sweep; `gradlab.run` says what the options are.
 
@@ -113,8 +122,8 @@ def train_sweep(
         As for `gradlab.run`; all examples are used, but for those kept apart.
     out : path, optional
         Folder that keeps the rows: the same call there trains only what is missing.
-    **options
-        progress, retry_failed, dry_run, executor, workers, command.
+    progress, retry_failed, dry_run, executor, workers, command
+        As for `gradlab.run`.
 
     Returns
     -------
@@ -130,4 +139,7 @@ def train_sweep(
     >>> sorted(frame["step"].unique().tolist()), len(frame)
     ([0, 1, 20], 36)
     """
-    return run(sweep, data, out, task=TrainTask, **options)
+    return run(
+        sweep, data, out, task=TrainTask, progress=progress, retry_failed=retry_failed, dry_run=dry_run,
+        executor=executor, workers=workers, command=command,
+    )  # fmt: skip
