@@ -108,6 +108,19 @@ class Slope:
         return helper(z, self.value)
 
 
+def test_a_layer_that_reads_what_has_changed_is_compiled_anew():
+    state = {"slope": 1.0}
+    times = lambda x: state["slope"] * x
+    layer = gl.lift(lambda key, shape: ({}, shape), lambda p, x: (times(x), x), lambda p, x, dy: (times(dy), {}))
+    both = gl.serial(gl.dense(3), layer)
+    params, _ = both.init(jax.random.key(0), (3,))
+    found = []
+    for slope in (1.0, 2.0):
+        state["slope"] = slope
+        found.append(gl.jacobian_spectrum(both, params, X[:1]).log10_singular_values)
+    assert found[1] - found[0] == pytest.approx(np.log10(2), abs=1e-5)
+
+
 #: Ways in which a function may hold a number, each with the number.
 MAKERS = {
     "default": lambda v: lambda z, v=v: helper(z, v),

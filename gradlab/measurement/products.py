@@ -13,6 +13,7 @@ import numpy as np
 from gradlab._errors import GradlabError
 from gradlab.config import seed_numbers
 from gradlab.core.batch import cast, inputs
+from gradlab.core.fingerprint import operations
 from gradlab.core.layer import Layer, tangent
 from gradlab.core.parameters import check_parameters, require_network
 from gradlab.core.scaled import LOWEST, Scaled, scaled
@@ -34,7 +35,9 @@ class Products:
         if source != "input":
             below, theirs = piece_of(net, params, "input", source)
             at = programs(below.layer)[0](theirs, at)[0]
-        forward, self._pull, self._push = programs(self.piece.layer)
+        # of a piece whose blocks are known the activations are part of what it is cached by
+        content = "" if self.piece.runs else _content(self.piece.layer, self.params, at)
+        forward, self._pull, self._push = programs(self.piece.layer, content)
         y, self.saved = forward(self.params, at)
         *_, n = at.mantissa.shape if isinstance(at, Scaled) else at.shape
         self.inputs, m = y.mantissa.shape
@@ -114,9 +117,24 @@ def generator(key: Any) -> np.random.Generator:
     return np.random.default_rng(np.asarray(jax.random.key_data(as_key(key))).ravel())
 
 
+def _content(layer: Layer, params: Any, x: Any) -> str:
+    """A hash of what a layer computes now: of a user's own it may read what has changed since it was made."""
+
+    def all_ways(params, x):
+        x = scaled(x)
+        y, saved = layer.forward(params, x)
+        back = layer.backward(params, saved, y, lambda site: None)[0]
+        return y, back, tangent(layer, params, saved, x)
+
+    return operations(all_ways, params, x)
+
+
 @functools.lru_cache(maxsize=64)
-def programs(layer: Layer) -> tuple[Callable, Callable, Callable]:
-    """Compiled: the forward pass, the backward pass of several cotangents, several tangents."""
+def programs(layer: Layer, content: str = "") -> tuple[Callable, Callable, Callable]:
+    """Compiled: the forward pass, the backward pass of several cotangents, several tangents.
+
+    `content` tells apart what one layer computes in turn.
+    """
     pull = lambda params, saved, dy: layer.backward(params, saved, dy, lambda site: None)[0]
 
     def many(one):
