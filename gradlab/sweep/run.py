@@ -15,6 +15,7 @@ import pyarrow as pa
 from gradlab._errors import GradlabError
 from gradlab.config import NetworkConfig, Sweep
 from gradlab.core.backend import require_backend
+from gradlab.frames.checks import check_run
 from gradlab.frames.rows import concat, finished
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
@@ -186,9 +187,15 @@ def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
         parts.setdefault(part.config, []).append(part)
     ordered = [part for config in networks(sweep) for part in parts[config]]
     try:
-        return join([store.read(part) for part in ordered], [part.config for part in ordered])
-    except Damaged as error:
-        raise GradlabError("parts that stay as they were written", str(error), "the same command again") from error
+        frame = join([store.read(part) for part in ordered], [part.config for part in ordered])
+    except GradlabError:
+        raise
+    # rows of other types, in a folder that was made by something else
+    except (Damaged, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise GradlabError("parts as they were written", told, "the same command without them") from error
+    check_run(frame, "the rows of the sweep")
+    return frame
 
 
 def join(tables: Sequence[pa.Table], configs: Sequence[NetworkConfig]) -> pd.DataFrame:

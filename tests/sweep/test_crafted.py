@@ -7,8 +7,10 @@ from fakes import FakeData, FakeTask
 
 from gradlab import GradlabError
 from gradlab.config import Sweep
+from gradlab.sweep.plan import plan
 from gradlab.sweep.progress import Lines
 from gradlab.sweep.run import run
+from gradlab.sweep.store import FolderStore
 
 SMALL = Sweep(depth=(1, 2), seeds=2, activation="relu", init="he_normal", width=4)
 
@@ -55,6 +57,22 @@ def test_a_request_of_another_form_is_one_message(folder, case):
     with pytest.raises(GradlabError):
         again(folder)
     assert path.read_text() == changed
+
+
+def test_rows_of_another_form_are_one_message(folder):
+    store = FolderStore(folder, print)
+    units = plan(store.recorded().history, FakeTask(SMALL, FakeData()), store.recorded().context)
+    part = next(p for unit in units for p in unit.parts if p.config.depth == 2)
+    good = store.read(part).to_pandas()
+    for changed in (
+        good.assign(depth="deep"),
+        good.assign(log10_delta_rms="x"),
+        good.drop(columns="status"),
+        good.iloc[:1],
+    ):
+        store.write(part, changed)
+        with pytest.raises(GradlabError):
+            again(folder)
 
 
 def test_what_a_folder_says_reaches_a_terminal_as_text(folder, capsys):
