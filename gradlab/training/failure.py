@@ -11,8 +11,9 @@ import numpy as np
 
 from gradlab.frames.rows import concat, frame
 from gradlab.measurement.programs import once
-from gradlab.measurement.records import LayerInfo
+from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.networks.network import Network
+from gradlab.training.optimizers import rate_at, stable_below
 from gradlab.training.program import State, by_layer
 from gradlab.training.records import Failure
 
@@ -53,7 +54,24 @@ def explain(of: OneSeed, anchors: Sequence[State], failed: State) -> tuple[State
     info = traces[-1].layers[place]
     whole = concat([frame(trace) for trace in traces])
     history = whole[whole["layer"] == info.layer].tail(HISTORY).reset_index(drop=True)
-    return good[-1], Failure(of.seed, step, info.layer, info.layer_name, direction, history)
+    unstable = _unstable(of, traces)
+    return good[-1], Failure(of.seed, step, info.layer, info.layer_name, direction, history, unstable)
+
+
+def _unstable(of: OneSeed, traces: Sequence[Trace]) -> str:
+    """Where rate times sharpness was largest, if that was more than gradient descent bears and both are known."""
+    bound = stable_below(of.config)
+    if "sharpness" not in traces[0].columns or np.isnan(bound):
+        return ""
+    products = {
+        trace.step: rate_at(of.recipe, of.config, trace.step) * float(trace.columns["sharpness"][0, 0])
+        for trace in traces
+    }
+    known = {step: value for step, value in products.items() if np.isfinite(value)}
+    if not known or not known[worst := max(known, key=lambda step: known[step])] > bound:
+        return ""
+    value = known[worst]
+    return f"learning rate times sharpness was {value:.3g} at step {worst}, and steps are unstable above {bound:.3g}"
 
 
 def _origin(of: OneSeed, state: State, params_finite: bool) -> tuple[str, int]:

@@ -102,6 +102,24 @@ def _schedule(recipe: Recipe) -> Callable[[Any], Any]:
     return optax.join_schedules([rise, after], [recipe.warmup])
 
 
+def rate_at(recipe: Recipe, config: TrainingConfig, step: int) -> float:
+    """The learning rate of a step."""
+    return float(config.learning_rate * _schedule(recipe)(step))
+
+
+def stable_below(config: TrainingConfig) -> float:
+    """Rate times sharpness above which steps on a parabola move away from its minimum; NaN where it is unknown.
+
+    2 for gradient descent, 2 (1 + b) with momentum b and 2 (1 + b) / (1 + 2 b) with Nesterov's; optimisers that scale
+    each entry have no such number, and clipped gradients do not grow.
+    """
+    if config.own or any(getattr(config, name) is not None for name in _CLIPS):
+        return float("nan")
+    b = config.momentum
+    bounds = {"sgd": lambda: 2.0, "momentum": lambda: 2 * (1 + b), "nesterov": lambda: 2 * (1 + b) / (1 + 2 * b)}
+    return bounds[config.optimizer]() if config.optimizer in bounds else float("nan")
+
+
 def _decayed(params: Any) -> Any:
     """Whether each parameter decays, as in the loss: weights do, biases, gains and scales do not."""
     named = lambda path, _: getattr(path[-1], "key", None) not in NOT_DECAYED

@@ -30,6 +30,8 @@ class Failure:
         Whether it is the signal on its way up, the gradient on its way down, the new parameters, or the loss alone.
     history : DataFrame
         Rows of that layer at the last finite steps, up to 20.
+    unstable : str
+        Where the learning rate times the recorded sharpness was above what gradient descent bears; empty elsewhere.
     """
 
     seed: int
@@ -38,6 +40,7 @@ class Failure:
     layer_name: str
     direction: str
     history: pd.DataFrame = field(repr=False, compare=False)
+    unstable: str = ""
 
     @property
     def status(self) -> str:
@@ -49,7 +52,7 @@ class Failure:
             "loss": "the loss is not finite behind",
         }[self.direction]
         where = "the readout" if self.layer_name == "readout" else f"layer {self.layer}"
-        return f"diverged at step {self.step}: {what} {where}"
+        return f"diverged at step {self.step}: {what} {where}" + (f"; {self.unstable}" if self.unstable else "")
 
 
 @dataclass(frozen=True)

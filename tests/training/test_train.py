@@ -13,8 +13,9 @@ import pytest
 
 import gradlab as gl
 from gradlab import GradlabError
-from gradlab.config import record_steps
+from gradlab.config import TrainingConfig, record_steps
 from gradlab.data import load
+from gradlab.training.optimizers import stable_below
 
 #: Signals alone, for tests that ask for nothing else: what is compiled is small.
 SIGNALS = ("log10_delta_rms", "log10_preactivation_rms", "log10_activation_rms")
@@ -203,6 +204,7 @@ KILLED = """
 import sys
 import gradlab as gl
 from gradlab.data import load
+from gradlab.training.optimizers import stable_below
 data = load("digits", batch=300)
 net = gl.MLP(depth=2, width=8, activation="tanh", init="xavier_normal")
 run = gl.train(net, data.x, data.y, optimizer="adam", steps=int(sys.argv[2]), batch=32, records=8, dropout=0.1,
@@ -280,3 +282,45 @@ def test_double_precision_holds_in_every_thread_and_seeds_share_what_is_compiled
     assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(run.params))
     # once for both seeds, and not once more in another precision
     assert compiled.count("jit(advance)") == compiled.count("jit(observe)") == 1
+
+
+def steps_of(optimizer, product, momentum=0.9, steps=60):
+    """|w| after steps on w^2 / 2 with rate `product`: optax's own update, so that the bound is its."""
+    other = {} if optimizer == "sgd" else {"momentum": momentum, "nesterov": optimizer == "nesterov"}
+    rule = optax.sgd(product, **other)
+
+    @jax.jit
+    def run():
+        w, state = np.float32(1), rule.init(np.float32(1))
+        for_each = lambda _, s: (lambda u: (s[0] + u[0], u[1]))(rule.update(s[0], s[1]))
+        return jax.lax.fori_loop(0, steps, for_each, (w, state))[0]
+
+    return abs(float(run()))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+def test_steps_on_a_parabola_grow_above_the_bound_and_shrink_below(optimizer):
+    bound = stable_below(TrainingConfig(NET.config, optimizer=optimizer))
+    assert steps_of(optimizer, 0.97 * bound) < 0.5 and steps_of(optimizer, 1.03 * bound) > 10
+    assert np.isnan(stable_below(TrainingConfig(NET.config, optimizer="adam")))
+
+
+@pytest.mark.slow
+def test_a_diverged_training_names_rate_times_sharpness(digits):
+    net = gl.MLP(depth=4, width=16, activation="relu", init="he_normal")
+    options = {
+        "columns": (*SIGNALS, "sharpness"),
+        "learning_rate": 50.0,
+        "steps": 60,
+        "batch": 32,
+        "records": 3,
+        "progress": False,
+    }
+    run = gl.train(net, *digits, sharpness=True, **options)
+    (failure,) = run.failures
+    assert "learning rate times sharpness was" in failure.status and failure.status.endswith("unstable above 2")
+    product = float(failure.status.split("sharpness was ")[1].split(" at")[0])
+    assert product == pytest.approx((50 * failure.history["sharpness"]).max(), rel=1e-2) and product > 2
+    assert gl.frame(run)["status"].str.contains("times sharpness").any()
+    (silent,) = gl.train(net, *digits, **options).failures
+    assert "sharpness" not in silent.status
