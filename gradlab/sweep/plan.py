@@ -77,21 +77,24 @@ def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> li
     list of Unit
         Every network and seed of the last request stands in exactly one of them.
     """
+    # of each network once, not for every range of its seeds
     hashes: dict[NetworkConfig, str] = {}
+    stems: dict[NetworkConfig, str] = {}
     done: dict[NetworkConfig, set[int]] = {}
     units = []
     for sweep in history:
         together: dict[tuple, list[NetworkConfig]] = {}
+        fresh = seed_ranges(sweep.seed_numbers)
         for config in networks(sweep):
             if config not in hashes:
                 identity = {"config": config.as_dict(), "functions": dict(task.key(config)), "context": dict(context)}
-                hashes[config] = content_hash(identity, 16)
-            before = done.setdefault(config, set())
-            for seeds in seed_ranges(set(sweep.seed_numbers) - before):
-                together.setdefault((task.group(config), seeds), []).append(config)
+                hashes[config], stems[config] = content_hash(identity, 16), stem(config)
+            before, group = done.setdefault(config, set()), task.group(config)
+            for seeds in seed_ranges(set(sweep.seed_numbers) - before) if before else fresh:
+                together.setdefault((group, seeds), []).append(config)
             before.update(sweep.seed_numbers)
         for (group, seeds), configs in together.items():
-            for some in _cut(configs):
+            for some in _cut(configs, stems):
                 units.append(Unit(group, tuple(Part(c, seeds, hashes[c]) for c in some)))
     return units
 
@@ -104,11 +107,11 @@ def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, ...]]:
     return [tuple(some) for some in ranges.values()]
 
 
-def _cut(configs: Sequence[NetworkConfig]) -> Iterator[list[NetworkConfig]]:
+def _cut(configs: Sequence[NetworkConfig], stems: Mapping[NetworkConfig, str]) -> Iterator[list[NetworkConfig]]:
     """At most `UNIT_NETWORKS` at a time; networks that differ in depth alone stay neighbours."""
-    nested: dict[tuple, list[NetworkConfig]] = {}
+    nested: dict[str, list[NetworkConfig]] = {}
     for config in configs:
-        nested.setdefault(stem(config), []).append(config)
+        nested.setdefault(stems[config], []).append(config)
     ordered = [config for family in nested.values() for config in family]
     for start in range(0, len(ordered), UNIT_NETWORKS):
         yield ordered[start : start + UNIT_NETWORKS]
@@ -143,12 +146,16 @@ def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -
     import pandas as pd
 
     compiled, rows = set(), []
+    costs: dict[tuple, Cost] = {}  # units of the same networks on as many seeds cost the same
     for unit in units:
-        missing = sum(map(lacks, unit.parts))
-        cost = task.cost(unit.configs, unit.seeds) if missing else Cost(0, 0.0, 0, 0)
-        again = (unit.group, unit.configs) in compiled
+        missing, configs, cost = sum(map(lacks, unit.parts)), unit.configs, Cost(0, 0.0, 0, 0)
+        again = (unit.group, configs) in compiled
         if missing:
-            compiled.add((unit.group, unit.configs))
+            compiled.add((unit.group, configs))
+            kind = (configs, len(unit.seeds))
+            if kind not in costs:
+                costs[kind] = task.cost(configs, unit.seeds)
+            cost = costs[kind]
         rows.append(
             {
                 "group": str(unit.group),
