@@ -12,6 +12,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas, name_panel
 from gradlab.plots.captions import attach
+from gradlab.plots.headers import broken
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL, marker_size
 from gradlab.plots.tables import checked, levels, matching, some_layers
@@ -21,6 +22,8 @@ PANELS = {"slide": 3}
 MOST = 5
 SIGNALS: dict[str, str] = {"activation": "activation $a$  [1]", "delta": "delta over its own rms  [1]"}
 TABLE = ("signal", "layer", "bin", "left", "right", "count")
+#: Letters of a line beside a row.
+_LETTERS = 20
 
 
 def histograms(
@@ -222,7 +225,9 @@ def _finish(
     elif last:
         middle.set_xlabel(SIGNALS.get(name, name))
     if key:
-        text = "\n".join(words.entry(n, v).replace(" ", "\n", 1) for n, v in key.items())
+        named = [words.entry(n, v) for n, v in key.items()]
+        short = [text.replace(" ", "\n", 1) if len(text) <= _LETTERS else broken(text, _LETTERS, 2) for text in named]
+        text = "\n".join(short)
         ax = board.axes[i, -1]
         ax.annotate(
             text, (1, 0.5), xytext=(4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradlab._text import from_figure
+from gradlab._text import from_figure, plain
 
 #: Under this name a text stays with its axes, also through pickling.
 _NAME = "_gradlab_caption"
@@ -12,7 +12,7 @@ _NAME = "_gradlab_caption"
 
 def attach(axes: Any, text: str) -> None:
     """Leave a text with the axes that it describes."""
-    setattr(axes, _NAME, from_figure(text))
+    setattr(axes, _NAME, plain(from_figure(text)))
 
 
 def caption(figure: Any) -> str:
