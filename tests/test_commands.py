@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch, forget):
     Path("mish.py").write_text(MISH)
     Path("sweep.toml").write_text('depth = [2, 4]\nactivation = "tanh"\nwidth = 16\n')
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])
+    table = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "b", "c"])
     table.assign(label=np.where(table["a"] > 0, "up", "down")).to_csv("mine.csv", index=False)
     return tmp_path
 

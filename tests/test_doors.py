@@ -12,7 +12,7 @@ import gradlab as gl
 from gradlab import GradlabError
 from gradlab._errors import GradlabNote
 from gradlab.cli import main
-from gradlab.config import MLPConfig
+from gradlab.config import TRAINING_GRID, MLPConfig, TrainingConfig
 from gradlab.core.batch import batch_of
 from gradlab.data import load
 
@@ -165,3 +165,6 @@ def test_the_options_of_a_network_stand_in_its_signature():
     shown = inspect.signature(gl.ResNet).parameters
     assert shown["depth"].default == 10 and "branch_scale" in shown and "cell" not in shown
     assert "dry_run" in inspect.signature(gl.train_sweep).parameters
+    shown = inspect.signature(gl.train).parameters
+    for name in TRAINING_GRID:
+        assert shown[name].default == TrainingConfig.__dataclass_fields__[name].default

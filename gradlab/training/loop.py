@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,6 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.config import (
     LOSSES,
     ON_FAILURE,
-    TRAINING_GRID,
     TrainingConfig,
     positive_integer,
     record_steps,
@@ -42,6 +42,15 @@ def train(
     *,
     optimizer: Any = "sgd",
     label: str | None = None,
+    learning_rate: float | None = None,
+    momentum: float = 0.9,
+    schedule: str = "constant",
+    warmup: int = 0,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    clip_adaptive: float | None = None,
+    weight_decay: float | None = None,
+    dropout: float = 0.0,
     steps: int = 1000,
     batch: int = 128,
     test: float | tuple[Any, Any] = 0.2,
@@ -57,7 +66,7 @@ def train(
     dtype: str = "float32",
     data: str = "arrays",
     progress: bool | None = None,
-    **how: Any,
+    **misspelt: Any,
 ) -> Training:
     r"""Train a network: forward pass, loss, hand-written backward pass, update; again.
 
@@ -73,6 +82,22 @@ def train(
         What the frame calls a transformation of optax. None: "optax" and six digits that stand for what it computes.
         Its content counts in any case: two that differ are two networks in the frame, and neither goes on from a
         checkpoint of the other.
+    learning_rate : float, optional
+        The largest of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001. It is the number to try first
+        when a training diverges or stands still.
+    momentum : float
+        Of momentum and nesterov alone.
+    schedule : {"constant", "linear", "cosine"}
+        The learning rate stays, or falls to 0 at the last step.
+    warmup : int
+        Steps in which the learning rate rises from 0.
+    clip_norm, clip_value, clip_adaptive : float, optional
+        Largest global norm of a gradient, largest entry, or largest norm of a unit's gradient over that of its
+        weights; at most one of them.
+    weight_decay : float, optional
+        None: 0.0001 for adamw, as in optax, and 0 for all others.
+    dropout : float
+        Rate.
     steps : int
         Updates.
     batch : int
@@ -109,10 +134,8 @@ def train(
         What the frame calls the data.
     progress : bool, optional
         False: say nothing. None: a bar on a terminal, now and then a line elsewhere.
-    **how
-        More fields of `gradlab.config.TrainingConfig`: learning_rate, momentum, schedule, warmup, clip_norm,
-        clip_value, clip_adaptive, weight_decay, dropout. With "adamw" the weight decay is optax's 0.0001 where none
-        is given, with all others 0.
+    **misspelt
+        Refused, with the option that is meant.
 
     Returns
     -------
@@ -138,9 +161,13 @@ def train(
     True
     """
     require_network(net, Network)
-    for name in how:
-        if name not in TRAINING_GRID:
-            raise unknown("option of train", name, TRAINING_GRID)
+    for name in misspelt:
+        raise unknown("option of train", name, inspect.signature(train).parameters)
+    how = {
+        "learning_rate": learning_rate, "momentum": momentum, "schedule": schedule, "warmup": warmup,
+        "clip_norm": clip_norm, "clip_value": clip_value, "clip_adaptive": clip_adaptive,
+        "weight_decay": weight_decay, "dropout": dropout,
+    }  # fmt: skip
     if loss == "probe":
         raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
     if on_failure not in ON_FAILURE:
