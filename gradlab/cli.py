@@ -97,7 +97,8 @@ What a network of infinite width does: fixed points, depth scales, phase, and th
 
 examples:
   gradlab theory --activation tanh --init xavier_normal
-  gradlab theory --activation tanh --sigma-w2 1.5 --sigma-b2 0.05 --out maps.png"""
+  gradlab theory --activation tanh --sigma-w2 1.5 --sigma-b2 0.05 --out maps.png
+  gradlab theory --activation tanh --sigma-w2 1 1.5 2.5 --sigma-b2 0 0.05 0.5 --out phases.png"""
 
 IMPORT = ("import_", tuple[str, ...], (), "Python files that register activations or initialisers.")
 
@@ -135,12 +136,25 @@ THEORY_OPTIONS = (
     ("activation", str, "tanh", "Name in the table of activations."),
     ("init", str | None, None, "Name in the table of initialisers. None: xavier_normal."),
     ("width", int, 128, "Units of the layers, where the initialiser depends on it."),
-    ("sigma_w2", float | None, None, "Fan-in times the weight variance, instead of --init."),
-    ("sigma_b2", float | None, None, "Variance of the biases. None: the initialiser's own."),
+    (
+        "sigma_w2",
+        tuple[float, ...] | None,
+        None,
+        "Fan-in times the weight variance, instead of --init; several values.",
+    ),
+    ("sigma_b2", tuple[float, ...] | None, None, "Variances of the biases. None: the initialiser's own."),
     ("q0", float, 1.0, "Mean square of an input."),
-    ("out", str | None, None, "File for the maps of variance and correlation, and chi: .png, .pdf or .svg."),
+    (
+        "out",
+        str | None,
+        None,
+        "File for the maps of variance and correlation, and chi, or, with several values of both "
+        "variances, for the phase diagram: .png, .pdf or .svg.",
+    ),
     IMPORT,
 )
+#: Values of each variance in the phase diagram, between the smallest and the largest that are given.
+_FINE = 41
 #: What `gradlab check` has instead of the defaults of a configuration: three layers say as much as fifty, at once.
 CHECK_DEFAULTS = {"depth": 3, "width": 16}
 
@@ -299,19 +313,39 @@ def _theory(argv: list[str]) -> int:
     given, _ = parse_options("theory", THEORY, argv, None, THEORY_OPTIONS, {})
     _run_files(given["import_"])
     rule = given["init"] or ("xavier_normal" if given["sigma_w2"] is None else "gaussian")
-    config = MLPConfig(init=rule, **{name: given[name] for name in ("activation", "width", "sigma_w2", "sigma_b2")})
+    fields = {name: given[name] for name in ("activation", "width")}
+    axes = {name: (None,) if given[name] is None else given[name] for name in ("sigma_w2", "sigma_b2")}
+    grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    configs = [MLPConfig(init=rule, **fields, **own) for own in grid]
+    plane = min(len(set(values)) for values in axes.values()) > 1
+    if given["out"] and len(configs) > 1 and not plane:
+        raise GradlabError(
+            "one network for maps, or two values or more of both variances for a phase diagram, with --out",
+            f"{len(configs)} networks", "--sigma-w2 1 2 --sigma-b2 0 0.1",
+        )  # fmt: skip
 
     from gradlab.core.backend import require_backend
-    from gradlab.theory.network import summary
+    from gradlab.theory.network import comparison, summary
 
     require_backend()
-    text, maps_of = summary(config, q0=given["q0"])
-    print(text)
+    if len(configs) > 1:
+        print(comparison(configs, q0=given["q0"]))
+    else:
+        text, maps_of = summary(configs[0], q0=given["q0"])
+        print(text)
     if given["out"]:
-        from gradlab.plots import maps, save
+        import numpy as np
 
-        made = save(maps(maps_of()), given["out"], command=f"gradlab theory {shlex.join(argv)}")
-        print(f"maps: {', '.join(map(str, made))}")
+        from gradlab import plots
+        from gradlab.theory.phase import phase_diagram
+
+        if plane:
+            fine = {name: np.linspace(min(values), max(values), _FINE) for name, values in axes.items()}
+            drawn = plots.phase_diagram(phase_diagram(given["activation"], q0=given["q0"], **fine))
+        else:
+            drawn = plots.maps(maps_of())
+        made = plots.save(drawn, given["out"], command=f"gradlab theory {shlex.join(argv)}")
+        print(f"{'phases' if plane else 'maps'}: {', '.join(map(str, made))}")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,16 @@ from gradlab.networks.mlp import hidden_rule, readout_rule
 from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
 from gradlab.theory.meanfield import MeanField, mean_field
+
+#: What theory has of other networks than fully connected ones.
+LAWS: dict[str, str] = {
+    "resnet": "gl.theory.residual_factor, reduced_residual or, with a norm in the branch, pre_norm: a factor of the "
+    "delta for each block",
+    "convnet": "gl.theory.mean_field at the same sigma_w2 and sigma_b2: far from the edges each position is as a layer",
+    "rnn": "gl.theory.recurrent_powers, slope_bound and, of an LSTM, log10_cell_path and chrono_bias",
+    "transformer": "gl.theory.pre_norm, pre_norm_gradients and post_norm_factor, which hold for its feed-forward "
+    "halves; of attention there is no law here",
+}
 
 
 def mean_field_of(net: Any, *, q0: float = 1.0) -> MeanField:
@@ -41,13 +51,38 @@ def summary(net: Any, *, q0: float = 1.0) -> tuple[str, Callable[[], MeanFieldMa
     """`mean_field_of` as text, with the critical sigma_w2 beside it, and what makes the arrays of its maps."""
     config = getattr(net, "config", net)
     found = mean_field_of(config, q0=q0)
-    try:
-        told = f"critical at this sigma_b2: sigma_w2 = {critical_sigma_w2(config.activation, found.sigma_b2):.7g}"
-    except GradlabError as error:
-        told = f"not critical at this sigma_b2 for any sigma_w2: {error.received}; try {error.hint}"
+    told = _critical(config.activation, found.sigma_b2, "this sigma_b2")
     sigmas = {"sigma_w2": found.sigma_w2, "sigma_b2": found.sigma_b2}
     draw = lambda: mean_field_maps(config.activation, **sigmas, q0=q0)
     return f"{config.init}: {found}\n  {told}", draw
+
+
+#: Columns of `comparison`: heading and attribute of the mean field; the rate is of the rms delta.
+_COLUMNS = {"sigma_w2": "sigma_w2", "sigma_b2": "sigma_b2", "q*": "q_star", "c*": "c_star", "chi1": "chi1",
+            "xi_q": "xi_q", "xi_c": "xi_c", "xi_grad": "xi_grad"}  # fmt: skip
+
+
+def comparison(nets: Sequence[Any], *, q0: float = 1.0) -> str:
+    """`mean_field_of` of networks of one activation: a line each, then the critical sigma_w2 of each sigma_b2."""
+    configs = [getattr(net, "config", net) for net in nets]
+    found = [mean_field_of(config, q0=q0) for config in configs]
+    lines = [f"{found[0].activation}, {configs[0].init}, infinite width"]
+    lines.append("".join(f"{name:>12}" for name in _COLUMNS) + f"{'rate':>12}  phase")
+    for one in found:
+        numbers = [*(getattr(one, name) for name in _COLUMNS.values()), one.chi1**0.5]
+        cells = "".join(f"{'-' if np.isnan(v) else format(v, '.6g'):>12}" for v in numbers)
+        lines.append(f"{cells}  {one.phase}" + (f" ({one.note})" if one.note else ""))
+    activation = configs[0].activation
+    lines += [_critical(activation, b, f"sigma_b2 = {b:g}") for b in dict.fromkeys(one.sigma_b2 for one in found)]
+    return "\n".join(lines)
+
+
+def _critical(activation: str, sigma_b2: float, where: str) -> str:
+    """The critical sigma_w2 of a bias variance in words, or why there is none."""
+    try:
+        return f"critical at {where}: sigma_w2 = {critical_sigma_w2(activation, sigma_b2):.7g}"
+    except GradlabError as error:
+        return f"not critical at {where} for any sigma_w2: {error.received}; try {error.hint}"
 
 
 def check_plain(config: Any) -> None:
@@ -56,12 +91,12 @@ def check_plain(config: Any) -> None:
         raise GradlabError(
             "a fully connected network",
             f"{getattr(config, 'architecture', None) or type(config).__name__}",
-            "gl.MLP(...); gl.theory has laws of its own for residual, normalised and recurrent networks",
+            LAWS.get(getattr(config, "architecture", ""), "gl.MLP(...)"),
         )
     if getattr(config, "norm", None) is not None:
         raise GradlabError(
             "a network without normalisation", f"norm={config.norm!r}",
-            "norm=None; normalised layers have one factor per layer, see gl.theory",
+            f"norm=None; one factor per layer: gl.theory.{'batch' if config.norm == 'batch' else 'layer'}_norm_factor",
         )  # fmt: skip
     if len(config.activations) > 1:
         raise GradlabError(

@@ -78,9 +78,28 @@ def test_the_command(tmp_path, capsys):
     assert out.stat().st_size > 10_000 and "maps.png" in said
 
 
+def test_the_command_at_a_grid_of_both_variances(tmp_path, capsys):
+    out = tmp_path / "phases.png"
+    words = ["theory", "--activation", "tanh", "--sigma-w2", "1", "2.5", "--sigma-b2", "0.05", "0.5"]
+    assert cli.main([*words, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    rows = [line.split() for line in said.splitlines() if line.strip().startswith(("1 ", "2.5 "))]
+    assert [row[:2] for row in rows] == [["1", "0.05"], ["1", "0.5"], ["2.5", "0.05"], ["2.5", "0.5"]]
+    for row in rows:
+        point = mean_field("tanh", sigma_w2=float(row[0]), sigma_b2=float(row[1]))
+        assert row[2] == f"{point.q_star:.6g}" and row[4] == f"{point.chi1:.6g}" and row[9] == point.phase
+    for b in (0.05, 0.5):
+        assert f"critical at sigma_b2 = {b:g}: sigma_w2 = {gl.theory.critical_sigma_w2('tanh', b):.7g}" in said
+    assert out.stat().st_size > 10_000 and "phases: " in said
+    # biases alone, of an initialiser
+    assert cli.main(["theory", "--activation", "relu", "--init", "he_normal", "--sigma-b2", "0", "0.5"]) == 0
+    assert "grows for ever" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--sigma-w2", "1", "2", "--out", "x.png"], "two values or more of both variances"),
         (["--sigma-w2", "-1"], "sigma_w2 to be a positive number"),
         (["--activation", "tanhh"], "'tanhh'"),
         (["--init", "he_normal", "--sigma-w2", "2"], "init='gaussian'"),

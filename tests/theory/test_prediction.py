@@ -140,6 +140,24 @@ def test_wrong_input_is_refused(options, words):
         predict(gl.MLP(depth=3, width=8, activation="tanh"), **options)
 
 
+@pytest.mark.parametrize(
+    ("net", "laws"),
+    [
+        (gl.Transformer(depth=2), ("pre_norm", "pre_norm_gradients", "post_norm_factor")),
+        (gl.ResNet(depth=2), ("residual_factor", "reduced_residual", "pre_norm")),
+        (gl.ConvNet(depth=2), ("mean_field",)),
+        (gl.RNN(cell="lstm"), ("recurrent_powers", "slope_bound", "log10_cell_path", "chrono_bias")),
+        (gl.MLP(depth=2, norm="batch"), ("batch_norm_factor",)),
+        (gl.MLP(depth=2, norm="rms"), ("layer_norm_factor",)),
+    ],
+    ids=lambda value: "" if isinstance(value, tuple) else type(value).__name__,
+)
+def test_a_refusal_names_the_laws_that_do_apply(net, laws):
+    with pytest.raises(GradlabError) as refused:
+        predict(net)
+    assert all(law in refused.value.hint and callable(getattr(gl.theory, law)) for law in laws)
+
+
 def test_a_network_it_knows_no_law_of_is_refused():
     with pytest.raises(GradlabError, match="a fully connected network"):
         predict(lambda x: x)
