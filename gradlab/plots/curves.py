@@ -143,10 +143,9 @@ def _caption(
 ) -> str:  # fmt: skip
     what = words.listed([name.removeprefix("log10_") for name in columns])
     keys = list(dict.fromkeys(n for n in (look.hue, "set", "network", "panel") if n in counts and n is not None))
-    told = "accuracy" if "accuracy" in columns else columns[0]
-    seen = counts[(counts["of"] == told) & (counts["set"] == counts["set"].iloc[-1])]
+    own = counts[counts["set"] == counts["set"].iloc[-1]]
     parts = [
-        last_step(rows, seen, told, keys, x),
+        *(last_step(rows, own[own["of"] == name], name, keys, x) for name in columns),
         f"{what.capitalize()} against the {words.axis(x)}{initial(rows[x])}.",
         roles(look, facets) if look.hue != "set" else "",
         averages(columns, counts, band, rows["seed"].nunique()),

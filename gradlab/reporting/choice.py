@@ -14,7 +14,6 @@ from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangemen
 from gradlab.plots.intervals import row_name
 from gradlab.plots.tables import of_networks as own_width
 from gradlab.plots.tables import some_layers
-from gradlab.plots.words import entry
 from gradlab.reporting import tables, words
 from gradlab.reporting.figures import Figure
 
@@ -136,7 +135,7 @@ def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return rows, f"Only the deepest network of each configuration is drawn, of {depths} layers."
 
 
-def _forest(rates: pd.DataFrame) -> tuple[Any, str, str]:
+def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
     """All networks; of trainings the deepest. Of very many, as many as a page holds, evenly spaced in their order."""
     table, which = rates, ""
     if rates["step"].nunique() > 1:
@@ -153,7 +152,7 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str, str]:
             note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
             which = _said(which, f"{note}their decades, with both ends.").strip()
             table = _rows_of(table, kept, names)
-    return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), "", _said(which)
+    return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), _said(which)
 
 
 def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -163,26 +162,24 @@ def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> p
     return table.loc[mask]
 
 
-def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
+def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     rows, which = _deepest(measured)
     found = arrange(
         rows, score="final", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
     )
     looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows}
     axes = plots.gradient_flow(found.frame, band=_band(found), **looks)
-    lead = _lead(found.frame, "final", "The rms delta of layer 1 over that of the last layer goes from")
-    return axes, lead, _said(which, found.note, lost)
+    return axes, _said(which, found.note, lost)
 
 
-def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
+def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     found = arrange(measured, score="final", what="the decades", without=("depth", *_STEPS), shade="end")
     looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows, "cols": found.cols}
     axes = plots.rate_against_depth(found.frame, band=_band(found), **looks)
-    rates = found.frame.assign(rate=found.frame["final"] / (found.frame["depth"] - 1).where(found.frame["depth"] > 1))
-    return axes, _lead(rates, "rate", "The rate goes from"), _said(found.note, lost)
+    return axes, _said(found.note, lost)
 
 
-def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
+def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     rows, which = measured, ""
     if "end" in measured:
         rows, which = measured[measured["end"] == ENDS[1]], "At the last step of each training."
@@ -191,23 +188,20 @@ def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str, str]:
         first=("init",), kinds=1,
     )  # fmt: skip
     axes = plots.heatmap(found.frame, x="depth", y=found.hue or "init", rows=found.rows, cols=found.cols)
-    return axes, "", _said(which, found.note, lost)
+    return axes, _said(which, found.note, lost)
 
 
-def _curves(measured: pd.DataFrame) -> tuple[Any, str, str]:
+def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
     sets = sum(any(c in rows and rows[c].notna().any() for c in pair) for pair in zip(LOSS, ACCURACY, strict=True))
     found = arrange(
         rows, **score, most=(MOST_LINES // max(sets, 1), MOST_ROWS, 1), without=_STEPS, kinds=1
     )  # fmt: skip
     axes = plots.training_curves(found.frame, hue=found.hue, rows=found.rows, band=_band(found))
-    known = score.get("what") == _LOSS
-    return axes, _lead(found.frame, "final", "At the end the loss goes from") if known else "", _said(which, found.note)
+    return axes, _said(which, found.note)
 
 
-def _layers(
-    measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any
-) -> tuple[Any, str, str]:
+def _layers(measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
     found = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
     inner = found.frame[(found.frame["layer"] >= 1) & (found.frame["layer_name"] != "readout")]
@@ -215,7 +209,7 @@ def _layers(
         options["layers"] = layers = some_layers(inner, None, MOST_LINES)
         which = f"{which} Layers {words.listed(list(map(str, layers)))} of {inner['layer'].nunique()}."
     axes = figure(found.frame, rows=found.rows, cols=found.cols, **options)
-    return axes, "", _said(which, found.note)
+    return axes, _said(which, found.note)
 
 
 def _of_steps(measured: pd.DataFrame) -> tuple[pd.DataFrame, str, dict[str, str]]:
@@ -236,21 +230,6 @@ def _band(found: Arrangement) -> str | None:
     single = found.hue is None and found.shade is None
     few = found.frame["seed"].nunique() <= 8
     return None if single or not few else "range"
-
-
-def _lead(frame: pd.DataFrame, column: str, what: str) -> str:
-    """The first sentence of a caption: the smallest and the largest of what is drawn, and whose they are."""
-    finite = frame[np.isfinite(frame[column].to_numpy(float))]
-    names, _ = factors(own_width(finite), _STEPS)
-    if finite.empty or not names:
-        return ""
-    means = own_width(finite).groupby(names, observed=True, dropna=False)[column].mean()
-    told = []
-    for place in (means.argmin(), means.argmax()):
-        key = means.index[place] if len(names) > 1 else (means.index[place],)
-        whose = ", ".join(entry(name, value) for name, value in zip(names, key, strict=True))
-        told.append(f"{words.power(means.iloc[place])} ({whose})")
-    return f"{what} {' to '.join(told)}. " if told[0] != told[1] else ""
 
 
 def _said(*parts: str) -> str:

@@ -91,8 +91,8 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
 
     before, name = set(plt.get_fignums()), file_name(figure.name)
     try:
-        axes, lead, note = figure.make()
-        caption = from_figure(lead) + plots.caption(axes) + from_figure(note)
+        axes, note = figure.make()
+        caption = plots.caption(axes) + from_figure(note)
         width = figure_of(axes).get_figwidth()
         folder.mkdir(parents=True, exist_ok=True)
         plots.save(figure_of(axes), folder / name, formats=FORMATS, run_hash=run_hash, command=command)

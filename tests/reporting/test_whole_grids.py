@@ -58,11 +58,11 @@ def check_figures(table, names=None):
     drawn = []
     for choose in Content(run_of(table)).figures:
         for figure in (f for f in choose() if names is None or f.name in names):
-            axes, lead, note = figure.make()
+            axes, note = figure.make()
             found = faults(figure_of(axes))
             assert not found, (figure.name, found)
             assert figure_of(axes).get_figwidth() <= 7
-            drawn.append((figure.name, lead + plots.caption(axes) + note))
+            drawn.append((figure.name, plots.caption(axes) + note))
             plt.close("all")
     return dict(drawn)
 
