@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gradlab.frames.rows import activation_at
+from gradlab.config import one_after_another
 
 if TYPE_CHECKING:
     from gradlab.networks.network import Network
@@ -64,14 +64,15 @@ def histograms(
     record = count(net, x, y, key=key, seeds=seeds, loss=loss, params=params, sizes=log10)
     table_of, prefix = (size_table, "log10_") if log10 else (bin_table, "")
     tables = [
-        table_of(row).assign(signal=prefix + signal, layer=number, activation=activation_at(net.config, number))
+        table_of(row).assign(signal=prefix + signal, layer=number)
         for signal, table in record.counts.items()
         for number, row in zip(record.layers, table, strict=True)
     ]
     config = net.config
     order = ["signal", "layer", "bin", "left", "right", "count", "architecture", "activation", "init", "depth"]
     frame = pd.concat(tables, ignore_index=True)
-    return frame.assign(architecture=config.architecture, init=config.init, depth=len(record.layers))[order]
+    about = {"architecture": config.architecture, "activation": one_after_another(config.activations)}
+    return frame.assign(**about, init=config.init, depth=len(record.layers))[order]
 
 
 def bin_table(counts: np.ndarray) -> pd.DataFrame:

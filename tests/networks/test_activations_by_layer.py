@@ -96,6 +96,17 @@ def test_a_sweep_takes_a_sequence_within_the_sequence(tmp_path):
     assert len({line.get_color() for line in axes.lines if len(line.get_xdata()) == 2}) == 2
 
 
+def test_histograms_of_one_network_are_one_row_of_panels():
+    import matplotlib.pyplot as plt
+
+    net = gl.MLP(depth=3, width=8, activation=("tanh", "relu", "sigmoid"))
+    table = gl.histograms(net, X.astype("float32"), Y)
+    assert set(table["activation"]) == {"tanh, relu, sigmoid"}
+    panels = gl.plots.histograms(table, signal="delta")
+    plt.close("all")
+    assert len(panels.flat) == 3
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
