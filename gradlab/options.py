@@ -138,7 +138,7 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
     if isinstance(values.get("request"), dict):
         values = values["request"]
     kinds = {name: kind for name, kind, *_ in options}
-    names = {field.name for field in dataclasses.fields(config)}
+    names = {field.name for field, *_ in fields_of(config)}
     found: dict[str, Any] = {}
     for written, value in values.items():
         name = written.replace("-", "_")

@@ -1,7 +1,6 @@
 """The command line: options are the fields of the configurations, and whatever is wrong is told in one line."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
@@ -81,7 +80,7 @@ def test_help_of_a_command_has_examples_and_every_field(command, config, capsys)
     assert end.value.code == 0
     told = capsys.readouterr().out
     assert f"examples:\n  gradlab {command}" in told
-    for field in dataclasses.fields(config) if config else ():
+    for field, *_ in options.fields_of(config) if config else ():
         assert f"--{field.name.replace('_', '-')}" in told
 
 

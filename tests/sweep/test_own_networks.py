@@ -44,8 +44,18 @@ def test_rows_are_kept_and_extended(tmp_path):
     assert gl.load(tmp_path / "run").frame["network"].nunique() == 2
 
 
+def test_the_command_line_does_not_take_a_request_of_them_for_another(tmp_path, capsys):
+    from gradlab import cli
+    from gradlab.sweep.grid import to_toml
+
+    file = tmp_path / "sweep.toml"
+    file.write_text(to_toml({"request": as_values(gl.Sweep(networks=network(), **HOW))}))
+    assert cli.main(["sweep", "--config", str(file), "--dry-run"]) == 2
+    assert "networks" in capsys.readouterr().err
+
+
 @pytest.mark.slow
-def test_trained_and_reported(tmp_path):
+def test_reported(tmp_path):
     sweep = gl.Sweep(networks=[network(), network(depth=3)], seeds=2, batch=8)
     gl.run(sweep, (X, Y), tmp_path / "run", progress=False)
     gl.report(tmp_path / "run")
