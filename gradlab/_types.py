@@ -39,21 +39,30 @@ COORDINATES: dict[str, str] = {
 }
 
 #: Measured columns with their meaning. ``log10_`` columns hold -inf for a true zero.
+#:
+#: z is the output of a layer's weight, dL/dz the delta: with a norm between weight and activation, before the norm. The
+#: preactivation is what enters the activation, so there it is behind the norm. A block of a residual network or of a
+#: transformer has one row: its preactivation, pairs and delta are those of the stream behind the block, its activation
+#: the last of its branch, its gradients those of all its weights together.
 MEASURED: dict[str, str] = {
     "log10_delta_rms": "rms over batch and units of dL_i/dz, L_i the loss of one example",
     "delta_log10_mean": "mean over examples of log10 of one example's rms over units of dL_i/dz",
     "log10_weight_grad_norm": "Frobenius norm of the gradient of the mean loss by the weight",
     "log10_weight_grad_mean_abs": "mean absolute entry of the gradient of the mean loss by the weight; on request",
     "log10_weight_grad_max_abs": "largest absolute entry of the gradient of the mean loss by the weight; on request",
-    "log10_bias_grad_norm": "Euclidean norm of the gradient of the mean loss by the bias",
+    "log10_bias_grad_norm": "Euclidean norm of the gradient of the mean loss by the bias; before a batch norm, which "
+    "takes the bias away, it is 0 and what is shown is its rounding",
     "log10_activation_rms": "rms over batch and units of the activation",
     "activation_mean_over_rms": "mean over batch and units of the activation, over its rms",
-    "activation_p98_over_rms": "98th percentile over batch and units of the activation, over its rms; on request",
-    "log10_preactivation_rms": "rms over batch and units of the preactivation",
-    "log10_one_minus_c": "1 - c, c the correlation of the preactivations of two inputs, mean over fixed pairs of which "
-    "neither is exactly 0; NaN where there is no such pair",
+    "activation_p98_over_rms": "98th percentile over batch and units of the activation, between two entries by their "
+    "distance, over its rms; on request",
+    "log10_preactivation_rms": "rms over batch and units of the preactivation: what enters the activation, behind a "
+    "norm that stands before it; of a residual block, the stream behind it",
+    "log10_one_minus_c": "1 - c, c the correlation of these preactivations of two inputs, mean over fixed pairs of "
+    "which neither is exactly 0; NaN where there is no such pair",
     "zero_pair_fraction": "share of these pairs with a preactivation that is exactly 0, left out of log10_one_minus_c",
-    "saturated_fraction": "share of activations within 1 % of the range of a limit",
+    "saturated_fraction": "share of activations within 1 % of the range of a limit; NaN where there is none, as "
+    "of ReLU",
     "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch; the verdict 'dead' says "
     "that no gradient passes the network at all",
     "weight_norm": "Frobenius norm of the weight",
@@ -72,7 +81,8 @@ MEASURED: dict[str, str] = {
     "weight_not_finite": "entries of the layer's weights and biases that are NaN or infinite",
     "float32_zero_fraction": "of the non-zero entries of d(mean loss)/dz, the share below 2**-126",
     "log10_per_example_grad_norm_rms": "rms over examples of the norm of one example's weight gradient",
-    "gradient_cosine_mean": "mean over pairs of examples of the cosine of their weight gradients",
+    "gradient_cosine_mean": "mean over pairs of examples of the cosine of their weight gradients; NaN of a block of "
+    "several weights, whose cosine is no mean of theirs",
     "gradient_snr": "B |mean gradient|^2 / trace of the unbiased covariance over examples",
     "zero_example_fraction": "share of examples whose dL_i/dz is exactly 0",
     "log10_abs_loss": "log10 of |mean loss|, the same for all layers",
