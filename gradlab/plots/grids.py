@@ -25,7 +25,7 @@ from gradlab.plots.zones import DECADE, EXPLODING, bar, colour, colours, is_dark
 SMALL = 64
 HATCHES = {"zero": "////", "failed": "xxxx"}
 #: Beyond so many cells side by side there is no room for a second line in each.
-MOST_ACROSS = 16
+MOST_ACROSS = 20
 #: Letters in one line of a tick's label.
 _LETTERS = 20
 _HALF = {

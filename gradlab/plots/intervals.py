@@ -22,6 +22,8 @@ from gradlab.plots.zones import DECADE, tone
 
 #: Markers of the verdicts that need one of their own: filled is decided, hollow is not.
 _ALGEBRAIC, _DECIDED = "D", "o"
+#: Inches from one line of names to the next.
+_LINE = 0.17
 #: Letters of a row's name in one line.
 _LETTERS = 76
 #: What is on each axis: label, and the column of the interval's ends.
@@ -86,7 +88,8 @@ def forest(
     groups = _ordered(lines(table, names), value, shade, order)
     labels = [row_name(key) for key, _ in groups]
     look = Looks(None, None, shade=shade, shades=levels(table, shade))
-    height = 1.0 + 0.17 * sum(1 + label.count("\n") for label in labels)
+    marks = max(len(rows) for _, rows in groups)
+    height = 1.0 + sum(row_height(label, marks) for label in labels)
     with canvas(ax, preset, title=title, wide=True, height=height) as board:
         axes = board.axes.flat[0]
         _zones(axes, table, value)
@@ -105,6 +108,11 @@ def forest(
 def row_name(key: dict[str, Any]) -> str:
     """The name of a row, in one line or two."""
     return broken(", ".join(words.entry(n, v) for n, v in key.items()) or "all networks", _LETTERS, 2)
+
+
+def row_height(name: str, marks: int) -> float:
+    """Inches of a row, in which its name has room, and each of its marks is seen."""
+    return _LINE * max(1 + name.count("\n"), marks / 2.5)
 
 
 def _ordered(groups: list[tuple[dict[str, Any], pd.DataFrame]], value: str, shade: str | None, order: str) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 from gradlab import plots
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
-from gradlab.plots.intervals import row_name
+from gradlab.plots.intervals import row_height, row_name
 from gradlab.plots.tables import of_networks as own_width
 from gradlab.plots.tables import some_layers
 from gradlab.reporting import tables, words
@@ -27,8 +27,8 @@ ENDS = ("first step", "last step")
 _STEPS = ("step",)
 #: The score of trainings, in words.
 _LOSS = "the loss at the end"
-#: Lines of text beside a forest plot that a page holds.
-MOST_LINES_OF_A_FOREST = 40
+#: Inches that the rows of a forest plot may take on a page.
+HEIGHT_OF_A_FOREST = 6.8
 
 
 def opening(rates: pd.DataFrame) -> list[Figure]:
@@ -146,7 +146,8 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
     if names:
         last = table.sort_values(shade).groupby(names, observed=True, dropna=False).tail(1)
         last = last.dropna(subset="decades").sort_values("decades")
-        most = MOST_LINES_OF_A_FOREST // max(1 + row_name(key).count("\n") for key in last[names].to_dict("records"))
+        heights = [row_height(row_name(key), table[shade].nunique()) for key in last[names].to_dict("records")]
+        most = int(HEIGHT_OF_A_FOREST / max(heights))
         if len(last) > most:
             kept = last.iloc[np.linspace(0, len(last) - 1, most).round().astype(int)]
             note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
