@@ -181,6 +181,20 @@ def draw_of(variance):
     return lambda key, shape, dtype: jax.random.normal(key, shape, dtype) * (variance / shape[0]) ** 0.5
 
 
+def test_both_precisions_of_an_initialiser_are_looked_at(forget):
+    """Without a warning, which would be an error here."""
+    wider = lambda factor: (
+        lambda key, shape, dtype: (
+            jax.random.normal(key, shape, dtype) / shape[0] ** 0.5 * (factor if dtype == "float64" else 1.0)
+        )
+    )
+    prints = []
+    for factor in (1.0, 2.0, 1.0):
+        gl.register_initializer("drawn", wider(factor), 1.0)
+        prints.append(INITIALIZERS.fingerprint("drawn"))
+    assert prints[0] == prints[2] != prints[1]
+
+
 @pytest.mark.parametrize("norm", [None, "layer"])
 def test_an_initialiser_registered_again_is_drawn_anew(norm, forget):
     found = []

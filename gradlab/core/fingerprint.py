@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-#: Binary digits of a value that count: the last ones differ from machine to machine.
-_DIGITS = 36
+#: Binary digits of a value that count, in float64 and in less: the last ones differ from machine to machine.
+_DIGITS = (36, 16)
 #: Parts of what an operation is printed as that say where something lies, not what it is.
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 #: Parameters of an operation that are names and places of the source alone.
@@ -54,10 +54,11 @@ def operations(function: Callable, *arguments: Any) -> str:
 
 
 def rounded(values: Any) -> str:
-    """A hash of numbers to about 11 decimal digits, so that it is the same on another machine."""
+    """A hash of numbers to 11 decimal digits, of float32 to 5, so that it is the same on another machine."""
+    digits = _DIGITS[np.asarray(values).dtype != np.float64]
     mantissa, exponent = np.frexp(np.asarray(values, np.float64))
     # adding 0 makes one zero of two, and NaN has one form of many
-    kept = np.where(np.isnan(mantissa), np.nan, np.round(mantissa * 2.0**_DIGITS) + 0.0)
+    kept = np.where(np.isnan(mantissa), np.nan, np.round(mantissa * 2.0**digits) + 0.0)
     return hashlib.sha256(kept.tobytes() + exponent.tobytes() + repr(np.shape(values)).encode()).hexdigest()
 
 

@@ -320,9 +320,11 @@ _SHAPES = (3, 5), (5, 3), (4, 4), (1, 4), (64, 48)
 
 def _content(draw: Callable[..., Array], rule: Callable[[int, int], float]) -> str:
     """A hash of what an initialiser's functions compute now."""
+    of = lambda shape, dtype: lambda key: draw(key, shape, dtype)
+    traced = []
+    for dtype in ("float32", "float64"):
+        with jax.ensure_compile_time_eval(), jax.enable_x64(dtype == "float64"):
+            traced += [operations(of(shape, dtype), jax.random.key(0)) for shape in _SHAPES]
     with jax.ensure_compile_time_eval(), jax.enable_x64(False):
-        key = jax.random.key(0)
-        of = lambda shape, dtype: lambda key: draw(key, shape, dtype)
-        traced = [operations(of(shape, dtype), key) for shape in _SHAPES for dtype in ("float32", "float64")]
         values = [rounded(draw(jax.random.key(1), shape, jnp.float32)) for shape in _SHAPES]
     return digest(traced, values, [float(rule(*shape)) for shape in _SHAPES])
