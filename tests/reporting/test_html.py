@@ -2,8 +2,9 @@
 
 import re
 
+from gradlab.reporting.content import Content
+from gradlab.reporting.figures import Drawn
 from gradlab.reporting.html import to_html
-from gradlab.reporting.page import report
 from tests.reporting.report_frames import grid, run_of
 
 
@@ -30,8 +31,13 @@ def test_cells_of_many_words_are_broken_and_numbers_are_not(tmp_path):
     assert '<td class="long">word' in text and '<td style="text-align:right">1.0025' in text
 
 
-def test_what_a_figure_shows_is_said_in_numbers(tmp_path):
-    page = report(run_of(grid(depths=(4,)).query("activation == 'sigmoid'")), out=tmp_path).read_text()
-    alt = re.search(r"!\[(.*)\]\(figures/gradient_flow\.png\)", page).group(1)
-    assert alt.startswith("Signal, delta and weight gradient by layer. Rms activation")
-    assert re.search(r"first hidden layer at the largest depth: sigmoid, Xavier normal -1\.\d+\(\d+\)\.$", alt)
+def test_what_a_figure_shows_is_said_in_numbers():
+    caption = "The delta falls. Marks: means."
+    drawn = [
+        Drawn("Flow", "Flow", f"figures/{name}.png", caption, "", 7.0) for name in ("gradient_flow", "update_ratio")
+    ]
+    page = Content(run_of(grid(depths=(4,)).query("activation == 'sigmoid'"))).markdown(drawn)
+    flow, ratio = re.findall(r"!\[(.*)\]\(figures/", page)
+    assert flow.startswith("Flow. The delta falls. Decades from the last to the first hidden layer")
+    assert re.search(r"sigmoid, Xavier normal -1\.\d+\(\d+\)\.$", flow)
+    assert ratio == "Flow. The delta falls."

@@ -70,6 +70,7 @@ def test_links_in_a_checkpoint_lead_nowhere(run, tmp_path, name):
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_arrays_of_other_shapes_are_refused(run, tmp_path):
     said = json.loads((run / "training.json").read_text())
     other = tmp_path / "other"
