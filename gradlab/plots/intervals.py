@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from gradlab.plots.facets import factors
 from gradlab.plots.headers import broken
 from gradlab.plots.legends import Place, place_legend
 from gradlab.plots.styles import FAINT, NEUTRAL, Looks, line_width
-from gradlab.plots.tables import levels, lines, of_networks, require
+from gradlab.plots.tables import levels, lines, listed, of_networks, require
 from gradlab.plots.zones import DECADE, tone
 
 #: Markers of the verdicts that need one of their own: filled is decided, hollow is not.
@@ -37,6 +38,7 @@ def forest(
     frame: pd.DataFrame,
     *,
     value: Literal["decades", "rate"] = "decades",
+    rows: str | Sequence[str] | None = None,
     shade: str | None = None,
     order: Literal["value", "given"] = "value",
     ax: Any = None,
@@ -53,6 +55,8 @@ def forest(
     value : {"decades", "rate"}
         Decades stand between the zones vanishing, steady and exploding. The rate, per layer, has a line at 1: which
         rates are steady depends on the depth.
+    rows : str or sequence of str, optional
+        Columns that name the rows. None: all that tell the networks apart.
     shade : str, optional
         Column whose values share a row, from light to dark. None: the depth, or the step where one depth has several.
     order : {"value", "given"}
@@ -84,17 +88,17 @@ def forest(
     require(table, shade)
     if shade is None:
         shade = next((n for n in ("depth", "step") if n in table and table[n].nunique() > 1), None)
-    names, _ = factors(table, (shade,))
+    names = factors(table, (shade,))[0] if rows is None else listed(rows, table)
     groups = _ordered(lines(table, names), value, shade, order)
     labels = [row_name(key) for key, _ in groups]
     look = Looks(None, None, shade=shade, shades=levels(table, shade))
-    marks = max(len(rows) for _, rows in groups)
+    marks = max(len(own) for _, own in groups)
     height = 1.0 + sum(row_height(label, marks) for label in labels)
     with canvas(ax, preset, title=title, wide=True, height=height) as board:
         axes = board.axes.flat[0]
         _zones(axes, table, value)
-        for place, (_, rows) in enumerate(groups):
-            _row(board, axes, place, rows, value, look)
+        for place, (_, own) in enumerate(groups):
+            _row(board, axes, place, own, value, look)
         axes.set_yticks(range(len(groups)), [words.math(label) for label in labels])
         axes.set_ylim(len(groups) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)

@@ -153,7 +153,7 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
             note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
             which = _said(which, f"{note}their decades, with both ends.").strip()
             table = _rows_of(table, kept, names)
-    return plots.forest(table, shade=shade if table[shade].nunique() > 1 else None), _said(which)
+    return plots.forest(table, rows=names, shade=shade if table[shade].nunique() > 1 else None), _said(which)
 
 
 def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -60,3 +60,11 @@ def test_the_rate_has_a_line_at_1_and_bad_input_a_message():
             plots.forest(healthy(), **options)
     with pytest.raises(GradlabError, match="frame with rows"):
         plots.forest(pd.DataFrame())
+
+
+def test_rows_are_named_by_the_columns_asked_for():
+    frame = healthy(depths=(16,))
+    few = frame[(frame["activation"] == "sigmoid") & (frame["init"] == "he_normal")]
+    names = lambda **options: [t.get_text() for t in plots.forest(few, **options).get_yticklabels()]
+    assert names() == ["all networks"]
+    assert names(rows=["activation", "init"]) == ["sigmoid, He normal"]
