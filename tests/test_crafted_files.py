@@ -6,6 +6,7 @@ import pickle
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -100,3 +101,13 @@ def test_nothing_that_gradlab_reads_is_unpickled():
     )
     found = [f"{p.name}: {w}" for p in root.rglob("*.py") for w in words if w in p.read_text()]
     assert not found
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b.csv", "file:x.csv", "http:x.csv", "file:x.parquet", "a:b.parquet", "s3:x.parquet"]
+)
+def test_the_name_of_a_data_file_is_no_address(here, name):
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0, 1, 0]})
+    table.to_csv("table.csv", index=False) if name.endswith("csv") else table.to_parquet("table.parquet")
+    (here / f"table.{name.rpartition('.')[2]}").rename(here / name)
+    assert load(name, target="y").x.shape == (3, 1)

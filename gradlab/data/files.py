@@ -51,10 +51,12 @@ def _from_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]
 
     csv = path.suffix.lower() == ".csv"
     try:
-        table = pd.read_csv(path) if csv else pd.read_parquet(path)
+        with path.open("rb") as source:  # of a name like file:x.csv, pandas would make an address
+            table = pd.read_csv(source) if csv else pd.read_parquet(source)
         names = [str(name) for name in table.columns]
         if csv:  # pandas renames columns that have no name, or that of another
-            names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+            with path.open("rb") as source:
+                names = pd.read_csv(source, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
     except Exception as error:  # each reader has its own
         _not_what_it_says(path, error)
     table = _named(path, table, names)
