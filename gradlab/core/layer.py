@@ -75,7 +75,8 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
 
     Notes
     -----
-    A gradient that is summed over the batch needs one exponent for all examples.
+    A gradient that is summed over the batch needs one exponent for all examples. `gradlab.CustomNetwork` makes a
+    network of layers, `gradlab.check` compares them with automatic differentiation.
 
     Examples
     --------

@@ -44,6 +44,8 @@ def described(net: Any) -> str:
 
 
 def _hint(net: Any) -> str:
+    if isinstance(net, Layer):
+        return "gl.CustomNetwork(layer, shape=x.shape[1:])"
     if isinstance(net, type):
         return f"{net.__name__}(...), one network"
     if isinstance(net, config.NetworkConfig):

@@ -100,6 +100,20 @@ def test_what_cannot_be_measured_is_said(layer, shape, words):
         gl.CustomNetwork(layer, shape)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda layer: gl.measure(layer, X, Y),
+        lambda layer: gl.train(layer, X, Y),
+        lambda layer: gl.backprop(layer, (), X, Y),
+        lambda layer: gl.sharpness(layer, (), X, Y, loss=LOSS),
+    ],
+)
+def test_a_bare_layer_is_told_how_it_becomes_a_network(call):
+    with pytest.raises(gl.GradlabError, match=r"a bare Layer; try gl\.CustomNetwork"):
+        call(layers())
+
+
 def test_data_must_fit():
     net = network()
     with pytest.raises(gl.GradlabError, match=r"examples of shape \(4,\)"):
