@@ -15,8 +15,8 @@ from gradlab.reporting import words
 
 #: Formats of every figure; the page shows the first.
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
-#: What makes a figure, with the first sentence of its caption and what it says of the choice of its rows.
-Make = Callable[[], tuple[Any, str, str]]
+#: What makes a figure, with what its caption says of the choice of its rows.
+Make = Callable[[], tuple[Any, str]]
 
 
 @dataclass(frozen=True)

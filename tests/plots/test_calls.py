@@ -95,6 +95,7 @@ def test_dots_in_the_noise_stand_nowhere():
         assert all(len(run) >= 3 for run in runs[1:])
 
 
+@pytest.mark.slow
 def test_circles_of_one_size_with_whole_layers():
     table = pd.DataFrame({"layer": range(9), "seed": 0, "log10_length": 0.1 * np.arange(9), "sigma_w2": 2.0})
     axes = plots.circle(table, chi1={None: 10**0.2}, shapes={0: np.eye(3)[:, :2], 8: 3 * np.eye(3)[:, :2]})
@@ -106,6 +107,7 @@ def test_circles_of_one_size_with_whole_layers():
     assert line.get_ydata()[-1] == pytest.approx(0.8)
 
 
+@pytest.mark.slow
 def test_histograms_have_one_scale_and_given_axes_their_labels():
     table = bins()
     table.loc[(table["init"] == "xavier_uniform") & (table["bin"] > 0), "count"] *= 6
@@ -118,6 +120,7 @@ def test_histograms_have_one_scale_and_given_axes_their_labels():
     assert "A row for each" not in plots.caption(given[0])
 
 
+@pytest.mark.slow
 def test_of_networks_of_one_shape_the_histograms_differ_in_colour():
     from . import test_fluctuations
 
@@ -128,6 +131,7 @@ def test_of_networks_of_one_shape_the_histograms_differ_in_colour():
     assert len({line.get_color() for line in lines}) == len(lines) == 2
 
 
+@pytest.mark.slow
 def test_the_band_in_the_legend_has_the_bands_colour():
     axes = plots.activation_bands(learnt())
     figure = axes[0, 0].figure
@@ -136,6 +140,7 @@ def test_the_band_in_the_legend_has_the_bands_colour():
     np.testing.assert_allclose(face[:3], band.get_facecolor()[0][:3])
 
 
+@pytest.mark.slow
 def test_many_layers_have_bars_that_can_be_told_apart():
     ax = plots.learning_speed(learnt(depth=6))
     assert not [c for c in ax.collections if c.get_gid() == "band"]
@@ -143,6 +148,7 @@ def test_many_layers_have_bars_that_can_be_told_apart():
     assert len(bars) == 6 and "bars: smallest to largest seed" in plots.caption(ax)
 
 
+@pytest.mark.slow
 def test_a_film_shows_how_far_it_is(tmp_path, monkeypatch):
     seen = []
     savefig = plt.Figure.savefig

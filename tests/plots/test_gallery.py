@@ -13,8 +13,8 @@ from gradlab.plots.styles import PRESETS
 
 from .gallery import DRAWN
 
-#: In quick runs one of each kind: lines, maps, dots and an inset, shapes, bars.
-QUICK = ("transition", "depth_scales", "phase_diagram", "maps", "circle shapes", "update_ratio", "cliff")
+#: In quick runs: lines and marks with an inset, panels of shapes.
+QUICK = ("transition", "circle shapes")
 NAMES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in DRAWN]
 
 
@@ -62,6 +62,7 @@ def test_sizes_grow_with_the_preset_and_the_title_and_caption_are_there(name):
     assert re.search(r"n = \d|[Nn]o seeds", text) or "Theory" in text or "infinite width" in text, text
 
 
+@pytest.mark.slow
 def test_bars_of_colours_stay_in_the_room_of_their_axes():
     for name in ("phase_diagram", "cliff"):
         figure, panels = plt.subplots(1, 2, figsize=(7, 3))

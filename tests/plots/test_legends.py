@@ -44,8 +44,14 @@ def covered(box, points):
     return int(((x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)).sum())
 
 
-SLOW = [pytest.param(*of, marks=pytest.mark.slow) for of in itertools.product(DRAWN, ENGINES)]
-QUICK = [("flow", None), ("update", "constrained"), ("rate", "tight"), ("sick", None)]
+def slow(cases):
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
+MORE = [("figure", None), ("figure", "tight"), ("right", None)]
+OURS = [("inside", "paper"), ("right", "slide")]
+SLOW = slow(itertools.product(DRAWN, ENGINES))
+QUICK = [("flow", None), ("update", "constrained")]
 
 
 @pytest.mark.parametrize(("name", "engine"), [*QUICK, *(case for case in SLOW if case.values not in QUICK)])
@@ -73,7 +79,7 @@ def test_in_one_of_four_panels(name, engine):
     assert a.height == pytest.approx(b.height, abs=1e-9) and a.y0 == pytest.approx(b.y0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("where", "engine"), [*(("figure", e) for e in ENGINES), ("right", None)])
+@pytest.mark.parametrize(("where", "engine"), [("figure", "constrained"), *slow(MORE)])
 def test_one_legend_for_several_panels(engine, where):
     figure, panels = plt.subplots(2, 2, figsize=(7, 5), layout=engine)
     title = figure.suptitle("a title")
@@ -111,7 +117,7 @@ def test_what_one_legend_cannot_name():
         plots.gradient_flow(healthy(), ax=panels[0], columns="log10_delta_rms", legend="above")
 
 
-@pytest.mark.parametrize(("where", "preset"), [("inside", "paper"), ("right", "slide"), ("figure", "slide")])
+@pytest.mark.parametrize(("where", "preset"), [("figure", "slide"), *slow(OURS)])
 def test_a_figure_of_ours_with_a_title(where, preset):
     axes = plots.gradient_flow(healthy(depths=(16,)), legend=where, title="Gradients vanish", preset=preset)
     figure = axes[0].figure
@@ -133,6 +139,7 @@ def test_two_calls_on_the_same_axes_share_a_legend():
     assert len([t.get_text() for t in ax.get_legend().get_texts()]) >= 2
 
 
+@pytest.mark.slow
 def test_titles_that_a_user_wrote_stay():
     _, panels = plt.subplots(1, 2, layout="constrained", figsize=(12, 6))
     for ax in panels:

@@ -76,6 +76,7 @@ def test_floors_of_the_formats():
     assert not by_gid(near.lines, "bfloat16, float32") and "float32" not in plots.caption(near)
 
 
+@pytest.mark.slow
 def test_panels_axes_and_what_is_no_table_of_sizes():
     axes = plots.ridges(table(("log10_delta", "log10_weight_grad"), ("a", "b")))
     assert [ax.get_title() for ax in axes] == ["a", "b", "a", "b"]
@@ -100,6 +101,7 @@ def test_counts_of_two_draws_are_joined():
     np.testing.assert_array_equal(again[:-1], 2 * counts(large)[:-1])
 
 
+@pytest.mark.slow
 def test_a_network_from_measurement_to_figure():
     x, y = np.ones((4, 3), np.float32), np.arange(4) % 2
     made = gl.histograms(gl.MLP(depth=3, width=4, activation="sigmoid"), x, y, log10=True)
