@@ -70,7 +70,7 @@ TRAIN = """\
 Train a grid of networks by the hand-written gradient, and keep statistics of each layer at chosen steps.
 
 examples:
-  gradlab train --depth 2 10 30 --activation sigmoid relu --init xavier_normal he_normal --report
+  gradlab train --depth 2 10 30 --activation sigmoid relu --init xavier_normal he_normal --steps 200 --report
   gradlab train --depth 30 --activation relu --init he_normal --optimizer sgd momentum adam --learning-rate 0.001 0.01
   gradlab train --data mnist1d --depth 3 --steps 2000 --schedule cosine --warmup 200 --clip-norm 1 --sharpness
   gradlab train --architecture transformer --depth 2 --norm pre post --optimizer adamw --weight-decay 0.01 --steps 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ def as_key(key: Array | int) -> Array:
     """
     if isinstance(key, Integral):
         return jax.random.key(config.integer("key", key, 0))
-    kind = getattr(key, "dtype", None)
+    kind: Any = getattr(key, "dtype", None)
     if kind is None or not (jnp.issubdtype(kind, jax.dtypes.prng_key) or kind == jnp.uint32):
         raise GradlabError("key to be an integer or a JAX key", config.shown(key), "key=0, or key=jax.random.key(0)")
-    return key
+    return cast("Array", key)

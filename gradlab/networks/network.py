@@ -169,7 +169,7 @@ class Network(ABC):
         """What the layer at `path` is called, the `number`-th of `count` from the input."""
         return "readout" if number == count else "/".join(path)
 
-    def init(self, key: Array | int, x: Array, y: Array | None = None, *, outputs: int | None = None) -> Any:
+    def init(self, key: Array | int, x: Any, y: Any = None, *, outputs: int | None = None) -> Any:
         """Parameters for data of these shapes.
 
         Parameters

@@ -154,9 +154,9 @@ def train(
     --------
     >>> import gradlab as gl
     >>> from gradlab.data import load
-    >>> spirals = load("spirals")
+    >>> digits = load("digits")
     >>> net = gl.MLP(depth=3, width=32, activation="tanh", init="xavier_normal")
-    >>> run = gl.train(net, spirals.x, spirals.y, optimizer="adam", learning_rate=1e-2, steps=500, progress=False)
+    >>> run = gl.train(net, digits.x, digits.y, optimizer="adam", learning_rate=1e-2, steps=200, progress=False)
     >>> bool(run.last("test_accuracy") > 0.9)
     True
     """
