@@ -37,11 +37,11 @@ def labels(rows: pd.DataFrame) -> dict[Any, str]:
 
 
 def _label(key: dict[str, Any], known: dict[Any, str]) -> str:
-    """The coordinates of a line."""
-    parts = [known.get(key["network"], "")] if "network" in key else []
-    own = [words.entry(n, v) if n != "panel" else v for n, v in key.items() if n not in ("network", "layer", "set")]
-    text = ", ".join(parts)
-    return ", ".join([*(part for part in parts if part), *(part for part in own if part not in text.split(", "))])
+    """The coordinates of a line, each once; "last step" needs no number beside it."""
+    without = ("network", "layer", "set", *(("step",) if "end" in key else ()))
+    told = [known.get(key["network"], "")] if "network" in key else []
+    told += [words.entry(n, v) if n != "panel" else v for n, v in key.items() if n not in without]
+    return ", ".join(dict.fromkeys(piece for text in told for piece in text.split(", ") if piece))
 
 
 def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str) -> str:

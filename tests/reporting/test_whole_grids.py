@@ -1,6 +1,7 @@
 """A grid with two values on every coordinate, of sweeps and of trainings, gives a page whose figures can be read."""
 
 import dataclasses
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -72,6 +73,10 @@ def test_a_small_grid_of_trainings():
     table = trained(TrainingSweep(**few, optimizer=("sgd", "adam"), norm=None), steps=(0, 1, 16))
     said = check_figures(table, names=("forest", "learning_speed", "gradient_flow"))
     assert list(said) == ["forest", "learning_speed", "gradient_flow"]
+    for text in said.values():  # each coordinate is named once
+        for whose in re.findall(r"(?:and|falls by|grows by) [^()]*\(([^()]*)\)", text.split(". ")[0]):
+            assert len(set(whose.split(", "))) == len(whose.split(", ")), text
+            assert "last step" not in whose or "step 16" not in whose, text
     assert "Learning rate: 0.1 with SGD and 0.001 with Adam." in said["learning_speed"]
 
 
