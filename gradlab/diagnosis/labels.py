@@ -77,6 +77,9 @@ class Labels:
         arrays = [[self.layers.slots[slot] for slot in (*row.weights, *row.biases)] for row in self.layers.rows]
         shapes = [[leaf.shape for leaf in own] for own in arrays]
         width = len(arrays)
+        known = next(
+            (leaf.dtype for leaf in self.layers.leaves if leaf.dtype), ""
+        )  # stands for a gradient that is None
         spread = lambda values: np.broadcast_to(np.asarray(values)[..., None], (*lead, width)).ravel()
         rows: dict[str, np.ndarray] = {"seed": spread(np.arange(lead[0])[:, None] if len(lead) == 2 else 0)}
         if step is not None:
@@ -89,7 +92,7 @@ class Labels:
             "network": tile([content_hash(list(zip(self.layers.names, shapes, strict=True)))] * width),
             "layer": np.tile(np.arange(1, width + 1), count),
             "layer_name": tile(self.layers.names),
-            "dtype": tile([own[0].dtype for own in arrays]),
+            "dtype": tile([own[0].dtype or known for own in arrays]),
             **{name: values.ravel() for name, values in host.items()},
         }
         return {**rows, "status": _status(rows, np.tile([len(own) for own in arrays], count))}

@@ -17,7 +17,7 @@ from gradlab.plots.styles import FAINT, NEUTRAL, Looks, line_width, marker_size,
 from gradlab.plots.tables import lines, matching
 
 #: Marks: a zero at the floor, of all seeds or of some; a failure at the ceiling.
-ZERO, FAILED = "v", "x"
+ZERO, FAILED, FROZEN = "v", "x", "s"
 #: Under this name a figure of ours keeps its preset, for `save`.
 _PRESET = "_gradlab_preset"
 
@@ -195,6 +195,16 @@ def mark_floor(ax: Any, at: Any, colour: Any, row: int = 0, filled: bool = True)
         at, np.zeros(len(at)), linestyle="", marker=ZERO, color=colour, markersize=size, clip_on=False, zorder=4,
         markerfacecolor=colour if filled else "white", transform=ax.get_xaxis_transform() + up, gid="zero",
     )  # fmt: skip
+
+
+def mark_frozen(board: Canvas, ax: Any, at: Any, colour: Any) -> None:
+    """Mark layers that have no gradient on the floor: nothing failed, there is nothing to draw."""
+    _take_in(ax, at)
+    ax.plot(
+        at, np.zeros(len(at)), linestyle="", marker=FROZEN, color=colour, markersize=marker_size(0.75), zorder=4,
+        markerfacecolor="white", clip_on=False, transform=ax.get_xaxis_transform(), gid="frozen",
+    )  # fmt: skip
+    board.notes["no gradient: frozen"] = _handle(FROZEN, NEUTRAL, False)
 
 
 def mark_ceiling(ax: Any, at: Any, colour: Any) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
 from gradlab.plots import words
-from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failed
+from gradlab.plots.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failed, mark_frozen
 from gradlab.plots.captions import attach
 from gradlab.plots.decades import counting_axis
 from gradlab.plots.facets import panels
@@ -35,6 +35,7 @@ from gradlab.plots.tables import (
     of_networks,
     require,
     summaries,
+    without_gradient,
 )
 
 #: Weight gradients alone cannot see a too small initialisation, so the three stand side by side.
@@ -145,6 +146,9 @@ def gradient_flow(
                     counts.append(means)
                     seen += [means] if column == telling else []
                     floor = draw_lines(board, axes, means, seeds, keys, x, look)
+                    for one, frozen in lines(without_gradient(part, column), keys):
+                        if len(frozen):
+                            mark_frozen(board, axes, np.sort(frozen[x].unique()), look.of(one)["color"])
                     if over is not None:
                         over.draw(board, axes, part, means, column, keys, x, look)
                     if column.startswith("log10_") or column == "delta_log10_mean":

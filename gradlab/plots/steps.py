@@ -26,6 +26,7 @@ from gradlab.plots.tables import (
     of_networks,
     require,
     some_layers,
+    whole,
 )
 
 #: Lines of layers that have markers; layers that the legend names.
@@ -163,7 +164,7 @@ def apart(rows: pd.DataFrame, x: str) -> list[str]:
 
 def mark_ends(board: Canvas, ax: Any, rows: pd.DataFrame, x: str, keys: Sequence[str], looks: Looks) -> list[str]:
     """Mark on the upper edge where a training went out of range, though numbers may stand there; and say what did."""
-    ended = rows[rows["status"] != "ok"] if "status" in rows else rows[:0]
+    ended = rows[~whole(rows)] if "status" in rows else rows[:0]
     names = []
     for key, group in lines(ended, keys) if len(ended) else []:
         mark_out_of_range(board, ax, np.sort(group[x].unique()), looks.of(key)["color"] if keys else NEUTRAL)

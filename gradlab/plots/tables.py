@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
-from gradlab._types import MEASURED
+from gradlab._types import MEASURED, NOTES
 from gradlab.config import one_after_another
 from gradlab.frames.rows import own_fields
 from gradlab.frames.summaries import BANDS, summarise
@@ -166,13 +166,24 @@ def summaries(
         raise unknown("column", column, [c for c in frame.columns if c in MEASURED] or list(MEASURED))
     rows = frame
     if "status" in frame:  # a measure that does not apply, such as the saturation of ReLU, is no failure
-        inapplicable = frame[column].isna() & (frame["status"] == "ok")
-        rows = frame[~inapplicable]
+        rows = frame[~(frame[column].isna() & whole(frame))]
     if rows.empty:
         name = words.described(column)
         raise GradlabError(f"{name} to be measured in some row", f"only missing values of {column}", "another column")
     means = summarise(rows, by, column, "ci95" if band == "seeds" else band)
     return means, summarise(rows, by, column, "seeds") if band == "seeds" else None
+
+
+def whole(frame: pd.DataFrame) -> pd.Series:
+    """Which rows were measured as they should be, though their status may say what to know of them."""
+    return frame["status"].astype(str).str.startswith(("ok", *NOTES))
+
+
+def without_gradient(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows that have nothing in a column because their layer has no gradient, as a frozen one."""
+    if "status" not in frame:
+        return frame.iloc[:0]
+    return frame[frame[column].isna() & frame["status"].astype(str).str.startswith(NOTES[0])]
 
 
 def lines(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
