@@ -123,6 +123,21 @@ def monitored(
         An optax transformation. Its state keeps its structure and its shapes, lives in `jit`, `scan` and
         `vmap` (seeds), and calls nobody back; ``adopt`` takes over a state that was made without a monitor.
 
+    Notes
+    -----
+    The state holds arrays only, the names among them, so flax and orbax save it. A checkpoint made without a monitor
+    is restored with the state of `tx` as its template, or with none, and handed to ``adopt``; a run that goes on
+    without one takes ``inner_state``. A state of other layers, or of another order, is refused: before the step where
+    that can be known, else its frame is.
+
+    In a recorded step what `tx` does by entry is done once more, and arrays are read; on a CPU that takes memory for up
+    to seven copies of the parameters. Other steps write one row. Arrays spread over devices are exchanged in recorded
+    steps only: sums once and maxima once, and sums a second time where squares leave the range of their format.
+
+    Four causes of a zero gradient look alike to a monitor. It tells a gradient that is absent (None) from one that is
+    exactly 0 and from one below the normal numbers of its format; whether an exact 0 comes from a path that is cut, a
+    weight that is never read, units that are dead or a value that was rounded away can be seen in the model alone.
+
     Examples
     --------
     >>> import jax, jax.numpy as jnp, optax

@@ -80,6 +80,10 @@ def observe(
 
     Notes
     -----
+    The `status` of a row says what is not finite, which arrays have no gradient, whether a gradient is exactly 0 and
+    whether entries underflow. ``moved_fraction`` is the share of weights that the update changes once rounded as they
+    are stored: with bfloat16 a healthy ratio of norms may move few of them.
+
     Where the arrays are shards that only `shard_map` or `pmap` puts together, norms are those of the shard; arrays
     spread over devices under `jit` are measured whole.
 
