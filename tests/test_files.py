@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +185,12 @@ def test_a_provenance_of_other_types_does_not_stop_a_sweep(run, text):
     next((out / "parts").iterdir()).unlink()
     call()
     assert json.loads((out / "provenance.json").read_text())["hash"]
+
+
+def test_files_are_written_and_text_is_escaped_in_one_place_each():
+    root = Path(gl.__file__).parent
+    sources = {p.relative_to(root).as_posix(): p.read_text() for p in root.rglob("*.py")}
+    having = lambda *words: {name for name, text in sources.items() if any(word in text for word in words)}
+    assert having("os.replace(", "os.rename(") == {"_files.py"}
+    assert having(".write_text(") == {"_files.py"}
+    assert having("textbackslash", "def escape") == {"_text.py"}
