@@ -12,6 +12,7 @@ from gradlab import plots
 from gradlab.plots.curves import ACCURACY, LOSS
 from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
 from gradlab.plots.intervals import row_height, row_name
+from gradlab.plots.profiles import SIGNALS
 from gradlab.plots.tables import of_networks as own_width
 from gradlab.plots.tables import some_layers
 from gradlab.reporting import tables, words
@@ -48,15 +49,16 @@ def of_networks(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str])
     Returns
     -------
     list of Figure
-        Empty where nothing was measured.
+        Empty where nothing was measured; without those of decades where no delta was.
     """
-    if not rates["rate"].notna().any():
+    judged = bool(rates["rate"].notna().any())
+    if not judged and ("log10_delta_rms" in frame or not any(column in frame for column in SIGNALS)):
         return []
     frame = with_decades(frame, rates, labels)
     measured = frame[frame["layer"] >= 1]
     lost = _failures(frame)
     made = [Figure("gradient_flow", "Signal, delta and weight gradient by layer", lambda: _flow(measured, lost))]
-    if rates["depth"].nunique() > 1:
+    if judged and rates["depth"].nunique() > 1:
         made.append(Figure("rate_against_depth", "Rate against depth", lambda: _rates(measured, lost)))
         if rates["depth"].nunique() < len(rates["network"].unique()):
             made.append(Figure("heatmap", "First over last delta", lambda: _map(measured, lost)))

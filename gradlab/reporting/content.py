@@ -18,6 +18,8 @@ from gradlab.reporting import choice, figures, tables, tex, theory, words
 from gradlab.reporting.html import environment
 from gradlab.reporting.origin import origins
 
+#: What rates, decades and verdicts rest on.
+DELTA = "log10_delta_rms"
 #: Lines of verdicts, and rows of a table, that are read.
 _MOST_LINES, _MOST_ROWS = 12, 60
 
@@ -34,7 +36,9 @@ class Content:
         self.run, self.whole = run, run.frame
         check_run(self.whole)
         self.frame = tables.ends(self.whole)
-        self.rates = rates_of(self.frame)
+        #: Whether there is the column that rates, decades and verdicts rest on; a sweep may have asked for others.
+        self.judged = DELTA in self.frame
+        self.rates = rates_of(self.frame if self.judged else self.frame.assign(**{DELTA: np.nan}))
         self.labels = words.labels(self.rates)
         self.frames = tables.by_network(self.frame, self.rates)
         self.evidence = [words.float32(rows) for rows in self.frames]
@@ -79,13 +83,16 @@ class Content:
         opening = [figure for figure in drawn if figure.title == choice.OPENING]
         page = environment().get_template("page.md.j2")
         return page.render(
+            judged=self.judged,
             title=self._title(),
             summary=self._summary(),
             highlights=_each(self._highlights),
             asked="\n\n".join(_part(origin.request_table) for origin in self.origins),
             several_depths=self.rates["depth"].nunique() > 1,
             opening=opening,
-            verdicts=_each(lambda: self._verdicts(any(isinstance(f, figures.Drawn) for f in opening))),
+            verdicts=_each(lambda: self._verdicts(any(isinstance(f, figures.Drawn) for f in opening)))
+            if self.judged
+            else [],
             figures=[figure for figure in drawn if figure not in opening],
             cut=self._cut(),
             level=self.level,
@@ -94,7 +101,7 @@ class Content:
             decades_table=_part(self._table, tables.decades_cell),
             learnt_table=_part(lambda: tables.markdown(t) if len(t := tables.learnt(*known)) else ""),
             signals_table=_part(lambda: tables.markdown(tables.signals(*known))),
-            theory=_part(lambda: beside.markdown() if (beside := self._beside) else ""),
+            theory=_part(lambda: beside.markdown() if self.judged and (beside := self._beside) else ""),
             missing=_part(self._missing),
             reproduce="\n\n".join(_part(origin.reproduction) for origin in self.origins),
         )
@@ -103,7 +110,7 @@ class Content:
         """What a figure shows, for those who do not see it: its title, the first of its caption, and numbers."""
         first = figure.caption.partition(". ")[0].removesuffix(".")
         says = f"{figure.title}. {first}." if first else f"{figure.title}."
-        if figure.name not in choice.OF_DECADES:
+        if figure.name not in choice.OF_DECADES or not self.judged:
             return says
         shown = self.deepest[:_MOST_LINES]
         cells = [f"{self.labels[i]} {tables.decades_cell(self.rows[i])}" for i in shown]
@@ -127,6 +134,7 @@ class Content:
         bad, total = int((measurements["status"].astype(str) != "ok").sum()), len(measurements)
         outcome = f"{bad} of {total} measurements failed" if bad else f"all {total} measurements succeeded"
         networks = words.counted(len(self.rows), "network")
+        counts = counts if self.judged else "none is judged"
         seeds = words.counted(self.frame["seed"].nunique(), "seed")
         if self.rates["step"].nunique() > 1:
             trained = words.counted(self.rates["network"].nunique(), "network")
@@ -227,6 +235,8 @@ class Content:
 
     def tables_tex(self) -> str:
         """The tables for a paper."""
+        if not self.judged:
+            return self._tex("no tables: no network is judged without the column log10_delta_rms", [])
         half = f"Digits in parentheses: half the {self.level} interval over seeds."
         rate = f"Factor of the rms delta per layer toward the input. {half} In brackets: a power law of depth."
         decades = f"Decades between the rms delta of the first and of the last hidden layer. {half}"
@@ -266,7 +276,7 @@ class Content:
 
     def numbers_tex(self) -> str:
         """A macro for each number of each verdict."""
-        macros = tex.macros(self.rates, self.labels, self.evidence)
+        macros = tex.macros(self.rates, self.labels, self.evidence) if self.judged else []
         lines = [f"\\newcommand{{\\{name}}}{{{value}}}" for name, value in macros]
         return "\n".join([f"% Made by gradlab from run {self.hash or 'unknown'}.", *lines]) + "\n"
 

@@ -66,3 +66,13 @@ def test_a_table_that_fails_in_any_way_costs_one_line(where, name, after, monkey
     page = report(run_of(grid()), out=tmp_path, tex=True).read_text()
     assert page.count("Not made, because") == 1
     assert page.split(after)[1].startswith("*Not made, because ZeroDivisionError: a \\| fault of ours.*\n")
+
+
+def test_a_run_without_deltas_has_a_page_without_verdicts(tmp_path):
+    table = grid(depths=(2, 4)).drop(columns="log10_delta_rms")
+    page = report(run_of(table), out=tmp_path, tex=True).read_text()
+    assert "none is judged" in page and "No network is judged" in page and "undetermined" not in page
+    assert "### Rate" not in page and "Not made" not in page and "Not drawn" not in page
+    assert "![Signal, delta and weight gradient by layer" in page and "weight gradient norm, layer 1" in page
+    assert "no network is judged" in (tmp_path / "tables.tex").read_text()
+    assert "undetermined" not in (tmp_path / "numbers.tex").read_text()
