@@ -20,21 +20,17 @@ ROW = 1024
 
 
 class Block(NamedTuple):
-    """Some leaves of a model, their entries in rows: of each tree, and of trees that are alike as one array.
+    """Some leaves of a model, their entries in rows.
 
     Parameters
     ----------
     trees : dict of str to Array
         Of each tree that has these leaves the entries, (rows, ...).
-    joined : list of (list of str, Array)
-        The same, of all trees of one format one after the other, (trees times rows, ...), with the trees' names; of
-        what is large each tree by itself.
     slots : ndarray of int, shape (rows,)
         The slot that each row belongs to; -1 for a row to pass over.
     """
 
     trees: dict[str, Array]
-    joined: list[tuple[list[str], Array]]
     slots: np.ndarray
 
 
@@ -53,12 +49,16 @@ def blocks_of(layers: Layers, trees: Mapping[str, Sequence[Any]]) -> list[Block]
         slots = np.concatenate([np.arange(first[i], first[i + 1]) for i in members])
         if cut:
             places = _Rows(slots, [layers.slots[slot].entries for slot in slots])
-            slots, parts = places.slots, {name: places.of(own) for name, own in values.items()}
+            rows = {name: places.rows_of(own) for name, own in values.items()}
+            blocks.append(Block(rows, places.slots))
+            if not len(places.pieces):
+                continue
+            slots, parts = places.pieces[:, 0], {name: places.mixed(own) for name, own in rows.items()}
         elif layers.leaves[members[0]].stacked:
             parts = {name: own[0] for name, own in values.items()}
         else:
             parts = {name: jnp.stack(own) if len(own) > 1 else own[0][None] for name, own in values.items()}
-        blocks.append(_block(parts, slots))
+        blocks.append(Block(parts, slots))
     return blocks
 
 
@@ -83,18 +83,6 @@ def _groups(leaves: Sequence[Leaf], trees: Mapping[str, Sequence[Any]]) -> list[
 
 def _about(x: Array) -> tuple[Any, Any]:
     return x.dtype, jax.typeof(x).sharding
-
-
-def _block(parts: dict[str, Array], slots: np.ndarray) -> Block:
-    formats: dict[Any, list[str]] = {}
-    for name, part in parts.items():
-        formats.setdefault(_about(part), []).append(name)
-    if sum(part.size for part in parts.values()) > TOGETHER:
-        return Block(parts, [([name], part) for name, part in parts.items()], slots)
-    joined = []
-    for names in formats.values():
-        joined.append((names, jnp.concatenate([parts[name] for name in names]) if len(names) > 1 else parts[names[0]]))
-    return Block(parts, joined, slots)
 
 
 class _Rows:
@@ -124,17 +112,17 @@ class _Rows:
                 else:
                     pieces.append((slot, row, max(start - row * ROW, 0), min(end - row * ROW, ROW)))
         self.pieces = np.array(pieces, int).reshape(-1, 4)
-        self.slots = np.concatenate([of_row, self.pieces[:, 0]])
+        self.slots = of_row
 
-    def of(self, values: Sequence[Array]) -> Array:
+    def rows_of(self, values: Sequence[Array]) -> Array:
         """The entries of these arrays in rows."""
         parts = [value.reshape(-1) for value in values]
         if self.filling:
             parts.append(jnp.zeros(self.filling, parts[0].dtype))
-        rows = jnp.concatenate(parts).reshape(-1, ROW)
-        if not len(self.pieces):
-            return rows
+        return jnp.concatenate(parts).reshape(-1, ROW)
+
+    def mixed(self, rows: Array) -> Array:
+        """Of each row of several slots one copy for each, with zeros in the place of the others."""
         _, row, start, end = self.pieces.T
         own = (np.arange(ROW) >= start[:, None]) & (np.arange(ROW) < end[:, None])
-        mixed = jnp.where(own, rows[row], jnp.zeros((), rows.dtype))
-        return jnp.concatenate([rows, mixed])
+        return jnp.where(own, rows[row], jnp.zeros((), rows.dtype))

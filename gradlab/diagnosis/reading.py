@@ -66,31 +66,31 @@ def read(layers: Layers, trees: Trees) -> Array:
     def places(name: str, block: Block) -> np.ndarray:
         return np.where(block.slots < 0, nothing.size, names.index(name) * count + block.slots)
 
-    def of_all(what: str, of: Callable[[Array], Array]) -> list[Part]:
+    def parts(
+        what: str, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum, name: str = ""
+    ) -> list[Part]:
+        """One quantity of one tree, or of all, row by row."""
         return [
-            (_sum(x, of), np.concatenate([places(f"{tree} {what}", block) for tree in alike]))
+            (_sum(x, of, over), places(f"{tree} {what}", block))
             for block in blocks
-            for alike, x in block.joined
+            for tree, x in block.trees.items()
+            if tree == (name or tree)
         ]
 
-    def of_gradient(what: str, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum) -> list[Part]:
-        own = [block for block in blocks if "gradient" in block.trees]
-        return [(_sum(block.trees["gradient"], of, over), places(f"gradient {what}", block)) for block in own]
-
-    first = of_all("squares", lambda x: _wide(x) ** 2)
-    first += [part for what, of in FIRST.items() for part in of_gradient(what, of)]
+    first = parts("squares", lambda x: _wide(x) ** 2)
+    first += [part for what, of in FIRST.items() for part in parts(what, of, name="gradient")]
     both = [block for block in blocks if {"update", "weight"} <= set(block.trees)]
     first += [(_moved(block.trees["weight"], block.trees["update"]), places("moved", block)) for block in both]
     found = _put(nothing, "add", first)
-    found = _put(found, "max", of_gradient("top", lambda x: jnp.abs(_wide(x)), jnp.max))
+    found = _put(found, "max", parts("top", lambda x: jnp.abs(_wide(x)), jnp.max, "gradient"))
     there = _there(layers, trees, names)
     squares, entries = found.reshape(-1, count)[: len(trees)], np.array([leaf.entries for leaf in layers.slots])
     floor = jnp.asarray(entries * lost(nothing.dtype), nothing.dtype)
     well = jnp.all(((squares > floor) & jnp.isfinite(squares)) | ~there[: len(trees)])
 
     def second() -> Array:
-        parts = [part for what, of in SECOND.items() for part in of_all(what, of)]
-        return _put(nothing, "add", parts + of_gradient("sizes down", lambda x: jnp.abs(_scaled(x, -1))))
+        sums = [part for what, of in SECOND.items() for part in parts(what, of)]
+        return _put(nothing, "add", sums + parts("sizes down", lambda x: jnp.abs(_scaled(x, -1)), name="gradient"))
 
     found = found + lax.cond(well, lambda: nothing, second)
     return jnp.where(there, found.reshape(-1, count), jnp.asarray(ABSENT, nothing.dtype))
@@ -144,12 +144,17 @@ def _common(*dtypes: Any) -> Any:
 
 def _one(x: Array) -> Array:
     """1 for entries that are not zero."""
-    return jnp.sign(_wide(x)) ** 2
+    return jnp.ceil(_up_to_one(x, _wide(x).dtype))
 
 
 def _normal(x: Array) -> Array:
     """1 for entries as large as their format's smallest normal number, 0 below."""
-    return jnp.minimum(jnp.floor((_wide(x) * (1 / float(jnp.finfo(x.dtype).tiny))) ** 2), 1)
+    return jnp.floor(_up_to_one(x, x.dtype))
+
+
+def _up_to_one(x: Array, dtype: Any) -> Array:
+    """Absolute values over the smallest normal number of a format, and 1 for all larger ones; the sign takes longer."""
+    return jnp.minimum(jnp.abs(_wide(x)) * (1 / float(jnp.finfo(dtype).tiny)), 1)
 
 
 def _moved(weight: Array, update: Array) -> Array:
