@@ -15,7 +15,7 @@ from gradlab._tree import layers_of
 from gradlab.config import positive_integer
 from gradlab.diagnosis.adoption import refuse_others, restored
 from gradlab.diagnosis.labels import Labels
-from gradlab.diagnosis.reading import quantities, read
+from gradlab.diagnosis.reading import is_wide, quantities, read
 from gradlab.diagnosis.replay import repeatable
 from gradlab.diagnosis.spread import gradient_counts
 from gradlab.measurement.bins import BINS
@@ -31,7 +31,7 @@ class MonitorState(NamedTuple):
     seen : int32 array, shape ()
         Updates so far.
     ring : dict of str to array
-        The records. ``values``, float32 (keep, quantities, slots): what was read, of which columns are made; ``step``,
+        The records. ``values``, (keep, quantities, slots): what was read, of which columns are made; ``step``,
         int32 (keep,): when, -1 where nothing is, -2 where another model went on with the state; ``written``, int32
         (): how many; with histograms ``counts``, int32 (keep, layers, 104).
     labels : uint8 array
@@ -168,7 +168,8 @@ def monitored(
         states = tuple(link.init(params) for link in links)
         labels = Labels(layers, quantities(watched))
         shape = (keep, len(labels.quantities), len(layers.slots))
-        ring = {"values": jnp.zeros(shape, jnp.float32), "step": jnp.full(keep, -1, jnp.int32)}
+        wide = any(is_wide(leaf.dtype) for leaf in layers.leaves)
+        ring = {"values": jnp.zeros(shape, jnp.float64 if wide else jnp.float32), "step": jnp.full(keep, -1, jnp.int32)}
         ring["written"] = jnp.zeros((), jnp.int32)
         if histograms:
             ring["counts"] = jnp.zeros((keep, len(layers.rows), BINS + 3), jnp.int32)
@@ -199,8 +200,9 @@ def monitored(
 
         def record() -> dict[str, Array]:
             passing = {name: layers.align(tree, name) for name, tree in zip(watched[1:-1], again(), strict=True)}
+            trees = {"gradient": aligned, **passing, "weight": weights}
             found = {
-                "values": read(layers, {"gradient": aligned, **passing, "weight": weights}),
+                "values": read(layers, trees, wide=is_wide(state.ring["values"].dtype)),
                 "step": jnp.where(labels.fit(state.labels), state.seen, -2),
             }
             if "counts" in state.ring:

@@ -39,7 +39,7 @@ def quantities(trees: Sequence[str]) -> tuple[str, ...]:
     return (*of_all, *(f"gradient {what}" for what in (*FIRST, "sizes down", "top")), *moved)
 
 
-def read(layers: Layers, trees: Trees) -> Array:
+def read(layers: Layers, trees: Trees, wide: bool | None = None) -> Array:
     """Read the arrays of a model.
 
     Parameters
@@ -48,19 +48,24 @@ def read(layers: Layers, trees: Trees) -> Array:
     trees : mapping of str to sequence of array
         "gradient", and where there are any "clipped", "update", "weight": aligned with ``layers.leaves``, None where
         the tree has no such leaf.
+    wide : bool, optional
+        Whether sums are of float64; where not, arrays of 64 bits are rounded first. None: where any array has 64 bits.
 
     Returns
     -------
     Array, shape (quantities, slots)
-        float64 where any array is, else float32. Of each slot and tree: the sum of ``squares``; of the gradient its
+        Of each slot and tree: the sum of ``squares``; of the gradient its
         largest absolute value ``top``, the sum of absolute values ``sizes``, and how many entries are ``not zero``
         and how many ``normal``, as large as the numbers that their format holds to full precision; how many weights an
         update has ``moved``. The rest is zero where all squares are in range: the sums of entries times ``2**±SHIFT``,
         and how many are ``not finite``. `ABSENT` where an array is not there.
     """
     names, count = quantities(tuple(trees)), len(layers.slots)
+    if wide is None:
+        wide = any(v is not None and is_wide(v.dtype) for leaves in trees.values() for v in leaves)
+    if not wide:
+        trees = {name: [v if v is None else _narrow(v) for v in leaves] for name, leaves in trees.items()}
     blocks = blocks_of(layers, trees)
-    wide = any(x.dtype in (jnp.float64, jnp.complex128) for block in blocks for x in block.trees.values())
     nothing = jnp.zeros(len(names) * count, jnp.float64 if wide else jnp.float32)
 
     def places(name: str, block: Block) -> np.ndarray:
@@ -94,6 +99,15 @@ def read(layers: Layers, trees: Trees) -> Array:
 
     found = found + lax.cond(well, lambda: nothing, second)
     return jnp.where(there, found.reshape(-1, count), jnp.asarray(ABSENT, nothing.dtype))
+
+
+def is_wide(dtype: Any) -> bool:
+    """Whether numbers have 64 bits, or two parts of as many."""
+    return str(dtype) in ("float64", "complex128")
+
+
+def _narrow(x: Array) -> Array:
+    return x.astype(jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32) if is_wide(x.dtype) else x
 
 
 def lost(dtype: Any) -> float:

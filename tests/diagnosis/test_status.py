@@ -192,3 +192,12 @@ def test_a_frozen_layer_is_drawn_as_frozen_and_not_as_failed():
     caption = gl.plots.caption(axes)
     assert ", ," not in caption and "Setting: float32." in caption and "not finite" not in caption
     plt.close("all")
+
+
+def test_weights_of_64_bits_keep_their_range(x64):
+    params = {"dense": {"kernel": jnp.full((3, 4), 1e-200, jnp.float64)}}
+    table, seen = both(gl.monitored(optax.sgd(1.0)), params, params)
+    for found in (table, seen):
+        np.testing.assert_allclose(found["log10_weight_grad_norm"], np.log10(12) / 2 - 200, rtol=1e-12)
+        assert found["log10_weight_grad_mean_abs"][0] == pytest.approx(-200, rel=1e-12)
+        assert found["status"][0] == "ok"
