@@ -93,12 +93,6 @@ def _scaled(x: Any, xp: Any) -> Size:
     return Size(norm, xp.sum(~xp.isfinite(x), dtype=xp.int32))
 
 
-def zero_count(x: Any) -> Any:
-    """Number of entries that are exactly zero."""
-    x = real(x)
-    return (np if isinstance(x, np.ndarray) else jnp).sum(x == 0, dtype=np.int32)
-
-
 def over_size(x: Any, log10_size: Any) -> Any:
     """Entries over a size given as its log10, without leaving the range; zeros where the size is zero.
 

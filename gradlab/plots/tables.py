@@ -183,7 +183,7 @@ def without_gradient(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """Rows that have nothing in a column because their layer has no gradient, as a frozen one."""
     if "status" not in frame:
         return frame.iloc[:0]
-    return frame[frame[column].isna() & frame["status"].astype(str).str.startswith(NOTES[0])]
+    return frame.loc[frame[column].isna() & frame["status"].astype(str).str.startswith(NOTES[0])]
 
 
 def lines(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:

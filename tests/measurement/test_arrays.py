@@ -82,8 +82,6 @@ def test_true_zeros_and_empty_arrays_are_minus_infinity():
         warnings.simplefilter("error")
         for x in (np.zeros((3, 4), np.float32), jnp.zeros((3, 4)), np.zeros((0, 2)), jnp.zeros((0, 2))):
             assert float(arrays.log10_norm(x)) == -np.inf
-    assert int(arrays.zero_count(np.array([0.0, -0.0, 1e-300]))) == 2
-    assert int(arrays.zero_count(jnp.array([0.0, 1.0]))) == 1
 
 
 @pytest.mark.parametrize("to", [np.asarray, jnp.asarray], ids=["numpy", "jax"])
