@@ -451,11 +451,9 @@ def test_ctrl_c_of_a_real_process(tmp_path):
             process.kill()
     assert process.returncode == 130, err
     assert "Traceback" not in err or "Exception ignored in" in err
-    assert (
-        err.strip()
-        .splitlines()[-1]
-        .startswith("gradlab: interrupted; to go on where it stopped: gradlab sweep --depth")
-    )
+    # Python may write a word of its own after it, where a second interrupt came while it was ending
+    told = "gradlab: interrupted; to go on where it stopped: gradlab sweep --depth"
+    assert [line for line in err.splitlines() if line.startswith(told)]
 
 
 def test_nobody_reads_on(tmp_path):

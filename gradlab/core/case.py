@@ -43,7 +43,9 @@ class Case:
         """The same numbers in another dtype."""
         real = lambda v: jnp.asarray(np.asarray(v), dtype)
         y = None if self.y is None else np.asarray(self.y)
-        y = real(y) if y is not None and np.issubdtype(y.dtype, np.floating) else y
+        if y is not None:
+            # labels as integers of the width that is switched on
+            y = real(y) if np.issubdtype(y.dtype, np.floating) else jnp.asarray(y)
         return replace(self, params=jax.tree.map(real, self.params), x=np.asarray(self.x, dtype), y=y)
 
 

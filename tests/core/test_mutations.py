@@ -147,7 +147,7 @@ OF_LAYERS = tuple(
         ("attention", "attention", "jnp.sum(p * dp, -1, keepdims=True)", "jnp.sum(dp, -1, keepdims=True)"),
         ("attention", "attention", "matmul(jnp.swapaxes(p, -1, -2), dos)", "matmul(p, dos)"),
         ("attention", "attention", "matmul(jnp.swapaxes(ds, -1, -2), qs)", "matmul(ds, qs)"),
-        ("attention", "attention", "keepdims=True)) / _root(qs)", "keepdims=True))"),
+        ("attention", "attention", "ds = p * dp / _root(qs)", "ds = p * dp"),
         ("attention", "attention", "else do.exponent + v.exponent", "else do.exponent"),
     )
 )  # fmt: skip
