@@ -131,7 +131,7 @@ def monitored(
     that can be known, else its frame is.
 
     In a recorded step what `tx` does by entry is done once more, and arrays are read; on a CPU that takes memory for up
-    to seven copies of the parameters. Other steps write one row. Arrays spread over devices are exchanged in recorded
+    to six copies of the parameters. Other steps write one row. Arrays spread over devices are exchanged in recorded
     steps only: sums once and maxima once, and sums a second time where squares leave the range of their format.
 
     Four causes of a zero gradient look alike to a monitor. It tells a gradient that is absent (None) from one that is
@@ -189,10 +189,10 @@ def monitored(
         states = (state.inner_state,) if clip is None else state.inner_state
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((grads, state))):
             call = lambda grads, states, params: chain(grads, states, params, extra)
-            passed, new, again = repeatable(call, grads, states, params)
+            new, again = repeatable(call, grads, states, params)
         else:
             passed, new = chain(grads, states, params, extra)
-            again = lambda: passed
+            again = lambda after=None: passed
         aligned = layers.align(grads, "gradient")
         weights = (None,) * len(layers.leaves) if params is None else layers.align(params, "weight")
         labels = Labels(layers, quantities(watched))
@@ -209,9 +209,10 @@ def monitored(
                 found["counts"] = gradient_counts(layers, aligned)
             return found
 
-        ring = _written(state.ring, record, state.seen % every == 0)
+        ring, done = _written(state.ring, record, state.seen % every == 0)
         inner = new[0] if clip is None else tuple(new)
-        return passed[-1], MonitorState(inner, state.seen + 1, ring, state.labels)
+        # after the record: new weights go into the memory of those that it reads, or those would be copied in each step
+        return again(done)[-1], MonitorState(inner, state.seen + 1, ring, state.labels)
 
     return Monitored(init, update)
 
@@ -222,8 +223,11 @@ def _with_extra_args(link: Any) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(link.init, link.update)  # MultiSteps is no transformation by type
 
 
-def _written(ring: dict[str, Array], record: Callable[[], dict[str, Array]], due: Array) -> dict[str, Array]:
-    """The records with what `record` gives in the place of the oldest; as they were where none is due.
+def _written(
+    ring: dict[str, Array], record: Callable[[], dict[str, Array]], due: Array
+) -> tuple[dict[str, Array], Array]:
+    """The records with what `record` gives in the place of the oldest, or as they were where none is due; and a true
+    bool that is known once all has been read.
 
     There is one condition for all that is read, and outside of it one row is written: compilers take their time for
     each condition, and copy what passes through one.
@@ -238,4 +242,5 @@ def _written(ring: dict[str, Array], record: Callable[[], dict[str, Array]], due
         row = lax.cond(due, record, lambda: kept)
     put = lambda values, new: lax.dynamic_update_index_in_dim(values, new.astype(values.dtype), place, 0)
     rows = {name: put(values, row[name]) for name, values in rows.items()}
-    return {**rows, "written": written + jnp.asarray(due, written.dtype)}
+    done = row["step"] >= -2  # the least that stands there
+    return {**rows, "written": written + jnp.asarray(due, written.dtype)}, done

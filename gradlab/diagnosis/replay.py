@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax import Array
 from jax.extend import core
 
 #: Primitives whose output is computed entry by entry, cheap to repeat; what any other returns is in memory anyway.
@@ -22,8 +24,8 @@ BY_ENTRY = frozenset({
 })  # fmt: skip
 
 
-def repeatable(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[Any, Any, Callable[[], Any]]:
-    """Call a function, and get a way to its first result once more.
+def repeatable(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[Any, Callable[..., Any]]:
+    """Call a function, and get a way to its first result, as often as it is needed.
 
     Parameters
     ----------
@@ -34,21 +36,34 @@ def repeatable(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[An
     Returns
     -------
     tuple
-        Both trees, and a function without arguments that computes the first again: from what is in ``args`` or in the
-        second tree, or was reduced, multiplied as matrices or looped over on the way there.
+        The second tree, and a function that computes the first: from what is in ``args`` or in the second tree, or was
+        reduced, multiplied as matrices or looped over on the way there. It takes a bool array that must be true:
+        compilers cannot know that it is, so that they compute the result after it. Without, they choose.
     """
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
     jaxpr = closed.jaxpr
-    outs = jaxpr.outvars[: len(jax.tree.leaves(shapes[0]))]
-    kept = {*jaxpr.invars, *jaxpr.constvars, *filter(_is_variable, jaxpr.outvars[len(outs) :])}
+    count = len(jax.tree.leaves(shapes[0]))
+    outs, rest = jaxpr.outvars[:count], jaxpr.outvars[count:]
+    kept = {*jaxpr.invars, *jaxpr.constvars, *filter(_is_variable, rest)}
     steps, start = _steps_to(outs, jaxpr.eqns, kept)
-    whole = jaxpr.replace(outvars=[*jaxpr.outvars, *start])
+    whole = jaxpr.replace(outvars=[*rest, *start])
     found = core.jaxpr_as_fun(core.ClosedJaxpr(whole, closed.consts))(*jax.tree.leaves(args))
     part = jaxpr.replace(constvars=[], invars=start, outvars=outs, eqns=steps, effects=core.no_effects)
-    again = core.jaxpr_as_fun(core.ClosedJaxpr(part, []))
-    results, operands = found[: len(jaxpr.outvars)], found[len(jaxpr.outvars) :]
-    first, second = jax.tree.unflatten(jax.tree.structure(shapes), results)
-    return first, second, lambda: jax.tree.unflatten(jax.tree.structure(shapes[0]), again(*operands))
+    call = core.jaxpr_as_fun(core.ClosedJaxpr(part, []))
+    second, operands = found[: len(rest)], found[len(rest) :]
+
+    def again(after: Array | None = None) -> Any:
+        values = operands if after is None else [_behind(after, value) for value in operands]
+        return jax.tree.unflatten(jax.tree.structure(shapes[0]), call(*values))
+
+    return jax.tree.unflatten(jax.tree.structure(shapes[1]), second), again
+
+
+def _behind(after: Array, value: Array) -> Array:
+    """An array with the same bits, of which nothing is computed before a bool that is true."""
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        return value
+    return jnp.where(after, value, jnp.zeros((), value.dtype))
 
 
 def _steps_to(outs: list[Any], equations: Any, kept: set[Any]) -> tuple[list[Any], list[Any]]:
