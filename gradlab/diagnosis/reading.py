@@ -158,7 +158,8 @@ def _common(*dtypes: Any) -> Any:
 
 def _one(x: Array) -> Array:
     """1 for entries that are not zero."""
-    return jnp.ceil(_up_to_one(x, _wide(x).dtype))
+    # twice: what equals a step of `_normal` would be computed once for both, and written to memory
+    return jnp.ceil(_up_to_one(x, _wide(x).dtype, 2))
 
 
 def _normal(x: Array) -> Array:
@@ -166,9 +167,9 @@ def _normal(x: Array) -> Array:
     return jnp.floor(_up_to_one(x, x.dtype))
 
 
-def _up_to_one(x: Array, dtype: Any) -> Array:
+def _up_to_one(x: Array, dtype: Any, times: int = 1) -> Array:
     """Absolute values over the smallest normal number of a format, and 1 for all larger ones; the sign takes longer."""
-    return jnp.minimum(jnp.abs(_wide(x)) * (1 / float(jnp.finfo(dtype).tiny)), 1)
+    return jnp.minimum(jnp.abs(_wide(x)) * (times / float(jnp.finfo(dtype).tiny)), 1)
 
 
 def _moved(weight: Array, update: Array) -> Array:
