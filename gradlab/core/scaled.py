@@ -8,9 +8,11 @@ then as precise in float32 as one of 1.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 #: Products keep the full precision of their dtype, also where an accelerator would round it.
@@ -184,3 +186,14 @@ def split(x: Array) -> tuple[Array, Array]:
     t = x * jnp.asarray(1.4426950408889634, x.dtype)
     q = jnp.floor(t)
     return q.astype(jnp.int32), t - q
+
+
+def to_numpy(record: Any) -> Any:
+    """A record on the host: `Log2` becomes log10 in float64, everything else float64."""
+
+    def one(v):
+        if isinstance(v, Log2):
+            return (np.asarray(v.fraction, np.float64) + np.asarray(v.exponent, np.float64)) * np.log10(2.0)
+        return np.asarray(v, np.float64)
+
+    return jax.tree.map(one, record, is_leaf=lambda v: isinstance(v, Log2))

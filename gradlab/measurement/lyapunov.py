@@ -20,10 +20,9 @@ from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig, positive_integer
 from gradlab.core.layer import Layer
 from gradlab.core.parameters import described
-from gradlab.core.scaled import Log2, Scaled, align, matmul, normalise, scaled
+from gradlab.core.scaled import Log2, Scaled, align, matmul, normalise, scaled, to_numpy
 from gradlab.measurement.products import Products, draws, generator
 from gradlab.measurement.section import Piece, along
-from gradlab.measurement.stats import to_numpy
 from gradlab.networks.network import Network
 
 

@@ -20,10 +20,9 @@ import numpy as np
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig, integer, positive_integer
 from gradlab.core.parameters import check_parameters, described
-from gradlab.core.scaled import Log2, Scaled, align, scaled
+from gradlab.core.scaled import Log2, Scaled, align, scaled, to_numpy
 from gradlab.measurement.products import draws, generator
 from gradlab.measurement.section import Piece, along, piece_of, preactivations
-from gradlab.measurement.stats import to_numpy
 from gradlab.networks.network import Network
 
 

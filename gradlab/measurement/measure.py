@@ -22,13 +22,16 @@ from gradlab.config import MLPConfig, NetworkConfig, seed_numbers
 from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.backprop import targets
 from gradlab.core.batch import batch_of, cast
+from gradlab.core.execute import once, over_seeds
 from gradlab.core.initializers import FAMILIES, PROBE_FOLD, Initializer
 from gradlab.core.losses import probes
 from gradlab.core.parameters import check_parameters, require_network
+from gradlab.core.scaled import to_numpy
+from gradlab.measurement.draws import Variant, draw_program
 from gradlab.measurement.networks import measure_given, measure_networks, structure
-from gradlab.measurement.programs import Variant, draw_program, measure_program, once, over_seeds
+from gradlab.measurement.programs import measure_program
 from gradlab.measurement.records import Trace
-from gradlab.measurement.stats import ON_REQUEST, TRAINING, to_numpy
+from gradlab.measurement.stats import ON_REQUEST, TRAINING
 from gradlab.measurement.traces import trace_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, as_key, check_input, example_shape, weighted

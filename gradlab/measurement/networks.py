@@ -20,13 +20,13 @@ from jax import Array
 from gradlab._types import MEASURED
 from gradlab.config import NetworkConfig
 from gradlab.config.custom import CustomConfig
+from gradlab.core.execute import once, over_seeds
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.losses import loss_named, probes
-from gradlab.core.scaled import scaled
+from gradlab.core.scaled import scaled, to_numpy
 from gradlab.measurement.blocks import row, seen
-from gradlab.measurement.programs import once, over_seeds
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, SIZES, to_numpy
+from gradlab.measurement.stats import BACKWARD, COUNTS, FORWARD, SIZES
 from gradlab.measurement.traces import loss_columns, scales, status_of
 from gradlab.networks import build
 from gradlab.networks.custom import CustomNetwork

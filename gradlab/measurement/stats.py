@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -358,15 +357,3 @@ def per_example(site: Site) -> dict[str, Any]:
     cosines, sizes = found
     batch = cosines.shape[-1]
     return {"norms": _batch(batch, log2_norm(sizes.mantissa**2, sizes.exponent)), "cosines": cosines}
-
-
-def to_numpy(record: Any) -> Any:
-    """A record on the host: `Log2` becomes log10 in float64, everything else float64."""
-    import numpy as np
-
-    def one(v):
-        if isinstance(v, Log2):
-            return (np.asarray(v.fraction, np.float64) + np.asarray(v.exponent, np.float64)) * np.log10(2.0)
-        return np.asarray(v, np.float64)
-
-    return jax.tree.map(one, record, is_leaf=lambda v: isinstance(v, Log2))

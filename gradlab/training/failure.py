@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradlab.core.execute import once
 from gradlab.frames.rows import concat, frame
-from gradlab.measurement.programs import once
 from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.networks.network import Network
 from gradlab.training.optimizers import rate_at, stable_below

@@ -14,8 +14,8 @@ import numpy as np
 from jax import Array
 
 from gradlab.config import TrainingConfig
+from gradlab.core.execute import WORKERS, once, repeatedly
 from gradlab.measurement.measure import measure
-from gradlab.measurement.programs import WORKERS, once, repeatedly
 from gradlab.measurement.records import Trace
 from gradlab.networks import build
 from gradlab.networks.network import example_shape

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from gradlab.config import TrainingConfig
-from gradlab.measurement.programs import WORKERS, in_one_call
+from gradlab.core.execute import WORKERS, in_one_call
 from gradlab.measurement.records import Trace
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.one_seed import OneSeed, Trained, advance_together

@@ -12,8 +12,8 @@ import pandas as pd
 
 from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import TrainingConfig, TrainingSweep
+from gradlab.core.execute import WORKERS, in_one_call
 from gradlab.frames.rows import frame
-from gradlab.measurement.programs import WORKERS, in_one_call
 from gradlab.networks import build
 from gradlab.networks.network import weighted
 from gradlab.sweep.plan import Cost

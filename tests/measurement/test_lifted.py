@@ -8,7 +8,8 @@ import pytest
 import gradlab as gl
 from gradlab.core.backprop import run
 from gradlab.core.gradient import NotMeasured
-from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD, to_numpy
+from gradlab.core.scaled import to_numpy
+from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD
 
 #: Columns of each example's own gradient.
 SINGLE = {"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"}

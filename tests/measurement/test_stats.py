@@ -11,8 +11,8 @@ from gradlab.core.activations import TABLE
 from gradlab.core.backprop import targets
 from gradlab.core.gradient import Outer, Site
 from gradlab.core.losses import plain_loss
-from gradlab.core.scaled import LOWEST, Scaled, scaled
-from gradlab.measurement.stats import BACKWARD, FORWARD, NETWORK, TRAINING, per_example, statistics, to_numpy
+from gradlab.core.scaled import LOWEST, Scaled, scaled, to_numpy
+from gradlab.measurement.stats import BACKWARD, FORWARD, NETWORK, TRAINING, per_example, statistics
 from tests import cases
 
 BATCH = 7

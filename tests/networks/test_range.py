@@ -7,9 +7,8 @@ import pytest
 
 import gradlab as gl
 from gradlab.core.losses import probes
-from gradlab.core.scaled import scaled
+from gradlab.core.scaled import scaled, to_numpy
 from gradlab.measurement.blocks import row, seen
-from gradlab.measurement.stats import to_numpy
 
 pytestmark = pytest.mark.slow
 

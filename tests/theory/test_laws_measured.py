@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import gradlab as gl
-from gradlab.core.scaled import scaled
-from gradlab.measurement.stats import rms, to_numpy
+from gradlab.core.scaled import scaled, to_numpy
+from gradlab.measurement.stats import rms
 
 WIDTH, DEPTH = 200, 14
 

@@ -1,0 +1,92 @@
+"""How programs run: compiled once for their shapes, fast or for speed, seeds side by side.
+
+Measurement and training both execute here. A program is a jitted pure function; what is compiled is kept by the
+function and the shapes and dtypes of its arguments.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gradlab.core.scaled import to_numpy
+
+#: Seeds that are under way at once on CPUs: one's elementwise work fills the gaps of the other's products.
+WORKERS = 2
+#: LLVM's higher levels cost a third more compile time here, and the code is no faster for it.
+_OPTIONS = {"xla_backend_optimization_level": 1}
+#: Two thirds of that compile time, for elementwise code that takes two to three times as long; products are the same.
+_QUICK = {"xla_backend_optimization_level": 0}
+#: Entries of all arguments below which slower code is made up for by its compile time.
+_SMALL = 2**20
+
+
+def in_one_call(seeds: Sequence[int]) -> bool:
+    """Whether seeds are batched, as suits the backend: on CPUs small products are slow where they are batched."""
+    return jax.default_backend() != "cpu" and len(seeds) > 1
+
+
+def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Array, seeds: Sequence[int]) -> list[Any]:
+    """Records of ``program(*arguments(draw(key of the seed)))`` for each seed, as suits the backend.
+
+    On CPUs each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are drawn
+    while the program is compiled. Elsewhere all seeds are one batched call.
+    """
+    keys = [jax.random.fold_in(key, seed) for seed in seeds]
+    if in_one_call(seeds):
+        together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
+        together = to_numpy(together)
+        return [jax.tree.map(lambda v: v[i], together) for i in range(len(seeds))]  # noqa: B023
+
+    wide = jax.config.jax_enable_x64  # a setting of the thread
+
+    def drawn(k):
+        with jax.enable_x64(wide):
+            return jax.block_until_ready(draw(k))
+
+    def measured(params):
+        with jax.enable_x64(wide):
+            return to_numpy(run(*arguments(params)))
+
+    with ThreadPoolExecutor(WORKERS) as workers:
+        try:
+            first = workers.submit(drawn, keys[0])
+            run = executable(program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))))
+            others = [workers.submit(lambda k: measured(drawn(k)), k) for k in keys[1:]]
+            return [measured(first.result()), *(other.result() for other in others)]
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for seeds not begun
+            raise
+
+
+def once(program: Callable, *arguments: Any) -> Any:
+    """``program(*arguments)`` of a program that runs a few times only: where arrays are small, compiled fast."""
+    structure, leaves = _abstract(arguments)
+    entries = sum(math.prod(shape) for shape, *_ in leaves)
+    return executable(program, structure, leaves, entries < _SMALL)(*arguments)
+
+
+def repeatedly(program: Callable, *arguments: Any) -> Any:
+    """``program(*arguments)`` of a program that runs many times: compiled for speed, whatever the sizes."""
+    return executable(program, *_abstract(arguments))(*arguments)
+
+
+def _abstract(arguments: Any) -> tuple[Any, tuple]:
+    """Structure, and shapes with dtypes, of a program's arguments."""
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, tuple((v.shape, v.dtype, getattr(v, "weak_type", False)) for v in leaves)
+
+
+@functools.lru_cache(maxsize=64)
+def executable(program: Callable, structure: Any, leaves: tuple, quick: bool = False) -> Callable:
+    """The compiled program for arguments of these shapes; compiled here, so that drawing can go on meanwhile."""
+    shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
+    options = _QUICK if quick else _OPTIONS
+    return program.lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=options)

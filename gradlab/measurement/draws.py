@@ -1,0 +1,66 @@
+"""The weights of a group of networks that share draws: base draws, and each variant's scales."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradlab.core.initializers import BIAS_FOLD, PROBE_FOLD, READOUT_FOLD
+from gradlab.core.losses import probes
+from gradlab.networks.stack import runs_of
+
+
+class Variant(NamedTuple):
+    """What may differ among networks that share a product: the activation and the scales of the draws."""
+
+    activation: str
+    weight_std: tuple[float, ...]  # of each weight, hidden layers then readout; one per shape
+    bias_std: tuple[float, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def draw_program(
+    family: tuple, variants: tuple[Variant, ...], shapes: tuple[tuple[int, int], ...], loss: str, batch: int, dtype: str
+):
+    """key -> (parameters of the group, probe vectors): base draws, and each group's scales."""
+    width, bias, weight_family, bias_family, head_family = family
+    *hidden, head = shapes
+    base, base_bias, base_head = weight_family.draw, bias_family.draw, head_family.draw
+    stds = np.array([v.weight_std for v in variants])
+    bias_stds = np.array([v.bias_std for v in variants])
+
+    def block(key, shape, column, draw=base):
+        params = {"weight": draw(key, shape, dtype), "gain": jnp.asarray(stds[:, column], dtype)}
+        if bias:
+            scale = jnp.asarray(bias_stds[:, column], dtype)[:, None]
+            noise = 0.0
+            if bias_stds[:, column].any():
+                noise = base_bias(jax.random.fold_in(key, BIAS_FOLD), (1, shape[1]), dtype)
+            params["bias"] = jnp.broadcast_to(scale * noise, (len(variants), shape[1]))
+        return params, {}
+
+    widths = tuple(fan_out for _, fan_out in hidden)
+    constant = not isinstance(width, tuple)
+
+    @jax.jit
+    def draw(key):
+        layer_key = lambda i: jax.random.fold_in(key, i)
+        params = [block(layer_key(1), hidden[0], 0)]
+        for _, number, count in runs_of(widths):
+            column = 1 if constant else number - 1
+            shape = hidden[number - 1]
+            if count:
+                numbers = jnp.arange(number, number + count)
+                params.append(lax.map(lambda i: block(layer_key(i), shape, column), numbers))  # noqa: B023
+            else:
+                params.append(block(layer_key(number), shape, column))
+        params.append(block(layer_key(READOUT_FOLD), head, -1, base_head))
+        probe = probes(layer_key(PROBE_FOLD), batch, head[1], dtype) if loss == "probe" else None
+        return tuple(params), probe
+
+    return draw
