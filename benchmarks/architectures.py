@@ -29,7 +29,7 @@ LOSS, CLASSES = "softmax_cross_entropy", 10
 #: Name -> the network, and the shape of its batch.
 NETWORKS: dict[str, tuple[gl.MLP, tuple[int, ...]]] = {
     "ConvNet, depth 32, 64 channels, 16 × 16, batch 32": (
-        gl.ConvNet(depth=32, channels=64, activation="relu", init="he_normal"), (32, 16, 16, 3)
+        gl.ConvNet(depth=32, width=64, activation="relu", init="he_normal"), (32, 16, 16, 3)
     ),
     "LSTM, width 256, 256 steps, batch 32": (gl.RNN(cell="lstm", width=256), (32, 256, 16)),
     "Transformer, depth 12, width 256, 64 tokens, batch 8": (gl.Transformer(depth=12, width=256, heads=4), (8, 64, 16)),
@@ -75,12 +75,12 @@ def sides(net: gl.MLP, shape: tuple[int, ...], scan: bool) -> tuple[Any, dict[st
     """Parameters, and each side compiled for them."""
     x = jax.random.normal(jax.random.key(1), shape)
     y = jnp.arange(shape[0]) % CLASSES
-    params, layer, loss = net.init(0, x, outputs=CLASSES), net.layer(CLASSES), plain_loss(LOSS)
+    params, layer, loss = net.init_params(0, x, outputs=CLASSES), net.layer(CLASSES), plain_loss(LOSS)
     forward, zeros, rms = None, None, lambda d: jnp.sqrt(jnp.mean(d * d, (-1, -2) if d.ndim == 3 else None))
     if isinstance(net, gl.ConvNet):
-        forward, zeros = convolutions, [jnp.zeros((*shape[:-1], net.config.width))] * net.config.depth
+        forward, zeros = convolutions, [jnp.zeros((*shape[:-1], net.width))] * net.depth
     elif isinstance(net, gl.RNN):
-        forward, zeros = memories, jnp.zeros((shape[1], shape[0], net.config.width))
+        forward, zeros = memories, jnp.zeros((shape[1], shape[0], net.width))
     written_out = isinstance(net, gl.ConvNet) and not scan
     plain = (lambda p: forward(p, None, x)) if written_out else (lambda p: net.apply(p, x))
     calls = {

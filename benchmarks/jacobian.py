@@ -34,7 +34,7 @@ def main() -> None:
     args = parser.parse_args()
     net = gl.MLP(depth=args.depth, width=args.width, activation="tanh", init="gaussian", sigma_w2=1.5, bias=False)
     x = np.random.default_rng(0).normal(size=(1, args.width)).astype("float32")
-    params = jax.block_until_ready(net.init(0, x, outputs=10))
+    params = jax.block_until_ready(net.init_params(0, x, outputs=10))
     ends = {"source": 1, "target": args.depth}
     theirs = rival(net, params)
     spectrum = lambda **how: gl.jacobian_spectrum(net, params, x, **ends, **how).log10_singular_values[0, 0]

@@ -77,7 +77,7 @@ def main() -> None:
     net = MLP(depth=args.depth, width=args.width, bias=False)
     x = jax.random.normal(jax.random.key(1), (args.batch, 64))
     y = jnp.arange(args.batch) % 10
-    params = net.init(0, x, outputs=10)
+    params = net.init_params(0, x, outputs=10)
     layer = net.layer(10)
     ours = jax.jit(lambda p: run(layer, p, x, y, "softmax_cross_entropy", reader(COLUMNS))[1])
     full = jax.jit(lambda p: run(layer, p, x, y, "softmax_cross_entropy", reader(FULL))[1])

@@ -30,7 +30,7 @@ TX = {"sgd": optax.sgd(0.1), "adam": optax.adam(1e-3)}
 
 def plain_loop(net, x, y, tx, batch):
     """steps -> trained parameters, as one writes it."""
-    phi = {"relu": jax.nn.relu, "tanh": jnp.tanh}[net.config.activation]
+    phi = {"relu": jax.nn.relu, "tanh": jnp.tanh}[net.activation]
 
     def loss(params, x, y):
         (first, _), (run, _), (head, _) = params
@@ -70,7 +70,7 @@ def main() -> None:
         parts = split(data.x, data.y, 0.2, batch, 10, "digits", 0)
         plan = Plan(steps=args.steps, batch=batch, records=(0, args.steps), loss="softmax_cross_entropy",
                     dtype="float32", key=0)  # fmt: skip
-        of = OneSeed(TrainingConfig(net.config, name), parts, plan, 0)
+        of = OneSeed(TrainingConfig(net, name), parts, plan, 0)
         start = of.start()
         rival = plain_loop(net, of.x, of.y, TX[name], batch)
         whole = functools.partial(

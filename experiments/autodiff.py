@@ -61,7 +61,7 @@ def measure(quick):
     net = gl.MLP(depth=70 if quick else 100, width=32 if quick else 128, activation="sigmoid", init="xavier_normal")
     data = load("digits", batch=32 if quick else 128)
     x, y = data.x, data.y
-    params = net.init(jax.random.key(0), x, y)
+    params = net.init_params(jax.random.key(0), x, y)
     norms = {}
     single = autodiff_gradients(net, params, x, y)
     norms[USUAL] = [usual_norm(g) for g in single]
@@ -72,8 +72,8 @@ def measure(quick):
     with np.errstate(divide="ignore"):  # a true zero is -inf
         columns = {name: np.log10(np.asarray(values, dtype=np.float64)) for name, values in norms.items()}
     ours = gl.measure(net, x, y, params=params, columns=["log10_weight_grad_norm"])
-    columns = {OURS: ours.columns["log10_weight_grad_norm"][0, : net.config.depth], **columns}
-    return net, data, pd.DataFrame(columns, index=pd.RangeIndex(1, net.config.depth + 1, name="layer"))
+    columns = {OURS: ours.columns["log10_weight_grad_norm"][0, : net.depth], **columns}
+    return net, data, pd.DataFrame(columns, index=pd.RangeIndex(1, net.depth + 1, name="layer"))
 
 
 def edges(quick):
@@ -81,7 +81,7 @@ def edges(quick):
     depth, width = (100, 32) if quick else (DEEPER, 128)
     net = gl.MLP(depth=depth, width=width, activation="sigmoid", init="xavier_normal")
     data = load("digits", batch=32 if quick else 128)
-    params = net.init(jax.random.key(0), data.x, data.y)
+    params = net.init_params(jax.random.key(0), data.x, data.y)
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), params)
         gradients = autodiff_gradients(net, wide, data.x.astype("float64"), data.y)
@@ -125,7 +125,7 @@ def main():
     net, data, table = measure(asked.quick)
     finding, lost, error = judge(table)
     tidy = table.reset_index().melt("layer", var_name="method", value_name="log10_weight_grad_norm")
-    setting = {"depth": net.config.depth, "width": net.config.width, "activation": "sigmoid", "init": "Xavier"}
+    setting = {"depth": net.depth, "width": net.width, "activation": "sigmoid", "init": "Xavier"}
     setting |= {"data": data.name, "batch": len(data.x), "loss": "softmax_cross_entropy"}
     publish(
         asked.out, SAID, name="autodiff", finding=finding, figure=gl.plots.autodiff(tidy), drawn={"autodiff": tidy},

@@ -61,9 +61,7 @@ def measure(quick, width, seeds):
             logs = np.log(found.moment_ratio[:, 0])
             error = t.ppf(0.975, seeds - 1) * logs.std(ddof=1) / seeds**0.5
             weights = kind.split(", ")[1].lower()
-            law = gl.theory.moment_ratio(
-                net.config.activation, depth, sigma_w2=sigma_w2, sigma_b2=sigma_b2, weights=weights
-            )
+            law = gl.theory.moment_ratio(net.activation, depth, sigma_w2=sigma_w2, sigma_b2=sigma_b2, weights=weights)
             ratio, low, high = np.exp([logs.mean(), logs.mean() - error, logs.mean() + error])
             mean_square = found.log10_mean_square.mean()
             rows.append((kind, depth, ratio, low, high, law, mean_square))

@@ -96,7 +96,7 @@ def program(depth: int, width, activation: str, loss: str, bias: bool = True):
 def both(case: Case, params, x, y, dtype):
     """Ours and theirs for one case."""
     net = case.net
-    fields = net.config.width, case.activation, case.loss, net.config.bias
+    fields = net.width, case.activation, case.loss, net.bias
     y = targets(case.loss, y, params[-1][0]["weight"].shape[-1], dtype)
     return program(case.depth, *fields)(params, jnp.asarray(x, dtype), y)
 

@@ -200,7 +200,7 @@ def test_check_hands_over_what_was_asked(monkeypatch):
     calls = []
 
     def check(net, x, y, **options):
-        calls.append((net.config, x, y, options))
+        calls.append((net, x, y, options))
         return SimpleNamespace(ok=len(calls) == 1)
 
     monkeypatch.setattr(gradlab.core.check, "check", check)

@@ -19,7 +19,7 @@ from gradlab.data import load
 X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
 Y = np.arange(60) % 3
 NET = gl.MLP(depth=2, width=4)
-PARAMS = NET.init(0, X, Y)
+PARAMS = NET.init_params(0, X, Y)
 
 #: Everything that takes inputs, by what it takes besides: f(net, x, y, params).
 OF_X = {
@@ -31,7 +31,7 @@ OF_X = {
     "gl.theory.predict": lambda net, x, y, params: gl.theory.predict(NET, x),
 }
 OF_DATA = {
-    "net.init": lambda net, x, y, params: NET.init(0, x, y),
+    "net.init_params": lambda net, x, y, params: NET.init_params(0, x, y),
     "gl.backprop": lambda net, x, y, params: gl.backprop(net, params, x, y),
     "gl.measure": lambda net, x, y, params: gl.measure(net, x, y, seeds=1),
     "gl.measure, given": lambda net, x, y, params: gl.measure(net, x, y, params=params),
@@ -78,7 +78,7 @@ def test_targets_that_are_no_targets_are_refused(door):
     refused(door, "finite numbers in y", y=np.where(Y == 1, np.nan, Y))
 
 
-@pytest.mark.parametrize("door", ["net.init", "gl.backprop", "gl.measure", "gl.check", "load"])
+@pytest.mark.parametrize("door", ["net.init_params", "gl.backprop", "gl.measure", "gl.check", "load"])
 def test_years_are_no_labels_however_many_examples_there_are(door):
     x, years = np.ones((3000, 4), "float32"), np.arange(3000) % 32 + 1990
     refused(door, "labels that count classes from 0; received a label of 2021|labels from 0 to 2", x=x, y=years)
@@ -86,7 +86,7 @@ def test_years_are_no_labels_however_many_examples_there_are(door):
 
 def test_a_column_of_labels_is_labels():
     column = Y[:, None]
-    assert NET.init(0, X, column)[-1][0]["bias"].shape == (3,)
+    assert NET.init_params(0, X, column)[-1][0]["bias"].shape == (3,)
     for y in (column, Y):
         found = batch_of(X, y)
         assert found.y.tolist() == Y.tolist() and (found.loss, found.outputs) == ("softmax_cross_entropy", 3)
@@ -106,7 +106,7 @@ def test_labels_of_known_outputs_need_not_show_how_many_classes_there_are():
 
 def test_labels_from_1_are_noted():
     with pytest.warns(GradlabNote, match="labels are 1 to 3: class 0 has no example, and the network 4 outputs"):
-        assert NET.init(0, X, Y + 1)[-1][0]["bias"].shape == (4,)
+        assert NET.init_params(0, X, Y + 1)[-1][0]["bias"].shape == (4,)
 
 
 NO_NETWORK = {

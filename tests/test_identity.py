@@ -58,7 +58,7 @@ def test_a_name_registered_again_is_measured_anew(name, forget):
 
 
 def sharpness(net):
-    return gl.sharpness(net, net.init(0, X, Y), X, Y, loss="softmax_cross_entropy")
+    return gl.sharpness(net, net.init_params(0, X, Y), X, Y, loss="softmax_cross_entropy")
 
 
 def losses(net):
@@ -78,7 +78,7 @@ def test_training_and_sharpness_see_the_function_of_now(of, forget):
 def test_jacobians_and_exponents_see_the_function_of_now(forget):
     gl.register_activation("own", *sine)
     net = gl.MLP(depth=2, width=3, activation="own")
-    params = net.init(0, X, Y)
+    params = net.init_params(0, X, Y)
     found = []
     for scale in (1.0, 2.0, 1.0):
         gl.register_activation("own", *scaled_tanh(scale))
@@ -150,10 +150,10 @@ def test_a_global_that_changes_after_registration_counts(forget, monkeypatch):
     slope = lambda z: jnp.where(z > 0, 1.0, SLOPE).astype(z.dtype)
     gl.register_activation("own", by_global, slope, kinks=(0,))
     net = gl.MLP(depth=2, width=4, activation="own", norm="rms")
-    first, print_, chi = resolved(net.config), TABLE.fingerprint("own"), gl.theory.mean_field("own", sigma_w2=1.0).chi1
+    first, print_, chi = resolved(net), TABLE.fingerprint("own"), gl.theory.mean_field("own", sigma_w2=1.0).chi1
     assert chi == pytest.approx((1 + 0.1**2) / 2, abs=1e-12)
     monkeypatch.setitem(globals(), "SLOPE", 0.5)
-    assert resolved(net.config) != first
+    assert resolved(net) != first
     assert TABLE.fingerprint("own") != print_
     assert gl.theory.mean_field("own", sigma_w2=1.0).chi1 == pytest.approx((1 + 0.5**2) / 2, abs=1e-12)
     gl.register_activation("own", by_global, lambda z: jnp.where(z > 0, 1.0, 0.5), kinks=(0,))
@@ -170,11 +170,11 @@ def test_the_same_function_registered_again_compiles_nothing(forget):
         gl.register_activation("own", *scaled_tanh(0.7))
         gl.register_initializer("drawn", draw_of(2.0), 2.0)
         net = gl.MLP(depth=2, width=4, activation="own", init="drawn")
-        keys.append(resolved(net.config))
+        keys.append(resolved(net))
     assert keys[0] == keys[1]
     assert hash(keys[0]) == hash(keys[1])
     gl.register_initializer("drawn", draw_of(1.0), 1.0)
-    assert resolved(net.config) != keys[0]
+    assert resolved(net) != keys[0]
 
 
 def draw_of(variance):

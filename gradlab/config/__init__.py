@@ -28,6 +28,7 @@ from gradlab.config.networks import (
     ResNetConfig,
     RNNConfig,
     TransformerConfig,
+    configuration,
 )
 from gradlab.config.registry import Registry
 from gradlab.config.sweep import GRID, Sweep
@@ -66,6 +67,7 @@ __all__ = [
     "TransformerConfig",
     "UNCHANGED",
     "check_product",
+    "configuration",
     "content_hash",
     "integer",
     "one_after_another",

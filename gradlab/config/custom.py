@@ -28,7 +28,7 @@ class CustomConfig:
         Units of the first hidden layer.
     activation : str
         Names of its activations, as far as they are gradlab's.
-    layer : Layer
+    given : Layer
         The layers themselves; equality does not look at them.
     """
 
@@ -39,7 +39,7 @@ class CustomConfig:
     depth: int
     width: int
     activation: str
-    layer: Any = field(compare=False, repr=False)
+    given: Any = field(compare=False, repr=False)
 
     #: The initialiser, in the frame: each layer has its own.
     init = "own"
@@ -82,12 +82,11 @@ def keys_of(networks: Any) -> tuple[str, ...]:
     several = networks if isinstance(networks, Iterable) and not isinstance(networks, str) else (networks,)
     keys = []
     for one in several:
-        config = getattr(one, "config", one)
-        if not isinstance(config, (str, CustomConfig)):
+        if not isinstance(one, (str, CustomConfig)):
             raise GradlabError("networks of your own layers", repr(one), "gl.CustomNetwork(layer, shape=...)")
-        if isinstance(config, CustomConfig):
-            _made[config.key] = config
-        keys.append(config if isinstance(config, str) else config.key)
+        if isinstance(one, CustomConfig):
+            _made[one.key] = one
+        keys.append(one if isinstance(one, str) else one.key)
     keys = list(dict.fromkeys(keys))
     seen: set[tuple] = set()
     for config in (_made[key] for key in keys if key in _made):

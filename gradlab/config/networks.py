@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.fields import FIELDS, positive_integer
 from gradlab.config.names import one_after_another
@@ -15,6 +15,7 @@ from gradlab.config.names import one_after_another
 #: (field, values) that each of some fields needs.
 Needs = Mapping[str, tuple[str, tuple[Any, ...]]]
 NORMS = ("batch", "layer", "rms")
+T = TypeVar("T")
 
 
 def lacking(needs: Needs, values: Mapping[str, Any]) -> set[str]:
@@ -32,7 +33,13 @@ def check_needs(needs: Needs, changed: Mapping[str, Any], config: Any) -> None:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def configuration(kind: type[T]) -> type[T]:
+    """A class as a frozen dataclass with keywords alone, which shows the fields that were changed."""
+    return dataclass(frozen=True, kw_only=True, repr=False)(kind)
+
+
+@configuration
 class NetworkConfig:
     """What every architecture has.
 
@@ -80,6 +87,17 @@ class NetworkConfig:
     sigma_b2: float | None = None
     bias: bool = True
     readout: str | None = None
+
+    def __new__(cls, *_: Any, **fields: Any):
+        """A misspelt field is told with the nearest right one, before the dataclass refuses it without a hint."""
+        for name in fields:
+            if name not in cls.names():
+                raise unknown(f"option of {cls.__name__}", name, cls.names())
+        return super().__new__(cls)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
+        return f"{type(self).__name__}({fields})"
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
@@ -179,7 +197,7 @@ class NetworkConfig:
         return f"{self.architecture} depth={self.depth} {one_after_another(self.activations)} {self.init}{extra}"
 
 
-@dataclass(frozen=True)
+@configuration
 class MLPConfig(NetworkConfig):
     """A fully connected network: `depth` hidden layers, then a linear readout.
 
@@ -216,7 +234,7 @@ class MLPConfig(NetworkConfig):
                 object.__setattr__(self, "width", self.width[0])
 
 
-@dataclass(frozen=True)
+@configuration
 class ResNetConfig(NetworkConfig):
     """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout.
 
@@ -261,7 +279,7 @@ class ResNetConfig(NetworkConfig):
         return named[self.branch_scale] if self.branch_scale in named else float(self.branch_scale)
 
 
-@dataclass(frozen=True)
+@configuration
 class ConvNetConfig(NetworkConfig):
     """A convolutional network: `depth` convolutions of equal size, the mean over positions, a linear readout.
 
@@ -297,7 +315,7 @@ class ConvNetConfig(NetworkConfig):
         self._one_of("padding", ("same", "periodic"))
 
 
-@dataclass(frozen=True)
+@configuration
 class RNNConfig(NetworkConfig):
     """A recurrent network: one cell over a sequence, a linear readout of its last state.
 
@@ -327,7 +345,7 @@ class RNNConfig(NetworkConfig):
     truncate: int | None = None
 
 
-@dataclass(frozen=True)
+@configuration
 class TransformerConfig(NetworkConfig):
     """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout.
 

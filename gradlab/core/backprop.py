@@ -80,7 +80,7 @@ def backprop(
     ----------
     net : network
     params : pytree
-        From ``net.init``.
+        From ``net.init_params``.
     x : Array, shape (batch, features), or the axes that the network reads
     y : Array
         Integer labels (batch,), or real targets (batch, outputs).
@@ -102,8 +102,8 @@ def backprop(
     --------
     >>> import jax, gradlab as gl
     >>> net, x, y = gl.MLP(depth=2, width=4), jax.numpy.ones((3, 2)), jax.numpy.array([0, 1, 1])
-    >>> loss, grads = gl.backprop(net, net.init(0, x, y), x, y)
-    >>> jax.tree.structure(grads) == jax.tree.structure(net.init(0, x, y))
+    >>> loss, grads = gl.backprop(net, net.init_params(0, x, y), x, y)
+    >>> jax.tree.structure(grads) == jax.tree.structure(net.init_params(0, x, y))
     True
     """
     require_network(net)

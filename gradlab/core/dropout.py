@@ -81,7 +81,7 @@ class Dropout(NamedTuple):
     --------
     >>> import jax, gradlab as gl
     >>> net, x, y = gl.MLP(depth=2, width=4), jax.numpy.ones((3, 2)), jax.numpy.array([0, 1, 1])
-    >>> loss, grads = gl.backprop(net, net.init(0, x, y), x, y, dropout=gl.Dropout(0.5, key=1))
+    >>> loss, grads = gl.backprop(net, net.init_params(0, x, y), x, y, dropout=gl.Dropout(0.5, key=1))
     """
 
     rate: float

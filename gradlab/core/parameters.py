@@ -12,7 +12,7 @@ from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core.layer import Layer
 
-HINT = "params=net.init(key, x, y), or those of a training: run.params[seed]"
+HINT = "params=net.init_params(key, x, y), or those of a training: run.params[seed]"
 
 
 def require_network(net: Any, kind: type | None = None, or_layer: bool = False) -> None:

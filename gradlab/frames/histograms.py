@@ -68,11 +68,10 @@ def histograms(
         for signal, table in record.counts.items()
         for number, row in zip(record.layers, table, strict=True)
     ]
-    config = net.config
     order = ["signal", "layer", "bin", "left", "right", "count", "architecture", "activation", "init", "depth"]
     frame = pd.concat(tables, ignore_index=True)
-    about = {"architecture": config.architecture, "activation": one_after_another(config.activations)}
-    return frame.assign(**about, init=config.init, depth=len(record.layers))[order]
+    about = {"architecture": net.architecture, "activation": one_after_another(net.activations)}
+    return frame.assign(**about, init=net.init, depth=len(record.layers))[order]
 
 
 def bin_table(counts: np.ndarray) -> pd.DataFrame:

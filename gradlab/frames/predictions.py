@@ -69,14 +69,13 @@ def predictions(
         nets = list(networks) if isinstance(networks, Iterable) else [networks]
     found: dict[str, Prediction | str] = {}
     for net in nets:
-        config = getattr(net, "config", net)
-        if not hasattr(config, "as_dict"):
+        if not hasattr(net, "as_dict"):
             raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predictions(sweep)")
         try:
-            plain = predict(config, x, **options)
-            found[network_hash(config)] = plain if frame is None else _with_measured(plain, config, x, frame, options)
+            plain = predict(net, x, **options)
+            found[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, options)
         except GradlabError as error:
-            found[network_hash(config)] = f"mean field asks for {error.expected}, this is {error.received}"
+            found[network_hash(net)] = f"mean field asks for {error.expected}, this is {error.received}"
     return found
 
 

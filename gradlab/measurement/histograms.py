@@ -45,8 +45,8 @@ def count(
         if params is None:
             x, y, loss, outputs = arrays(x, y, loss, dtype, net.outputs)
             example_shape(net, x)
-            config, numbers = net.config, seed_numbers(seeds)
-            records, _ = drawn_records(config, config, x, y, outputs, loss, as_key(key), numbers, wanted, dtype)
+            numbers = seed_numbers(seeds)
+            records, _ = drawn_records(net, net, x, y, outputs, loss, as_key(key), numbers, wanted, dtype)
         else:
             params, x, y, loss, outputs = with_given(net, params, x, y, loss, key, dtype)
             records = [given_record(net, params, x, y, outputs, loss, wanted, dtype)]

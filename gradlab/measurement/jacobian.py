@@ -182,7 +182,8 @@ def jacobian_spectrum(
     values, floors, ways, products = zip(*found, strict=True)
     return Spectrum(
         np.stack(values), np.stack(floors), products[0].shape, source, target,
-        "all" if k is None else which, ways[0], numbers, str(products[0].dtype), getattr(net, "config", None),
+        "all" if k is None else which, ways[0], numbers, str(products[0].dtype),
+        net if isinstance(net, Network) else None,
     )  # fmt: skip
 
 
@@ -231,7 +232,7 @@ def jacobian_density(
         weights.append(sort(ritz.weights / probes))
     return Density(
         np.stack(values), np.stack(weights), products.shape, source, target, numbers, str(products.dtype),
-        getattr(net, "config", None),
+        net if isinstance(net, Network) else None,
     )  # fmt: skip
 
 

@@ -114,9 +114,9 @@ def lyapunov(
     >>> [round(float(v), 4) for v in found.exponents[0, 0]]
     [-0.6931, -0.6931, -0.6931]
     """
-    if isinstance(net, Layer) or not hasattr(getattr(net, "config", None), "widths"):
+    if isinstance(net, Layer) or not hasattr(net, "widths"):
         raise GradlabError("a network whose layers are known, an MLP", described(net), "gl.MLP(...)")
-    target = net.config.depth if target is None else target
+    target = net.depth if target is None else target
     numbers, trees = draws(net, params, x, key, seeds, 1)
     found = []
     for tree in trees:
@@ -127,7 +127,7 @@ def lyapunov(
             raise GradlabError(f"k of at most {narrowest}, the units of the narrowest layer", str(k), "k=None")
         start = _start(key, count, products.inputs, products.shape[1], products.dtype)
         found.append(_natural(_program(products.piece)(products.params, products.saved, start)))
-    return Lyapunov(np.stack(found), numbers, source, target, net.config)
+    return Lyapunov(np.stack(found), numbers, source, target, net)
 
 
 def lyapunov_of(jacobians: Any, *, k: int | None = None, key: Any = 0) -> Lyapunov:

@@ -103,13 +103,13 @@ def carry_circle(
     >>> [round(float(v), 4) for v in found.log10_growth[0]]
     [0.0, 0.0, 0.0]
     """
-    widths = getattr(getattr(net, "config", None), "widths", None)
+    widths = getattr(net, "widths", None)
     if widths is None:
         raise GradlabError("a network whose layers are known, an MLP", described(net), "gl.MLP(...)")
     points = integer("points", points, 3)
     if not q0 > 0:
         raise GradlabError("q0 above 0", repr(q0), "q0=1.0")
-    depth = net.config.depth
+    depth = net.depth
     wrong = [layer for layer in shapes if layer not in range(depth + 1)]
     if wrong:
         raise GradlabError(f"layers from 0 to {depth} in shapes", str(wrong[0]), f"shapes=(0, {depth})")
@@ -133,7 +133,7 @@ def carry_circle(
         lengths.append(np.append(np.log10(2 * np.pi * (q0 * features) ** 0.5), to_numpy(found)))
     flat = {layer: _flattened(curve) for layer, curve in curves.items()}
     return CarriedCircle(
-        net.config, np.stack(lengths), {n: f[0] for n, f in flat.items()}, {n: f[1] for n, f in flat.items()},
+        net, np.stack(lengths), {n: f[0] for n, f in flat.items()}, {n: f[1] for n, f in flat.items()},
         float(q0), numbers,
     )  # fmt: skip
 

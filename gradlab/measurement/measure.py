@@ -92,7 +92,7 @@ def measure(
     require_network(net, Network)
     if params is None:
         return measure_group(
-            [net.config],
+            [net],
             x,
             y,
             loss=loss,
@@ -262,15 +262,14 @@ def with_given(
 
 def _given(net, params, x, y, *, loss, key, columns, dtype, data) -> Trace:
     """One measurement of given weights."""
-    config = net.config
     dtype = dtype or dtype_of(net, params)
     with jax.enable_x64(dtype == "float64"):
         params, x, y, loss, outputs = with_given(net, params, x, y, loss, key, dtype)
         wanted = _columns(columns)
-        if not shares(config):
+        if not shares(net):
             return measure_given(net, params, x, y, outputs, loss, wanted, dtype, data)
-        parts = ((ACTIVATIONS.current(config.activation), 1),)
-        program = measure_program(config.width, config.depth, outputs, parts, config.bias, loss, wanted, 1)
-        record = to_numpy(once(program, params, x, y, jnp.asarray([config.depth], jnp.int32)))
-        shapes = _shapes(config, config.depth, x.shape[1], outputs)
-        return trace_of(config, 0, 0, [record], shapes, (0,), loss, data, len(x), dtype, drawn=False)
+        parts = ((ACTIVATIONS.current(net.activation), 1),)
+        program = measure_program(net.width, net.depth, outputs, parts, net.bias, loss, wanted, 1)
+        record = to_numpy(once(program, params, x, y, jnp.asarray([net.depth], jnp.int32)))
+        shapes = _shapes(net, net.depth, x.shape[1], outputs)
+        return trace_of(net, 0, 0, [record], shapes, (0,), loss, data, len(x), dtype, drawn=False)

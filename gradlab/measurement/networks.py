@@ -73,7 +73,7 @@ def drawn_records(
 ) -> tuple[list[Any], Any]:  # fmt: skip
     """The record of each seed's draw, by the program of a network that is as deep or deeper; shapes of parameters."""
     net, run = build(config), program(resolved(_shape(deepest)), outputs, loss, wanted)
-    room = dataclasses.replace(config, depth=deepest.depth)
+    room = net if net.depth == deepest.depth else dataclasses.replace(net, depth=deepest.depth)
     draw = draws(resolved(room), tuple(x.shape[1:]), outputs, loss, len(x), dtype)
 
     def arguments(drawn):
@@ -95,7 +95,7 @@ def given_record(
     net: Network, params: Any, x: Array, y: Any, outputs: int, loss: str, wanted: tuple[str, ...], dtype: str
 ) -> Any:
     """The record of given weights."""
-    run = program(resolved(_shape(net.config)), outputs, loss, wanted)
+    run = program(resolved(_shape(net)), outputs, loss, wanted)
     return to_numpy(once(run, params, x, y, *_numbers(net, dtype)))
 
 
@@ -110,7 +110,7 @@ def _shape(config: NetworkConfig) -> NetworkConfig:
 
 def _numbers(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
     """What a program takes beside parameters and data: the depth, and numbers of the blocks."""
-    depth = jnp.int32(net.config.depth or 0)
+    depth = jnp.int32(net.depth or 0)
     return depth, {name: jnp.asarray(value, dtype) for name, value in net.numbers().items()}
 
 
@@ -166,11 +166,11 @@ def _trace(
     layers = _layers(net, params, counted)
     hidden = [info for info in layers if info.layer >= 1 and info.layer_name != "readout"]
     fans = hidden[-1].fan_in, hidden[-1].fan_out
-    inner = fans if fans[0] else (net.config.width, net.config.width)  # a step's is the recurrent weight
+    inner = fans if fans[0] else (net.width, net.width)  # a step's is the recurrent weight
     status = tuple(status_of(rows, layers) for _, rows in per_seed)
     return Trace(
-        net.config, layers, columns, tuple(int(s) for s in seeds), status,
-        *scales(net.config, inner), loss, data, batch, dtype, drawn,
+        net, layers, columns, tuple(int(s) for s in seeds), status,
+        *scales(net, inner), loss, data, batch, dtype, drawn,
     )  # fmt: skip
 
 
@@ -241,9 +241,9 @@ def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInf
         if last:
             fan_in, fan_out = blocks[-1]
         elif stack.stem == "cell" and not stem:
-            fan_in, fan_out = 0, net.config.width  # a step has no weight of its own
+            fan_in, fan_out = 0, net.width  # a step has no weight of its own
         else:
             fan_in, fan_out = blocks[number if stack.stem else number - 1]
-        width = net.config.width if stack.stem == "cell" and not last else fan_out
+        width = net.width if stack.stem == "cell" and not last else fan_out
         infos.append(LayerInfo(number, name, width, fan_in, fan_out))
     return tuple(infos)

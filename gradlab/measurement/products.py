@@ -156,7 +156,7 @@ def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> 
     numbers, x = tuple(seed_numbers(seeds)), inputs(x)
     base = as_key(key)
     # compiled once: eagerly, a loop over layers would be compiled anew for every seed
-    init = jax.jit(lambda key: net.init(key, jnp.asarray(x), outputs=outputs))
+    init = jax.jit(lambda key: net.init_params(key, jnp.asarray(x), outputs=outputs))
     return numbers, (init(jax.random.fold_in(base, s)) for s in numbers)
 
 

@@ -68,17 +68,17 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
                 f"{source!r} and {target!r}", "an MLP, or the part as a Layer of its own",
             )  # fmt: skip
         return Piece(net if isinstance(net, Layer) else net.layer(net.outputs_in(params))), params
-    depth = net.config.depth
+    depth = net.depth
     low, high = _number("source", source, depth), _number("target", target, depth)
     if low >= high:
         raise GradlabError("a target above the source", f"{source!r} and {target!r}", "source='input', target='output'")
     # on the host, where unstacking 1000 layers and stacking them again compiles nothing
     chosen = [p for _, p in net.layers(jax.tree.map(np.asarray, params))][low:high]
-    names = net.config.activations if len(net.config.activations) > 1 else net.config.activations * depth
+    names = net.activations if len(net.activations) > 1 else net.activations * depth
     # of each weight the activation that it reads; the first one reads the input
     found = {name: ACTIVATIONS.current(name) for name in dict.fromkeys(names)}
     entries = (None, *(found[name] for name in names))[low:high]
-    piece = _piece(entries, net.config.bias, tuple(p["weight"].shape for p in chosen))
+    piece = _piece(entries, net.bias, tuple(p["weight"].shape for p in chosen))
     trees = iter(p if low == i == 0 else ({}, p) for i, p in enumerate(chosen))
     grouped = []
     for _, count in piece.runs:

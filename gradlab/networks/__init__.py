@@ -19,6 +19,9 @@ _BUILDERS = {
 
 
 def build(config: NetworkConfig) -> Network:
-    """The network of a configuration, by its architecture."""
-    home, name = _BUILDERS.get(config.architecture, ("custom", "CustomNetwork"))
-    return getattr(import_module(f"{__name__}.{home}"), name).of(config)
+    """The network with the fields of a configuration; one of a user's own layers is a network already."""
+    if config.architecture not in _BUILDERS:
+        return config
+    home, name = _BUILDERS[config.architecture]
+    kind = getattr(import_module(f"{__name__}.{home}"), name)
+    return config if isinstance(config, kind) else kind(**{n: getattr(config, n) for n in config.names()})

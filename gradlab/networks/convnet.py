@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradlab.config import ConvNetConfig
+from gradlab.config import ConvNetConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
 from gradlab.core.dropout import Dropout
@@ -14,13 +14,12 @@ from gradlab.networks.network import Network
 from gradlab.networks.stack import Stack, bias_std, chained, hidden_rule, masked, normed, readout_block
 
 
-class ConvNet(Network):
+@configuration
+class ConvNet(ConvNetConfig, Network):
     """A convolutional network of `depth` convolutions with stride 1, whose images keep their size.
 
     Parameters
     ----------
-    channels : int, optional
-        Another name of `width`.
     **fields
         Those of `gradlab.config.ConvNetConfig`: depth, width, activation, init, kernel, padding, norm,
         norm_position and the fields that all networks share.
@@ -33,18 +32,11 @@ class ConvNet(Network):
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> net = ConvNet(depth=3, channels=4, activation="tanh")
+    >>> net = ConvNet(depth=3, width=4, activation="tanh")
     >>> x, y = jnp.ones((2, 8, 8, 1)), jnp.zeros(2, int)
-    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    >>> net.apply(net.init_params(0, x, y, outputs=3), x).shape
     (2, 3)
     """
-
-    __slots__ = ()
-    Config = ConvNetConfig
-    config: ConvNetConfig
-
-    def __init__(self, *, channels: int | None = None, **fields):
-        super().__init__(**fields if channels is None else {"width": channels, **fields})
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -53,14 +45,13 @@ class ConvNet(Network):
 
     def window(self, axes: int) -> int:
         """Positions that a unit of the first layer sees."""
-        return self.config.kernel**axes
+        return self.kernel**axes
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """First convolution, the others in loops over those of one activation, readout."""
-        config = self.config
-        phis = config.activations if len(config.activations) > 1 else config.activations * config.depth
-        hidden = lambda width, phi, number: _block(config, phi, dropout, number)
-        return chained(hidden, config.widths, phis, readout_block(config, outputs, global_mean()), dropout)
+        phis = self.activations if len(self.activations) > 1 else self.activations * self.depth
+        hidden = lambda width, phi, number: _block(self, phi, dropout, number)
+        return chained(hidden, self.widths, phis, readout_block(self, outputs, global_mean()), dropout)
 
 
 def _block(config: ConvNetConfig, name: str, dropout: Dropout | None, number: Any) -> Layer:

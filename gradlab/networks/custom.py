@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,8 @@ from gradlab.networks.network import Network, weighted
 from gradlab.networks.stack import Stack
 
 
-class CustomNetwork(Network):
+@dataclass(frozen=True, init=False, repr=False)
+class CustomNetwork(CustomConfig, Network):
     """A network made of a layer: of `gradlab.serial` and the other combinators, of layers by `gradlab.lift`.
 
     Parameters
@@ -32,11 +34,6 @@ class CustomNetwork(Network):
         Of one example, without the batch: ``x.shape[1:]``.
     name : str
         What the frame calls its architecture.
-
-    Attributes
-    ----------
-    config : CustomConfig
-        Networks whose layers draw and compute the same are equal.
 
     Raises
     ------
@@ -53,9 +50,9 @@ class CustomNetwork(Network):
     `gradlab.Sweep` and `gradlab.TrainingSweep` take them as ``networks=``. A folder of theirs can be read and reported
     anywhere; to be continued it needs the networks, made anew by the same code.
 
-    Two networks of one `shape` are equal where what JAX traces of their `init`, `forward` and `backward` is, with all
-    constants; names are of no account. A layer that later computes something else, because it reads what has changed
-    since, is refused where the network is used.
+    Two networks of one `shape` and `name` are equal where what JAX traces of their `init`, `forward` and `backward`
+    is, with all constants; names of layers are of no account. A layer that later computes something else, because it
+    reads what has changed since, is refused where the network is used.
 
     Examples
     --------
@@ -66,39 +63,31 @@ class CustomNetwork(Network):
     ['hidden_1', 'hidden_2', 'readout']
     """
 
-    __slots__ = ()
-    config: CustomConfig
-
     def __init__(self, layer: Layer, shape: Sequence[int], *, name: str = "custom"):
-        object.__setattr__(self, "config", _configured(layer, tuple(int(n) for n in shape), name))
+        super().__init__(*_facts(layer, tuple(int(n) for n in shape), name))
 
     def __repr__(self):
-        return f"CustomNetwork({self.config.label()})"
+        return f"CustomNetwork({self.label()})"
 
     @property
     def ranks(self) -> tuple[int, ...]:
         """Axes of one example."""
-        return (len(self.config.shape),)
-
-    @property
-    def outputs(self) -> int:
-        """Number of its outputs."""
-        return self.config.outputs
+        return (len(self.shape),)
 
     def outputs_in(self, params: Any) -> int:
         """Number of its outputs, which its layers have."""
         if not weighted((), params):
             raise GradlabError("params, the parameters of the network", shown(params), HINT)
-        return self.config.outputs
+        return self.outputs
 
     def outputs_for(self, classes: int) -> int:
         """Number of its outputs, which may be more than the data have classes."""
-        if classes > self.config.outputs:
+        if classes > self.outputs:
             raise GradlabError(
-                f"data with at most {self.config.outputs} classes or columns, the outputs of {self}", f"{classes}",
+                f"data with at most {self.outputs} classes or columns, the outputs of {self}", f"{classes}",
                 f"a last layer with {classes} outputs",
             )  # fmt: skip
-        return self.config.outputs
+        return self.outputs
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The parts of the layer, the last one apart."""
@@ -107,14 +96,14 @@ class CustomNetwork(Network):
                 "dropout as a layer of the network", "dropout= with layers of your own", "gl.dropout(rate, key)"
             )
         self.outputs_for(outputs)
-        whole = _sequence(self.config.layer)
+        whole = _sequence(self.given)
         names, layers = zip(*whole.sequence, strict=True)
         below = serial(*layers[:-1], names=names[:-1])
-        return Stack(below, None, layers[-1], 0, len(layers) - 1, self.config.depth, whole)
+        return Stack(below, None, layers[-1], 0, len(layers) - 1, self.depth, whole)
 
     def rows(self, params: Any, tree: Any) -> list[Row]:
         """The rows of a tree that is laid out as the parameters are: of themselves, or of records."""
-        return _rows(_sequence(self.config.layer), params, tree)
+        return _rows(_sequence(self.given), params, tree)
 
     def parts(self, params: Any, tree: Any) -> tuple[Any, ...]:
         """The layers with a weight, or runs of equal ones, in a tree that is laid out as the parameters are."""
@@ -122,11 +111,11 @@ class CustomNetwork(Network):
 
     def shapes(self) -> Any:
         """Shapes and dtypes of the parameters."""
-        return _shapes(_sequence(self.config.layer), self.config.shape)[0]
+        return _shapes(_sequence(self.given), self.shape)[0]
 
     def check_unchanged(self) -> None:
         """Raise if the layers compute something else than when the network was made."""
-        if _content(_sequence(self.config.layer), self.config.shape) != self.config.fingerprint:
+        if _content(_sequence(self.given), self.shape) != self.fingerprint:
             raise GradlabError(
                 f"the layers of {self} to compute what they did when it was made", "something else",
                 "gl.CustomNetwork(layer, ...) anew",
@@ -190,8 +179,8 @@ def _content(layer: Layer, shape: tuple[int, ...]) -> str:
         return digest(shape, draw, operations(both, params, x))
 
 
-def _configured(layer: Layer, shape: tuple[int, ...], name: str) -> CustomConfig:
-    """The configuration, and all that has to be right of it."""
+def _facts(layer: Layer, shape: tuple[int, ...], name: str) -> tuple:
+    """The fields of the configuration, and all that has to be right of it."""
     if not isinstance(layer, Layer):
         raise GradlabError("a Layer", type(layer).__name__, "gl.serial(gl.dense(8), ..., gl.dense(outputs))")
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or name in ARCHITECTURES:
@@ -234,4 +223,4 @@ def _configured(layer: Layer, shape: tuple[int, ...], name: str) -> CustomConfig
         )  # fmt: skip
     known = dict.fromkeys(n for n in reversed(names) if n != "identity")
     width = weighted((), rows[0].tree)[0][1]["weight"].shape[-1]
-    return CustomConfig(name, _content(layer, shape), shape, out[0], depth, width, "+".join(known) or "own", layer)
+    return (name, _content(layer, shape), shape, out[0], depth, width, "+".join(known) or "own", layer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradlab.config import MLPConfig
+from gradlab.config import MLPConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
@@ -17,7 +17,8 @@ from gradlab.networks.stack import Stack, bias_std, chained, hidden_rule, masked
 Parts = tuple[str | tuple[str, int], ...]
 
 
-class MLP(Network):
+@configuration
+class MLP(MLPConfig, Network):
     """A fully connected network: `depth` hidden layers, then a linear readout.
 
     Parameters
@@ -25,11 +26,6 @@ class MLP(Network):
     **fields
         Those of `gradlab.config.MLPConfig`: depth, width, activation, init, gain, sigma_w2, std,
         sigma_b2, bias, readout, norm, norm_position.
-
-    Attributes
-    ----------
-    config : MLPConfig
-        The fields, checked. Networks with equal fields are equal.
 
     Notes
     -----
@@ -40,13 +36,10 @@ class MLP(Network):
     >>> import jax, jax.numpy as jnp
     >>> net = MLP(depth=3, width=8, activation="tanh", init="xavier_normal")
     >>> x, y = jnp.ones((4, 5)), jnp.zeros(4, int)
-    >>> params = net.init(jax.random.key(0), x, y, outputs=3)
+    >>> params = net.init_params(jax.random.key(0), x, y, outputs=3)
     >>> net.apply(params, x).shape
     (4, 3)
     """
-
-    __slots__ = ()
-    Config = MLPConfig
 
     def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
         """Hidden layers by their number."""
@@ -54,7 +47,7 @@ class MLP(Network):
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """First block, runs of equal blocks, readout."""
-        return stack(self.config, outputs, dropout=dropout)
+        return stack(self, outputs, dropout=dropout)
 
 
 def stack(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gradlab._errors import GradlabError, unknown
-from gradlab.config import REGISTRIES, NetworkConfig, positive_integer
+from gradlab._errors import GradlabError
+from gradlab.config import positive_integer
 from gradlab.core.batch import inputs, outputs_of, targets_of
 from gradlab.core.dropout import Dropout
 from gradlab.core.keys import as_key
@@ -24,58 +23,7 @@ from gradlab.networks.stack import Stack
 
 
 class Network(ABC):
-    """A configuration that builds a stack of layers. Networks with equal configurations are equal.
-
-    Parameters
-    ----------
-    **fields
-        Those of the configuration.
-
-    Attributes
-    ----------
-    config : NetworkConfig
-        The fields, checked.
-    """
-
-    __slots__ = ("config",)
-    config: NetworkConfig
-    Config: ClassVar[type[NetworkConfig]]
-
-    def __init__(self, **fields: Any):
-        for name in fields:
-            if name not in self.Config.names():
-                raise unknown(f"option of {type(self).__name__}", name, self.Config.names())
-        object.__setattr__(self, "config", self.Config(**fields))
-
-    def __init_subclass__(cls, **options: Any):
-        super().__init_subclass__(**options)
-        kind = cls.__dict__.get("Config")
-        if kind is not None:  # what help() and completion show: the fields by name
-            named = [p.replace(kind=p.KEYWORD_ONLY) for p in inspect.signature(kind).parameters.values()]
-            cls.__signature__ = inspect.Signature(named)
-
-    @classmethod
-    def of(cls, config: NetworkConfig) -> Self:
-        """The network of a configuration."""
-        net = cls.__new__(cls)
-        object.__setattr__(net, "config", config)
-        return net
-
-    def __setattr__(self, name, value):
-        raise AttributeError("a network is immutable; make another one")
-
-    def __reduce__(self):
-        return _restored, (type(self), self.config)
-
-    def __eq__(self, other):
-        return isinstance(other, Network) and self.config == other.config
-
-    def __hash__(self):
-        return hash(self.config)
-
-    def __repr__(self):
-        fields = ", ".join(f"{k}={v!r}" for k, v in self.config.changed().items())
-        return f"{type(self).__name__}({fields})"
+    """What a configuration of an architecture becomes with layers behind it; its fields are the configuration's."""
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -99,10 +47,8 @@ class Network(ABC):
         """Positions that a unit of the first layer sees, with this many axes of positions."""
         return 1
 
-    @property
-    def outputs(self) -> int | None:
-        """Number of outputs, of a network that has it from its layers; None where the data decide."""
-        return None
+    #: Number of outputs, of a network that has it from its layers; None where the data decide.
+    outputs: ClassVar[int | None] = None
 
     def outputs_in(self, params: Any) -> int:
         """Number of outputs of given parameters."""
@@ -140,7 +86,7 @@ class Network(ABC):
         Parameters
         ----------
         params : pytree
-            From `init`, or trained: what is not named stays, gains of norms and scales of branches too.
+            From `init_params`, or trained: what is not named stays, gains of norms and scales of branches too.
         layers : mapping of str to mapping, or sequence of pairs
             By the names that `layers` gives: ``{"hidden_1": {"weight": ..., "bias": ...}, ...}``. A weight has the
             shape (inputs, outputs).
@@ -159,7 +105,7 @@ class Network(ABC):
         --------
         >>> import gradlab as gl, numpy as np
         >>> net, x = gl.MLP(depth=2, width=3), np.ones((4, 2), "float32")
-        >>> params = net.with_layers(net.init(0, x, outputs=1), {"hidden_2": {"weight": np.eye(3)}})
+        >>> params = net.with_layers(net.init_params(0, x, outputs=1), {"hidden_2": {"weight": np.eye(3)}})
         >>> dict(net.layers(params))["hidden_2"]["weight"].tolist()
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
         """
@@ -169,7 +115,7 @@ class Network(ABC):
         """What the layer at `path` is called, the `number`-th of `count` from the input."""
         return "readout" if number == count else "/".join(path)
 
-    def init(self, key: Array | int, x: Any, y: Any = None, *, outputs: int | None = None) -> Any:
+    def init_params(self, key: Array | int, x: Any, y: Any = None, *, outputs: int | None = None) -> Any:
         """Parameters for data of these shapes.
 
         Parameters
@@ -192,7 +138,7 @@ class Network(ABC):
         shape = example_shape(self, x)
         if self.outputs is None and outputs is None and (y is None or isinstance(y, jax.core.Tracer)):
             received = "neither" if y is None else "a y that is traced inside jit"
-            raise GradlabError("targets y, or outputs=", received, "net.init(key, x, y), or outputs=10")
+            raise GradlabError("targets y, or outputs=", received, "net.init_params(key, x, y), or outputs=10")
         if outputs is None and (self.outputs is None or y is not None):
             outputs = outputs_of(targets_of(y, len(x)))
         outputs = self.outputs_for(positive_integer("outputs", self.outputs if outputs is None else outputs))
@@ -218,19 +164,6 @@ def _told_apart(names: list[str]) -> list[str]:
     return found
 
 
-def _restored(kind: type[Network], config: NetworkConfig) -> Network:
-    """A network that was copied or pickled; what its names stand for is registered in each process anew."""
-    named = {"activation": config.activations, "initializer": config.initializers} if config.names() else {}
-    for what, names in named.items():
-        for name in names:
-            if name not in REGISTRIES[what].names:
-                raise GradlabError(
-                    f"the {what} {name!r} of a pickled network to be registered in this process", "no such name",
-                    f"gl.register_{what}({name!r}, ...) before the network is loaded",
-                )  # fmt: skip
-    return kind.of(config)
-
-
 #: What one example looks like, by the number of its axes.
 _KINDS = {1: "(batch, features)", 2: "(batch, time, features)", 3: "(batch, height, width, channels)"}
 
@@ -241,7 +174,7 @@ def example_shape(net: Network, x: Array) -> tuple[int, ...]:
         wanted = " or ".join(_KINDS[rank] for rank in net.ranks)
         hint = "x.reshape(len(x), -1)" if net.ranks == (1,) else "data that have these axes, or another architecture"
         raise GradlabError(f"x of shape {wanted} for {type(net).__name__}", f"shape {jnp.shape(x)}", hint)
-    shape, wanted = tuple(jnp.shape(x)[1:]), getattr(net.config, "shape", None)
+    shape, wanted = tuple(jnp.shape(x)[1:]), getattr(net, "shape", None)
     if wanted is not None and shape != wanted:
         raise GradlabError(f"examples of shape {wanted}, for which {net} was made", f"{shape}", "another network")
     return shape
@@ -266,5 +199,5 @@ def check_input(net: Network, params: Any, x: Array) -> None:
     wanted = weighted((), params)[0][1]["weight"].shape[-2] // net.window(jnp.ndim(x) - 2)
     if features != wanted:
         raise GradlabError(
-            f"x with {wanted} features, as the first layer has", f"{features}", "net.init(key, x, y) with this x"
+            f"x with {wanted} features, as the first layer has", f"{features}", "net.init_params(key, x, y) with this x"
         )

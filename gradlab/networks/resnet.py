@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradlab._errors import GradlabError
-from gradlab.config import ResNetConfig
+from gradlab.config import ResNetConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
 from gradlab.core.dense import dense
@@ -17,7 +17,8 @@ from gradlab.networks.network import Network
 from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, linear, masked, normed, readout_block, stacked
 
 
-class ResNet(Network):
+@configuration
+class ResNet(ResNetConfig, Network):
     r"""A residual network of `depth` blocks, :math:`x_{l} = x_{l-1} + s F_l(x_{l-1})`.
 
     Parameters
@@ -41,51 +42,46 @@ class ResNet(Network):
     >>> import jax.numpy as jnp
     >>> net = ResNet(depth=3, width=8, branch_scale="1/sqrt(L)")
     >>> x, y = jnp.ones((4, 5)), jnp.zeros(4, int)
-    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    >>> net.apply(net.init_params(0, x, y, outputs=3), x).shape
     (4, 3)
     """
-
-    __slots__ = ()
-    Config = ResNetConfig
-    config: ResNetConfig
 
     layer_name = "block"
 
     @property
     def ranks(self) -> tuple[int, ...]:
         """Axes that one example may have."""
-        return (1,) if self.config.branch == "dense" else (2, 3)
+        return (1,) if self.branch == "dense" else (2, 3)
 
     def numbers(self) -> dict[str, float]:
         """The factor of the branches, where it is no parameter."""
-        scale = self.config.scale
+        scale = self.scale
         return {} if isinstance(scale, str) else {"scale": scale}
 
     def window(self, axes: int) -> int:
         """Positions that a unit of the stem sees."""
-        return 1 if self.config.branch == "dense" else self.config.kernel**axes
+        return 1 if self.branch == "dense" else self.kernel**axes
 
     def stack(self, outputs: int, scale: Any = None, *, dropout: Dropout | None = None) -> Stack:
         """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
-        config = self.config
-        scale = config.scale if scale is None else scale
-        if dropout is not None and config.order == "post" and config.branch_layers == 1:
+        scale = self.scale if scale is None else scale
+        if dropout is not None and self.order == "post" and self.branch_layers == 1:
             raise GradlabError(
                 "an activation inside the branches, behind which dropout stands",
                 "order='post' with branch_layers=1, whose only one is on the stream", "branch_layers=2",
             )  # fmt: skip
-        block = lambda number: _block(config, scale, dropout, number)
-        if config.branch == "dense":
-            stem, before = linear(config, config.width, "lecun_normal"), ()
+        block = lambda number: _block(self, scale, dropout, number)
+        if self.branch == "dense":
+            stem, before = linear(self, self.width, "lecun_normal"), ()
         else:
             stem = serial(
-                conv(config.width, config.kernel, "lecun_normal", bias=config.bias, bias_std=bias_std(config)),
+                conv(self.width, self.kernel, "lecun_normal", bias=self.bias, bias_std=bias_std(self)),
                 activation("identity"), names=("conv", "activation"), folds=(None, None),
             )  # fmt: skip
             before = (global_mean(),)
-        last = normed(config.norm) if config.order == "pre" else ()
-        run = repeat(copies(block, dropout), config.depth, 1)
-        return stacked(stem, run, readout_block(config, outputs, *last, *before), config.depth)
+        last = normed(self.norm) if self.order == "pre" else ()
+        run = repeat(copies(block, dropout), self.depth, 1)
+        return stacked(stem, run, readout_block(self, outputs, *last, *before), self.depth)
 
 
 def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: Any) -> Layer:

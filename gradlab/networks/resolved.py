@@ -1,4 +1,4 @@
-"""A network's configuration together with what its names stand for: what compiled programs are cached by."""
+"""A network together with what its names stand for: what compiled programs are cached by."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from gradlab.core.activations import TABLE as ACTIVATIONS
 from gradlab.core.activations import Activation
 from gradlab.core.initializers import Initializer
 from gradlab.networks import build
+from gradlab.networks.custom import CustomNetwork
 from gradlab.networks.network import Network
 from gradlab.networks.stack import hidden_rule, readout_rule
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration and the entries of its names. Equal, and of one hash, where configuration and content are.
+    """A network and the entries of its names. Equal, and of one hash, where fields and content are.
 
     A cache that is keyed by it is never stale: the same name with another function is another key, the same function
     registered once more is the same key. A program builds its layers while it is traced, from `network`, so that a
@@ -24,32 +25,28 @@ class Resolved:
 
     Parameters
     ----------
-    config : NetworkConfig or CustomConfig
+    network : Network
     activations : tuple of Activation
     hidden, readout : Initializer or None
-        Of the hidden weights and of the readout; None where the configuration holds the layers themselves.
+        Of the hidden weights and of the readout; None where the network is of a user's own layers.
     """
 
-    config: NetworkConfig | CustomConfig
+    network: Network
     activations: tuple[Activation, ...] = ()
     hidden: Initializer | None = None
     readout: Initializer | None = None
 
-    @property
-    def network(self) -> Network:
-        """The network of the configuration."""
-        return build(self.config)
-
 
 def resolved(config: NetworkConfig | CustomConfig) -> Resolved:
     """What the names of a configuration stand for now; layers must compute what they did."""
-    if isinstance(config, CustomConfig):
-        build(config).check_unchanged()
-        return Resolved(config)
-    activations = tuple(ACTIVATIONS.current(name) for name in dict.fromkeys(config.activations))
-    for name in config.initializers:
+    net = build(config)
+    if isinstance(net, CustomNetwork):
+        net.check_unchanged()
+        return Resolved(net)
+    activations = tuple(ACTIVATIONS.current(name) for name in dict.fromkeys(net.activations))
+    for name in net.initializers:
         REGISTRIES["initializer"].renew(name)
-    return Resolved(config, activations, hidden_rule(config), readout_rule(config))
+    return Resolved(net, activations, hidden_rule(net), readout_rule(net))
 
 
 def fingerprints(config: NetworkConfig | CustomConfig) -> dict[str, str]:

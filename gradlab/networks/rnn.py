@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradlab._errors import GradlabError
-from gradlab.config import RNNConfig
+from gradlab.config import RNNConfig, configuration
 from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, serial
@@ -18,7 +18,8 @@ from gradlab.networks.network import Network
 from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, hidden_rule, masked, readout_block
 
 
-class RNN(Network):
+@configuration
+class RNN(RNNConfig, Network):
     """A recurrent network that reads a sequence and answers from its last state.
 
     Parameters
@@ -38,13 +39,9 @@ class RNN(Network):
     >>> import jax.numpy as jnp
     >>> net = RNN(cell="lstm", width=4)
     >>> x, y = jnp.ones((2, 7, 3)), jnp.zeros(2, int)
-    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    >>> net.apply(net.init_params(0, x, y, outputs=3), x).shape
     (2, 3)
     """
-
-    __slots__ = ()
-    Config = RNNConfig
-    config: RNNConfig
 
     layer_name = "step"
     nests = False
@@ -60,11 +57,11 @@ class RNN(Network):
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The unrolled cell, readout."""
-        cells = unroll(_cell(self.config), truncate=self.config.truncate)
-        if self.config.depth is not None:
-            cells = _of_the_last(self.config.depth, cells)
+        cells = unroll(_cell(self), truncate=self.truncate)
+        if self.depth is not None:
+            cells = _of_the_last(self.depth, cells)
         cells = masked(cells, dropout, 1)
-        head = readout_block(self.config, outputs)
+        head = readout_block(self, outputs)
         whole = serial(cells, head, names=("cell", "readout"), folds=(STEM_FOLD, READOUT_FOLD))
         below = serial(cells, names=("cell",), folds=(STEM_FOLD,))
         return Stack(below, None, head, 0, 1, 0, whole, "cell")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradlab.config import TransformerConfig
+from gradlab.config import TransformerConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
@@ -17,7 +17,8 @@ from gradlab.networks.network import Network
 from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, readout_block, stacked
 
 
-class Transformer(Network):
+@configuration
+class Transformer(TransformerConfig, Network):
     r"""A transformer encoder over sequences, with its normalisation before or after the sums.
 
     Parameters
@@ -41,13 +42,10 @@ class Transformer(Network):
     >>> import jax.numpy as jnp
     >>> net = Transformer(depth=2, width=8, heads=2)
     >>> x, y = jnp.ones((2, 5, 3)), jnp.zeros(2, int)
-    >>> net.apply(net.init(0, x, y, outputs=3), x).shape
+    >>> net.apply(net.init_params(0, x, y, outputs=3), x).shape
     (2, 3)
     """
 
-    __slots__ = ()
-    Config = TransformerConfig
-    config: TransformerConfig
     layer_name = "block"
 
     @property
@@ -57,14 +55,13 @@ class Transformer(Network):
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """Embedding, blocks, readout."""
-        config = self.config
-        embed = dense(config.width, "lecun_normal", bias=config.bias, bias_std=bias_std(config))
+        embed = dense(self.width, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
         names = ("dense", "activation", "positions")
         stem = serial(embed, activation("identity"), positions("sinusoidal"), names=names, folds=(None,) * 3)
-        last = (layer_norm(),) if config.norm == "pre" else ()
-        head = readout_block(config, outputs, *last, global_mean())
-        run = repeat(copies(lambda number: _block(config, dropout, number), dropout), config.depth, 1)
-        return stacked(stem, run, head, config.depth)
+        last = (layer_norm(),) if self.norm == "pre" else ()
+        head = readout_block(self, outputs, *last, global_mean())
+        run = repeat(copies(lambda number: _block(self, dropout, number), dropout), self.depth, 1)
+        return stacked(stem, run, head, self.depth)
 
 
 def _block(config: TransformerConfig, dropout: Dropout | None, number: Any) -> Layer:

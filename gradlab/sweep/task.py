@@ -166,7 +166,7 @@ class MeasureTask:
         sizes, rows = [], 0
         for config in configs:
             net = build(config)
-            params = jax.eval_shape(lambda net=net: net.init(0, self.data.x, outputs=self.data.classes))
+            params = jax.eval_shape(lambda net=net: net.init_params(0, self.data.x, outputs=self.data.classes))
             sizes.append(sum(prod(leaf["weight"].shape) for _, leaf in weighted((), params)))
             rows += len(seeds) * ((config.depth or positions) + 2)
         kinds = {(self.group(c), c.activation) for c in configs}

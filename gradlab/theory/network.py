@@ -41,20 +41,18 @@ def mean_field_of(net: Any, *, q0: float = 1.0) -> MeanField:
     >>> round(mean_field_of(gl.MLP(depth=5, activation="tanh", init="he_normal")).chi1, 5)
     1.10553
     """
-    config = getattr(net, "config", net)
-    check_plain(config)
-    sigma_w2, sigma_b2 = scales(config, np.full(2, config.widths[0]), None)
-    return mean_field(config.activation, sigma_w2=sigma_w2[0], sigma_b2=sigma_b2[0], q0=q0)
+    check_plain(net)
+    sigma_w2, sigma_b2 = scales(net, np.full(2, net.widths[0]), None)
+    return mean_field(net.activation, sigma_w2=sigma_w2[0], sigma_b2=sigma_b2[0], q0=q0)
 
 
 def summary(net: Any, *, q0: float = 1.0) -> tuple[str, Callable[[], MeanFieldMaps]]:
     """`mean_field_of` as text, with the critical sigma_w2 beside it, and what makes the arrays of its maps."""
-    config = getattr(net, "config", net)
-    found = mean_field_of(config, q0=q0)
-    told = _critical(config.activation, found.sigma_b2, "this sigma_b2")
+    found = mean_field_of(net, q0=q0)
+    told = _critical(net.activation, found.sigma_b2, "this sigma_b2")
     sigmas = {"sigma_w2": found.sigma_w2, "sigma_b2": found.sigma_b2}
-    draw = lambda: mean_field_maps(config.activation, **sigmas, q0=q0)
-    return f"{config.init}: {found}\n  {told}", draw
+    draw = lambda: mean_field_maps(net.activation, **sigmas, q0=q0)
+    return f"{net.init}: {found}\n  {told}", draw
 
 
 #: Columns of `comparison`: heading and attribute of the mean field; the rate is of the rms delta.
@@ -64,15 +62,14 @@ _COLUMNS = {"sigma_w2": "sigma_w2", "sigma_b2": "sigma_b2", "q*": "q_star", "c*"
 
 def comparison(nets: Sequence[Any], *, q0: float = 1.0) -> str:
     """`mean_field_of` of networks of one activation: a line each, then the critical sigma_w2 of each sigma_b2."""
-    configs = [getattr(net, "config", net) for net in nets]
-    found = [mean_field_of(config, q0=q0) for config in configs]
-    lines = [f"{found[0].activation}, {configs[0].init}, infinite width"]
+    found = [mean_field_of(net, q0=q0) for net in nets]
+    lines = [f"{found[0].activation}, {nets[0].init}, infinite width"]
     lines.append("".join(f"{name:>12}" for name in _COLUMNS) + f"{'rate':>12}  phase")
     for one in found:
         numbers = [*(getattr(one, name) for name in _COLUMNS.values()), one.chi1**0.5]
         cells = "".join(f"{'-' if np.isnan(v) else format(v, '.6g'):>12}" for v in numbers)
         lines.append(f"{cells}  {one.phase}" + (f" ({one.note})" if one.note else ""))
-    activation = configs[0].activation
+    activation = nets[0].activation
     lines += [_critical(activation, b, f"sigma_b2 = {b:g}") for b in dict.fromkeys(one.sigma_b2 for one in found)]
     return "\n".join(lines)
 

@@ -148,30 +148,29 @@ def predict(
     >>> round(found.rate, 3), round(found.rate_of("delta_log10_mean"), 3)
     (0.236, 0.235)
     """
-    config = getattr(net, "config", net)
-    check_plain(config)
+    check_plain(net)
     wanted = tuple(FUNCTIONALS) if columns is None else tuple(columns)
     for name in wanted:
         if name not in FUNCTIONALS:
             raise unknown("column", name, FUNCTIONALS)
-    entry = entry_of(config.activation)
+    entry = entry_of(net.activation)
     inputs = _inputs(x, q0, c0)
-    features = config.widths[0] if x is None else np.shape(x)[1]
-    sizes = np.array([features, *config.widths])
-    sigma_w2, sigma_b2 = scales(config, sizes, outputs)
+    features = net.widths[0] if x is None else np.shape(x)[1]
+    sizes = np.array([features, *net.widths])
+    sigma_w2, sigma_b2 = scales(net, sizes, outputs)
     signal = sigma_w2[0] * inputs.q0 + sigma_b2[0]
     check_variances("q0", signal)
     refused: dict[str, str] = {}
     if q is None:
         found = variances(entry, sigma_w2[:-1], sigma_b2[:-1], np.log(signal))
     else:
-        found = _measured(entry, q, config.depth)
+        found = _measured(entry, q, net.depth)
     if not np.all(np.isfinite(found.log_dphi2)):
         raise GradlabError(
             "an activation with a slope somewhere", f"{entry.name!r}, whose derivative is 0 with probability 1",
             "another activation: through this one no gradient passes",
         )  # fmt: skip
-    shift, shifted = _finite_width(config, entry, sizes[1:], sigma_w2, sigma_b2, found, q is not None, refused)
+    shift, shifted = _finite_width(net, entry, sizes[1:], sigma_w2, sigma_b2, found, q is not None, refused)
     values = _backward(found, sizes, sigma_w2, inputs, shift, q is not None)
     values |= _forward(found, sigma_w2[-1], sigma_b2[-1])
     if (x is not None and np.shape(x)[0] > 1) or q is not None:
@@ -190,7 +189,7 @@ def predict(
     if "log10_delta_rms" in texts and q is not None:
         texts["log10_delta_rms"] += ", from measured variances"
     return Prediction(
-        entry.name, config.init, np.arange(1, config.depth + 2), {name: values[name] for name in texts}, texts,
+        entry.name, net.init, np.arange(1, net.depth + 2), {name: values[name] for name in texts}, texts,
         refused, sigma_w2, sigma_b2, q is not None,
     )  # fmt: skip
 

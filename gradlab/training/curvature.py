@@ -50,7 +50,7 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str | None = N
     batch = batch_of(x, y, loss, outputs)
     x, loss = jnp.asarray(cast("x", batch.x, flat.dtype)), batch.loss
     check_parameters(net, params, x.shape[1:], outputs)
-    product = _product(resolved(net.config), loss, outputs)
+    product = _product(resolved(net), loss, outputs)
     wanted = targets(loss, batch.y, outputs, x.dtype)
     times = lambda v: np.asarray(product(params, x, wanted, jnp.asarray(v, flat.dtype)), np.float64)
     start = np.random.default_rng(0).normal(size=flat.size)  # the same start at every step: curves are smooth

@@ -179,7 +179,7 @@ def train(
         raise GradlabError("label= only with an optimiser of your own", f"optimizer={optimizer!r}", "leaving it out")
     own = None if isinstance(optimizer, str) else own_optimizer(optimizer, label, _shapes(net, loaded, dtype))
     names = {"optimizer": optimizer} if own is None else {"optimizer": own.label, "own": own.fingerprint}
-    config = TrainingConfig(net.config, **names, **how, start="" if params is None else digest(params))
+    config = TrainingConfig(net, **names, **how, start="" if params is None else digest(params))
     plan = Plan(
         steps=positive_integer("steps", steps), batch=positive_integer("batch", batch),
         records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
@@ -192,7 +192,7 @@ def train(
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
     about = {
-        "network": config.as_dict(), "functions": fingerprints(net.config),
+        "network": config.as_dict(), "functions": fingerprints(net),
         "optimizer": config.optimizer, "steps": plan.steps,
         "batch": plan.batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
         "data": loaded.content_hash, "test": test if isinstance(test, float) else "given", "columns": columns,
@@ -208,7 +208,7 @@ def train(
 def _shapes(net: Network, loaded: Data, dtype: str) -> Any:
     """Shapes and dtypes of the parameters that are drawn for the data."""
     with jax.enable_x64(dtype == "float64"):
-        return jax.eval_shape(lambda: net.init(0, jnp.asarray(loaded.x[:1], dtype), outputs=loaded.classes))
+        return jax.eval_shape(lambda: net.init_params(0, jnp.asarray(loaded.x[:1], dtype), outputs=loaded.classes))
 
 
 def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
@@ -230,7 +230,7 @@ def _fitting(net: Network, start: Mapping[int, Any], loaded: Data) -> int:
     outputs = max(found)
     if len(found) > 1 or outputs < loaded.classes:
         wanted = f"params with outputs for {loaded.classes} classes or columns"
-        raise GradlabError(wanted, ", ".join(map(str, sorted(found))), "net.init(key, x, y) with this y")
+        raise GradlabError(wanted, ", ".join(map(str, sorted(found))), "net.init_params(key, x, y) with this y")
     for params in start.values():
         check_parameters(net, params, example_shape(net, loaded.x), outputs)
     return outputs

@@ -87,7 +87,7 @@ class OneSeed:
     def start(self) -> State:
         """The state before the first step: given weights, or those that `gradlab.measure` draws for the seed."""
         if self.given is None:
-            params = once(draw(resolved(self.net.config), example_shape(self.net, self.x), self.data.outputs), self.key)
+            params = once(draw(resolved(self.net), example_shape(self.net, self.x), self.data.outputs), self.key)
         else:
             params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.plan.dtype), self.given[self.seed])
         order = jnp.arange(len(self.x), dtype=jnp.int32)

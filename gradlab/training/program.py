@@ -184,7 +184,7 @@ def programs(of: Resolved, outputs: int, loss: str, recipe: Recipe, batch: int) 
 
 @functools.lru_cache(maxsize=32)
 def draw(of: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
-    """key -> parameters, those that ``net.init`` draws."""
+    """key -> parameters, those that ``net.init_params`` draws."""
     return jax.jit(lambda key: of.network.layer(outputs).init(key, shape)[0])
 
 

@@ -92,7 +92,7 @@ class TrainTask(MeasureTask):
         for config in configs:
             net = build(config.network)
             example = x[:1].reshape(1, -1) if net.ranks == (1,) else x[:1]
-            params = jax.eval_shape(lambda net=net, x=example: net.init(0, x, outputs=self.data.classes))
+            params = jax.eval_shape(lambda net=net, x=example: net.init_params(0, x, outputs=self.data.classes))
             entries = sum(prod(leaf["weight"].shape) for _, leaf in weighted((), params))
             positions = prod(example.shape[1:-1])
             flops += 6.0 * plan.batch * positions * entries * plan.steps * len(seeds)

@@ -18,7 +18,7 @@ QUICK = (*cases.COVERING[1::6], *cases.ODD[2:4])
 )
 def test_every_layer_equals_jax_grad_in_float64(case, x64):
     x, y = cases.data(case.loss)
-    params = case.net.init(3, x, outputs=cases.OUTPUTS)
+    params = case.net.init_params(3, x, outputs=cases.OUTPUTS)
     (value, ours), (reference, theirs) = cases.both(case, params, x, y, "float64")
     assert abs(value - reference) <= 1e-12 * max(1, abs(reference))
     found = cases.errors(case.net, ours, theirs)
@@ -29,7 +29,7 @@ def test_every_layer_equals_jax_grad_in_float64(case, x64):
 @pytest.mark.parametrize("case", cases.FAST[1::14], ids=str)
 def test_every_layer_equals_jax_grad_in_float32_where_that_is_in_range(case):
     x, y = cases.data(case.loss, dtype="float32")
-    params = case.net.init(3, x, outputs=cases.OUTPUTS)
+    params = case.net.init_params(3, x, outputs=cases.OUTPUTS)
     (_, ours), (_, theirs) = cases.both(case, params, x, y, "float32")
     found = cases.errors(case.net, ours, theirs, floor=1.2e-38 / cases.TOLERANCE["float32"])
     assert found
@@ -41,7 +41,7 @@ def _drawn(depth, width, dtype):
     x, _ = cases.data("mse", dtype=dtype)
     for init in INITIALIZERS:
         case = cases.Case(depth, width, "relu", init, "mse")
-        yield init, case.net.init(3, x, outputs=cases.OUTPUTS)
+        yield init, case.net.init_params(3, x, outputs=cases.OUTPUTS)
 
 
 _DRAWS: dict = {}
@@ -79,7 +79,7 @@ def test_the_whole_product(depth, activation, loss, dtype):
 def test_homogeneous_nets_have_the_same_product_of_weight_and_gradient_in_every_layer(activation, depth, x64):
     case = cases.Case(depth, 16, activation, "he_normal", "softmax_cross_entropy", (("bias", False),))
     x, y = cases.data(case.loss)
-    params = case.net.init(0, x, outputs=cases.OUTPUTS)
+    params = case.net.init_params(0, x, outputs=cases.OUTPUTS)
     _, grads = jax.jit(lambda p: gl.backprop(case.net, p, x, y))(params)
     pairs = [
         (np.asarray(p["weight"]), np.asarray(g["weight"]))
@@ -94,7 +94,7 @@ def test_homogeneous_nets_have_the_same_product_of_weight_and_gradient_in_every_
 def test_one_example_one_feature_one_unit(x64):
     net = gl.MLP(depth=2, width=1, activation="tanh", init="xavier_normal")
     x, y = np.ones((1, 1)), np.zeros(1, int)
-    params = net.init(0, x, outputs=2)
+    params = net.init_params(0, x, outputs=2)
     value, grads = jax.jit(lambda p, y: gl.backprop(net, p, x, y))(params, y)  # with traced labels too
     theirs = jax.jit(jax.grad(lambda p: -jax.nn.log_softmax(net.apply(p, x))[:, 0].mean()))(params)
     assert max(cases.errors(net, grads, theirs).values()) <= 1e-12
@@ -104,7 +104,7 @@ def test_one_example_one_feature_one_unit(x64):
 def test_gradients_have_the_tree_of_the_parameters(x64):
     net = gl.MLP(depth=4, width=(3, 5, 5, 2), activation="elu")
     x, y = cases.data("mse")
-    params = net.init(0, x, y)
+    params = net.init_params(0, x, y)
     _, grads = jax.jit(lambda p: gl.backprop(net, p, x, y))(params)
     assert jax.tree.map(jnp.shape, grads) == jax.tree.map(jnp.shape, params)
 
@@ -114,7 +114,7 @@ def test_units_of_an_example_of_zeros_have_a_slope(x64):
     case = cases.COVERING[9]
     assert case.activation == "softplus"
     x, y = cases.data(case.loss)
-    params = case.net.init(3, x, outputs=cases.OUTPUTS)
+    params = case.net.init_params(3, x, outputs=cases.OUTPUTS)
     (_, ours), (_, theirs) = cases.both(case, params, 0 * x, y, "float64")
     assert max(cases.errors(case.net, ours, theirs).values()) <= 1e-12
 
@@ -132,6 +132,6 @@ def test_units_of_an_example_of_zeros_have_a_slope(x64):
 def test_targets_that_do_not_fit_are_refused(y, loss, words):
     net = gl.MLP(depth=2, width=4)
     x = jnp.ones((4, 3))
-    params = net.init(0, x, outputs=3)
+    params = net.init_params(0, x, outputs=3)
     with pytest.raises(GradlabError, match=words):
         gl.backprop(net, params, x, y, loss=loss)

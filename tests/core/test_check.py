@@ -175,7 +175,7 @@ def test_given_weights_and_kinks():
     """Weights on which preactivations lie exactly on the kink: samples are taken off it."""
     net = gl.MLP(depth=2, width=3, activation="relu")
     x, y = cases.data("mse")
-    params = net.init(0, x.astype("float32"), y)
+    params = net.init_params(0, x.astype("float32"), y)
     params[0][0]["weight"] = params[0][0]["weight"].at[:, 0].set(0)
     assert gl.check(net, x, y, params=params, quiet=True).ok
 
@@ -198,7 +198,7 @@ def test_given_weights_and_kinks():
         ({"net": 3}, "a network or a Layer"),
         ({"loss": "softmax_cross_entropy", "y": np.ones((8, 3))}, "integer labels"),
         (
-            {"params": gl.MLP(depth=1, width=2).init(0, np.ones((1, 9), "float32"), outputs=3)},
+            {"params": gl.MLP(depth=1, width=2).init_params(0, np.ones((1, 9), "float32"), outputs=3)},
             "of shape .6, 2., as",
         ),
     ],

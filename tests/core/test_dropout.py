@@ -77,7 +77,7 @@ def test_weight_decay_is_a_term_of_the_loss(x64):
     """Value and gradients beside automatic differentiation of loss plus penalty; biases are left alone."""
     net, rate = gl.MLP(depth=2, width=4, activation="tanh", sigma_b2=0.1), 0.3
     x, y = np.random.default_rng(0).normal(size=(5, 3)), np.arange(5) % 2
-    params = net.init(0, x, y)
+    params = net.init_params(0, x, y)
 
     def total(params):
         logs = jax.nn.log_softmax(net.apply(params, x))

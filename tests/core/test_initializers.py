@@ -106,7 +106,7 @@ def test_a_registered_initialiser_is_usable(forget):
         "signs", lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype) / shape[0] ** 0.5, 1.0
     )
     net = gl.MLP(depth=2, width=8, init="signs")
-    params = net.init(0, np.ones((2, 4), "float32"), outputs=2)
+    params = net.init_params(0, np.ones((2, 4), "float32"), outputs=2)
     assert np.abs(params[0][0]["weight"]) == pytest.approx(0.5)
     gl.register_initializer(
         "signs2", lambda key, shape, dtype: jax.random.normal(key, shape, dtype) / shape[1] ** 0.5, lambda n, m: n / m

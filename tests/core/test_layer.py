@@ -73,7 +73,7 @@ def test_a_cotangent_that_enters_below_equals_the_shallower_network(x64):
 def net():
     n = gl.MLP(depth=3, width=4, activation="gelu")
     x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
-    params = jax.tree.map(lambda v: v.astype(x.dtype), n.init(0, x, outputs=2))
+    params = jax.tree.map(lambda v: v.astype(x.dtype), n.init_params(0, x, outputs=2))
     return n, params, jnp.asarray(x)
 
 

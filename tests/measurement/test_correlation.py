@@ -64,7 +64,7 @@ def test_float32_agrees_with_float64_where_c_is_one_to_the_last_bit(activation):
     case = cases.Case(30, 64, activation, "gaussian", "mse")
     net = gl.MLP(depth=30, width=64, activation=activation, init="gaussian", sigma_w2=0.5, sigma_b2=0.3)
     x, y = cases.data(case.loss, batch=16, dtype="float32")
-    params = net.init(0, x, outputs=3)
+    params = net.init_params(0, x, outputs=3)
     low = gl.measure(net, x, y, params=params, columns=["log10_one_minus_c"]).columns["log10_one_minus_c"][0]
     high = gl.measure(net, x, y, params=params, columns=["log10_one_minus_c"], dtype="float64").columns[
         "log10_one_minus_c"
@@ -95,7 +95,7 @@ def test_dead_signals_are_counted_in_a_frame():
     """ReLU of weights below 0: the second hidden layer has no signal from positive inputs, the first has."""
     net = gl.MLP(depth=2, width=4, activation="relu", init="he_normal", bias=False)
     x = np.abs(np.random.default_rng(0).normal(size=(4, 3))).astype("float32")
-    params = jax.tree.map(lambda w: -jnp.abs(w), net.init(0, x, outputs=2))
+    params = jax.tree.map(lambda w: -jnp.abs(w), net.init_params(0, x, outputs=2))
     frame = gl.frame(gl.measure(net, x, np.zeros(4, int), params=params))
     assert frame["zero_pair_fraction"].tolist() == [0, 1, 1]
     assert np.isfinite(frame["log10_one_minus_c"][0]) and frame["log10_one_minus_c"][1:].isna().all()

@@ -13,7 +13,7 @@ ACTIVATION = {"depth": 2, "width": 8, "activation": "tanh", "init": "he_normal"}
 
 
 def rows(net, x64, **options):
-    params = net.init(1, jnp.asarray(X), outputs=3)
+    params = net.init_params(1, jnp.asarray(X), outputs=3)
     frame = gl.frame(gl.measure(net, X, Y, params=params, dtype="float64", **options))
     return frame.set_index("layer"), [p for _, p in net.layers(params)]
 

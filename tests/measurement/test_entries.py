@@ -28,7 +28,7 @@ def blocks(params):
 def test_they_are_those_of_the_gradient(case, x64):
     x, y = case.data()
     trace = gl.measure(case.net, x, y, key=2, seeds=[4], dtype="float64", columns=[MEAN, MAX])
-    params = case.net.init(jax.random.fold_in(jax.random.key(2), 4), x, outputs=CLASSES)
+    params = case.net.init_params(jax.random.fold_in(jax.random.key(2), 4), x, outputs=CLASSES)
     grads = jax.jit(jax.grad(lambda p: plain_loss("softmax_cross_entropy")(case.net.apply(p, x), y)))(params)
     rows = [i for i, v in enumerate(trace.columns[MAX][0]) if not np.isnan(v)]
     for row, block in zip(rows, blocks(grads), strict=True):

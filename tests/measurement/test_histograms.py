@@ -41,7 +41,7 @@ def test_counts_are_those_of_numpy(data):
     edges = np.linspace(-5, 5, 102)
     for seed in range(SEEDS):
         with jax.enable_x64(False):
-            params = net.init(jax.random.fold_in(jax.random.key(3), seed), x, y)
+            params = net.init_params(jax.random.fold_in(jax.random.key(3), seed), x, y)
         activations, deltas = signals(net, params, x, y)
         for layer in range(DEPTH):
             d = np.asarray(deltas[layer])
@@ -75,7 +75,7 @@ def test_counts_of_sizes_are_those_of_numpy(data):
     """log10 of absolute values, in bins whose edges are exact: each entry of a gradient by autodiff has its place."""
     x, y = data
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh", init="xavier_normal")
-    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), net.init(jax.random.key(3), x, y))
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), net.init_params(jax.random.key(3), x, y))
     with jax.enable_x64(True):
         table = gl.histograms(net, x.astype(np.float64), y, params=params, log10=True)
         wide = jax.tree.map(jnp.asarray, params)

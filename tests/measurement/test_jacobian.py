@@ -14,12 +14,12 @@ from gradlab.core.layer import Layer
 
 def drawn(net, batch=2, features=5, outputs=3, seed=0):
     x = np.random.default_rng(seed).normal(size=(batch, features))
-    return net.init(seed, jnp.asarray(x), outputs=outputs), x
+    return net.init_params(seed, jnp.asarray(x), outputs=outputs), x
 
 
 def between(net, params, x, source, target):
     """The map from one point to another, by the plain formulas, and the value at its source."""
-    phi = activation_named(net.config.activation).phi
+    phi = activation_named(net.activation).phi
     layers = [p for _, p in net.layers(params)]
 
     def carry(z, low, high):
@@ -55,7 +55,7 @@ def test_all_singular_values_are_those_of_autodiff(activation, width, source, ta
     assert found.log10_singular_values.shape == (1, *wanted.shape) and found.shape[0] in (3, 7, 9)
     # LAPACK's are right to eps times the largest; 100 roundings
     assert np.max(np.abs(10 ** found.log10_singular_values[0] - wanted) / wanted[:, :1]) < 100 * 2.3e-16
-    assert found.which == "all" and found.dtype == "float64" and found.config == net.config
+    assert found.which == "all" and found.dtype == "float64" and found.config == net
     squares = np.mean(wanted**2, 1)
     assert 10 ** found.log10_mean_square[0] == pytest.approx(squares, rel=1e-12)
     assert found.moment_ratio[0] == pytest.approx(np.mean(wanted**4, 1) / squares**2, rel=1e-12)
@@ -192,7 +192,7 @@ def test_weights_drawn_here_are_those_of_a_measurement():
     x = np.random.default_rng(0).normal(size=(3, 5))
     found = gl.jacobian_spectrum(net, None, x, seeds=2, key=7, outputs=4)
     assert found.log10_singular_values.shape == (2, 3, 4) and found.seeds == (0, 1)
-    params = net.init(jax.random.fold_in(jax.random.key(7), 1), jnp.asarray(x), outputs=4)
+    params = net.init_params(jax.random.fold_in(jax.random.key(7), 1), jnp.asarray(x), outputs=4)
     alone = gl.jacobian_spectrum(net, params, x)
     found, alone = (10**values for values in (found.log10_singular_values[1], alone.log10_singular_values[0]))
     # another program of the same weights: rounding of a few products of 6 terms, in parts of the largest value

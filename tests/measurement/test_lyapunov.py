@@ -34,7 +34,7 @@ def test_gaussian_products_have_newmans_exponents(n, depth, sigma_w2):
 def test_the_sum_of_the_increments_is_the_volume(x64):
     net = gl.MLP(depth=5, width=6, activation="tanh", init="he_normal")
     x = np.random.default_rng(0).normal(size=(2, 4))
-    params = net.init(0, jnp.asarray(x), outputs=1)
+    params = net.init_params(0, jnp.asarray(x), outputs=1)
     found = gl.lyapunov(net, params, x)
     values = gl.jacobian_spectrum(net, params, x, source=1, target=5).log10_singular_values
     assert found.increments.sum((2, 3)) == pytest.approx(np.log(10) * values.sum(-1), rel=1e-10)

@@ -19,7 +19,7 @@ BATCH, FEATURES, OUTPUTS, DEPTH, WIDTH = 12, 6, 4, 4, 10
 
 def signals(net, params, x, y):
     """Preactivations, activations, and gradients of each example's own loss by each preactivation, by autodiff."""
-    phi = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}[net.config.activation]
+    phi = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}[net.activation]
     layers = net.layers(params)
 
     def passed(zeros):
@@ -53,12 +53,12 @@ def definitions(net, params, x, y):
         cosine = np.einsum("inm,jnm->ij", own, own) / np.outer(size, size)
         mean = own.mean(0)
         spread = np.sum((own - mean) ** 2) / (len(x) - 1)
-        limits = {"tanh": (-1, 1), "sigmoid": (0, 1)}.get(net.config.activation)
+        limits = {"tanh": (-1, 1), "sigmoid": (0, 1)}.get(net.activation)
         saturated = np.nan
         if limits and name != "readout":
             margin = 0.01 * (limits[1] - limits[0])
             saturated = np.mean((out < limits[0] + margin) | (out > limits[1] - margin))
-        off_units = np.mean(np.all(z <= 0, 0)) if net.config.activation == "relu" and name != "readout" else 0.0
+        off_units = np.mean(np.all(z <= 0, 0)) if net.activation == "relu" and name != "readout" else 0.0
         rows.append(
             {
                 "log10_delta_rms": np.log10(rms(d)),
@@ -104,7 +104,7 @@ def test_every_column_is_what_it_is_defined_to_be(activation, width, options, da
     trace = gl.measure(net, x, y, key=5, seeds=2, dtype="float64")
     assert set(trace.columns) == set(MEASURED) - set(TRAINING) - set(ON_REQUEST)
     for seed in range(2):
-        params = net.init(jax.random.fold_in(jax.random.key(5), seed), x, y)
+        params = net.init_params(jax.random.fold_in(jax.random.key(5), seed), x, y)
         for name, expected in definitions(net, params, x, y).items():
             found = trace.columns[name][seed]
             assert np.allclose(found, expected, rtol=1e-11, atol=1e-11, equal_nan=True), (name, found, expected)
@@ -114,7 +114,7 @@ def test_every_column_is_what_it_is_defined_to_be(activation, width, options, da
 def test_given_weights_are_measured_without_an_interval(data, x64):
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh")
     x, y = data
-    params = net.init(jax.random.fold_in(jax.random.key(0), 3), x, y)
+    params = net.init_params(jax.random.fold_in(jax.random.key(0), 3), x, y)
     given, drawn = gl.measure(net, x, y, params=params), gl.measure(net, x, y, seeds=[3], dtype="float64")
     for name in drawn.columns:
         assert np.allclose(given.columns[name], drawn.columns[name], rtol=1e-12, atol=1e-12, equal_nan=True), name
@@ -144,14 +144,14 @@ def test_the_program_holds_no_double_where_x64_is_off(data):
     x, y = jnp.asarray(data[0], "float32"), jnp.asarray(data[1])
     columns = tuple(c for c in MEASURED if c not in TRAINING)
     program = measure_program(WIDTH, DEPTH, OUTPUTS, ((TABLE["tanh"], 1),), True, "softmax_cross_entropy", columns, 1)
-    text = str(jax.make_jaxpr(program)(net.init(0, x, y), x, y, jnp.asarray([DEPTH], jnp.int32)))
+    text = str(jax.make_jaxpr(program)(net.init_params(0, x, y), x, y, jnp.asarray([DEPTH], jnp.int32)))
     assert "f32" in text
     assert "f64" not in text
 
 
 def in_both(net, x, y, loss=None):
     """Columns in float32, and in float64 from the same weights."""
-    params = net.init(jax.random.fold_in(jax.random.key(0), 0), jnp.asarray(x, "float32"), y)
+    params = net.init_params(jax.random.fold_in(jax.random.key(0), 0), jnp.asarray(x, "float32"), y)
     narrow = gl.measure(net, x, y, params=params, loss=loss, dtype="float32")
     return narrow, gl.measure(net, x, y, params=params, loss=loss, dtype="float64")
 
@@ -177,10 +177,10 @@ def test_a_thousand_layers_in_float32(net, first):
     narrow, wide = in_both(net, data.x, data.y)
     a, b = narrow.columns["log10_delta_rms"][0], wide.columns["log10_delta_rms"][0]
     assert a[0] == pytest.approx(first, abs=35)
-    assert abs(a[0] - b[0]) <= (1e-3 if net.config.activation == "sigmoid" else 0.03)
+    assert abs(a[0] - b[0]) <= (1e-3 if net.activation == "sigmoid" else 0.03)
     for name, values in narrow.columns.items():
         hidden = values[0][:-1]
-        if name == "saturated_fraction" and net.config.activation == "relu":
+        if name == "saturated_fraction" and net.activation == "relu":
             assert np.all(np.isnan(hidden))  # it has no limits
             continue
         assert np.all(np.isfinite(hidden)), name
@@ -248,6 +248,6 @@ def test_bad_input_is_told(change, words):
     net = gl.MLP(depth=2, width=3)
     arguments = {"x": np.ones((3, 2)), "y": np.zeros(3, int), **change}
     if change.get("params"):
-        arguments["params"] = net.init(0, np.ones((3, 5)), arguments["y"])
+        arguments["params"] = net.init_params(0, np.ones((3, 5)), arguments["y"])
     with pytest.raises(GradlabError, match=words):
         gl.measure(net, arguments.pop("x"), arguments.pop("y"), **arguments)

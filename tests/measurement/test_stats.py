@@ -20,7 +20,7 @@ BATCH = 7
 
 def reference(net, params, x, y, loss):
     """All columns, each of shape (layers,), from textbook formulas and automatic differentiation."""
-    entry = TABLE[net.config.activation]
+    entry = TABLE[net.activation]
     layers = [p for _, p in net.layers(params)]
     outputs = layers[-1]["weight"].shape[1]
     y = targets(loss, y, outputs, jnp.float64)
@@ -103,7 +103,7 @@ def test_every_column_equals_its_definition(case, x64):
     x, y = cases.data(case.loss, batch=BATCH)
     if case.activation == "relu":
         x[-1] = 0  # this example's deltas are exactly 0 in every hidden layer
-    params = case.net.init(2, x, outputs=cases.OUTPUTS)
+    params = case.net.init_params(2, x, outputs=cases.OUTPUTS)
     if case.activation == "relu":
         params[0][0]["weight"] = params[0][0]["weight"].at[:, 3].set(0.0)  # a dead unit
     want_y = y
@@ -115,7 +115,7 @@ def test_every_column_equals_its_definition(case, x64):
     every = [c for c in MEASURED if c not in TRAINING]
     trace = gl.measure(case.net, x, y, loss=case.loss, params=params, key=0, columns=every)
     want = reference(case.net, params, jnp.asarray(x), want_y, case.loss)
-    expected = set(every) - (set() if case.net.config.bias else {"log10_bias_grad_norm"})
+    expected = set(every) - (set() if case.net.bias else {"log10_bias_grad_norm"})
     assert set(trace.columns) == expected
     for name in expected:
         got = trace.columns[name][0]
@@ -207,7 +207,7 @@ def test_per_example_norms_and_cosines(x64):
 def test_the_norm_of_weights_whose_squares_leave_the_range(size):
     net = gl.MLP(depth=3, width=8, activation="relu", init="he_normal")
     x = np.ones((4, 3), np.float32)
-    params = jax.tree.map(lambda v: v * v.dtype.type(size), net.init(0, x, outputs=2))
+    params = jax.tree.map(lambda v: v * v.dtype.type(size), net.init_params(0, x, outputs=2))
     found = gl.measure(net, x, loss="probe", params=params, columns=["weight_norm"]).columns["weight_norm"][0]
     exact = [np.linalg.norm(np.asarray(layer["weight"], np.float64)) for _, layer in net.layers(params)]
     np.testing.assert_allclose(found, exact, rtol=1e-6)

@@ -18,8 +18,8 @@ class Architecture(NamedTuple):
     shape: tuple[int, ...]
 
     def __str__(self):
-        changed = {k: v for k, v in self.net.config.changed().items() if k not in ("depth", "width")}
-        return "-".join([self.net.config.architecture, *(f"{k}={v}" for k, v in changed.items())])
+        changed = {k: v for k, v in self.net.changed().items() if k not in ("depth", "width")}
+        return "-".join([self.net.architecture, *(f"{k}={v}" for k, v in changed.items())])
 
     def data(self, dtype="float64", seed=0):
         """Inputs and labels."""
@@ -31,7 +31,7 @@ class Architecture(NamedTuple):
 TABLE = (
     Architecture(gl.MLP(depth=3, width=5, activation="tanh", norm="layer"), (4,)),
     Architecture(gl.ResNet(depth=3, width=4, branch_scale="1/sqrt(L)"), (3,)),
-    Architecture(gl.ConvNet(depth=3, channels=3, activation="tanh", init="orthogonal", padding="periodic"), (4, 4, 2)),
+    Architecture(gl.ConvNet(depth=3, width=3, activation="tanh", init="orthogonal", padding="periodic"), (4, 4, 2)),
     Architecture(gl.RNN(cell="lstm", width=4), (5, 3)),
     Architecture(gl.Transformer(depth=2, width=4, heads=2), (4, 3)),
 )  # fmt: skip
@@ -42,7 +42,7 @@ ODD = (
     Architecture(gl.ResNet(depth=2, width=4, branch_scale="learned", branch_layers=1), (3,)),
     Architecture(gl.ResNet(depth=2, width=4, order="post", norm="batch"), (3,)),
     Architecture(gl.ResNet(depth=2, width=3, branch="conv", norm="layer", bias=False), (4, 4, 2)),
-    Architecture(gl.ConvNet(depth=1, channels=3, kernel=2, norm="batch"), (6, 2)),
+    Architecture(gl.ConvNet(depth=1, width=3, kernel=2, norm="batch"), (6, 2)),
     Architecture(gl.RNN(width=4, init="orthogonal", gain=0.7, truncate=2), (5, 3)),
     Architecture(gl.RNN(cell="gru", width=4, depth=3), (5, 3)),
     Architecture(gl.Transformer(depth=2, width=4, heads=1, norm="post", causal=True, activation="relu"), (4, 3)),

@@ -21,7 +21,7 @@ X, Y = np.random.default_rng(0).normal(size=(9, 4)), np.arange(9) % 3
 
 def test_signals_and_deltas_are_those_of_numpy(x64):
     trace = gl.measure(NET, X, Y, seeds=[2], dtype="float64")
-    params = NET.init(jax.random.fold_in(jax.random.key(0), 2), X, Y)
+    params = NET.init_params(jax.random.fold_in(jax.random.key(0), 2), X, Y)
     *hidden, (_, head) = [(name, {k: np.asarray(v) for k, v in p.items()}) for name, p in NET.layers(params)]
     a, seen, slopes = X, [], []
     for name, (_, p) in zip(NAMES, hidden, strict=True):
@@ -47,16 +47,16 @@ def test_signals_and_deltas_are_those_of_numpy(x64):
 
 
 def test_gradients_are_those_of_autodiff(x64):
-    params = NET.init(1, X, Y)
+    params = NET.init_params(1, X, Y)
     theirs = jax.jit(jax.grad(lambda p: plain_loss("softmax_cross_entropy")(NET.apply(p, X), Y)))(params)
     _, ours = jax.jit(lambda p: gl.backprop(NET, p, X, Y))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-14), ours, theirs)
 
 
 def test_convolutions_take_them_too(x64):
-    net = gl.ConvNet(depth=3, channels=2, activation=("tanh", "relu", "tanh"), padding="periodic")
+    net = gl.ConvNet(depth=3, width=2, activation=("tanh", "relu", "tanh"), padding="periodic")
     x, y = np.random.default_rng(1).normal(size=(4, 3, 3, 2)), np.arange(4) % 2
-    params = net.init(0, x, y)
+    params = net.init_params(0, x, y)
     loss = plain_loss("softmax_cross_entropy")
     deltas, (logits, _) = jax.jit(lambda p: twins.deltas(net, p, jax.numpy.asarray(x), y, loss))(params)
     assert np.allclose(jax.jit(net.apply)(params, x), logits, atol=1e-13)
@@ -66,14 +66,16 @@ def test_convolutions_take_them_too(x64):
 
 
 def test_weights_are_those_of_a_network_with_one_activation():
-    same = NET.layers(NET.init(0, X.astype("float32"), outputs=3))
+    same = NET.layers(NET.init_params(0, X.astype("float32"), outputs=3))
     other = gl.MLP(depth=5, width=6, activation="tanh", init="he_normal", sigma_b2=0.1)
-    jax.tree.map(np.testing.assert_array_equal, same, other.layers(other.init(0, X.astype("float32"), outputs=3)))
+    jax.tree.map(
+        np.testing.assert_array_equal, same, other.layers(other.init_params(0, X.astype("float32"), outputs=3))
+    )
     assert gl.MLP(depth=2, activation=["tanh", "tanh"]) == gl.MLP(depth=2, activation="tanh")
 
 
 def test_the_jacobian_between_two_layers(x64):
-    params = NET.init(1, X, Y)
+    params = NET.init_params(1, X, Y)
     spectrum = gl.jacobian_spectrum(NET, params, X[:1], source=1, target=4)
     hidden = [{k: np.asarray(v) for k, v in p.items()} for _, p in NET.layers(params)]
     z, jacobian = X[0] @ hidden[0]["weight"] + hidden[0]["bias"], np.eye(6)

@@ -30,10 +30,10 @@ def off_zero(params, seed=1):
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_gradients_equal_those_of_jax_grad(case, x64):
     x, y = case.data()
-    params = off_zero(case.net.init(3, x, y))
+    params = off_zero(case.net.init_params(3, x, y))
     value, grads = jax.jit(lambda p: gl.backprop(case.net, p, x, y))(params)
     loss = lambda p: plain_loss("softmax_cross_entropy")(case.net.apply(p, x), y)
-    if getattr(case.net.config, "truncate", None):
+    if getattr(case.net, "truncate", None):
         assert abs(value - loss(params)) < 1e-12 * abs(value)
         return  # its gradient is another one, by intention; tests of `unroll` hold it against its own definition
     expected, theirs = jax.jit(jax.value_and_grad(loss))(params)
@@ -59,11 +59,11 @@ def blocks(net, params):
 @pytest.mark.parametrize("case", [pytest.param(a, marks=pytest.mark.slow) for a in (*TABLE, *ODD)], ids=str)
 def test_a_row_shows_all_weights_of_its_block_as_one_vector(case, x64):
     """Norms, per-example norms and signal-to-noise against gradients of single examples, materialised."""
-    if "batch" in str(case) or getattr(case.net.config, "truncate", None):
+    if "batch" in str(case) or getattr(case.net, "truncate", None):
         pytest.skip("examples interact; or the gradient is another one by intention")
     x, y = case.data()
     trace = gl.measure(case.net, x, y, key=2, seeds=[4], dtype="float64")
-    params = case.net.init(jax.random.fold_in(jax.random.key(2), 4), x, outputs=CLASSES)
+    params = case.net.init_params(jax.random.fold_in(jax.random.key(2), 4), x, outputs=CLASSES)
     one = lambda p, xi, yi: plain_loss("softmax_cross_entropy")(case.net.apply(p, xi[None]), yi[None])
     each = jax.jit(jax.vmap(jax.grad(one), (None, 0, 0)))(params, x, y)
     own = [blocks(case.net, jax.tree.map(lambda v: v[i], each)) for i in range(len(x))]  # noqa: B023
@@ -89,7 +89,7 @@ def test_a_row_shows_all_weights_of_its_block_as_one_vector(case, x64):
 def test_the_delta_of_a_residual_block_is_the_gradient_on_its_stream(scale, x64):
     net = gl.ResNet(depth=3, width=4, branch_layers=1, activation="tanh", init="xavier_normal", branch_scale=scale)
     x, y = TABLE[1].data()
-    params = net.init(jax.random.fold_in(jax.random.key(0), 0), x, outputs=CLASSES)
+    params = net.init_params(jax.random.fold_in(jax.random.key(0), 0), x, outputs=CLASSES)
     (stem, _), run, head = params[0], params[1], params[-1][0]
 
     def loss(zeros):
@@ -118,7 +118,7 @@ def test_the_rows_of_a_recurrent_network_are_its_steps(x64):
     names = [info.layer_name for info in trace.layers]
     assert names == ["cell", *(f"step_{t}" for t in range(1, 6)), "readout"]
     assert trace.sigma_w2 == 0.8**2
-    params = net.init(jax.random.fold_in(jax.random.key(0), 0), x, outputs=CLASSES)
+    params = net.init_params(jax.random.fold_in(jax.random.key(0), 0), x, outputs=CLASSES)
     cell, head = params[0], params[-1][0]
 
     def loss(zeros):
@@ -141,7 +141,7 @@ def test_a_recurrent_weight_takes_every_initialiser():
     x, _ = TABLE[3].data()
 
     def weight(**options):
-        params = gl.RNN(width=4, **options).init(0, x.astype("float32"), outputs=CLASSES)
+        params = gl.RNN(width=4, **options).init_params(0, x.astype("float32"), outputs=CLASSES)
         return np.asarray(params[0]["recurrent"]["weight"], float)
 
     assert np.array_equal(weight(init="identity", gain=0.5), 0.5 * np.eye(4))
@@ -155,9 +155,9 @@ def test_a_shallow_network_measured_beside_a_deep_one_is_the_same(case):
     from gradlab.measurement.measure import measure_group
 
     x, y = case.data("float32")
-    shallow = dataclasses.replace(case.net.config, depth=1)
+    shallow = dataclasses.replace(case.net, depth=1)
     options = {"loss": "softmax_cross_entropy", "key": 0, "seeds": (0, 1)}
-    together = measure_group([case.net.config, shallow], x, y, **options)[1]
+    together = measure_group([case.net, shallow], x, y, **options)[1]
     alone = measure_group([shallow], x, y, **options)[0]
     assert [i.layer for i in together.layers] == [i.layer for i in alone.layers]
     for name, values in alone.columns.items():
@@ -168,7 +168,7 @@ def test_a_shallow_network_measured_beside_a_deep_one_is_the_same(case):
 @pytest.mark.parametrize("case", [*TABLE, *ODD], ids=str)
 def test_check_passes(case):
     x, y = case.data()
-    if getattr(case.net.config, "truncate", None):
+    if getattr(case.net, "truncate", None):
         pytest.skip("its gradient is another one than that of jax.grad, by intention")
     assert gl.check(case.net, x, y, quiet=True).ok
 
@@ -178,7 +178,7 @@ def test_check_passes(case):
 def test_given_weights_are_measured_as_drawn_ones(case):
     x, y = case.data("float32")
     drawn = gl.measure(case.net, x, y, seeds=[1])
-    params = case.net.init(jax.random.fold_in(jax.random.key(0), 1), x, outputs=CLASSES)
+    params = case.net.init_params(jax.random.fold_in(jax.random.key(0), 1), x, outputs=CLASSES)
     given = gl.measure(case.net, x, y, params=params)
     for name, values in drawn.columns.items():
         found = given.columns[name]
@@ -223,10 +223,10 @@ def test_a_sweep_over_architectures_is_one_frame_and_resumes(tmp_path):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: gl.ConvNet(depth=2).init(0, np.ones((2, 5)), outputs=2), "height, width, channels"),
-        (lambda: gl.MLP(depth=2).init(0, np.ones((2, 5, 3)), outputs=2), "batch, features"),
-        (lambda: gl.RNN(depth=9).init(0, np.ones((2, 5, 3)), outputs=2), "at least depth=9 time steps"),
-        (lambda: gl.RNN().init(0, np.ones((2, 0, 3)), outputs=2), "received shape .2, 0, 3."),
+        (lambda: gl.ConvNet(depth=2).init_params(0, np.ones((2, 5)), outputs=2), "height, width, channels"),
+        (lambda: gl.MLP(depth=2).init_params(0, np.ones((2, 5, 3)), outputs=2), "batch, features"),
+        (lambda: gl.RNN(depth=9).init_params(0, np.ones((2, 5, 3)), outputs=2), "at least depth=9 time steps"),
+        (lambda: gl.RNN().init_params(0, np.ones((2, 0, 3)), outputs=2), "received shape .2, 0, 3."),
         (lambda: gl.Transformer(width=10, heads=4), "heads that divide"),
         (lambda: gl.ResNet(branch_scale="big"), "branch_scale"),
         (lambda: gl.ResNet(width=(3, 4), depth=2), "one width"),

@@ -13,8 +13,8 @@ EDGES = np.linspace(-5, 5, 102)
 NETS = {
     "normed": (gl.MLP(depth=3, width=6, activation="tanh", norm="layer"), (4,)),
     "resnet": (gl.ResNet(depth=3, width=6, branch_scale="1/sqrt(L)"), (4,)),
-    "convnet": (gl.ConvNet(depth=2, channels=3, activation="tanh", padding="periodic"), (4, 4, 2)),
-    "activations": (gl.ConvNet(depth=4, channels=3, activation=("tanh", "relu", "relu", "tanh")), (4, 4, 2)),
+    "convnet": (gl.ConvNet(depth=2, width=3, activation="tanh", padding="periodic"), (4, 4, 2)),
+    "activations": (gl.ConvNet(depth=4, width=3, activation=("tanh", "relu", "relu", "tanh")), (4, 4, 2)),
     "rnn": (gl.RNN(width=5, gain=0.8), (4, 3)),
     "lstm": (gl.RNN(cell="lstm", width=5), (4, 3)),
     "gru": (gl.RNN(cell="gru", width=5), (4, 3)),
@@ -28,7 +28,7 @@ def test_counts_are_those_of_numpy(name, x64):
     net, shape = NETS[name]
     rng = np.random.default_rng(3)
     x, y = jnp.asarray(rng.normal(size=(24, *shape))), np.arange(24) % 3
-    shapes = jax.eval_shape(lambda: net.init(2, x, outputs=3))
+    shapes = jax.eval_shape(lambda: net.init_params(2, x, outputs=3))
     params = jax.tree.map(lambda v: jnp.asarray(0.5 * rng.normal(size=v.shape)), shapes)  # biases that are not 0, too
     table = gl.histograms(net, x, y, params=params)
     loss = plain_loss("softmax_cross_entropy")
@@ -53,7 +53,7 @@ def test_draws_are_those_of_the_measurement(x64):
     net, shape = NETS["resnet"]
     x, y = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32"), np.arange(8) % 2
     with jax.enable_x64(False):
-        each = [net.init(jax.random.fold_in(jax.random.key(5), seed), x, y) for seed in range(2)]
+        each = [net.init_params(jax.random.fold_in(jax.random.key(5), seed), x, y) for seed in range(2)]
     alone = [gl.histograms(net, x, y, params=params)["count"].to_numpy() for params in each]
     assert np.array_equal(gl.histograms(net, x, y, key=5, seeds=2)["count"].to_numpy(), alone[0] + alone[1])
 

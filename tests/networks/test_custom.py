@@ -32,7 +32,7 @@ def network(**how):
     "columns", [("log10_delta_rms", "weight_norm"), pytest.param(None, marks=pytest.mark.slow)], ids=["two", "all"]
 )
 def test_measured_as_the_built_in_one(columns, x64):
-    params = MLP.init(0, X.astype(float), Y)
+    params = MLP.init_params(0, X.astype(float), Y)
     ours, theirs = (gl.measure(n, X.astype(float), Y, params=params, columns=columns) for n in (network(), MLP))
     assert ours.columns.keys() == theirs.columns.keys()
     for name, values in ours.columns.items():
@@ -43,13 +43,13 @@ def test_measured_as_the_built_in_one(columns, x64):
 
 @pytest.mark.slow
 def test_gradient_and_layers_are_those_of_the_built_in_one():
-    params = MLP.init(0, X, Y)
+    params = MLP.init_params(0, X, Y)
     ours, theirs = (gl.backprop(n, params, X, Y) for n in (network(), MLP))
     assert jax.tree.all(jax.tree.map(lambda a, b: np.allclose(a, b, rtol=1e-5, atol=1e-7), ours, theirs))
     assert [name for name, _ in network().layers(params)][-1] == "readout"
     assert len(network().layers(params)) == DEPTH + 1
     drawn, _ = layers().init(jax.random.key(0), (4,))
-    assert jax.tree.structure(network().init(0, X)) == jax.tree.structure(drawn)
+    assert jax.tree.structure(network().init_params(0, X)) == jax.tree.structure(drawn)
 
 
 def test_identity_is_what_the_layers_compute():
@@ -77,7 +77,7 @@ def test_layers_that_change_are_refused():
     with pytest.raises(gl.GradlabError, match="compute what they did"):
         gl.measure(net, X, Y, seeds=1)
     with pytest.raises(gl.GradlabError, match="compute what they did"):
-        gl.sharpness(net, net.init(0, X), X, Y, loss=LOSS)
+        gl.sharpness(net, net.init_params(0, X), X, Y, loss=LOSS)
 
 
 def vector(shape):
@@ -125,4 +125,4 @@ def test_data_must_fit():
     with pytest.raises(gl.GradlabError, match="no built-in architecture"):
         gl.CustomNetwork(layers(), (4,), name="mlp")
     with pytest.raises(gl.GradlabError, match="dropout as a layer"):
-        gl.backprop(net, net.init(0, X), X, Y, dropout=gl.Dropout(0.5, key=0))
+        gl.backprop(net, net.init_params(0, X), X, Y, dropout=gl.Dropout(0.5, key=0))

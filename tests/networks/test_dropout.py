@@ -20,7 +20,7 @@ RATE = 0.3
 TOLERANCE = 1e-12
 #: One network of each kind; those that take longest to compile are among the slow tests.
 KINDS = [*TABLE[:2], *(pytest.param(a, marks=pytest.mark.slow) for a in TABLE[2:])]
-SLOW = [pytest.param(a, marks=pytest.mark.slow) for a in ODD if not getattr(a.net.config, "truncate", None)]
+SLOW = [pytest.param(a, marks=pytest.mark.slow) for a in ODD if not getattr(a.net, "truncate", None)]
 
 
 def forward(net, dropout, params, x):
@@ -35,7 +35,7 @@ class Program:
         x, y = case.data()
         # parameters move off their initial values, which hide mistakes
         rng = np.random.default_rng(1)
-        shapes = jax.eval_shape(lambda: case.net.init(3, x, outputs=CLASSES))
+        shapes = jax.eval_shape(lambda: case.net.init_params(3, x, outputs=CLASSES))
         self.params = jax.tree.map(lambda v: jnp.asarray(rng.normal(size=v.shape)), shapes)
         self.traced = 0
 
@@ -87,7 +87,7 @@ def test_each_layer_has_a_mask_of_its_own_and_equal_keys_give_equal_masks(case, 
     found, traced = program(case)(RATE, 7)[-1], program(case).traced
     again, other = (program(case)(RATE, seed)[-1] for seed in (7, 8))
     assert program(case).traced == traced
-    assert len(found) == COUNTS[case.net.config.architecture]
+    assert len(found) == COUNTS[case.net.architecture]
     for a, b, c in zip(found, again, other, strict=True):
         assert np.array_equal(a, b) and not np.array_equal(a, c)
     for a, b in itertools.combinations(found, 2):
@@ -131,7 +131,7 @@ def dropped(net):
 @pytest.mark.parametrize("net", [
     gl.MLP(depth=3, width=5, activation="softplus"),
     pytest.param(gl.MLP(depth=3, width=(5, 4, 4), activation="sigmoid"), marks=pytest.mark.slow),
-    pytest.param(gl.ConvNet(depth=2, channels=3, activation="softplus"), marks=pytest.mark.slow),
+    pytest.param(gl.ConvNet(depth=2, width=3, activation="softplus"), marks=pytest.mark.slow),
 ], ids=str)  # fmt: skip
 def test_where_all_is_dropped_nothing_reaches_the_readout(net):
     """Masks behind the activation: softplus and sigmoid of a 0 would be none."""
@@ -176,7 +176,7 @@ def test_rates_outside_the_range(case, rate):
     x, y = case.data()
     step = lambda params: gl.backprop(case.net, params, x, y, dropout=gl.Dropout(rate, 0))
     with pytest.raises(GradlabError, match="dropout rate of at least 0 and below 1"):
-        jax.eval_shape(lambda: step(case.net.init(0, x, outputs=CLASSES)))
+        jax.eval_shape(lambda: step(case.net.init_params(0, x, outputs=CLASSES)))
 
 
 def test_a_branch_without_an_activation_inside_has_no_place_for_dropout():

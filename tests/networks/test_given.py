@@ -14,7 +14,7 @@ from tests.networks.architectures import CLASSES, TABLE
 
 def drawn(case, seed):
     """Parameters of a case, every number drawn."""
-    shapes = jax.eval_shape(lambda: case.net.init(0, case.data("float32")[0], outputs=CLASSES))
+    shapes = jax.eval_shape(lambda: case.net.init_params(0, case.data("float32")[0], outputs=CLASSES))
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda v: jnp.asarray(rng.normal(size=v.shape), "float32"), shapes)
 
@@ -38,7 +38,7 @@ def test_own_weights_answer_as_numpy_does():
     own = [(rng.normal(size=(n, m)), rng.normal(size=m)) for n, m in itertools.pairwise(sizes)]
     names = ["hidden_1", "hidden_2", "hidden_3", "readout"]
     layers = {name: {"weight": w, "bias": b} for name, (w, b) in zip(names, own, strict=True)}
-    params = net.with_layers(net.init(0, x, outputs=1), layers)
+    params = net.with_layers(net.init_params(0, x, outputs=1), layers)
     a = x.astype(float)
     for w, b in own[:-1]:
         a = np.tanh(a @ w + b)
@@ -56,7 +56,7 @@ def test_own_weights_answer_as_numpy_does():
 def test_layers_that_do_not_fit_are_told(layers, words):
     net = gl.MLP(depth=2, width=3)
     with pytest.raises(GradlabError, match=words):
-        net.with_layers(net.init(0, np.ones((4, 2), "float32"), outputs=1), layers)
+        net.with_layers(net.init_params(0, np.ones((4, 2), "float32"), outputs=1), layers)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,6 @@ def test_layers_that_do_not_fit_are_told(layers, words):
 )
 def test_given_weights_that_do_not_fit_are_told(spoil, words):
     net, x = gl.MLP(depth=3, width=3), np.ones((4, 2), "float32")
-    params = spoil(net.init(0, x, outputs=2))
+    params = spoil(net.init_params(0, x, outputs=2))
     with pytest.raises(GradlabError, match=words):
         gl.measure(net, x, np.arange(4) % 2, params=params)

@@ -115,7 +115,7 @@ def test_path_through_the_cells_of_an_lstm(forget_bias, x64):
     steps = 100
     net = gl.RNN(cell="lstm", width=4, forget_bias=float(forget_bias))
     x = jnp.zeros((2, steps, 3))
-    params = net.init(0, x, outputs=2)
+    params = net.init_params(0, x, outputs=2)
     params[0]["recurrent"]["weight"] = jnp.zeros_like(params[0]["recurrent"]["weight"])
     layer, found = net.layer(2), {}
     _, saved = layer.forward(params, scaled(x, 2))
@@ -128,9 +128,7 @@ def test_path_through_the_cells_of_an_lstm(forget_bias, x64):
 
 def test_delta_orthogonal_kernels_keep_both_norms():
     """Xiao et al. 2018: a linear ConvNet on a torus is an isometry, forward and backward, to 1e-12."""
-    net = gl.ConvNet(
-        depth=50, channels=8, activation="identity", init="delta_orthogonal", padding="periodic", bias=False
-    )
+    net = gl.ConvNet(depth=50, width=8, activation="identity", init="delta_orthogonal", padding="periodic", bias=False)
     x = gaussian(3, 5, 5, 2)
     for column in (DELTA, "log10_activation_rms"):
         values = hidden(net, x, seeds=2, dtype="float64", column=column)

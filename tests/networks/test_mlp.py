@@ -1,5 +1,7 @@
 """The fully connected network: its draws, its plain forward pass, its names."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +31,7 @@ def plain_forward(net, params, x, phi):
 @pytest.mark.parametrize("bias", [True, False])
 def test_apply_is_the_plain_forward_pass(width, bias):
     net = gl.MLP(depth=6, width=width, activation="tanh", bias=bias, **({"sigma_b2": 0.3} if bias else {}))
-    params = jax.tree.map(lambda v: v.astype(X.dtype), net.init(1, X, outputs=2))
+    params = jax.tree.map(lambda v: v.astype(X.dtype), net.init_params(1, X, outputs=2))
     widths = (width,) * 6 if isinstance(width, int) else width
     assert [p["weight"].shape[1] for _, p in net.layers(params)] == [*widths, 2]
     assert [name for name, _ in net.layers(params)] == [*(f"hidden_{i}" for i in range(1, 7)), "readout"]
@@ -38,7 +40,7 @@ def test_apply_is_the_plain_forward_pass(width, bias):
 
 def test_a_deeper_network_begins_with_the_layers_of_a_shallower_one():
     deep, shallow = (gl.MLP(depth=d, width=4) for d in (7, 3))
-    one, two = deep.layers(deep.init(5, X, outputs=2)), shallow.layers(shallow.init(5, X, outputs=2))
+    one, two = deep.layers(deep.init_params(5, X, outputs=2)), shallow.layers(shallow.init_params(5, X, outputs=2))
     for (name, a), (_, b) in zip(one[:3], two[:3], strict=True):
         # a loop is compiled, single draws are not: their last bit may differ
         assert np.allclose(a["weight"], b["weight"], rtol=1e-6), name
@@ -47,17 +49,17 @@ def test_a_deeper_network_begins_with_the_layers_of_a_shallower_one():
 
 def test_keys_may_be_integers_and_seeds_differ():
     net = gl.MLP(depth=2, width=4)
-    same = net.init(jax.random.key(3), X, outputs=2)
-    for a, b in zip(jax.tree.leaves(net.init(3, X, outputs=2)), jax.tree.leaves(same), strict=True):
+    same = net.init_params(jax.random.key(3), X, outputs=2)
+    for a, b in zip(jax.tree.leaves(net.init_params(3, X, outputs=2)), jax.tree.leaves(same), strict=True):
         assert np.array_equal(a, b)
-    other = net.init(4, X, outputs=2)
+    other = net.init_params(4, X, outputs=2)
     assert not np.array_equal(other[0][0]["weight"], same[0][0]["weight"])
 
 
 def test_weights_have_the_variance_of_the_rule():
     """n Var(W) = gain^2 * 2 for He: the standard error of a variance over N normals is sqrt(2/N)."""
     net = gl.MLP(depth=2, width=400, gain=1.5)
-    weight = np.asarray(net.layers(net.init(0, X, outputs=2))[1][1]["weight"])
+    weight = np.asarray(net.layers(net.init_params(0, X, outputs=2))[1][1]["weight"])
     expected = 1.5**2 * 2
     assert abs(400 * weight.var() - expected) <= 5 * expected * np.sqrt(2 / weight.size)
 
@@ -65,11 +67,14 @@ def test_weights_have_the_variance_of_the_rule():
 def test_networks_are_values():
     net = gl.MLP(depth=2, width=4, activation="tanh", init="glorot_normal")
     assert net == gl.MLP(depth=2, width=(4, 4), activation="tanh", init="xavier_normal")
-    assert hash(net) == hash(build(net.config))
+    config = MLPConfig(depth=2, width=4, activation="tanh", init="xavier_normal")
+    assert build(config) == net and hash(build(config)) == hash(net) and build(net) is net
     assert net != gl.MLP(depth=3, width=4, activation="tanh", init="xavier_normal")
     assert repr(net) == "MLP(depth=2, width=4, activation='tanh', init='xavier_normal')"
-    with pytest.raises(AttributeError, match="immutable"):
-        net.config = MLPConfig()
+    assert dataclasses.replace(net, depth=3).depth == 3 and net.depth == 2
+    for name in ("depth", "another"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(net, name, 5)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +92,9 @@ def test_runs_of_equal_blocks(widths, runs):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda net: net.init(0, X), "targets y, or outputs="),
-        (lambda net: net.init(0, X[:, :, None], outputs=2), "batch, features"),
-        (lambda net: net.apply(net.init(0, X, outputs=2), X[:, :2]), "x with 3 features"),
+        (lambda net: net.init_params(0, X), "targets y, or outputs="),
+        (lambda net: net.init_params(0, X[:, :, None], outputs=2), "batch, features"),
+        (lambda net: net.apply(net.init_params(0, X, outputs=2), X[:, :2]), "x with 3 features"),
         (lambda net: gl.MLP(depth=0), "depth to be an integer of at least 1"),
         (lambda net: gl.MLP(depth=2, width=(3, 4, 5)), "one width for each"),
         (lambda net: gl.MLP(activation="rleu"), "relu"),

@@ -21,8 +21,8 @@ DEEP = {
     "resnet, branch scale 1, batch norm": (
         gl.ResNet(depth=1000, width=32, init="he_normal", branch_layers=1, norm="batch"), (4, 8), 0
     ),
-    "convnet, xavier": (gl.ConvNet(depth=1000, channels=16, init="xavier_normal"), (4, 4, 4, 2), FLOAT32),
-    "convnet, tanh": (gl.ConvNet(depth=1000, channels=16, activation="tanh", gain=0.5), (4, 4, 4, 2), FLOAT32),
+    "convnet, xavier": (gl.ConvNet(depth=1000, width=16, init="xavier_normal"), (4, 4, 4, 2), FLOAT32),
+    "convnet, tanh": (gl.ConvNet(depth=1000, width=16, activation="tanh", gain=0.5), (4, 4, 4, 2), FLOAT32),
     "transformer": (gl.Transformer(depth=500, width=16, heads=2), (4, 6, 3), 0),
     "transformer, post": (gl.Transformer(depth=500, width=16, heads=2, norm="post"), (4, 6, 3), 0),
 }  # fmt: skip
@@ -46,7 +46,7 @@ def test_a_thousand_blocks_in_float32(name):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=shape), "float32")
     layer = net.layer(OUTPUTS)
-    params = jax.tree.map(lambda v: v.astype("float32"), net.init(0, x, outputs=OUTPUTS))
+    params = jax.tree.map(lambda v: v.astype("float32"), net.init_params(0, x, outputs=OUTPUTS))
     logits, saved = jax.jit(layer.forward)(params, scaled(x, x.ndim - 1))
     dy = probes(jax.random.key(1), shape[0], OUTPUTS, "float32")
     assert np.all(np.isfinite(logits.mantissa))
@@ -55,7 +55,7 @@ def test_a_thousand_blocks_in_float32(name):
     with jax.enable_x64(True):
         wide = lambda v: jnp.asarray(np.asarray(v), "float64" if v.dtype == jnp.float32 else v.dtype)
         theirs = deltas(to_numpy(back()(*jax.tree.map(wide, (params, saved, dy)))))
-    assert len(ours) == len(theirs) > net.config.depth
+    assert len(ours) == len(theirs) > net.depth
     assert np.all(np.isfinite(ours))
     assert np.max(np.abs(ours - theirs)) <= 1e-3
     assert np.ptp(ours) >= decades
@@ -63,5 +63,5 @@ def test_a_thousand_blocks_in_float32(name):
     labels = np.arange(shape[0]) % OUTPUTS
     trace = gl.measure(net, x, labels, params=params, columns=["log10_delta_rms"])
     rows = trace.columns["log10_delta_rms"][0]
-    assert len(rows) >= net.config.depth + 1 and np.all(np.isfinite(rows))
+    assert len(rows) >= net.depth + 1 and np.all(np.isfinite(rows))
     assert trace.status == ("ok",)

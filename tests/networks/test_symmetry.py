@@ -24,7 +24,7 @@ def test_of_zeros_only_the_bias_of_the_output_has_a_gradient(zero, x64):
     # logits of 0: every class has 1/3, so that the gradient by the output's bias is 1/3 less the share of its class
     expected = np.log10(np.linalg.norm(1 / 3 - np.bincount(Y) / len(Y)))
     assert np.allclose(frame[frame["layer"] > DEPTH]["log10_bias_grad_norm"], expected, atol=1e-12)
-    _, grads = gl.backprop(net, net.init(0, X, Y), X, Y)
+    _, grads = gl.backprop(net, net.init_params(0, X, Y), X, Y)
     moved = [(name, p) for name, layer in net.layers(grads) for p, v in layer.items() if np.any(np.asarray(v) != 0)]
     assert moved == [("readout", "bias")]
 
@@ -32,7 +32,7 @@ def test_of_zeros_only_the_bias_of_the_output_has_a_gradient(zero, x64):
 def test_constant_weights_have_the_deltas_of_numpy_and_units_that_are_copies(x64):
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="sigmoid", init="constant", gain=0.3, readout="xavier_normal")
     trace = gl.measure(net, X, Y, seeds=[0], dtype="float64")
-    params = net.init(jax.random.fold_in(jax.random.key(0), 0), X, Y)
+    params = net.init_params(jax.random.fold_in(jax.random.key(0), 0), X, Y)
     *hidden, (_, head) = net.layers(params)
     assert all(np.all(np.asarray(p["weight"]) == 0.3) for _, p in hidden)
     head, a, slopes = np.asarray(head["weight"]), X, []

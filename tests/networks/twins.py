@@ -20,15 +20,14 @@ def twin(net, params, x, nudges):
     passes = {
         gl.MLP: mlp, gl.ResNet: resnet, gl.ConvNet: convnet, gl.RNN: recurrent, gl.Transformer: transformer,
     }  # fmt: skip
-    return passes[type(net)](net.config, params, x, nudges)
+    return passes[type(net)](net, params, x, nudges)
 
 
 def nudge_shapes(net, x):
     """The shape of each layer's nudge: that of its delta."""
-    config = net.config
     if isinstance(net, gl.RNN):
-        return [(len(x), config.width)] * x.shape[1]
-    return [(*x.shape[:-1], width) for width in config.widths]
+        return [(len(x), net.width)] * x.shape[1]
+    return [(*x.shape[:-1], width) for width in net.widths]
 
 
 def deltas(net, params, x, y, loss):

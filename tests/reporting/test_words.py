@@ -133,7 +133,7 @@ def test_lost_norms_are_those_that_jax_shows_as_0():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 16)).astype("float32"), rng.integers(0, 10, 32)
     net = MLP(depth=70, width=48, activation="sigmoid", init="xavier_normal")
-    params = jax.tree.map(lambda v: v.astype(x.dtype), net.init(jax.random.key(0), x, y, outputs=10))
+    params = jax.tree.map(lambda v: v.astype(x.dtype), net.init_params(jax.random.key(0), x, y, outputs=10))
 
     def loss(params):
         logits = net.apply(params, x)

@@ -120,5 +120,5 @@ def test_bad_data_stop_before_anything_is_made(tmp_path, data):
 
 def test_widths_layer_by_layer_are_groups_of_their_own():
     task = MeasureTask(SWEEP, load("gaussian", batch=12))
-    groups = [task.group(MLPConfig(3, width)) for width in (8, (8, 4, 8), (8, 8, 8))]
+    groups = [task.group(MLPConfig(depth=3, width=width)) for width in (8, (8, 4, 8), (8, 8, 8))]
     assert groups[0] == groups[2] != groups[1]

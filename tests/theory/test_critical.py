@@ -89,7 +89,7 @@ def test_some_have_no_critical_start(name):
     with pytest.raises(GradlabError, match=f"{name}.*none of them"):
         critical_start(name)
     with pytest.raises(GradlabError, match="none of them"):
-        gl.MLP(depth=2, width=4, activation=name, init="critical").init(0, np.ones((2, 3), "float32"), outputs=2)
+        gl.MLP(depth=2, width=4, activation=name, init="critical").init_params(0, np.ones((2, 3), "float32"), outputs=2)
 
 
 def test_refusals_say_which_condition_fails_and_where_it_holds():

@@ -88,7 +88,7 @@ def test_a_norm_before_the_branch():
 def stream(net, x, seeds):
     """Mean square of the stream of a residual network: after the stem, then after each block; mean over seeds."""
     trace = gl.measure(net, x, loss="probe", seeds=seeds, columns=["log10_preactivation_rms"])
-    return np.mean(10 ** (2 * trace.columns["log10_preactivation_rms"][:, : net.config.depth + 1]), 0)
+    return np.mean(10 ** (2 * trace.columns["log10_preactivation_rms"][:, : net.depth + 1]), 0)
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_fixup(layers):
 
         @jax.jit
         def program(key, net=net, x=x):
-            stem, (own, branch), head = net.init(key, x, outputs=3)
+            stem, (own, branch), head = net.init_params(key, x, outputs=3)
             params = stem, (own, (*branch[:-1], jax.tree.map(jnp.zeros_like, branch[-1]))), head
             straight = x @ stem[0]["weight"] @ head[0]["weight"]
             grads = gl.backprop(net, params, x, jnp.arange(8) % 3)[1]

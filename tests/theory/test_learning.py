@@ -49,7 +49,7 @@ def test_gradlab_s_linear_networks_learn_in_as_many_steps(depth, start, x64):
     """Gradient descent by the hand-written backward pass from aligned weights: to the step."""
     net = gl.MLP(depth=depth - 1, width=3, activation="identity", init="orthogonal", bias=False)
     x = jnp.eye(3) * 3**0.5  # the mean of x x^T is 1
-    params = net.init(0, x, outputs=3)
+    params = net.init_params(0, x, outputs=3)
     params = jax.tree.map(lambda w: jnp.broadcast_to(start ** (1 / depth) * jnp.eye(3), w.shape), params)
 
     def step(state):
@@ -87,7 +87,7 @@ def growth(scale, rates):
         def change(key, net=net, width=width, factor=factor):
             draw, data = jax.random.split(key)
             x = jax.random.normal(data, (1, 16))
-            first, last = net.init(draw, x, outputs=1)
+            first, last = net.init_params(draw, x, outputs=1)
             params = (first, jax.tree.map(lambda w: w * factor, last))
             grads = gl.backprop(net, params, x, jnp.ones((1, 1)), loss="mse")[1]
             # a residual of 1, whatever the draw: the size of the gradient by the logit is no part of the check

@@ -242,7 +242,7 @@ def test_correlations_fall_at_xi_c_and_float32_sees_it():
     slopes = np.polyfit(np.arange(80), log_gap[:, 10:].T, 1)[0]
     xi_c = mean_field("tanh", sigma_w2=1.4, sigma_b2=0.05).xi_c
     assert slopes.mean() == pytest.approx(-1 / xi_c, rel=0.05)
-    params = net.init(jax.random.key(1), x, outputs=2)
+    params = net.init_params(jax.random.key(1), x, outputs=2)
     single, double = (gl.measure(net, x, params=params, dtype=t, **options) for t in ("float32", "float64"))
     one, two = (10 ** t.columns["log10_one_minus_c"][0, :90] for t in (single, double))
     assert two.min() < 4e-9

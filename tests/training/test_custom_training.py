@@ -24,7 +24,7 @@ def network():
 
 @pytest.mark.slow
 def test_trained_checked_and_curved_as_the_built_in_one():
-    params = MLP.init(0, X, Y)
+    params = MLP.init_params(0, X, Y)
     how = {
         "steps": 3,
         "batch": 4,

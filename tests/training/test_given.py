@@ -24,7 +24,7 @@ def data():
 def params(data):
     """Weights that nothing of gradlab draws."""
     rng = np.random.default_rng(1)
-    shapes = jax.eval_shape(lambda: NET.init(0, data[0], outputs=2))
+    shapes = jax.eval_shape(lambda: NET.init_params(0, data[0], outputs=2))
     return jax.tree.map(lambda v: jnp.asarray(rng.normal(size=v.shape), "float32"), shapes)
 
 
@@ -49,7 +49,7 @@ def test_the_frame_tells_it_from_a_training_whose_weights_are_drawn(run):
 
     named = set(gl.frame(run)["network"])
     assert len(named) == 1
-    assert named != {network_hash(TrainingConfig(NET.config, learning_rate=0.5))}
+    assert named != {network_hash(TrainingConfig(NET, learning_rate=0.5))}
 
 
 def test_each_seed_goes_on_from_its_own(run, data):

@@ -14,19 +14,19 @@ from gradlab.training.own import own_optimizer
 NET = gl.MLP(depth=1, width=3)
 X, Y = np.random.default_rng(0).normal(size=(8, 2)).astype("float32"), np.arange(8) % 2
 HOW = {"steps": 2, "batch": 4, "test": 0.0, "records": [2], "columns": ["weight_norm"], "progress": False}
-PARAMS = jax.eval_shape(lambda: NET.init(0, X, outputs=2))
+PARAMS = jax.eval_shape(lambda: NET.init_params(0, X, outputs=2))
 
 
 def test_a_frame_names_it():
     own = own_optimizer(optax.adam(1e-3), None, PARAMS)
-    config = TrainingConfig(NET.config, optimizer=own.label, own=own.fingerprint)
+    config = TrainingConfig(NET, optimizer=own.label, own=own.fingerprint)
     rows = lambda config: failed_rows(config, [0], "ok", loss="mse", data="", batch=8, dtype="float32")
     table = rows(config)
     assert table["optimizer"].tolist() == [own.label]
     assert table["learning_rate"].dtype == float and table["learning_rate"].isna().all()
     other = own_optimizer(optax.adam(1e-2), own.label, PARAMS)
-    same_label = TrainingConfig(NET.config, optimizer=other.label, own=other.fingerprint)
-    found = concat([table, rows(TrainingConfig(NET.config)), rows(same_label)])
+    same_label = TrainingConfig(NET, optimizer=other.label, own=other.fingerprint)
+    found = concat([table, rows(TrainingConfig(NET)), rows(same_label)])
     assert found["network"].nunique() == 3
     assert found["learning_rate"].isna().tolist() == [True, False, True]
 
@@ -38,7 +38,7 @@ def test_it_is_not_called_sgd():
     (name,) = table["optimizer"].unique()
     assert name.startswith("optax ")
     assert table["learning_rate"].dtype == float and table["learning_rate"].isna().all()
-    named = {TrainingConfig(NET.config, optimizer=name).as_dict()["training"]["optimizer"] for name in ("sgd", "adam")}
+    named = {TrainingConfig(NET, optimizer=name).as_dict()["training"]["optimizer"] for name in ("sgd", "adam")}
     assert name not in named
     both = gl.frame([*run.traces, *gl.train(NET, X, Y, optimizer=optax.adam(1e-2), label="faster", **HOW).traces])
     assert both["network"].nunique() == 2
@@ -53,7 +53,7 @@ def test_it_is_known_by_what_it_computes():
     masked = optax.masked(optax.adam(1e-3), lambda p: jax.tree.map(lambda v: v.ndim > 1, p))
     others = [optax.adam(2e-3), optax.adamw(1e-3), falling(1e-3), falling(2e-3), optax.adam(1e-3, b1=0.8), masked]
     assert len({one, *map(of, others)}) == 1 + len(others)
-    wider = jax.eval_shape(lambda: gl.MLP(depth=1, width=4).init(0, X, outputs=2))
+    wider = jax.eval_shape(lambda: gl.MLP(depth=1, width=4).init_params(0, X, outputs=2))
     assert of(optax.adam(1e-3), wider).label == one.label
 
 
@@ -70,9 +70,9 @@ def test_options_that_it_has_inside_are_refused():
 
 
 def test_adamw_decays_as_optax_s_does():
-    assert TrainingConfig(NET.config, optimizer="adamw").weight_decay == 1e-4
-    assert TrainingConfig(NET.config, optimizer="adam").weight_decay == 0
-    assert TrainingConfig(NET.config, optimizer="adamw", weight_decay=0.0).weight_decay == 0
+    assert TrainingConfig(NET, optimizer="adamw").weight_decay == 1e-4
+    assert TrainingConfig(NET, optimizer="adam").weight_decay == 0
+    assert TrainingConfig(NET, optimizer="adamw", weight_decay=0.0).weight_decay == 0
     grid = gl.TrainingSweep(depth=1, optimizer=["adam", "adamw"], activation="relu", init="he_normal")
     assert [config.weight_decay for config in grid.configs()] == [0, 1e-4]
 

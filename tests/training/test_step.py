@@ -43,7 +43,7 @@ def one_seed(case, how, *, steps=STATES, batch=6, loss="softmax_cross_entropy", 
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(examples, *case.shape)), np.arange(examples) % CLASSES
     plan = Plan(steps=steps, batch=batch, records=(0, steps), loss=loss, dtype="float64", key=7, **more)
-    return OneSeed(TrainingConfig(case.net.config, **how), split(x, y, 0.0, batch, CLASSES, "noise", 0), plan, 3)
+    return OneSeed(TrainingConfig(case.net, **how), split(x, y, 0.0, batch, CLASSES, "noise", 0), plan, 3)
 
 
 def worst_step(of, reference, loss, extra=lambda params: 0.0):

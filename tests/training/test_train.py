@@ -116,7 +116,7 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(x64):
     net = gl.MLP(depth=1, width=3, activation="tanh", init="xavier_normal")
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 2)), np.arange(8) % 2
-    params = net.init(0, x, y)
+    params = net.init_params(0, x, y)
     flat, back = jax.flatten_util.ravel_pytree(params)
     value = lambda v: optax.softmax_cross_entropy_with_integer_labels(net.apply(back(v), x), y).mean()
     largest = np.linalg.eigvalsh(jax.hessian(value)(flat)).max()
@@ -300,9 +300,9 @@ def steps_of(optimizer, product, momentum=0.9, steps=60):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
 def test_steps_on_a_parabola_grow_above_the_bound_and_shrink_below(optimizer):
-    bound = stable_below(TrainingConfig(NET.config, optimizer=optimizer))
+    bound = stable_below(TrainingConfig(NET, optimizer=optimizer))
     assert steps_of(optimizer, 0.97 * bound) < 0.5 and steps_of(optimizer, 1.03 * bound) > 10
-    assert np.isnan(stable_below(TrainingConfig(NET.config, optimizer="adam")))
+    assert np.isnan(stable_below(TrainingConfig(NET, optimizer="adam")))
 
 
 @pytest.mark.slow
