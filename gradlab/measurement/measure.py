@@ -36,7 +36,7 @@ from gradlab.measurement.traces import trace_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, as_key, check_input, example_shape, weighted
 from gradlab.networks.resolved import resolved
-from gradlab.networks.stack import hidden_rule, readout_rule
+from gradlab.networks.rules import hidden_rule, readout_rule
 
 
 def measure(

@@ -13,7 +13,7 @@ from gradlab.config import NetworkConfig
 from gradlab.config.custom import CustomConfig
 from gradlab.core.scaled import Scaled
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.networks.stack import hidden_rule
+from gradlab.networks.rules import hidden_rule
 
 
 def trace_of(

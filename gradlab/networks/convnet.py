@@ -11,7 +11,8 @@ from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, serial
 from gradlab.core.pooling import global_mean
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, chained, hidden_rule, masked, normed, readout_block
+from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.stack import Stack, chained, masked, normed, readout_block
 
 
 @configuration

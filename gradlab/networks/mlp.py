@@ -11,7 +11,8 @@ from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import Initializer
 from gradlab.core.layer import Layer, serial
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, chained, hidden_rule, masked, normed, readout_rule
+from gradlab.networks.rules import bias_std, hidden_rule, readout_rule
+from gradlab.networks.stack import Stack, chained, masked, normed
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
 Parts = tuple[str | tuple[str, int], ...]

@@ -12,7 +12,7 @@ from gradlab.core.initializers import Initializer
 from gradlab.networks import build
 from gradlab.networks.custom import CustomNetwork
 from gradlab.networks.network import Network
-from gradlab.networks.stack import hidden_rule, readout_rule
+from gradlab.networks.rules import hidden_rule, readout_rule
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
 from gradlab.networks.network import Network
-from gradlab.networks.stack import STEM_FOLD, Stack, bias_std, hidden_rule, masked, readout_block
+from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.stack import STEM_FOLD, Stack, masked, readout_block
 
 
 @configuration

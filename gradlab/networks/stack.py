@@ -10,9 +10,10 @@ from gradlab.config import NetworkConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
-from gradlab.core.initializers import READOUT_FOLD, Initializer, initializer
+from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
+from gradlab.networks.rules import bias_std, readout_rule
 
 #: Name of a normalisation -> the layer.
 NORMS = {"batch": batch_norm, "layer": layer_norm, "rms": rms_norm}
@@ -131,21 +132,3 @@ def readout_block(config: NetworkConfig, outputs: int, *before: Layer) -> Layer:
 def normed(name: str | None) -> tuple[Layer, ...]:
     """The normalisation of that name, if there is one."""
     return () if name is None else (NORMS[name](),)
-
-
-def bias_std(config: NetworkConfig) -> float | None:
-    """Standard deviation of the biases; None for the initialiser's own rule."""
-    return None if config.sigma_b2 is None else config.sigma_b2**0.5
-
-
-def hidden_rule(config: NetworkConfig) -> Initializer:
-    """The initialiser of the hidden layers."""
-    sigma_b2 = config.sigma_b2 if config.bias else 0.0
-    return initializer(config.init, config.sigma_w2, config.std, activation=config.activation, sigma_b2=sigma_b2)
-
-
-def readout_rule(config: NetworkConfig) -> Initializer:
-    """The initialiser of the readout: that of the hidden layers where no other is named."""
-    if config.readout is None:
-        return hidden_rule(config)
-    return initializer(config.readout, activation=config.activation, sigma_b2=config.sigma_b2 if config.bias else 0.0)

@@ -14,7 +14,8 @@ from gradlab.core.norm import layer_norm
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
-from gradlab.networks.stack import Stack, bias_std, copies, hidden_rule, masked, readout_block, stacked
+from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.stack import Stack, copies, masked, readout_block, stacked
 
 
 @configuration

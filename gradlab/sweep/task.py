@@ -179,7 +179,7 @@ class MeasureTask:
 
     def _draws(self, config: NetworkConfig) -> tuple[str, str, str]:
         """Base draws of weights, biases and readout."""
-        from gradlab.networks.stack import hidden_rule, readout_rule
+        from gradlab.networks.rules import hidden_rule, readout_rule
 
         hidden, readout = hidden_rule(config), readout_rule(config)
         biases = hidden.bias_family.name if config.sigma_b2 is None else "normal"

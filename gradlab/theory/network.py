@@ -10,7 +10,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import one_after_another
-from gradlab.networks.mlp import hidden_rule, readout_rule
+from gradlab.networks.rules import hidden_rule, readout_rule
 from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
 from gradlab.theory.meanfield import MeanField, mean_field

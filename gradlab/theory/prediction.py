@@ -21,7 +21,7 @@ import numpy as np
 from gradlab._errors import GradlabError, unknown
 from gradlab.core import batch
 from gradlab.core.activations import Activation
-from gradlab.networks.mlp import hidden_rule
+from gradlab.networks.rules import hidden_rule
 from gradlab.theory.finite_width import coefficients
 from gradlab.theory.gaussian import check_variances, entry_of, moments
 from gradlab.theory.layer_terms import LayerTerms, finite_width_terms

@@ -8,7 +8,7 @@ import gradlab as gl
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig
 from gradlab.core.initializers import initializer
-from gradlab.networks.mlp import hidden_rule
+from gradlab.networks.rules import hidden_rule
 from gradlab.theory import critical_line, critical_point, critical_sigma_w2, critical_start, mean_field, moments
 
 #: sigma_b2 -> sigma_w2 and q* with chi1 = 1, tanh; by quadrature, to the digits shown. The first is the point of

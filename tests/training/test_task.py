@@ -29,7 +29,7 @@ def test_a_grid_has_networks_and_ways_to_train_them():
 
 
 def test_a_training_has_the_fields_of_its_network_and_no_others():
-    config = TrainingConfig(gl.MLP(depth=7).config)
+    config = TrainingConfig(gl.MLP(depth=7))
     assert (config.depth, config.architecture) == (7, "mlp")
     with pytest.raises(AttributeError):
         config.heads  # noqa: B018
