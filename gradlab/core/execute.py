@@ -16,8 +16,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gradlab.core.scaled import to_numpy
-
 #: Seeds that are under way at once on CPUs: one's elementwise work fills the gaps of the other's products.
 WORKERS = 2
 #: LLVM's higher levels cost a third more compile time here, and the code is no faster for it.
@@ -33,8 +31,10 @@ def in_one_call(seeds: Sequence[int]) -> bool:
     return jax.default_backend() != "cpu" and len(seeds) > 1
 
 
-def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Array, seeds: Sequence[int]) -> list[Any]:
-    """Records of ``program(*arguments(draw(key of the seed)))`` for each seed, as suits the backend.
+def over_seeds(
+    draw: Callable, program: Callable, arguments: Callable, finish: Callable, key: Array, seeds: Sequence[int]
+) -> list[Any]:
+    """``finish(program(*arguments(draw(key of the seed))))`` for each seed, as suits the backend; `finish` on the host.
 
     On CPUs each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are drawn
     while the program is compiled. Elsewhere all seeds are one batched call.
@@ -42,8 +42,8 @@ def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Arra
     keys = [jax.random.fold_in(key, seed) for seed in seeds]
     if in_one_call(seeds):
         together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
-        together = to_numpy(together)
-        return [jax.tree.map(lambda v: v[i], together) for i in range(len(seeds))]  # noqa: B023
+        together = jax.device_get(together)
+        return [finish(jax.tree.map(lambda v: v[i], together)) for i in range(len(seeds))]  # noqa: B023
 
     wide = jax.config.jax_enable_x64  # a setting of the thread
 
@@ -53,7 +53,7 @@ def over_seeds(draw: Callable, program: Callable, arguments: Callable, key: Arra
 
     def measured(params):
         with jax.enable_x64(wide):
-            return to_numpy(run(*arguments(params)))
+            return finish(run(*arguments(params)))
 
     with ThreadPoolExecutor(WORKERS) as workers:
         try:

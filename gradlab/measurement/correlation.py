@@ -15,11 +15,15 @@ d_perp the part of d orthogonal to z_1: nothing cancels.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 
-from gradlab.core.activations import Activation, by_slices, phi_of
-from gradlab.core.scaled import Log2, Scaled, align, expand, matmul, normalise, power
+from gradlab.core.activations import Activation, by_slices, slope
+from gradlab.core.dense import gained
+from gradlab.core.scaled import Scaled, expand, matmul, normalise, power
+from gradlab.measurement.kept import Pairs
 
 #: Pairs at most: all B(B-1)/2 of them would cost more than the layer.
 PAIRS = 32
@@ -34,39 +38,56 @@ def first_of_pairs(s: Scaled) -> tuple[Scaled, Scaled]:
     return take(0), take(1)
 
 
-def between(one: Scaled, two: Scaled) -> Scaled:
-    """Second minus first, over the first one's exponent."""
+def difference(s: Scaled) -> Scaled:
+    """Second minus first of each pair, over the first one's exponent."""
+    one, two = first_of_pairs(s)
     shift = jnp.clip(two.exponent - one.exponent, -60, 60)
     gap = two.mantissa * expand(power(shift, two.mantissa.dtype), two.mantissa) - one.mantissa
     return normalise(Scaled(gap, one.exponent))
 
 
-def difference(s: Scaled) -> tuple[Scaled, Array]:
-    """Second minus first of each pair, and whether it is resolved by the signals."""
-    one, two = first_of_pairs(s)
-    gap = between(one, two)
-    size = jnp.max(jnp.abs(one.mantissa), -1)
-    resolved = jnp.max(jnp.abs(gap.mantissa), -1) * power(gap.exponent - one.exponent, size.dtype) > RESOLVED * size
-    return gap, resolved
+def _relative(one: Scaled, gap: Scaled) -> tuple[Array, Array]:
+    """Largest entry of each difference in units of the first signal, and the largest entry of that."""
+    size = jnp.max(jnp.abs(gap.mantissa), -1) * power(gap.exponent - one.exponent, gap.mantissa.dtype)
+    return size, jnp.max(jnp.abs(one.mantissa), -1)
 
 
-def apart(s: Scaled) -> Log2:
+def apart(s: Scaled) -> Pairs:
     """1 - c from the signals themselves; NaN where a pair is equal to within a few hundred roundings."""
-    gap, _ = difference(s)
-    one, _ = first_of_pairs(s)
-    value = one_minus_c(one, gap)
-    size = jnp.max(jnp.abs(gap.mantissa), -1) * power(gap.exponent - one.exponent, s.mantissa.dtype)
-    largest = jnp.max(jnp.abs(one.mantissa), -1)
+    gap, (one, _) = difference(s), first_of_pairs(s)
+    found = one_minus_c(one, gap)
+    size, largest = _relative(one, gap)
     # two zeros are no pair that has become equal
-    known = jnp.all((size > 256 * jnp.finfo(s.mantissa.dtype).eps * largest) | (largest + size == 0), -1)
-    return Log2(jnp.where(known, value.fraction, jnp.nan), value.exponent)
+    known = (size > 256 * jnp.finfo(size.dtype).eps * largest) | (largest + size == 0)
+    return Pairs(jnp.where(known, found.value, jnp.nan), found.exponent, found.alive)
 
 
-def _choose(resolved: Array, a: Scaled, b: Scaled) -> Scaled:
-    return Scaled(jnp.where(resolved[..., None], a.mantissa, b.mantissa), jnp.where(resolved, a.exponent, b.exponent))
+class Step(NamedTuple):
+    """Where a difference stands between two layers: behind an activation, but for the next product.
+
+    Parameters
+    ----------
+    linear : Scaled, shape (group..., pairs, units)
+        The difference by the chain rule.
+    resolved : Array of bool, shape (group..., pairs)
+        Whether the signals themselves show it.
+    """
+
+    linear: Scaled
+    resolved: Array
+
+    def at(self, x: Scaled) -> Scaled:
+        """The difference of the signals `x`."""
+        return _choose(self.resolved, difference(x), self.linear)
 
 
-def step(params, entries, z: Scaled, gap: Scaled) -> tuple[Scaled, Log2]:
+def first_step(x: Scaled) -> Step:
+    """At the input of a network the data themselves show the difference."""
+    gap = difference(x)
+    return Step(gap, jnp.ones(gap.exponent.shape, bool))
+
+
+def step(params, entries, x: Scaled, z: Scaled, before: Step) -> tuple[Step, Pairs]:
     """One block: the difference of its inputs becomes that of its outputs, and 1 - c of its preactivations.
 
     Parameters
@@ -75,46 +96,47 @@ def step(params, entries, z: Scaled, gap: Scaled) -> tuple[Scaled, Log2]:
         Of the dense layer.
     entries : tuple
         Of the activation layer.
-    z : Scaled, shape (group..., batch, units)
-        Preactivations.
-    gap : Scaled, shape (group..., pairs, fan_in)
-        Difference of the inputs.
+    x, z : Scaled, shape (group..., batch, units)
+        Inputs and preactivations.
+    before : Step
+        The difference of the inputs.
     """
-    carried = matmul(gap.mantissa, params["weight"])
-    if "gain" in params:
-        carried = carried * expand(params["gain"], carried)
+    gap = before.at(x)
+    carried = gained(params, matmul(gap.mantissa, params["weight"]))
     carried = normalise(Scaled(carried, jnp.broadcast_to(gap.exponent, carried.shape[:-1])))
-    direct, resolved = difference(z)
-    gap_z = _choose(resolved, direct, carried)
-    one, two = first_of_pairs(z)
-    linear = normalise(by_slices(entries, _through, one, gap_z))
-    direct_y = between(by_slices(entries, phi_of, one), by_slices(entries, phi_of, two))
-    return _choose(resolved, direct_y, linear), one_minus_c(one, gap_z)
+    one, _ = first_of_pairs(z)
+    direct = difference(z)
+    size, largest = _relative(one, direct)
+    resolved = size > RESOLVED * largest
+    gap = _choose(resolved, direct, carried)
+    return Step(normalise(by_slices(entries, _through, one, gap)), resolved), one_minus_c(one, gap)
+
+
+def _choose(resolved: Array, a: Scaled, b: Scaled) -> Scaled:
+    return Scaled(jnp.where(resolved[..., None], a.mantissa, b.mantissa), jnp.where(resolved, a.exponent, b.exponent))
+
+
+def _second(one: Scaled, gap: Scaled, share: float = 1.0) -> Array:
+    """The mantissas of the first signal and a share of the difference, over the first one's exponent."""
+    shift = gap.exponent - one.exponent
+    near = jnp.where(shift > -125, power(jnp.minimum(shift, 60), gap.mantissa.dtype), 0)
+    return one.mantissa + gap.mantissa * (share * near)[..., None]
 
 
 def _through(entry: Activation, z: Scaled, gap: Scaled) -> Scaled:
     """phi' at the midpoint, times the difference."""
-    if entry.homogeneous:  # its derivative does not depend on the scale, and the gap is far below it
-        return Scaled(entry.dphi(z.mantissa) * gap.mantissa, gap.exponent)
-    return Scaled(entry.dphi(z.value() + 0.5 * gap.value()) * gap.mantissa, gap.exponent)
+    # the derivative of a homogeneous function does not depend on the scale, and the gap is far below it
+    middle = z if entry.homogeneous else Scaled(_second(z, gap, 0.5), z.exponent)
+    return Scaled(slope(entry, middle) * gap.mantissa, gap.exponent)
 
 
-def zero_pairs(s: Scaled) -> Array:
-    """Share of the pairs of which a signal is exactly 0: they have no correlation."""
-    one, two = (jnp.any(v.mantissa != 0, -1) for v in first_of_pairs(s))
-    return 1 - jnp.mean((one & two).astype(s.mantissa.dtype), -1)
+def one_minus_c(one: Scaled, gap: Scaled) -> Pairs:
+    """1 - c of each pair, from the first signal and the difference.
 
-
-def one_minus_c(one: Scaled, gap: Scaled) -> Log2:
-    """log2 of the mean over pairs of 1 - c, from the first of each pair and the difference.
-
-    Pairs with a signal that is exactly 0 have no correlation and are left out, whichever of the two it is; NaN where
-    there is no other pair.
+    Pairs with a signal that is exactly 0 have no correlation, whichever of the two it is.
     """
     z, d = one.mantissa, gap.mantissa
-    shift = gap.exponent - one.exponent
-    near = jnp.where(shift > -125, power(jnp.minimum(shift, 60), z.dtype), 0)
-    two = z + d * near[..., None]
+    two = _second(one, gap)
     size1, size2 = jnp.sum(z * z, -1), jnp.sum(two * two, -1)
     safe = lambda v: jnp.where(v > 0, v, 1)
     across = d - (jnp.sum(d * z, -1) / safe(size1))[..., None] * z
@@ -123,9 +145,5 @@ def one_minus_c(one: Scaled, gap: Scaled) -> Log2:
     c = jnp.sum(z * two, -1) / jnp.sqrt(safe(size1) * safe(size2))
     small = jnp.sum(across * across, -1) / safe(size2) / (1 + jnp.maximum(c, 0))
     opposite = c < 0
-    alive = (size1 > 0) & (size2 > 0)
-    value = jnp.where(alive, jnp.where(opposite, 1 - c, small), 0)
-    mantissa, exponent = align(normalise(Scaled(value[..., None], jnp.where(opposite, 0, 2 * shift).astype(jnp.int32))))
-    count = jnp.sum(alive.astype(value.dtype), -1)
-    mean = jnp.sum(mantissa[..., 0], -1) / jnp.maximum(count, 1)
-    return Log2(jnp.where(count > 0, jnp.log2(mean), jnp.nan), exponent)
+    exponent = jnp.where(opposite, 0, 2 * (gap.exponent - one.exponent))
+    return Pairs(jnp.where(opposite, 1 - c, small), exponent, (size1 > 0) & (size2 > 0))

@@ -10,9 +10,11 @@ from jax import Array
 
 from gradlab.config import seed_numbers
 from gradlab.core.parameters import require_network
+from gradlab.measurement import single
+from gradlab.measurement.batch import DeviceBatch
 from gradlab.measurement.bins import joined_sizes
-from gradlab.measurement.measure import arrays, dtype_of, with_given
-from gradlab.measurement.networks import drawn_records, given_record, rows_of
+from gradlab.measurement.measure import dtype_of
+from gradlab.measurement.rows import rows
 from gradlab.measurement.stats import COUNTS, SIZES
 from gradlab.networks.network import Network, as_key, example_shape
 
@@ -42,18 +44,17 @@ def count(
     wanted = SIZES if sizes else COUNTS
     dtype = "float32" if params is None else dtype_of(net, params)
     with jax.enable_x64(dtype == "float64"):
+        batch = DeviceBatch.of(x, y, loss, dtype, net.outputs if params is None else net.outputs_in(params))
         if params is None:
-            x, y, loss, outputs = arrays(x, y, loss, dtype, net.outputs)
-            example_shape(net, x)
-            numbers = seed_numbers(seeds)
-            records, _ = drawn_records(net, net, x, y, outputs, loss, as_key(key), numbers, wanted, dtype)
+            example_shape(net, batch.x)
+            records = single.drawn([net], batch, as_key(key), seed_numbers(seeds), wanted)[0][0]
         else:
-            params, x, y, loss, outputs = with_given(net, params, x, y, loss, key, dtype)
-            records = [given_record(net, params, x, y, outputs, loss, wanted, dtype)]
-    found = [rows_of(net, outputs, record, axes=1) for record in records]
-    numbers, _ = found[0]
+            params, batch = batch.with_params(net, params, key)
+            records = [single.given(net, params, batch, wanted)]
+    found = [rows(net, batch.outputs, record, axes=1) for record in records]
+    numbers, columns = found[0]
     hidden = [i for i, number in enumerate(numbers[:-1]) if number >= 1]
     add = joined_sizes if sizes else lambda counts: np.sum(counts, 0)
-    total = lambda column: np.stack([add([rows[i][column] for _, rows in found]) for i in hidden]).astype(int)
-    counts = {column.rsplit("_", 1)[0]: total(column) for column in wanted if column in found[0][1][hidden[0]]}
+    total = lambda column: np.stack([add([columns[column][i] for _, columns in found]) for i in hidden]).astype(int)
+    counts = {column.rsplit("_", 1)[0]: total(column) for column in wanted if column in columns}
     return Histograms(tuple(numbers[i] for i in hidden), counts)

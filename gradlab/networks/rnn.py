@@ -54,7 +54,7 @@ class RNN(RNNConfig, Network):
 
     def steps_of(self, record: Any) -> dict[str, Any]:
         """The columns of the time steps."""
-        return record["recurrent"].columns["steps"]
+        return record["recurrent"].values["steps"]
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The unrolled cell, readout."""

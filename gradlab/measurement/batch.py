@@ -1,0 +1,75 @@
+"""The examples of a measurement as arrays, checked once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab.core.backprop import targets
+from gradlab.core.batch import batch_of, cast
+from gradlab.core.initializers import PROBE_FOLD
+from gradlab.core.losses import probes
+from gradlab.core.parameters import check_parameters
+from gradlab.networks.network import Network, as_key, check_input
+
+
+class DeviceBatch(NamedTuple):
+    """What every network of a measurement sees.
+
+    Parameters
+    ----------
+    x : Array, shape (batch, features...)
+    y : Array or None
+        As the loss takes it; None: each seed draws probe vectors of its own.
+    loss : str
+    outputs : int
+    dtype : str
+        "float32" or "float64".
+    name : str
+        What the frame calls the data.
+    """
+
+    x: Array
+    y: Any
+    loss: str
+    outputs: int
+    dtype: str
+    name: str = "arrays"
+
+    @classmethod
+    def of(
+        cls, x: Any, y: Any, loss: str | None, dtype: str, outputs: int | None = None, name: str = "arrays"
+    ) -> DeviceBatch:
+        """Check data and put them on the device; for float64 inside `jax.enable_x64`.
+
+        Parameters
+        ----------
+        x, y, loss
+            As for `gradlab.measure`.
+        dtype, name : str
+        outputs : int, optional
+            Number of outputs, where the targets do not show every class.
+        """
+        batch = batch_of(x, y, loss, outputs)
+        x = jnp.asarray(cast("x", batch.x, dtype))
+        y = None if batch.loss == "probe" else targets(batch.loss, batch.y, batch.outputs, jnp.dtype(dtype))
+        return cls(x, y, batch.loss, batch.outputs, dtype, name)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return tuple(self.x.shape[1:])
+
+    def with_params(self, net: Network, params: Any, key: Array | int) -> tuple[Any, DeviceBatch]:
+        """Given parameters as arrays of the batch's dtype, checked, and the batch with its targets."""
+        check_input(net, params, self.x)
+        check_parameters(net, params, self.shape, self.outputs)
+        params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.dtype), params)
+        if self.y is not None:
+            return params, self
+        probe = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(self.x), self.outputs, self.dtype)
+        return params, self._replace(y=probe)

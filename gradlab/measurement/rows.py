@@ -1,0 +1,275 @@
+"""From the record of a network to its rows: one for each hidden layer, from input to readout.
+
+A block of a residual network or a transformer holds several weights and activations. Its row shows
+
+- the backward signal where it is handed on: the gradient on the residual stream at the block's
+  output if it has one, else at the preactivations of its first weight;
+- the forward signal there too: of a stream `log10_preactivation_rms` is its rms, and
+  `log10_activation_rms` that of the last activation;
+- all weights of the block as one vector of parameters, and all biases.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradlab._types import MEASURED
+from gradlab.config import NetworkConfig
+from gradlab.config.custom import CustomConfig
+from gradlab.core.scaled import Scaled
+from gradlab.measurement.batch import DeviceBatch
+from gradlab.measurement.bins import joined_sizes
+from gradlab.measurement.kept import SiteRecord
+from gradlab.measurement.records import LayerInfo, Trace
+from gradlab.measurement.stats import ENTRIES
+from gradlab.networks.custom import CustomNetwork
+from gradlab.networks.network import Network, weighted
+from gradlab.networks.rules import hidden_rule
+
+#: Columns of the backward signal.
+SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts",
+          "delta_sizes")  # fmt: skip
+#: Columns that each weight of a block has.
+OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
+#: Columns of the stream, the preactivation of a block.
+STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction")
+
+
+def trace(
+    net: Network, params: Any, records: Sequence[Any], batch: DeviceBatch, seeds: Sequence[int], *, drawn: bool = True
+) -> Trace:
+    """The trace of a network from its records, one for each seed.
+
+    Parameters
+    ----------
+    net : Network
+    params : pytree
+        Parameters, or their shapes; runs may be longer than the network is deep.
+    records : sequence
+        On the host, as `shared` and `single` make them.
+    batch : DeviceBatch
+    seeds : sequence of int
+    drawn : bool
+        False of given weights.
+    """
+    blocks = [_blocks(net, batch.outputs, record) for record in records]
+    numbers = [number for first, count, _ in blocks[0] for number in range(first, first + count)]
+    layers = _layers(net, params, numbers)
+    status = tuple(_status(of, layers) for of in blocks)
+    per_seed = [_joined(of) | _loss(record["loss"], len(numbers)) for of, record in zip(blocks, records, strict=True)]
+    names = [c for c in MEASURED if c in per_seed[0]]
+    hidden = [info for info in layers if info.layer >= 1 and info.layer_name != "readout"]
+    fans = hidden[-1].fan_in, hidden[-1].fan_out
+    inner = fans if fans[0] else (net.width, net.width)  # a step's is the recurrent weight
+    return Trace(
+        net, layers, {c: np.stack([columns[c] for columns in per_seed]) for c in names},
+        tuple(int(s) for s in seeds), status,
+        *_scales(net, inner), batch.loss, batch.name, len(batch.x), batch.dtype, drawn,
+    )  # fmt: skip
+
+
+#: Equal blocks, or one: number of the first row, number of rows, and the columns with a leading axis of rows.
+Block = tuple[int, int, dict[str, np.ndarray]]
+
+
+def rows(net: Network, outputs: int, record: Any, axes: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
+    """The number of each row's layer, and the columns, of shape (rows,); `axes` are those that one value has more."""
+    blocks = _blocks(net, outputs, record, axes)
+    return [number for first, count, _ in blocks for number in range(first, first + count)], _joined(blocks)
+
+
+def _blocks(net: Network, outputs: int, record: Any, axes: int = 0) -> list[Block]:
+    parts = _parts_custom(net, record) if isinstance(net, CustomNetwork) else _parts(net, outputs, record)
+    blocks: list[Block] = []
+    following = 1
+    for first, columns in parts:
+        columns = {c: np.asarray(v) for c, v in columns.items()}
+        several = any(v.ndim > axes for v in columns.values())
+        columns = columns if several else {c: v[None] for c, v in columns.items()}
+        first = following if first is None else first
+        count = len(next(iter(columns.values()))) if columns else 1
+        blocks.append((first, count, columns))
+        following = first + count
+    return blocks
+
+
+def _joined(blocks: Sequence[Block]) -> dict[str, np.ndarray]:
+    """The columns of all rows; NaN where a row has none."""
+    shapes = {c: v.shape[1:] for *_, columns in blocks for c, v in columns.items()}
+    absent = lambda count, c: np.full((count, *shapes[c]), np.nan)
+    of = lambda c: np.concatenate([columns[c] if c in columns else absent(count, c) for _, count, columns in blocks])
+    return {c: of(c) for c in shapes}
+
+
+def _parts(net: Network, outputs: int, record: Any) -> list[tuple[int | None, dict[str, np.ndarray]]]:
+    """Number of the first row, None for the next one, and the columns of each part of a network."""
+    stack = net.stack(outputs)
+    found: list[tuple[int | None, dict[str, np.ndarray]]] = []
+    for i, part in enumerate(record["below"]):
+        if stack.stem and i == 0:
+            steps = net.steps_of(part)
+            found += [(0, row(part)), *([(1, steps)] if steps else [])]
+        else:
+            found.append((None, row(part)))
+    if "run" in record:
+        count = net.depth - stack.below_depth
+        found.append((stack.below_depth + 1, {c: v[:count] for c, v in row(record["run"]).items()}))
+    return [*found, (None, row(record["readout"]))]
+
+
+def _parts_custom(net: CustomNetwork, record: Any) -> list[tuple[int | None, dict[str, np.ndarray]]]:
+    """The same of a network of a user's layers."""
+    return [(None, row(part.tree)) for part in net.rows(net.shapes(), (*record["below"], record["readout"]))]
+
+
+def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInfo, ...]:
+    """Names, widths and fans of the rows."""
+    custom = isinstance(net, CustomNetwork)
+    blocks: list[tuple[int, int]] = []  # fan-in and fan-out of the first weight of each block
+    for part in (row.tree for row in net.rows(params, params)) if custom else params:
+        *copies, fan_in, fan_out = weighted((), part)[0][1]["weight"].shape
+        blocks += [(fan_in, fan_out)] * (copies[0] if copies else 1)
+    stem = "" if custom else net.stack(1).stem
+    infos = []
+    for i, number in enumerate(numbers):
+        last = i == len(numbers) - 1
+        step = stem == "cell" and number > 0 and not last
+        name = "readout" if last else stem if number == 0 else f"{net.layer_name}_{number}"
+        fan_in, fan_out = blocks[-1] if last else blocks[number if stem else number - 1] if not step else (0, 0)
+        fan_out = net.width if step else fan_out  # a step has no weight of its own
+        width = net.width if stem == "cell" and not last else fan_out
+        infos.append(LayerInfo(number, name, width, fan_in, fan_out))
+    return tuple(infos)
+
+
+def _scales(config: NetworkConfig, inner: tuple[int, int]) -> tuple[float, float]:
+    """sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out; NaN of a user's layers."""
+    if isinstance(config, CustomConfig):
+        return float("nan"), float("nan")
+    rule = hidden_rule(config)
+    sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2
+    return rule.sigma_w2(*inner, config.gain), sigma_b2 if config.bias else 0.0
+
+
+def _loss(value: Scaled, count: int) -> dict[str, np.ndarray]:
+    """Size and sign of the loss, the same in each of the rows."""
+    with np.errstate(divide="ignore"):
+        size = np.log10(np.abs(value.mantissa)) + value.exponent * np.log10(2.0)
+    return {"log10_abs_loss": np.full(count, size), "loss_sign": np.full(count, np.sign(value.mantissa))}
+
+
+def _status(blocks: Sequence[Block], layers: Sequence[LayerInfo]) -> str:
+    """'ok', or where a signal left the range of its dtype."""
+    for name in ("log10_preactivation_rms", "log10_activation_rms", "log10_delta_rms"):
+        values = np.concatenate([columns.get(name, np.zeros(count)) for _, count, columns in blocks])
+        bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
+        if bad.size:
+            info = layers[bad[0]]
+            where = "the readout" if info.layer_name == "readout" else f"layer {info.layer}"
+            return f"overflow: the {'backward' if 'delta' in name else 'forward'} signal is not finite from {where}"
+    return "ok"
+
+
+def row(record: Any) -> dict[str, np.ndarray]:
+    """The columns of a block, from the tree of its layers' records, in the order of the signal.
+
+    Parameters
+    ----------
+    record : tree of SiteRecord
+        On the host, columns as its values (`measurement.kept.on_host`); a leading axis of
+        equal blocks is kept.
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    sites = [
+        s for s in jax.tree.leaves(record, is_leaf=lambda v: isinstance(v, SiteRecord)) if isinstance(s, SiteRecord)
+    ]
+    own = [s.values for s in sites if s.kind != "residual"]
+    found: dict[str, np.ndarray] = {}
+    for name, join in _JOINS.items():
+        values = [columns[name] for columns in own if name in columns]
+        if values:
+            found[name] = join(values)
+    for columns in (s.values for s in sites if s.kind == "residual"):
+        found |= {name: columns[name] for name in STREAM if name in columns}
+    if sum(any(name in columns for name in OF_A_WEIGHT) for columns in own) > 1:
+        found.pop("gradient_cosine_mean", None)  # the cosine of the whole is not a mean of its parts'
+        if "gradient_snr" in found:
+            found["gradient_snr"] = _snr(found, own)
+        if "log10_weight_grad_mean_abs" in found:
+            found["log10_weight_grad_mean_abs"] = _mean_entry(own)
+    return found
+
+
+def _mean_entry(own: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """log10 of the mean over the entries of all weights of the block."""
+    parts = [c for c in own if "weight_entries" in c]
+    with np.errstate(divide="ignore"):
+        sums = [np.asarray(c["log10_weight_grad_mean_abs"]) + np.log10(c["weight_entries"]) for c in parts]
+    return _log10_sum(sums) - np.log10(sum(c["weight_entries"] for c in parts))
+
+
+def _snr(found: dict[str, np.ndarray], own: list[dict[str, np.ndarray]]) -> np.ndarray:
+    r"""B |mean|^2 / tr Cov of the block, from its weights' own: each trace is B |mean|^2 / snr."""
+    parts = [c for c in own if "gradient_snr" in c]
+    if any("log10_weight_grad_norm" not in c for c in parts):
+        return np.full_like(found["gradient_snr"], np.nan)
+    squares = lambda c: 2 * np.asarray(c["log10_weight_grad_norm"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = [squares(c) - np.log10(c["gradient_snr"]) for c in parts]
+        return 10.0 ** (_log10_sum([squares(c) for c in parts]) - _log10_sum(noise))
+
+
+def _log10_sum(values: list[np.ndarray]) -> np.ndarray:
+    """log10 of the sum of 10**v."""
+    return functools.reduce(
+        lambda a, b: np.logaddexp2(*(np.asarray(v) / np.log10(2.0) for v in (a, b))) * np.log10(2.0), values
+    )
+
+
+def _norm(values: list[np.ndarray]) -> np.ndarray:
+    """log10 of the root of the sum of squares."""
+    return 0.5 * _log10_sum([2 * np.asarray(v) for v in values])
+
+
+def _first(values: list[np.ndarray]) -> np.ndarray:
+    return values[0]
+
+
+def _last(values: list[np.ndarray]) -> np.ndarray:
+    return values[-1]
+
+
+def _mean(values: list[np.ndarray]) -> np.ndarray:
+    return np.mean(np.stack(values), 0)
+
+
+#: How the columns of a block's layers become one.
+_JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
+    **dict.fromkeys(SIGNAL, _first),
+    "log10_weight_grad_norm": _norm,
+    "log10_weight_grad_mean_abs": _first,
+    "log10_weight_grad_max_abs": lambda values: np.max(np.stack(values), 0),
+    "log10_bias_grad_norm": _norm,
+    "weight_grad_sizes": joined_sizes,
+    "log10_activation_rms": _last,
+    "activation_mean_over_rms": _last,
+    "activation_p98_over_rms": _last,
+    "activation_counts": _last,
+    "log10_preactivation_rms": _first,
+    "log10_one_minus_c": _first,
+    "zero_pair_fraction": _first,
+    "saturated_fraction": _mean,
+    "dead_fraction": _mean,
+    "weight_norm": lambda values: np.sqrt(np.sum(np.square(np.stack(values)), 0)),
+    "log10_per_example_grad_norm_rms": _norm,
+    "gradient_cosine_mean": _first,
+    "gradient_snr": _first,
+}

@@ -1,0 +1,223 @@
+"""Networks that share draws, and so share their matrix products: one program for a whole group.
+
+Networks that differ in depth, gain and activation share their draws: a network of depth d is the first d layers of
+the deepest one. Their signals are stacked along a leading group axis: one product per layer serves all, and one
+forward pass serves every depth. The backward pass of each depth enters the same loop further down.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from gradlab.config import MLPConfig, NetworkConfig
+from gradlab.core.activations import TABLE as ACTIVATIONS
+from gradlab.core.activations import Activation
+from gradlab.core.execute import once, over_seeds
+from gradlab.core.initializers import FAMILIES, Initializer
+from gradlab.core.losses import loss_named
+from gradlab.core.scaled import scaled
+from gradlab.measurement.batch import DeviceBatch
+from gradlab.measurement.correlation import Step, first_step, step
+from gradlab.measurement.draws import Variant, draw_program
+from gradlab.measurement.kept import Pairs, SiteRecord, on_host
+from gradlab.measurement.stats import FORWARD, statistics
+from gradlab.networks.mlp import stack
+from gradlab.networks.network import Network
+from gradlab.networks.rules import hidden_rule, readout_rule
+from gradlab.networks.stack import Stack, runs_of
+
+#: Columns of pairs of examples, whose differences are carried from layer to layer.
+PAIRED = frozenset({"log10_one_minus_c", "zero_pair_fraction"})
+#: What the forward pass shows is the same for all depths, and read at the deepest alone.
+SHOWN_ONCE = frozenset((*FORWARD, "activation_counts"))
+
+
+def shares(config: NetworkConfig) -> bool:
+    """Whether networks like this one can share products: blocks of a weight and an activation, nothing else."""
+    return isinstance(config, MLPConfig) and config.norm is None and len(config.activations) == 1
+
+
+def family(config: MLPConfig) -> tuple:
+    """What networks must have in common to share draws."""
+    rule = hidden_rule(config)
+    bias_family = rule.bias_family if config.sigma_b2 is None else FAMILIES["normal"]
+    return config.width, config.bias, rule.family, bias_family, readout_rule(config).family
+
+
+def drawn(
+    configs: Sequence[MLPConfig], batch: DeviceBatch, key: Array, seeds: Sequence[int], wanted: tuple[str, ...]
+) -> tuple[list[list[Any]], list[Any]]:
+    """Records of networks of one family, for each network seed by seed, and the shapes of their parameters."""
+    depth = max(c.depth for c in configs)
+    template = configs[0]
+    # two layers at least, so that a depth of 1 has the scales of a deeper network
+    room = depth if isinstance(template.width, tuple) else max(depth, 2)
+    shapes = _shapes(template, room, batch)
+    variants = sorted({_variant(c, shapes) for c in configs}, key=lambda v: (v.activation, v))
+    depths = sorted({c.depth for c in configs})
+    parts = tuple((ACTIVATIONS[a], len(list(g))) for a, g in itertools.groupby(v.activation for v in variants))
+    draw = draw_program(
+        family(template), tuple(variants), tuple(_shapes(template, depth, batch)), batch.loss, len(batch.x), batch.dtype
+    )
+    program = measure_program(
+        template.width, depth, batch.outputs, parts, template.bias, batch.loss, wanted, len(depths)
+    )
+
+    def arguments(drawn):
+        params, probe = drawn
+        return params, batch.x, probe if batch.y is None else batch.y, jnp.asarray(depths, jnp.int32)
+
+    records = over_seeds(draw, program, arguments, on_host, key, seeds)
+    places = [(variants.index(_variant(c, shapes)), depths.index(c.depth)) for c in configs]
+    params = jax.eval_shape(draw, key)[0]
+    cut = [[_cut(record, c, wanted, *place) for record in records] for c, place in zip(configs, places, strict=True)]
+    return cut, [params] * len(configs)
+
+
+def given(net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...]) -> Any:
+    """The record of given weights."""
+    config = net
+    parts = ((ACTIVATIONS.current(config.activation), 1),)
+    program = measure_program(config.width, config.depth, batch.outputs, parts, config.bias, batch.loss, wanted, 1)
+    return _cut(
+        on_host(once(program, params, batch.x, batch.y, jnp.asarray([config.depth], jnp.int32))),
+        net,
+        wanted,
+        0,
+        0,
+    )
+
+
+def _shapes(config: MLPConfig, depth: int, batch: DeviceBatch) -> list[tuple[int, int]]:
+    """(fan_in, fan_out) of each layer, hidden ones then readout."""
+    widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
+    return list(itertools.pairwise((*batch.shape, *widths, batch.outputs)))
+
+
+def _variant(config: MLPConfig, shapes: list[tuple[int, int]]) -> Variant:
+    rule, head = hidden_rule(config), readout_rule(config)
+
+    def bias_std(rule: Initializer, fan_in: int) -> float:
+        return rule.bias_std(fan_in) if config.sigma_b2 is None else config.sigma_b2**0.5
+
+    hidden = shapes[:-1]
+    kept = hidden if isinstance(config.width, tuple) else hidden[:2]
+    weights = (*(config.gain * rule.std(*s) for s in kept), head.std(*shapes[-1]))
+    biases = (*(bias_std(rule, n) for n, _ in kept), bias_std(head, shapes[-1][0]))
+    return Variant(config.activation, weights, biases)
+
+
+@functools.lru_cache(maxsize=64)
+def measure_program(
+    width,
+    depth: int,
+    outputs: int,
+    parts: tuple[tuple[Activation, int], ...],
+    bias: bool,
+    loss: str,
+    wanted: tuple[str, ...],
+    n_depths: int,
+):
+    """(params, x, y, depths) -> the records of every depth: one compiled program for the group.
+
+    `parts` are the activations, each with the number of its variants; `depths` are in rising order. What the forward
+    pass shows is the same for all depths, and is read at the last one alone.
+    """
+    names = tuple((entry.name, count) for entry, count in parts)
+    shape = MLPConfig(depth=depth, width=width, activation=names[0][0], bias=bias)
+    correlated = not PAIRED.isdisjoint(wanted)
+    columns = tuple(c for c in wanted if c not in PAIRED)  # they have a pass of their own
+    evaluate = loss_named(loss)
+
+    def program(params, x, y, depths):
+        net = stack(shape, outputs, names if len(names) > 1 else (names[0][0],))
+        entries = tuple((ACTIVATIONS[name], count) for name, count in names)
+        inputs = scaled(x[None])
+        lower, run, head = params[: net.below_parts], params[net.below_parts : -1], params[-1]
+        below, saved_below = net.below.forward(lower, inputs)
+        top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run[0], below)
+        pairs, steps = {}, None
+        if correlated and len(x) > 1:
+            pairs, steps = _correlations(net, params, saved_below, saved_run, inputs, entries)
+
+        def output_of(d):
+            """The activation that enters the readout of the network of depth d."""
+            if net.last_run is None:
+                return below
+            i = jnp.minimum(d - net.below_depth, net.depth - net.below_depth - 1)
+            stored = jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), saved_run[0])
+            return jax.tree.map(lambda a, b: jnp.where(d == depth, a, b), top, stored)
+
+        def at_depth(d):
+            logits, saved = net.readout.forward(head, output_of(d))
+            value, dy = evaluate(logits, y)
+            dy, record = net.readout.backward(head, saved, dy, statistics(columns))
+            found: dict[str, Any] = {"readout": record, "loss": value}
+            if steps is not None:
+                before = jax.tree.map(lambda v: v[d - net.below_depth], steps)
+                found["pairs"] = step(head[0], ((ACTIVATIONS["identity"], None),), *saved, before)[1]
+            read = statistics(columns, None if n_depths == 1 else d == depth)
+            if net.last_run is not None:
+                dy, found["run"] = net.last_run.backward(run[0], saved_run, dy, read, enter=d - net.below_depth)
+            found["below"] = net.below.backward(lower, saved_below, dy, read)[1]
+            return found
+
+        each = lax.map(at_depth, depths) if n_depths > 1 else jax.tree.map(lambda v: v[None], at_depth(depths[0]))
+        return {"each": each, "pairs": pairs}
+
+    return jax.jit(program)
+
+
+def _correlations(net: Stack, params, saved_below, saved_run, inputs, entries) -> tuple[dict[str, Any], Step]:
+    """1 - c of every hidden layer, and the differences at each place from which a readout may be taken."""
+    found: dict[str, Any] = {"below": []}
+    before = first_step(inputs)
+
+    def through(before, layer):
+        (dense, _), (x, z) = layer
+        after, pairs = step(dense, entries, x, z, before)
+        return after, (pairs, after)
+
+    for p, saved in zip(params, saved_below, strict=False):
+        if saved[1].mantissa.ndim == 4:  # a run of equal blocks in the middle
+            before, (pairs, _) = lax.scan(through, before, (p, saved))
+        else:
+            before, (pairs, _) = through(before, (p, saved))
+        found["below"].append(pairs)
+    first = jax.tree.map(lambda v: v[None], before)
+    if saved_run is None:
+        return found, first
+    _, (found["run"], steps) = lax.scan(through, before, (params[net.below_parts], saved_run))
+    return found, jax.tree.map(lambda one, more: jnp.concatenate([one, more]), first, steps)
+
+
+def _cut(record: dict[str, Any], config: MLPConfig, wanted: tuple[str, ...], variant: int, place: int) -> Any:
+    """The record of one network, out of that of its group."""
+    widths = config.widths if isinstance(config.width, tuple) else (config.width,) * 2
+    loops = [0, *(int(bool(count)) for *_, count in runs_of(widths))]  # of each part: the axis of the variants
+    each, pairs = record["each"], record["pairs"]
+
+    def site(of: SiteRecord, axis: int, once: frozenset[str], found: dict[str, Any]) -> SiteRecord:
+        values = {c: v[-1 if c in once else place].take(variant, axis) for c, v in of.values.items()}
+        return SiteRecord(of.kind, values | {c: v.take(variant, axis) for c, v in found.items()})
+
+    def part(of, axis: int, once: frozenset[str], found: Pairs | None):
+        return site(of[0], axis, once, {}), site(of[1], axis, once, found.columns(wanted) if found else {})
+
+    found = {"loss": jax.tree.map(lambda v: v[place][variant], each["loss"])}
+    carried = pairs.get("below", [None] * len(loops))
+    found["below"] = tuple(
+        part(of, axis, SHOWN_ONCE, own) for of, axis, own in zip(each["below"], loops, carried, strict=False)
+    )
+    if "run" in each:
+        found["run"] = part(each["run"], 1, SHOWN_ONCE, pairs.get("run"))
+    last = jax.tree.map(lambda v: v[place], each["pairs"]) if "pairs" in each else None
+    found["readout"] = part(each["readout"], 0, frozenset(), last)
+    return found
