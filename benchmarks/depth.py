@@ -15,7 +15,7 @@ import time
 def one(depth: int) -> None:
     import numpy as np
 
-    import gradlab.measurement.programs as module
+    import gradlab.core.execute as module
     from gradlab.measurement.measure import measure
     from gradlab.networks.mlp import MLP
 

@@ -194,9 +194,9 @@ class SiteRecord:
     values: dict[str, Any]
     wanted: frozenset[str] = _static(default=frozenset())
 
-    def columns(self) -> SiteRecord:
-        """The same on the host, with the columns as its values."""
-        return SiteRecord(self.kind, _columns(self.values, self.wanted), self.wanted)
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns, in float64 on the host, logarithms as log10."""
+        return _columns(to_numpy(self.values), self.wanted)
 
 
 #: What a column is made of: the name of the sums, and how. Other values are columns by themselves.
@@ -236,7 +236,7 @@ def _columns(values: dict[str, Any], wanted: frozenset[str]) -> dict[str, np.nda
 
 
 def on_host(record: Any) -> Any:
-    """A tree of records on the host: columns in float64, logarithms as log10."""
+    """A tree of records on the host, with their columns as values; other numbers in float64."""
     is_site = lambda v: isinstance(v, SiteRecord)
-    one = lambda v: to_numpy(v).columns() if is_site(v) else to_numpy(v)
+    one = lambda v: SiteRecord(v.kind, v.columns()) if is_site(v) else to_numpy(v)
     return jax.tree.map(one, record, is_leaf=lambda v: is_site(v) or isinstance(v, Log2))

@@ -11,8 +11,8 @@ from gradlab.core.activations import activation, activation_named
 from gradlab.core.dense import dense
 from gradlab.core.layer import repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
-from gradlab.core.scaled import Scaled, plain, scaled
-from gradlab.measurement.stats import rms
+from gradlab.core.scaled import Scaled, plain, scaled, to_numpy
+from gradlab.measurement.kept import Rows
 
 NORMS = {"batch": batch_norm, "layer": layer_norm, "rms": rms_norm}
 
@@ -128,17 +128,16 @@ def factor(norm, name, width, batch, depth, seeds, skip=4, init="he_normal"):
     net = repeat(serial(norm, activation(name), dense(width, init, bias=False)), depth)
 
     def read(site):
-        return rms(site.dy) if site.kind == "dense" else None
+        return Rows.of(site.dy) if site.kind == "dense" else None
 
     @jax.jit
     def one(key):
         keys = jax.random.split(key, 3)
         params, _ = net.init_params(keys[0], (width,))
         x, dy = (scaled(jax.random.normal(k, (batch, width))) for k in keys[1:])
-        size = net.backward(params, net.forward(params, x)[1], dy, read)[1][2]
-        return size.fraction + size.exponent.astype(size.fraction.dtype)
+        return net.backward(params, net.forward(params, x)[1], dy, read)[1][2]
 
-    logs = np.array([one(jax.random.key(s)) for s in range(seeds)]) * np.log(2)
+    logs = np.array([to_numpy(one(jax.random.key(s))).log10_rms() for s in range(seeds)]) * np.log(10)
     return 2 * (logs[:, skip] - logs[:, -2]) / (depth - 2 - skip)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import gradlab as gl
-from gradlab.core.scaled import scaled
-from gradlab.measurement.correlation import apart, between, difference, first_of_pairs, one_minus_c, zero_pairs
+from gradlab.core.activations import TABLE
+from gradlab.core.scaled import scaled, to_numpy
+from gradlab.measurement.correlation import apart, difference, first_of_pairs, first_step, one_minus_c, step
 from tests import cases
 
 
@@ -17,6 +18,11 @@ def near(distance, batch=8, features=6):
     x = rng.normal(size=(batch, features))
     x[1::2] = x[::2] + distance * rng.normal(size=(batch // 2, features))
     return x
+
+
+def mean(pairs):
+    """Mean of 1 - c over pairs."""
+    return 10.0 ** float(to_numpy(pairs).log10_mean())
 
 
 def exact(z1, z2):
@@ -36,25 +42,25 @@ def test_one_minus_c_is_taken_from_differences(dtype, distance, tolerance):
     """The difference of two signals has their rounding, eps / distance: twice that in its square."""
     with jax.enable_x64(dtype == "float64"):
         z = jnp.asarray(near(distance), dtype)
-        one, two = first_of_pairs(scaled(z))
-        found = one_minus_c(one, between(one, two))
-        got = 2.0 ** (float(found.fraction) + float(found.exponent))
+        got = mean(one_minus_c(first_of_pairs(scaled(z))[0], difference(scaled(z))))
         z = np.asarray(z)
     assert got == pytest.approx(float(np.mean([exact(z[i], z[i + 1]) for i in range(0, 8, 2)])), rel=tolerance)
 
 
 def test_opposite_inputs_have_c_below_zero(x64):
-    z = jnp.asarray([[1.0, 2.0], [-1.0, -2.0]])
-    one, two = first_of_pairs(scaled(z))
-    found = one_minus_c(one, between(one, two))
-    assert 2.0 ** (float(found.fraction) + float(found.exponent)) == pytest.approx(2)
+    z = scaled(jnp.asarray([[1.0, 2.0], [-1.0, -2.0]]))
+    assert mean(one_minus_c(first_of_pairs(z)[0], difference(z))) == pytest.approx(2)
 
 
 def test_a_difference_below_the_line_is_carried(x64):
-    _, resolved = difference(scaled(jnp.asarray(near(1e-5))))
-    assert not np.any(resolved)
-    _, resolved = difference(scaled(jnp.asarray(near(0.1))))
-    assert np.all(resolved)
+    entries = ((TABLE["tanh"], None),)
+
+    def resolved(distance):
+        x = scaled(jnp.asarray(near(distance)))
+        return step({"weight": jnp.eye(6)}, entries, x, x, first_step(x))[0].resolved
+
+    assert not np.any(resolved(1e-5))
+    assert np.all(resolved(0.1))
 
 
 @pytest.mark.slow
@@ -81,11 +87,9 @@ def test_a_pair_with_a_signal_of_zero_has_no_correlation_whichever_it_is(dtype):
         for pair in ((o, v), (v, o), (o, o)):
             for pairs, kept in (((pair,), alone), (((v, w), pair), among)):
                 s = scaled(jnp.asarray(np.concatenate(pairs), dtype))
-                found = one_minus_c(first_of_pairs(s)[0], difference(s)[0])
-                kept.append((2.0 ** (float(found.fraction) + float(found.exponent)), float(zero_pairs(s))))
-                apart_too = apart(s)
-                value = 2.0 ** (float(apart_too.fraction) + float(apart_too.exponent))
-                assert value == pytest.approx(kept[-1][0], nan_ok=True)
+                found = one_minus_c(first_of_pairs(s)[0], difference(s))
+                kept.append((mean(found), float(found.zero_fraction())))
+                assert mean(apart(s)) == pytest.approx(kept[-1][0], nan_ok=True)
     assert all(np.isnan(value) and share == 1 for value, share in alone)
     law = 1 - v @ w / np.linalg.norm(v) / np.linalg.norm(w)
     assert all(value == pytest.approx(law, rel=1e-5) and share == 0.5 for value, share in among)

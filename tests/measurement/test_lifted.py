@@ -8,7 +8,6 @@ import pytest
 import gradlab as gl
 from gradlab.core.backprop import run
 from gradlab.core.gradient import NotMeasured
-from gradlab.core.scaled import to_numpy
 from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD
 
 #: Columns of each example's own gradient.
@@ -35,8 +34,8 @@ def records(layer, params, read):
 
 def test_statistics_are_those_of_a_dense_layer(x64):
     params, _ = lifted(3).init(jax.random.key(0), (4,))
-    found = to_numpy(records(lifted(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))))
-    theirs = to_numpy(records(gl.dense(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))))
+    found = records(lifted(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))).columns()
+    theirs = records(gl.dense(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))).columns()
     assert found.keys() == theirs.keys() >= BY_WEIGHT
     for name in found.keys() - SINGLE:
         assert found[name] == pytest.approx(theirs[name], rel=1e-13, abs=1e-13), name
@@ -61,7 +60,7 @@ def test_a_weight_of_any_shape_has_a_norm(shape, x64):
         {"weight": jnp.full(shape, (x * dy).sum())}),
     )  # fmt: skip
     params, _ = layer.init(None, (4,))
-    found = to_numpy(records(gl.serial(layer, gl.dense(3)), (params, gl.dense(3).init(jax.random.key(0), (4,))[0]),
-                             gl.statistics(["weight_norm", "log10_weight_grad_norm"])))  # fmt: skip
+    of = gl.serial(layer, gl.dense(3)), (params, gl.dense(3).init(jax.random.key(0), (4,))[0])
+    found = [of.columns() for of in records(*of, gl.statistics(["weight_norm", "log10_weight_grad_norm"]))]
     assert found[0]["weight_norm"] == pytest.approx(1e-170 * np.prod(shape) ** 0.5, rel=1e-14)
     assert np.isfinite(found[0]["log10_weight_grad_norm"])

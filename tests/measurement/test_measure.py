@@ -138,7 +138,7 @@ def test_a_part_of_the_columns_has_the_values_of_all(data):
 def test_the_program_holds_no_double_where_x64_is_off(data):
     """Exponents are integers and mantissas float32; float64 joins them on the host."""
     from gradlab.core.activations import TABLE
-    from gradlab.measurement.programs import measure_program
+    from gradlab.measurement.shared import measure_program
 
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh")
     x, y = jnp.asarray(data[0], "float32"), jnp.asarray(data[1])

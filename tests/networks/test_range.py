@@ -7,8 +7,10 @@ import pytest
 
 import gradlab as gl
 from gradlab.core.losses import probes
-from gradlab.core.scaled import scaled, to_numpy
-from gradlab.measurement.blocks import row, seen
+from gradlab.core.scaled import scaled
+from gradlab.measurement.kept import on_host
+from gradlab.measurement.rows import row
+from gradlab.measurement.stats import statistics
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +32,7 @@ DEEP = {
 
 def deltas(record):
     """log10 rms of the delta of every row: stem (or first layer), blocks, readout."""
-    return np.concatenate([np.ravel(row(part)["log10_delta_rms"]) for part in to_numpy(record)])
+    return np.concatenate([np.ravel(row(part)["log10_delta_rms"]) for part in on_host(record)])
 
 
 @pytest.mark.parametrize("name", DEEP)
@@ -50,11 +52,11 @@ def test_a_thousand_blocks_in_float32(name):
     logits, saved = jax.jit(layer.forward)(params, scaled(x, x.ndim - 1))
     dy = probes(jax.random.key(1), shape[0], OUTPUTS, "float32")
     assert np.all(np.isfinite(logits.mantissa))
-    back = lambda: jax.jit(lambda p, s, dy: layer.backward(p, s, scaled(dy), seen(["log10_delta_rms"]))[1])
-    ours = deltas(to_numpy(back()(params, saved, dy)))
+    back = lambda: jax.jit(lambda p, s, dy: layer.backward(p, s, scaled(dy), statistics(["log10_delta_rms"]))[1])
+    ours = deltas(on_host(back()(params, saved, dy)))
     with jax.enable_x64(True):
         wide = lambda v: jnp.asarray(np.asarray(v), "float64" if v.dtype == jnp.float32 else v.dtype)
-        theirs = deltas(to_numpy(back()(*jax.tree.map(wide, (params, saved, dy)))))
+        theirs = deltas(on_host(back()(*jax.tree.map(wide, (params, saved, dy)))))
     assert len(ours) == len(theirs) > net.depth
     assert np.all(np.isfinite(ours))
     assert np.max(np.abs(ours - theirs)) <= 1e-3

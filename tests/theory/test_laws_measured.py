@@ -7,7 +7,7 @@ import pytest
 
 import gradlab as gl
 from gradlab.core.scaled import scaled, to_numpy
-from gradlab.measurement.stats import rms
+from gradlab.measurement.kept import Rows
 
 WIDTH, DEPTH = 200, 14
 
@@ -15,7 +15,7 @@ WIDTH, DEPTH = 200, 14
 def factors(block, kind, batch, seeds, depth=DEPTH, skipped=3):
     """Factor of the mean squared cotangent per block, toward the input: one row for each seed."""
     layer = gl.repeat(block, depth)
-    read = lambda site: {"size": rms(site.dy)} if site.kind == kind else {}
+    read = lambda site: {"size": Rows.of(site.dy)} if site.kind == kind else {}
 
     @jax.jit
     def program(key):
@@ -24,8 +24,9 @@ def factors(block, kind, batch, seeds, depth=DEPTH, skipped=3):
         _, saved = layer.forward(params, scaled(x))
         return layer.backward(params, saved, scaled(dy), read)[1]
 
-    sizes = [jax.tree.leaves(to_numpy(program(jax.random.key(s)))) for s in range(seeds)]
-    logs = 2 * np.log(10) * np.array([s[0] for s in sizes])
+    is_rows = lambda v: isinstance(v, Rows)
+    sizes = [jax.tree.leaves(to_numpy(program(jax.random.key(s))), is_leaf=is_rows)[0] for s in range(seeds)]
+    logs = 2 * np.log(10) * np.array([rows.log10_rms() for rows in sizes])
     return np.exp(logs[:, skipped : depth - skipped - 1] - logs[:, skipped + 1 : depth - skipped])
 
 
