@@ -83,16 +83,10 @@ def drawn(
 
 def given(net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...]) -> Any:
     """The record of given weights."""
-    config = net
-    parts = ((ACTIVATIONS.current(config.activation), 1),)
-    program = measure_program(config.width, config.depth, batch.outputs, parts, config.bias, batch.loss, wanted, 1)
-    return _cut(
-        on_host(once(program, params, batch.x, batch.y, jnp.asarray([config.depth], jnp.int32))),
-        net,
-        wanted,
-        0,
-        0,
-    )
+    parts = ((ACTIVATIONS.current(net.activation), 1),)
+    program = measure_program(net.width, net.depth, batch.outputs, parts, net.bias, batch.loss, wanted, 1)
+    record = on_host(once(program, params, batch.x, batch.y, jnp.asarray([net.depth], jnp.int32)))
+    return _cut(record, net, wanted, 0, 0)
 
 
 def _shapes(config: MLPConfig, depth: int, batch: DeviceBatch) -> list[tuple[int, int]]:

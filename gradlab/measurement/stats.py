@@ -155,8 +155,8 @@ def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         kept["delta"] = Rows.of(dy)
     if "float32_zero_fraction" in wanted:
         size = jnp.abs(dy.mantissa)
-        # all mantissas lie below 1; above an exponent of 0 no entry that a float can hold is as small
-        floor = jnp.where(dy.exponent <= 0, power(jnp.minimum(FLOAT32_SMALLEST - dy.exponent, 0), size.dtype), 0)
+        # far below, all mantissas lie under the floor; above an exponent of 0 none that a float can hold does
+        floor = jnp.where(dy.exponent <= 0, power(FLOAT32_SMALLEST - dy.exponent, size.dtype), 0)
         alive = size > 0
         count = lambda which: jnp.sum(which.astype(size.dtype), (-1, -2))
         kept["alive"], kept["below_float32"] = count(alive), count(alive & (size < expand(floor, size)))
