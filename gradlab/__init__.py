@@ -19,6 +19,7 @@ _HOMES = {
     "Sweep": "config",
     "TrainingSweep": "config",
     "Layer": "core.layer",
+    "Part": "core.layer",
     "lift": "core.layer",
     "serial": "core.layer",
     "repeat": "core.layer",

@@ -17,6 +17,7 @@ from gradlab.core.gradient import Site as Site
 from gradlab.core.gradient import materialise as materialise
 from gradlab.core.initializers import register_initializer as register_initializer
 from gradlab.core.layer import Layer as Layer
+from gradlab.core.layer import Part as Part
 from gradlab.core.layer import hand_written as hand_written
 from gradlab.core.layer import lift as lift
 from gradlab.core.layer import repeat as repeat

@@ -57,7 +57,7 @@ def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, param
         raise GradlabError("targets y", "none", "loss='probe', which needs no targets")
     if params is None:
         if bare:
-            params = _shaped(net.init_params, key, x.shape[1:])[0]
+            params = _shaped(net.init, key, x.shape[1:])[0]
         else:
             params = net.init_params(key, x, outputs=1) if y is None else net.init_params(key, x, y)
     else:

@@ -13,7 +13,7 @@ JAX function. A combinator is a layer too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -43,10 +43,12 @@ class Layer(NamedTuple):
     tangent : callable, optional
         ``(params, saved, dx: Scaled) -> dy: Scaled``, for the function `tangent`. None: the transpose of
         `backward` as it stands.
-    sequence : tuple of (str, Layer)
-        Of `serial` its parts with their names; empty of any other layer.
+    sequence : tuple of Part
+        Of `serial` its parts; empty of any other layer.
     copies : int
         Of `repeat` the number of its copies, along the leading axis of parameters and records; 0 of any other layer.
+    first : callable, optional
+        Of `repeat`: ``n -> Layer``, its first n copies.
     """
 
     init: Callable[..., Any]
@@ -54,8 +56,9 @@ class Layer(NamedTuple):
     backward: Callable[..., Any]
     parts: Callable[[Any], list[tuple[str, Layer, Any]]] | None = None
     tangent: Callable[[Any, Any, Scaled], Scaled] | None = None
-    sequence: tuple[tuple[str, Layer], ...] = ()
+    sequence: tuple[Part, ...] = ()
     copies: int = 0
+    first: Callable[[Any], Layer] | None = None
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
@@ -151,109 +154,117 @@ def below(read: Reader, name: str) -> Reader:
     return lambda site: read(site._replace(path=(name, *site.path)))
 
 
-def serial(*layers: Layer, names: Sequence[str] | None = None, folds: Sequence[int | None] | None = None) -> Layer:
+class Part(NamedTuple):
+    """A layer of a `serial`, with a name of its own.
+
+    Parameters
+    ----------
+    name : str
+        In paths.
+    layer : Layer
+    fold : int, optional
+        The number that is folded into the key from which the layer draws. None: the key as it is. Two parts that draw
+        need different numbers.
+    """
+
+    name: str
+    layer: Layer
+    fold: int | None = None
+
+
+def serial(*layers: Layer | Part) -> Layer:
     """One layer after another.
 
     Parameters
     ----------
-    *layers : Layer
-        From input to output.
-    names : sequence of str, optional
-        Names of the parts in paths; by default their positions.
-    folds : sequence of int or None, optional
-        The number that is folded into the key for each part; None hands the key on as it is.
-        By default the positions.
+    *layers : Layer or Part
+        From input to output. A layer that is no `Part` has its position as name and as fold.
+
+    Examples
+    --------
+    >>> from gradlab.core.dense import dense
+    >>> [part.name for part in serial(dense(4), Part("readout", dense(2), fold=7)).sequence]
+    ['0', 'readout']
     """
-    names = tuple(names or (str(i) for i in range(len(layers))))
-    folds = tuple(range(len(layers))) if folds is None else tuple(folds)
+    sequence = tuple(p if isinstance(p, Part) else Part(str(i), p, i) for i, p in enumerate(layers))
 
     def init(key, shape):
         params = []
-        for layer, fold in zip(layers, folds, strict=True):
+        for _, layer, fold in sequence:
             p, shape = layer.init(key if fold is None else jax.random.fold_in(key, fold), shape)
             params.append(p)
         return tuple(params), shape
 
     def forward(params, x):
         saved = []
-        for layer, p in zip(layers, params, strict=True):
-            x, s = layer.forward(p, x)
+        for part, p in zip(sequence, params, strict=True):
+            x, s = part.layer.forward(p, x)
             saved.append(s)
         return x, tuple(saved)
 
     def backward(params, saved, dy, read):
         records = []
-        for layer, p, s, name in reversed(list(zip(layers, params, saved, names, strict=True))):
-            dy, record = layer.backward(p, s, dy, below(read, name))
+        for part, p, s in reversed(list(zip(sequence, params, saved, strict=True))):
+            dy, record = part.layer.backward(p, s, dy, below(read, part.name))
             records.append(record)
         return dy, tuple(reversed(records))
 
     def along(params, saved, dx):
-        for layer, p, s in zip(layers, params, saved, strict=True):
-            dx = tangent(layer, p, s, dx)
+        for part, p, s in zip(sequence, params, saved, strict=True):
+            dx = tangent(part.layer, p, s, dx)
         return dx
 
-    parts = lambda tree: list(zip(names, layers, tree, strict=True))
-    return Layer(init, forward, backward, parts, along, tuple(zip(names, layers, strict=True)))
+    parts = lambda tree: [(part.name, part.layer, subtree) for part, subtree in zip(sequence, tree, strict=True)]
+    return Layer(init, forward, backward, parts, along, sequence)
 
 
-def repeat(layer: Layer | Callable[[Any], Layer], depth: int, first: int = 0) -> Layer:
+def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) -> Layer:
     """`depth` copies of a layer with parameters of their own, stacked along a leading axis.
 
     Forward and backward are one loop each, so compile time does not grow with the depth; `read` is
     applied inside the loop, so what it does not keep is never stored. Copy i draws from the key
-    folded with ``first + i``. Copies that differ in more than their parameters (in the mask of a
+    folded with ``start + i``. Copies that differ in more than their parameters (in the mask of a
     dropout, the scale of a branch) come from a function of that number, which may be traced.
 
-    The backward pass takes one argument more than a layer's: ``enter``, the number of copies below
-    the point where the cotangent enters. It may be traced: because the loop is our own, one
-    compiled program serves every depth (automatic differentiation cannot differentiate a loop of
-    unknown length). Records of the copies above are zero. The forward pass takes ``leave``, the number
-    of copies that the signal goes through.
+    The field `first` gives the layer of the first n copies, of which n may be traced: because the loop is our own, one
+    compiled program serves every depth (automatic differentiation cannot differentiate a loop of unknown length).
+    Its parameters, and what it saves, are those of all copies; records and saved signals of the others are zero.
     """
 
     copy = layer if callable(layer) else (lambda i: layer)
-    numbers = range(first, first + depth)
+    numbers = range(start, start + depth)
+    pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
 
     def init(key, shape):
         one = lambda i: copy(i).init(jax.random.fold_in(key, i), shape)[0]
         # one copy after another: all at once would hold every copy's temporaries in memory
         return lax.map(one, jnp.asarray(numbers)), shape
 
-    pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
-    put = lambda room, tree, i: jax.tree.map(lambda b, v: lax.dynamic_update_index_in_dim(b, v, i, 0), room, tree)
-    room = lambda tree: jax.tree.map(lambda v: jnp.zeros((depth, *v.shape), v.dtype), tree)
-
-    def forward(params, x, leave=None):
-        if leave is None:
-            return lax.scan(
-                lambda x, ip: copy(ip[0]).forward(ip[1], x), x, (jnp.asarray(numbers), params), length=depth
-            )
-
-        def step(x, i):
-            return copy(first + i).forward(pick(params, i), x)
-
-        def body(i, carry):
-            x, buffers = carry
-            x, saved = step(x, i)
-            return x, put(buffers, saved, i)
-
-        return lax.fori_loop(0, leave, body, (x, room(jax.eval_shape(step, x, jnp.int32(0))[1])))
-
-    def backward(params, saved, dy, read, enter=depth):
-        def step(dy, p, s, i):
-            return copy(first + i).backward(p, s, dy, read)
-
-        one = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), (params, saved))
-        record = jax.eval_shape(step, dy, *one, jnp.int32(0))[1]
+    def through(n, number, step, signal):
+        """The signal after ``step(signal, number(turn))`` of n turns, and what each one leaves, at its copy's place."""
+        left = jax.eval_shape(step, signal, jnp.int32(0))[1]
 
         def body(turn, carry):
-            dy, buffers = carry
-            i = enter - 1 - turn
-            dy, record = step(dy, pick(params, i), pick(saved, i), i)
-            return dy, put(buffers, record, i)
+            signal, buffers = carry
+            i = number(turn)
+            signal, left = step(signal, i)
+            return signal, jax.tree.map(lambda b, v: lax.dynamic_update_index_in_dim(b, v, i, 0), buffers, left)
 
-        return lax.fori_loop(0, enter, body, (dy, room(record)))
+        return lax.fori_loop(0, n, body, (signal, jax.tree.map(lambda v: jnp.zeros((depth, *v.shape), v.dtype), left)))
+
+    def first(n):
+        def forward(params, x):
+            return through(n, lambda turn: turn, lambda x, i: copy(start + i).forward(pick(params, i), x), x)
+
+        def backward(params, saved, dy, read):
+            step = lambda dy, i: copy(start + i).backward(pick(params, i), pick(saved, i), dy, read)
+            return through(n, lambda turn: n - 1 - turn, step, dy)
+
+        return Layer(init, forward, backward)
+
+    def forward(params, x):
+        # automatic differentiation goes back through a scan, and takes from it what each copy saved
+        return lax.scan(lambda x, ip: copy(ip[0]).forward(ip[1], x), x, (jnp.asarray(numbers), params), length=depth)
 
     def parts(tree):
         return [(str(n), copy(n), jax.tree.map(lambda v: v[i], tree)) for i, n in enumerate(numbers)]  # noqa: B023
@@ -262,7 +273,7 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, first: int = 0) ->
         step = lambda dx, ips: (tangent(copy(ips[0]), *ips[1:], dx), None)
         return lax.scan(step, dx, (jnp.asarray(numbers), params, saved), length=depth)[0]
 
-    return Layer(init, forward, backward, parts, along, copies=depth)
+    return Layer(init, forward, first(depth).backward, parts, along, copies=depth, first=first)
 
 
 def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:

@@ -159,7 +159,7 @@ def measure_program(
                 found["pairs"] = step(head[0], ((ACTIVATIONS["identity"], None),), *saved, before)[1]
             read = statistics(columns, None if n_depths == 1 else d == depth)
             if net.last_run is not None:
-                dy, found["run"] = net.last_run.backward(run[0], saved_run, dy, read, enter=d - net.below_depth)
+                dy, found["run"] = net.last_run.first(d - net.below_depth).backward(run[0], saved_run, dy, read)
             found["below"] = net.below.backward(lower, saved_below, dy, read)[1]
             return found
 

@@ -110,13 +110,13 @@ def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
         a, saved_below = stack.below.forward(lower, scaled(x, x.ndim - 1))
         saved_run = None
         if stack.last_run is not None:
-            a, saved_run = stack.last_run.forward(run[0], a, leave=through)
+            a, saved_run = stack.last_run.first(through).forward(run[0], a)
         logits, saved = stack.readout.forward(head, a)
         value, dy = evaluate(logits, y)
         dy, above = stack.readout.backward(head, saved, dy, read)
         found = {"readout": above, "loss": value}
         if stack.last_run is not None:
-            dy, found["run"] = stack.last_run.backward(run[0], saved_run, dy, read, enter=through)
+            dy, found["run"] = stack.last_run.first(through).backward(run[0], saved_run, dy, read)
         found["below"] = stack.below.backward(lower, saved_below, dy, read)[1]
         return found
 

@@ -8,7 +8,7 @@ from gradlab.config import ConvNetConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
 from gradlab.core.dropout import Dropout
-from gradlab.core.layer import Layer, serial
+from gradlab.core.layer import Layer, Part, serial
 from gradlab.core.pooling import global_mean
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule
@@ -61,8 +61,6 @@ def _block(config: ConvNetConfig, name: str, dropout: Dropout | None, number: An
         config.width, config.kernel, hidden_rule(config), padding=config.padding, gain=config.gain, bias=config.bias,
         bias_std=bias_std(config),
     )  # fmt: skip
-    phi = (("activation", masked(activation(name), dropout, number)),)
-    norm = tuple(("norm", n) for n in normed(config.norm))
-    rest = (*norm, *phi) if config.norm_position == "before" else (*phi, *norm)
-    names, layers = zip(("conv", weight), *rest, strict=True)
-    return serial(*layers, names=names, folds=(None,) * len(layers))
+    phi = (Part("activation", masked(activation(name), dropout, number)),)
+    norm = tuple(Part("norm", n) for n in normed(config.norm))
+    return serial(Part("conv", weight), *((*norm, *phi) if config.norm_position == "before" else (*phi, *norm)))

@@ -15,7 +15,7 @@ from gradlab.config.custom import CustomConfig
 from gradlab.core.dropout import Dropout
 from gradlab.core.fingerprint import digest, operations
 from gradlab.core.gradient import Site, materialise
-from gradlab.core.layer import Layer, serial
+from gradlab.core.layer import Layer, Part, serial
 from gradlab.core.parameters import HINT
 from gradlab.core.scaled import plain
 from gradlab.networks.network import Network, weighted
@@ -97,9 +97,8 @@ class CustomNetwork(CustomConfig, Network):
             )
         self.outputs_for(outputs)
         whole = _sequence(self.given)
-        names, layers = zip(*whole.sequence, strict=True)
-        below = serial(*layers[:-1], names=names[:-1])
-        return Stack(below, None, layers[-1], 0, len(layers) - 1, self.depth, whole)
+        *lower, last = whole.sequence
+        return Stack(serial(*lower), None, last.layer, 0, len(lower), self.depth, whole)
 
     def rows(self, params: Any, tree: Any) -> list[Row]:
         """The rows of a tree that is laid out as the parameters are: of themselves, or of records."""
@@ -131,7 +130,7 @@ class Row(NamedTuple):
 
 def _sequence(layer: Layer) -> Layer:
     """A layer as a `serial`."""
-    return layer if layer.sequence else serial(layer, names=("layer",), folds=(None,))
+    return layer if layer.sequence else serial(Part("layer", layer))
 
 
 def _units(layer: Layer, params: Any, tree: Any) -> Iterator[tuple[Layer, Any, Any]]:
@@ -139,8 +138,8 @@ def _units(layer: Layer, params: Any, tree: Any) -> Iterator[tuple[Layer, Any, A
     if not layer.sequence:
         yield layer, params, tree
         return
-    for (_, part), own, subtree in zip(layer.sequence, params, tree, strict=True):
-        yield from _units(part, own, subtree)
+    for part, own, subtree in zip(layer.sequence, params, tree, strict=True):
+        yield from _units(part.layer, own, subtree)
 
 
 def _rows(layer: Layer, params: Any, tree: Any) -> list[Row]:

@@ -9,7 +9,7 @@ from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import Initializer
-from gradlab.core.layer import Layer, serial
+from gradlab.core.layer import Layer, Part, serial
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule, readout_rule
 from gradlab.networks.stack import Stack, chained, masked, normed
@@ -75,11 +75,10 @@ def stack(
     rule = hidden_rule(config)
 
     def block(width: int, init: Initializer, gain: float, phi: Layer, norm: str | None = None) -> Layer:
-        layers = [("dense", dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std(config)))]
-        layers += [("activation", phi)]
-        layers[1 if config.norm_position == "before" else 2 : 0] = [("norm", layer) for layer in normed(norm)]
-        names, values = zip(*layers, strict=True)
-        return serial(*values, names=names, folds=(None,) * len(layers))
+        layers = [Part("dense", dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std(config)))]
+        layers += [Part("activation", phi)]
+        layers[1 if config.norm_position == "before" else 2 : 0] = [Part("norm", layer) for layer in normed(norm)]
+        return serial(*layers)
 
     def hidden(width: int, phi: Parts, number: Any) -> Layer:
         return block(width, rule, config.gain, masked(activation(*phi), dropout, number), config.norm)

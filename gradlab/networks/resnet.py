@@ -10,7 +10,7 @@ from gradlab.core.activations import activation
 from gradlab.core.conv import conv
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
-from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
@@ -75,10 +75,8 @@ class ResNet(ResNetConfig, Network):
         if self.branch == "dense":
             stem, before = linear(self, self.width, "lecun_normal"), ()
         else:
-            stem = serial(
-                conv(self.width, self.kernel, "lecun_normal", bias=self.bias, bias_std=bias_std(self)),
-                activation("identity"), names=("conv", "activation"), folds=(None, None),
-            )  # fmt: skip
+            weight = conv(self.width, self.kernel, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
+            stem = serial(Part("conv", weight), Part("activation", activation("identity")))
             before = (global_mean(),)
         last = normed(self.norm) if self.order == "pre" else ()
         run = repeat(copies(block, dropout), self.depth, 1)
@@ -101,5 +99,4 @@ def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: An
         layers += [*norm, inside, weight] if config.order == "pre" else [weight, *norm, inside]
     if config.order == "pre":
         return residual(serial(*layers), scale)
-    block = residual(serial(*layers[:-1]), scale), phi
-    return serial(*block, names=("residual", "activation"), folds=(None, None))
+    return serial(Part("residual", residual(serial(*layers[:-1]), scale)), Part("activation", phi))

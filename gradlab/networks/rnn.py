@@ -10,7 +10,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import RNNConfig, configuration
 from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
-from gradlab.core.layer import Layer, serial
+from gradlab.core.layer import Layer, Part, serial
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
@@ -63,9 +63,9 @@ class RNN(RNNConfig, Network):
             cells = _of_the_last(self.depth, cells)
         cells = masked(cells, dropout, 1)
         head = readout_block(self, outputs)
-        whole = serial(cells, head, names=("cell", "readout"), folds=(STEM_FOLD, READOUT_FOLD))
-        below = serial(cells, names=("cell",), folds=(STEM_FOLD,))
-        return Stack(below, None, head, 0, 1, 0, whole, "cell")
+        cell = Part("cell", cells, STEM_FOLD)
+        whole = serial(cell, Part("readout", head, READOUT_FOLD))
+        return Stack(serial(cell), None, head, 0, 1, 0, whole, "cell")
 
 
 def _of_the_last(steps: int, layer: Layer) -> Layer:

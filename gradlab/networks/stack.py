@@ -11,7 +11,7 @@ from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
-from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
 from gradlab.networks.rules import bias_std, readout_rule
 
@@ -51,8 +51,9 @@ class Stack(NamedTuple):
 
 def stacked(stem: Layer, run: Layer, readout: Layer, depth: int) -> Stack:
     """A stem that is not counted, a run of `depth` equal blocks, a readout."""
-    whole = serial(stem, run, readout, names=("stem", "run", "readout"), folds=(STEM_FOLD, None, READOUT_FOLD))
-    return Stack(serial(stem, names=("stem",), folds=(STEM_FOLD,)), run, readout, 0, 1, depth, whole, "stem")
+    first = Part("stem", stem, STEM_FOLD)
+    whole = serial(first, Part("run", run), Part("readout", readout, READOUT_FOLD))
+    return Stack(serial(first), run, readout, 0, 1, depth, whole, "stem")
 
 
 def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) -> list[tuple[int, int, int]]:
@@ -89,18 +90,15 @@ def chained(
     dropout : Dropout, optional
     """
     shapes = runs_of(widths, kinds)
-    first = block(widths[0], kinds[0], 1)
-    runs = []
-    for width, number, count in shapes:
+    parts = [Part("first", block(widths[0], kinds[0], 1), 1)]
+    for i, (width, number, count) in enumerate(shapes):
         own = functools.partial(block, width, kinds[number - 1])
-        runs.append(repeat(copies(own, dropout), count, number) if count else own(number))
-    names = ("first", *(f"run_{i}" for i in range(len(runs))))
-    folds = (1, *(None if count else number for _, number, count in shapes))
-    whole = serial(first, *runs, readout, names=(*names, "readout"), folds=(*folds, READOUT_FOLD))
+        run = repeat(copies(own, dropout), count, number) if count else own(number)
+        parts.append(Part(f"run_{i}", run, None if count else number))
+    whole = serial(*parts, Part("readout", readout, READOUT_FOLD))
     last = shapes[-1][2] if shapes else 0
-    lower = [first, *(runs[:-1] if last else runs)]
-    below = serial(*lower, names=names[: len(lower)])
-    return Stack(below, runs[-1] if last else None, readout, len(widths) - last, len(lower), len(widths), whole)
+    run = parts.pop().layer if last else None
+    return Stack(serial(*parts), run, readout, len(widths) - last, len(parts), len(widths), whole)
 
 
 def masked(layer: Layer, dropout: Dropout | None, number: Any) -> Layer:
@@ -115,18 +113,15 @@ def copies(block: Callable[[Any], Layer], dropout: Dropout | None) -> Layer | Ca
 
 def linear(config: NetworkConfig, width: int, init: str) -> Layer:
     """A dense layer as a block of its own, read as every block is."""
-    return serial(
-        dense(width, init, bias=config.bias, bias_std=bias_std(config)), activation("identity"),
-        names=("dense", "activation"), folds=(None, None),
-    )  # fmt: skip
+    weight = dense(width, init, bias=config.bias, bias_std=bias_std(config))
+    return serial(Part("dense", weight), Part("activation", activation("identity")))
 
 
 def readout_block(config: NetworkConfig, outputs: int, *before: Layer) -> Layer:
     """The linear readout, behind what has to stand `before` it."""
     head = dense(outputs, readout_rule(config), bias=config.bias, bias_std=bias_std(config))
-    layers = *before, head, activation("identity")
-    names = *(f"before_{i}" for i in range(len(before))), "dense", "activation"
-    return serial(*layers, names=names, folds=(None,) * len(layers))
+    parts = (Part(f"before_{i}", layer) for i, layer in enumerate(before))
+    return serial(*parts, Part("dense", head), Part("activation", activation("identity")))
 
 
 def normed(name: str | None) -> tuple[Layer, ...]:

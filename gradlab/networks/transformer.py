@@ -9,7 +9,7 @@ from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
-from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.norm import layer_norm
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
@@ -57,8 +57,9 @@ class Transformer(TransformerConfig, Network):
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """Embedding, blocks, readout."""
         embed = dense(self.width, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
-        names = ("dense", "activation", "positions")
-        stem = serial(embed, activation("identity"), positions("sinusoidal"), names=names, folds=(None,) * 3)
+        stem = serial(
+            Part("dense", embed), Part("activation", activation("identity")), Part("positions", positions("sinusoidal"))
+        )
         last = (layer_norm(),) if self.norm == "pre" else ()
         head = readout_block(self, outputs, *last, global_mean())
         run = repeat(copies(lambda number: _block(self, dropout, number), dropout), self.depth, 1)
@@ -71,14 +72,17 @@ def _block(config: TransformerConfig, dropout: Dropout | None, number: Any) -> L
     rule = hidden_rule(config)
     attend = masked(attention(config.heads, rule, causal=config.causal, **options), dropout, 2 * number)
     forward = serial(
-        dense(config.expansion * config.width, rule, **options),
-        activation(config.activation),
-        dense(config.width, rule, **options),
-        names=("in", "activation", "out"),
+        Part("in", dense(config.expansion * config.width, rule, **options), 0),
+        Part("activation", activation(config.activation)),
+        Part("out", dense(config.width, rule, **options), 2),
     )
     forward = masked(forward, dropout, 2 * number + 1)
     if config.norm == "pre":
-        named = lambda name, layer: residual(serial(layer_norm(), layer, names=("norm", name), folds=(None, None)))
-        return serial(named("attention", attend), named("feed_forward", forward), names=("attention", "feed_forward"))
-    layers = residual(attend), layer_norm(), residual(forward), layer_norm()
-    return serial(*layers, names=("attention", "attention_norm", "feed_forward", "feed_forward_norm"))
+        normed = lambda name, layer: residual(serial(Part("norm", layer_norm()), Part(name, layer)))
+        return serial(
+            Part("attention", normed("attention", attend), 0), Part("feed_forward", normed("feed_forward", forward), 1)
+        )
+    return serial(
+        Part("attention", residual(attend), 0), Part("attention_norm", layer_norm()),
+        Part("feed_forward", residual(forward), 2), Part("feed_forward_norm", layer_norm()),
+    )  # fmt: skip

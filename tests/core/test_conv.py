@@ -112,7 +112,7 @@ def test_a_group_of_networks_shares_the_product(x64):
 def test_delta_orthogonal_kernels_keep_the_norm(kernel, x64):
     """Xiao et al. 2018: on a torus every position is an orthogonal map of its own, through 50 layers and back."""
     net = repeat(conv(6, kernel, "delta_orthogonal", padding="periodic", bias=False), 50)
-    params, _ = net.init_params(jax.random.key(0), (5, 6, 6))
+    params, _ = net.init(jax.random.key(0), (5, 6, 6))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 6, 6)))
 
     @jax.jit

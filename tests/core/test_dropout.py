@@ -11,7 +11,7 @@ from gradlab.core.backprop import backprop
 from gradlab.core.decay import weight_decay
 from gradlab.core.dense import dense
 from gradlab.core.dropout import dropout
-from gradlab.core.layer import repeat, serial
+from gradlab.core.layer import Part, repeat, serial
 from gradlab.core.residual import residual
 from gradlab.core.scaled import plain, scaled
 
@@ -52,7 +52,7 @@ def test_copies_with_masks_of_their_own(x64):
     """A repeat of a function of the copy's number, beside the layers one after another."""
     key = jax.random.key(3)
     copy = lambda i: residual(serial(dense(5), dropout(0.5, jax.random.fold_in(key, i))))
-    many, few = repeat(copy, 3, first=2), serial(*map(copy, (2, 3, 4)), folds=(2, 3, 4))
+    many, few = repeat(copy, 3, start=2), serial(*(Part(str(i), copy(i), i) for i in (2, 3, 4)))
     params, _ = few.init(jax.random.key(0), (5,))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5)))
     stacked = jax.tree.map(lambda *v: jnp.stack(v), *params)

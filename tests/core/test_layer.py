@@ -9,14 +9,14 @@ import gradlab as gl
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.gradient import materialise
-from gradlab.core.layer import hand_written, lift, repeat, serial
+from gradlab.core.layer import Part, hand_written, lift, repeat, serial
 from gradlab.core.scaled import Scaled, plain, scaled
 
 WIDTH, DEPTH = 5, 6
 
 
 def block(name="tanh"):
-    return serial(dense(WIDTH, "xavier_normal"), activation(name), folds=(None, None))
+    return serial(Part("dense", dense(WIDTH, "xavier_normal")), Part("activation", activation(name)))
 
 
 def value(tree):
@@ -34,7 +34,8 @@ def both_ways(layer, params, x, dy):
 
 @pytest.mark.parametrize("name", [pytest.param("tanh", marks=pytest.mark.slow), "relu"])
 def test_repeat_equals_serial_of_the_same_parameters(name, x64):
-    one, many = repeat(block(name), DEPTH, first=2), serial(*[block(name)] * DEPTH, folds=range(2, 2 + DEPTH))
+    one = repeat(block(name), DEPTH, start=2)
+    many = serial(*(Part(str(i), block(name), i) for i in range(2, 2 + DEPTH)))
     key, x = jax.random.key(0), scaled(jax.random.normal(jax.random.key(1), (4, WIDTH)))
     stacked, shape = one.init(key, (WIDTH,))
     params = tuple(p for *_, p in one.parts(stacked))
@@ -58,7 +59,7 @@ def test_a_cotangent_that_enters_below_equals_the_shallower_network(x64):
     params, _ = deep.init(jax.random.key(0), (WIDTH,))
     x, dy = (scaled(jax.random.normal(jax.random.key(k), (4, WIDTH))) for k in (1, 2))
     _, saved = deep.forward(params, x)
-    program = jax.jit(lambda d: deep.backward(params, saved, dy, materialise, enter=d))
+    program = jax.jit(lambda d: deep.first(d).backward(params, saved, dy, materialise))
     for d in (1, 4, DEPTH):
         dx, grads = program(d)
         short = jax.tree.map(lambda v: v[:d], params)  # noqa: B023
@@ -114,8 +115,8 @@ def test_a_layer_of_ones_own_in_a_network(x64):
 
 def test_paths_name_the_parts():
     seen = []
-    layer = serial(block(), dense(2), names=("body", "head"))
+    layer = serial(Part("body", block()), Part("head", dense(2)))
     params, _ = layer.init(jax.random.key(0), (WIDTH,))
     y, saved = layer.forward(params, plain(jnp.ones((1, WIDTH))))
     layer.backward(params, saved, plain(y.mantissa), lambda site: seen.append((site.kind, site.path)))
-    assert seen == [("dense", ("head",)), ("activation", ("body", "1")), ("dense", ("body", "0"))]
+    assert seen == [("dense", ("head",)), ("activation", ("body", "activation")), ("dense", ("body", "dense"))]

@@ -83,11 +83,11 @@ EDITS = (
     Edit("losses", "small / (1 + jnp.exp(-jnp.abs(margin)))", "small / (1 + jnp.exp(-margin))", loss="logistic"),
     Edit("losses", "Scaled(jnp.broadcast_to(y,", "Scaled(jnp.broadcast_to(-y,", loss="probe"),
     # layer.py
-    Edit("layer", "i = enter - 1 - turn", "i = turn"),
-    Edit("layer", "return lax.fori_loop(0, enter, body", "return lax.fori_loop(1, enter, body"),
+    Edit("layer", "lambda turn: n - 1 - turn", "lambda turn: turn"),
+    Edit("layer", "return lax.fori_loop(0, n, body", "return lax.fori_loop(1, n, body"),
     Edit("layer", "pick(saved, i),", "pick(saved, i - 1),"),
-    Edit("layer", "step(dy, pick(params, i),", "step(dy, pick(params, 0),"),
-    Edit("layer", "in reversed(list(zip(layers, params", "in (list(zip(layers, params"),
+    Edit("layer", "backward(pick(params, i),", "backward(pick(params, 0),"),
+    Edit("layer", "in reversed(list(zip(sequence, params", "in (list(zip(sequence, params"),
     Edit("layer", "return dy, tuple(reversed(records))", "return dy, tuple(records)"),
     # gradient.py
     Edit("gradient", OUTER, "return Scaled(matmul(jnp.swapaxes(self.d.mantissa, -1, -2), a), exponent)"),

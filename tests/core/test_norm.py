@@ -133,7 +133,7 @@ def factor(norm, name, width, batch, depth, seeds, skip=4, init="he_normal"):
     @jax.jit
     def one(key):
         keys = jax.random.split(key, 3)
-        params, _ = net.init_params(keys[0], (width,))
+        params, _ = net.init(keys[0], (width,))
         x, dy = (scaled(jax.random.normal(k, (batch, width))) for k in keys[1:])
         return net.backward(params, net.forward(params, x)[1], dy, read)[1][2]
 

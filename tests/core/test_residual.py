@@ -11,7 +11,7 @@ from gradlab.core.activations import activation
 from gradlab.core.dense import dense
 from gradlab.core.gradient import materialise
 from gradlab.core.initializers import default_dtype
-from gradlab.core.layer import repeat, serial
+from gradlab.core.layer import Part, repeat, serial
 from gradlab.core.residual import residual
 from gradlab.core.scaled import Scaled, plain, scaled
 
@@ -30,7 +30,7 @@ def drawn(seed, batch=5, dtype=None, width=WIDTH):
 def test_rezero_is_exactly_the_identity_at_the_start(power):
     """Bachlechner et al. 2020: to the bit, forward and backward, at any scale of stream and cotangent."""
     net = repeat(residual(branch(), "learned"), 3)
-    params, _ = net.init_params(jax.random.key(0), (WIDTH,))
+    params, _ = net.init(jax.random.key(0), (WIDTH,))
     away = lambda s: Scaled(s.mantissa, s.exponent + power)
     x, dy = away(scaled(drawn(1))), away(scaled(drawn(2)))
     y, saved = net.forward(params, x)
@@ -64,7 +64,7 @@ def test_gradient_of_the_scale(x64):
 
 
 def test_the_site_shows_the_stream(x64):
-    block = serial(residual(dense(WIDTH), 0.3), names=("block",))
+    block = serial(Part("block", residual(dense(WIDTH), 0.3)))
     params, _ = block.init(jax.random.key(0), (WIDTH,))
     x, dy = drawn(1, dtype=float), drawn(2, dtype=float)
     y, saved = block.forward(params, scaled(x))
@@ -151,7 +151,7 @@ def growth(net, depth, seeds, width, batch=32):
     @jax.jit
     def one(key):
         keys = jax.random.split(key, 3)
-        params, _ = net.init_params(keys[0], (width,))
+        params, _ = net.init(keys[0], (width,))
         x, dy = (scaled(jax.random.normal(k, (batch, width))) for k in keys[1:])
         _, saved = net.forward(params, x)
         dx, _ = net.backward(params, saved, dy, lambda site: None)
