@@ -14,8 +14,6 @@ from typing import Annotated, Any
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import Sweep, shown
 
-#: Where Python left out the docstrings that describe the fields.
-UNTOLD = "Not described here: Python runs without docstrings (-OO)."
 #: Options whose value is a path.
 PATHS = ("out", "config", "import_", "run")
 
@@ -70,14 +68,9 @@ def parse_options(
 
 def fields_of(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
     """Field, type and description of what a configuration holds."""
-    from docstring_parser import parse
-
-    shared = [kind for kind in reversed(config.__mro__) if dataclasses.is_dataclass(kind)]
-    entries = [entry for kind in shared for entry in parse(kind.__doc__ or "").params]
-    told = {entry.arg_name: (entry.description or "").replace("`", "") for entry in entries}
     kinds = typing.get_type_hints(config)
     return [
-        (field, kinds[field.name], " ".join(told.get(field.name, UNTOLD).split()))
+        (field, kinds[field.name], field.metadata["about"].replace("`", ""))
         for field in dataclasses.fields(config)
         if field.metadata.get("option", True)
     ]

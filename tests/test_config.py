@@ -5,32 +5,79 @@ import time
 
 import numpy as np
 import pytest
-from docstring_parser import parse
 
 from gradlab import GradlabError
 from gradlab.config import (
     CONFIGS,
     GRID,
+    OPTIONS,
     MLPConfig,
-    NetworkConfig,
     ResNetConfig,
     RNNConfig,
     Sweep,
     TrainingConfig,
     TrainingSweep,
     TransformerConfig,
+    configuration,
+    option,
+    positive_integer,
 )
-from gradlab.sweep.grid import as_values, canonical, from_values
+from gradlab.config.fields import choice
+from gradlab.sweep.grid import as_values, from_values
 
 
 @pytest.mark.parametrize("config", [*CONFIGS.values(), Sweep], ids=lambda c: c.__name__)
 def test_every_field_is_described_by_itself(config):
-    """The command line takes its help from here; a network's shared fields are described where they are defined."""
-    told = {}
-    for kind in (NetworkConfig, config) if config is not Sweep else (Sweep,):
-        told |= {entry.arg_name: entry.description for entry in parse(kind.__doc__).params}
-    assert list(told) and all(told.values())
-    assert told.keys() == {field.name for field in dataclasses.fields(config)}
+    """The command line takes its help from here, and the documentation its list of parameters."""
+    for field in dataclasses.fields(config):
+        assert field.metadata["about"][-1] == "." and f"\n{field.name} : " in config.__doc__
+
+
+def test_a_new_field_is_judged_once_and_all_lists_follow():
+    @configuration
+    class Wider(MLPConfig):
+        """A network with another field."""
+
+        slope: int = option(1, "Slope below 0.", positive_integer, "number", later=True)
+        rule: str | None = option(None, "Rule.", choice(None, "a", "b"), "draw")
+
+    assert Wider.names()[-2:] == ("slope", "rule") and "rule : str | None\n    Rule." in Wider.__doc__
+    assert "slope" in Wider.names("number") and "slope" not in Wider.names("draw", "program")
+    assert "rule" in Wider.names("draw") and "rule" not in Wider.names("number", "program")
+    assert Wider(slope=2.0).changed() == {"slope": 2} and repr(Wider(rule="a")) == "Wider(rule='a')"
+    assert "rule" in Wider().as_dict() and "slope" not in Wider().as_dict() and Wider(slope=2).as_dict()["slope"] == 2
+    with pytest.raises(GradlabError, match="rule to be one of a, b; received 'c'"):
+        Wider(rule="c")
+    with pytest.raises(GradlabError, match=r"option of Wider .* received 'slpe'; try 'slope'"):
+        Wider(slpe=2)
+
+
+def test_a_field_that_nobody_judged_is_no_field():
+    class Wider(MLPConfig):
+        slope: float = 0.1
+
+    with pytest.raises(TypeError, match=r"Wider\.slope = option\("):
+        configuration(Wider)
+    with pytest.raises(TypeError, match="affects"):
+        option(0.1, "Slope below 0.", positive_integer)
+
+
+def test_what_fields_affect():
+    """What a draw takes is no part of a program: a wrong judgement shares a program that should differ."""
+    drawn = {"init", "gain", "sigma_w2", "std", "sigma_b2", "readout"}
+    assert {name for kind in CONFIGS.values() for name in kind.names("draw")} == drawn
+    assert {name for kind in CONFIGS.values() for name in kind.names("number")} == {"depth", "branch_scale"}
+    for name, first in OPTIONS.items():  # of all architectures that have it
+        kinds = [kind for kind in (*CONFIGS.values(), TrainingConfig) if name in kind.names()]
+        assert {name in kind.names(first.metadata["affects"]) for kind in kinds} == {True}
+
+
+def test_texts_are_categories_of_the_frame():
+    from gradlab.frames.rows import CATEGORIES
+
+    values = {n: getattr(k, n) for k in (*CONFIGS.values(), TrainingConfig) for n in k.names()}
+    assert {name for name, value in values.items() if isinstance(value, str)} < {*CATEGORIES}
+    assert not {name for name, value in values.items() if isinstance(value, (int, float))} & {*CATEGORIES}
 
 
 def test_a_grid_is_spanned_by_the_fields_of_a_network():
@@ -64,7 +111,7 @@ def test_in_a_mixed_grid_each_architecture_has_its_own_defaults():
     apart = [config for architecture in ALL for config in Sweep(architecture=architecture, data="digits").configs()]
     mixed = Sweep(architecture=ALL, data="digits")
     assert list(mixed.configs()) == apart and len(apart) == 36 + 6 + 6 + 1 + 6
-    assert from_values(as_values(mixed)) == canonical(mixed) == mixed  # as it is kept in a folder
+    assert from_values(as_values(mixed)) == mixed  # as it is kept in a folder
     given = list(Sweep(architecture=ALL, depth=4, width=8, activation=[None, "relu"], init="he_normal").configs())
     assert [(c.architecture, c.activation) for c in given] == [
         ("mlp", "sigmoid"), ("mlp", "tanh"), ("mlp", "relu"), ("resnet", "relu"), ("convnet", "relu"),
@@ -166,7 +213,7 @@ BAD = {
         {"architecture": "transformer", "width": 30, "heads": 4},
         "heads that divide the width",
     ),
-    "another architecture's norm": ({"norm": "pre"}, "norm of 'mlp' to be one of None, 'batch'"),
+    "another architecture's norm": ({"norm": "pre"}, "norm to be one of batch, layer, rms; received 'pre'"),
     "a word for a depth": ({"depth": "deep"}, "depth to be an integer of at least 1; received 'deep'"),
     "NaN": ({"depth": float("nan")}, "received nan"),
     "half a unit": ({"width": 1.5}, "width to be an integer of at least 1; received 1.5"),

@@ -4,7 +4,8 @@ The command line imports this room and no other, so that ``--help`` is instant.
 """
 
 from gradlab.config.bounds import MOST_POSITIONS, check_product
-from gradlab.config.fields import FIELDS, integer, positive_integer, seed_numbers, shown
+from gradlab.config.configuration import Configuration, configuration, option, setting
+from gradlab.config.fields import integer, positive_integer, seed_numbers, shown
 from gradlab.config.names import (
     ACTIVATIONS,
     ALIASES,
@@ -22,17 +23,26 @@ from gradlab.config.names import (
 )
 from gradlab.config.networks import (
     CONFIGS,
+    GRID,
+    OWN,
     ConvNetConfig,
     MLPConfig,
     NetworkConfig,
     ResNetConfig,
     RNNConfig,
     TransformerConfig,
-    configuration,
 )
 from gradlab.config.registry import Registry
-from gradlab.config.sweep import GRID, Sweep
-from gradlab.config.training import ON_FAILURE, TRAINING_GRID, UNCHANGED, TrainingConfig, TrainingSweep, record_steps
+from gradlab.config.sweep import Sweep
+from gradlab.config.training import (
+    ON_FAILURE,
+    OPTIONS,
+    TRAINING_GRID,
+    UNCHANGED,
+    TrainingConfig,
+    TrainingSweep,
+    record_steps,
+)
 
 #: The grids, by the work that is done on them.
 SWEEPS: dict[str, type[Sweep]] = {kind.TASK: kind for kind in (Sweep, TrainingSweep)}
@@ -42,10 +52,10 @@ __all__ = [
     "CONFIGS",
     "ALIASES",
     "ARCHITECTURES",
+    "Configuration",
     "ConvNetConfig",
     "DATASETS",
     "DTYPES",
-    "FIELDS",
     "GRID",
     "INITIALIZERS",
     "LOSSES",
@@ -54,6 +64,8 @@ __all__ = [
     "NetworkConfig",
     "ON_FAILURE",
     "OPTIMIZERS",
+    "OPTIONS",
+    "OWN",
     "REGISTRIES",
     "RNNConfig",
     "Registry",
@@ -71,9 +83,11 @@ __all__ = [
     "content_hash",
     "integer",
     "one_after_another",
+    "option",
     "positive_integer",
     "record_steps",
     "resolve",
     "seed_numbers",
+    "setting",
     "shown",
 ]

@@ -45,7 +45,7 @@ class CustomConfig:
     init = "own"
 
     @classmethod
-    def names(cls) -> tuple[str, ...]:
+    def names(cls, *affects: str) -> tuple[str, ...]:
         """No field of it is one of the built-in architectures' own."""
         return ()
 

@@ -1,4 +1,4 @@
-"""What each field of a network takes: from what a user writes to its canonical form, or an error."""
+"""What options take: from what a user writes to its canonical form, or an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_MEASUREMENTS, MOST_VALUES, largest
-from gradlab.config.names import ACTIVATIONS, ARCHITECTURES, INITIALIZERS, OPTIMIZERS, SCHEDULES, resolve
+from gradlab.config.names import resolve
+
+#: From the name of an option and what a user wrote to its canonical form, or an error.
+Check = Callable[[str, Any], Any]
 
 
 def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -55,13 +58,6 @@ def _is_finite(value: Real) -> bool:
         return False
 
 
-def _below_1(name: str, value: Any) -> float:
-    value = number(name, value, "a number of at least 0")
-    if value >= 1:
-        raise GradlabError(f"{name} to be at least 0 and below 1", f"{value:g}", f"{name}=0.5")
-    return value
-
-
 def boolean(name: str, value: Any) -> bool:
     """`value` as a truth value, or an error that names the option."""
     value = _scalar(value)
@@ -75,24 +71,47 @@ def _scalar(value: Any) -> Any:
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 
-def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else check(value)
+def non_negative(name: str, value: Any) -> float:
+    """`value` as a finite number of at least 0, or an error that names the option."""
+    return number(name, value, "a number of at least 0")
 
 
-def _width(value: Any) -> int | tuple[int, ...]:
-    """One width for all layers, or one for each."""
-    return (
-        tuple(positive_integer("width", v) for v in many(value)) if several(value) else positive_integer("width", value)
-    )
+def below_1(name: str, value: Any) -> float:
+    """`value` as a number of at least 0 and below 1, or an error that names the option."""
+    value = non_negative(name, value)
+    if value >= 1:
+        raise GradlabError(f"{name} to be at least 0 and below 1", f"{value:g}", f"{name}=0.5")
+    return value
 
 
-def _activation(value: Any) -> str | tuple[str, ...]:
-    """One activation for all layers, or one for each."""
-    one = lambda name: resolve("activation", name, ACTIVATIONS)
-    return tuple(map(one, many(value))) if several(value) else one(value)
+def optional(check: Check) -> Check:
+    """What takes None too."""
+    return lambda name, value: None if value is None else check(name, value)
 
 
-def _branch_scale(value: Any) -> str:
+def one_or_each(check: Check) -> Check:
+    """What takes one value for all layers, or a sequence with one for each."""
+    each = lambda name, value: tuple(check(name, v) for v in many(value))
+    return lambda name, value: each(name, value) if several(value) else check(name, value)
+
+
+def named(kind: str, names: Sequence[str]) -> Check:
+    """What takes a name of a kind, in any of its spellings."""
+    return lambda name, value: resolve(kind, value, names)
+
+
+def choice(*known: Any) -> Check:
+    """What takes one of the known values alone."""
+
+    def check(name: str, value: Any) -> Any:
+        if value not in known:
+            raise unknown(name, value, [k for k in known if k is not None])
+        return value
+
+    return check
+
+
+def branch_scale(name: str, value: Any) -> str:
     """A number as its shortest text, or one of the names: text throughout, so that a column of it has one type."""
     if isinstance(value, str):
         spelled = value.replace(" ", "")
@@ -102,60 +121,9 @@ def _branch_scale(value: Any) -> str:
             value = float(value)
         except ValueError:
             raise GradlabError(
-                "branch_scale to be a number, '1/sqrt(L)', '1/L' or 'learned'", shown(value), "branch_scale='1/sqrt(L)'"
+                f"{name} to be a number, '1/sqrt(L)', '1/L' or 'learned'", shown(value), f"{name}='1/sqrt(L)'"
             ) from None
-    return f"{number('branch_scale', value, 'a number of at least 0'):.12g}"
-
-
-def choice(name: str, *known: Any) -> Callable[[Any], Any]:
-    """What takes one of the known values alone."""
-
-    def check(value: Any) -> Any:
-        if value not in known:
-            raise unknown(name, value, [k for k in known if k is not None])
-        return value
-
-    return check
-
-
-#: What each field of a network takes, alone and in a grid: from what a user writes to its canonical form.
-FIELDS: dict[str, Callable[[Any], Any]] = {
-    "architecture": lambda value: resolve("architecture", value, ARCHITECTURES),
-    "depth": _or_none(lambda value: positive_integer("depth", value)),
-    "width": lambda value: _width(value),
-    "activation": lambda value: _activation(value),
-    "init": lambda value: resolve("initializer", value, INITIALIZERS),
-    "gain": lambda value: number("gain", value, "a number of at least 0", usual=1),
-    "sigma_w2": _or_none(lambda value: number("sigma_w2", value)),
-    "std": _or_none(lambda value: number("std", value)),
-    "sigma_b2": _or_none(lambda value: number("sigma_b2", value, "a number of at least 0")),
-    "bias": lambda value: boolean("bias", value),
-    "readout": _or_none(lambda value: resolve("initializer", value, INITIALIZERS)),
-    "norm": choice("norm", None, "batch", "layer", "rms", "pre", "post"),
-    "norm_position": choice("norm_position", "before", "after"),
-    "branch_scale": _branch_scale,
-    "branch": choice("branch", "dense", "conv"),
-    "branch_layers": lambda value: positive_integer("branch_layers", value),
-    "order": choice("order", "pre", "post"),
-    "kernel": lambda value: positive_integer("kernel", value),
-    "padding": choice("padding", "same", "periodic"),
-    "cell": choice("cell", "rnn", "lstm", "gru"),
-    "forget_bias": lambda value: number("forget_bias", value, "a number"),
-    "truncate": _or_none(lambda value: positive_integer("truncate", value)),
-    "heads": lambda value: positive_integer("heads", value),
-    "expansion": lambda value: positive_integer("expansion", value),
-    "causal": lambda value: boolean("causal", value),
-    "optimizer": lambda value: resolve("optimizer", value, OPTIMIZERS),
-    "learning_rate": _or_none(lambda value: number("learning_rate", value)),
-    "momentum": lambda value: _below_1("momentum", value),
-    "schedule": lambda value: resolve("schedule", value, SCHEDULES),
-    "warmup": lambda value: integer("warmup", value, 0),
-    "clip_norm": _or_none(lambda value: number("clip_norm", value)),
-    "clip_value": _or_none(lambda value: number("clip_value", value)),
-    "clip_adaptive": _or_none(lambda value: number("clip_adaptive", value)),
-    "weight_decay": _or_none(lambda value: number("weight_decay", value, "a number of at least 0")),
-    "dropout": lambda value: _below_1("dropout", value),
-}
+    return f"{non_negative(name, value):.12g}"
 
 
 def several(value: Any) -> bool:

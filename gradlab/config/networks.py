@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from dataclasses import fields
+from functools import partial
+from typing import Any, ClassVar
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
-from gradlab.config.fields import FIELDS, positive_integer
-from gradlab.config.names import one_after_another
+from gradlab.config.configuration import Configuration, configuration, like, option
+from gradlab.config.fields import (
+    boolean,
+    branch_scale,
+    choice,
+    named,
+    non_negative,
+    number,
+    one_or_each,
+    optional,
+    positive_integer,
+)
+from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
 
 #: (field, values) that each of some fields needs.
 Needs = Mapping[str, tuple[str, tuple[Any, ...]]]
 NORMS = ("batch", "layer", "rms")
-T = TypeVar("T")
 
 
 def lacking(needs: Needs, values: Mapping[str, Any]) -> set[str]:
@@ -33,78 +43,53 @@ def check_needs(needs: Needs, changed: Mapping[str, Any], config: Any) -> None:
         )  # fmt: skip
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-def configuration(kind: type[T]) -> type[T]:
-    """A class as a frozen dataclass with keywords alone, which shows the fields that were changed."""
-    return dataclass(frozen=True, kw_only=True, repr=False)(kind)
-
-
 @configuration
-class NetworkConfig:
-    """What every architecture has.
-
-    Parameters
-    ----------
-    depth : int
-        Number of hidden layers L.
-    width : int
-        Units of each hidden layer.
-    activation : str or sequence of str
-        Name in the table of activations; of an MLP or a ConvNet also one for each hidden layer, from the input on.
-    init : str
-        Name in the table of initialisers: distribution and variance rule. With "zeros", or "constant" (all weights
-        equal to `gain`), the units of a layer stay copies of one another; a readout that is constant too hands back
-        no gradient under softmax, whose deltas sum to 0.
-    gain : float
-        Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base). 0: all of them are 0.
-    sigma_w2 : float, optional
-        Fan-in times the weight variance, for ``init="gaussian"``.
-    std : float, optional
-        Absolute standard deviation of the weights, for ``init="gaussian"``.
-    sigma_b2 : float, optional
-        Variance of the hidden biases. None: the initialiser's own (0, but for "pytorch").
-    bias : bool
-        Whether hidden layers and readout have a bias.
-    readout : str, optional
-        Initialiser of the readout, with gain 1. None: the same as `init`.
-    """
+class NetworkConfig(Configuration):
+    """What every architecture has."""
 
     architecture: ClassVar[str]
     #: Whether it takes an activation for each hidden layer.
     BY_LAYER: ClassVar[bool] = False
-    #: Fields that came after the first results: at their defaults they are no part of a network's hash.
-    LATER: ClassVar[tuple[str, ...]] = ()
     #: Fields that a network has only where another field has one of these values.
     NEEDS: ClassVar[Needs] = {}
 
-    depth: int = 10
-    width: int | tuple[int, ...] = 128
-    activation: str | tuple[str, ...] = "relu"
-    init: str = "he_normal"
-    gain: float = 1.0
-    sigma_w2: float | None = None
-    std: float | None = None
-    sigma_b2: float | None = None
-    bias: bool = True
-    readout: str | None = None
-
-    def __new__(cls, *_: Any, **fields: Any):
-        """A misspelt field is told with the nearest right one, before the dataclass refuses it without a hint."""
-        for name in fields:
-            if name not in cls.names():
-                raise unknown(f"option of {cls.__name__}", name, cls.names())
-        return super().__new__(cls)
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
-        return f"{type(self).__name__}({fields})"
+    depth: int = option(10, "Number of hidden layers L.", positive_integer, "number")
+    width: int | tuple[int, ...] = option(128, "Units of each hidden layer.", one_or_each(positive_integer), "program")
+    activation: str | tuple[str, ...] = option(
+        "relu",
+        "Name in the table of activations; of an MLP or a ConvNet also one for each hidden layer, from the input on.",
+        one_or_each(named("activation", ACTIVATIONS)), "program",
+    )  # fmt: skip
+    init: str = option(
+        "he_normal",
+        "Name in the table of initialisers: distribution and variance rule. With zeros, or constant (all weights equal "
+        "to `gain`), the units of a layer stay copies of one another; a readout that is constant too hands back no "
+        "gradient under softmax, whose deltas sum to 0.",
+        named("initializer", INITIALIZERS), "draw",
+    )  # fmt: skip
+    gain: float = option(
+        1.0,
+        "Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base). 0: all of them are 0.",
+        partial(number, kind="a number of at least 0", usual=1), "draw",
+    )  # fmt: skip
+    sigma_w2: float | None = option(
+        None, "Fan-in times the weight variance, for init='gaussian'.", optional(number), "draw"
+    )
+    std: float | None = option(
+        None, "Absolute standard deviation of the weights, for init='gaussian'.", optional(number), "draw"
+    )
+    sigma_b2: float | None = option(
+        None, "Variance of the hidden biases. None: the initialiser's own (0, but for pytorch).",
+        optional(non_negative), "draw",
+    )  # fmt: skip
+    bias: bool = option(True, "Whether hidden layers and readout have a bias.", boolean, "program")
+    readout: str | None = option(
+        None, "Initialiser of the readout, with gain 1. None: the same as `init`.",
+        optional(named("initializer", INITIALIZERS)), "draw",
+    )  # fmt: skip
 
     def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)
-        for field in dataclasses.fields(self):
-            put(field.name, FIELDS[field.name](getattr(self, field.name)))
-        if self.depth is None and self.architecture != "rnn":
-            positive_integer("depth", None)
+        self._check()
         self._one_width()
         self._one_activation()
         check_needs(self.NEEDS, self.changed(), self)
@@ -150,20 +135,6 @@ class NetworkConfig:
                 "init='gaussian', sigma_w2=1.0",
             )  # fmt: skip
 
-    def _one_of(self, name: str, known: tuple[Any, ...]) -> None:
-        if getattr(self, name) not in known:
-            listed = ", ".join(map(repr, known))
-            raise GradlabError(
-                f"{name} of {self.architecture!r} to be one of {listed}",
-                repr(getattr(self, name)),
-                f"{name}={known[0]!r}",
-            )
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The names of its fields."""
-        return tuple(f.name for f in dataclasses.fields(cls))
-
     @property
     def initializers(self) -> tuple[str, ...]:
         """Names of the initialisers that it uses: of the hidden weights, and of the readout."""
@@ -181,14 +152,8 @@ class NetworkConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as plain values, with the architecture: what identifies the network."""
-        changed = self.changed()
-        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        kept = {name: value for name, value in kept.items() if name not in self.LATER or name in changed}
-        return {"architecture": self.architecture, **kept}
-
-    def changed(self) -> dict[str, Any]:
-        """The fields that differ from their defaults."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
+        kept = [f.name for f in fields(self) if not f.metadata["later"] or self._differs(f)]
+        return {"architecture": self.architecture, **{name: getattr(self, name) for name in kept}}
 
     def label(self) -> str:
         """A short description for progress lines and messages: ``mlp depth=50 tanh xavier_normal``."""
@@ -199,29 +164,18 @@ class NetworkConfig:
 
 @configuration
 class MLPConfig(NetworkConfig):
-    """A fully connected network: `depth` hidden layers, then a linear readout.
-
-    Parameters
-    ----------
-    width : int or sequence of int
-        Units of each hidden layer.
-    norm : {"batch", "layer", "rms"}, optional
-        Normalisation of each hidden layer.
-    norm_position : {"before", "after"}
-        Whether it stands before or after the activation.
-    """
+    """A fully connected network: `depth` hidden layers, then a linear readout."""
 
     architecture: ClassVar[str] = "mlp"
     BY_LAYER: ClassVar[bool] = True
-    LATER: ClassVar[tuple[str, ...]] = ("norm", "norm_position")
     NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
-    norm: str | None = None
-    norm_position: str = "before"
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._one_of("norm", (None, *NORMS))
+    norm: str | None = option(
+        None, "Normalisation of each hidden layer: batch, layer or rms.", choice(None, *NORMS), "program", later=True
+    )
+    norm_position: str = option(
+        "before", "Whether it stands before or after the activation.", choice("before", "after"), "program", later=True
+    )
 
     def _one_width(self) -> None:
         if isinstance(self.width, tuple):
@@ -236,41 +190,31 @@ class MLPConfig(NetworkConfig):
 
 @configuration
 class ResNetConfig(NetworkConfig):
-    """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout.
-
-    Parameters
-    ----------
-    depth : int
-        Number of residual blocks L.
-    width : int
-        Units (of a convolutional branch: channels) of the residual stream.
-    branch_scale : str
-        Factor of each branch: a number, "1/sqrt(L)", "1/L", or "learned" (one scalar a block that starts at 0).
-    branch : {"dense", "conv"}
-        What the branches are made of.
-    branch_layers : int
-        Weights in each branch.
-    order : {"pre", "post"}
-        Activation before each weight of a branch, or after it (the last one then after the sum).
-    norm : {"batch", "layer", "rms"}, optional
-        Normalisation before each activation of a branch.
-    kernel : int
-        Side of the kernels of a convolutional branch.
-    """
+    """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout."""
 
     architecture: ClassVar[str] = "resnet"
     NEEDS: ClassVar[Needs] = {"kernel": ("branch", ("conv",))}
 
-    branch_scale: str = "1"
-    branch: str = "dense"
-    branch_layers: int = 2
-    order: str = "pre"
-    norm: str | None = None
-    kernel: int = 3
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._one_of("norm", (None, *NORMS))
+    depth: int = option(10, "Number of residual blocks L.", positive_integer, "number")
+    width: int = option(
+        128, "Units (of a convolutional branch: channels) of the residual stream.", one_or_each(positive_integer),
+        "program",
+    )  # fmt: skip
+    branch_scale: str = option(
+        "1", "Factor of each branch: a number, 1/sqrt(L), 1/L, or learned (one scalar a block that starts at 0).",
+        branch_scale, "number",
+    )  # fmt: skip
+    branch: str = option("dense", "What the branches are made of: dense or conv.", choice("dense", "conv"), "program")
+    branch_layers: int = option(2, "Weights in each branch.", positive_integer, "program")
+    order: str = option(
+        "pre",
+        "Activation before each weight of a branch (pre), or after it (post; the last one then after the sum).",
+        choice("pre", "post"), "program",
+    )  # fmt: skip
+    norm: str | None = option(
+        None, "Normalisation before each activation of a branch: batch, layer or rms.", choice(None, *NORMS), "program"
+    )
+    kernel: int = option(3, "Side of the kernels of a convolutional branch.", positive_integer, "program")
 
     @property
     def scale(self) -> float | str:
@@ -281,105 +225,77 @@ class ResNetConfig(NetworkConfig):
 
 @configuration
 class ConvNetConfig(NetworkConfig):
-    """A convolutional network: `depth` convolutions of equal size, the mean over positions, a linear readout.
-
-    Parameters
-    ----------
-    depth : int
-        Number of convolutions L.
-    width : int
-        Channels of each of them.
-    kernel : int
-        Side of the kernels.
-    padding : {"same", "periodic"}
-        What stands beyond the border: zeros, or the opposite side (Xiao et al. 2018).
-    norm : {"batch", "layer", "rms"}, optional
-        Normalisation of each convolution.
-    norm_position : {"before", "after"}
-        Whether it stands before or after the activation.
-    """
+    """A convolutional network: `depth` convolutions of equal size, the mean over positions, a linear readout."""
 
     architecture: ClassVar[str] = "convnet"
     BY_LAYER: ClassVar[bool] = True
     NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
-    width: int = 16
-    kernel: int = 3
-    padding: str = "same"
-    norm: str | None = None
-    norm_position: str = "before"
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._one_of("norm", (None, *NORMS))
-        self._one_of("padding", ("same", "periodic"))
+    depth: int = option(10, "Number of convolutions L.", positive_integer, "number")
+    width: int = option(16, "Channels of each of them.", one_or_each(positive_integer), "program")
+    kernel: int = option(3, "Side of the kernels.", positive_integer, "program")
+    padding: str = option(
+        "same", "What stands beyond the border: zeros (same), or the opposite side (periodic; Xiao et al. 2018).",
+        choice("same", "periodic"), "program",
+    )  # fmt: skip
+    norm: str | None = option(
+        None, "Normalisation of each convolution: batch, layer or rms.", choice(None, *NORMS), "program"
+    )
+    norm_position: str = option(
+        "before", "Whether it stands before or after the activation.", choice("before", "after"), "program"
+    )
 
 
 @configuration
 class RNNConfig(NetworkConfig):
-    """A recurrent network: one cell over a sequence, a linear readout of its last state.
-
-    Parameters
-    ----------
-    depth : int, optional
-        Time steps that are read, the last ones of the sequence. None: all that the data have.
-    width : int
-        Units of the state.
-    cell : {"rnn", "lstm", "gru"}
-        Kind of cell; the activation is that of "rnn".
-    forget_bias : float
-        Bias of the forget gates of "lstm" at initialisation.
-    truncate : int, optional
-        Steps after which the backward pass through time is cut. None: never.
-    """
+    """A recurrent network: one cell over a sequence, a linear readout of its last state."""
 
     architecture: ClassVar[str] = "rnn"
     NEEDS: ClassVar[Needs] = {"activation": ("cell", ("rnn",)), "forget_bias": ("cell", ("lstm",))}
 
-    depth: int | None = None
-    width: int = 64
-    activation: str = "tanh"
-    init: str = "orthogonal"
-    cell: str = "rnn"
-    forget_bias: float = 1.0
-    truncate: int | None = None
+    depth: int | None = option(
+        None, "Time steps that are read, the last ones of the sequence. None: all that the data have.",
+        optional(positive_integer), "number",
+    )  # fmt: skip
+    width: int = option(64, "Units of the state.", one_or_each(positive_integer), "program")
+    activation: str = like(NetworkConfig, "activation", "tanh")
+    init: str = like(NetworkConfig, "init", "orthogonal")
+    cell: str = option(
+        "rnn", "Kind of cell: rnn, lstm or gru; the activation is that of rnn.", choice("rnn", "lstm", "gru"), "program"
+    )
+    forget_bias: float = option(
+        1.0, "Bias of the forget gates of lstm at initialisation.", partial(number, kind="a number"), "program"
+    )
+    truncate: int | None = option(
+        None, "Steps after which the backward pass through time is cut. None: never.", optional(positive_integer),
+        "program",
+    )  # fmt: skip
 
 
 @configuration
 class TransformerConfig(NetworkConfig):
-    """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout.
-
-    Parameters
-    ----------
-    depth : int
-        Number of blocks L.
-    width : int
-        Units of the residual stream.
-    heads : int
-        Attention heads; they divide the width.
-    norm : {"pre", "post"}
-        Layer normalisation before each branch (on the branch), or after each sum (on the stream). None: "pre".
-    expansion : int
-        Units of the feed-forward part over the width.
-    causal : bool
-        Whether a position sees the earlier ones alone.
-    """
+    """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout."""
 
     architecture: ClassVar[str] = "transformer"
 
-    width: int = 64
-    activation: str = "gelu"
-    init: str = "xavier_normal"
-    heads: int = 4
-    norm: str | None = "pre"
-    expansion: int = 4
-    causal: bool = False
+    depth: int = option(10, "Number of blocks L.", positive_integer, "number")
+    width: int = option(64, "Units of the residual stream.", one_or_each(positive_integer), "program")
+    activation: str = like(NetworkConfig, "activation", "gelu")
+    init: str = like(NetworkConfig, "init", "xavier_normal")
+    heads: int = option(4, "Attention heads; they divide the width.", positive_integer, "program")
+    norm: str | None = option(
+        "pre",
+        "Layer normalisation before each branch (pre, on the branch), or after each sum (post, on the stream). "
+        "None: pre.",
+        choice(None, "pre", "post"), "program",
+    )  # fmt: skip
+    expansion: int = option(4, "Units of the feed-forward part over the width.", positive_integer, "program")
+    causal: bool = option(False, "Whether a position sees the earlier ones alone.", boolean, "program")
 
     def __post_init__(self):
         if self.norm is None:
             object.__setattr__(self, "norm", "pre")
         super().__post_init__()
-        self._one_of("norm", ("pre", "post"))
         if self.width % self.heads:
             raise GradlabError(
                 "heads that divide the width", f"width={self.width}, heads={self.heads}", f"width={self.heads * 16}"
@@ -390,3 +306,11 @@ class TransformerConfig(NetworkConfig):
 CONFIGS: dict[str, type[NetworkConfig]] = {
     kind.architecture: kind for kind in (MLPConfig, ResNetConfig, ConvNetConfig, RNNConfig, TransformerConfig)
 }
+#: The coordinates of a grid of networks: all their fields.
+GRID: tuple[str, ...] = ("architecture", *dict.fromkeys(name for kind in CONFIGS.values() for name in kind.names()))
+#: Coordinates of which an architecture has defaults of its own.
+OWN: tuple[str, ...] = tuple(
+    name
+    for name in NetworkConfig.names()
+    if any(getattr(kind, name) != getattr(NetworkConfig, name) for kind in CONFIGS.values())
+)

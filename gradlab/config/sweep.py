@@ -4,116 +4,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
+from gradlab.config.configuration import Configuration, configuration, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
-from gradlab.config.fields import FIELDS, integer, many, number, positive_integer, seed_numbers, several
-from gradlab.config.names import DTYPES, LOSSES, resolve
-from gradlab.config.networks import CONFIGS, Needs, NetworkConfig, lacking
+from gradlab.config.fields import (
+    Check,
+    integer,
+    many,
+    named,
+    number,
+    optional,
+    positive_integer,
+    seed_numbers,
+    several,
+)
+from gradlab.config.names import ARCHITECTURES, DTYPES, LOSSES
+from gradlab.config.networks import CONFIGS, GRID, OWN, Needs, NetworkConfig, lacking
 
-#: Coordinates of which each architecture has defaults of its own, and those of the fully connected networks.
-OWN: tuple[str, ...] = ("depth", "width", "activation", "init")
+#: Values where none is given, of the fully connected networks.
 _MLP: dict[str, tuple] = {"activation": ("sigmoid", "tanh", "relu"), "init": ("xavier_normal", "he_normal")}
-#: The coordinates of `Sweep` that span the grid.
-GRID: tuple[str, ...] = (
-    "architecture", "depth", "width", "activation", "init", "gain", "sigma_w2", "std", "sigma_b2", "bias", "readout",
-    "norm", "norm_position", "branch_scale", "branch", "branch_layers", "order", "kernel", "padding",
-    "cell", "forget_bias", "truncate", "heads", "expansion", "causal",
-)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sweep:
+@configuration
+class Sweep(Configuration):
     """A grid over network configurations, measured on many seeds.
 
     Each coordinate takes one value or several; the networks are their product, in the
     order of the fields.
-
-    Parameters
-    ----------
-    depth : int or sequence of int, optional
-        Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps. None: 2, 4, 8, 16, 32
-        and 64, in a grid to train 2, 10 and 30; of an rnn all steps that the data have.
-    width : int or sequence of int, optional
-        Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each layer.
-        None: those of each architecture, 128 of an mlp.
-    activation : str or sequence of str, optional
-        Name in the table of activations. A sequence within the sequence has a name for each layer of an
-        mlp or a convnet.
-        None: that of each architecture, gelu of a transformer; sigmoid, tanh and relu of an mlp.
-    init : str or sequence of str, optional
-        Name in the table of initialisers: distribution and variance rule. None: that of each architecture,
-        orthogonal of an rnn; xavier_normal and he_normal of an mlp.
-    gain : float or sequence of float
-        Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base).
-    sigma_w2 : float or sequence of float, optional
-        Fan-in times the weight variance, for ``init="gaussian"``.
-    std : float or sequence of float, optional
-        Absolute standard deviation of the weights, for ``init="gaussian"``.
-    sigma_b2 : float or sequence of float, optional
-        Variance of the hidden biases. None: the initialiser's own (0, but for "pytorch").
-    bias : bool or sequence of bool
-        Whether hidden layers and readout have a bias.
-    readout : str or sequence of str, optional
-        Initialiser of the readout, with gain 1. None: the same as `init`.
-    networks : CustomNetwork or sequence of these
-        Networks of your own layers (`gradlab.CustomNetwork`) in place of the grid of built-in ones. From Python alone.
-    architecture : str or sequence of str
-        Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has.
-    norm : str or sequence of str, optional
-        Normalisation: batch, layer or rms; of a transformer pre or post. None: none, or pre.
-    norm_position : str or sequence of str
-        Whether an mlp or convnet normalises before or after the activation.
-    branch_scale : str or sequence of str
-        Factor of each branch of a resnet: a number, "1/sqrt(L)", "1/L" or "learned" (a scalar that starts at 0).
-    branch : str or sequence of str
-        Branches of a resnet: dense or conv.
-    branch_layers : int or sequence of int
-        Weights in each branch of a resnet.
-    order : str or sequence of str
-        Activation before (pre) or after (post) each weight of a resnet's branch.
-    kernel : int or sequence of int
-        Side of the kernels of convolutions.
-    padding : str or sequence of str
-        Border of a convnet: same (zeros) or periodic.
-    cell : str or sequence of str
-        Cell of an rnn: rnn, lstm or gru.
-    forget_bias : float or sequence of float
-        Bias of the forget gates of an lstm.
-    truncate : int or sequence of int, optional
-        Steps after which the backward pass of an rnn is cut. None: never.
-    heads : int or sequence of int
-        Attention heads of a transformer.
-    expansion : int or sequence of int
-        Units of a transformer's feed-forward part over its width.
-    causal : bool or sequence of bool
-        Whether a position of a transformer sees the earlier ones alone.
-    seeds : int or sequence of int
-        Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.
-    batch : int
-        Examples in the one fixed batch that all networks see.
-    loss : str
-        Name of the loss.
-    data : str, optional
-        Name of a data set, or a file (.npz, .csv, .parquet); arrays are passed to `gradlab.run`. None: digits,
-        as images or as sequences of rows where an architecture reads these alone.
-    target : str, optional
-        Column (or array of an .npz) that holds the target, for a file.
-    length : int, optional
-        For ``data="adding"``, ``"copying"`` and ``"characters"``: steps of a sequence. None: 100.
-    q0 : float
-        For ``data="gaussian"`` and ``"circle"``: mean square of an input.
-    c0 : float
-        For ``data="gaussian"``: correlation of two inputs.
-    dtype : str
-        ``float32`` or ``float64``.
-    key : int
-        The base key from which every seed is folded.
-    columns : sequence of str, optional
-        Measured columns to compute. None: all.
 
     Examples
     --------
@@ -128,67 +49,111 @@ class Sweep:
     #: Depths where none is given.
     DEPTHS: ClassVar[tuple[int, ...]] = (2, 4, 8, 16, 32, 64)
 
-    depth: tuple[int | None, ...] = (None,)
-    width: tuple[int | None, ...] = (None,)
-    activation: tuple[str | None, ...] = (None,)
-    init: tuple[str | None, ...] = (None,)
-    gain: tuple[float, ...] = (1.0,)
-    sigma_w2: tuple[float | None, ...] = (None,)
-    std: tuple[float | None, ...] = (None,)
-    sigma_b2: tuple[float | None, ...] = (None,)
-    bias: tuple[bool, ...] = (True,)
-    readout: tuple[str | None, ...] = (None,)
-    architecture: tuple[str, ...] = ("mlp",)
-    norm: tuple[str | None, ...] = (None,)
-    norm_position: tuple[str, ...] = ("before",)
-    branch_scale: tuple[str, ...] = ("1",)
-    branch: tuple[str, ...] = ("dense",)
-    branch_layers: tuple[int, ...] = (2,)
-    order: tuple[str, ...] = ("pre",)
-    kernel: tuple[int, ...] = (3,)
-    padding: tuple[str, ...] = ("same",)
-    cell: tuple[str, ...] = ("rnn",)
-    forget_bias: tuple[float, ...] = (1.0,)
-    truncate: tuple[int | None, ...] = (None,)
-    heads: tuple[int, ...] = (4,)
-    expansion: tuple[int, ...] = (4,)
-    causal: tuple[bool, ...] = (False,)
-    seeds: int | tuple[int, ...] = 5
-    batch: int = 128
-    loss: str = "softmax_cross_entropy"
-    data: str | None = None
-    target: str | None = None
-    length: int | None = None
-    q0: float = 1.0
-    c0: float = 0.0
-    dtype: str = "float32"
-    key: int = 0
-    columns: tuple[str, ...] | None = None
-    networks: tuple[str, ...] = field(default=(), metadata={"option": False})
+    depth: tuple[int | None, ...] = setting(
+        (None,),
+        "Number of hidden layers L; of a resnet or transformer blocks, of an rnn time steps. None: 2, 4, 8, 16, "
+        "32 and 64, in a grid to train 2, 10 and 30; of an rnn all steps that the data have.",
+    )
+    width: tuple[int | None, ...] = setting(
+        (None,),
+        "Units of each hidden layer, channels of a convnet. A sequence within the sequence has a number for each "
+        "layer. None: those of each architecture, 128 of an mlp.",
+    )
+    activation: tuple[str | None, ...] = setting(
+        (None,),
+        "Name in the table of activations. A sequence within the sequence has a name for each layer of an mlp or "
+        "a convnet. None: that of each architecture, gelu of a transformer; sigmoid, tanh and relu of an mlp.",
+    )
+    init: tuple[str | None, ...] = setting(
+        (None,),
+        "Name in the table of initialisers: distribution and variance rule. None: that of each architecture, "
+        "orthogonal of an rnn; xavier_normal and he_normal of an mlp.",
+    )
+    gain: tuple[float, ...] = setting(
+        (1.0,), "Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base)."
+    )
+    sigma_w2: tuple[float | None, ...] = setting((None,), "Fan-in times the weight variance, for init='gaussian'.")
+    std: tuple[float | None, ...] = setting((None,), "Absolute standard deviation of the weights, for init='gaussian'.")
+    sigma_b2: tuple[float | None, ...] = setting(
+        (None,), "Variance of the hidden biases. None: the initialiser's own (0, but for 'pytorch')."
+    )
+    bias: tuple[bool, ...] = setting((True,), "Whether hidden layers and readout have a bias.")
+    readout: tuple[str | None, ...] = setting(
+        (None,), "Initialiser of the readout, with gain 1. None: the same as `init`."
+    )
+    architecture: tuple[str, ...] = setting(
+        ("mlp",), "Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has."
+    )
+    norm: tuple[str | None, ...] = setting(
+        (None,), "Normalisation: batch, layer or rms; of a transformer pre or post. None: none, or pre."
+    )
+    norm_position: tuple[str, ...] = setting(
+        ("before",), "Whether an mlp or convnet normalises before or after the activation."
+    )
+    branch_scale: tuple[str, ...] = setting(
+        ("1",),
+        "Factor of each branch of a resnet: a number, '1/sqrt(L)', '1/L' or 'learned' (a scalar that starts at 0).",
+    )
+    branch: tuple[str, ...] = setting(("dense",), "Branches of a resnet: dense or conv.")
+    branch_layers: tuple[int, ...] = setting((2,), "Weights in each branch of a resnet.")
+    order: tuple[str, ...] = setting(
+        ("pre",), "Activation before (pre) or after (post) each weight of a resnet's branch."
+    )
+    kernel: tuple[int, ...] = setting((3,), "Side of the kernels of convolutions.")
+    padding: tuple[str, ...] = setting(("same",), "Border of a convnet: same (zeros) or periodic.")
+    cell: tuple[str, ...] = setting(("rnn",), "Cell of an rnn: rnn, lstm or gru.")
+    forget_bias: tuple[float, ...] = setting((1.0,), "Bias of the forget gates of an lstm.")
+    truncate: tuple[int | None, ...] = setting(
+        (None,), "Steps after which the backward pass of an rnn is cut. None: never."
+    )
+    heads: tuple[int, ...] = setting((4,), "Attention heads of a transformer.")
+    expansion: tuple[int, ...] = setting((4,), "Units of a transformer's feed-forward part over its width.")
+    causal: tuple[bool, ...] = setting((False,), "Whether a position of a transformer sees the earlier ones alone.")
+    seeds: int | tuple[int, ...] = setting(5, "Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.")
+    batch: int = setting(128, "Examples in the one fixed batch that all networks see.", positive_integer)
+    loss: str = setting("softmax_cross_entropy", "Name of the loss.", named("loss", LOSSES))
+    data: str | None = setting(
+        None,
+        "Name of a data set, or a file (.npz, .csv, .parquet); arrays are passed to `gradlab.run`. None: digits, "
+        "as images or as sequences of rows where an architecture reads these alone.",
+    )
+    target: str | None = setting(None, "Column (or array of an .npz) that holds the target, for a file.")
+    length: int | None = setting(
+        None, "For data='adding', 'copying' and 'characters': steps of a sequence. None: 100.",
+        optional(positive_integer),
+    )  # fmt: skip
+    q0: float = setting(1.0, "For data='gaussian' and 'circle': mean square of an input.", number)
+    c0: float = setting(
+        0.0, "For data='gaussian': correlation of two inputs.", partial(number, kind="a number from 0 to 1, 1 left out")
+    )
+    dtype: str = setting("float32", "float32 or float64.", named("dtype", DTYPES))
+    key: int = setting(0, "The base key from which every seed is folded.", partial(integer, least=0))
+    columns: tuple[str, ...] | None = setting(None, "Measured columns to compute. None: all.")
+    networks: tuple[str, ...] = setting(
+        (),
+        "Networks of your own layers (`gradlab.CustomNetwork`) in place of the grid of built-in ones. From Python "
+        "alone.",
+        option=False,
+    )
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
         put("networks", keys_of(self.networks))
         spans = tuple(name for name in self.COORDINATES if not (self.networks and name in GRID))
-        given = [n for n in self.COORDINATES if n not in spans and many(getattr(self, n)) != _plain_default(n)]
+        given = [n for n in self.COORDINATES if n not in spans and many(getattr(self, n)) != self._default(n)]
         if given:
             raise GradlabError(f"networks= or {given[0]}=", "both", "networks that differ in it, or the grid alone")
         for name in spans:
             values = many(getattr(self, name))
             if not values:
                 raise GradlabError(f"at least one value of {name}", "none", f"{name}={self._usual(name)[0]!r}")
-            known = (v if v is None and name in OWN else FIELDS[name](v) for v in values)
+            check = self._check_of(name)
+            known = (v if v is None and self._default(name) == (None,) else check(name, v) for v in values)
             put(name, self._filled(name, tuple(dict.fromkeys(known))))
+        self._check()
         numbers = seed_numbers(self.seeds)
         put("seeds", numbers if several(self.seeds) else len(numbers))
-        put("batch", positive_integer("batch", self.batch))
-        put("key", integer("key", self.key, 0))
-        put("loss", resolve("loss", self.loss, LOSSES))
-        put("dtype", resolve("dtype", self.dtype, DTYPES))
-        put("length", None if self.length is None else positive_integer("length", self.length))
-        put("q0", number("q0", self.q0))
         put("data", self._suited_data() if self.data is None else self.data)
-        put("c0", number("c0", self.c0, "a number from 0 to 1, 1 left out"))
         if self.columns is not None:
             from gradlab._types import MEASURED
 
@@ -250,11 +215,24 @@ class Sweep:
             return (None,) if architecture == "rnn" else self.DEPTHS
         if architecture == "mlp" and name in _MLP:
             return _MLP[name]
-        return (CONFIGS[architecture].__dataclass_fields__[name].default,)
+        return (getattr(CONFIGS[architecture], name),)
 
     def _usual(self, name: str) -> tuple:
         """The values of a coordinate where none is given."""
-        return self._own(name, "mlp") if name in OWN else type(self).__dataclass_fields__[name].default
+        return self._own(name, "mlp") if name in OWN else self._default(name)
+
+    def _default(self, name: str) -> tuple:
+        return type(self).__dataclass_fields__[name].default
+
+    def _kinds(self) -> list[type[Configuration]]:
+        """The configurations that have its coordinates; those of the grid's architectures first."""
+        return [*(CONFIGS[a] for a in self.architecture), *CONFIGS.values()]
+
+    def _check_of(self, name: str) -> Check:
+        """What a coordinate takes."""
+        if name == "architecture":
+            return named("architecture", ARCHITECTURES)
+        return next(k.__dataclass_fields__[name].metadata["check"] for k in self._kinds() if name in k.names())
 
     def _suited_data(self) -> str:
         """The digits in the form that the architectures read."""
@@ -298,7 +276,7 @@ class Sweep:
     def _has(self, config: Any, name: str) -> bool:
         """Whether a network of the grid has a coordinate."""
         needs = self._needs(config)
-        return name in config.names() and (name not in needs or getattr(config, needs[name][0]) in needs[name][1])
+        return hasattr(config, name) and (name not in needs or getattr(config, needs[name][0]) in needs[name][1])
 
     def _needs(self, config: Any) -> Needs:
         return config.NEEDS
@@ -306,10 +284,6 @@ class Sweep:
     def _owners(self, name: str) -> list[str]:
         """The architectures that have a coordinate; none where it belongs to no architecture."""
         return [] if name == "architecture" else [a for a, kind in CONFIGS.items() if name in kind.names()]
-
-
-def _plain_default(name: str) -> tuple:
-    return Sweep.__dataclass_fields__[name].default
 
 
 def _spelled_out(values: tuple, own: tuple) -> tuple:

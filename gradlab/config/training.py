@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import Field, field, fields
+from functools import partial
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_RECORDS
-from gradlab.config.fields import FIELDS, boolean, choice, integer, many, number, positive_integer, several
-from gradlab.config.networks import Needs, NetworkConfig, check_needs, lacking
-from gradlab.config.sweep import GRID, Sweep
+from gradlab.config.configuration import Configuration, configuration, like, option, setting
+from gradlab.config.fields import (
+    below_1,
+    boolean,
+    choice,
+    integer,
+    many,
+    named,
+    non_negative,
+    number,
+    optional,
+    positive_integer,
+    several,
+)
+from gradlab.config.names import OPTIMIZERS, SCHEDULES
+from gradlab.config.networks import CONFIGS, GRID, Needs, NetworkConfig, check_needs, lacking
+from gradlab.config.sweep import Sweep
 
-#: The coordinates of `TrainingSweep` beside those of networks.
-TRAINING_GRID: tuple[str, ...] = (
-    "optimizer", "learning_rate", "momentum", "schedule", "warmup", "clip_norm", "clip_value", "clip_adaptive",
-    "weight_decay", "dropout",
-)  # fmt: skip
 #: Learning rates where none is given: optax's examples' and the papers' own, none of them tuned.
 LEARNING_RATES: dict[str, float] = {
     "sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
@@ -28,63 +38,54 @@ WEIGHT_DECAYS: dict[str, float] = {"adamw": 1e-4}
 ON_FAILURE: tuple[str, ...] = ("stop", "continue")
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """One network and how it is trained. It has the fields of its network too.
-
-    Parameters
-    ----------
-    network : NetworkConfig
-        What is trained.
-    optimizer : str
-        sgd, momentum, nesterov, rmsprop, adam or adamw.
-    learning_rate : float, optional
-        The largest learning rate of the schedule. None: `LEARNING_RATES` of the optimiser.
-    momentum : float
-        Of momentum and nesterov.
-    schedule : {"constant", "linear", "cosine"}
-        The learning rate stays, or falls to 0 at the last step.
-    warmup : int
-        Steps in which the learning rate rises from 0.
-    clip_norm, clip_value, clip_adaptive : float, optional
-        Clipping of gradients by their global norm, entry by entry, or by each unit's norm over that of its weights
-        (Brock et al. 2021); at most one of them.
-    weight_decay : float, optional
-        Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others).
-        None: `WEIGHT_DECAYS` of the optimiser, 0.0001 for adamw and 0 for all others.
-    dropout : float
-        Rate.
-    own : str
-        What identifies an optimiser of the user's own, by content. It has its learning rate in it, so
-        `learning_rate` is None, and `optimizer` is any label. Empty: `optimizer` is one of those named above.
-    start : str
-        What identifies the weights that it starts from, where they are given and not drawn.
-    """
+@configuration
+class TrainingConfig(Configuration):
+    """One network and how it is trained. It has the fields of its network too."""
 
     #: As in `NetworkConfig`.
     NEEDS: ClassVar[Needs] = {"momentum": ("optimizer", ("momentum", "nesterov"))}
 
-    network: NetworkConfig
-    optimizer: str = "sgd"
-    learning_rate: float | None = None
-    momentum: float = 0.9
-    schedule: str = "constant"
-    warmup: int = 0
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    clip_adaptive: float | None = None
-    weight_decay: float | None = None
-    dropout: float = 0.0
-    own: str = ""
-    start: str = ""
+    network: NetworkConfig = field(kw_only=False, metadata={"about": "What is trained."})
+    optimizer: str = option(
+        "sgd", "sgd, momentum, nesterov, rmsprop, adam or adamw.", named("optimizer", OPTIMIZERS), "program"
+    )
+    learning_rate: float | None = option(
+        None, "The largest learning rate of the schedule. None: `LEARNING_RATES` of the optimiser.", optional(number),
+        "number",
+    )  # fmt: skip
+    momentum: float = option(0.9, "Of momentum and nesterov.", below_1, "number")
+    schedule: str = option(
+        "constant", "The learning rate stays (constant), or falls to 0 at the last step (linear, cosine).",
+        named("schedule", SCHEDULES), "program",
+    )  # fmt: skip
+    warmup: int = option(0, "Steps in which the learning rate rises from 0.", partial(integer, least=0), "program")
+    clip_norm: float | None = option(
+        None, "Clipping of gradients by their global norm; at most one way of clipping.", optional(number), "number"
+    )
+    clip_value: float | None = option(None, "Clipping of gradients entry by entry.", optional(number), "number")
+    clip_adaptive: float | None = option(
+        None, "Clipping by each unit's norm over that of its weights (Brock et al. 2021).", optional(number), "number"
+    )
+    weight_decay: float | None = option(
+        None,
+        "Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others). "
+        "None: `WEIGHT_DECAYS` of the optimiser, 0.0001 for adamw and 0 for all others.",
+        optional(non_negative), "number",
+    )  # fmt: skip
+    dropout: float = option(0.0, "Rate.", below_1, "program")
+    own: str = setting(
+        "",
+        "What identifies an optimiser of the user's own, by content. It has its learning rate in it, so "
+        "`learning_rate` is None, and `optimizer` is any label. Empty: `optimizer` is one of those named above.",
+    )
+    start: str = setting("", "What identifies the weights that it starts from, where they are given and not drawn.")
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
-        for name in TRAINING_GRID:
-            if not (self.own and name == "optimizer"):
-                put(name, FIELDS[name](getattr(self, name)))
+        self._check(*["optimizer"] * bool(self.own))
+        given = super().changed()
         if self.own:
-            inside = [n for n in ("learning_rate", "momentum", "schedule", "warmup") if getattr(self, n) != _default(n)]
+            inside = [n for n in ("learning_rate", "momentum", "schedule", "warmup") if n in given]
             if inside:
                 raise GradlabError(
                     f"{inside[0]}= only with an optimiser's name", "an optimiser of your own too",
@@ -94,7 +95,7 @@ class TrainingConfig:
             put("learning_rate", LEARNING_RATES.get(self.optimizer, 1e-3))
         if self.weight_decay is None:
             put("weight_decay", WEIGHT_DECAYS.get(self.optimizer, 0.0))
-        check_needs(self.NEEDS, {n: getattr(self, n) for n in self.NEEDS if getattr(self, n) != _default(n)}, self)
+        check_needs(self.NEEDS, given, self)
         clips = [name for name in ("clip_norm", "clip_value", "clip_adaptive") if getattr(self, name) is not None]
         if len(clips) > 1:
             raise GradlabError("one way of clipping", " and ".join(clips), f"{clips[0]}= alone")
@@ -104,10 +105,6 @@ class TrainingConfig:
         if name.startswith("__") or name == "network":
             raise AttributeError(name)
         return getattr(self.network, name)
-
-    def names(self) -> tuple[str, ...]:
-        """The names of all fields, the network's first."""
-        return (*self.network.names(), *TRAINING_GRID)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as plain values: what identifies the training."""
@@ -129,97 +126,76 @@ class TrainingConfig:
         return f"{self.network.label()} {self.optimizer}{rate}{rest}{given}"
 
 
-def _default(name: str) -> Any:
-    return TrainingConfig.__dataclass_fields__[name].default
+#: The coordinates of `TrainingSweep` beside those of networks.
+TRAINING_GRID: tuple[str, ...] = TrainingConfig.names()
+#: All options of networks and trainings by name; of one that several architectures have, the first one's.
+OPTIONS: dict[str, Field] = {
+    one.name: one
+    for kind in (TrainingConfig, *reversed(CONFIGS.values()))
+    for one in fields(kind)
+    if one.name in kind.names()
+}
+#: What each of a training's is where nothing is asked for.
+UNCHANGED: dict[str, Any] = {name: getattr(TrainingConfig, name) for name in TRAINING_GRID} | {"weight_decay": 0.0}
 
 
-#: What each field of a training is where nothing is asked for.
-UNCHANGED: dict[str, Any] = {name: _default(name) for name in TRAINING_GRID} | {"weight_decay": 0.0}
-
-
-@dataclass(frozen=True)
+@configuration
 class TrainingSweep(Sweep):
-    """A grid over networks and ways to train them, on many seeds.
-
-    Parameters
-    ----------
-    optimizer : str or sequence of str
-        sgd, momentum, nesterov, rmsprop, adam, adamw.
-    learning_rate : float or sequence of float, optional
-        The largest learning rate of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001.
-    momentum : float or sequence of float
-        Of momentum and nesterov.
-    schedule : str or sequence of str
-        constant, or linear or cosine down to 0 at the last step.
-    warmup : int or sequence of int
-        Steps in which the learning rate rises from 0.
-    clip_norm : float or sequence of float, optional
-        Largest global norm of a gradient.
-    clip_value : float or sequence of float, optional
-        Largest absolute value of an entry of a gradient.
-    clip_adaptive : float or sequence of float, optional
-        Largest norm of a unit's gradient over that of its weights.
-    weight_decay : float or sequence of float, optional
-        Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others).
-        None: 0.0001 for adamw, 0 for all others.
-    dropout : float or sequence of float
-        Rate of dropout.
-    steps : int
-        Updates.
-    batch : int
-        Examples in a minibatch; as many, fixed and balanced over the classes, are what statistics are taken on.
-    test : float
-        Share of the data that is kept apart.
-    records : int or sequence of int
-        Number of steps at which statistics are taken, spaced logarithmically, first and last among them; or the steps.
-    examples : int, optional
-        Examples, train and test. None: all that there are, or what is usual of a synthetic set.
-    sharpness : bool
-        Whether the largest eigenvalue of the Hessian is computed at each record.
-    on_failure : str
-        Whether to stop when the loss is not finite, or to continue.
-    """
+    """A grid over networks and ways to train them, on many seeds."""
 
     COORDINATES: ClassVar[tuple[str, ...]] = (*GRID, *TRAINING_GRID)
     TASK: ClassVar[str] = "train"
 
     DEPTHS: ClassVar[tuple[int, ...]] = (2, 10, 30)
 
-    seeds: int | tuple[int, ...] = 3
-    optimizer: tuple[str, ...] = ("sgd",)
-    learning_rate: tuple[float | None, ...] = (None,)
-    momentum: tuple[float, ...] = (0.9,)
-    schedule: tuple[str, ...] = ("constant",)
-    warmup: tuple[int, ...] = (0,)
-    clip_norm: tuple[float | None, ...] = (None,)
-    clip_value: tuple[float | None, ...] = (None,)
-    clip_adaptive: tuple[float | None, ...] = (None,)
-    weight_decay: tuple[float | None, ...] = (None,)
-    dropout: tuple[float, ...] = (0.0,)
-    steps: int = 1000
-    test: float = 0.2
-    records: int | tuple[int, ...] = 20
-    examples: int | None = None
-    sharpness: bool = False
-    on_failure: str = "stop"
+    seeds: int | tuple[int, ...] = like(Sweep, "seeds", 3)
+    batch: int = setting(
+        128, "Examples in a minibatch; as many, fixed and balanced over the classes, are what statistics are taken on.",
+        positive_integer,
+    )  # fmt: skip
+    optimizer: tuple[str, ...] = setting(("sgd",), "sgd, momentum, nesterov, rmsprop, adam, adamw.")
+    learning_rate: tuple[float | None, ...] = setting(
+        (None,), "The largest learning rate of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001."
+    )
+    momentum: tuple[float, ...] = setting((0.9,), "Of momentum and nesterov.")
+    schedule: tuple[str, ...] = setting(("constant",), "constant, or linear or cosine down to 0 at the last step.")
+    warmup: tuple[int, ...] = setting((0,), "Steps in which the learning rate rises from 0.")
+    clip_norm: tuple[float | None, ...] = setting((None,), "Largest global norm of a gradient.")
+    clip_value: tuple[float | None, ...] = setting((None,), "Largest absolute value of an entry of a gradient.")
+    clip_adaptive: tuple[float | None, ...] = setting(
+        (None,), "Largest norm of a unit's gradient over that of its weights."
+    )
+    weight_decay: tuple[float | None, ...] = setting(
+        (None,),
+        "Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others). "
+        "None: 0.0001 for adamw, 0 for all others.",
+    )
+    dropout: tuple[float, ...] = setting((0.0,), "Rate of dropout.")
+    steps: int = setting(1000, "Updates.", positive_integer)
+    test: float = setting(0.2, "Share of the data that is kept apart.", below_1)
+    records: int | tuple[int, ...] = setting(
+        20,
+        "Number of steps at which statistics are taken, spaced logarithmically, first and last among them; or the "
+        "steps.",
+    )
+    examples: int | None = setting(
+        None, "Examples, train and test. None: all that there are, or what is usual of a synthetic set.",
+        optional(positive_integer),
+    )  # fmt: skip
+    sharpness: bool = setting(
+        False, "Whether the largest eigenvalue of the Hessian is computed at each record.", boolean
+    )
+    on_failure: str = setting(
+        "stop", "Whether to stop when the loss is not finite, or to continue.", choice(*ON_FAILURE)
+    )
 
     def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)
-        put("steps", positive_integer("steps", self.steps))
-        test = number("test", self.test, "a number of at least 0")
-        if test >= 1:
-            raise GradlabError("test to be a share of at least 0 and below 1", f"{test:g}", "test=0.2")
-        put("test", test)
-        put("records", record_steps(self.records, self.steps) if several(self.records) else self._count())
-        put("examples", None if self.examples is None else positive_integer("examples", self.examples))
-        put("sharpness", boolean("sharpness", self.sharpness))
-        put("on_failure", choice("on_failure", *ON_FAILURE)(self.on_failure))
         super().__post_init__()
+        count = lambda: integer("records", self.records, 2, MOST_RECORDS)
+        records = record_steps(self.records, self.steps) if several(self.records) else count()
+        object.__setattr__(self, "records", records)
         if self.loss == "probe":
             raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
-
-    def _count(self) -> int:
-        return integer("records", self.records, 2, MOST_RECORDS)
 
     @property
     def loaded(self) -> int | None:
@@ -235,6 +211,9 @@ class TrainingSweep(Sweep):
         for network in super().configs():
             for way in different:
                 yield TrainingConfig(network, **way)
+
+    def _kinds(self) -> list[type[Configuration]]:
+        return [*super()._kinds(), TrainingConfig]
 
     def _needs(self, config: TrainingConfig) -> Needs:
         return {**config.network.NEEDS, **config.NEEDS}

@@ -13,6 +13,7 @@ from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
 from gradlab.config import (
     CONFIGS,
     GRID,
+    OPTIONS,
     TRAINING_GRID,
     UNCHANGED,
     NetworkConfig,
@@ -24,8 +25,8 @@ from gradlab.measurement.records import LayerInfo, Trace
 
 #: Columns whose text repeats from row to row.
 CATEGORIES: tuple[str, ...] = (
-    "network", "architecture", "activation", "init", "loss", "data", "dtype", "layer_name", "status", "readout",
-    "norm", "norm_position", "branch_scale", "branch", "order", "padding", "cell", "optimizer", "schedule",
+    "network", "architecture", "loss", "data", "dtype", "layer_name", "status",
+    *(name for name, option in OPTIONS.items() if "str" in option.type),
 )  # fmt: skip
 #: What makes a row unique.
 KEY: tuple[str, ...] = ("network", "seed", "step", "layer")
@@ -279,5 +280,6 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """Missing measures as NaN of a double, so that appending does not guess at the dtype of empty columns."""
-    doubles = [name for name in table if name in MEASURED or name in ("std", "gain")]
+    numbers = [name for name, option in OPTIONS.items() if "float" in option.type]
+    doubles = [name for name in table if name in MEASURED or name in numbers]
     return table.astype(dict.fromkeys(doubles, np.float64))

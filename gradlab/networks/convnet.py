@@ -19,12 +19,6 @@ from gradlab.networks.stack import Stack, chained, masked, normed, readout_block
 class ConvNet(ConvNetConfig, Network):
     """A convolutional network of `depth` convolutions with stride 1, whose images keep their size.
 
-    Parameters
-    ----------
-    **fields
-        Those of `gradlab.config.ConvNetConfig`: depth, width, activation, init, kernel, padding, norm,
-        norm_position and the fields that all networks share.
-
     Notes
     -----
     With ``init="delta_orthogonal"`` and ``padding="periodic"`` it is the network of Xiao et al. 2018.

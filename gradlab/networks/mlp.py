@@ -22,12 +22,6 @@ Parts = tuple[str | tuple[str, int], ...]
 class MLP(MLPConfig, Network):
     """A fully connected network: `depth` hidden layers, then a linear readout.
 
-    Parameters
-    ----------
-    **fields
-        Those of `gradlab.config.MLPConfig`: depth, width, activation, init, gain, sigma_w2, std,
-        sigma_b2, bias, readout, norm, norm_position.
-
     Notes
     -----
     A mask of dropout stands right behind each hidden activation (Srivastava et al. 2014).

@@ -22,12 +22,6 @@ from gradlab.networks.stack import Stack, copies, linear, masked, normed, readou
 class ResNet(ResNetConfig, Network):
     r"""A residual network of `depth` blocks, :math:`x_{l} = x_{l-1} + s F_l(x_{l-1})`.
 
-    Parameters
-    ----------
-    **fields
-        Those of `gradlab.config.ResNetConfig`: depth, width, activation, init, branch_scale, branch,
-        branch_layers, order, norm, kernel and the fields that all networks share.
-
     Notes
     -----
     With ``order="pre"`` a branch is (norm, activation, weight) `branch_layers` times and the stream is

@@ -23,12 +23,6 @@ from gradlab.networks.stack import STEM_FOLD, Stack, masked, readout_block
 class RNN(RNNConfig, Network):
     """A recurrent network that reads a sequence and answers from its last state.
 
-    Parameters
-    ----------
-    **fields
-        Those of `gradlab.config.RNNConfig`: depth, width, cell, activation, init, gain, forget_bias,
-        truncate and the fields that all networks share.
-
     Notes
     -----
     A measured layer is a time step, 1 the first; the weights are shared, so they have one row, layer 0.

@@ -22,12 +22,6 @@ from gradlab.networks.stack import Stack, copies, masked, readout_block, stacked
 class Transformer(TransformerConfig, Network):
     r"""A transformer encoder over sequences, with its normalisation before or after the sums.
 
-    Parameters
-    ----------
-    **fields
-        Those of `gradlab.config.TransformerConfig`: depth, width, heads, norm, expansion, causal,
-        activation, init and the fields that all networks share.
-
     Notes
     -----
     With ``norm="pre"`` a block is x + A(LN x), then x + F(LN x); with "post" it is LN(x + A(x)), then

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from gradlab._text import code, fenced, is_hash, markdown
-from gradlab.config import SWEEPS, Sweep
+from gradlab.config import OWN, SWEEPS, Sweep
 from gradlab.frames.files import Run
 from gradlab.reporting import tables
 
 #: What a request says of itself, in this order; the rest is named where it differs from its default.
-_ALWAYS = ("depth", "width", "activation", "init", "seeds", "batch", "data", "loss", "dtype")
+_ALWAYS = (*OWN, "seeds", "batch", "data", "loss", "dtype")
 #: Values of one coordinate that a page lists.
 _MOST_VALUES = 30
 

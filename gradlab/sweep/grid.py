@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from gradlab.config import FIELDS, GRID, NetworkConfig, Sweep, TrainingConfig
+from gradlab.config import GRID, NetworkConfig, Sweep, TrainingConfig
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
 
-_NAMES = ("activation", "init", "readout")
-_OPTIONAL = (
-    "depth", "width", "activation", "init", "sigma_w2", "std", "sigma_b2", "readout", "norm", "truncate",
-    "learning_rate", "clip_norm", "clip_value", "clip_adaptive", "weight_decay",
-)  # fmt: skip
 
-
-def canonical(sweep: Sweep) -> Sweep:
-    """The same request with one spelling for each name, so that requests can be compared."""
-    changes = {field: tuple(map(_spelled(field), getattr(sweep, field))) for field in _NAMES}
-    return dataclasses.replace(sweep, **changes)
-
-
-def _spelled(field: str) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else FIELDS[field](value)
+def _optional(kind: type[Sweep]) -> set[str]:
+    """The coordinates that may be None."""
+    return {field.name for field in dataclasses.fields(kind) if field.default == (None,)}
 
 
 def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:
@@ -38,7 +27,7 @@ def as_values(sweep: Sweep) -> dict[str, Any]:
     """The request as plain values that TOML can hold; what is None is left out."""
     absent = GRID if sweep.networks else ("networks",)
     values = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name not in absent}
-    for name in values.keys() & set(_OPTIONAL):
+    for name in values.keys() & _optional(type(sweep)):
         if values[name] == (None,):
             del values[name]
         else:
@@ -49,10 +38,12 @@ def as_values(sweep: Sweep) -> dict[str, Any]:
 def from_values(values: Mapping[str, Any], kind: type[Sweep] = Sweep) -> Sweep:
     """The request of a kind that `as_values` wrote; lists inside lists go layer by layer."""
 
+    optional = _optional(kind)
+
     def plain(name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return tuple(plain(name, v) for v in value)
-        return None if name in _OPTIONAL and value == DEFAULT else value
+        return None if name in optional and value == DEFAULT else value
 
     return kind(**{name: plain(name, value) for name, value in values.items()})
 

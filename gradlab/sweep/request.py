@@ -11,7 +11,7 @@ from typing import Any
 from gradlab._errors import GradlabError
 from gradlab._types import SCHEMA_VERSION
 from gradlab.config import SWEEPS, Sweep, content_hash
-from gradlab.sweep.grid import as_values, canonical, differences, from_values, networks, same, to_toml
+from gradlab.sweep.grid import as_values, differences, from_values, networks, same, to_toml
 from gradlab.sweep.task import Task
 
 #: Raised when the same request gives other numbers than before; parts of earlier versions are recomputed.
@@ -58,7 +58,6 @@ class Request:
     @classmethod
     def of(cls, sweep: Sweep, data: Any, task: Task) -> Request:
         """The request for `sweep`, on loaded data, by a task."""
-        sweep = canonical(sweep)
         prints: dict[str, str] = {}
         for config in networks(sweep):
             prints.update(task.key(config))

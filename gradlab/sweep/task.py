@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from gradlab.data import Data
 
 
-#: Fields that networks of one group may differ in.
-_SHARED = (
-    "depth", "width", "activation", "init", "gain", "sigma_w2", "std", "sigma_b2", "bias", "readout", "branch_scale",
-)  # fmt: skip
-
-
 class Task(Protocol):
     """One kind of work on a grid. `gradlab.sweep.run.run` makes it as ``task(sweep, data)``.
 
@@ -101,9 +95,9 @@ class MeasureTask:
         """Architecture, widths, bias and what else shapes a program; loss, input shape and dtype are the sweep's."""
         if isinstance(config, CustomConfig):
             return (config.key,)
-        later = {name: getattr(config, name) for name in config.names() if name not in _SHARED}
-        changed = (f"{name}={value}" for name, value in later.items() if name in config.changed())
-        return (config.architecture, f"width={config.width}", f"bias={config.bias}", *changed)
+        kept = [name for name in config.names("program") if name != "activation"]
+        always = "width", "bias"
+        return config.architecture, *(f"{n}={getattr(config, n)}" for n in kept if n in always or n in config.changed())
 
     def rows(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
         """Measure the networks together."""

@@ -14,11 +14,6 @@ from gradlab.config import TrainingConfig
 from gradlab.core.decay import NOT_DECAYED
 from gradlab.training.own import OwnOptimizer
 
-#: Fields that change numbers and no program.
-NUMBERS: tuple[str, ...] = (
-    "learning_rate", "momentum", "clip_norm", "clip_value", "clip_adaptive", "weight_decay",
-)  # fmt: skip
-
 
 class Recipe(NamedTuple):
     """What decides the program of a step beside the network: equal recipes are compiled once.
@@ -62,7 +57,7 @@ class Recipe(NamedTuple):
 
 def numbers_of(config: TrainingConfig, dtype: str) -> dict[str, Array]:
     """The numbers of a configuration that a program takes as arguments."""
-    values = {name: getattr(config, name) for name in NUMBERS}
+    values = {name: getattr(config, name) for name in config.names("number")}
     return {name: jnp.asarray(value, dtype) for name, value in values.items() if value is not None}
 
 

@@ -25,7 +25,6 @@ from gradlab.training.optimizers import Recipe, clipping, optimizer
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
 ORDER_FOLD, DROPOUT_FOLD = 0x6F7264, 0x64726F
 #: Fields of a network that are of no account once its weights are drawn.
-DRAWN = ("init", "gain", "sigma_w2", "std", "sigma_b2", "readout")
 
 
 class State(NamedTuple):
@@ -99,7 +98,7 @@ def bare(config: NetworkConfig) -> Resolved:
     """The network without what only decides the draw of the weights, so that equal programs are compiled once."""
     if isinstance(config, CustomConfig):
         return resolved(config)
-    return resolved(type(config)(**{name: getattr(config, name) for name in config.names() if name not in DRAWN}))
+    return resolved(type(config)(**{name: getattr(config, name) for name in config.names("number", "program")}))
 
 
 @functools.lru_cache(maxsize=32)

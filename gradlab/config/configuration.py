@@ -1,0 +1,105 @@
+"""What all configurations are: frozen dataclasses whose fields say what they take and what they affect."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+from gradlab._errors import unknown
+from gradlab.config.fields import Check
+
+T = TypeVar("T")
+#: What a field changes: the weights that are drawn, numbers that a compiled program takes as arguments, or the
+#: program itself.
+Affects = Literal["draw", "number", "program"]
+
+
+def option(default: Any, about: str, check: Check, affects: Affects, *, later: bool = False) -> Any:
+    """A field of a network or of a training.
+
+    Parameters
+    ----------
+    default : Any
+    about : str
+        What help and documentation say.
+    check : callable
+        From its name and what a user wrote to its canonical form, or an error.
+    affects : {"draw", "number", "program"}
+        Two configurations that differ in nothing but draws and numbers share a compiled program.
+    later : bool
+        Whether it came after the first results: at its default it is no part of a network's hash.
+    """
+    return field(default=default, metadata={"about": about, "check": check, "affects": affects, "later": later})
+
+
+def like(kind: type, name: str, default: Any) -> Any:
+    """The field of another configuration, with a default of its own."""
+    return field(default=default, metadata=kind.__dataclass_fields__[name].metadata)
+
+
+def setting(default: Any, about: str, check: Check | None = None, **more: Any) -> Any:
+    """A field that is no option of a network or a training; `more` is metadata."""
+    return field(default=default, metadata={"about": about, "check": check, **more})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, like, setting, field))
+def configuration(kind: type[T]) -> type[T]:
+    """A class as a frozen dataclass with keywords alone, whose documentation lists its fields.
+
+    Raises
+    ------
+    TypeError
+        A field that does not say what it is.
+    """
+    made = dataclass(frozen=True, kw_only=True, repr=False)(kind)
+    for own in fields(made):
+        if "about" not in own.metadata:
+            raise TypeError(f"{kind.__name__}.{own.name} = option(default, about, check, affects), which judges it")
+    if made.__doc__ is not None:  # Python may run without docstrings
+        before, *behind = re.split(r"\n\n(?=(?:Notes|Examples)\n-)", inspect.cleandoc(made.__doc__), maxsplit=1)
+        made.__doc__ = "\n\n".join([before, "Parameters\n----------\n" + "\n".join(map(_entry, fields(made))), *behind])
+    return made
+
+
+def _entry(one: Field) -> str:
+    """A field as a docstring has it."""
+    about = textwrap.fill(one.metadata["about"], 110, initial_indent="    ", subsequent_indent="    ")
+    return f"{one.name} : {one.type}\n{about}"
+
+
+class Configuration:
+    """What configurations of networks and trainings and grids of them have in common."""
+
+    def __new__(cls, *_: Any, **given: Any):
+        """A misspelt field is told with the nearest right one, before the dataclass refuses it without a hint."""
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise unknown(f"option of {cls.__name__}", name, known)
+        return super().__new__(cls)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if self._differs(f))
+        return f"{type(self).__name__}({given})"
+
+    def _differs(self, one: Field) -> bool:
+        return getattr(self, one.name) != one.default
+
+    @classmethod
+    def names(cls, *affects: Affects) -> tuple[str, ...]:
+        """The names of its options, or of those alone that affect one of these."""
+        judged = {f.name: f.metadata.get("affects") for f in fields(cls)}
+        return tuple(name for name, what in judged.items() if what in (affects or ("draw", "number", "program")))
+
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from their defaults."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if "affects" in f.metadata and self._differs(f)}
+
+    def _check(self, *but: str) -> None:
+        """Bring the fields into their canonical form."""
+        for one in fields(self):
+            if one.metadata.get("check") and one.name not in but:
+                object.__setattr__(self, one.name, one.metadata["check"](one.name, getattr(self, one.name)))
