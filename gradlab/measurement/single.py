@@ -29,17 +29,14 @@ from gradlab.networks import build
 from gradlab.networks.network import Network
 from gradlab.networks.resolved import Resolved, resolved
 
-#: Fields that change numbers and no program.
-NUMBERS = ("depth", "init", "gain", "sigma_w2", "std", "sigma_b2", "readout", "branch_scale")
-
 
 def structure(config: NetworkConfig) -> tuple:
     """What networks must have in common to share a program."""
     if isinstance(config, CustomConfig):
         return config.architecture, config
     net = build(config)
-    fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in NUMBERS}
-    return config.architecture, *fields.items(), tuple(net.numbers()), None if net.nests else config.depth
+    fields = [(name, getattr(config, name)) for name in config.names("program")]
+    return config.architecture, *fields, tuple(net.numbers()), None if net.nests else config.depth
 
 
 def drawn(
@@ -74,7 +71,7 @@ def _shape(config: NetworkConfig) -> NetworkConfig:
     if isinstance(config, CustomConfig):
         return config
     learned = {"branch_scale": "learned"} if getattr(config, "branch_scale", "") == "learned" else {}
-    plain = {name: getattr(config, name) for name in config.names() if name not in NUMBERS}
+    plain = {name: getattr(config, name) for name in config.names("program")}
     return type(config)(**plain, **learned, depth=config.depth)
 
 
