@@ -1,17 +1,5 @@
 """Data for measurements: named sets, arrays and users' files, checked before anything is computed."""
 
-from importlib import import_module
+import lazy_loader
 
-_HOMES = {"Data": "loading", "balanced": "loading", "load": "loading"}
-
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,3 +1,3 @@
-from gradlab.data.loading import Data as Data
-from gradlab.data.loading import balanced as balanced
-from gradlab.data.loading import load as load
+from .loading import Data as Data
+from .loading import balanced as balanced
+from .loading import load as load

@@ -1,12 +1,10 @@
-from gradlab.reporting.experiment import Words as Words
-from gradlab.reporting.experiment import options as options
-from gradlab.reporting.experiment import publish as publish
-from gradlab.reporting.findings import Finding as Finding
-from gradlab.reporting.findings import above as above
-from gradlab.reporting.findings import below as below
-from gradlab.reporting.findings import both as both
-from gradlab.reporting.findings import either as either
-from gradlab.reporting.html import to_html as to_html
-from gradlab.reporting.page import report as report
-
-__all__ = ["Finding", "Words", "above", "below", "both", "either", "options", "publish", "report", "to_html"]
+from .experiment import Words as Words
+from .experiment import options as options
+from .experiment import publish as publish
+from .findings import Finding as Finding
+from .findings import above as above
+from .findings import below as below
+from .findings import both as both
+from .findings import either as either
+from .html import to_html as to_html
+from .page import report as report
