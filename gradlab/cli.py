@@ -6,6 +6,7 @@ imported before a command is known to be well-formed: ``--help`` is instant.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -13,7 +14,7 @@ import runpy
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ examples:
   gradlab theory --activation tanh --sigma-w2 1 1.5 2.5 --sigma-b2 0 0.05 0.5 --out phases.png"""
 
 IMPORT = ("import_", tuple[str, ...], (), "Python files that register activations or initialisers.")
+CACHE = ("cache", bool, True, "Keep compiled programs for the next run, in the user's folder for caches.")
 
 #: Options that are no field of a configuration: name, type, default, help.
 SWEEP_OPTIONS = (
@@ -113,6 +115,7 @@ SWEEP_OPTIONS = (
     ("executor", str, "local", "Where to compute: local, or dask."),
     ("workers", int, 1, "Processes, with --executor dask."),
     ("quiet", bool, False, "Say only where the results are."),
+    CACHE,
     ("config", str | None, None, "TOML file with any of these options but --import; the command line wins."),
     IMPORT,
 )
@@ -121,6 +124,7 @@ REPORT_OPTIONS = (
     ("out", str | None, None, "Folder for the page. None: the run's own."),
     ("html", bool, False, "Also one self-contained HTML file."),
     ("tex", bool, False, "Also tables, figures and numbers for LaTeX."),
+    CACHE,
 )
 CHECK_OPTIONS = (
     ("architecture", str, "mlp", f"Kind of network, which has options of its own: {', '.join(ARCHITECTURES)}."),
@@ -130,6 +134,7 @@ CHECK_OPTIONS = (
     ("loss", str | None, None, "Name of the loss. None: the one that suits the targets."),
     ("dtype", str, "float64", f"Precision of the comparison: {' or '.join(reversed(DTYPES))}."),
     ("key", int, 0, "Key of the weights."),
+    CACHE,
     IMPORT,
 )
 THEORY_OPTIONS = (
@@ -151,6 +156,7 @@ THEORY_OPTIONS = (
         "File for the maps of variance and correlation, and chi, or, with several values of both "
         "variances, for the phase diagram: .png, .pdf or .svg.",
     ),
+    CACHE,
     IMPORT,
 )
 #: Values of each variance in the phase diagram, between the smallest and the largest that are given.
@@ -241,14 +247,15 @@ def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Cal
     dry, quiet = given["dry_run"], given["quiet"]
     frame = run(
         sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"], dry_run=dry,
-        executor=given["executor"], workers=given["workers"], command=f"gradlab {command} {shlex.join(argv)}",
+        executor=given["executor"], workers=given["workers"], cache=given["cache"],
+        command=f"gradlab {command} {shlex.join(argv)}",
     )  # fmt: skip
     if dry:
         return 0
     networks = frame["network"].nunique()
     print(f"{networks} networks, {len(frame)} rows: {out / 'frame.parquet'} and {out / 'frame.csv'}")
     if given["report"] or given["html"] or given["tex"]:
-        _write_report(out, None, given["html"], given["tex"])
+        _write_report(out, None, given)
     else:
         print(f"its page: gradlab report {shlex.quote(str(out))}")
     if not (frame["status"] == "ok").any():
@@ -267,22 +274,33 @@ def _folder_name(sweep: Sweep) -> str:
 
 def _report(argv: list[str]) -> int:
     given, _ = parse_options("report", REPORT, argv, None, REPORT_OPTIONS, {})
-    _write_report(Path(given["run"]), given["out"], given["html"], given["tex"])
+    _write_report(Path(given["run"]), given["out"], given)
     return 0
 
 
-def _write_report(run: Path, out: str | None, html: bool, tex: bool) -> None:
-    from gradlab.core.backend import require_backend
+def _write_report(run: Path, out: str | None, given: Mapping[str, Any]) -> None:
     from gradlab.reporting.page import report
 
-    require_backend()
-    page = Path(report(run, out=out, html=html, tex=tex))
+    html, tex = given["html"], given["tex"]
+    with _computing(given["cache"]):
+        page = Path(report(run, out=out, html=html, tex=tex))
     print(f"report: {page}")
     if html:
         print(f"        {page.with_suffix('.html')}, the same as one file")
     if tex:
         tables, drawn, numbers = (page.with_name(f"{name}.tex") for name in ("tables", "figures", "numbers"))
         print(f"        {tables}, {drawn} and {numbers}")
+
+
+@contextlib.contextmanager
+def _computing(cache: bool) -> Iterator[None]:
+    """JAX as a command needs it: a backend that starts, and compiled programs kept."""
+    from gradlab.core.backend import require_backend
+    from gradlab.core.cache import kept_programs
+
+    require_backend()
+    with kept_programs(cache):
+        yield
 
 
 def _architecture(argv: list[str]) -> type[NetworkConfig]:
@@ -297,15 +315,14 @@ def _check(argv: list[str]) -> int:
     _run_files(given["import_"])
     config = made(kind, given)
 
-    from gradlab.core.backend import require_backend
     from gradlab.core.check import check
     from gradlab.data import load
     from gradlab.networks import build
 
-    require_backend()
     named = given["data"] or Sweep(architecture=kind.architecture, branch=getattr(config, "branch", "dense")).data
-    data = load(named, batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
-    found = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
+    with _computing(given["cache"]):
+        data = load(named, batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
+        found = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
     return 0 if found.ok else 1
 
 
@@ -324,28 +341,27 @@ def _theory(argv: list[str]) -> int:
             f"{len(configs)} networks", "--sigma-w2 1 2 --sigma-b2 0 0.1",
         )  # fmt: skip
 
-    from gradlab.core.backend import require_backend
     from gradlab.theory.network import comparison, summary
 
-    require_backend()
-    if len(configs) > 1:
-        print(comparison(configs, q0=given["q0"]))
-    else:
-        text, maps_of = summary(configs[0], q0=given["q0"])
-        print(text)
-    if given["out"]:
-        import numpy as np
-
-        from gradlab import plots
-        from gradlab.theory.phase import phase_diagram
-
-        if plane:
-            fine = {name: np.linspace(min(values), max(values), _FINE) for name, values in axes.items()}
-            drawn = plots.phase_diagram(phase_diagram(given["activation"], q0=given["q0"], **fine))
+    with _computing(given["cache"]):
+        if len(configs) > 1:
+            print(comparison(configs, q0=given["q0"]))
         else:
-            drawn = plots.maps(maps_of())
-        made = plots.save(drawn, given["out"], command=f"gradlab theory {shlex.join(argv)}")
-        print(f"{'phases' if plane else 'maps'}: {', '.join(map(str, made))}")
+            text, maps_of = summary(configs[0], q0=given["q0"])
+            print(text)
+        if given["out"]:
+            import numpy as np
+
+            from gradlab import plots
+            from gradlab.theory.phase import phase_diagram
+
+            if plane:
+                fine = {name: np.linspace(min(values), max(values), _FINE) for name, values in axes.items()}
+                drawn = plots.phase_diagram(phase_diagram(given["activation"], q0=given["q0"], **fine))
+            else:
+                drawn = plots.maps(maps_of())
+            made = plots.save(drawn, given["out"], command=f"gradlab theory {shlex.join(argv)}")
+            print(f"{'phases' if plane else 'maps'}: {', '.join(map(str, made))}")
     return 0
 
 

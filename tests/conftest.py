@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -19,6 +20,10 @@ if os.environ.get("GRADLAB_TEST_COMPILER") != "whole":
     quick += ["--xla_cpu_use_fusion_emitters=false"]
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *quick]).strip()
 os.environ["JAX_ENABLE_X64"] = str(int(os.environ.get("GRADLAB_TEST_X64") == "1"))
+# programs are kept in a folder of the session, never in the user's
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _PROGRAMS = tempfile.TemporaryDirectory()
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
 
 import pytest
 

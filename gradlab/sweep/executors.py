@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gradlab.sweep.task import Task
 
     Results = Iterator[tuple[Unit, list[pd.DataFrame]]]
+    Around = Callable[[], AbstractContextManager]
 
 
 def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
@@ -27,6 +29,12 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
         if len(unit.parts) == 1:
             return failed(task, unit, error)
     return [frame for part in unit.parts for frame in compute(task, type(unit)(unit.group, (part,)))]
+
+
+def compute_inside(around: Around, task: Task, unit: Unit) -> list[pd.DataFrame]:
+    """`compute`, in another process, inside the context that ``around()`` makes there."""
+    with around():
+        return compute(task, unit)
 
 
 def failed(task: Task, unit: Unit, error: BaseException) -> list[pd.DataFrame]:
@@ -42,7 +50,7 @@ def local(task: Task, units: Sequence[Unit]) -> Results:
         yield unit, compute(task, unit)
 
 
-def dask(task: Task, units: Sequence[Unit], workers: int) -> Results:
+def dask(task: Task, units: Sequence[Unit], workers: int, around: Around) -> Results:
     """Units on `workers` processes of this machine, in the order in which they end.
 
     The processes are spawned, so a script needs ``if __name__ == "__main__":``. A unit whose
@@ -54,15 +62,15 @@ def dask(task: Task, units: Sequence[Unit], workers: int) -> Results:
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        pending = {client.submit(compute, task, unit, pure=False): unit for unit in units}
+        pending = {client.submit(compute_inside, around, task, unit, pure=False): unit for unit in units}
         for future in as_completed(list(pending)):
             unit, error = pending.pop(future), future.exception()
             yield unit, failed(task, unit, error) if error else future.result()
             future.release()
 
 
-def executor(name: str, workers: int) -> Callable[[Task, Sequence[Unit]], Results]:
-    """The executor of that name, with so many processes."""
+def executor(name: str, workers: int, around: Around) -> Callable[[Task, Sequence[Unit]], Results]:
+    """The executor of that name, with so many processes; each computes inside a context that ``around()`` makes."""
     if name not in ("local", "dask"):
         raise unknown("executor", name, ("local", "dask"))
     workers = positive_integer("workers", workers)
@@ -72,4 +80,4 @@ def executor(name: str, workers: int) -> Callable[[Task, Sequence[Unit]], Result
         return local
     if find_spec("distributed") is None:
         raise GradlabError("the package distributed, for executor='dask'", "none", "pip install distributed")
-    return partial(dask, workers=workers)
+    return partial(dask, workers=workers, around=around)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 from gradlab._errors import GradlabError
 from gradlab.config import NetworkConfig, Sweep
 from gradlab.core.backend import require_backend
+from gradlab.core.cache import kept_programs
 from gradlab.frames.checks import check_run
 from gradlab.frames.rows import concat, finished
 from gradlab.sweep.executors import executor as find_executor
@@ -43,6 +45,7 @@ def run(
     dry_run: bool = False,
     executor: str = "local",
     workers: int = 1,
+    cache: bool = True,
     command: str | None = None,
 ) -> pd.DataFrame:
     """Measure all networks of a sweep.
@@ -68,6 +71,9 @@ def run(
         ``"local"``, or ``"dask"`` for several processes.
     workers : int
         Number of processes, for ``executor="dask"``.
+    cache : bool
+        With `out`, keep compiled programs in the user's folder for caches (``JAX_COMPILATION_CACHE_DIR`` where that
+        is set), so that the next process takes them from there. False: compile them again.
     command : str, optional
         What starts this sweep again, for the provenance. None: this call.
 
@@ -83,7 +89,8 @@ def run(
         Where `out` holds another request, is in use, or cannot be written. What was computed
         before stays.
     """
-    execute, report = find_executor(executor, workers), reporter(progress)
+    around = contextlib.nullcontext if out is None else partial(kept_programs, cache)
+    execute, report = find_executor(executor, workers, around), reporter(progress)
     if task is None and type(sweep) is not Sweep:
         raise GradlabError("a Sweep, or task=", f"a {type(sweep).__name__}", "gl.train_sweep")
     require_backend()
@@ -113,7 +120,8 @@ def run(
         todo = [unit for unit in units if any(part.name in lacking for part in unit.parts)]
         if todo:
             report.start(sum(len(unit.parts) * len(unit.seeds) for unit in todo))
-            _keep(execute(worker, todo), lacking, store, session, report)
+            with around():
+                _keep(execute(worker, todo), lacking, store, session, report)
         frame = assemble(request.sweep, units, store)
         frame.attrs["hash"] = request.hash
         store.finish(frame)

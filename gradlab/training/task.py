@@ -111,6 +111,7 @@ def train_sweep(
     dry_run: bool = False,
     executor: str = "local",
     workers: int = 1,
+    cache: bool = True,
     command: str | None = None,
 ) -> pd.DataFrame:
     """Train all networks of a sweep; `gradlab.run` says what the options are.
@@ -122,7 +123,7 @@ def train_sweep(
         As for `gradlab.run`; all examples are used, but for those kept apart.
     out : path, optional
         Folder that keeps the rows: the same call there trains only what is missing.
-    progress, retry_failed, dry_run, executor, workers, command
+    progress, retry_failed, dry_run, executor, workers, cache, command
         As for `gradlab.run`.
 
     Returns
@@ -141,5 +142,5 @@ def train_sweep(
     """
     return run(
         sweep, data, out, task=TrainTask, progress=progress, retry_failed=retry_failed, dry_run=dry_run,
-        executor=executor, workers=workers, command=command,
+        executor=executor, workers=workers, cache=cache, command=command,
     )  # fmt: skip

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 
@@ -6,7 +7,7 @@ import pytest
 from fakes import FakeData, FakeTask
 
 from gradlab.config import Sweep
-from gradlab.sweep.executors import compute
+from gradlab.sweep.executors import compute, compute_inside
 from gradlab.sweep.plan import plan
 from gradlab.sweep.run import run
 
@@ -41,6 +42,21 @@ def test_only_the_culprit_fails_and_the_others_are_computed_alone(monkeypatch):
     assert set(good["status"]) == {"ok"}
     assert set(bad["status"]) == {"FloatingPointError: cannot do 3"}
     assert [len(configs) for configs, _ in FakeTask.calls] == [2, 1, 1]
+
+
+def test_another_process_computes_inside_a_context_of_its_own(monkeypatch):
+    inside = []
+
+    @contextlib.contextmanager
+    def around():
+        inside.append("in")
+        yield
+        inside.append("out")
+
+    monkeypatch.setattr(FakeTask, "rows", lambda *args: inside.append("rows"))
+    task = FakeTask(SWEEP, FakeData())
+    compute_inside(around, task, plan([SWEEP], task, {})[0])
+    assert inside == ["in", "rows", "out"]
 
 
 def test_a_failure_without_words_has_the_name_of_its_kind(monkeypatch):

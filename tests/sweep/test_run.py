@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -119,6 +120,20 @@ def test_a_damaged_part_is_named_and_computed_again(tmp_path, capsys):
     assert "mlp depth=" in told
     assert victim.read_bytes() == good
     assert sha(tmp_path / "frame.parquet") == frame
+
+
+def test_programs_are_kept_where_rows_are(tmp_path, monkeypatch):
+    wanted = []
+
+    def kept_programs(cache):
+        wanted.append(cache)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("gradlab.sweep.run.kept_programs", kept_programs)
+    go()
+    go(out=tmp_path / "a")
+    go(out=tmp_path / "b", cache=False)
+    assert wanted == [True, False]
 
 
 # --- extensions -----------------------------------------------------------------------------
