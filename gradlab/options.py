@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import dataclasses
-import io
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import Any, NoReturn
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import Sweep, shown
 
 #: Options whose value is a path.
 PATHS = ("out", "config", "import_", "run")
+#: How values are shown and read; what is wanted stands in the type of a field.
+_METAVARS = {int: "INT", float: "NUMBER", str: "NAME", bool: "{True,False}"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises what it would print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise GradlabError(f"options of {self.prog}", message, f"{self.prog} --help")
 
 
 def parse_options(
@@ -30,83 +39,88 @@ def parse_options(
 
     The fields are those of `config`, unchecked: it checks them itself when it is made.
     """
-    import tyro
-    from tyro.conf import Positional, arg
-
-    fields = []
-    for field, kind, help in fields_of(config) if config else ():
-        default = defaults.get(field.name, field.default)
-        fields.append((field.name, Annotated[kind, arg(help=help, metavar=_shown(kind))], default))
-    for name, kind, default, help in options:
-        more = {"name": "import"} if name == "import_" else {}
-        shape = Positional[kind] if default is dataclasses.MISSING else kind
-        word = "PATH" if name in PATHS else "NAME"
-        fields.append((name, Annotated[shape, arg(help=help, metavar=_shown(kind, word), **more)], default))
-    kind = dataclasses.make_dataclass(
-        command.capitalize(), [(n, k, dataclasses.field(default=d)) for n, k, d in fields]
+    table = {f.name: (kind, defaults.get(f.name, f.default), told) for f, kind, told in fields_of(config)}
+    table |= {name: (kind, default, told) for name, kind, default, told in options}
+    parser = _Parser(
+        prog=f"gradlab {command}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"gradlab {command} [options]" + (" PATH" if "run" in table else ""),
+        allow_abbrev=False, argument_default=argparse.SUPPRESS,
+    )  # fmt: skip
+    for name, (kind, default, told) in table.items():
+        told = told.replace("%", "%%")
+        if default is dataclasses.MISSING:
+            parser.add_argument(name, metavar="PATH", help=told)
+            continue
+        told += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        if kind is bool:
+            parser.add_argument(_option(name), dest=name, action=argparse.BooleanOptionalAction, help=told)
+        else:
+            several = {"nargs": "*"} if _several(kind) else {}
+            parser.add_argument(_option(name), dest=name, metavar=_metavar(name, kind), help=told, **several)
+    words = [word.partition("=") for word in argv]
+    parsed, rest = parser.parse_known_args(
+        [(a.replace("_", "-") if a.startswith("--") else a) + b + c for a, b, c in words]
     )
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            parsed, rest = tyro.cli(
-                kind, args=argv, prog=f"gradlab {command}", description=about, return_unknown_args=True
-            )  # fmt: skip
-    except SystemExit as end:
-        if end.code == 0:  # --help
-            raise
-        raise _as_error(told.getvalue(), command) from None
-    names = ["--" + name.rstrip("_").replace("_", "-") for name, *_ in fields]
     for word in rest:
         if word.startswith("--"):
+            names = [_option(name) for name in table if name != "run"]
             raise unknown("option", word.partition("=")[0], names, f"gradlab {command} --help")
         raise GradlabError(f"options of gradlab {command}", repr(word), f"gradlab {command} --help")
-    words = {word.partition("=")[0].replace("_", "-") for word in argv if word.startswith("--")}
-    spelled = zip((name for name, *_ in fields), names, strict=True)
-    unset = {name for name, option in spelled if not words & {option, f"--no-{option[2:]}"}}
-    return {field.name: getattr(parsed, field.name) for field in dataclasses.fields(kind)}, unset
+    given = {name: _read(command, name, table[name][0], value) for name, value in vars(parsed).items()}
+    return {name: default for name, (_, default, _) in table.items()} | given, table.keys() - given.keys()
 
 
-def fields_of(config: type) -> list[tuple[dataclasses.Field, Any, str]]:
-    """Field, type and description of what a configuration holds."""
-    kinds = typing.get_type_hints(config)
-    return [
-        (field, kinds[field.name], field.metadata["about"].replace("`", ""))
-        for field in dataclasses.fields(config)
-        if field.metadata.get("option", True)
-    ]
+def _option(name: str) -> str:
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
-def _shown(kind: Any, text: str = "NAME") -> str | None:
-    """How the value of an option is shown: ``INT``, ``INT [INT ...]``; None for flags."""
-    if kind is bool:
-        return None
-    several = any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind)))
-    plain = {int: "INT", float: "NUMBER", str: text, bool: "{True,False}"}
-    name = next(shown for k, shown in plain.items() if k in _leaves(kind))
-    return f"{name} [{name} ...]" if several else name
+def _several(kind: Any) -> bool:
+    """Whether an option takes several values."""
+    return any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind)))
 
 
 def _leaves(kind: Any) -> set[Any]:
+    """The types of a single value: int, float, str or bool, and None where that may be given."""
     inside = [k for k in typing.get_args(kind) if k is not Ellipsis]
     return set().union(*map(_leaves, inside)) if inside else {kind}
 
 
-def _as_error(box: str, command: str) -> GradlabError:
-    """What tyro drew as a box, in one line."""
-    parts: list[list[str]] = [[]]
-    for line in box.splitlines():
-        text = line.strip().strip("│╭╮╰╯").strip()
-        if set(text) <= {"─"}:
-            parts.append([])
-        elif not line.startswith(("╭", "╰")):
-            parts[-1].append(text)
-    said = [" ".join(part) for part in parts if part]
-    received = said[0].removeprefix("Error parsing ") if said else "something else"
-    expected = f"options of gradlab {command}"
-    for part in said[1:]:
-        if part.startswith("Argument helptext:"):
-            expected = part.removeprefix("Argument helptext:").strip()
-    return GradlabError(expected.replace(";", ","), received, f"gradlab {command} --help")
+def _metavar(name: str, kind: Any) -> str:
+    return "PATH" if name in PATHS else next(word for one, word in _METAVARS.items() if one in _leaves(kind))
+
+
+def _read(command: str, name: str, kind: Any, given: Any) -> Any:
+    """What was written for an option as its type has it."""
+    if isinstance(given, bool):
+        return given
+    leaves = _leaves(kind)
+    one = next(k for k in _METAVARS if k in leaves)
+
+    def value(word: str) -> Any:
+        if word == "None" and NoneType in leaves:
+            return None
+        try:
+            return {"True": True, "False": False}[word] if one is bool else one(word)
+        except (KeyError, ValueError):
+            metavar = _metavar(name, kind)
+            wanted = f"{_option(name)} {metavar}" + (f" [{metavar} ...]" if _several(kind) else "")
+            raise GradlabError(wanted, repr(word), f"gradlab {command} --help") from None
+
+    if not _several(kind):
+        return value(given)
+    values = tuple(map(value, given))
+    single = {int, float, str} & set(typing.get_args(kind))  # a type that stands beside the tuple of several
+    return values[0] if single and len(values) == 1 else values
+
+
+def fields_of(config: type | None) -> list[tuple[dataclasses.Field, Any, str]]:
+    """Field, type and description of what a configuration holds."""
+    kinds = typing.get_type_hints(config) if config else {}
+    return [
+        (field, kinds[field.name], field.metadata["about"].replace("`", ""))
+        for field in (dataclasses.fields(config) if config else ())
+        if field.metadata.get("option", True)
+    ]
 
 
 def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
