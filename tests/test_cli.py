@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+import gradlab as gl
 from gradlab import cli, options
 from gradlab.config import MLPConfig, Sweep, TrainingSweep
 
@@ -207,11 +208,11 @@ def test_check_hands_over_what_was_asked(monkeypatch):
     words = ["check", "--depth", "2", "--width", "3", "5", "--activation", "tanh", "--no-bias", "--data", "circle"]
     assert cli.main([*words, "--loss", "mse", "--dtype", "float32", "--key", "3", "--batch", "9"]) == 0
     assert cli.main(["check"]) == 1  # what the record says
-    (config, x, y, options), default = calls
-    assert config == MLPConfig(depth=2, width=(3, 5), activation="tanh", bias=False)
+    (net, x, y, options), default = calls
+    assert net == gl.MLP(depth=2, width=(3, 5), activation="tanh", bias=False)
     assert (x.shape, x.dtype, y.shape) == ((9, 64), "float64", (9,))
     assert options == {"loss": "mse", "key": 3, "dtype": "float32"}
-    assert default[0] == MLPConfig(depth=3, width=16) and default[3] == {"loss": None, "key": 0, "dtype": "float64"}
+    assert default[0] == gl.MLP(depth=3, width=16) and default[3] == {"loss": None, "key": 0, "dtype": "float64"}
 
 
 SABOTAGE = """\
