@@ -9,12 +9,12 @@ unrolled: in a scan XLA's kernel gradients are many times slower on a CPU (`--sc
 """
 
 import argparse
-import statistics
-import time
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from in_turn import in_turn
 from jax import lax
 
 import gradlab as gl
@@ -108,18 +108,12 @@ def main() -> None:
         if not title.startswith(args.only):
             continue
         params, calls = sides(net, shape, args.scan)
-        seconds: dict[str, list[float]] = {name: [] for name in calls}
-        for turn in range(args.runs + 1):
-            for name, call in calls.items():
-                start = time.perf_counter()
-                jax.block_until_ready(call(params))
-                if turn:  # the first is to warm up
-                    seconds[name].append(time.perf_counter() - start)
+        times = in_turn({name: functools.partial(call, params) for name, call in calls.items()}, args.runs)
         print(f"| {title} | median ms | gradlab over it, run by run | temporary MiB |\n|---|---|---|---|")
-        for name, values in seconds.items():
-            ratio = statistics.median(a / b for a, b in zip(seconds["gradlab"], values, strict=True))
-            memory = calls[name].memory_analysis().temp_size_in_bytes / 2**20
-            print(f"| {name} | {1e3 * statistics.median(values):.0f} | {ratio:.2f} | {memory:.0f} |", flush=True)
+        for name, call in calls.items():
+            memory = call.memory_analysis().temp_size_in_bytes / 2**20
+            ratio = times.over("gradlab", name)
+            print(f"| {name} | {1e3 * times.median(name):.0f} | {ratio:.2f} | {memory:.0f} |", flush=True)
         print()
 
 

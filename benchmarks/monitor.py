@@ -14,6 +14,7 @@ says what part of a step is spent inside the conditions in which the monitor rea
 """
 
 import argparse
+import functools
 import gzip
 import json
 import multiprocessing
@@ -27,6 +28,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import optax
+from in_turn import in_turn
 
 import gradlab as gl
 
@@ -110,21 +112,20 @@ def measured(args: argparse.Namespace, process: int) -> dict[str, tuple[float, .
         began = time.perf_counter()
         runs[label] = (*jax.block_until_ready(step(params, state, *data)), step)
         compile_s[label] = time.perf_counter() - began
-    wall: dict[str, list[float]] = {label: [] for label in sides}
-    for _ in range(args.rounds):
-        for label, (params, state, step) in runs.items():
-            began = time.perf_counter()
-            for _ in range(args.steps):
-                params, state = step(params, state, *data)
-            jax.block_until_ready(params)
-            wall[label].append(time.perf_counter() - began)
-            runs[label] = params, state, step
+
+    def some_steps(label):
+        params, state, step = runs[label]
+        for _ in range(args.steps):
+            params, state = step(params, state, *data)
+        runs[label] = params, state, step
+        return params
+
+    times = in_turn({label: functools.partial(some_steps, label) for label in runs}, args.rounds, warm_up=0)
     inside = {}
     for label in runs:
         runs[label], inside[label] = in_conditions(runs[label], data, 2 * args.steps)
-    over = {label: statistics.median(map(float.__truediv__, wall[label], wall["Adam"])) for label in sides}
-    ms = {label: 1e3 * statistics.median(wall[label]) / args.steps for label in sides}
-    return {label: (ms[label], over[label], inside[label], compile_s[label]) for label in sides}
+    ms = {label: 1e3 * times.median(label) / args.steps for label in sides}
+    return {label: (ms[label], times.over(label, "Adam"), inside[label], compile_s[label]) for label in sides}
 
 
 def main() -> None:

@@ -7,11 +7,10 @@ and unrolled; and the bare forward and delta products, which nobody can do witho
 """
 
 import argparse
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
+from in_turn import in_turn
 from jax import lax
 
 from gradlab.core.backprop import run
@@ -97,19 +96,11 @@ def main() -> None:
         "jax.grad, unrolled, and norms": lambda: unrolled(loose, loose_zeros, x, y),
         "bare products": lambda: products(plain, zeros, x, y),
     }
-    seconds: dict[str, list[float]] = {k: [] for k in calls}
-    for call in calls.values():
-        jax.block_until_ready(call())
-    for _ in range(args.runs):
-        for label, call in calls.items():
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            seconds[label].append(time.perf_counter() - start)
+    times = in_turn(calls, args.runs)
     what = f"depth {args.depth}, width {args.width}, batch {args.batch}"
     print(f"| {what} | median ms | gradlab over it, run by run |\n|---|---|---|")
-    for label, values in seconds.items():
-        ratio = statistics.median(a / b for a, b in zip(seconds["gradlab"], values, strict=True))
-        print(f"| {label} | {1e3 * statistics.median(values):.0f} | {ratio:.2f} |")
+    for label in calls:
+        print(f"| {label} | {1e3 * times.median(label):.0f} | {times.over('gradlab', label):.2f} |")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ with a bias variance of 0.05. Seconds by the clock, and of CPU time, which other
 """
 
 import argparse
-import time
+import itertools
 
 import numpy as np
+from in_turn import in_turn
 
 import gradlab as gl
 from gradlab.config import ACTIVATIONS
@@ -18,11 +19,10 @@ from gradlab.theory import mean_field, phase_diagram, predict
 POINTS = ((1 / 3, 0.0), (1.0, 0.0), (2.0, 0.0), (1.5, 0.05))
 
 
-def timed(function):
-    """Result, seconds by the clock, seconds of CPU time."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    value = function()
-    return value, time.perf_counter() - clock, time.process_time() - cpu
+def seconds(call, runs=1):
+    """Median seconds of a call by the clock, and of CPU time."""
+    times = in_turn({"": call}, runs, warm_up=0)
+    return times.median(""), times.median("", cpu=True)
 
 
 def table(activation, shift):
@@ -38,18 +38,18 @@ def main():
     print("| activation | table, first s | then, clock s | then, CPU s | phase diagram, clock s | CPU s |")
     print("|---|---|---|---|---|---|")
     for name in ACTIVATIONS:
-        _, first, _ = timed(lambda: table(name, 1.0))  # noqa: B023
-        rounds = [timed(lambda: table(name, 1 + 1e-3 * (i + 1)))[1:] for i in range(options.rounds)]  # noqa: B023
-        clock, cpu = np.median(rounds, axis=0)
+        first, _ = seconds(lambda: table(name, 1.0))  # noqa: B023
+        shifts = itertools.count(1)
+        clock, cpu = seconds(lambda: table(name, 1 + 1e-3 * next(shifts)), options.rounds)  # noqa: B023
         axes = {"sigma_w2": np.linspace(0.5, 4, options.points), "sigma_b2": np.linspace(0, 1, options.points)}
-        _, diagram, diagram_cpu = timed(lambda: phase_diagram(name, **axes))  # noqa: B023
+        diagram, diagram_cpu = seconds(lambda: phase_diagram(name, **axes))  # noqa: B023
         print(f"| {name} | {first:.2f} | {clock:.3f} | {cpu:.3f} | {diagram:.2f} | {diagram_cpu:.2f} |", flush=True)
     net = gl.MLP(depth=50, width=256, activation="tanh", init="he_normal")
     x = np.random.default_rng(0).normal(size=(128, 64))
     predict(net, x[:2])
     without = [c for c in gl.theory.FUNCTIONALS if c != "log10_one_minus_c"]
     for label, columns in (("all columns", None), ("without correlations", without)):
-        _, clock, cpu = timed(lambda: predict(net, x, columns=columns))  # noqa: B023
+        clock, cpu = seconds(lambda: predict(net, x, columns=columns))  # noqa: B023
         print(f"\npredict, depth 50, batch 128, {label}: {clock:.2f} s by the clock, {cpu:.2f} s of CPU time")
 
 

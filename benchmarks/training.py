@@ -10,12 +10,11 @@ the rival's loop of as many steps; both compiled before.
 
 import argparse
 import functools
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 import optax
+from in_turn import in_turn
 from jax import lax
 
 import gradlab as gl
@@ -81,17 +80,11 @@ def main() -> None:
             "gradlab": functools.partial(of.advance, start, args.steps),
             "records": lambda whole=whole: whole().params,
         }
-        times: dict[str, list[float]] = {side: [] for side in sides}
-        for turn in range(args.runs + 1):
-            for side, call in sides.items():
-                began = time.perf_counter()
-                jax.block_until_ready(call())
-                if turn:  # the first compiles
-                    times[side].append(time.perf_counter() - began)
-        over = lambda side: statistics.median(a / b for a, b in zip(times[side], times["plain"], strict=True))  # noqa: B023
-        ms = 1e3 * statistics.median(times["plain"]) / args.steps
+        times = in_turn(sides, args.runs)
+        bare, records = (times.over(side, "plain") for side in ("gradlab", "records"))
+        ms = 1e3 * times.median("plain") / args.steps
         label = f"{depth} × {width}, batch {batch}, {name}"
-        print(f"| {label} | {ms:.2f} | {over('gradlab'):.2f} | {over('records'):.2f} |", flush=True)
+        print(f"| {label} | {ms:.2f} | {bare:.2f} | {records:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
