@@ -109,7 +109,8 @@ def _read(command: str, name: str, kind: Any, given: Any) -> Any:
     if not _several(kind):
         return value(given)
     values = tuple(map(value, given))
-    single = {int, float, str} & set(typing.get_args(kind))  # a type that stands beside the tuple of several
+    # one value stands for itself where its type stands beside the tuple of several
+    single = typing.get_origin(kind) is not tuple and {int, float, str} & set(typing.get_args(kind))
     return values[0] if single and len(values) == 1 else values
 
 
