@@ -20,10 +20,12 @@ from jax import Array
 WORKERS = 2
 #: LLVM's higher levels cost a third more compile time here, and the code is no faster for it.
 _OPTIONS = {"xla_backend_optimization_level": 1}
-#: Two thirds of that compile time, for elementwise code that takes two to three times as long; products are the same.
-_QUICK = {"xla_backend_optimization_level": 0}
-#: Entries of all arguments below which slower code is made up for by its compile time.
+#: A quarter of that compile time, for elementwise code that takes five times as long; products are the same.
+_QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+#: Entries of all arguments below which slower code is made up for by its compile time, where a program runs once.
 _SMALL = 2**20
+#: Entries of all signals of all seeds below which it is, where statistics are read: at 0.2 us for each entry.
+_FEW = 2**25
 
 
 def in_one_call(seeds: Sequence[int]) -> bool:
@@ -32,12 +34,14 @@ def in_one_call(seeds: Sequence[int]) -> bool:
 
 
 def over_seeds(
-    draw: Callable, program: Callable, arguments: Callable, finish: Callable, key: Array, seeds: Sequence[int]
-) -> list[Any]:
+    draw: Callable, program: Callable, arguments: Callable, finish: Callable, key: Array, seeds: Sequence[int],
+    signals: int,
+) -> list[Any]:  # fmt: skip
     """``finish(program(*arguments(draw(key of the seed))))`` for each seed, as suits the backend; `finish` on the host.
 
     On CPUs each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are drawn
-    while the program is compiled. Elsewhere all seeds are one batched call.
+    while the program is compiled. Elsewhere all seeds are one batched call. `signals` is the number of entries of all
+    signals of one seed: a program with little to do is compiled fast, one with much for speed.
     """
     keys = [jax.random.fold_in(key, seed) for seed in seeds]
     if in_one_call(seeds):
@@ -58,7 +62,9 @@ def over_seeds(
     with ThreadPoolExecutor(WORKERS) as workers:
         try:
             first = workers.submit(drawn, keys[0])
-            run = executable(program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))))
+            run = executable(
+                program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))), quick=signals * len(seeds) < _FEW
+            )
             others = [workers.submit(lambda k: measured(drawn(k)), k) for k in keys[1:]]
             return [measured(first.result()), *(other.result() for other in others)]
         except BaseException:
@@ -88,5 +94,10 @@ def _abstract(arguments: Any) -> tuple[Any, tuple]:
 def executable(program: Callable, structure: Any, leaves: tuple, quick: bool = False) -> Callable:
     """The compiled program for arguments of these shapes; compiled here, so that drawing can go on meanwhile."""
     shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
-    options = _QUICK if quick else _OPTIONS
-    return program.lower(*jax.tree.unflatten(structure, shapes)).compile(compiler_options=options)
+    lowered = program.lower(*jax.tree.unflatten(structure, shapes))
+    if not quick:
+        return lowered.compile(compiler_options=_OPTIONS)
+    try:
+        return lowered.compile(compiler_options=_QUICK)
+    except jax.errors.JaxRuntimeError:  # another version of XLA may not know an option
+        return lowered.compile(compiler_options=_OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from gradlab.core.batch import batch_of, cast
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.losses import probes
 from gradlab.core.parameters import check_parameters
-from gradlab.networks.network import Network, as_key, check_input
+from gradlab.networks.network import Network, as_key, check_input, weighted
 
 
 class DeviceBatch(NamedTuple):
@@ -63,6 +64,12 @@ class DeviceBatch(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
         return tuple(self.x.shape[1:])
+
+    def signals(self, params: Any) -> int:
+        """Entries of the signals that a pass through layers with these parameters makes."""
+        positions = len(self.x) * math.prod(self.shape[:-1])
+        sizes = (leaf["weight"].shape for _, leaf in weighted((), params))
+        return positions * sum(math.prod(shape[:-2]) * shape[-1] for shape in sizes)
 
     def with_params(self, net: Network, params: Any, key: Array | int) -> tuple[Any, DeviceBatch]:
         """Given parameters as arrays of the batch's dtype, checked, and the batch with its targets."""

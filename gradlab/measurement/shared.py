@@ -74,9 +74,10 @@ def drawn(
         params, probe = drawn
         return params, batch.x, probe if batch.y is None else batch.y, jnp.asarray(depths, jnp.int32)
 
-    records = over_seeds(draw, program, arguments, on_host, key, seeds)
-    places = [(variants.index(_variant(c, shapes)), depths.index(c.depth)) for c in configs]
     params = jax.eval_shape(draw, key)[0]
+    signals = batch.signals(params) * len(variants) * sum(depths) // depth
+    records = over_seeds(draw, program, arguments, on_host, key, seeds, signals)
+    places = [(variants.index(_variant(c, shapes)), depths.index(c.depth)) for c in configs]
     cut = [[_cut(record, c, wanted, *place) for record in records] for c, place in zip(configs, places, strict=True)]
     return cut, [params] * len(configs)
 

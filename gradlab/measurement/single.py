@@ -55,8 +55,8 @@ def drawn(
             params, probe = drawn
             return params, batch.x, probe if batch.y is None else batch.y, *_numbers(net, batch.dtype)
 
-        records.append(over_seeds(draw, run, arguments, on_host, key, seeds))
         shapes.append(jax.eval_shape(draw, key)[0])
+        records.append(over_seeds(draw, run, arguments, on_host, key, seeds, batch.signals(shapes[-1])))
     return records, shapes
 
 
