@@ -46,7 +46,7 @@ def measure(quick):
     common |= {"columns": ("log10_delta_rms", "train_accuracy", "log10_train_loss")}
     he = gl.TrainingSweep(init="he_normal", learning_rate=RATES[0], **common)
     xavier = gl.TrainingSweep(init="xavier_normal", learning_rate=RATES, **common)
-    return he, pd.concat([gl.train_sweep(sweep, progress=False) for sweep in (he, xavier)], ignore_index=True)
+    return he, pd.concat([gl.run(sweep, progress=False) for sweep in (he, xavier)], ignore_index=True)
 
 
 def learnt(frame):

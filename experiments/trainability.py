@@ -55,7 +55,7 @@ def measure(quick):
         seeds=2 if quick else 3,
         columns=("train_accuracy", "test_accuracy"),
     )
-    return sweep, gl.train_sweep(sweep, progress=False)
+    return sweep, gl.run(sweep, progress=False)
 
 
 def judge(frame):

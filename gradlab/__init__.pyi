@@ -70,6 +70,5 @@ from .sweep.run import run as run
 from .training.cliff import clipping_cliff as clipping_cliff
 from .training.curvature import sharpness as sharpness
 from .training.loop import train as train
-from .training.task import train_sweep as train_sweep
 
 __version__: str

@@ -15,6 +15,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,25 +219,7 @@ def _command(argv: list[str]) -> int:
         return 2
 
 
-def _sweep(argv: list[str]) -> int:
-    def run(*args: Any, **options: Any) -> Any:
-        from gradlab.sweep.run import run
-
-        return run(*args, **options)
-
-    return _grid("sweep", SWEEP, argv, Sweep, run)
-
-
-def _train(argv: list[str]) -> int:
-    def run(*args: Any, **options: Any) -> Any:
-        from gradlab.training.task import train_sweep
-
-        return train_sweep(*args, **options)
-
-    return _grid("train", TRAIN, argv, TrainingSweep, run)
-
-
-def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Callable[..., Any]) -> int:
+def _grid(command: str, about: str, kind: type[Sweep], argv: list[str]) -> int:
     """A command that computes a grid, and may write its page."""
     given, unset = parse_options(command, about, argv, kind, SWEEP_OPTIONS, {})
     if given["config"] is not None:
@@ -245,6 +228,10 @@ def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Cal
     sweep = made(kind, given, given["config"])
     out = Path(given["out"] or Path("runs") / _folder_name(sweep))
     dry, quiet = given["dry_run"], given["quiet"]
+
+    from gradlab.frames.files import RunFolder
+    from gradlab.sweep.run import run
+
     frame = run(
         sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"], dry_run=dry,
         executor=given["executor"], workers=given["workers"], cache=given["cache"],
@@ -253,7 +240,7 @@ def _grid(command: str, about: str, argv: list[str], kind: type[Sweep], run: Cal
     if dry:
         return 0
     networks = frame["network"].nunique()
-    print(f"{networks} networks, {len(frame)} rows: {out / 'frame.parquet'} and {out / 'frame.csv'}")
+    print(f"{networks} networks, {len(frame)} rows: {out / RunFolder.FRAME} and {out / RunFolder.TABLE}")
     if given["report"] or given["html"] or given["tex"]:
         _write_report(out, None, given)
     else:
@@ -366,7 +353,8 @@ def _theory(argv: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    "sweep": _sweep, "train": _train, "report": _report, "check": _check, "theory": _theory,
+    "sweep": partial(_grid, "sweep", SWEEP, Sweep), "train": partial(_grid, "train", TRAIN, TrainingSweep),
+    "report": _report, "check": _check, "theory": _theory,
 }  # fmt: skip
 
 

@@ -136,6 +136,8 @@ def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
 
 def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict[str, Any]:
     """The options of a TOML file: those of the command line, or the ``sweep.toml`` of a run."""
+    from gradlab.sweep.grid import plain
+
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -163,12 +165,5 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
             raise GradlabError(
                 f"{written} in {path} to be a {wanted.__name__}", shown(value), f"gradlab sweep --{written}"
             )
-        found[name] = _plain(value)
+        found[name] = plain(value)
     return found
-
-
-def _plain(value: Any) -> Any:
-    """A value of TOML as options have it: TOML has no word for None, ``sweep.toml`` says "default"."""
-    from gradlab.sweep.grid import DEFAULT
-
-    return tuple(map(_plain, value)) if isinstance(value, list) else None if value == DEFAULT else value

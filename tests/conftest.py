@@ -56,6 +56,17 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def standard_promotion():
+    """JAX's own promotion, which users of optax have: optax multiplies by integers; threads take it from JAX."""
+    import jax
+
+    before = jax.config.jax_numpy_dtype_promotion
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    yield
+    jax.config.update("jax_numpy_dtype_promotion", before)
+
+
 @pytest.fixture
 def forget():
     """Forgets the activations and initialisers that a test registers."""

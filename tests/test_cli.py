@@ -357,12 +357,10 @@ def test_bad_input_is_told_in_one_line(case, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", ["sweep", "train"])
 def test_a_run_in_which_nothing_succeeded_is_no_success(command, monkeypatch, capsys, tmp_path):
     import gradlab.sweep.run
-    import gradlab.training.task
 
     statuses = ["ValueError: too deep", "ok"]
     frames = iter([pd.DataFrame({"network": ["a", "b"], "status": [statuses[0], s]}) for s in statuses])
     monkeypatch.setattr(gradlab.sweep.run, "run", lambda *args, **options: next(frames))
-    monkeypatch.setattr(gradlab.training.task, "train_sweep", lambda *args, **options: next(frames))
     assert cli.main([command, "--out", str(tmp_path)]) == 1
     assert "all 2 networks failed, the first with ValueError: too deep" in one_line(capsys)
     assert cli.main([command, "--out", str(tmp_path)]) == 0

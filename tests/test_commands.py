@@ -4,7 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,7 +61,6 @@ def test_all_commands_are_found():
 def test_what_is_computed_is_well_asked(command, folder, monkeypatch):
     """The same commands up to where they would compute, which the slow test below does."""
     import gradlab.sweep.run
-    import gradlab.training.task
 
     asked = []
 
@@ -71,7 +69,6 @@ def test_what_is_computed_is_well_asked(command, folder, monkeypatch):
         return pd.DataFrame({"network": ["a"], "status": ["ok"]})
 
     monkeypatch.setattr(gradlab.sweep.run, "run", run)
-    monkeypatch.setattr(gradlab.training.task, "train_sweep", run)
     monkeypatch.setattr(cli, "_write_report", lambda *args: None)
     assert cli.main(shlex.split(command)[1:]) == 0
     (sweep,) = asked
@@ -84,15 +81,6 @@ def test_help_that_readme_names(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(shlex.split(command)[1:])
     assert end.value.code == 0 and "examples:" in capsys.readouterr().out
-
-
-@pytest.fixture
-def standard_promotion():
-    """JAX's own promotion, which users have: optax multiplies by integers; threads take it from the configuration."""
-    before = jax.config.jax_numpy_dtype_promotion
-    jax.config.update("jax_numpy_dtype_promotion", "standard")
-    yield
-    jax.config.update("jax_numpy_dtype_promotion", before)
 
 
 @pytest.mark.slow

@@ -164,7 +164,7 @@ def test_a_misspelt_option_of_a_network_is_told_with_the_right_one():
 def test_the_options_of_a_network_stand_in_its_signature():
     shown = inspect.signature(gl.ResNet).parameters
     assert shown["depth"].default == 10 and "branch_scale" in shown and "cell" not in shown
-    assert "dry_run" in inspect.signature(gl.train_sweep).parameters
+    assert "dry_run" in inspect.signature(gl.run).parameters
     shown = inspect.signature(gl.train).parameters
     for name in TRAINING_GRID:
         assert shown[name].default == TrainingConfig.__dataclass_fields__[name].default

@@ -20,7 +20,7 @@ THIRTY = {
 
 
 def thirty(results, spread=1e-3):
-    """Frames of the last step, as `gl.train_sweep` gives them."""
+    """Frames of the last step, as `gl.run` gives them."""
     rows = [
         (init, rate, seed, 100, 1, accuracy + spread * seed, accuracy, math.log10(loss * math.log(10)) + spread * seed)
         for (init, rate), (accuracy, loss) in results.items()

@@ -25,8 +25,20 @@ from gradlab.frames.rows import concat
 
 #: The step from each older version of the schema to the next.
 MIGRATIONS: dict[int, Callable[[pd.DataFrame], pd.DataFrame]] = {}
-#: Key of our entry in the metadata of a Parquet file, which `gradlab.sweep.store` writes too.
+#: Key of our entry in the metadata of a Parquet file.
 ABOUT = b"gradlab"
+
+
+class RunFolder:
+    """The names of what lies in a run's folder."""
+
+    REQUEST = "sweep.toml"
+    PROVENANCE = "provenance.json"
+    FRAME = "frame.parquet"
+    TABLE = "frame.csv"
+    FILES = (REQUEST, PROVENANCE, FRAME, TABLE)
+    PARTS = "parts"
+    LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -85,16 +97,16 @@ def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run
 def _load_one(folder: Path) -> Run:
     if not os.path.isdir(folder):
         raise GradlabError("the folder of a run", f"{folder}, which is no folder", "the folder given as out=")
-    if not os.path.lexists(folder / "sweep.toml"):
-        raise GradlabError("the folder of a run", f"{folder} without sweep.toml", "the folder given as out=")
-    if not os.path.lexists(folder / "frame.parquet"):
-        raise GradlabError(
-            "a finished run", f"{folder} without frame.parquet", "the same sweep again: it continues where it stopped"
-        )
-    request = _parsed(folder, "sweep.toml", tomllib.loads)
-    provenance = _parsed(folder, "provenance.json", json.loads)
-    frame = read(inside(folder, "frame.parquet"))
-    check_run(frame, str(folder / "frame.parquet"))
+    for name, expected, hint in (
+        (RunFolder.REQUEST, "the folder of a run", "the folder given as out="),
+        (RunFolder.FRAME, "a finished run", "the same sweep again: it continues where it stopped"),
+    ):
+        if not os.path.lexists(folder / name):
+            raise GradlabError(expected, f"{folder} without {name}", hint)
+    request = _parsed(folder, RunFolder.REQUEST, tomllib.loads)
+    provenance = _parsed(folder, RunFolder.PROVENANCE, json.loads)
+    frame = read(inside(folder, RunFolder.FRAME))
+    check_run(frame, str(folder / RunFolder.FRAME))
     return Run(frame, request, provenance, folder)
 
 
@@ -147,12 +159,26 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     bare = frame.copy(deep=False)
     bare.attrs = {}
     table = pa.Table.from_pandas(bare, preserve_index=False)
-    note = {**attrs, "schema_version": frame.attrs.get("schema", SCHEMA_VERSION), "holds": _holds(table)}
-    note["digest"] = content_hash(note)
-    table = table.replace_schema_metadata({**table.schema.metadata, ABOUT: json.dumps(note)})
+    table = noted(table, {**attrs, "schema_version": frame.attrs.get("schema", SCHEMA_VERSION)})
     with replacing(path_from(path, "path")) as temporary, open(temporary, "wb") as file:
         # Without checksums a flipped byte goes unseen in 295 of 300 trials (DECISIONS 25).
         pq.write_table(table, file, write_page_checksum=True)
+
+
+def noted(table: pa.Table, note: Mapping[str, Any]) -> pa.Table:
+    """The table with a note of ours, and of what it holds, in its metadata."""
+    note = {**note, "holds": _holds(table)}
+    note["digest"] = content_hash(note)
+    return table.replace_schema_metadata({**table.schema.metadata, ABOUT: json.dumps(note)})
+
+
+def note_of(table: pa.Table) -> dict[str, Any]:
+    """The note that `noted` left, empty where it left none; ValueError where note and table are not those."""
+    note = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
+    digest = content_hash({name: value for name, value in note.items() if name != "digest"})
+    if note and (note.get("holds") != _holds(table) or note.get("digest") != digest):
+        raise ValueError("its columns, rows or notes are not those that were written")
+    return {name: value for name, value in note.items() if name not in ("holds", "digest")}
 
 
 def _holds(table: pa.Table) -> dict[str, Any]:
@@ -196,16 +222,17 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise GradlabError("a frame's file", f"{path}, which is not there", "the name of a file that exists")
     try:
         arrow = read_table(path)
-        note = json.loads((arrow.schema.metadata or {}).get(ABOUT, b"{}"))
-        _verify(arrow, note)
+        note = note_of(arrow)
         table = arrow.to_pandas()
     # A flipped byte in the footer makes pyarrow raise almost anything.
     except Exception as error:
         raise GradlabError(f"{path} as it was written", _one_line(error), "a copy, or the sweep again") from error
     if not isinstance(note.get("schema_version"), int):
         raise GradlabError("a frame that gradlab wrote", f"{path} without the version of its schema", "another file")
-    attrs = {name: value for name, value in note.items() if name not in ("schema_version", "holds", "digest")}
-    table.attrs = {**attrs, "schema": note["schema_version"]}
+    table.attrs = {
+        **{name: v for name, v in note.items() if name != "schema_version"},
+        "schema": note["schema_version"],
+    }
     return migrate(table, str(path))
 
 
@@ -216,14 +243,6 @@ def read_table(path: Path) -> pa.Table:
         if file.metadata.num_rows > MOST_ROWS:
             raise ValueError(f"{file.metadata.num_rows:,} rows, above {MOST_ROWS:,}")
         return file.read()
-
-
-def _verify(table: pa.Table, note: dict[str, Any]) -> None:
-    """Refuse a frame that is not what its note says, or a note that is not what was written."""
-    digest = content_hash({name: value for name, value in note.items() if name != "digest"})
-    noted = "holds" in note or "digest" in note  # a sweep's own writer leaves no such note
-    if noted and (note.get("holds") != _holds(table) or note.get("digest") != digest):
-        raise ValueError("its columns, rows or notes are not those that were written")
 
 
 def migrate(table: pd.DataFrame, name: str = "the frame") -> pd.DataFrame:

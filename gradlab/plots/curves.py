@@ -66,7 +66,7 @@ def training_curves(
     --------
     >>> import gradlab as gl
     >>> sweep = gl.TrainingSweep(depth=2, width=8, steps=4, records=3, seeds=2)
-    >>> loss, accuracy = gl.plots.training_curves(gl.train_sweep(sweep, progress=False))
+    >>> loss, accuracy = gl.plots.training_curves(gl.run(sweep, progress=False))
     >>> accuracy.get_ylabel()
     'accuracy  [share]'
     """

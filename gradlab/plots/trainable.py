@@ -76,7 +76,7 @@ def trainability(
     >>> import gradlab as gl
     >>> nets = {"depth": (2, 4), "width": 8, "activation": "tanh", "init": "gaussian", "sigma_b2": 0.05}
     >>> sweep = gl.TrainingSweep(**nets, sigma_w2=(1.0, 4.0), steps=4, records=2, seeds=1)
-    >>> frame = gl.train_sweep(sweep, progress=False)
+    >>> frame = gl.run(sweep, progress=False)
     >>> axes = gl.plots.trainability(frame, allowed=gl.trainable_depths(frame))
     >>> axes.get_ylabel()
     'depth [hidden layers]'

@@ -7,15 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gradlab.config import GRID, NetworkConfig, Sweep, TrainingConfig
+from gradlab.config import GRID, NetworkConfig, Sweep, TrainingConfig, content_hash
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
-
-
-def _optional(kind: type[Sweep]) -> set[str]:
-    """The coordinates that may be None."""
-    return {field.name for field in dataclasses.fields(kind) if field.default == (None,)}
 
 
 def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:
@@ -23,29 +18,34 @@ def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:
     return list(dict.fromkeys(sweep.configs()))
 
 
+def stem(config: NetworkConfig) -> str:
+    """The network without its depth: networks of one stem are the first layers of the deepest."""
+    fields = config.as_dict()
+    fields.pop("depth", None)
+    return content_hash(fields)
+
+
 def as_values(sweep: Sweep) -> dict[str, Any]:
     """The request as plain values that TOML can hold; what is None is left out."""
     absent = GRID if sweep.networks else ("networks",)
     values = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name not in absent}
-    for name in values.keys() & _optional(type(sweep)):
-        if values[name] == (None,):
-            del values[name]
-        else:
-            values[name] = tuple(DEFAULT if v is None else v for v in values[name])
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: _written(value) for name, value in values.items() if value not in (None, (None,))}
+
+
+def _written(value: Any) -> Any:
+    return tuple(DEFAULT if v is None else v for v in value) if isinstance(value, tuple) else value
+
+
+def plain(value: Any) -> Any:
+    """A value of TOML as options have it: lists as tuples, and None where a list says "default"."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple(None if v == DEFAULT else plain(v) for v in value)
 
 
 def from_values(values: Mapping[str, Any], kind: type[Sweep] = Sweep) -> Sweep:
     """The request of a kind that `as_values` wrote; lists inside lists go layer by layer."""
-
-    optional = _optional(kind)
-
-    def plain(name: str, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return tuple(plain(name, v) for v in value)
-        return None if name in optional and value == DEFAULT else value
-
-    return kind(**{name: plain(name, value) for name, value in values.items()})
+    return kind(**{name: plain(value) for name, value in values.items()})
 
 
 def _several(sweep: Sweep, name: str) -> tuple:
@@ -73,22 +73,19 @@ def differences(old: Sweep, new: Sweep) -> list[str]:
     return lines
 
 
-def to_toml(tables: Mapping[str, Any]) -> str:
-    """TOML text of plain values, tables and lists of tables (what `tomllib` reads back)."""
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in tables.items() if not _is_table(v)]
+def to_toml(values: Mapping[str, Any], path: str = "") -> str:
+    """TOML text of plain values, tables and lists of tables (what `tomllib` reads back); numbers are finite."""
+    tables = {name: value for name, value in values.items() if _is_table(value)}
+    lines = [f"{_key(name)} = {_value(value)}" for name, value in values.items() if name not in tables]
     for name, value in tables.items():
-        if _is_table(value):
-            one = isinstance(value, Mapping)
-            for table in [value] if one else value:
-                lines += ["", f"[{_key(name)}]" if one else f"[[{_key(name)}]]"]
-                lines += [f"{_key(k)} = {_value(v)}" for k, v in table.items()]
+        place, one = path + _key(name), isinstance(value, Mapping)
+        for table in (value,) if one else value:
+            lines += ["", f"[{place}]" if one else f"[[{place}]]", to_toml(table, f"{place}.").rstrip("\n")]
     return "\n".join(lines) + "\n"
 
 
 def _is_table(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return True
-    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], Mapping)
+    return isinstance(value, Mapping) or (isinstance(value, (list, tuple)) and isinstance((*value, 0)[0], Mapping))
 
 
 def _key(name: str) -> str:
@@ -96,12 +93,5 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    """A value without tables: text, numbers and lists are written alike in JSON and in TOML."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradlab.config import NetworkConfig, Sweep, content_hash
-from gradlab.sweep.grid import networks
+from gradlab.sweep.grid import networks, stem
+from gradlab.sweep.task import Cost, Task
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from gradlab.sweep.task import Task
 
 #: Seeds in one range: 0-9, 10-19, ...
 SEED_RANGE = 10
@@ -117,13 +116,6 @@ def _cut(configs: Sequence[NetworkConfig], stems: Mapping[NetworkConfig, str]) -
         yield ordered[start : start + UNIT_NETWORKS]
 
 
-def stem(config: NetworkConfig) -> str:
-    """The network without its depth: networks of one stem are the first layers of the deepest."""
-    fields = config.as_dict()
-    fields.pop("depth", None)
-    return content_hash(fields)
-
-
 def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -> pd.DataFrame:
     """What the units would cost, nothing computed: one row per unit.
 
@@ -171,19 +163,6 @@ def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -
             }
         )
     return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one unit takes: compiled programs, floating-point operations, bytes.
-
-    `memory` is what is held at once, `disk` what its parts fill.
-    """
-
-    programs: int
-    flops: float
-    memory: int
-    disk: int
 
 
 def describe(forecast: pd.DataFrame, networks: int) -> str:

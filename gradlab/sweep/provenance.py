@@ -132,5 +132,4 @@ def call(sweep: Sweep, out: str | os.PathLike[str] | None, named: bool) -> str:
         given.pop("data", None)
     options = ", ".join(f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in given.items())
     rest = ("" if named else ", data=(x, y)") + ("" if out is None else f", out={os.fspath(out)!r}")
-    verb = "run" if type(sweep) is Sweep else "train_sweep"
-    return f"gl.{verb}(gl.{type(sweep).__name__}({options}){rest})"
+    return f"gl.run(gl.{type(sweep).__name__}({options}){rest})"

@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from gradlab._errors import GradlabError
-from gradlab.config import NetworkConfig, Sweep
+from gradlab._progress import Lines, reporter
+from gradlab.config import NetworkConfig, Sweep, TrainingSweep
 from gradlab.core.backend import require_backend
 from gradlab.core.cache import kept_programs
 from gradlab.frames.checks import check_run
@@ -22,16 +24,21 @@ from gradlab.frames.rows import concat, finished
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
 from gradlab.sweep.plan import Part, Unit, describe, forecast, plan
-from gradlab.sweep.progress import Lines, reporter
 from gradlab.sweep.provenance import Session, call
 from gradlab.sweep.request import Request
 from gradlab.sweep.store import Damaged, FolderStore, MemoryStore
-from gradlab.sweep.task import MeasureTask, Task
+from gradlab.sweep.task import Task
 
 if TYPE_CHECKING:
     from gradlab.data import Data
 
     Store = FolderStore | MemoryStore
+
+#: The work on each kind of grid; what it needs is imported for it alone.
+TASKS = {
+    Sweep.TASK: "gradlab.sweep.measure_task:MeasureTask",
+    TrainingSweep.TASK: "gradlab.sweep.train_task:TrainTask",
+}
 
 
 def run(
@@ -48,11 +55,11 @@ def run(
     cache: bool = True,
     command: str | None = None,
 ) -> pd.DataFrame:
-    """Measure all networks of a sweep.
+    """Measure all networks of a sweep, or train them.
 
     Parameters
     ----------
-    sweep : Sweep
+    sweep : Sweep or TrainingSweep
         The grid.
     data : str, path, (x, y) or Data, optional
         What the networks see. None: ``sweep.data``.
@@ -60,7 +67,7 @@ def run(
         Folder that keeps the rows. The same call there computes only what is missing; one that
         asks for more of the same grid computes what it adds. None: in memory.
     task : callable, optional
-        ``task(sweep, data)`` makes what turns networks into rows. None: `MeasureTask`.
+        ``task(sweep, data)`` makes what turns networks into rows. None: what the sweep is for.
     progress : bool, optional
         False: say nothing. None: a bar on a terminal, now and then a line elsewhere.
     retry_failed : bool
@@ -88,14 +95,21 @@ def run(
     GradlabError
         Where `out` holds another request, is in use, or cannot be written. What was computed
         before stays.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> sweep = gl.TrainingSweep(depth=2, width=16, activation=["sigmoid", "relu"], init="xavier_normal",
+    ...                          optimizer="adam", steps=20, records=3, seeds=2)
+    >>> frame = gl.run(sweep, progress=False)
+    >>> sorted(frame["step"].unique().tolist()), len(frame)
+    ([0, 1, 20], 36)
     """
     around = contextlib.nullcontext if out is None else partial(kept_programs, cache)
     execute, report = find_executor(executor, workers, around), reporter(progress)
-    if task is None and type(sweep) is not Sweep:
-        raise GradlabError("a Sweep, or task=", f"a {type(sweep).__name__}", "gl.train_sweep")
     require_backend()
     sweep, loaded = _load(sweep, data)
-    worker = (task or MeasureTask)(sweep, loaded)
+    worker = (task or resolve_name(TASKS[sweep.TASK]))(sweep, loaded)
     store: Store = MemoryStore() if out is None else FolderStore(out, report.note)
     request, reasons = Request.of(sweep, loaded, worker), []
     try:

@@ -19,15 +19,9 @@ import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError
 from gradlab._files import TEMPORARY, inside, path_from, read_text, replacing, writable, write_text
-from gradlab.frames.files import read_table, write
+from gradlab.frames.files import RunFolder, note_of, noted, read_table, write
 from gradlab.sweep.plan import Part
 from gradlab.sweep.request import Request
-
-#: Key of our entry in the metadata of a Parquet file.
-ABOUT = b"gradlab"
-#: Files of the folder itself.
-FILES = ("sweep.toml", "provenance.json", "frame.parquet", "frame.csv")
-LOCK = ".lock"
 
 
 class Damaged(Exception):
@@ -92,23 +86,23 @@ class FolderStore:
 
     def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None]):
         self.out, self.note = path_from(out), note
-        self.parts = self.out / "parts"
+        self.parts, self.request = self.out / RunFolder.PARTS, self.out / RunFolder.REQUEST
         self._lock: int | None = None
 
     def check(self) -> None:
         """Refuse a folder that belongs to something else."""
         with writable(self.out):
-            if not self.out.exists() or (self.out / "sweep.toml").exists():
+            if not self.out.exists() or self.request.exists():
                 return
             if not self.out.is_dir():
                 raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
-            names = [p.name for p in self.out.iterdir() if p.name != LOCK]
+            names = [p.name for p in self.out.iterdir() if p.name != RunFolder.LOCK]
             # a first moment that was killed leaves the beginning of a request
-            foreign = sorted(n for n in names if not (n.startswith("sweep.toml.") and n.endswith(TEMPORARY)))
+            foreign = sorted(n for n in names if not (n.startswith(f"{RunFolder.REQUEST}.") and n.endswith(TEMPORARY)))
         if foreign:
             raise GradlabError(
                 "out= to be a new folder or that of a sweep",
-                f"{self.out} without sweep.toml, with {', '.join(foreign[:3])}", "out= another folder",
+                f"{self.out} without {RunFolder.REQUEST}, with {', '.join(foreign[:3])}", "out= another folder",
             )  # fmt: skip
 
     def open(self) -> None:
@@ -116,7 +110,7 @@ class FolderStore:
         self.recorded()
         with writable(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-            self._lock = lock(inside(self.out, LOCK), self.note)
+            self._lock = lock(inside(self.out, RunFolder.LOCK), self.note)
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -126,41 +120,40 @@ class FolderStore:
 
     def recorded(self) -> Request | None:
         """The request in ``sweep.toml``, None in a new folder."""
-        path = self.out / "sweep.toml"
-        if not path.exists():
+        if not self.request.exists():
             return None
         try:
-            return Request.from_toml(read_text(self.out, path.name))
+            return Request.from_toml(read_text(self.out, RunFolder.REQUEST))
         except GradlabError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
             raise GradlabError(
-                f"{path} as this version of gradlab writes it", f"{type(error).__name__}: {error}",
+                f"{self.request} as this version of gradlab writes it", f"{type(error).__name__}: {error}",
                 "out= another folder",
             ) from error  # fmt: skip
 
     def record(self, request: Request) -> None:
         """Write ``sweep.toml``, where it changed, and sweep out what a killed process left half written."""
-        path, text = self.out / "sweep.toml", request.to_toml()
-        if not path.exists() or read_text(self.out, path.name) != text:
-            write_text(path, text)
+        text = request.to_toml()
+        if not self.request.exists() or read_text(self.out, RunFolder.REQUEST) != text:
+            write_text(self.request, text)
         with writable(self.parts):
             inside(self.out, self.parts.name).mkdir(exist_ok=True)
-            left = [file for name in FILES for file in self.out.glob(f"{name}*{TEMPORARY}")]
+            left = [file for name in RunFolder.FILES for file in self.out.glob(f"{name}*{TEMPORARY}")]
             for file in (*left, *self.parts.glob(f"*.parquet*{TEMPORARY}")):
                 file.unlink()
 
     def provenance(self) -> dict[str, Any]:
         """What ``provenance.json`` holds; nothing where it is absent or unreadable."""
         try:
-            values = json.loads(read_text(self.out, "provenance.json"))
+            values = json.loads(read_text(self.out, RunFolder.PROVENANCE))
         except (OSError, ValueError, RecursionError):
             return {}
         return values if isinstance(values, dict) else {}
 
     def note_provenance(self, provenance: dict[str, Any]) -> None:
         """Write ``provenance.json``."""
-        write_text(self.out / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+        write_text(self.out / RunFolder.PROVENANCE, json.dumps(provenance, indent=2) + "\n")
 
     def has(self, part: Part) -> bool:
         """Whether there is a file in the place of a part."""
@@ -191,38 +184,26 @@ class FolderStore:
 
     def finish(self, frame: pd.DataFrame) -> None:
         """Write ``frame.parquet`` and ``frame.csv``."""
-        write(frame, self.out / "frame.parquet")
-        with replacing(self.out / "frame.csv") as temporary, open(temporary, "wb") as file:
+        write(frame, self.out / RunFolder.FRAME)
+        with replacing(self.out / RunFolder.TABLE) as temporary, open(temporary, "wb") as file:
             pyarrow.csv.write_csv(decoded(pa.Table.from_pandas(frame, preserve_index=False)), file)
 
 
 def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
     """The rows of a part with a note of what they are; categories as plain strings."""
     table = decoded(pa.Table.from_pandas(frame, preserve_index=False)).combine_chunks()
-    note = {
-        "hash": part.hash,
-        "seeds": list(part.seeds),
-        "rows": table.num_rows,
-        "columns": _columns(table),
-    }
-    return table.replace_schema_metadata({ABOUT: json.dumps(note)})
+    return noted(table, {"hash": part.hash, "seeds": list(part.seeds)})
 
 
 def checked(table: pa.Table, part: Part) -> pa.Table:
     """The table that `to_table` made of a part; raises `Damaged` where it is not that one."""
-    found = {"hash": part.hash, "seeds": list(part.seeds), "rows": table.num_rows, "columns": _columns(table)}
     try:
-        noted = json.loads(table.schema.metadata[ABOUT])
-        wrong = [name for name, value in found.items() if noted[name] != value]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged("it does not say what it holds") from error
-    if wrong:
-        raise Damaged(f"it holds other {' and '.join(wrong)} than its name says")
+        note = note_of(table)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a note of another form
+        raise Damaged(str(error)) from error
+    if note != {"hash": part.hash, "seeds": list(part.seeds)}:
+        raise Damaged("it holds other networks or seeds than its name says")
     return table
-
-
-def _columns(table: pa.Table) -> list[list[str]]:
-    return [[field.name, str(field.type)] for field in table.schema]
 
 
 def decoded(table: pa.Table) -> pa.Table:

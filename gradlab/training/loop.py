@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._progress import reporter
 from gradlab.config import (
     LOSSES,
     ON_FAILURE,
@@ -26,7 +27,6 @@ from gradlab.data import Data, load
 from gradlab.networks.given import digest
 from gradlab.networks.network import Network, example_shape
 from gradlab.networks.resolved import fingerprints
-from gradlab.sweep.progress import reporter
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.own import own_optimizer
 from gradlab.training.plan import Plan

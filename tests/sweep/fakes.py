@@ -9,7 +9,7 @@ import pandas as pd
 
 from gradlab._types import COORDINATES
 from gradlab.config import content_hash
-from gradlab.sweep.plan import Cost
+from gradlab.sweep.task import Cost
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import pytest
 from fakes import FakeData, FakeTask
 
 from gradlab import GradlabError
+from gradlab._progress import Lines
 from gradlab.config import Sweep
 from gradlab.sweep.plan import plan
-from gradlab.sweep.progress import Lines
 from gradlab.sweep.run import run
 from gradlab.sweep.store import FolderStore
 

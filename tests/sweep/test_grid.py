@@ -10,6 +10,7 @@ from gradlab.config import ACTIVATIONS, Sweep
 from gradlab.sweep import grid
 from gradlab.sweep.request import Request
 
+finite = st.floats(allow_nan=False, allow_infinity=False)
 several = lambda values: st.lists(values, min_size=1, max_size=4, unique=True).map(tuple)
 sweeps = st.builds(
     Sweep,
@@ -37,7 +38,11 @@ def test_sweep_toml_gives_the_request_back(sweep, earlier):
     assert Request.from_toml(request.to_toml()) == request
 
 
-@given(st.dictionaries(st.text(), st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans()))
+@given(
+    st.dictionaries(
+        st.text(), st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+    )
+)
 def test_toml_holds_any_plain_value(values):
     assert tomllib.loads(grid.to_toml({**values, "table": values}))["table"] == values
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gradlab.config import MLPConfig, Sweep
 from gradlab.data import Data
 from gradlab.sweep import plan as planning
-from gradlab.sweep.grid import networks
-from gradlab.sweep.plan import describe, forecast, plan, scaled, seed_ranges, stem
-from gradlab.sweep.task import MeasureTask
+from gradlab.sweep.grid import networks, stem
+from gradlab.sweep.measure_task import MeasureTask
+from gradlab.sweep.plan import describe, forecast, plan, scaled, seed_ranges
 
 few = lambda values: st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
 small = st.builds(

@@ -47,7 +47,7 @@ def test_a_part_under_the_name_of_another_is_damaged(tmp_path):
     (tmp_path / "parts").mkdir()
     store.write(unit.parts[0], task.rows(unit.configs, unit.seeds)[0])
     os.rename(store.parts / unit.parts[0].name, store.parts / unit.parts[1].name)
-    with pytest.raises(Damaged, match="other hash"):
+    with pytest.raises(Damaged, match="other networks or seeds"):
         store.read(unit.parts[1])
 
 

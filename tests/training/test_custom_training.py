@@ -70,7 +70,7 @@ def test_lifted_and_residual_layers_have_rows():
 def test_trained_in_a_sweep(tmp_path):
     how = {"steps": 2, "batch": 4, "records": [2], "test": 0.0, "columns": ["log10_update_ratio"]}
     sweep = gl.TrainingSweep(networks=[network()], optimizer=["sgd", "adam"], seeds=1, **how)
-    table = gl.train_sweep(sweep, (X, Y), out=tmp_path / "run", progress=False)
+    table = gl.run(sweep, (X, Y), out=tmp_path / "run", progress=False)
     alone = gl.train(network(), X, Y, optimizer="adam", progress=False, **how)
     ours = table[table["optimizer"] == "adam"]["log10_update_ratio"]
     assert np.array_equal(ours, gl.frame(alone)["log10_update_ratio"])

@@ -11,7 +11,9 @@ from gradlab import GradlabError, cli
 from gradlab.config import TrainingConfig
 from gradlab.data import load
 from gradlab.sweep.grid import as_values, differences, from_values
-from gradlab.training.task import TrainTask
+from gradlab.sweep.train_task import TrainTask
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 SMALL = dict(depth=2, width=8, activation="relu", init="he_normal", steps=20, records=4, batch=32)
 COLUMNS = ("log10_delta_rms", "log10_preactivation_rms", "log10_activation_rms", "log10_update_ratio")
@@ -35,13 +37,8 @@ def test_a_training_has_the_fields_of_its_network_and_no_others():
         config.heads  # noqa: B018
 
 
-def test_run_sends_a_grid_of_trainings_to_where_it_belongs():
-    with pytest.raises(GradlabError, match="train_sweep"):
-        gl.run(gl.TrainingSweep())
-
-
 def test_what_would_be_computed_is_told_beforehand(capsys):
-    table = gl.train_sweep(gl.TrainingSweep(**SMALL, optimizer=["sgd", "adam"], seeds=2), dry_run=True)
+    table = gl.run(gl.TrainingSweep(**SMALL, optimizer=["sgd", "adam"], seeds=2), dry_run=True)
     assert "2 networks, 4 runs in 2 units" in capsys.readouterr().out
     # three products of 32 examples with 64 x 8, 8 x 8 and 8 x 10 weights, 20 steps and 2 seeds
     assert table["flops"].tolist() == [6 * 32 * (64 * 8 + 8 * 8 + 8 * 10) * 20 * 2] * 2
@@ -50,7 +47,7 @@ def test_what_would_be_computed_is_told_beforehand(capsys):
 @pytest.mark.slow
 def test_a_row_of_a_sweep_is_that_of_the_network_alone():
     sweep = gl.TrainingSweep(**SMALL, optimizer=["momentum"], clip_norm=0.5, seeds=2, columns=COLUMNS)
-    frame = gl.train_sweep(sweep, progress=False)
+    frame = gl.run(sweep, progress=False)
     data = load("digits", dtype="float64")
     net = gl.MLP(depth=2, width=8, activation="relu", init="he_normal")
     alone = gl.frame(
@@ -65,7 +62,7 @@ def test_a_row_of_a_sweep_is_that_of_the_network_alone():
 @pytest.mark.slow
 def test_what_is_killed_or_extended_keeps_what_it_has(tmp_path, monkeypatch):
     sweep = dict(**SMALL, columns=COLUMNS, seeds=1)
-    whole = gl.train_sweep(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "whole", progress=False)
+    whole = gl.run(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "whole", progress=False)
     rows, calls = TrainTask.rows, []
 
     def killed(self, configs, seeds):
@@ -76,8 +73,8 @@ def test_what_is_killed_or_extended_keeps_what_it_has(tmp_path, monkeypatch):
 
     monkeypatch.setattr(TrainTask, "rows", killed)
     with pytest.raises(KeyboardInterrupt):
-        gl.train_sweep(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "cut", progress=False)
-    again = gl.train_sweep(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "cut", progress=False)
+        gl.run(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "cut", progress=False)
+    again = gl.run(gl.TrainingSweep(**sweep, optimizer=["sgd", "adam"]), out=tmp_path / "cut", progress=False)
     assert len(calls) == 3 and calls[2][0].optimizer == "adam"  # the first was not trained again
     pd.testing.assert_frame_equal(again, whole)
     with pytest.raises(GradlabError, match="a Sweep instead of a TrainingSweep"):

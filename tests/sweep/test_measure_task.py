@@ -18,8 +18,8 @@ from gradlab.data import load
 from gradlab.frames.rows import frame as frame_of
 from gradlab.measurement import measure as measuring
 from gradlab.networks.mlp import MLP
+from gradlab.sweep.measure_task import MeasureTask
 from gradlab.sweep.run import run
-from gradlab.sweep.task import MeasureTask
 
 #: Few columns, because what takes time here is compilation.
 SWEEP = Sweep(

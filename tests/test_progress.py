@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from gradlab.sweep import progress
-from gradlab.sweep.progress import Bar, Lines, Silent, pace, reporter
+from gradlab import _progress as progress
+from gradlab._progress import Bar, Lines, Silent, pace, reporter
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,67 @@
+"""Training the networks of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any, final
+
+from gradlab.config import TrainingConfig, TrainingSweep
+from gradlab.frames.rows import frame
+from gradlab.networks import build
+from gradlab.networks.resolved import fingerprints
+from gradlab.sweep.costs import training
+from gradlab.sweep.task import Cost, Task
+from gradlab.training.plan import Plan
+from gradlab.training.seeds import train_network
+from gradlab.training.split import split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradlab.data import Data
+
+
+@final
+class TrainTask(Task):
+    """Statistics of each layer at chosen steps of each training; of all examples some are kept apart to test on."""
+
+    def __init__(self, sweep: TrainingSweep, data: Data):
+        super().__init__(sweep, data)
+        self.plan, self.test, self.batch = Plan.of(sweep), sweep.test, sweep.batch
+        self.parts = split(data.x, data.y, sweep.test, sweep.batch, data.classes, data.name, sweep.key)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all trainings have in common."""
+        plan = self.plan
+        return {
+            "name": TrainingSweep.TASK, "steps": plan.steps, "records": list(plan.records), "test": self.test,
+            "sharpness": plan.sharpness, "patient": plan.patient,
+        }  # fmt: skip
+
+    def key(self, config: TrainingConfig) -> dict[str, str]:
+        """Fingerprints of the registered functions that the network uses."""
+        return fingerprints(config.network)
+
+    def group(self, config: TrainingConfig) -> tuple:
+        """Each network is a unit of its own: a training is long, and what it has computed is kept."""
+        return (config.architecture, *(f"{name}={value}" for name, value in config.as_dict()["training"].items()),
+                config.label())  # fmt: skip
+
+    def rows(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
+        """Train each of the networks."""
+        frames = []
+        for config in configs:
+            net = build(config.network)
+            parts = self.parts._replace(outputs=net.outputs_for(self.parts.outputs))
+            if net.ranks == (1,):  # it takes the entries of an image or a sequence as features
+                flat = lambda x: x.reshape(len(x), prod(x.shape[1:]))
+                names = ("x", "test_x", "measured_x")
+                parts = parts._replace(**{name: flat(getattr(parts, name)) for name in names})
+            frames.append(frame(train_network(config, parts, self.plan, seeds)))
+        return frames
+
+    def cost(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> Cost:
+        """Three products with each weight, for each example and position of each step."""
+        return training(self, self.plan, self.parts.x[:1], configs, seeds)
