@@ -123,13 +123,6 @@ def commit() -> str | None:
 
 def call(sweep: Sweep, out: str | os.PathLike[str] | None, named: bool) -> str:
     """The Python call that remakes a sweep: what differs from the defaults, and arrays unless the data are `named`."""
-    usual = type(sweep)(architecture=sweep.architecture)
-    names = [f.name for f in dataclasses.fields(sweep) if f.name != "architecture"]
-    given = {name: getattr(sweep, name) for name in names if getattr(sweep, name) != getattr(usual, name)}
-    if sweep.architecture != ("mlp",):
-        given["architecture"] = sweep.architecture
-    if not named:
-        given.pop("data", None)
-    options = ", ".join(f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in given.items())
+    request = sweep if named else dataclasses.replace(sweep, data=None)
     rest = ("" if named else ", data=(x, y)") + ("" if out is None else f", out={os.fspath(out)!r}")
-    return f"gl.run(gl.{type(sweep).__name__}({options}){rest})"
+    return f"gl.run(gl.{request!r}{rest})"
