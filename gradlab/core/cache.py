@@ -54,6 +54,8 @@ def kept_programs(wanted: bool = True, tell: Callable[[str], None] = note) -> It
     if changed["jax_enable_compilation_cache"]:
         programs = Programs(Path(jax.config.jax_compilation_cache_dir or cache_folder()), tell)
         changed["jax_compilation_cache_dir"] = str(programs.folder)
+        # on GPUs XLA would keep files of its own there, and stop where it cannot
+        changed["jax_persistent_cache_enable_xla_caches"] = "none"
         if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
             changed["jax_persistent_cache_min_compile_time_secs"] = 0.0
     before = {name: getattr(jax.config, name) for name in changed}

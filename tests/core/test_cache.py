@@ -16,7 +16,12 @@ from gradlab.core import cache, execute
 from gradlab.core.cache import Programs, cache_folder, kept_programs
 from gradlab.sweep.run import run
 
-NAMES = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs", "jax_enable_compilation_cache")
+NAMES = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_enable_compilation_cache",
+    "jax_persistent_cache_enable_xla_caches",
+)
 
 
 @pytest.fixture
