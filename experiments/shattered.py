@@ -70,7 +70,7 @@ def measure(width, depth, batch, seeds):
     parts = []
     for name in (PLAIN, CENTRED, SKIP, NORMED):
         layer, kind = network(name, width, depth)
-        found = pd.DataFrame(gl.shattering(layer, x, seeds=seeds, bins=1, kind=kind).columns())
+        found = gl.frame(gl.shattering(layer, x, seeds=seeds, bins=1, kind=kind))
         if kind == "residual":  # its rows are cotangents after each block, the last that of the readout; 0 of the input
             found["from_loss"] = depth - found["layer"]
             found = found[found["layer"] >= 1]

@@ -33,12 +33,10 @@ from .core.scaled import Scaled as Scaled
 from .core.unroll import unroll as unroll
 from .diagnosis.monitor import monitored as monitored
 from .diagnosis.observation import observe as observe
-from .diagnosis.records import monitor_frame as monitor_frame
-from .diagnosis.records import monitor_histograms as monitor_histograms
+from .diagnosis.records import monitor_records as monitor_records
 from .diagnosis.trackers import scalars as scalars
 from .frames.files import example as example
 from .frames.files import load as load
-from .frames.histograms import histograms as histograms
 from .frames.jsonl import from_jsonl as from_jsonl
 from .frames.jsonl import to_jsonl as to_jsonl
 from .frames.predictions import against_theory as against_theory
@@ -46,10 +44,9 @@ from .frames.predictions import predictions as predictions
 from .frames.rows import frame as frame
 from .frames.scales import depth_scales as depth_scales
 from .frames.scales import trainable_depths as trainable_depths
-from .frames.spectra import curves as curves
-from .frames.spectra import spectra as spectra
 from .frames.summaries import rates as rates
 from .frames.summaries import summarise as summarise
+from .measurement.histograms import histograms as histograms
 from .measurement.jacobian import jacobian_density as jacobian_density
 from .measurement.jacobian import jacobian_spectrum as jacobian_spectrum
 from .measurement.lyapunov import lyapunov as lyapunov

@@ -38,7 +38,7 @@ OF_DATA = {
     "gl.train": lambda net, x, y, params: gl.train(net, x, y, steps=1, batch=8, progress=False),
     "gl.check": lambda net, x, y, params: gl.check(net, x, y, quiet=True),
     "gl.check, given": lambda net, x, y, params: gl.check(net, x, y, params=params, quiet=True),
-    "gl.histograms": lambda net, x, y, params: gl.histograms(net, x, y),
+    "gl.histograms": lambda net, x, y, params: gl.frame(gl.histograms(net, x, y)),
     "gl.sharpness": lambda net, x, y, params: gl.sharpness(net, params, x, y),
     "load": lambda net, x, y, params: load((x, y)),
     "gl.run": lambda net, x, y, params: gl.run(gl.Sweep(depth=1, batch=8), data=(x, y)),

@@ -78,7 +78,7 @@ class Monitored(optax.GradientTransformationExtraArgs):
         >>> tx = gl.monitored(optax.adam(1e-3))
         >>> state = tx.adopt(old, params)
         >>> updates, state = tx.update(params, state, params)
-        >>> int(state.seen), len(gl.monitor_frame(state))
+        >>> int(state.seen), len(gl.frame(gl.monitor_records(state)))
         (1, 1)
         """
         return restored(state, self.init(params))
@@ -110,7 +110,7 @@ def monitored(
     keep : int
         Records kept; the oldest go first.
     histograms : bool
-        Whether entries of the gradient are counted in bins too, see `gradlab.monitor_histograms`. Slow on a CPU.
+        Whether entries of the gradient are counted in bins too, see `gradlab.monitor_records`. Slow on a CPU.
     clip : optax.GradientTransformation, optional
         What stands before `tx`, as in ``optax.chain(clip, tx)``: then the gradient is seen before and after it,
         in columns of their own (``log10_weight_grad_norm``, ``log10_clipped_weight_grad_norm``).
@@ -151,7 +151,7 @@ def monitored(
     ...     return (optax.apply_updates(params, updates), state), None
     >>> (params, state), _ = jax.lax.scan(step, (params, tx.init(params)), length=3)
     >>> names = ["step", "log10_weight_grad_norm", "log10_clipped_weight_grad_norm", "log10_update_ratio"]
-    >>> print(gl.monitor_frame(state)[names].round(2).abs().to_string(index=False, header=False))
+    >>> print(gl.frame(gl.monitor_records(state))[names].round(2).abs().to_string(index=False, header=False))
     0 1.81 0.0 1.60
     1 1.80 0.0 1.59
     2 1.78 0.0 1.58

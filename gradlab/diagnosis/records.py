@@ -1,17 +1,17 @@
-"""From the state of a monitor to tables."""
+"""From the state of a monitor to records."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab.diagnosis.adoption import array_of, monitors, other_layers
 from gradlab.diagnosis.labels import Labels
-from gradlab.frames.histograms import bin_table
-from gradlab.frames.rows import concat, frame
+from gradlab.measurement.bins import bin_rows
+from gradlab.measurement.records import value_rows
 
 
 class Records:
@@ -43,70 +43,68 @@ class Records:
         return self.labels.rows(self.arrays["values"], self.arrays["step"])
 
 
-def monitor_frame(opt_state: Any) -> pd.DataFrame:
-    """The tidy frame of the steps that a monitor has kept.
+@dataclass(frozen=True)
+class Counts:
+    """Counts of the entries of each layer's weight gradient, over their own rms, at the steps kept.
+
+    Parameters
+    ----------
+    records : Records
+    """
+
+    records: Records
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """A row for each seed, step, layer and bin, with the bins of `gradlab.histograms`."""
+        steps, counts = self.records.arrays["step"], self.records.arrays["counts"]
+        bins = bin_rows(np.zeros(counts.shape[-1]))
+        names = self.records.labels.layers.names
+        axes = {"seed": range(len(steps)), "kept": range(steps.shape[1]), "layer": range(1, len(names) + 1)}
+        rows = value_rows(
+            axes | {"place": range(counts.shape[-1])}, signal="weight_grad", step=steps[:, :, None, None],
+            layer_name=np.array(names, object)[:, None], bin=bins["bin"], left=bins["left"], right=bins["right"],
+            count=counts,
+        )  # fmt: skip
+        order = ("signal", "seed", "step", "layer", "layer_name", "bin", "left", "right", "count")
+        return {name: rows[name] for name in order}
+
+
+def monitor_records(opt_state: Any, *, histograms: bool = False) -> list[Records] | list[Counts]:
+    """What the monitors in a state have written down. `gradlab.frame` makes the table.
 
     Parameters
     ----------
     opt_state : pytree
         The state of a `gradlab.monitored` transformation, or anything that holds one or several: of a chain, of
         `optax.MultiSteps`, of a training state, an ``nnx.Optimizer`` or its ``nnx.State``, the dicts of a checkpoint.
+    histograms : bool
+        Instead of norms, the counts of the entries of each layer's weight gradient over their own rms, of monitors with
+        ``histograms=True``.
 
     Returns
     -------
-    DataFrame
-        One row per step and layer (and seed, behind `vmap`), as `gradlab.frame` gives it. Of the layer's weights and
-        biases: norms of the gradient as it came in, of the gradient after clipping where ``clip=`` was given, and of
-        the update; the weight's norm and the update's over it, NaN where the loop passes no parameters to ``update``.
-        The `status` says what is not finite, what has no gradient, and where gradients underflow.
+    list of records
+        One for each monitor. ``gl.frame(gl.monitor_records(opt_state))`` has one row per step and layer (and seed,
+        behind `vmap`). Of the layer's weights and biases: norms of the gradient as it came in, of the gradient after
+        clipping where ``clip=`` was given, and of the update; the weight's norm and the update's over it, NaN where
+        the loop passes no parameters to ``update``. The `status` says what is not finite, what has no gradient, and
+        where gradients underflow.
+
+        With histograms: one row per seed, step, layer and bin, with the bins of `gradlab.histograms`: `signal`
+        ("weight_grad"), `seed`, `step`, `layer`, `layer_name`, `bin`, `left`, `right`, `count`. A gradient that is not
+        finite has no counts.
 
     Notes
     -----
     Axes in front of the state are seeds, unless all along one have the same records, as copies on several devices do:
     those are one seed.
     """
-    found = _records(opt_state)
-    if not found:
-        raise GradlabError("a monitor that has seen an update", "none", "monitor_frame after a call of tx.update")
-    return concat([frame(records) for records in found])
-
-
-def monitor_histograms(opt_state: Any) -> pd.DataFrame:
-    """The second table: counts of the entries of each layer's weight gradient, over their own rms.
-
-    Parameters
-    ----------
-    opt_state : pytree
-        As for `gradlab.monitor_frame`, of a monitor with ``histograms=True``.
-
-    Returns
-    -------
-    DataFrame
-        One row per seed, step, layer and bin, with the bins of `gradlab.histograms`: `signal` ("weight_grad"),
-        `seed`, `step`, `layer`, `layer_name`, `bin`, `left`, `right`, `count`. A gradient that is not finite
-        has no counts.
-    """
-    tables = []
-    for records in _records(opt_state, "counts"):
-        steps, counts = records.arrays["step"], records.arrays["counts"]
-        tables += [
-            bin_table(counts[seed, place, number - 1]).assign(seed=seed, step=step, layer=number, layer_name=name)
-            for seed in range(len(steps))
-            for place, step in enumerate(steps[seed])
-            for number, name in enumerate(records.labels.layers.names, 1)
-        ]
-    if not tables:
-        raise GradlabError("a monitor that has seen an update", "none", "monitor_histograms after tx.update")
-    names = ["signal", "seed", "step", "layer", "layer_name", "bin", "left", "right", "count"]
-    return pd.concat(tables, ignore_index=True).assign(signal="weight_grad").reindex(columns=names)
-
-
-def _records(opt_state: Any, needed: str = "values") -> list[Records]:
-    """Of the monitors in a tree those that have seen an update."""
     states = monitors(opt_state)
     if not states:
         raise GradlabError("a state with a monitor in it", type(opt_state).__name__, "gl.monitored(tx).init(params)")
-    if any(needed not in fields["ring"] for fields in states):
+    if histograms and any("counts" not in fields["ring"] for fields in states):
         raise GradlabError("a monitor with histograms", "one without", "gl.monitored(tx, histograms=True)")
-    found = map(Records, states)
-    return [records for records in found if records.arrays["step"].size]
+    found = [records for records in map(Records, states) if records.arrays["step"].size]
+    if not found:
+        raise GradlabError("a monitor that has seen an update", "none", "monitor_records after a call of tx.update")
+    return [Counts(records) for records in found] if histograms else found

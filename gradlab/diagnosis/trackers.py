@@ -22,7 +22,7 @@ def scalars(
     Parameters
     ----------
     frame : DataFrame
-        From `gradlab.frame` or `gradlab.monitor_frame`; of several monitors, one for each group of parameters, too.
+        From `gradlab.frame`; of several monitors, one for each group of parameters, too.
     include : str or sequence of str
         Names or patterns of layers.
     columns : str or sequence of str, optional

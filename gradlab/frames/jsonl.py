@@ -25,7 +25,7 @@ def to_jsonl(frame: pd.DataFrame, path: str | os.PathLike[str], append: bool = F
     Parameters
     ----------
     frame : DataFrame
-        From `gradlab.frame`, `gradlab.monitor_frame`, `gradlab.run`.
+        From `gradlab.frame` or `gradlab.run`.
     path : path
         The file.
     append : bool

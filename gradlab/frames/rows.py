@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,41 +37,53 @@ def network_hash(config: NetworkConfig | TrainingConfig) -> str:
     return content_hash(config.as_dict())
 
 
-class Readable(Protocol):
-    """A record that knows its own rows, of a model that gradlab did not build."""
+class Record(Protocol):
+    """What a measurement hands back. The fields of its network, if it has a `config`, stand in front of its rows."""
 
-    def rows(self) -> dict[str, np.ndarray]:
-        """Coordinates that the model has, and measured columns, each as long as there are rows."""
+    def rows(self) -> Mapping[str, np.ndarray]:
+        """Columns by name, each as long as there are rows."""
         ...
 
 
-def frame(record: Trace | Readable | Iterable[Trace | Readable]) -> pd.DataFrame:
-    """The tidy frame of one or several measurements.
+def frame(record: Trace | Record | Iterable[Trace | Record]) -> pd.DataFrame:
+    """The table of one or several records.
 
     Parameters
     ----------
-    record : Trace, Observation, or iterable of either
-        What `gradlab.measure` or `gradlab.observe` returns; of several observations without a step of their own
-        the first is step 0.
+    record : Trace, Training, Observation, other record, or iterable of records
+        What `gradlab.measure`, `gradlab.train`, `gradlab.observe`, `gradlab.monitor_records`, `gradlab.histograms`,
+        `gradlab.jacobian_spectrum`, `gradlab.jacobian_density`, `gradlab.carry_circle` or `gradlab.shattering` return.
+        Several are of one kind; of several observations without a step of their own the first is step 0.
 
     Returns
     -------
     DataFrame
-        One row per network, seed, step and layer: the coordinates, the fields of the configuration
-        that differ from their default anywhere, and the measured columns. A quantity beyond the range of a
-        double stands as its log10; a true zero is ``-inf``. ``attrs["schema"]`` is the version of the schema.
-        Of the coordinates, those that another's model has not got are NaN, names are empty.
+        Of what `measure`, `train`, `observe` and the monitor record, the tidy frame: one row per network, seed, step
+        and layer, with the coordinates, the fields of the configuration that differ from their default anywhere, and
+        the measured columns. A quantity beyond the range of a double stands as its log10; a true zero is ``-inf``.
+        ``attrs["schema"]`` is the version of the schema. Of the coordinates, those that another's model has not got
+        are NaN, names are empty.
+
+        Of other records a table of their own rows (see their `rows`), behind `architecture`, `activation`, `init`,
+        `depth`, `width` (of the first hidden layer), `sigma_w2`, `sigma_b2` and `gain` of the network, where it has
+        these.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> found = gl.jacobian_spectrum(gl.MLP(depth=2, width=4), None, [[1.0, 2.0]], outputs=3)
+    >>> gl.frame(found)[["depth", "seed", "index"]].values.tolist()
+    [[2, 0, 0], [2, 0, 1]]
     """
     several = isinstance(record, Iterable) and not hasattr(record, "rows")
-    traces = list(record) if several else [record]
-    if traces and all(hasattr(r, "rows") for r in traces):
-        return finished(pd.concat([_readable(r.rows(), i) for i, r in enumerate(traces)], ignore_index=True))
-    for trace in traces:
-        _check_trace(trace)
-    if not traces:
+    records = list(record) if several else [record]
+    if not records:
         raise GradlabError("at least one record", "none", "gl.frame(gl.measure(net, x, y))")
-    table = pd.DataFrame({**_coordinates(traces), **_changed(traces), **_measured(traces)})
-    return finished(table)
+    if all(hasattr(r, "rows") for r in records):
+        return _readable(records)
+    for trace in records:
+        _check_trace(trace)
+    return finished(pd.DataFrame({**_coordinates(records), **_changed(records), **_measured(records)}))
 
 
 def failed_rows(
@@ -105,8 +117,7 @@ def failed_rows(
         One row per seed, with layer 0 and nothing measured.
     """
     status = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    width = config.width[0] if isinstance(config.width, tuple) else config.width
-    layer = LayerInfo(layer=0, layer_name="", width=width, fan_in=0, fan_out=0)
+    layer = LayerInfo(layer=0, layer_name="", width=_first_width(config), fan_in=0, fan_out=0)
     return frame(
         Trace(
             config=config, layers=(layer,), columns={}, seeds=tuple(seeds), status=(status,) * len(seeds),
@@ -115,12 +126,33 @@ def failed_rows(
     )  # fmt: skip
 
 
-def _readable(rows: dict[str, np.ndarray], number: int) -> pd.DataFrame:
-    """The rows of a record that is no trace, with all coordinates; it is step `number` if it has none."""
-    known = {"step": number, "seed": 0, "status": "ok", **rows}
-    missing = {name: "" if name in CATEGORIES else np.nan for name in COORDINATES}
-    names = [*COORDINATES, *(name for name in MEASURED if name in rows)]
-    return pd.DataFrame({name: known.get(name, missing.get(name)) for name in names})
+def _readable(records: Sequence[Record]) -> pd.DataFrame:
+    """The rows of records that are no traces: of layers with all coordinates, or a table of their own columns."""
+    found = [record.rows() for record in records]
+    names = [*COORDINATES, *(name for name in MEASURED if any(name in rows for rows in found))]
+    if all(rows.keys() <= set(names) for rows in found):
+        missing = {name: "" if name in CATEGORIES else np.nan for name in COORDINATES} | {"seed": 0, "status": "ok"}
+        known = [missing | {"step": number} | dict(rows) for number, rows in enumerate(found)]
+        tables = [pd.DataFrame({name: one[name] for name in names if name in one}) for one in known]
+        return finished(pd.concat(tables, ignore_index=True))
+    if len({tuple(rows) for rows in found}) > 1:
+        raise GradlabError("records of one kind", "several with other columns", "a frame for each of them")
+    tables = [pd.DataFrame(_about(r) | dict(rows)) for r, rows in zip(records, found, strict=True)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _about(record: Any) -> dict[str, Any]:
+    """The fields of the network of a record; none of a bare layer."""
+    config = getattr(record, "config", None)
+    if config is None:
+        return {}
+    names = ("architecture", "init", "depth", "sigma_w2", "sigma_b2", "gain")
+    fields = {name: getattr(config, name) for name in names if hasattr(config, name)}
+    return {"activation": one_after_another(config.activations), "width": _first_width(config), **fields}
+
+
+def _first_width(config: NetworkConfig | TrainingConfig) -> int:
+    return config.width[0] if isinstance(config.width, tuple) else config.width
 
 
 def _check_trace(trace: Trace) -> None:

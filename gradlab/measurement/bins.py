@@ -91,3 +91,27 @@ def joined_sizes(counts: list[np.ndarray]) -> np.ndarray:
         total[..., SIZES : SIZES + 2] += c[..., SIZES : SIZES + 2]
     total[..., -1] = np.where(np.isfinite(top), top, 0)
     return total
+
+
+def bin_rows(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """One histogram's counts, shape (104,), as columns: ``bin left right count``."""
+    return {
+        "bin": np.array([-np.inf, *(0.5 * (EDGES[:-1] + EDGES[1:])), np.inf, np.nan]),
+        "left": np.array([-np.inf, *EDGES[:-1], REACH, 0.0]),
+        "right": np.array([-REACH, *EDGES[1:], np.inf, 0.0]),
+        "count": counts,
+    }
+
+
+def size_rows(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """One histogram's counts of sizes, shape (259,), as columns in log10, the smallest first; without empty bins."""
+    bins, smaller, zeros, top = counts[:SIZES], counts[SIZES], counts[SIZES + 1], counts[SIZES + 2]
+    edge = np.log10(2.0) * (top - np.arange(SIZES + 1) - 1) / 2  # the right one of each bin, and the last one's left
+    left, right = edge[1:], edge[:-1]
+    seen = np.flatnonzero(bins)[::-1]
+    return {
+        "bin": np.array([-np.inf, *(0.5 * (left + right)[seen]), np.nan]),
+        "left": np.array([-np.inf, *left[seen], -np.inf]),
+        "right": np.array([edge[-1], *right[seen], -np.inf]),
+        "count": np.array([smaller, *bins[seen], zeros]),
+    }

@@ -8,6 +8,7 @@ large ones Golub-Kahan-Lanczos finds the outermost values, and stochastic Lanczo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from gradlab.config import MLPConfig, positive_integer
 from gradlab.core.layer import Layer
 from gradlab.measurement.lanczos import Ritz
 from gradlab.measurement.products import Products, draws, log10_of
+from gradlab.measurement.records import value_rows
 from gradlab.networks.network import Network
 
 #: Up to this many singular values all are computed, also where few are asked for: on two cores, of 1000 through 50
@@ -66,6 +68,11 @@ class Spectrum:
     seeds: tuple[int, ...]
     dtype: str
     config: MLPConfig | None = None
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """A row for each seed, input and singular value; `weight` is its share of the spectrum."""
+        values = self.log10_singular_values
+        return _rows(self.seeds, values, np.full(values.shape, 1 / values.shape[-1]), self.resolved)
 
     @property
     def resolved(self) -> np.ndarray:
@@ -118,6 +125,16 @@ class Density:
     seeds: tuple[int, ...]
     dtype: str
     config: MLPConfig | None = None
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """A row for each seed, input and node; `weight` is the share of the spectrum that it stands for."""
+        values = self.log10_singular_values
+        return _rows(self.seeds, values, self.weights, np.isfinite(values))
+
+
+def _rows(seeds: Sequence[int], values: np.ndarray, weights: np.ndarray, resolved: np.ndarray) -> dict[str, np.ndarray]:
+    axes = {"seed": seeds, "input": range(values.shape[1]), "index": range(values.shape[2])}
+    return value_rows(axes, log10_singular_value=values, weight=weights, resolved=resolved)
 
 
 def jacobian_spectrum(

@@ -22,6 +22,7 @@ from gradlab.config import MLPConfig, integer, positive_integer
 from gradlab.core.parameters import check_parameters, described
 from gradlab.core.scaled import Log2, Scaled, align, scaled, to_numpy
 from gradlab.measurement.products import draws, generator
+from gradlab.measurement.records import value_rows
 from gradlab.measurement.section import Piece, along, piece_of, preactivations
 from gradlab.networks.network import Network
 
@@ -50,6 +51,11 @@ class CarriedCircle:
     in_plane: dict[int, float]
     q0: float
     seeds: tuple[int, ...]
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """A row for each seed and layer, 0 the input: `log10_length`."""
+        axes = {"seed": self.seeds, "layer": range(self.log10_length.shape[1])}
+        return value_rows(axes, log10_length=self.log10_length)
 
     @property
     def log10_growth(self) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from gradlab.config import NetworkConfig, TrainingConfig
 if TYPE_CHECKING:
     from gradlab.measurement.slope import Rate
     from gradlab.measurement.verdict import Verdict
+
+
+def value_rows(axes: Mapping[str, Sequence[Any] | np.ndarray], **values: Any) -> dict[str, np.ndarray]:
+    """A row for each place along the axes: where it is, and what each of the arrays has there."""
+    at = np.meshgrid(*axes.values(), indexing="ij")
+    columns = {**dict(zip(axes, at, strict=True)), **values}
+    return {name: np.broadcast_to(column, at[0].shape).ravel() for name, column in columns.items()}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from gradlab.core.gradient import Site, unit_rows
 from gradlab.core.layer import Layer
 from gradlab.core.parameters import require_network
 from gradlab.core.scaled import Scaled, matmul, scaled
+from gradlab.measurement.records import value_rows
 from gradlab.networks.network import as_key
 
 
@@ -54,23 +55,14 @@ class Shattering:
     log10_rms: np.ndarray
     seeds: tuple[int, ...]
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """One row for each seed, layer and group, for a table: seed, layer, from_loss, distance, pairs, cosine.
+    def rows(self) -> dict[str, np.ndarray]:
+        """A row for each seed, layer and group: seed, layer, distance, from_loss, pairs, cosine.
 
         ``from_loss`` counts layers from the output: 0 for the last one that was read.
         """
-        layers = self.cosine.shape[1]
-        along = lambda values, axis: np.broadcast_to(
-            np.expand_dims(np.asarray(values), tuple(i for i in range(3) if i != axis)), self.cosine.shape
-        ).ravel()
-        return {
-            "seed": along(self.seeds, 0),
-            "layer": along(np.arange(layers), 1),
-            "from_loss": along(layers - 1 - np.arange(layers), 1),
-            "distance": along(self.distance, 2),
-            "pairs": along(self.pairs, 2),
-            "cosine": self.cosine.ravel(),
-        }
+        layers = np.arange(self.cosine.shape[1])
+        axes = {"seed": self.seeds, "layer": layers, "distance": self.distance}
+        return value_rows(axes, from_loss=(layers[-1] - layers)[:, None], pairs=self.pairs, cosine=self.cosine)
 
 
 def shattering(

@@ -36,7 +36,7 @@ def circle(
     Parameters
     ----------
     table : DataFrame
-        From `gradlab.curves`: ``layer seed log10_length``.
+        From `gradlab.frame`: ``layer seed log10_length``.
     ax : Axes or sequence of Axes, optional
         One for each of `shapes`, then one for the length.
     hue : str, optional

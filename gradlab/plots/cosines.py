@@ -43,7 +43,7 @@ def shattering(
     Parameters
     ----------
     table : DataFrame
-        From ``gradlab.shattering(...).columns()``: ``seed``, ``cosine``, ``pairs`` and `x`; rows of one seed and
+        From `gradlab.frame` of `gradlab.shattering`: ``seed``, ``cosine``, ``pairs`` and `x`; rows of one seed and
         one `x` are averaged, weighted by their pairs.
     x : {"from_loss", "layer", "distance"}
     hue : str, optional

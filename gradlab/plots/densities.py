@@ -37,7 +37,7 @@ def spectrum(
     Parameters
     ----------
     table : DataFrame
-        From `gradlab.spectra`: ``log10_singular_value``, ``weight``, and ``resolved`` where there is one.
+        From `gradlab.frame`: ``log10_singular_value``, ``weight``, and ``resolved`` where there is one.
     ax : Axes, optional
     hue : str, optional
         The column that gives colours. None: the first of activation, init and depth that differs.

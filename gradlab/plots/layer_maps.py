@@ -52,7 +52,7 @@ def layer_map(
     Parameters
     ----------
     frame : DataFrame
-        Of a training run, with several steps; from `gradlab.monitor_frame` too.
+        Of a training run, with several steps; from `gradlab.monitor_records` too.
     value : str
         A measured column of log10 values: ``log10_weight_grad_norm``, ``log10_delta_rms``, ``log10_update_ratio``.
     reference : {"last"} or float, optional
@@ -89,7 +89,7 @@ def layer_map(
     >>> state = tx.init(params)
     >>> for _ in range(3):
     ...     updates, state = tx.update(params, state, params)
-    >>> axes = gl.plots.layer_map(gl.monitor_frame(state))
+    >>> axes = gl.plots.layer_map(gl.frame(gl.monitor_records(state)))
     >>> axes.get_xlabel()
     'training step'
     """

@@ -57,7 +57,7 @@ def learning_speed(
     Parameters
     ----------
     frame : DataFrame
-        Of a training run, with several steps; from `gradlab.monitor_frame` too.
+        Of a training run, with several steps; from `gradlab.monitor_records` too.
     value : str
         A measured column, such as ``log10_delta_rms`` or ``log10_weight_update_norm``.
     x : str
@@ -91,7 +91,7 @@ def learning_speed(
     >>> state = tx.init(params)
     >>> for _ in range(3):
     ...     updates, state = tx.update(params, state, params)
-    >>> axes = gl.plots.learning_speed(gl.monitor_frame(state))
+    >>> axes = gl.plots.learning_speed(gl.frame(gl.monitor_records(state)))
     >>> axes.get_xlabel()
     'training step'
     """
@@ -119,7 +119,7 @@ def update_ratio(
     Parameters
     ----------
     frame : DataFrame
-        Of a training run, with `log10_update_ratio`; from `gradlab.monitor_frame` too.
+        Of a training run, with `log10_update_ratio`; from `gradlab.monitor_records` too.
     rule : float, optional
         log10 of the ratio that a labelled line marks: practice asks for about a thousandth (Karpathy 2015). None: no
         line.
@@ -139,7 +139,7 @@ def update_ratio(
     >>> state = tx.init(params)
     >>> for _ in range(3):
     ...     updates, state = tx.update(params, state, params)
-    >>> "thumb" in gl.plots.caption(gl.plots.update_ratio(gl.monitor_frame(state)))
+    >>> "thumb" in gl.plots.caption(gl.plots.update_ratio(gl.frame(gl.monitor_records(state))))
     True
     """
     column = "log10_update_ratio"

@@ -70,7 +70,7 @@ def ridges(
     >>> import numpy as np
     >>> import gradlab as gl
     >>> x, y = np.ones((8, 4), np.float32), np.arange(8) % 2
-    >>> table = gl.histograms(gl.MLP(depth=6, width=8, activation="sigmoid"), x, y, log10=True)
+    >>> table = gl.frame(gl.histograms(gl.MLP(depth=6, width=8, activation="sigmoid"), x, y, log10=True))
     >>> gl.plots.ridges(table, signal="log10_delta").get_ylabel()
     'layer (1 = next to the input)'
     """
@@ -79,7 +79,7 @@ def ridges(
     if not found:
         raise GradlabError(
             "counts of log10 of absolute values", f"of {words.listed(table['signal'].unique())}",
-            "gl.histograms(net, x, y, log10=True)",
+            "gl.frame(gl.histograms(net, x, y, log10=True))",
         )  # fmt: skip
     if signal is not None and signal not in found:
         raise unknown("signal", signal, found)

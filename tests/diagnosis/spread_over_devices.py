@@ -77,11 +77,11 @@ def main(way):
     with jax.set_mesh(mesh):
         bare, _, text = run(adam, put(host), batches, batch)
         watched, state, other = run(watching(), put(host), batches, batch)
-        table = gl.monitor_frame(state)
+        table = gl.frame(gl.monitor_records(state))
         seen = gl.frame(gl.observe(put(host)))
     _, alone, _ = run(watching(), jax.tree.map(jnp.asarray, host), batches, jnp.asarray)
     columns = [name for name in table if table[name].dtype.kind == "f" and table[name].notna().any()]
-    apart = np.abs(table[columns].to_numpy() - gl.monitor_frame(alone)[columns].to_numpy())
+    apart = np.abs(table[columns].to_numpy() - gl.frame(gl.monitor_records(alone))[columns].to_numpy())
     same = all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(bare), jax.tree.leaves(watched), strict=True))
     before, after = exchanges(text), exchanges(other)
     print(

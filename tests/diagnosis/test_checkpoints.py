@@ -52,22 +52,22 @@ def test_flax_saves_the_state_and_restores_it_with_and_without_a_template():
     state = steps(tx, params, tx.init(params))
     data = flax_serialization.to_bytes(state)
     for back in (flax_serialization.from_bytes(tx.init(params), data), flax_serialization.msgpack_restore(data)):
-        same(gl.monitor_frame(back), gl.monitor_frame(state))
+        same(gl.frame(gl.monitor_records(back)), gl.frame(gl.monitor_records(state)))
         onward = steps(tx, params, tx.adopt(back, params), 1)
-        assert gl.monitor_frame(onward)["step"].unique().tolist() == [0, 1, 2]
+        assert gl.frame(gl.monitor_records(onward))["step"].unique().tolist() == [0, 1, 2]
 
 
 def test_orbax_restores_without_a_template_with_and_without_a_monitor(tmp_path):
     params, tx = model("stem", "body"), gl.monitored(ADAM)
     state = steps(tx, params, tx.init(params))
     back = saved(tmp_path / "with", state)
-    same(gl.monitor_frame(back), gl.monitor_frame(state))
-    same(gl.monitor_frame(tx.adopt(back, params)), gl.monitor_frame(state))
+    same(gl.frame(gl.monitor_records(back)), gl.frame(gl.monitor_records(state)))
+    same(gl.frame(gl.monitor_records(tx.adopt(back, params))), gl.frame(gl.monitor_records(state)))
     bare = tx.adopt(back, params).inner_state  # a run that goes on without
     assert jax.tree.structure(bare) == jax.tree.structure(ADAM.init(params))
     adopted = tx.adopt(saved(tmp_path / "without", ADAM.init(params)), params)
     assert jax.tree.structure(adopted) == jax.tree.structure(state)
-    assert len(gl.monitor_frame(steps(tx, params, adopted))) == 4
+    assert len(gl.frame(gl.monitor_records(steps(tx, params, adopted)))) == 4
 
 
 def test_a_monitor_is_found_in_an_optimiser_of_nnx_and_in_its_state(tmp_path):
@@ -81,11 +81,11 @@ def test_a_monitor_is_found_in_an_optimiser_of_nnx_and_in_its_state(tmp_path):
 
     for _ in range(2):
         step(net, optimizer, jnp.ones((4, 2)))
-    table = gl.monitor_frame(optimizer)
+    table = gl.frame(gl.monitor_records(optimizer))
     assert list(table["layer_name"]) == ["0", "1"] * 2 and table["log10_update_ratio"].notna().all()
     state = nnx.state(optimizer)
-    same(gl.monitor_frame(state), table)
-    same(gl.monitor_frame(saved(tmp_path / "state", nnx.to_pure_dict(state))), table)
+    same(gl.frame(gl.monitor_records(state)), table)
+    same(gl.frame(gl.monitor_records(saved(tmp_path / "state", nnx.to_pure_dict(state)))), table)
 
 
 def test_a_monitor_is_found_beside_a_module_of_equinox(tmp_path):
@@ -94,8 +94,8 @@ def test_a_monitor_is_found_beside_a_module_of_equinox(tmp_path):
     state = steps(tx, params, tx.init(params))
     eqx.tree_serialise_leaves(tmp_path / "state.eqx", state)
     back = eqx.tree_deserialise_leaves(tmp_path / "state.eqx", tx.init(params))
-    same(gl.monitor_frame((net, back)), gl.monitor_frame(state))
-    assert list(gl.monitor_frame(back)["layer_name"].unique()) == ["layers/0", "layers/1"]
+    same(gl.frame(gl.monitor_records((net, back))), gl.frame(gl.monitor_records(state)))
+    assert list(gl.frame(gl.monitor_records(back))["layer_name"].unique()) == ["layers/0", "layers/1"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_records_of_other_layers_or_of_another_order_are_refused(other, options)
     else:  # known only when the step runs: nothing stands under another's name, and the table says why
         _, mixed = jax.jit(mine.update)(theirs, state, theirs)
         with pytest.raises(GradlabError, match="a monitor of the layers body, stem; received a state of others"):
-            gl.monitor_frame(mixed)
+            gl.frame(gl.monitor_records(mixed))
 
 
 def test_adopting_what_does_not_fit_is_one_short_message():

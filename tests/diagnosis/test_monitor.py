@@ -74,7 +74,7 @@ def test_it_changes_nothing_and_says_what_passed():
     for a, b in zip(jax.tree.leaves((bare, bare_state)), jax.tree.leaves((watched, state.inner_state)), strict=True):
         # the same formulas in another program: a rounding each step
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     assert len(table) == 12 and table["step"].tolist() == [s for s in range(6) for _ in "ab"]
     for number, layer in enumerate(params, 1):
         rows = table[table["layer"] == number]
@@ -108,7 +108,7 @@ def test_the_state_has_its_shape_from_step_zero_and_nobody_is_called_back():
 def test_every_k_steps_into_a_ring():
     params, xs = model(), batches(17)
     _, state, (grads, *_) = train(gl.monitored(optax.sgd(1e-3), every=2, keep=4), params, xs)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     assert sorted(table["step"].unique()) == [10, 12, 14, 16] and int(state.seen) == 17
     rows = table[table["layer"] == 1]
     np.testing.assert_allclose(
@@ -124,7 +124,7 @@ def test_layers_that_share_an_array():
     state = tx.init(params)
     for scale in (1.0, 1e-3, 1e-25):  # the second is not read
         _, state = jax.jit(tx.update)(jax.tree.map(lambda w, by=scale: w * by, params), state, params)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     wanted = np.add.outer([0, -25], norms({"w": {"w": weights}}, "w", "w")).ravel()
     assert list(table["layer_name"]) == ["blocks/0", "blocks/1", "blocks/2"] * 2
     np.testing.assert_allclose(table["log10_weight_grad_norm"], wanted, atol=2 * TOLERANCE)
@@ -139,7 +139,7 @@ def test_before_and_after_clipping_have_names_of_their_own():
     assert jax.tree.structure(state.inner_state) == jax.tree.structure(bare_state)
     for a, b in zip(jax.tree.leaves(chained), jax.tree.leaves(watched), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     rows = table[table["layer"] == 1]
     np.testing.assert_allclose(rows["log10_weight_grad_norm"], norms(grads, "dense_1"), atol=1e-4)
     half = np.log10(0.5)  # the update is the clipped gradient times the learning rate
@@ -157,7 +157,7 @@ def test_a_wrapper_sees_what_links_of_a_chain_do_not():
     head = gl.monitored(optax.identity())
     tail = gl.monitored(optax.identity(), order=["dense_2", "dense_1"])
     state = train(optax.chain(head, optax.sgd(0.5), tail), params, xs)[1]
-    first, last = gl.monitor_frame(state[0]), gl.monitor_frame(state[2])
+    first, last = gl.frame(gl.monitor_records(state[0])), gl.frame(gl.monitor_records(state[2]))
     # at the head both columns are the gradient, at the end both are the update
     np.testing.assert_array_equal(first["log10_weight_grad_norm"], first["log10_weight_update_norm"])
     np.testing.assert_array_equal(last["log10_weight_grad_norm"], last["log10_weight_update_norm"])
@@ -177,7 +177,7 @@ def test_gradients_that_are_accumulated(outside):
     watched, state, _ = train(tx, params, xs)
     for a, b in zip(jax.tree.leaves(bare), jax.tree.leaves(watched), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     rows = table[table["layer"] == 1]
     if outside:  # every mini-step; the updates of all but the last are truly zero, and are not dropped
         assert rows["step"].tolist() == list(range(6))
@@ -194,7 +194,7 @@ def test_seeds_under_vmap():
     tx = gl.monitored(optax.sgd(1e-3), keep=2)
     xs = batches(3)
     many = jax.vmap(lambda p: train(tx, p, xs)[1])(params)
-    table = gl.monitor_frame(many)
+    table = gl.frame(gl.monitor_records(many))
     assert table["seed"].tolist() == [s for s in range(3) for _ in range(4)]
     same(*(table[table["seed"] == s].drop(columns="seed").reset_index(drop=True).to_dict("list") for s in (0, 2)))
     assert table["step"].tolist() == [1, 1, 2, 2] * 3
@@ -218,7 +218,7 @@ def test_a_checkpoint_that_knows_no_monitor_restores_under_it(tmp_path):
         end, state, _ = train(run, halfway, xs[3:], state)
         for a, b in zip(jax.tree.leaves(end), jax.tree.leaves(train(tx, halfway, xs[3:], old)[0]), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-        assert gl.monitor_frame(state)["step"].unique().tolist() == [0, 1, 2]
+        assert gl.frame(gl.monitor_records(state))["step"].unique().tolist() == [0, 1, 2]
         # and back: what the monitor holds is the state of the bare transformation
         assert jax.tree.structure(state.inner_state) == jax.tree.structure(old)
     with pytest.raises(GradlabError, match="a state that has 1/0; received nothing in 1"):
@@ -235,7 +235,7 @@ def test_histograms_count_every_entry_once():
     grads["dense_2"]["kernel"] = grads["dense_2"]["kernel"].at[0].set(0)
     _, state = tx.update(grads, state, params)
     _, state = tx.update(jax.tree.map(lambda v: v * jnp.nan, grads), state, params)
-    table = gl.monitor_histograms(state)
+    table = gl.frame(gl.monitor_records(state, histograms=True))
     assert list(table.columns[:4]) == ["signal", "seed", "step", "layer"] and len(table) == 2 * 2 * (BINS + 3)
     for number, layer in enumerate(params, 1):
         values = np.asarray(grads[layer]["kernel"], float)
@@ -248,7 +248,7 @@ def test_histograms_count_every_entry_once():
         assert rows["count"].iloc[-1] == (values == 0).sum()
     assert not table.loc[table["step"] == 1, "count"].any()
     with pytest.raises(GradlabError, match="a monitor with histograms"):
-        gl.monitor_histograms(gl.monitored(optax.sgd(1.0)).init(params))
+        gl.monitor_records(gl.monitored(optax.sgd(1.0)).init(params), histograms=True)
 
 
 def test_what_is_not_finite_is_in_the_frame_of_the_step_it_came_in():
@@ -258,7 +258,7 @@ def test_what_is_not_finite_is_in_the_frame_of_the_step_it_came_in():
     grads = {**params, "dense_1": {**params["dense_1"], "bias": jnp.array([1.0, jnp.nan, jnp.inf])}}
     for tree in (params, grads):
         _, state = tx.update(tree, state, params)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     assert list(table["status"]) == ["ok", "ok", "not finite: 2 entries of the gradient, 2 entries of the update", "ok"]
 
 
@@ -266,7 +266,7 @@ def test_without_parameters_the_ratio_is_missing_and_the_rest_is_there():
     params = model()
     tx = gl.monitored(optax.sgd(1.0))
     _, state = tx.update(params, tx.init(params))
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     assert table["log10_update_ratio"].isna().all() and table["log10_weight_grad_norm"].notna().all()
     assert set(table["status"]) == {"ok"}
 
@@ -287,7 +287,7 @@ def test_extra_arguments_reach_the_transformation_and_hyperparameters_their_stat
     assert float(optax.tree_utils.tree_get(injected.init(params), "learning_rate")) == pytest.approx(0.1)
     masked = optax.masked(gl.monitored(optax.sgd(0.1)), {"dense_1": True, "dense_2": False})
     _, state = masked.update(params, masked.init(params), params)
-    assert set(gl.monitor_frame(state)["layer_name"]) == {"dense_1"}
+    assert set(gl.frame(gl.monitor_records(state))["layer_name"]) == {"dense_1"}
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,11 @@ def test_extra_arguments_reach_the_transformation_and_hyperparameters_their_stat
         (lambda: gl.monitored(optax.sgd(1.0), every=0), "every"),
         (lambda: gl.monitored(optax.sgd(1.0), keep=-1), "keep"),
         (lambda: gl.monitored(optax.sgd(1.0), every=1.5), "every"),
-        (lambda: gl.monitor_frame(optax.adam(1.0).init(model())), "a state with a monitor in it"),
-        (lambda: gl.monitor_frame(gl.monitored(optax.sgd(1.0)).init(model())), "a monitor that has seen an update"),
+        (lambda: gl.monitor_records(optax.adam(1.0).init(model())), "a state with a monitor in it"),
+        (
+            lambda: gl.monitor_records(gl.monitored(optax.sgd(1.0)).init(model())),
+            "a monitor that has seen an update",
+        ),
         (lambda: gl.monitored(optax.sgd(1.0)).init({}), "a tree with arrays of floats"),
     ],
 )
@@ -336,7 +339,7 @@ def run(place):
     for _ in range(3):
         updates, state = step(here, state)
         here = optax.apply_updates(here, updates)
-    return here, gl.monitor_frame(state), gl.monitor_histograms(state)
+    return here, gl.frame(gl.monitor_records(state)), gl.frame(gl.monitor_records(state, histograms=True))
 mesh = Mesh(np.array(jax.devices()), ("model",))
 whole, table, bins = run(jnp.asarray)
 for spec in (P("model"), P(None, "model")):

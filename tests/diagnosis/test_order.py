@@ -95,7 +95,7 @@ def test_every_tree_of_a_model_has_its_layers_in_one_order(make):
             hashes |= set(table["network"])
         for params in trees[:2]:
             _, after = tx.update(tree, state, params)
-            table = gl.monitor_frame(after)
+            table = gl.frame(gl.monitor_records(after))
             assert tuple(table["layer_name"]) == names
             hashes |= set(table["network"])
     assert len(hashes) == 1

@@ -91,7 +91,7 @@ def test_the_watched_step_is_the_bare_one_to_the_bit(name):
     plain, _ = trained(loss, params, bare)
     found, state = trained(loss, params, tx)
     equal(plain, found)
-    table = gl.monitor_frame(state)
+    table = gl.frame(gl.monitor_records(state))
     assert set(table["status"]) <= {"ok", "no weight moved"} and table["step"].nunique() == (
         2 if "inside" in name else 3
     )
@@ -104,10 +104,10 @@ def test_groups_of_parameters():
     plain, _ = trained(loss, params, groups(lambda tx: tx))
     found, state = trained(loss, params, groups(watched))
     equal(plain, found)
-    assert set(gl.monitor_frame(state)["layer_name"]) == {"Dense_0", "Dense_1", "LayerNorm_0"}
+    assert set(gl.frame(gl.monitor_records(state))["layer_name"]) == {"Dense_0", "Dense_1", "LayerNorm_0"}
     around, state = trained(loss, params, watched(groups(lambda tx: tx)))
     equal(plain, around)
-    assert gl.monitor_frame(state)["log10_update_ratio"].notna().all()
+    assert gl.frame(gl.monitor_records(state))["log10_update_ratio"].notna().all()
 
 
 def test_an_optimiser_of_nnx():
@@ -132,7 +132,7 @@ def test_an_optimiser_of_nnx():
 
     (plain, _), (found, optimizer) = run(ADAM), run(watched(ADAM))
     equal(plain, found)
-    assert list(gl.monitor_frame(optimizer)["layer_name"]) == ["first", "last"] * 3
+    assert list(gl.frame(gl.monitor_records(optimizer))["layer_name"]) == ["first", "last"] * 3
 
 
 def test_what_a_program_has_more_does_not_grow_with_the_layers():

@@ -34,7 +34,7 @@ def both(tx, params, grads):
     """The frame of one monitored step, and that of the same arrays observed."""
     state = tx.init(params)
     updates, state = jax.jit(tx.update)(grads, state, params)
-    return gl.monitor_frame(state), gl.frame(gl.observe(grads, updates, params))
+    return gl.frame(gl.monitor_records(state)), gl.frame(gl.observe(grads, updates, params))
 
 
 def test_a_layer_of_which_one_array_has_no_gradient_has_the_norm_of_the_others():
@@ -118,8 +118,8 @@ def test_copies_on_several_devices_are_one_seed_and_different_ones_are_seeds():
     tx = gl.monitored(optax.sgd(0.1))
     scales = lambda *by: jax.tree.map(lambda p: jnp.stack([p * b for b in by]), params)
     step = jax.vmap(lambda p: tx.update(p, tx.init(p), p)[1])  # as `pmap` leaves it: devices in front
-    assert gl.monitor_frame(step(scales(1, 1, 1)))["seed"].tolist() == [0]
-    assert gl.monitor_frame(step(scales(1, 2, 1)))["seed"].tolist() == [0, 1, 2]
+    assert gl.frame(gl.monitor_records(step(scales(1, 1, 1))))["seed"].tolist() == [0]
+    assert gl.frame(gl.monitor_records(step(scales(1, 2, 1))))["seed"].tolist() == [0, 1, 2]
 
 
 def test_complex_weights_have_the_norms_of_their_absolute_values():
@@ -153,7 +153,7 @@ def test_layers_below_a_pattern_are_one_row():
     np.testing.assert_allclose(table["log10_weight_grad_norm"][:11], wanted, atol=TOLERANCE)
     tx = gl.monitored(optax.sgd(0.1), pool="blocks")
     state = tx.update(grads, tx.init(grads), grads)[1]
-    assert list(gl.monitor_frame(state)["layer_name"]) == ["blocks", "embed"]
+    assert list(gl.frame(gl.monitor_records(state))["layer_name"]) == ["blocks", "embed"]
     with pytest.raises(gl.GradlabError, match="pool to be one of"):
         gl.observe(grads, pool="block/*")
 
@@ -167,7 +167,7 @@ def test_two_groups_of_parameters_are_one_dict_of_scalars():
     }
     tx = optax.multi_transform(groups, {name: name for name in params})
     _, state = jax.jit(tx.update)(params, tx.init(params), params)
-    flat = gl.scalars(gl.monitor_frame(state), columns="log10_update_ratio")
+    flat = gl.scalars(gl.frame(gl.monitor_records(state)), columns="log10_update_ratio")
     assert list(flat) == ["body/log10_update_ratio", "head/log10_update_ratio"]
     assert abs(flat["head/log10_update_ratio"] + 1) < TOLERANCE
 

@@ -36,7 +36,7 @@ def signals(net, params, x, y):
 def test_counts_are_those_of_numpy(data):
     x, y = data
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh", init="xavier_normal")
-    table = gl.histograms(net, x, y, key=3, seeds=SEEDS)
+    table = gl.frame(gl.histograms(net, x, y, key=3, seeds=SEEDS))
     expected = {"activation": np.zeros((DEPTH, 101)), "delta": np.zeros((DEPTH, 101))}
     edges = np.linspace(-5, 5, 102)
     for seed in range(SEEDS):
@@ -57,7 +57,7 @@ def test_counts_are_those_of_numpy(data):
 
 def test_exact_zeros_have_a_row_of_their_own(data):
     x, y = data
-    table = gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y)
+    table = gl.frame(gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y))
     zeros = table[(table["signal"] == "activation") & table["bin"].isna()]["count"].to_numpy()
     middle = table[(table["signal"] == "activation") & (table["bin"] == 0)]["count"].to_numpy()
     assert np.all(np.abs(zeros / (BATCH * WIDTH) - 0.5) < 0.25)  # half of the units of a ReLU layer are off
@@ -77,7 +77,7 @@ def test_counts_of_sizes_are_those_of_numpy(data):
     net = gl.MLP(depth=DEPTH, width=WIDTH, activation="tanh", init="xavier_normal")
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), net.init_params(jax.random.key(3), x, y))
     with jax.enable_x64(True):
-        table = gl.histograms(net, x.astype(np.float64), y, params=params, log10=True)
+        table = gl.frame(gl.histograms(net, x.astype(np.float64), y, params=params, log10=True))
         wide = jax.tree.map(jnp.asarray, params)
         deltas = signals(net, wide, jnp.asarray(x, jnp.float64), y)[1]
         loss = plain_loss("softmax_cross_entropy")
@@ -99,7 +99,7 @@ def test_counts_of_sizes_are_those_of_numpy(data):
 def test_sizes_far_below_the_floats(data):
     x, y = data
     net = gl.MLP(depth=80, width=WIDTH, activation="sigmoid", init="xavier_normal")
-    table = gl.histograms(net, x, y, seeds=2, log10=True)
+    table = gl.frame(gl.histograms(net, x, y, seeds=2, log10=True))
     frame = gl.frame(gl.measure(net, x, y, seeds=2, columns=("log10_delta_rms", "log10_weight_grad_norm")))
     rows = table[(table["signal"] == "log10_delta") & (table["layer"] == 1)]
     assert rows["bin"].max() < -40 and rows.loc[rows["bin"].isna(), "count"].tolist() == [0]
@@ -115,12 +115,12 @@ def test_sizes_far_below_the_floats(data):
 @pytest.mark.slow
 def test_sizes_of_zeros_of_blocks_and_of_other_architectures(data):
     x, y = data
-    table = gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y, seeds=2, log10=True)
-    plain = gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y, seeds=2)
+    table = gl.frame(gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y, seeds=2, log10=True))
+    plain = gl.frame(gl.histograms(gl.MLP(depth=DEPTH, width=WIDTH, activation="relu"), x, y, seeds=2))
     zeros = [t[t["signal"].isin(["delta", "log10_delta"]) & t["bin"].isna()]["count"].tolist() for t in (table, plain)]
     assert zeros[0] == zeros[1] and min(zeros[0]) > 0
-    blocks = gl.histograms(gl.ResNet(depth=2, width=4), x, y, log10=True)
+    blocks = gl.frame(gl.histograms(gl.ResNet(depth=2, width=4), x, y, log10=True))
     assert blocks.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 4] * 2 + [16 * 2] * 2
     images = np.random.default_rng(0).normal(size=(BATCH, 4, 4, 1)).astype("float32")
-    conv = gl.histograms(gl.ConvNet(depth=2, width=3), images, y, log10=True)
+    conv = gl.frame(gl.histograms(gl.ConvNet(depth=2, width=3), images, y, log10=True))
     assert conv.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 16 * 3] * 2 + [27, 81]

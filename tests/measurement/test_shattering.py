@@ -55,7 +55,7 @@ def test_bins_average_pairs_of_about_one_distance():
         np.testing.assert_allclose(binned.distance[i], single.distance[place == number].mean())
         np.testing.assert_allclose(binned.cosine[..., i], single.cosine[..., place == number].mean(-1), atol=1e-12)
         assert binned.pairs[i] == np.sum(place == number)
-    columns = binned.columns()
+    columns = binned.rows()
     assert {len(v) for v in columns.values()} == {binned.cosine.size}
     at = (columns["seed"] == 1) & (columns["layer"] == 2)
     np.testing.assert_array_equal(columns["cosine"][at], binned.cosine[1, 2])

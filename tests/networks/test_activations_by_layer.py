@@ -102,7 +102,7 @@ def test_histograms_of_one_network_are_one_row_of_panels():
     import matplotlib.pyplot as plt
 
     net = gl.MLP(depth=3, width=8, activation=("tanh", "relu", "sigmoid"))
-    table = gl.histograms(net, X.astype("float32"), Y)
+    table = gl.frame(gl.histograms(net, X.astype("float32"), Y))
     assert set(table["activation"]) == {"tanh, relu, sigmoid"}
     panels = gl.plots.histograms(table, signal="delta")
     plt.close("all")

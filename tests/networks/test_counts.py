@@ -30,7 +30,7 @@ def test_counts_are_those_of_numpy(name, x64):
     x, y = jnp.asarray(rng.normal(size=(24, *shape))), np.arange(24) % 3
     shapes = jax.eval_shape(lambda: net.init_params(2, x, outputs=3))
     params = jax.tree.map(lambda v: jnp.asarray(0.5 * rng.normal(size=v.shape)), shapes)  # biases that are not 0, too
-    table = gl.histograms(net, x, y, params=params)
+    table = gl.frame(gl.histograms(net, x, y, params=params))
     loss = plain_loss("softmax_cross_entropy")
     deltas, (logits, activations) = jax.jit(lambda p: twins.deltas(net, p, x, y, loss))(params)
     assert np.allclose(logits, jax.jit(net.apply)(params, x), atol=1e-12)  # the same network
@@ -54,8 +54,8 @@ def test_draws_are_those_of_the_measurement(x64):
     x, y = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32"), np.arange(8) % 2
     with jax.enable_x64(False):
         each = [net.init_params(jax.random.fold_in(jax.random.key(5), seed), x, y) for seed in range(2)]
-    alone = [gl.histograms(net, x, y, params=params)["count"].to_numpy() for params in each]
-    assert np.array_equal(gl.histograms(net, x, y, key=5, seeds=2)["count"].to_numpy(), alone[0] + alone[1])
+    alone = [gl.frame(gl.histograms(net, x, y, params=params))["count"].to_numpy() for params in each]
+    assert np.array_equal(gl.frame(gl.histograms(net, x, y, key=5, seeds=2))["count"].to_numpy(), alone[0] + alone[1])
 
 
 def test_nan_is_in_no_bin():

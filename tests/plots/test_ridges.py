@@ -8,8 +8,7 @@ from matplotlib import pyplot as plt
 import gradlab as gl
 from gradlab import plots
 from gradlab._errors import GradlabError
-from gradlab.frames.histograms import size_table
-from gradlab.measurement.bins import SIZES, joined_sizes, size_counts
+from gradlab.measurement.bins import SIZES, joined_sizes, size_counts, size_rows
 
 #: log10 of the middle of each layer's entries, and its share of exact zeros.
 MIDDLES, ZEROS = {1: -41.0, 2: -20.0, 3: -6.0, 4: 0.0}, {1: 0.25, 2: 0.0, 3: 0.0, 4: 0.0}
@@ -30,7 +29,7 @@ def counts(x):
 
 def table(signals=("log10_delta",), inits=("a",)):
     made = [
-        size_table(counts(values(layer))).assign(signal=s, layer=layer, init=i)
+        pd.DataFrame(size_rows(counts(values(layer)))).assign(signal=s, layer=layer, init=i)
         for s in signals
         for i in inits
         for layer in MIDDLES
@@ -104,6 +103,6 @@ def test_counts_of_two_draws_are_joined():
 @pytest.mark.slow
 def test_a_network_from_measurement_to_figure():
     x, y = np.ones((4, 3), np.float32), np.arange(4) % 2
-    made = gl.histograms(gl.MLP(depth=3, width=4, activation="sigmoid"), x, y, log10=True)
+    made = gl.frame(gl.histograms(gl.MLP(depth=3, width=4, activation="sigmoid"), x, y, log10=True))
     axes = plots.ridges(made, preset="slide", title="Vanishing")
     assert len(axes) == 2 and axes[0].figure.get_suptitle() == "Vanishing"

@@ -42,7 +42,7 @@ def test_trained_checked_and_curved_as_the_built_in_one():
     curved = [gl.sharpness(n, params, X, Y, loss=LOSS) for n in (network(), MLP)]
     assert curved[0] == pytest.approx(curved[1], rel=1e-3)
     assert gl.check(network(), X, Y, quiet=True).ok
-    counted = [gl.histograms(n, X, Y, params=params)["count"].tolist() for n in (network(), MLP)]
+    counted = [gl.frame(gl.histograms(n, X, Y, params=params))["count"].tolist() for n in (network(), MLP)]
     assert counted[0] == counted[1]
 
 
