@@ -15,8 +15,9 @@ from scipy import stats
 from gradlab import frames
 from gradlab._errors import GradlabError
 from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
-from gradlab.config import MLPConfig
+from gradlab.config import MLPConfig, RNNConfig
 from gradlab.frames import files
+from gradlab.measurement.jacobian import Spectrum
 from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.measurement.slope import rate
 
@@ -458,3 +459,33 @@ def test_an_example_is_loaded_by_name_and_a_wrong_name_lists_them(mixed, tmp_pat
 
 def test_the_measured_columns_are_all_accepted():
     assert list(frames.frame(make(columns=tuple(MEASURED))).columns[len(COORDINATES) :]) == list(MEASURED)
+
+
+class Sizes:
+    """A record with columns of its own."""
+
+    def __init__(self, config=None, name="size"):
+        self.config, self.name = config, name
+
+    def rows(self):
+        return {"seed": np.arange(2), self.name: np.array([1.0, 2.0])}
+
+
+def test_a_record_with_columns_of_its_own_stands_behind_its_network():
+    net = MLPConfig(depth=2, width=(4, 5), activation=("tanh", "relu"))
+    table = frames.frame([Sizes(net), Sizes(RNNConfig(width=3, activation="tanh"))])
+    assert table["size"].tolist() == [1, 2, 1, 2] and table["seed"].tolist() == [0, 1, 0, 1]
+    assert table["width"].tolist() == [4, 4, 3, 3] and table["architecture"].tolist() == ["mlp"] * 2 + ["rnn"] * 2
+    assert list(frames.frame(Sizes())) == ["seed", "size"]
+    for mixed in ([Sizes(), Sizes(name="other")], [Sizes(), make()], 3, []):
+        with pytest.raises(GradlabError, match="record"):
+            frames.frame(mixed)
+
+
+def test_rows_of_singular_values_are_one_for_each_seed_input_and_value():
+    values = np.arange(12.0).reshape(2, 2, 3)[..., ::-1]
+    record = Spectrum(values, np.full((2, 2), 4.5), (3, 3), 1, 2, "all", "full", (7, 9), "float32")
+    table = frames.frame(record)
+    assert table["log10_singular_value"].tolist() == values.ravel().tolist()
+    assert table[["seed", "input", "index"]].values.tolist()[4] == [7, 1, 1]
+    assert table["resolved"].tolist() == (values > 4.5).ravel().tolist() and set(table["weight"]) == {1 / 3}
