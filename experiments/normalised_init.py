@@ -40,7 +40,7 @@ def measure(quick):
     steps = 10 if quick else 200
     training = gl.TrainingSweep(**nets, learning_rate=0.05, steps=steps, records=10, seeds=1, columns=columns)
     start = gl.run(sweep, progress=False)
-    return sweep, training, start, gl.predictions(sweep), gl.run(training, progress=False)
+    return sweep, training, start, gl.predict_all(sweep), gl.run(training, progress=False)
 
 
 def judge(frame, expected):

@@ -47,7 +47,7 @@ def measure(quick):
         sigma_b2=SIGMA_B2, readout="lecun_normal", seeds=4 if quick else 30, batch=16, data="gaussian", c0=0.6,
         loss="probe", columns=COLUMNS,
     )  # fmt: skip
-    return sweep, gl.run(sweep, progress=False), gl.predictions(sweep, columns=COLUMNS)
+    return sweep, gl.run(sweep, progress=False), gl.predict_all(sweep, columns=COLUMNS)
 
 
 def judge(table, scales, depth):
@@ -101,7 +101,7 @@ def main():
     """Measure, judge, draw, write."""
     asked = options(__doc__, __file__, "phase", SAID)
     sweep, frame, expected = measure(asked.quick)
-    table, scales = gl.against_theory(frame, expected), gl.depth_scales(frame, expected)
+    table, scales = gl.rates(frame, theory=expected), gl.depth_scales(frame, theory=expected)
     finding = judge(table, scales, sweep.depth[0])
     setting = {"sigma_b2": SIGMA_B2, "width": sweep.width[0], "depth": sweep.depth[0], "batch": sweep.batch}
     setting |= {"c0": sweep.c0, "seeds": len(sweep.seed_numbers), "data": sweep.data, "loss": sweep.loss}

@@ -39,8 +39,7 @@ from .frames.files import example as example
 from .frames.files import load as load
 from .frames.jsonl import from_jsonl as from_jsonl
 from .frames.jsonl import to_jsonl as to_jsonl
-from .frames.predictions import against_theory as against_theory
-from .frames.predictions import predictions as predictions
+from .frames.predictions import predict_all as predict_all
 from .frames.rows import frame as frame
 from .frames.scales import depth_scales as depth_scales
 from .frames.scales import trainable_depths as trainable_depths

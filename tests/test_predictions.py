@@ -18,22 +18,22 @@ from gradlab.theory import predict, transients
 def test_a_sweep_has_its_own_inputs():
     sweep = gl.Sweep(depth=3, width=16, activation="tanh", init="he_normal", batch=6, data="gaussian", q0=2.0, c0=0.5)
     (config,) = sweep.configs()
-    found = gl.predictions(sweep)[network_hash(config)]
+    found = gl.predict_all(sweep)[network_hash(config)]
     x = load("gaussian", batch=6, q0=2.0, c0=0.5).x
     for name, values in predict(gl.MLP(**config.changed()), x).columns.items():
         np.testing.assert_array_equal(found.columns[name], values)
-    begun = gl.predictions(sweep, q0=1.0)[network_hash(config)]
+    begun = gl.predict_all(sweep, q0=1.0)[network_hash(config)]
     assert 10 ** (2 * begun.columns["log10_preactivation_rms"][0]) == pytest.approx(2.0)  # sigma_w2 of He, q0 = 1
 
 
 def test_what_theory_refuses_has_its_reason():
     nets = [gl.MLP(depth=2, norm="layer"), gl.ResNet(depth=2), gl.MLP(depth=2, activation="tanh")]
-    found = list(gl.predictions(nets, columns=["log10_delta_rms"]).values())
+    found = list(gl.predict_all(nets, columns=["log10_delta_rms"]).values())
     assert found[0] == "mean field asks for a network without normalisation, this is norm='layer'"
     assert found[1] == "mean field asks for a fully connected network, this is resnet"
     assert list(found[2].columns) == ["log10_delta_rms"]
     with pytest.raises(GradlabError, match="networks, or a sweep"):
-        gl.predictions(3)
+        gl.predict_all(3)
 
 
 def made(config, signal):
@@ -51,7 +51,7 @@ def test_where_theory_has_no_finite_width_term_it_takes_the_variances_that_were_
     signal = rng.normal(-0.3, 0.1, size=(3, 5))
     frame, columns = made(config, signal), ("delta_log10_mean", "log10_delta_rms", "log10_preactivation_rms")
     x = rng.normal(size=(1, 7))
-    plain, found = (next(iter(gl.predictions(config, x, columns=columns, frame=f).values())) for f in (None, frame))
+    plain, found = (next(iter(gl.predict_all(config, x, columns=columns, frame=f).values())) for f in (None, frame))
     above = 10 ** (2 * signal[:, :3])  # sigma_w2 is 1
     q = np.concatenate([np.full((3, 1), plain.sigma_w2[0] * np.mean(x**2)), above], 1)
     want = predict(config, x, q=q, columns=columns)
@@ -62,7 +62,7 @@ def test_where_theory_has_no_finite_width_term_it_takes_the_variances_that_were_
     assert found.measured
     # two examples: each departs from its own curve by what the mean over both does
     x = np.sqrt([[0.2], [3.0]]) * np.ones((2, 7))
-    found = next(iter(gl.predictions(config, x, columns=columns, frame=frame).values()))
+    found = next(iter(gl.predict_all(config, x, columns=columns, frame=frame).values()))
     own = np.exp(transients("tanh", sigma_w2=plain.sigma_w2[:-1], q0=np.array([0.2, 3.0]), depth=4).log_q).T
     both = own[:, None] * np.concatenate([np.ones((3, 1)), above / own[:, 1:].mean(0)], 1)
     want = predict(config, x, q=both, columns=columns)
@@ -77,9 +77,9 @@ def test_where_it_has_one_or_nothing_was_measured_it_stays_as_it_is(fields, drop
     config = MLPConfig(depth=4, width=50, activation="tanh", **{"init": "xavier_normal", **fields})
     frame = made(replace(config, width=51) if drop == "another network" else config, np.zeros((2, 5)))
     frame = frame.assign(step=7) if drop == "training" else frame.drop(columns=drop, errors="ignore")
-    (found,) = gl.predictions(config, q0=1.0, frame=frame).values()
+    (found,) = gl.predict_all(config, q0=1.0, frame=frame).values()
     assert not found.measured
-    assert gl.against_theory(made(config, np.zeros((2, 5))), gl.predictions(config, q0=1.0))["basis"].item() == (
+    assert gl.rates(made(config, np.zeros((2, 5))), theory=gl.predict_all(config, q0=1.0))["basis"].item() == (
         "M/n" if fields else "none"
     )
 
@@ -99,7 +99,7 @@ def test_marginal_networks_agree_with_theory_by_their_measured_variances():
     x = np.random.default_rng(0).normal(size=(1, 20)).astype("float32")
     frame = gl.run(sweep, data=(x, np.zeros(1, int)), progress=False)
     for rows, enough in ((None, False), (frame, True)):
-        table = gl.against_theory(frame, gl.predictions(sweep, x, frame=rows))
+        table = gl.rates(frame, theory=gl.predict_all(sweep, x, frame=rows))
         assert set(table["basis"]) == ({"measured q"} if enough else {"none"})
         error = (np.log(table["ratio_high"]) - np.log(table["ratio"])) / 1.972  # t-quantile
         off = np.abs(np.log(table["ratio"])) / error
@@ -114,11 +114,11 @@ def test_measured_rates_and_depth_scales_are_those_of_theory():
         depth=30, width=400, activation="tanh", init="gaussian", sigma_w2=(1.0, 2.5), sigma_b2=0.05, seeds=8, batch=16,
         readout="lecun_normal", data="gaussian", c0=0.6, loss="probe", columns=columns,
     )  # fmt: skip
-    frame, expected = gl.run(sweep, progress=False), gl.predictions(sweep, columns=columns)
-    table = gl.against_theory(frame, expected)
+    frame, expected = gl.run(sweep, progress=False), gl.predict_all(sweep, columns=columns)
+    table = gl.rates(frame, theory=expected)
     error = (np.log(table["ratio_high"]) - np.log(table["ratio"])) / 2.3646  # t-quantile of 7 degrees of freedom
     assert (np.abs(np.log(table["ratio"])) < 5 * error).all()
-    scales = gl.depth_scales(frame, expected)
+    scales = gl.depth_scales(frame, theory=expected)
     c = scales[(scales["scale"] == "xi_c") & (scales["sigma_w2"] < 1.1)].iloc[0]
     assert c["value"] == pytest.approx(c["same_fit"], rel=0.08)
     assert c["same_fit"] == pytest.approx(c["theory"], rel=0.02)
@@ -168,10 +168,10 @@ def test_a_geometric_mean_is_no_root_mean_square():
     net = gl.MLP(depth=50, width=16, activation="relu", init="he_normal")
     x = np.random.default_rng(2).normal(size=(4, 16)).astype("float32")
     frame = gl.frame(gl.measure(net, x, loss="probe", seeds=40, columns=["log10_delta_rms", "delta_log10_mean"]))
-    expected = gl.predictions(net, x)
-    row = gl.against_theory(frame, expected, column="log10_delta_rms").iloc[0]
+    expected = gl.predict_all(net, x)
+    row = gl.rates(frame, theory=expected, column="log10_delta_rms").iloc[0]
     assert np.isnan(row["ratio"]) and "geometric mean" in row["refused"] and "delta_log10_mean" in row["refused"]
-    row = gl.against_theory(frame, expected).iloc[0]
+    row = gl.rates(frame, theory=expected).iloc[0]
     error = np.log(row["ratio_high"] / row["ratio"]) / 2.0227  # t-quantile
     assert abs(np.log(row["ratio"])) < 4 * error and row["basis"] == "M/n"
     ax = gl.plots.gradient_flow(frame, theory=expected, columns="log10_delta_rms")
@@ -185,8 +185,8 @@ def test_with_one_example_the_two_columns_are_one():
     net = gl.MLP(depth=20, width=16, activation="relu", init="he_normal")
     x = np.ones((1, 16), "float32")
     frame = gl.frame(gl.measure(net, x, loss="probe", seeds=8, columns=["log10_delta_rms", "delta_log10_mean"]))
-    expected = gl.predictions(net, x)
-    rows = [gl.against_theory(frame, expected, column=c).iloc[0] for c in ("log10_delta_rms", "delta_log10_mean")]
+    expected = gl.predict_all(net, x)
+    rows = [gl.rates(frame, theory=expected, column=c).iloc[0] for c in ("log10_delta_rms", "delta_log10_mean")]
     assert rows[0]["ratio"] == pytest.approx(rows[1]["ratio"], rel=1e-6) and rows[0]["basis"] == "M/n"
     ax = gl.plots.gradient_flow(frame, theory=expected, columns="log10_delta_rms")
     (line,) = [line for line in ax.lines if line.get_gid() == "theory"]

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from gradlab._errors import GradlabError, unknown
+from gradlab._errors import GradlabError
 from gradlab.config import Sweep
 from gradlab.frames.rows import network_hash
-from gradlab.frames.summaries import rates
+from gradlab.frames.summaries import BACKWARD
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
 
-#: Columns that have a rate, the one that finite-width laws hold for first.
-BACKWARD: tuple[str, ...] = ("delta_log10_mean", "log10_delta_rms")
 #: Why a rate of the root mean square over a batch has no prediction.
 OTHER_MEAN = (
     "over seeds the rate of log10_delta_rms is a geometric mean, theory's a root mean square; delta_log10_mean is the "
@@ -30,8 +28,14 @@ SIGNAL = "log10_activation_rms"
 EXAMPLES = 8
 
 
-def predictions(
-    networks: Sweep | Any | Iterable[Any], x: Any = None, *, frame: pd.DataFrame | None = None, **options: Any
+def predict_all(
+    networks: Sweep | Any | Iterable[Any],
+    x: Any = None,
+    *,
+    frame: pd.DataFrame | None = None,
+    q0: float | None = None,
+    c0: float | None = None,
+    columns: Sequence[str] | None = None,
 ) -> dict[str, Prediction | str]:
     """What theory expects of each network, by the network's name in the frame; or, as text, why it expects nothing.
 
@@ -39,30 +43,32 @@ def predictions(
     ----------
     networks : Sweep, network, configuration, or iterable of these
     x : array, optional
-        The inputs. None: those of the sweep where it names a data set; else `options` say how they begin.
+        The inputs. None: those of the sweep where it names a data set and no `q0` or `c0` is given.
     frame : DataFrame, optional
         Measured rows of the networks. Where theory has no finite-width term, as in marginal networks whose variance
         has no stable fixed point, the backward columns then follow from the variances that each seed had there
         (``log10_activation_rms``), and their text says so.
-    **options
-        Of `gradlab.theory.predict`: `q0`, `c0`, `columns`.
+    q0, c0 : float, optional
+        Instead of `x`: mean square of an input, correlation of two inputs.
+    columns : sequence of str, optional
+        Which to predict. None: all that can be.
 
     Returns
     -------
     dict
-        For ``gl.plots.gradient_flow(frame, theory=...)``, `against_theory` and `depth_scales`.
+        What `gradlab.plots.gradient_flow`, `gradlab.rates` and `gradlab.depth_scales` take as ``theory=``.
 
     Examples
     --------
     >>> import gradlab as gl
-    >>> found = gl.predictions([gl.MLP(depth=3, activation="tanh"), gl.MLP(depth=3, norm="layer")], q0=1.0)
+    >>> found = gl.predict_all([gl.MLP(depth=3, activation="tanh"), gl.MLP(depth=3, norm="layer")], q0=1.0)
     >>> [type(f).__name__ for f in found.values()]
     ['Prediction', 'str']
     """
     from gradlab.theory.prediction import predict
 
     if isinstance(networks, Sweep):
-        if x is None and not {"q0", "c0"} & set(options):
+        if x is None and q0 is None and c0 is None:
             x = _inputs(networks)
         nets: list[Any] = list(networks.configs())
     else:
@@ -70,16 +76,16 @@ def predictions(
     found: dict[str, Prediction | str] = {}
     for net in nets:
         if not hasattr(net, "as_dict"):
-            raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predictions(sweep)")
+            raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predict_all(sweep)")
         try:
-            plain = predict(net, x, **options)
-            found[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, options)
+            plain = predict(net, x, q0=q0, c0=c0, columns=columns)
+            found[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, q0)
         except GradlabError as error:
             found[network_hash(net)] = f"mean field asks for {error.expected}, this is {error.received}"
     return found
 
 
-def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, options: Mapping[str, Any]) -> Any:
+def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, q0: float | None) -> Any:
     """The prediction with backward columns from each seed's variances, where it has no term M/n."""
     from gradlab.theory.prediction import predict
     from gradlab.theory.trajectories import transients
@@ -88,8 +94,7 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
     signal = _signal(frame, network_hash(config), config.depth)
     if "M/n" not in plain.refused or not wanted or signal is None:
         return plain
-    q0 = options.get("q0") or 1.0
-    starts = np.array([q0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
+    starts = np.array([q0 or 1.0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
     sigma_w2, sigma_b2 = plain.sigma_w2[:-1], plain.sigma_b2[:-1]
     own = transients(plain.activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=starts, depth=config.depth).log_q
     with np.errstate(divide="ignore"):
@@ -140,39 +145,9 @@ def counterpart(column: str, batch: int) -> str:
     return BACKWARD[0] if column == BACKWARD[0] or (column in BACKWARD and batch == 1) else ""
 
 
-def against_theory(
-    frame: pd.DataFrame, expected: Mapping[str, Prediction | str], *, column: str | None = None, level: float = 0.95
-) -> pd.DataFrame:
-    """The measured rate of each network beside the predicted one, of the same functional.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `gradlab.frame` or `gradlab.run`.
-    expected : mapping
-        From `predictions`.
-    column : str, optional
-        ``delta_log10_mean`` (the geometric mean over initialisations and examples, to which finite width adds M/n)
-        or ``log10_delta_rms``, which is the same with a batch of one. With larger batches its rate is refused: measured
-        it is a geometric mean over seeds of a root mean square over examples, theory's is a root mean square over both,
-        which a few rare networks decide. None: the first of them that the frame has.
-    level : float
-        Level of the interval over seeds.
-
-    Returns
-    -------
-    DataFrame
-        `gradlab.rates` of that column, with ``column predicted ratio ratio_low ratio_high basis functional refused``:
-        `ratio` is measured over predicted; `basis` is what stands for the finite width, "M/n", "measured q" or
-        "none"; `refused` says why there is no prediction, and is empty where there is one.
-    """
-    column = column or next((name for name in BACKWARD if name in frame), BACKWARD[0])
-    if column not in BACKWARD:
-        raise unknown("column", column, BACKWARD)
-    if column not in frame:
-        raise unknown("column", column, map(str, frame.columns))
-    table = rates(frame.assign(log10_delta_rms=frame[column]), level=level)
-    told = [_told(row, expected, column) for row in table.to_dict("records")]
+def beside_theory(table: pd.DataFrame, theory: Mapping[str, Prediction | str], column: str) -> pd.DataFrame:
+    """The table of measured rates of a column, with the predicted ones of the same functional; see `gradlab.rates`."""
+    told = [_told(row, theory, column) for row in table.to_dict("records")]
     table["column"] = column
     for i, name in enumerate(("predicted", "basis", "functional", "refused")):
         table[name] = [t[i] for t in told]
@@ -181,9 +156,9 @@ def against_theory(
     return table
 
 
-def _told(row: Mapping[str, Any], expected: Mapping[str, Any], column: str) -> tuple[float, str, str, str]:
+def _told(row: Mapping[str, Any], theory: Mapping[str, Any], column: str) -> tuple[float, str, str, str]:
     """The predicted rate, what stands for the finite width in it, what it is, and why there is none."""
-    found = expected.get(str(row["network"]), "no prediction was made of this network")
+    found = theory.get(str(row["network"]), "no prediction was made of this network")
     if row["step"] != 0:
         found = "theory is one of random weights, these are trained"
     if isinstance(found, str):

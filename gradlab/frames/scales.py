@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES
-from gradlab.frames.predictions import against_theory
+from gradlab.frames.summaries import rates
 
 if TYPE_CHECKING:
     from gradlab.theory.meanfield import MeanField
@@ -32,15 +32,15 @@ STRAIGHT = 0.1
 ABOVE, LEAST = 3.0, 3
 
 
-def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> pd.DataFrame:
+def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | str]) -> pd.DataFrame:
     """How far variance and correlation are from their limits, layer by layer, measured and predicted.
 
     Parameters
     ----------
     frame : DataFrame
         Of plain networks with `log10_preactivation_rms`, `log10_one_minus_c`, or both.
-    expected : mapping
-        From `gradlab.predictions`; networks that theory refuses are left out.
+    theory : mapping
+        From `gradlab.predict_all`; networks that theory refuses are left out.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> 
         `resolved` says whether the measured one is more than three standard errors, by jackknife over seeds.
     """
     rows = []
-    for network, found, cells in _networks(frame, expected):
+    for network, found, cells in _networks(frame, theory):
         about = {name: cells[name].iloc[0] for name in ("activation", "sigma_w2", "sigma_b2")}
         limits = _mean_field(found)
         for quantity, (column, _, limit) in FORWARD.items():
@@ -60,9 +60,9 @@ def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> 
             values = _by_seed(cells, column)
             middle, parts = _distance(quantity, values, goal)
             error = _jackknife_error(parts)
-            theory, _ = _distance(quantity, found.columns[column][None, : values.shape[1]], goal)
+            curve, _ = _distance(quantity, found.columns[column][None, : values.shape[1]], goal)
             with np.errstate(divide="ignore", invalid="ignore"):
-                measured, expects = np.log10(middle), np.log10(theory)
+                measured, expects = np.log10(middle), np.log10(curve)
             for i in range(len(middle)):
                 rows.append(
                     {"network": network, **about, "quantity": quantity, "limit": goal, "layer": i + 1,
@@ -72,20 +72,20 @@ def distances(frame: pd.DataFrame, expected: Mapping[str, Prediction | str]) -> 
     if not rows:
         raise GradlabError(
             "a network with a finite limit, its prediction, and log10_preactivation_rms or log10_one_minus_c", "none",
-            "gl.depth_scales(frame, gl.predictions(sweep))",
+            "gl.depth_scales(frame, theory=gl.predict_all(sweep))",
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def depth_scales(frame: pd.DataFrame, expected: Mapping[str, Prediction | str], *, level: float = 0.95) -> pd.DataFrame:
+def depth_scales(frame: pd.DataFrame, theory: Mapping[str, Prediction | str], *, level: float = 0.95) -> pd.DataFrame:
     r"""Depth scales of each network, fitted to what was measured, beside theory's.
 
     Parameters
     ----------
     frame : DataFrame
         From `gradlab.frame` or `gradlab.run`, of two seeds or more.
-    expected : mapping
-        From `gradlab.predictions`.
+    theory : mapping
+        From `gradlab.predict_all`.
     level : float
         Level of the intervals over seeds (jackknife; of xi_grad the t-interval of the rate).
 
@@ -100,9 +100,9 @@ def depth_scales(frame: pd.DataFrame, expected: Mapping[str, Prediction | str], 
     """
     rows = []
     of_network = [n for n in COORDINATES if n not in ("seed", "status", "layer", "layer_name")]
-    far = distances(frame, expected)
-    rate_table = against_theory(frame, expected, level=level).set_index("network")
-    for network, found, cells in _networks(frame, expected):
+    far = distances(frame, theory)
+    rate_table = rates(frame, level=level, theory=theory).set_index("network")
+    for network, found, cells in _networks(frame, theory):
         about = {name: cells[name].iloc[0] for name in of_network if name in cells and cells[name].nunique() == 1}
         limits = _mean_field(found)
         for quantity, (column, scale, _) in FORWARD.items():
@@ -176,11 +176,11 @@ def trainable_depths(
     return pd.concat([networks.assign(scales=k, depth=k * networks["xi_c"]) for k in counts], ignore_index=True)
 
 
-def _networks(frame: pd.DataFrame, expected: Mapping[str, Any]) -> list[tuple[str, Any, pd.DataFrame]]:
+def _networks(frame: pd.DataFrame, theory: Mapping[str, Any]) -> list[tuple[str, Any, pd.DataFrame]]:
     """Name, prediction and hidden layers of each network that theory does not refuse."""
     hidden = frame.loc[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
     groups = hidden.groupby("network", observed=True, sort=False)
-    found = [(str(name), expected.get(str(name)), pd.DataFrame(cells)) for name, cells in groups]
+    found = [(str(name), theory.get(str(name)), pd.DataFrame(cells)) for name, cells in groups]
     return [(name, one, cells) for name, one, cells in found if one is not None and not isinstance(one, str)]
 
 

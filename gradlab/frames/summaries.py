@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,13 @@ from gradlab.frames.rows import KEY, own_fields
 from gradlab.measurement.slope import rate
 from gradlab.measurement.verdict import NAMES, describe, judge
 
+if TYPE_CHECKING:
+    from gradlab.theory.prediction import Prediction
+
 Band = Literal["ci95", "sd", "range", "seeds"]
 BANDS: tuple[str, ...] = ("ci95", "sd", "range", "seeds")
+#: Columns that have a rate, the one that finite-width laws hold for first.
+BACKWARD: tuple[str, ...] = ("delta_log10_mean", "log10_delta_rms")
 #: Coordinates that differ from layer to layer of one network.
 OF_A_LAYER: tuple[str, ...] = ("layer", "layer_name", "fan_in", "fan_out", "status")
 
@@ -136,17 +141,25 @@ def _within(mean: pd.Series, half: pd.Series, side: int) -> pd.Series:
     return pd.Series(end, index=mean.index).where(inner, mean).where(half.notna())
 
 
-def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level: float = 0.95) -> pd.DataFrame:
+def rates(
+    frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level: float = 0.95, *, column: str | None = None,
+    theory: Mapping[str, Prediction | str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """The second table: rate, decades and verdict of each network, or of each network and seed.
 
     Parameters
     ----------
     frame : DataFrame
-        From `gradlab.frame` or `gradlab.run`, with `log10_delta_rms`.
+        From `gradlab.frame` or `gradlab.run`.
     by : {"network", "seed"}
         A row per network, with the interval over seeds, or a row per network and seed, without.
     level : float
         Level of the interval.
+    column : str, optional
+        ``log10_delta_rms`` (the rms over a batch) or ``delta_log10_mean`` (each example by itself). None: the first;
+        beside theory the second, where the frame has it.
+    theory : mapping, optional
+        From `gradlab.predict_all`: each network's predicted rate stands beside the measured one.
 
     Returns
     -------
@@ -158,13 +171,24 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
         delta that is exactly 0, `n_failed` one that is not finite or absent, `n_beyond` of the `n_seeds` change by more
         than a decade by themselves; `judged` says what the verdict is about. `from_depth` is the depth at which
         the decades pass one at this rate, NaN where it cannot be carried on.
+
+        With `theory` also ``column predicted ratio ratio_low ratio_high basis functional refused``: `ratio` is measured
+        over predicted; `basis` is what stands for the finite width, "M/n", "measured q" or "none"; `refused` says why
+        there is no prediction, and is empty where there is one. Finite width adds M/n to ``delta_log10_mean``,
+        the geometric mean over initialisations and examples; with a batch of one ``log10_delta_rms`` is the same. With
+        larger batches its ratio is refused: measured it is a geometric mean over seeds of a root mean square over
+        examples, theory's is a root mean square over both, which a few rare networks decide.
     """
+    if column is None:
+        column = BACKWARD[0] if theory is not None and BACKWARD[0] in frame else BACKWARD[1]
+    if column not in BACKWARD:
+        raise unknown("column", column, BACKWARD)
     if by not in ("network", "seed"):
         raise unknown("by", by, ("network", "seed"))
-    if "log10_delta_rms" not in frame and "gradient_zero_fraction" in frame:
+    if column not in frame and "gradient_zero_fraction" in frame:
         received = "the frame of a monitor, which sees no deltas, only gradients by the weights"
-        raise GradlabError("log10_delta_rms", received, 'gl.summarise(frame, by=["step", "layer_name"])')
-    _listed(frame, "column", ["log10_delta_rms", *KEY, "depth"])
+        raise GradlabError(column, received, 'gl.summarise(frame, by=["step", "layer_name"])')
+    _listed(frame, "column", [column, *KEY, "depth"])
     own = [name for name in own_fields() if name in frame]
     coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + own
     names = ("run", "network", "batch", "loss", "data", "dtype", "step")
@@ -173,7 +197,7 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
     for indices in frame.groupby(keys, observed=True, sort=False, dropna=False).indices.values():
         network = frame.iloc[indices]
         about = _about_network(network, coordinates)
-        deltas, seeds = _deltas(network, about["depth"])
+        deltas, seeds = _deltas(network, about["depth"], column)
         if by == "network":
             rows.append({**about, **_rate_row(deltas, level)})
         else:
@@ -185,7 +209,11 @@ def rates(frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level
             table[name] = pd.Categorical(table[name], categories=known)
     table["verdict"] = pd.Categorical(table["verdict"], categories=NAMES)
     table["shape"] = pd.Categorical(table["shape"], categories=("exponential", "algebraic", "none"))
-    return table
+    if theory is None:
+        return table
+    from gradlab.frames.predictions import beside_theory
+
+    return beside_theory(table, theory, column)
 
 
 def _about_network(network: pd.DataFrame, coordinates: Sequence[str]) -> dict[str, Any]:
@@ -203,13 +231,13 @@ def _about_network(network: pd.DataFrame, coordinates: Sequence[str]) -> dict[st
     return about
 
 
-def _deltas(network: pd.DataFrame, depth: int) -> tuple[np.ndarray, np.ndarray]:
+def _deltas(network: pd.DataFrame, depth: int, column: str) -> tuple[np.ndarray, np.ndarray]:
     """log10 deltas of the hidden layers, (seeds, L), NaN where there is no row; and the seeds."""
     seeds, codes = np.unique(network["seed"].to_numpy(), return_inverse=True)
     layers = network["layer"].to_numpy()
     hidden = (layers >= 1) & (layers <= depth)
     deltas = np.full((len(seeds), depth), np.nan)
-    deltas[codes[hidden], layers[hidden] - 1] = network["log10_delta_rms"].to_numpy()[hidden]
+    deltas[codes[hidden], layers[hidden] - 1] = network[column].to_numpy()[hidden]
     return deltas, seeds
 
 

@@ -31,7 +31,7 @@ _RUN = 3
 
 def depth_scales(
     frame: pd.DataFrame,
-    predictions: Mapping[str, Prediction | str],
+    theory: Mapping[str, Prediction | str],
     *,
     critical: float | None = None,
     ax: Any = None,
@@ -45,8 +45,8 @@ def depth_scales(
     ----------
     frame : DataFrame
         With `log10_preactivation_rms` and `log10_one_minus_c`, of two seeds or more.
-    predictions : mapping
-        From `gradlab.predictions`, with inputs: else there is no correlation.
+    theory : mapping
+        From `gradlab.predict_all`, with inputs: else there is no correlation.
     critical : float, optional
         As in `transition`.
     ax : two Axes, optional
@@ -59,8 +59,8 @@ def depth_scales(
         Dots above three standard errors, theory's lines, and the fits of `gradlab.depth_scales` over the layers they
         were made on; beside each network the fitted scale, then theory's in brackets.
     """
-    far = distances(frame, predictions)
-    fits = fitted_scales(frame, predictions)
+    far = distances(frame, theory)
+    fits = fitted_scales(frame, theory)
     if critical is None:
         slopes = fits[fits["scale"] == "xi_grad"].sort_values("sigma_w2")
         critical = found_critical(slopes.assign(predicted=np.exp(-0.5 / slopes["theory"])))

@@ -48,12 +48,12 @@ class Overlay:
             names = frame["network"].astype(str).unique()
             if len(names) != 1:
                 raise GradlabError(
-                    "a prediction for each network", f"one for {len(names)}", "theory=gl.predictions(sweep)"
+                    "a prediction for each network", f"one for {len(names)}", "theory=gl.predict_all(sweep)"
                 )
             theory = {names[0]: theory}
         for found in theory.values():
             if not (isinstance(found, str) or hasattr(found, "functional")):
-                raise GradlabError("predictions", type(found).__name__, "theory=gl.predictions(sweep)")
+                raise GradlabError("predictions", type(found).__name__, "theory=gl.predict_all(sweep)")
         self.theory: Mapping[str, Prediction | str] = theory
         self.networks = frame["network"].nunique()
         # text -> column -> networks of which it is true

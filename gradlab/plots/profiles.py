@@ -86,7 +86,7 @@ def gradient_flow(
     readout : bool
         Whether the readout stands behind the hidden layers; its units are few, so it is off the line.
     theory : Prediction, or mapping of Prediction or str by network, optional
-        From `gradlab.theory.predict` for one network, or `gradlab.predictions`: darker dashed lines of the same
+        From `gradlab.theory.predict` for one network, or `gradlab.predict_all`: darker dashed lines of the same
         functional, backward ones from the measured last hidden layer on. The caption says which functional they are,
         and where theory is refused and why.
     legend : bool or {"inside", "right", "figure"}

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.frames.predictions import BACKWARD, against_theory, counterpart
-from gradlab.frames.summaries import summarise
+from gradlab.frames.predictions import counterpart
+from gradlab.frames.summaries import BACKWARD, rates, summarise
 from gradlab.plots import words
 from gradlab.plots.canvas import canvas, decade_axis
 from gradlab.plots.captions import attach
@@ -32,7 +32,7 @@ _DOTS, _FINE = 12, 24
 
 def transition(
     frame: pd.DataFrame,
-    predictions: Mapping[str, Prediction | str],
+    theory: Mapping[str, Prediction | str],
     *,
     column: str | None = None,
     critical: float | None = None,
@@ -48,8 +48,8 @@ def transition(
     ----------
     frame : DataFrame
         From `gradlab.run`: networks that differ in `sigma_w2`.
-    predictions : mapping
-        From `gradlab.predictions`.
+    theory : mapping
+        From `gradlab.predict_all`.
     column : str, optional
         ``delta_log10_mean``, or with a batch of one ``log10_delta_rms``, relative to the last hidden layer: measured
         and predicted are the same functional. None: the first of them that the frame has.
@@ -68,12 +68,12 @@ def transition(
     """
     column = column or next((name for name in BACKWARD if name in frame), BACKWARD[0])
     checked(frame, column, "network", "seed", "layer", "depth", "sigma_w2")
-    table = against_theory(frame, predictions, column=column)
+    table = rates(frame, column=column, theory=theory)
     table = table[table["rate"].notna()].sort_values("sigma_w2")
     drawn = table[table["refused"] == ""]
     if drawn.empty:
         why = words.listed(sorted(set(table["refused"]))) or "no rate"
-        raise GradlabError("a network that theory has a rate for", why, "gl.predictions(sweep)")
+        raise GradlabError("a network that theory has a rate for", why, "gl.predict_all(sweep)")
     centre = found_critical(drawn) if critical is None else critical
     colours = Centred(drawn["sigma_w2"], centre)
     last: dict[float, float] = {}
@@ -85,7 +85,7 @@ def transition(
             points, low, high = _relative(own, column, row.depth)
             look = colours.look(row.sigma_w2)
             layer = np.arange(1, row.depth + 1)
-            found = predictions[str(row.network)]
+            found = theory[str(row.network)]
             expected = found.columns[counterpart(column, row.batch)][: row.depth]
             axes.plot(layer, expected, color=look["color"], gid="theory", zorder=2)
             few = np.unique(np.linspace(0, row.depth - 1, min(_DOTS, row.depth)).round().astype(int))
@@ -100,7 +100,7 @@ def transition(
         if inset:
             _inset(axes, drawn, colours, centre)
         place_legend(board, _handles(drawn, colours), legend)
-        attach(axes, _caption(frame, drawn, table, predictions, column, inset, last, centre))
+        attach(axes, _caption(frame, drawn, table, theory, column, inset, last, centre))
     return axes
 
 
@@ -170,7 +170,7 @@ def _handles(table: pd.DataFrame, colours: Centred) -> dict[str, Any]:
 
 
 def _caption(
-    frame: pd.DataFrame, drawn: pd.DataFrame, table: pd.DataFrame, predictions: Any, column: str, inset: bool,
+    frame: pd.DataFrame, drawn: pd.DataFrame, table: pd.DataFrame, theory: Any, column: str, inset: bool,
     last: Mapping[float, float], critical: float,
 ) -> str:  # fmt: skip
     n = words.span([int(v) for v in drawn["n_seeds"]], "seed")

@@ -12,8 +12,10 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
 from gradlab.config import DATASETS, Sweep
-from gradlab.frames.predictions import BACKWARD, against_theory, predictions
+from gradlab.frames.predictions import predict_all
 from gradlab.frames.rows import network_hash
+from gradlab.frames.summaries import BACKWARD
+from gradlab.frames.summaries import rates as rates_of
 from gradlab.reporting import tables, words
 from gradlab.reporting.origin import Origin
 from gradlab.sweep.grid import from_values
@@ -75,7 +77,7 @@ def beside(
     expected, begun = _expected(frames, rates, origins)
     if not expected:
         return None
-    found = [against_theory(own, expected).iloc[0] for own in frames]
+    found = [rates_of(own, theory=expected).iloc[0] for own in frames]
     shown = tables.deepest(rates, labels)
     texts = [_note(row) for row in found]
     order = dict.fromkeys(texts[i] for i in (*shown, *range(len(texts))))
@@ -154,12 +156,12 @@ def _expected(
             options, text = _inputs(sweep, origin.noted.get("inputs"))
             begun[text] = None
             for config in wanted:
-                found |= predictions(config, frame=of[network_hash(config)], columns=BACKWARD, **options)
+                found |= predict_all(config, frame=of[network_hash(config)], columns=BACKWARD, **options)
     return found, " ".join(begun)
 
 
 def _inputs(sweep: Sweep, noted: Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
-    """Inputs with the mean squares of the run's own, as an option of `predictions`, and what they are.
+    """Inputs with the mean squares of the run's own, as an option of `predict_all`, and what they are.
 
     No file that a request names is opened: a run may come from somebody else.
     """

@@ -8,7 +8,6 @@ from matplotlib.colors import to_rgb
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig
-from gradlab.frames.predictions import against_theory
 from gradlab.frames.rows import network_hash
 from gradlab.frames.scales import depth_scales, distances
 from gradlab.frames.summaries import rates, summarise
@@ -126,24 +125,24 @@ def test_phase_diagram_refuses(both, call, text):
 
 def test_rates_stand_beside_their_own_functional(both):
     frame, found = both
-    table = against_theory(frame, found)
+    table = rates(frame, theory=found)
     assert set(table["column"]) == {"delta_log10_mean"}
     for row in table.itertuples():
         chi1 = mean_field("tanh", sigma_w2=row.sigma_w2, sigma_b2=0.05).chi1
         assert row.predicted == pytest.approx(chi1**0.5 * 10**-0.001)
         assert row.ratio == pytest.approx(10**0.001, rel=1e-6)
         assert row.ratio_low < row.ratio < row.ratio_high and row.refused == ""
-    pooled = against_theory(frame, found, column="log10_delta_rms")
+    pooled = rates(frame, theory=found, column="log10_delta_rms")
     assert pooled["predicted"].isna().all() and pooled["refused"].str.contains("delta_log10_mean is the same").all()
-    alone = against_theory(frame.assign(batch=1), found, column="log10_delta_rms")
+    alone = rates(frame.assign(batch=1), theory=found, column="log10_delta_rms")
     np.testing.assert_allclose(alone["predicted"], table["predicted"])
-    refused = against_theory(frame, {next(iter(found)): "a reason"})
+    refused = rates(frame, theory={next(iter(found)): "a reason"})
     assert refused["refused"].tolist() == ["a reason", *["no prediction was made of this network"] * 2]
     assert refused["predicted"].isna().all() and refused["rate"].notna().all()
-    trained = against_theory(frame.assign(step=5), found)
+    trained = rates(frame.assign(step=5), theory=found)
     assert trained["refused"].str.contains("random weights").all()
     with pytest.raises(GradlabError, match="column"):
-        against_theory(frame, found, column="log10_activation_rms")
+        rates(frame, theory=found, column="log10_activation_rms")
 
 
 def test_depth_scales_are_those_the_curves_were_made_with(both):
@@ -179,7 +178,7 @@ def test_transition_draws_both(both):
         np.testing.assert_allclose(dots.get_ydata(), (means - means[-1])[at], atol=1e-12)
     (inset,) = ax.child_axes
     heights = [line.get_ydata()[0] for line in drawn(inset, "measured")]
-    table = against_theory(frame, found)
+    table = rates(frame, theory=found)
     sure = table[(table["low"] > 1) | (table["high"] < 1)]
     np.testing.assert_allclose(heights, np.log10(np.abs(1 / (2 * np.log(sure["rate"])))))
     assert len(heights) == 2  # between them the interval holds an infinite scale

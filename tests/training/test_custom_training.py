@@ -63,7 +63,7 @@ def test_lifted_and_residual_layers_have_rows():
     assert np.isfinite(gl.frame(run)["log10_update_ratio"]).all()
     rates = gl.rates(table)
     assert rates["architecture"].tolist() == ["mine"]
-    assert "mine" in str(next(iter(gl.predictions(net, X).values())))
+    assert "mine" in str(next(iter(gl.predict_all(net, X).values())))
 
 
 @pytest.mark.slow
