@@ -142,21 +142,10 @@ THEORY_OPTIONS = (
     ("activation", str, "tanh", "Name in the table of activations."),
     ("init", str | None, None, "Name in the table of initialisers. None: xavier_normal."),
     ("width", int, 128, "Units of the layers, where the initialiser depends on it."),
-    (
-        "sigma_w2",
-        tuple[float, ...] | None,
-        None,
-        "Fan-in times the weight variance, instead of --init; several values.",
-    ),
+    ("sigma_w2", tuple[float, ...] | None, None, "Fan-in times the weight variance, instead of --init; one or more."),
     ("sigma_b2", tuple[float, ...] | None, None, "Variances of the biases. None: the initialiser's own."),
     ("q0", float, 1.0, "Mean square of an input."),
-    (
-        "out",
-        str | None,
-        None,
-        "File for the maps of variance and correlation, and chi, or, with several values of both "
-        "variances, for the phase diagram: .png, .pdf or .svg.",
-    ),
+    ("out", str | None, None, "Figure (.png, .pdf, .svg): the maps, or the phase diagram of several values of both variances."),
     CACHE,
     IMPORT,
 )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradlab.config import GRID, NetworkConfig, Sweep, TrainingConfig, content_hash
+from gradlab.config.custom import CustomConfig
 
 #: How ``None`` stands inside a list, because TOML has no word for it.
 DEFAULT = "default"
 
 
-def networks(sweep: Sweep) -> list[NetworkConfig | TrainingConfig]:
+def networks(sweep: Sweep) -> Sequence[NetworkConfig | CustomConfig | TrainingConfig]:
     """The networks of the grid, each once, in the grid's order."""
     return list(dict.fromkeys(sweep.configs()))
 
