@@ -145,7 +145,7 @@ THEORY_OPTIONS = (
     ("sigma_w2", tuple[float, ...] | None, None, "Fan-in times the weight variance, instead of --init; one or more."),
     ("sigma_b2", tuple[float, ...] | None, None, "Variances of the biases. None: the initialiser's own."),
     ("q0", float, 1.0, "Mean square of an input."),
-    ("out", str | None, None, "Figure (.png, .pdf, .svg): the maps, or the phase diagram of several values of both variances."),
+    ("out", str | None, None, "Figure (.png, .pdf, .svg): maps, or the phase diagram of several of both variances."),
     CACHE,
     IMPORT,
 )
