@@ -15,9 +15,13 @@ T = TypeVar("T")
 #: What a field changes: the weights that are drawn, numbers that a compiled program takes as arguments, or the
 #: program itself.
 Affects = Literal["draw", "number", "program"]
+#: A field and the values that another needs of it.
+Need = tuple[str, tuple[Any, ...]]
 
 
-def option(default: Any, about: str, check: Check, affects: Affects, *, later: bool = False) -> Any:
+def option(
+    default: Any, about: str, check: Check, affects: Affects, *, needs: Need | None = None, later: bool = False
+) -> Any:
     """A field of a network or of a training.
 
     Parameters
@@ -29,15 +33,18 @@ def option(default: Any, about: str, check: Check, affects: Affects, *, later: b
         From its name and what a user wrote to its canonical form, or an error.
     affects : {"draw", "number", "program"}
         Two configurations that differ in nothing but draws and numbers share a compiled program.
+    needs : (str, tuple), optional
+        Another field, and its values with which alone there is this one.
     later : bool
         Whether it came after the first results: at its default it is no part of a network's hash.
     """
-    return field(default=default, metadata={"about": about, "check": check, "affects": affects, "later": later})
+    judged = {"about": about, "check": check, "affects": affects, "needs": needs, "later": later}
+    return field(default=default, metadata=judged)
 
 
-def like(kind: type, name: str, default: Any) -> Any:
-    """The field of another configuration, with a default of its own."""
-    return field(default=default, metadata=kind.__dataclass_fields__[name].metadata)
+def like(kind: type, name: str, default: Any, **more: Any) -> Any:
+    """The field of another configuration, with a default of its own, and metadata that differ."""
+    return field(default=default, metadata={**kind.__dataclass_fields__[name].metadata, **more})
 
 
 def setting(default: Any, about: str, check: Check | None = None, **more: Any) -> Any:
@@ -93,6 +100,11 @@ class Configuration:
         """The names of its options, or of those alone that affect one of these."""
         judged = {f.name: f.metadata.get("affects") for f in fields(cls)}
         return tuple(name for name, what in judged.items() if what in (affects or ("draw", "number", "program")))
+
+    @classmethod
+    def needs(cls) -> dict[str, Need]:
+        """The options that are there only where another field has some values."""
+        return {f.name: f.metadata["needs"] for f in fields(cls) if f.metadata.get("needs")}
 
     def changed(self) -> dict[str, Any]:
         """The options that differ from their defaults."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
-from gradlab.config.configuration import Configuration, configuration, like, option
+from gradlab.config.configuration import Configuration, Need, configuration, like, option
 from gradlab.config.fields import (
     boolean,
     branch_scale,
@@ -23,17 +23,15 @@ from gradlab.config.fields import (
 )
 from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
 
-#: (field, values) that each of some fields needs.
-Needs = Mapping[str, tuple[str, tuple[Any, ...]]]
 NORMS = ("batch", "layer", "rms")
 
 
-def lacking(needs: Needs, values: Mapping[str, Any]) -> set[str]:
+def lacking(needs: Mapping[str, Need], values: Mapping[str, Any]) -> set[str]:
     """The fields that something with these values does not have."""
     return {name for name, (other, known) in needs.items() if values[other] not in known}
 
 
-def check_needs(needs: Needs, changed: Mapping[str, Any], config: Any) -> None:
+def check_needs(needs: Mapping[str, Need], changed: Mapping[str, Any], config: Any) -> None:
     """Raise where a field is given that a configuration with these values does not have."""
     for name in sorted(lacking(needs, {other: getattr(config, other) for other, _ in needs.values()}) & {*changed}):
         other, known = needs[name]
@@ -50,8 +48,6 @@ class NetworkConfig(Configuration):
     architecture: ClassVar[str]
     #: Whether it takes an activation for each hidden layer.
     BY_LAYER: ClassVar[bool] = False
-    #: Fields that a network has only where another field has one of these values.
-    NEEDS: ClassVar[Needs] = {}
 
     depth: int = option(10, "Number of hidden layers L.", positive_integer, "number")
     width: int | tuple[int, ...] = option(128, "Units of each hidden layer.", one_or_each(positive_integer), "program")
@@ -92,7 +88,7 @@ class NetworkConfig(Configuration):
         self._check()
         self._one_width()
         self._one_activation()
-        check_needs(self.NEEDS, self.changed(), self)
+        check_needs(self.needs(), self.changed(), self)
         layers = 1 if self.architecture == "rnn" else self.depth
         widest = max(self.width) if isinstance(self.width, tuple) else self.width
         check_product("weights", MOST_WEIGHTS, depth=layers, width=widest, fan_in=widest)
@@ -168,13 +164,17 @@ class MLPConfig(NetworkConfig):
 
     architecture: ClassVar[str] = "mlp"
     BY_LAYER: ClassVar[bool] = True
-    NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
     norm: str | None = option(
         None, "Normalisation of each hidden layer: batch, layer or rms.", choice(None, *NORMS), "program", later=True
     )
     norm_position: str = option(
-        "before", "Whether it stands before or after the activation.", choice("before", "after"), "program", later=True
+        "before",
+        "Whether it stands before or after the activation.",
+        choice("before", "after"),
+        "program",
+        needs=("norm", NORMS),
+        later=True,
     )
 
     def _one_width(self) -> None:
@@ -193,7 +193,6 @@ class ResNetConfig(NetworkConfig):
     """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout."""
 
     architecture: ClassVar[str] = "resnet"
-    NEEDS: ClassVar[Needs] = {"kernel": ("branch", ("conv",))}
 
     depth: int = option(10, "Number of residual blocks L.", positive_integer, "number")
     width: int = option(
@@ -214,7 +213,9 @@ class ResNetConfig(NetworkConfig):
     norm: str | None = option(
         None, "Normalisation before each activation of a branch: batch, layer or rms.", choice(None, *NORMS), "program"
     )
-    kernel: int = option(3, "Side of the kernels of a convolutional branch.", positive_integer, "program")
+    kernel: int = option(
+        3, "Side of the kernels of a convolutional branch.", positive_integer, "program", needs=("branch", ("conv",))
+    )
 
     @property
     def scale(self) -> float | str:
@@ -229,7 +230,6 @@ class ConvNetConfig(NetworkConfig):
 
     architecture: ClassVar[str] = "convnet"
     BY_LAYER: ClassVar[bool] = True
-    NEEDS: ClassVar[Needs] = {"norm_position": ("norm", NORMS)}
 
     depth: int = option(10, "Number of convolutions L.", positive_integer, "number")
     width: int = option(16, "Channels of each of them.", one_or_each(positive_integer), "program")
@@ -242,7 +242,11 @@ class ConvNetConfig(NetworkConfig):
         None, "Normalisation of each convolution: batch, layer or rms.", choice(None, *NORMS), "program"
     )
     norm_position: str = option(
-        "before", "Whether it stands before or after the activation.", choice("before", "after"), "program"
+        "before",
+        "Whether it stands before or after the activation.",
+        choice("before", "after"),
+        "program",
+        needs=("norm", NORMS),
     )
 
 
@@ -251,20 +255,23 @@ class RNNConfig(NetworkConfig):
     """A recurrent network: one cell over a sequence, a linear readout of its last state."""
 
     architecture: ClassVar[str] = "rnn"
-    NEEDS: ClassVar[Needs] = {"activation": ("cell", ("rnn",)), "forget_bias": ("cell", ("lstm",))}
 
     depth: int | None = option(
         None, "Time steps that are read, the last ones of the sequence. None: all that the data have.",
         optional(positive_integer), "number",
     )  # fmt: skip
     width: int = option(64, "Units of the state.", one_or_each(positive_integer), "program")
-    activation: str = like(NetworkConfig, "activation", "tanh")
+    activation: str = like(NetworkConfig, "activation", "tanh", needs=("cell", ("rnn",)))
     init: str = like(NetworkConfig, "init", "orthogonal")
     cell: str = option(
         "rnn", "Kind of cell: rnn, lstm or gru; the activation is that of rnn.", choice("rnn", "lstm", "gru"), "program"
     )
     forget_bias: float = option(
-        1.0, "Bias of the forget gates of lstm at initialisation.", partial(number, kind="a number"), "program"
+        1.0,
+        "Bias of the forget gates of lstm at initialisation.",
+        partial(number, kind="a number"),
+        "program",
+        needs=("cell", ("lstm",)),
     )
     truncate: int | None = option(
         None, "Steps after which the backward pass through time is cut. None: never.", optional(positive_integer),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
-from gradlab.config.configuration import Configuration, configuration, setting
+from gradlab.config.configuration import Configuration, Need, configuration, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
 from gradlab.config.fields import (
     Check,
@@ -23,7 +23,7 @@ from gradlab.config.fields import (
     several,
 )
 from gradlab.config.names import ARCHITECTURES, DTYPES, LOSSES
-from gradlab.config.networks import CONFIGS, GRID, OWN, Needs, NetworkConfig, lacking
+from gradlab.config.networks import CONFIGS, GRID, OWN, NetworkConfig, lacking
 
 #: Values where none is given, of the fully connected networks.
 _MLP: dict[str, tuple] = {"activation": ("sigmoid", "tanh", "relu"), "init": ("xavier_normal", "he_normal")}
@@ -192,7 +192,7 @@ class Sweep(Configuration):
             names = [n for n in GRID if n in kind.names()]
             for values in itertools.product(*(self._values(n, architecture) for n in names)):
                 given = dict(zip(names, values, strict=True))
-                config = kind(**{n: v for n, v in given.items() if n not in lacking(kind.NEEDS, given)})
+                config = kind(**{n: v for n, v in given.items() if n not in lacking(kind.needs(), given)})
                 if config not in seen:  # what a network does not have does not tell it apart
                     seen.add(config)
                     yield config
@@ -278,8 +278,8 @@ class Sweep(Configuration):
         needs = self._needs(config)
         return hasattr(config, name) and (name not in needs or getattr(config, needs[name][0]) in needs[name][1])
 
-    def _needs(self, config: Any) -> Needs:
-        return config.NEEDS
+    def _needs(self, config: Any) -> dict[str, Need]:
+        return config.needs()
 
     def _owners(self, name: str) -> list[str]:
         """The architectures that have a coordinate; none where it belongs to no architecture."""

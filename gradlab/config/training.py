@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_RECORDS
-from gradlab.config.configuration import Configuration, configuration, like, option, setting
+from gradlab.config.configuration import Configuration, Need, configuration, like, option, setting
 from gradlab.config.fields import (
     below_1,
     boolean,
@@ -25,7 +25,7 @@ from gradlab.config.fields import (
     several,
 )
 from gradlab.config.names import OPTIMIZERS, SCHEDULES
-from gradlab.config.networks import CONFIGS, GRID, Needs, NetworkConfig, check_needs, lacking
+from gradlab.config.networks import CONFIGS, GRID, NetworkConfig, check_needs, lacking
 from gradlab.config.sweep import Sweep
 
 #: Learning rates where none is given: optax's examples' and the papers' own, none of them tuned.
@@ -42,9 +42,6 @@ ON_FAILURE: tuple[str, ...] = ("stop", "continue")
 class TrainingConfig(Configuration):
     """One network and how it is trained. It has the fields of its network too."""
 
-    #: As in `NetworkConfig`.
-    NEEDS: ClassVar[Needs] = {"momentum": ("optimizer", ("momentum", "nesterov"))}
-
     network: NetworkConfig = field(kw_only=False, metadata={"about": "What is trained."})
     optimizer: str = option(
         "sgd", "sgd, momentum, nesterov, rmsprop, adam or adamw.", named("optimizer", OPTIMIZERS), "program"
@@ -53,7 +50,9 @@ class TrainingConfig(Configuration):
         None, "The largest learning rate of the schedule. None: `LEARNING_RATES` of the optimiser.", optional(number),
         "number",
     )  # fmt: skip
-    momentum: float = option(0.9, "Of momentum and nesterov.", below_1, "number")
+    momentum: float = option(
+        0.9, "Of momentum and nesterov.", below_1, "number", needs=("optimizer", ("momentum", "nesterov"))
+    )
     schedule: str = option(
         "constant", "The learning rate stays (constant), or falls to 0 at the last step (linear, cosine).",
         named("schedule", SCHEDULES), "program",
@@ -95,7 +94,7 @@ class TrainingConfig(Configuration):
             put("learning_rate", LEARNING_RATES.get(self.optimizer, 1e-3))
         if self.weight_decay is None:
             put("weight_decay", WEIGHT_DECAYS.get(self.optimizer, 0.0))
-        check_needs(self.NEEDS, given, self)
+        check_needs(self.needs(), given, self)
         clips = [name for name in ("clip_norm", "clip_value", "clip_adaptive") if getattr(self, name) is not None]
         if len(clips) > 1:
             raise GradlabError("one way of clipping", " and ".join(clips), f"{clips[0]}= alone")
@@ -206,7 +205,7 @@ class TrainingSweep(Sweep):
         """The trainings of the grid, in its order."""
         products = itertools.product(*(getattr(self, name) for name in TRAINING_GRID))
         given = [dict(zip(TRAINING_GRID, values, strict=True)) for values in products]
-        ways = [{n: v for n, v in way.items() if n not in lacking(TrainingConfig.NEEDS, way)} for way in given]
+        ways = [{n: v for n, v in way.items() if n not in lacking(TrainingConfig.needs(), way)} for way in given]
         different = [way for i, way in enumerate(ways) if way not in ways[:i]]
         for network in super().configs():
             for way in different:
@@ -215,8 +214,8 @@ class TrainingSweep(Sweep):
     def _kinds(self) -> list[type[Configuration]]:
         return [*super()._kinds(), TrainingConfig]
 
-    def _needs(self, config: TrainingConfig) -> Needs:
-        return {**config.network.NEEDS, **config.NEEDS}
+    def _needs(self, config: TrainingConfig) -> dict[str, Need]:
+        return {**config.network.needs(), **config.needs()}
 
     def _owners(self, name: str) -> list[str]:
         return [] if name in TRAINING_GRID else super()._owners(name)

@@ -15,7 +15,7 @@ from gradlab.core.batch import batch_of, cast
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.losses import probes
 from gradlab.core.parameters import check_parameters
-from gradlab.networks.network import Network, as_key, check_input, weighted
+from gradlab.networks.network import Network, as_key, example_shape, weighted
 
 
 class DeviceBatch(NamedTuple):
@@ -73,8 +73,7 @@ class DeviceBatch(NamedTuple):
 
     def with_params(self, net: Network, params: Any, key: Array | int) -> tuple[Any, DeviceBatch]:
         """Given parameters as arrays of the batch's dtype, checked, and the batch with its targets."""
-        check_input(net, params, self.x)
-        check_parameters(net, params, self.shape, self.outputs)
+        check_parameters(net, params, example_shape(net, self.x), self.outputs)
         params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.dtype), params)
         if self.y is not None:
             return params, self

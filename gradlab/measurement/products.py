@@ -19,7 +19,7 @@ from gradlab.core.parameters import check_parameters, require_network
 from gradlab.core.scaled import LOWEST, Scaled, scaled
 from gradlab.measurement.lanczos import Ritz, bidiagonalise
 from gradlab.measurement.section import piece_of
-from gradlab.networks.network import as_key, check_input
+from gradlab.networks.network import as_key, example_shape
 
 #: Unit vectors that go through the network together.
 CHUNK = 256
@@ -103,8 +103,7 @@ def _inputs(net: Any, params: Any, x: Any) -> np.ndarray:
     x = inputs(x)
     if not isinstance(net, Layer):
         outputs = net.outputs_in(params)
-        check_input(net, params, x)
-        check_parameters(net, params, x.shape[1:], outputs)
+        check_parameters(net, params, example_shape(net, x), outputs)
     elif x.ndim != 2:
         raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
     else:

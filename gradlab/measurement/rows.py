@@ -112,8 +112,9 @@ def _parts(net: Network, outputs: int, record: Any) -> list[tuple[int | None, di
     found: list[tuple[int | None, dict[str, np.ndarray]]] = []
     for i, part in enumerate(record["below"]):
         if stack.stem and i == 0:
-            steps = net.steps_of(part)
-            found += [(0, row(part)), *([(1, steps)] if steps else [])]
+            found.append((0, row(part)))
+            if stack.stem == "cell":
+                found.append((1, part["recurrent"].values["steps"]))
         else:
             found.append((None, row(part)))
     if "run" in record:

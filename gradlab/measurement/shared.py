@@ -135,9 +135,9 @@ def measure_program(
         net = stack(shape, outputs, names if len(names) > 1 else (names[0][0],))
         entries = tuple((ACTIVATIONS[name], count) for name, count in names)
         inputs = scaled(x[None])
-        lower, run, head = params[: net.below_parts], params[net.below_parts : -1], params[-1]
+        lower, run, head = net.split(params)
         below, saved_below = net.below.forward(lower, inputs)
-        top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run[0], below)
+        top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run, below)
         pairs, steps = {}, None
         if correlated and len(x) > 1:
             pairs, steps = _correlations(net, params, saved_below, saved_run, inputs, entries)
@@ -146,7 +146,7 @@ def measure_program(
             """The activation that enters the readout of the network of depth d."""
             if net.last_run is None:
                 return below
-            i = jnp.minimum(d - net.below_depth, net.depth - net.below_depth - 1)
+            i = jnp.minimum(d - net.below_depth, net.last_run.copies - 1)
             stored = jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), saved_run[0])
             return jax.tree.map(lambda a, b: jnp.where(d == depth, a, b), top, stored)
 
@@ -160,7 +160,7 @@ def measure_program(
                 found["pairs"] = step(head[0], ((ACTIVATIONS["identity"], None),), *saved, before)[1]
             read = statistics(columns, None if n_depths == 1 else d == depth)
             if net.last_run is not None:
-                dy, found["run"] = net.last_run.first(d - net.below_depth).backward(run[0], saved_run, dy, read)
+                dy, found["run"] = net.last_run.first(d - net.below_depth).backward(run, saved_run, dy, read)
             found["below"] = net.below.backward(lower, saved_below, dy, read)[1]
             return found
 
@@ -189,7 +189,7 @@ def _correlations(net: Stack, params, saved_below, saved_run, inputs, entries) -
     first = jax.tree.map(lambda v: v[None], before)
     if saved_run is None:
         return found, first
-    _, (found["run"], steps) = lax.scan(through, before, (params[net.below_parts], saved_run))
+    _, (found["run"], steps) = lax.scan(through, before, (net.split(params)[1], saved_run))
     return found, jax.tree.map(lambda one, more: jnp.concatenate([one, more]), first, steps)
 
 

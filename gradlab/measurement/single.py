@@ -102,18 +102,18 @@ def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
     @jax.jit
     def measured(params, x, y, depth, numbers):
         stack = of.network.stack(outputs, **numbers)
-        lower, run, head = params[: stack.below_parts], params[stack.below_parts : -1], params[-1]
+        lower, run, head = stack.split(params)
         through = depth - stack.below_depth
         a, saved_below = stack.below.forward(lower, scaled(x, x.ndim - 1))
         saved_run = None
         if stack.last_run is not None:
-            a, saved_run = stack.last_run.first(through).forward(run[0], a)
+            a, saved_run = stack.last_run.first(through).forward(run, a)
         logits, saved = stack.readout.forward(head, a)
         value, dy = evaluate(logits, y)
         dy, above = stack.readout.backward(head, saved, dy, read)
         found = {"readout": above, "loss": value}
         if stack.last_run is not None:
-            dy, found["run"] = stack.last_run.first(through).backward(run[0], saved_run, dy, read)
+            dy, found["run"] = stack.last_run.first(through).backward(run, saved_run, dy, read)
         found["below"] = stack.below.backward(lower, saved_below, dy, read)[1]
         return found
 

@@ -38,10 +38,6 @@ class ConvNet(ConvNetConfig, Network):
         """Axes that one example may have."""
         return (2, 3)
 
-    def window(self, axes: int) -> int:
-        """Positions that a unit of the first layer sees."""
-        return self.kernel**axes
-
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """First convolution, the others in loops over those of one activation, readout."""
         phis = self.activations if len(self.activations) > 1 else self.activations * self.depth

@@ -90,15 +90,13 @@ class CustomNetwork(CustomConfig, Network):
         return self.outputs
 
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
-        """The parts of the layer, the last one apart."""
+        """The layer itself."""
         if dropout is not None:
             raise GradlabError(
                 "dropout as a layer of the network", "dropout= with layers of your own", "gl.dropout(rate, key)"
             )
         self.outputs_for(outputs)
-        whole = _sequence(self.given)
-        *lower, last = whole.sequence
-        return Stack(serial(*lower), None, last.layer, 0, len(lower), self.depth, whole)
+        return Stack(_sequence(self.given))
 
     def rows(self, params: Any, tree: Any) -> list[Row]:
         """The rows of a tree that is laid out as the parameters are: of themselves, or of records."""

@@ -39,14 +39,6 @@ class Network(ABC):
         """Numbers of the blocks that a compiled program takes as arguments: keyword arguments of `stack`."""
         return {}
 
-    def steps_of(self, record: Any) -> dict[str, Any]:
-        """The columns of the time steps in the record of the first part; none where depth is no time."""
-        return {}
-
-    def window(self, axes: int) -> int:
-        """Positions that a unit of the first layer sees, with this many axes of positions."""
-        return 1
-
     #: Number of outputs, of a network that has it from its layers; None where the data decide.
     outputs: ClassVar[int | None] = None
 
@@ -149,7 +141,6 @@ class Network(ABC):
         outputs = self.outputs_in(params)
         if not isinstance(x, jax.core.Tracer):
             inputs(x)
-        check_input(self, params, x)
         check_parameters(self, params, example_shape(self, x), outputs)
         return self.layer(outputs).forward(params, plain(jnp.asarray(x)))[0].value()
 
@@ -189,15 +180,3 @@ def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], di
     if isinstance(tree, (tuple, list)):
         return [found for part in tree for found in weighted(path, part)]
     return []
-
-
-def check_input(net: Network, params: Any, x: Array) -> None:
-    """Raise if `x` does not fit the first layer."""
-    *_, features = example_shape(net, x)
-    if net.outputs is not None:  # one of a user's layers, whose examples have one shape
-        return
-    wanted = weighted((), params)[0][1]["weight"].shape[-2] // net.window(jnp.ndim(x) - 2)
-    if features != wanted:
-        raise GradlabError(
-            f"x with {wanted} features, as the first layer has", f"{features}", "net.init_params(key, x, y) with this x"
-        )

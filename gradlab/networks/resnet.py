@@ -53,10 +53,6 @@ class ResNet(ResNetConfig, Network):
         scale = self.scale
         return {} if isinstance(scale, str) else {"scale": scale}
 
-    def window(self, axes: int) -> int:
-        """Positions that a unit of the stem sees."""
-        return 1 if self.branch == "dense" else self.kernel**axes
-
     def stack(self, outputs: int, scale: Any = None, *, dropout: Dropout | None = None) -> Stack:
         """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
         scale = self.scale if scale is None else scale
@@ -74,7 +70,7 @@ class ResNet(ResNetConfig, Network):
             before = (global_mean(),)
         last = normed(self.norm) if self.order == "pre" else ()
         run = repeat(copies(block, dropout), self.depth, 1)
-        return stacked(stem, run, readout_block(self, outputs, *last, *before), self.depth)
+        return stacked(stem, run, readout_block(self, outputs, *last, *before))
 
 
 def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: Any) -> Layer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from gradlab._errors import GradlabError
@@ -46,10 +44,6 @@ class RNN(RNNConfig, Network):
         """Axes that one example may have."""
         return (2,)
 
-    def steps_of(self, record: Any) -> dict[str, Any]:
-        """The columns of the time steps."""
-        return record["recurrent"].values["steps"]
-
     def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
         """The unrolled cell, readout."""
         cells = unroll(_cell(self), truncate=self.truncate)
@@ -57,9 +51,7 @@ class RNN(RNNConfig, Network):
             cells = _of_the_last(self.depth, cells)
         cells = masked(cells, dropout, 1)
         head = readout_block(self, outputs)
-        cell = Part("cell", cells, STEM_FOLD)
-        whole = serial(cell, Part("readout", head, READOUT_FOLD))
-        return Stack(serial(cell), None, head, 0, 1, 0, whole, "cell")
+        return Stack(serial(Part("cell", cells, STEM_FOLD), Part("readout", head, READOUT_FOLD)), stem="cell")
 
 
 def _of_the_last(steps: int, layer: Layer) -> Layer:

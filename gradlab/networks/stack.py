@@ -26,34 +26,49 @@ class Stack(NamedTuple):
 
     Parameters
     ----------
-    below : Layer
-        All that is below the last run of equal blocks: `below_depth` counted layers in `below_parts` parts.
-    last_run : Layer or None
-        A `repeat`, into which a cotangent may enter at any depth; None where no block repeats.
-    readout : Layer
-        What is above: its last layer is the linear readout.
-    below_depth, below_parts, depth : int
     whole : Layer
-        All of them as one layer.
+        A `serial`; its last part ends in the linear readout.
+    runs : bool
+        Whether the part before the readout is a `repeat`, into which a cotangent may enter at any depth.
     stem : str
         Name of the first part where it is no counted layer: its row is layer 0. Empty where it is.
     """
 
-    below: Layer
-    last_run: Layer | None
-    readout: Layer
-    below_depth: int
-    below_parts: int
-    depth: int
     whole: Layer
+    runs: bool = False
     stem: str = ""
 
+    @property
+    def below(self) -> Layer:
+        """All that is below the readout, or below the last run of equal blocks."""
+        return serial(*self.whole.sequence[: -1 - self.runs])
 
-def stacked(stem: Layer, run: Layer, readout: Layer, depth: int) -> Stack:
-    """A stem that is not counted, a run of `depth` equal blocks, a readout."""
-    first = Part("stem", stem, STEM_FOLD)
-    whole = serial(first, Part("run", run), Part("readout", readout, READOUT_FOLD))
-    return Stack(serial(first), run, readout, 0, 1, depth, whole, "stem")
+    @property
+    def below_depth(self) -> int:
+        """The number of counted layers that are `below`."""
+        return sum(max(part.layer.copies, 1) for part in self.below.sequence) - bool(self.stem)
+
+    @property
+    def last_run(self) -> Layer | None:
+        """The last run of equal blocks."""
+        return self.whole.sequence[-2].layer if self.runs else None
+
+    @property
+    def readout(self) -> Layer:
+        """What is above."""
+        return self.whole.sequence[-1].layer
+
+    def split(self, params: Any) -> tuple[Any, Any, Any]:
+        """The parameters of `below`, of the last run (None where there is none) and of the readout."""
+        *below, head = params
+        run = below.pop() if self.runs else None
+        return tuple(below), run, head
+
+
+def stacked(stem: Layer, run: Layer, readout: Layer) -> Stack:
+    """A stem that is not counted, a run of equal blocks, a readout."""
+    parts = Part("stem", stem, STEM_FOLD), Part("run", run), Part("readout", readout, READOUT_FOLD)
+    return Stack(serial(*parts), True, "stem")
 
 
 def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) -> list[tuple[int, int, int]]:
@@ -96,9 +111,7 @@ def chained(
         run = repeat(copies(own, dropout), count, number) if count else own(number)
         parts.append(Part(f"run_{i}", run, None if count else number))
     whole = serial(*parts, Part("readout", readout, READOUT_FOLD))
-    last = shapes[-1][2] if shapes else 0
-    run = parts.pop().layer if last else None
-    return Stack(serial(*parts), run, readout, len(widths) - last, len(parts), len(widths), whole)
+    return Stack(whole, bool(shapes and shapes[-1][2]))
 
 
 def masked(layer: Layer, dropout: Dropout | None, number: Any) -> Layer:

@@ -57,7 +57,7 @@ class Transformer(TransformerConfig, Network):
         last = (layer_norm(),) if self.norm == "pre" else ()
         head = readout_block(self, outputs, *last, global_mean())
         run = repeat(copies(lambda number: _block(self, dropout, number), dropout), self.depth, 1)
-        return stacked(stem, run, head, self.depth)
+        return stacked(stem, run, head)
 
 
 def _block(config: TransformerConfig, dropout: Dropout | None, number: Any) -> Layer:

@@ -94,7 +94,10 @@ def test_runs_of_equal_blocks(widths, runs):
     [
         (lambda net: net.init_params(0, X), "targets y, or outputs="),
         (lambda net: net.init_params(0, X[:, :, None], outputs=2), "batch, features"),
-        (lambda net: net.apply(net.init_params(0, X, outputs=2), X[:, :2]), "x with 3 features"),
+        (
+            lambda net: net.apply(net.init_params(0, X, outputs=2), X[:, :2]),
+            r"'weight'. of shape .2, 4., as MLP.* has for these data; received .3, 4.",
+        ),
         (lambda net: gl.MLP(depth=0), "depth to be an integer of at least 1"),
         (lambda net: gl.MLP(depth=2, width=(3, 4, 5)), "one width for each"),
         (lambda net: gl.MLP(activation="rleu"), "relu"),
