@@ -72,6 +72,8 @@ def test_networks_are_values():
     assert net != gl.MLP(depth=3, width=4, activation="tanh", init="xavier_normal")
     assert repr(net) == "MLP(depth=2, width=4, activation='tanh', init='xavier_normal')"
     assert dataclasses.replace(net, depth=3).depth == 3 and net.depth == 2
+    for field in dataclasses.fields(net):
+        assert f"\n{field.name} : {field.type}\n" in gl.MLP.__doc__  # what help() shows
     for name in ("depth", "another"):
         with pytest.raises(AttributeError, match=name):
             setattr(net, name, 5)
