@@ -24,8 +24,8 @@ HERE = Path(__file__).parent
 GRID = ["--depth", "4", "8", "16", "32", "64", "128", "--width", "256", "--batch", "64"]
 TWO_COLUMNS = ["--columns", "log10_delta_rms", "log10_weight_grad_norm"]
 TRAIN = [
-    "train", "--depth", "2", "4", "--width", "16", "--activation", "tanh", "relu", "--init", "he_normal",
-    "--optimizer", "sgd", "adam", "--learning-rate", "0.001", "0.01", "--steps", "3", "--records", "2", "--seeds", "2",
+    "train", "--depth", "2", "4", "--width", "16", "--activation", "sigmoid", "relu", "--init", "xavier_normal",
+    "he_normal", "--optimizer", "sgd", "adam", "--steps", "3", "--records", "2", "--seeds", "2",
 ]  # fmt: skip
 #: Environment of JAX's own cache, which a checkout that does not switch it on needs.
 CACHE = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}

@@ -20,9 +20,9 @@ from jax import lax
 import gradlab as gl
 from gradlab.config import TrainingConfig
 from gradlab.data import load
-from gradlab.training.one_seed import OneSeed
 from gradlab.training.plan import Plan
 from gradlab.training.split import split
+from gradlab.training.trainer import Trainer
 
 TX = {"sgd": optax.sgd(0.1), "adam": optax.adam(1e-3)}
 
@@ -60,8 +60,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=300)
     args = parser.parse_args()
-    print("| network, optimiser | plain loop, ms a step | gradlab over it, run by run | gl.train with 20 records |")
-    print("|---|---|---|---|")
+    print("| network, optimiser | plain loop, ms a step | gradlab over it, run by run | CPU | with 20 records | CPU |")
+    print("|---|---|---|---|---|---|")
     for depth, width, batch, name in ((10, 128, 128, "sgd"), (10, 128, 128, "adam"), (30, 128, 128, "adam"),
                                       (10, 512, 128, "adam")):  # fmt: skip
         data = load("digits")
@@ -69,22 +69,22 @@ def main() -> None:
         parts = split(data.x, data.y, 0.2, batch, 10, "digits", 0)
         plan = Plan(steps=args.steps, batch=batch, records=(0, args.steps), loss="softmax_cross_entropy",
                     dtype="float32", key=0)  # fmt: skip
-        of = OneSeed(TrainingConfig(net, name), parts, plan, 0)
-        start = of.start()
+        of = Trainer(TrainingConfig(net, optimizer=name), parts, plan)
+        start = of.start(0)
         rival = plain_loop(net, of.x, of.y, TX[name], batch)
         whole = functools.partial(
             gl.train, net, data.x, data.y, optimizer=name, steps=args.steps, batch=batch, progress=False
         )  # fmt: skip
         sides = {
-            "plain": functools.partial(rival, start.params, of.key, args.steps),
-            "gradlab": functools.partial(of.advance, start, args.steps),
+            "plain": functools.partial(rival, start.params, of.key(0), args.steps),
+            "gradlab": functools.partial(of.advance, {0: start}, args.steps),
             "records": lambda whole=whole: whole().params,
         }
         times = in_turn(sides, args.runs)
-        bare, records = (times.over(side, "plain") for side in ("gradlab", "records"))
+        over = [times.over(side, "plain", cpu=cpu) for side in ("gradlab", "records") for cpu in (False, True)]
         ms = 1e3 * times.median("plain") / args.steps
         label = f"{depth} × {width}, batch {batch}, {name}"
-        print(f"| {label} | {ms:.2f} | {bare:.2f} | {records:.2f} |", flush=True)
+        print(f"| {label} | {ms:.2f} | {' | '.join(f'{ratio:.2f}' for ratio in over)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def histograms(
             records = single.drawn([net], batch, as_key(key), seed_numbers(seeds), wanted)[0][0]
         else:
             params, batch = batch.with_params(net, params, key)
-            records = [single.given(net, params, batch, wanted)]
+            records = [single.given(net, params, batch, wanted, net)]
     found = [rows(net, batch.outputs, record, axes=1) for record in records]
     numbers, columns = found[0]
     hidden = [i for i, number in enumerate(numbers[:-1]) if number >= 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from jax import Array
 from gradlab._errors import unknown
 from gradlab._types import MEASURED
 from gradlab.config import NetworkConfig, seed_numbers
+from gradlab.core.execute import once
 from gradlab.core.parameters import require_network
 from gradlab.measurement import shared, single
 from gradlab.measurement.batch import DeviceBatch
@@ -138,8 +139,15 @@ def measure_given(
         batch = DeviceBatch.of(x, y, loss, dtype, net.outputs_in(params), data)
         params, batch = batch.with_params(net, params, key)
         wanted = _columns(columns)
-        way = shared if shared.shares(net) else single
-        return trace(net, params, [way.given(net, params, batch, wanted)], batch, (0,), drawn=False)
+        return given(net, params, batch, wanted, net)
+
+
+def given(
+    net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
+) -> Trace:
+    """One measurement of given weights, in arrays of the deepest network whose beginning this one is."""
+    way = shared if shared.shares(net) else single
+    return trace(net, params, [way.given(net, params, batch, wanted, deepest, call)], batch, (0,), drawn=False)
 
 
 def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -82,11 +82,13 @@ def drawn(
     return cut, [params] * len(configs)
 
 
-def given(net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...]) -> Any:
-    """The record of given weights."""
+def given(
+    net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
+) -> Any:
+    """The record of given weights, in arrays of the deepest network whose beginning this one is; `call` compiles."""
     parts = ((ACTIVATIONS.current(net.activation), 1),)
-    program = measure_program(net.width, net.depth, batch.outputs, parts, net.bias, batch.loss, wanted, 1)
-    record = on_host(once(program, params, batch.x, batch.y, jnp.asarray([net.depth], jnp.int32)))
+    program = measure_program(net.width, deepest.depth, batch.outputs, parts, net.bias, batch.loss, wanted, 1)
+    record = on_host(call(program, params, batch.x, batch.y, jnp.asarray([net.depth], jnp.int32)))
     return _cut(record, net, wanted, 0, 0)
 
 

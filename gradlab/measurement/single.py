@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -44,7 +44,7 @@ def drawn(
 ) -> tuple[list[list[Any]], list[Any]]:
     """Records of networks of one structure, for each network seed by seed, and the shapes of their parameters."""
     deepest = max(configs, key=lambda c: c.depth or 0)
-    run = program(resolved(_shape(deepest)), batch.outputs, batch.loss, wanted)
+    run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted)
     records, shapes = [], []
     for config in configs:
         net = build(config)
@@ -53,20 +53,22 @@ def drawn(
 
         def arguments(drawn, net=net):
             params, probe = drawn
-            return params, batch.x, probe if batch.y is None else batch.y, *_numbers(net, batch.dtype)
+            return params, batch.x, probe if batch.y is None else batch.y, *numbers_of(net, batch.dtype)
 
         shapes.append(jax.eval_shape(draw, key)[0])
         records.append(over_seeds(draw, run, arguments, on_host, key, seeds, batch.signals(shapes[-1])))
     return records, shapes
 
 
-def given(net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...]) -> Any:
-    """The record of given weights."""
-    run = program(resolved(_shape(net)), batch.outputs, batch.loss, wanted)
-    return on_host(once(run, params, batch.x, batch.y, *_numbers(net, batch.dtype)))
+def given(
+    net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
+) -> Any:
+    """The record of given weights, in arrays of the deepest network whose beginning this one is; `call` compiles."""
+    run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted)
+    return on_host(call(run, params, batch.x, batch.y, *numbers_of(net, batch.dtype)))
 
 
-def _shape(config: NetworkConfig) -> NetworkConfig:
+def bare(config: NetworkConfig) -> NetworkConfig:
     """The configuration without what changes numbers alone, so that equal programs are compiled once."""
     if isinstance(config, CustomConfig):
         return config
@@ -75,7 +77,7 @@ def _shape(config: NetworkConfig) -> NetworkConfig:
     return type(config)(**plain, **learned, depth=config.depth)
 
 
-def _numbers(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
+def numbers_of(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
     """What a program takes beside parameters and data: the depth, and numbers of the blocks."""
     depth = jnp.int32(net.depth or 0)
     return depth, {name: jnp.asarray(value, dtype) for name, value in net.numbers().items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from gradlab.config import TrainingConfig, TrainingSweep
 from gradlab.frames.rows import frame
+from gradlab.measurement.single import structure
 from gradlab.networks import build
 from gradlab.networks.resolved import fingerprints
 from gradlab.sweep.costs import training
@@ -30,6 +31,9 @@ class TrainTask(Task):
         super().__init__(sweep, data)
         self.plan, self.test, self.batch = Plan.of(sweep), sweep.test, sweep.batch
         self.parts = split(data.x, data.y, sweep.test, sweep.batch, data.classes, data.name, sweep.key)
+        # structure -> the deepest network that has it, whose programs serve the others too
+        rising = sorted((config.network for config in sweep.configs()), key=lambda network: network.depth or 0)
+        self.deepest = {structure(network): network for network in rising}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,7 +63,8 @@ class TrainTask(Task):
                 flat = lambda x: x.reshape(len(x), prod(x.shape[1:]))
                 names = ("x", "test_x", "measured_x")
                 parts = parts._replace(**{name: flat(getattr(parts, name)) for name in names})
-            frames.append(frame(train_network(config, parts, self.plan, seeds)))
+            deepest = self.deepest[structure(config.network)]
+            frames.append(frame(train_network(config, parts, self.plan, seeds, deepest=deepest)))
         return frames
 
     def cost(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> Cost:

@@ -1,4 +1,4 @@
-"""The optimisers by name, each an optax transformation whose numbers may be traced: one program for all of them."""
+"""The optimisers by name, each an optax transformation whose numbers may be traced."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -16,90 +17,72 @@ from gradlab.training.own import OwnOptimizer
 
 
 class Recipe(NamedTuple):
-    """What decides the program of a step beside the network: equal recipes are compiled once.
+    """What decides the program of an update: equal recipes are compiled once. All else are `numbers_in_update` it.
 
     Parameters
     ----------
     optimizer : str or OwnOptimizer
-        A name, or the user's own, which then has all its numbers in it.
-    schedule : str
-    warmup, steps : int
-        The learning rate rises over `warmup` of `steps` steps, and then follows the schedule.
+        sgd, momentum, rmsprop or adam; or the user's own, which has all its numbers in it.
     clip : str
         clip_norm, clip_value, clip_adaptive, or empty.
-    decays : bool
-        Whether there is a weight decay.
-    dropout : float
     """
 
     optimizer: str | OwnOptimizer
-    schedule: str
-    warmup: int
-    steps: int
     clip: str
-    decays: bool
-    dropout: float
 
     @classmethod
-    def of(cls, config: TrainingConfig, steps: int, optimizer: OwnOptimizer | None = None) -> Recipe:
-        """The recipe of a configuration; `optimizer` stands in for the one it names."""
-        clip = next((name for name in _CLIPS if getattr(config, name) is not None), "")
-        return cls(
-            optimizer or config.optimizer, config.schedule, config.warmup, steps, clip, config.weight_decay > 0,
-            config.dropout,
-        )  # fmt: skip
-
-    @property
-    def in_loss(self) -> bool:
-        """Whether weight decay is a term of the loss."""
-        return self.decays and self.optimizer != "adamw"
+    def of(cls, config: TrainingConfig, own: OwnOptimizer | None = None) -> Recipe:
+        """The recipe of a configuration; `own` stands in for the optimiser that it names."""
+        return cls(own or _SAME_PROGRAM.get(config.optimizer, config.optimizer), _clip(config))
 
 
-def numbers_of(config: TrainingConfig, dtype: str) -> dict[str, Array]:
-    """The numbers of a configuration that a program takes as arguments."""
-    values = {name: getattr(config, name) for name in config.names("number")}
-    return {name: jnp.asarray(value, dtype) for name, value in values.items() if value is not None}
+def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[str, Array]:
+    """The numbers of a configuration that its programs take as arguments; the learning rate of every step."""
+    values = {
+        "rates": np.zeros(steps + 1) if config.own else rates(config, steps),
+        "momentum": config.momentum,
+        "clip": getattr(config, _clip(config)) if _clip(config) else 0.0,
+        "decay_in_update": config.weight_decay if config.optimizer == "adamw" else 0.0,
+        "decay_in_loss": config.weight_decay if decays_in_loss(config) else 0.0,
+    }
+    return {
+        "nesterov": jnp.asarray(np.asarray(config.optimizer == "nesterov")),
+        **{name: jnp.asarray(np.asarray(value, dtype)) for name, value in values.items()},
+    }
+
+
+def decays_in_loss(config: TrainingConfig) -> bool:
+    """Whether weight decay is a term of the loss."""
+    return config.weight_decay > 0 and config.optimizer != "adamw"
 
 
 def clipping(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
     """What is done to the gradient before the optimiser sees it."""
-    return _CLIPS[recipe.clip](numbers[recipe.clip]) if recipe.clip else optax.identity()
+    return _CLIPS[recipe.clip](numbers["clip"]) if recipe.clip else optax.identity()
 
 
-def optimizer(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
-    """The optimiser behind the clipping.
+def optimizer(recipe: Recipe, numbers: Mapping[str, Any], step: Any) -> optax.GradientTransformation:
+    """The optimiser behind the clipping, at a step.
 
     Notes
     -----
     SGD, momentum (Polyak 1964), Nesterov's (Sutskever et al. 2013), RMSProp (Tieleman & Hinton 2012), Adam
-    (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) are optax's, with its other numbers as they are there.
+    (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) compute what optax's do, with its other numbers.
     """
     if isinstance(recipe.optimizer, OwnOptimizer):
         return recipe.optimizer.transformation
-    shape = _schedule(recipe)
-    # the product is rounded to the dtype of the rate, so that no float64 enters a float32 update
-    rate = lambda count: numbers["learning_rate"] * jnp.asarray(shape(count), numbers["learning_rate"].dtype)
-    return _OPTIMIZERS[recipe.optimizer](rate, numbers)
+    return optax.chain(_OPTIMIZERS[recipe.optimizer](numbers), optax.scale_by_learning_rate(numbers["rates"][step]))
 
 
-def _schedule(recipe: Recipe) -> Callable[[Any], Any]:
-    """The learning rate over its largest value, against the step."""
-    left = max(recipe.steps - recipe.warmup, 1)
-    after = {
-        "constant": optax.constant_schedule(1.0),
-        "linear": optax.linear_schedule(1.0, 0.0, left),
-        "cosine": optax.cosine_decay_schedule(1.0, left),
-    }[recipe.schedule]
-    if not recipe.warmup:
-        return after
+def rates(config: TrainingConfig, steps: int) -> np.ndarray:
+    """The learning rate of each step, and of the one behind the last."""
+    step = np.arange(steps + 1)
+    share = np.clip((step - config.warmup) / max(steps - config.warmup, 1), 0, 1)
+    falling = {
+        "constant": np.ones(steps + 1), "linear": 1 - share, "cosine": (1 + np.cos(np.pi * share)) / 2,
+    }[config.schedule]  # fmt: skip
     # the first step is taken with 1/warmup of the rate: a step with 0 would be none
-    rise = lambda count: (count + 1) / recipe.warmup
-    return optax.join_schedules([rise, after], [recipe.warmup])
-
-
-def rate_at(recipe: Recipe, config: TrainingConfig, step: int) -> float:
-    """The learning rate of a step."""
-    return float(config.learning_rate * _schedule(recipe)(step))
+    return config.learning_rate * np.where(step < config.warmup, (step + 1) / max(config.warmup, 1), falling)
 
 
 def stable_below(config: TrainingConfig) -> float:
@@ -108,11 +91,16 @@ def stable_below(config: TrainingConfig) -> float:
     2 for gradient descent, 2 (1 + b) with momentum b and 2 (1 + b) / (1 + 2 b) with Nesterov's; optimisers that scale
     each entry have no such number, and clipped gradients do not grow.
     """
-    if config.own or any(getattr(config, name) is not None for name in _CLIPS):
+    if config.own or _clip(config):
         return float("nan")
     b = config.momentum
     bounds = {"sgd": lambda: 2.0, "momentum": lambda: 2 * (1 + b), "nesterov": lambda: 2 * (1 + b) / (1 + 2 * b)}
     return bounds[config.optimizer]() if config.optimizer in bounds else float("nan")
+
+
+def _clip(config: TrainingConfig) -> str:
+    """The field that says how gradients are clipped; empty where they are not."""
+    return next((name for name in _CLIPS if getattr(config, name) is not None), "")
 
 
 def _decayed(params: Any) -> Any:
@@ -121,16 +109,31 @@ def _decayed(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(named, params)
 
 
+def _momentum(numbers: Mapping[str, Any]) -> optax.GradientTransformation:
+    """optax's `trace`, where a number decides between Polyak's and Nesterov's."""
+
+    def update(grads, trace, params=None):
+        del params
+        ahead = lambda grads, trace: jax.tree.map(lambda g, t: g + numbers["momentum"] * t, grads, trace)
+        trace = ahead(grads, trace)
+        pick = lambda n, t: jnp.where(numbers["nesterov"], n, t)
+        return jax.tree.map(pick, ahead(grads, trace), trace), trace
+
+    return optax.GradientTransformation(lambda params: jax.tree.map(jnp.zeros_like, params), update)
+
+
 _CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "clip_norm": optax.clip_by_global_norm,
     "clip_value": optax.clip,
     "clip_adaptive": optax.adaptive_grad_clip,
 }
-_OPTIMIZERS: dict[str, Callable[[Any, Mapping[str, Any]], optax.GradientTransformation]] = {
-    "sgd": lambda rate, n: optax.sgd(rate),
-    "momentum": lambda rate, n: optax.sgd(rate, momentum=n["momentum"]),
-    "nesterov": lambda rate, n: optax.sgd(rate, momentum=n["momentum"], nesterov=True),
-    "rmsprop": lambda rate, n: optax.rmsprop(rate),
-    "adam": lambda rate, n: optax.adam(rate),
-    "adamw": lambda rate, n: optax.adamw(rate, weight_decay=n["weight_decay"], mask=_decayed),
+#: Optimisers that another one's program computes too, with other numbers.
+_SAME_PROGRAM = {"nesterov": "momentum", "adamw": "adam"}
+_OPTIMIZERS: dict[str, Callable[[Mapping[str, Any]], optax.GradientTransformation]] = {
+    "sgd": lambda n: optax.identity(),
+    "momentum": _momentum,
+    "rmsprop": lambda n: optax.scale_by_rms(),
+    "adam": lambda n: optax.chain(
+        optax.scale_by_adam(), optax.add_decayed_weights(n["decay_in_update"], mask=_decayed)
+    ),
 }

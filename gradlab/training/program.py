@@ -1,8 +1,13 @@
-"""The compiled steps of a training: hand-written gradient, clipping, optimiser, the new parameters."""
+"""What is compiled for a training: the hand-written gradient, the update, a loop over both, the network's outputs.
+
+A program is kept by what decides it. Gradient and outputs take the depth as an argument and know no optimiser; an
+update knows the optimiser and no network; so a sweep compiles each of them a few times, not once for each training.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,21 +15,19 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from gradlab.config import NetworkConfig
-from gradlab.config.custom import CustomConfig
-from gradlab.core.backprop import backprop, targets
+from gradlab.core.backprop import run
 from gradlab.core.decay import weight_decay
 from gradlab.core.dropout import Dropout
+from gradlab.core.gradient import materialise
+from gradlab.core.layer import Layer, serial
 from gradlab.core.losses import loss_named
 from gradlab.core.scaled import Scaled, scaled
-from gradlab.measurement.arrays import log10_norm, pooled
-from gradlab.networks.network import weighted
-from gradlab.networks.resolved import Resolved, resolved
+from gradlab.networks.resolved import Resolved
+from gradlab.networks.stack import Stack
 from gradlab.training.optimizers import Recipe, clipping, optimizer
 
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
 ORDER_FOLD, DROPOUT_FOLD = 0x6F7264, 0x64726F
-#: Fields of a network that are of no account once its weights are drawn.
 
 
 class State(NamedTuple):
@@ -58,192 +61,164 @@ class State(NamedTuple):
 OF_SEEDS = State(params=0, clip_state=0, opt_state=0, step=None, order=0, losses=0, failed=0)
 
 
-class Sizes(NamedTuple):
-    """What one step did, as log10 of norms, one for each layer with a weight, from input to readout."""
-
-    clipped_weight: Array
-    clipped_bias: Array
-    weight_update: Array
-    bias_update: Array
-    weight: Array
-
-
-class Programs(NamedTuple):
-    """The programs of one kind of training.
+class Arguments(NamedTuple):
+    """What every step takes beside the state.
 
     Parameters
     ----------
-    start : callable
-        (params, order of the examples, numbers) -> State.
-    advance : callable
-        (state, key, x, y, numbers, stop, patient) -> State: steps until `stop`, or until a loss is not finite and
-        one is not patient. How a training is cut into calls changes no bit of it.
-    advance_all : callable
-        The same of several seeds in one call: states and keys have an axis of seeds in front, but for the step, which
-        they share. It goes on while the loss of one of them is finite.
-    observe : callable
-        (state, key, x, y, numbers) -> (State, Sizes): one step, looked at.
-    gradient : callable
-        (state, key, x, y, numbers) -> the gradient of one step.
+    key : JAX key
+        Of the seed.
+    x, y : Array
+        Examples, and targets as the loss takes them.
+    depth : int32 array, shape ()
+    blocks : mapping of str to Array
+        Numbers of the network's blocks.
+    numbers : mapping of str to Array
+        Of the configuration, see `numbers_in_update`.
     """
 
-    start: Any
-    advance: Any
-    advance_all: Any
-    observe: Any
-    gradient: Any
+    key: Array
+    x: Array
+    y: Array
+    depth: Array
+    blocks: dict[str, Array]
+    numbers: dict[str, Array]
 
 
-def bare(config: NetworkConfig) -> Resolved:
-    """The network without what only decides the draw of the weights, so that equal programs are compiled once."""
-    if isinstance(config, CustomConfig):
-        return resolved(config)
-    return resolved(type(config)(**{name: getattr(config, name) for name in config.names("number", "program")}))
-
-
-@functools.lru_cache(maxsize=32)
-def programs(of: Resolved, outputs: int, loss: str, recipe: Recipe, batch: int) -> Programs:
-    """The compiled steps of a network under a recipe.
+class Kind(NamedTuple):
+    """What decides the gradient's program: equal kinds are compiled once.
 
     Parameters
     ----------
     of : Resolved
-        From `bare`.
+        Of the deepest network, without what decides no program.
     outputs : int
     loss : str
-    recipe : Recipe
     batch : int
         Examples in a minibatch. An epoch leaves out those that fill no batch; they are others in each epoch.
+    dropout : float
+        Rate.
+    decays : bool
+        Whether weight decay is a term of the loss.
     """
-    net = of.network
 
-    def gradient(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[Array, Any]:
-        place = state.step % (len(state.order) // batch)
-        rows = lax.dynamic_slice(state.order, (place * batch,), (batch,))
-        masks = jax.random.fold_in(jax.random.fold_in(key, DROPOUT_FOLD), state.step)
-        dropout = Dropout(recipe.dropout, masks) if recipe.dropout else None
-        value, grads = backprop(net, state.params, x[rows], y[rows], loss=loss, dropout=dropout)
-        if recipe.in_loss:
-            penalty, own = weight_decay(state.params, 1.0)
-            rate = numbers["weight_decay"]
-            value, grads = value + rate * penalty, jax.tree.map(lambda g, w: g + rate * w, grads, own)
-        return value, grads
+    of: Resolved
+    outputs: int
+    loss: str
+    batch: int
+    dropout: float
+    decays: bool
 
-    def shuffled(state: State, key: Array) -> State:
-        """The order of a new epoch where one begins."""
-        count = len(state.order)
-        epoch, place = state.step // (count // batch), state.step % (count // batch)
-        of_epoch = jax.random.fold_in(jax.random.fold_in(key, ORDER_FOLD), epoch)
-        fresh = lambda: jax.random.permutation(of_epoch, jnp.arange(count, dtype=jnp.int32))
-        return state._replace(order=lax.cond(place == 0, fresh, lambda: state.order))
 
-    def step(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[State, Any, Any]:
-        state = shuffled(state, key)
-        value, grads = gradient(state, key, x, y, numbers)
-        clipped, clip_state = clipping(recipe, numbers).update(grads, state.clip_state, state.params)
-        updates, opt_state = optimizer(recipe, numbers).update(clipped, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        losses = state.losses.at[state.step].set(value.astype(state.losses.dtype))
-        failed = state.failed | ~jnp.isfinite(value)
-        return State(params, clip_state, opt_state, state.step + 1, state.order, losses, failed), clipped, updates
+def up_to(stack: Stack, depth: Any) -> Layer:
+    """The first `depth` counted layers of a stack, and its readout; the depth may be traced."""
+    if stack.last_run is None:
+        return stack.whole
+    *below, run, readout = stack.whole.sequence
+    return serial(*below, run._replace(layer=stack.last_run.first(depth - stack.below_depth)), readout)
+
+
+def _gradient(kind: Kind, layer: Callable[[Dropout | None], Layer], state: State, given: Arguments) -> Any:
+    """Order of the epoch, loss of the minibatch, and its gradient."""
+    count = len(state.order)
+    epoch, place = state.step // (count // kind.batch), state.step % (count // kind.batch)
+    of_epoch = jax.random.fold_in(jax.random.fold_in(given.key, ORDER_FOLD), epoch)
+    fresh = lambda: jax.random.permutation(of_epoch, jnp.arange(count, dtype=jnp.int32))
+    order = lax.cond(place == 0, fresh, lambda: state.order)
+    rows = lax.dynamic_slice(order, (place * kind.batch,), (kind.batch,))
+    masks = jax.random.fold_in(jax.random.fold_in(given.key, DROPOUT_FOLD), state.step) if kind.dropout else None
+    dropout = None if masks is None else Dropout(kind.dropout, masks)
+    value, grads = run(layer(dropout), state.params, given.x[rows], given.y[rows], kind.loss, materialise)
+    value = value.value()
+    if kind.decays:
+        penalty, decayed = weight_decay(state.params, 1.0)
+        rate = given.numbers["decay_in_loss"]
+        value, grads = value + rate * penalty, jax.tree.map(lambda g, w: g + rate * w, grads, decayed)
+    return order, value, grads
+
+
+def _update(recipe: Recipe, state: State, found: Any, numbers: Any) -> tuple[State, Any, Any]:
+    """The next state, the clipped gradient and the update."""
+    order, value, grads = found
+    clipped, clip_state = clipping(recipe, numbers).update(grads, state.clip_state, state.params)
+    updates, opt_state = optimizer(recipe, numbers, state.step).update(clipped, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    losses = state.losses.at[state.step].set(value.astype(state.losses.dtype))
+    failed = state.failed | ~jnp.isfinite(value)
+    return State(params, clip_state, opt_state, state.step + 1, order, losses, failed), clipped, updates
+
+
+@functools.lru_cache(maxsize=32)
+def gradient(kind: Kind) -> Any:
+    """(state, arguments) -> order of the epoch, loss and gradient of the next step, at any depth."""
 
     @jax.jit
-    def start(params: Any, order: Array, numbers: Any) -> State:
-        dtype = jax.tree.leaves(params)[0].dtype
-        first, second = (make(recipe, numbers).init(params) for make in (clipping, optimizer))
-        losses = jnp.full(recipe.steps, jnp.nan, dtype)
-        return State(params, first, second, jnp.int32(0), order, losses, jnp.asarray(False))
+    def gradient(state: State, given: Arguments) -> Any:
+        of = kind.of.network
+        layer = lambda dropout: up_to(of.stack(kind.outputs, dropout=dropout, **given.blocks), given.depth)
+        return _gradient(kind, layer, state, given)
+
+    return gradient
+
+
+@functools.lru_cache(maxsize=32)
+def update(recipe: Recipe) -> Any:
+    """(state, what `gradient` found, numbers) -> (state, clipped gradient, update) of the next step."""
 
     @jax.jit
-    def advance(state: State, key: Array, x: Array, y: Array, numbers: Any, stop: Array, patient: Array) -> State:
-        go_on = lambda state: (state.step < stop) & (~state.failed | patient)
-        return lax.while_loop(go_on, lambda state: step(state, key, x, y, numbers)[0], state)
+    def update(state: State, found: Any, numbers: Any) -> tuple[State, Any, Any]:
+        return _update(recipe, state, found, numbers)
+
+    return update
+
+
+@functools.lru_cache(maxsize=32)
+def start(recipe: Recipe) -> Any:
+    """(parameters, numbers) -> the states of clipping and optimiser before the first step."""
 
     @jax.jit
-    def advance_all(state: State, key: Array, x: Array, y: Array, numbers: Any, stop: Array, patient: Array) -> State:
+    def start(params: Any, numbers: Any) -> tuple[Any, Any]:
+        return clipping(recipe, numbers).init(params), optimizer(recipe, numbers, 0).init(params)
+
+    return start
+
+
+@functools.lru_cache(maxsize=32)
+def advance(kind: Kind, recipe: Recipe, together: bool) -> Any:
+    """(state, arguments, stop, patient) -> the state at `stop`, or behind a loss that is not finite if not patient.
+
+    How a training is cut into calls changes no bit of it. `together`: of several seeds in one call, states and keys
+    have an axis of seeds in front, but for the step, which they share; it goes on while the loss of one is finite.
+    """
+
+    def step(state: State, given: Arguments) -> State:
+        layer = lambda dropout: kind.of.network.stack(kind.outputs, dropout=dropout, **given.blocks).whole
+        return _update(recipe, state, _gradient(kind, layer, state, given), given.numbers)[0]
+
+    def of_all(state: State, given: Arguments) -> State:
+        one = lambda state, key: step(state, given._replace(key=key))
+        return jax.vmap(one, in_axes=(OF_SEEDS, 0), out_axes=OF_SEEDS)(state, given.key)
+
+    @jax.jit
+    def advance(state: State, given: Arguments, stop: Array, patient: Array) -> State:
         go_on = lambda state: (state.step < stop) & (~state.failed.all() | patient)
-        of_one = lambda state, key: step(state, key, x, y, numbers)[0]
-        of_all = jax.vmap(of_one, in_axes=(OF_SEEDS, 0), out_axes=OF_SEEDS)
-        return lax.while_loop(go_on, lambda state: of_all(state, key), state)
+        return lax.while_loop(go_on, lambda state: (of_all if together else step)(state, given), state)
 
-    @jax.jit
-    def observe(state: State, key: Array, x: Array, y: Array, numbers: Any) -> tuple[State, Sizes]:
-        after, clipped, updates = step(state, key, x, y, numbers)
-        params = net.parts(state.params, state.params)
-        size = lambda tree, kind: layer_sizes(params, net.parts(state.params, tree), kind)
-        sizes = size(clipped, "weight"), size(clipped, "bias"), size(updates, "weight"), size(updates, "bias")
-        return after, Sizes(*sizes, size(state.params, "weight"))
-
-    @jax.jit
-    def gradient_alone(state: State, key: Array, x: Array, y: Array, numbers: Any) -> Any:
-        return gradient(shuffled(state, key), key, x, y, numbers)[1]
-
-    return Programs(start, advance, advance_all, observe, gradient_alone)
+    return advance
 
 
 @functools.lru_cache(maxsize=32)
-def draw(of: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
-    """key -> parameters, those that ``net.init_params`` draws."""
-    return jax.jit(lambda key: of.network.layer(outputs).init(key, shape)[0])
-
-
-@functools.lru_cache(maxsize=32)
-def judge(of: Resolved, outputs: int, loss: str) -> Any:
-    """(params, x, y) -> (loss as `Scaled`, accuracy): of the network without dropout and weight decay."""
-    net = of.network
+def outputs_of(of: Resolved, outputs: int) -> Any:
+    """(params, x, depth, blocks) -> outputs for each example, as `Scaled`: of the network without dropout."""
 
     @jax.jit
-    def judged(params: Any, x: Array, y: Array) -> tuple[Scaled, Array]:
-        logits, _ = net.layer(outputs).forward(params, scaled(x, x.ndim - 1))
-        value, _ = loss_named(loss)(logits, targets(loss, y, outputs, x.dtype))
-        if not jnp.issubdtype(y.dtype, jnp.integer):
-            return value, jnp.asarray(jnp.nan, x.dtype)
-        # of one output the label is the side of the middle that it lies on
-        answer = jnp.argmax(logits.mantissa, -1) if outputs > 1 else logits.value()[:, 0] > _middle(loss)
-        return value, jnp.mean(answer == y, dtype=x.dtype)
+    def outputs_at(params: Any, x: Array, depth: Array, blocks: Any) -> Scaled:
+        return up_to(of.network.stack(outputs, **blocks), depth).forward(params, scaled(x, x.ndim - 1))[0]
 
-    return judged
+    return outputs_at
 
 
-def _middle(loss: str) -> float:
-    """Where an output has no preference: 0 for a logit, 1/2 for a value."""
-    return 0.5 if loss == "mse" else 0.0
-
-
-def layer_sizes(params: Any, tree: Any, kind: str) -> Array:
-    """log10 norm of a tree's weights, or biases, layer by layer; NaN where a layer has none.
-
-    Parameters
-    ----------
-    params : tuple of pytrees
-        The parts of a network: of a run of equal blocks the arrays are stacked, and a block is a layer.
-    tree : pytree like `params`
-    kind : {"weight", "bias"}
-    """
-    return jnp.concatenate([_part_sizes(part, of, kind) for part, of in zip(params, tree, strict=True)])
-
-
-def _part_sizes(part: Any, tree: Any, kind: str) -> Array:
-    leaves = by_layer(part, tree)
-    if not leaves:
-        return jnp.zeros(0)
-    found = [jax.vmap(log10_norm)(leaf) for name, leaf in leaves if name == kind]
-    _, like = leaves[0]
-    return pooled(jnp.stack(found, -1)) if found else jnp.full(len(like), jnp.nan, like.dtype)
-
-
-def by_layer(part: Any, tree: Any) -> list[tuple[str, Array]]:
-    """The arrays of a tree with their names, each as a row for each layer; none where no layer has a weight.
-
-    Parameters
-    ----------
-    part : pytree
-        One of a network's parts: a layer, or a run of equal blocks, whose arrays are stacked.
-    tree : pytree like `part`
-    """
-    weights = [layer["weight"] for _, layer in weighted((), part)]
-    if not weights:
-        return []
-    count = len(weights[0]) if weights[0].ndim > 2 else 1
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(getattr(path[-1], "key", ""), leaf.reshape(count, -1)) for path, leaf in leaves]
+@functools.lru_cache(maxsize=8)
+def mean_loss(loss: str) -> Any:
+    """(outputs, targets) -> the mean loss, as `Scaled`."""
+    return jax.jit(lambda found, y: loss_named(loss)(found, y)[0])

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from gradlab.config import TrainingConfig
+from gradlab.config import NetworkConfig, TrainingConfig
 from gradlab.core.execute import WORKERS, in_one_call
 from gradlab.measurement.records import Trace
 from gradlab.training.checkpoints import Checkpoints
-from gradlab.training.one_seed import OneSeed, Trained, advance_together
+from gradlab.training.failure import HISTORY, explain
 from gradlab.training.plan import Plan
-from gradlab.training.records import Training
+from gradlab.training.program import State
+from gradlab.training.recorder import Recorder
+from gradlab.training.records import Failure, Training
 from gradlab.training.split import Split
+from gradlab.training.trainer import Trainer
 
 Told = Callable[[int], None]
 Keep = Callable[[int], Checkpoints] | None
+
+
+class Trained(NamedTuple):
+    """One seed at its end: its records by step, the last state, and what went wrong."""
+
+    traces: dict[int, Trace]
+    state: State
+    failure: Failure | None = None
 
 
 def train_network(
@@ -31,6 +43,7 @@ def train_network(
     told: Told = lambda steps: None,
     keep: Keep = None,
     start: Mapping[int, Any] | None = None,
+    deepest: NetworkConfig | None = None,
 ) -> Training:
     """Train one network on several seeds; all share their compiled programs.
 
@@ -46,66 +59,128 @@ def train_network(
         The checkpoints of a seed; each is then trained by itself, as each may begin at another step.
     start : mapping of int to pytree, optional
         The weights that each seed starts from. None: they are drawn.
+    deepest : NetworkConfig, optional
+        The deepest of the networks that are trained in a row, whose beginning this one is: they share programs.
     """
     lanes = len(seeds) if keep is None and in_one_call(seeds) else 1
-    with jax.enable_x64(plan.dtype == "float64"):
-        first = OneSeed(config, data, plan, seeds[0], lanes, start)
+    wide = plan.dtype == "float64"
+    with jax.enable_x64(wide):
+        trainer = Trainer(config, data, plan, lanes, start, deepest)
+        recorder = Recorder(trainer)
         if keep is None:  # what is resumed may have little left to do
-            first.compile()
-        of = [first.of_seed(seed) for seed in seeds]
-        found = _together(of, told) if lanes > 1 else _two_at_a_time(of, told, keep)
-    trained = dict(zip(seeds, found, strict=True))
+            _compile(trainer, recorder, seeds[0])
+        if lanes > 1:
+            trained = _trained(trainer, recorder, seeds, told)
+        else:
+            alone = lambda seed: _alone(trainer, recorder, seed, told, keep)
+            found = _side_by_side([lambda seed=seed: alone(seed) for seed in seeds], wide, 1 if keep else WORKERS)
+            trained = {seed: one for of in found for seed, one in of.items()}
     return Training(
-        traces=tuple(_joined([t.traces[step] for t in trained.values() if step in t.traces])
+        traces=tuple(_joined([trained[s].traces[step] for s in seeds if step in trained[s].traces])
                      for step in sorted({step for t in trained.values() for step in t.traces})),
-        params={seed: t.state.params for seed, t in trained.items()},
-        losses={seed: np.asarray(t.state.losses) for seed, t in trained.items()},
-        failures=tuple(t.failure for t in trained.values() if t.failure is not None),
+        params={seed: trained[seed].state.params for seed in seeds},
+        losses={seed: np.asarray(trained[seed].state.losses) for seed in seeds},
+        failures=tuple(failure for s in seeds if (failure := trained[s].failure) is not None),
     )  # fmt: skip
 
 
-def _two_at_a_time(of: Sequence[OneSeed], told: Told, keep: Keep) -> list[Trained]:
-    def one(seed: OneSeed) -> Trained:
-        with jax.enable_x64(seed.plan.dtype == "float64"):  # a setting of the thread
-            checkpoints = None if keep is None else keep(seed.seed)
-            try:
-                return _alone(seed, told, checkpoints)
-            finally:
-                if checkpoints is not None:
-                    checkpoints.close()
+def _compile(trainer: Trainer, recorder: Recorder, seed: int) -> None:
+    """Compile side by side what all seeds share."""
+    state = trainer.start(seed)
+    lanes = dict.fromkeys(range(trainer.lanes), state)
+    calls = [lambda: trainer.advance(lanes, 0), *recorder.parts(seed, state)]
+    _side_by_side(calls, trainer.plan.dtype == "float64")
 
-    with ThreadPoolExecutor(1 if keep else WORKERS) as workers:
+
+def _side_by_side(calls: Sequence[Callable[[], Any]], wide: bool, workers: int = WORKERS) -> list[Any]:
+    """What the calls return, some of them under way at once; `wide`: in 64 bits."""
+
+    with ThreadPoolExecutor(workers) as pool:
         try:
-            return list(workers.map(one, of))
+            return list(pool.map(functools.partial(_within, wide), calls))
         except BaseException:
-            workers.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for calls not begun
             raise
 
 
-def _alone(seed: OneSeed, told: Told, checkpoints: Checkpoints | None) -> Trained:
-    run = seed.run(told, checkpoints)
+def _within(wide: bool, call: Callable, *arguments: Any) -> Any:
+    """``call(*arguments)`` in 64 bits, or in 32: a setting of the thread."""
+    with jax.enable_x64(wide):
+        return call(*arguments)
+
+
+def _alone(trainer: Trainer, recorder: Recorder, seed: int, told: Told, keep: Keep) -> dict[int, Trained]:
+    """One seed by itself, from and to its checkpoints."""
+    if keep is None:
+        return _trained(trainer, recorder, [seed], told)
+    checkpoints = keep(seed)
     try:
-        asked = next(run)
-        while True:
-            asked = run.send(seed.advance(*asked))
-    except StopIteration as end:
-        return end.value
+        return _trained(trainer, recorder, [seed], told, checkpoints)
+    finally:
+        checkpoints.close()
 
 
-def _together(of: Sequence[OneSeed], told: Told) -> list[Trained]:
-    """Each seed asks for the same steps; one that has ended leaves its lane to another, so that no shape changes."""
-    runs, trained = [seed.run(told) for seed in of], {}
-    asked = {lane: next(run) for lane, run in enumerate(runs)}
-    while asked:
-        lanes = [*asked, *[min(asked)] * (len(of) - len(asked))]
-        states = advance_together([of[i] for i in lanes], [asked[i][0] for i in lanes], asked[lanes[0]][1])
-        for lane, state in zip(list(asked), states, strict=False):
-            try:
-                asked[lane] = runs[lane].send(state)
-            except StopIteration as end:
-                trained[lane] = end.value
-                del asked[lane]
-    return [trained[lane] for lane in range(len(of))]
+def _trained(
+    trainer: Trainer, recorder: Recorder, seeds: Sequence[int], told: Told, checkpoints: Checkpoints | None = None
+) -> dict[int, Trained]:
+    """All steps of seeds that go side by side; those that fail are left behind, explained.
+
+    A record is made while the next steps are taken.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    recorder : Recorder
+    seeds : sequence of int
+    told : callable
+    checkpoints : Checkpoints, optional
+        Of the only seed: where to begin, and where to leave states.
+    """
+    plan, wide = trainer.plan, trainer.plan.dtype == "float64"
+    states = {seed: trainer.start(seed) for seed in seeds}
+    traces: dict[int, dict[int, Trace]] = {seed: {} for seed in seeds}
+    saves: set[int] = set()
+    if checkpoints is not None:
+        (seed,) = seeds
+        states[seed], kept = checkpoints.restore(states[seed])
+        traces[seed] = {step: recorder.again(seed, states[seed], step, *record) for step, record in kept.items()}
+        saves = checkpoints.steps(plan.steps)
+    begun = int(states[seeds[0]].step)
+    told(begun)
+    anchors = {seed: [state] for seed, state in states.items()}  # states to go back to, should a loss not be finite
+    failed: dict[int, Trained] = {}
+    under_way: dict[tuple[int, int], Future[Trace]] = {}
+
+    def finish() -> None:
+        for (seed, step), record in under_way.items():
+            traces[seed][step] = record.result()
+        under_way.clear()
+
+    with ThreadPoolExecutor(1) as beside:
+        for stop in sorted({*plan.records, *saves, plan.steps}):
+            if not states or stop < begun or (stop == begun and begun in traces[seeds[0]]):
+                continue
+            states = jax.block_until_ready(trainer.advance(states, stop))
+            finish()
+            for seed, state in list(states.items()):
+                if bool(state.failed) and not plan.patient:
+                    good, trace, failure = explain(trainer, recorder, seed, anchors[seed], state)
+                    traces[seed][int(good.step)] = trace
+                    failed[seed] = Trained(traces[seed], good, failure)
+                    state = good
+                    del states[seed]
+                else:
+                    told(stop - begun)
+                    if stop in plan.records:
+                        under_way[seed, stop] = beside.submit(_within, wide, recorder.record, seed, state)
+                    if int(state.step) - int(anchors[seed][-1].step) >= HISTORY:
+                        anchors[seed] = [anchors[seed][-1], state]
+                if checkpoints is not None and (stop in saves or seed in failed):
+                    finish()
+                    checkpoints.save(state, {step: (t.columns, t.status[0]) for step, t in traces[seed].items()})
+            begun = stop
+        finish()
+    return {seed: failed.get(seed) or Trained(traces[seed], states[seed]) for seed in seeds}
 
 
 def _joined(traces: Sequence[Trace]) -> Trace:

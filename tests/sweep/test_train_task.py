@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,6 +58,34 @@ def test_a_row_of_a_sweep_is_that_of_the_network_alone():
     by = ["seed", "step", "layer"]
     for column in COLUMNS:
         np.testing.assert_array_equal(frame.sort_values(by)[column], alone.sort_values(by)[column])
+
+
+@pytest.mark.parametrize("steps", [3, pytest.param(300, marks=pytest.mark.slow)], ids=["brief", "long"])
+def test_depths_and_optimisers_share_programs_and_each_gets_its_own_numbers(steps):
+    compiled = []
+
+    def heard(event, seconds, fun_name="", **_):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(fun_name)
+
+    grid = dict(activation="tanh", init="xavier_normal", width=7, steps=steps, batch=32, records=2, seeds=1)
+    optimizers = ["sgd", "momentum", "nesterov", "adam", "adamw"]
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        sweep = gl.TrainingSweep(depth=[1, 2, 4], optimizer=optimizers, columns=COLUMNS, dtype="float64", **grid)
+        frame = gl.run(sweep, progress=False)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    assert {compiled.count(f"jit({name})") for name in ("gradient", "outputs_at", "program")} == {1}
+    assert compiled.count("jit(update)") == 3 * 3  # sgd, momentum and adam, of three depths
+    assert compiled.count("jit(advance)") == (0 if steps == 3 else 3 * 3)
+    for depth in (1, 2, 4):
+        alone = gl.run(
+            gl.TrainingSweep(depth=depth, optimizer="adamw", columns=COLUMNS, dtype="float64", **grid), progress=False
+        )
+        same = frame[(frame["depth"] == depth) & (frame["optimizer"] == "adamw")]
+        for column in COLUMNS:
+            np.testing.assert_allclose(same[column], alone[column], rtol=1e-9, err_msg=f"{column}, depth {depth}")
 
 
 @pytest.mark.slow

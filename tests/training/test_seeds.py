@@ -8,7 +8,7 @@ import pytest
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.training import seeds as of_training
+from gradlab.training.trainer import Trainer
 
 NET = gl.MLP(depth=3, width=12, activation="relu", init="he_normal")
 COLUMNS = ("log10_delta_rms", "log10_preactivation_rms", "log10_update_ratio", "log10_train_loss", "test_accuracy")
@@ -19,18 +19,18 @@ def both(monkeypatch):
     """A training on a CPU, and the same as if on an accelerator; how often the latter went through one call."""
     data = load("digits", batch=200)
     calls = []
-    advance_together = of_training.advance_together
+    together = Trainer._together
 
-    def counted(of, states, stop):
-        calls.append(len(of))
-        train.states = advance_together(of, states, stop)
+    def counted(self, states, stop):
+        calls.append(self.lanes)
+        train.states = together(self, states, stop)
         return train.states
 
     def train(**how):
         how = dict(steps=40, batch=32, records=(0, 7, 30, 40), columns=COLUMNS, dtype="float64", progress=False) | how
         apart = gl.train(NET, data.x, data.y, **how)
         assert not calls
-        monkeypatch.setattr(of_training, "advance_together", counted)
+        monkeypatch.setattr(Trainer, "_together", counted)
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
         together = gl.train(NET, data.x, data.y, **how)
         assert calls and set(calls) == {len(apart.params)}  # one shape, also behind a failure
@@ -93,5 +93,5 @@ def test_where_all_fail_the_call_ends(both):
     apart, together = both(seeds=2, optimizer=poisoned(lambda params: True), records=(0, 40))
     assert len(together.failures) == 2
     assert_alike(apart, together)
-    for state in both.states:  # of the last call
+    for state in both.states.values():  # of the last call
         assert np.isfinite(state.losses[:26]).all() and np.isnan(state.losses[27:]).all()

@@ -11,13 +11,15 @@ import pytest
 from gradlab.config import OPTIMIZERS, TrainingConfig
 from gradlab.core.losses import plain_loss
 from gradlab.core.scaled import plain
-from gradlab.training.one_seed import OneSeed
+from gradlab.training import program
 from gradlab.training.plan import Plan
 from gradlab.training.split import split
+from gradlab.training.trainer import Trainer
 from tests.networks.architectures import CLASSES, TABLE
 
 #: States of one trajectory, and max|difference| over the size of the step and of the parameters, in float64.
 STATES, TOLERANCE = 100, 1e-12
+SEED = 3
 #: Rates at which every one of the small networks moves, and none diverges.
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 0.003, "adam": 0.003, "adamw": 0.003}
 REFERENCES = {
@@ -39,15 +41,25 @@ def is_weight(params):
     )
 
 
-def one_seed(case, how, *, steps=STATES, batch=6, loss="softmax_cross_entropy", examples=24, seed=0, **more):
+def trainer(case, how, *, steps=STATES, batch=6, loss="softmax_cross_entropy", examples=24, seed=0, **more):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(examples, *case.shape)), np.arange(examples) % CLASSES
     plan = Plan(steps=steps, batch=batch, records=(0, steps), loss=loss, dtype="float64", key=7, **more)
-    return OneSeed(TrainingConfig(case.net, **how), split(x, y, 0.0, batch, CLASSES, "noise", 0), plan, 3)
+    return Trainer(TrainingConfig(case.net, **how), split(x, y, 0.0, batch, CLASSES, "noise", 0), plan)
+
+
+def advanced(of, state, stop):
+    return of.advance({SEED: state}, stop)[SEED]
 
 
 def worst_step(of, reference, loss, extra=lambda params: 0.0):
-    """The largest deviation of a step from that of automatic differentiation, over the trajectory."""
+    """The largest deviation of a step from that of automatic differentiation, over the trajectory.
+
+    The step is that of the loop and that of its pieces, whichever deviates more.
+    """
+    given = of.arguments(of.key(SEED))
+    loop, gradient = program.advance(of.kind, of.recipe, False), program.gradient(of.kind)
+    update = program.update(of.recipe)
 
     def value(params, x, y, dropout):
         logits = of.net.layer(CLASSES, dropout).forward(params, plain(x))[0].value()
@@ -55,17 +67,18 @@ def worst_step(of, reference, loss, extra=lambda params: 0.0):
 
     def along(carry, _):
         state, opt_state = carry
-        after = of.advance(state, state.step + 1)
+        after = loop(state, given, state.step + 1, False)
+        pieces, *_ = update(state, gradient(state, given), given.numbers)
         rows = jax.lax.dynamic_slice(after.order, (state.step % 4 * 6,), (6,))
         grads = jax.grad(value)(state.params, of.x[rows], of.y[rows], None)
         updates, opt_state = reference.update(grads, opt_state, state.params)
         wanted = optax.apply_updates(state.params, updates)
         size = lambda tree: jnp.max(jnp.stack([jnp.max(jnp.abs(v)) for v in jax.tree.leaves(tree)]))
-        apart = jax.tree.map(lambda a, b: a - b, after.params, wanted)
+        apart = [jax.tree.map(lambda a, b: a - b, found.params, wanted) for found in (after, pieces)]
         # the reference goes on from the same state: only its own memory is its own
         return (after, opt_state), (size(apart), size(updates), size(wanted))
 
-    state = of.start()
+    state = of.start(SEED)
     carry = state, reference.init(state.params)
     _, found = jax.jit(lambda carry: jax.lax.scan(along, carry, length=STATES))(carry)
     return [np.asarray(v) for v in found]
@@ -75,7 +88,7 @@ def worst_step(of, reference, loss, extra=lambda params: 0.0):
     ("case", "name"), [pytest.param(*pair, marks=[] if pair in FAST else pytest.mark.slow) for pair in ALL], ids=str
 )
 def test_a_step_is_that_of_automatic_differentiation_at_each_of_100_states(case, name, x64):
-    of = one_seed(case, {"optimizer": name, "learning_rate": RATES[name], "weight_decay": 0.01})
+    of = trainer(case, {"optimizer": name, "learning_rate": RATES[name], "weight_decay": 0.01})
     decay = lambda params: (
         0.005
         * sum(
@@ -99,10 +112,9 @@ CLIPS = {
 @pytest.mark.parametrize("name", CLIPS)
 def test_clipping_and_schedules_are_optax_s(name, x64):
     how = {"optimizer": "momentum", "learning_rate": 0.05, name: 0.05, "schedule": "cosine", "warmup": 10}
-    of = one_seed(TABLE[1], how)
+    of = trainer(TABLE[1], how)
     shape = optax.join_schedules([lambda c: (c + 1) / 10, optax.cosine_decay_schedule(1.0, STATES - 10)], [10])
-    # optax computes a schedule in float32: the product with the rate is what is taken in float64
-    rate = lambda count: 0.05 * jnp.asarray(shape(count), jnp.float64)
+    rate = lambda count: 0.05 * shape(count.astype(jnp.float64))  # of an integer optax computes it in float32
     reference = optax.chain(CLIPS[name], optax.sgd(rate, momentum=0.9))
     apart, moved, size = worst_step(of, reference, "softmax_cross_entropy")
     assert (moved > 0).all()
@@ -111,17 +123,17 @@ def test_clipping_and_schedules_are_optax_s(name, x64):
 
 @pytest.mark.slow
 def test_a_wrong_step_is_seen(x64):
-    of = one_seed(TABLE[0], {"optimizer": "sgd", "learning_rate": 0.1})
+    of = trainer(TABLE[0], {"optimizer": "sgd", "learning_rate": 0.1})
     apart, *_ = worst_step(of, optax.sgd(0.1001), "softmax_cross_entropy")
     assert (apart > 1e-9).all()
 
 
 @pytest.mark.slow
 def test_an_epoch_shows_each_example_once_and_the_next_in_another_order(x64):
-    of = one_seed(TABLE[0], {}, examples=24)
-    state, orders = of.start(), []
+    of = trainer(TABLE[0], {}, examples=24)
+    state, orders = of.start(SEED), []
     for step in range(1, 9):
-        state = of.advance(state, step)
+        state = advanced(of, state, step)
         orders.append(np.asarray(state.order))
     assert all((orders[0] == order).all() for order in orders[:4])
     assert all((orders[4] == order).all() for order in orders[4:])
@@ -130,20 +142,22 @@ def test_an_epoch_shows_each_example_once_and_the_next_in_another_order(x64):
 
 
 @pytest.mark.slow
-def test_how_a_training_is_cut_into_calls_changes_no_bit(x64):
-    of = one_seed(TABLE[1], {"optimizer": "adam", "dropout": 0.2})
-    whole = of.advance(of.start(), 40)
-    state = of.start()
+@pytest.mark.parametrize("brief", [True, False])
+def test_how_a_training_is_cut_into_calls_changes_no_bit(brief, x64):
+    of = trainer(TABLE[1], {"optimizer": "adam", "dropout": 0.2})
+    of.brief = brief
+    whole = advanced(of, of.start(SEED), 40)
+    state = of.start(SEED)
     for stop in (1, 2, 7, 30, 40):
-        state = of.advance(state, stop)
+        state = advanced(of, state, stop)
     same = jax.tree.map(lambda a, b: bool(np.array_equal(a, b, equal_nan=True)), whole, state)
     assert all(jax.tree.leaves(same))
 
 
 @pytest.mark.slow
 def test_masks_of_dropout_are_new_at_each_step(x64):
-    of = one_seed(TABLE[1], {"dropout": 0.5, "learning_rate": 1e-30})  # the weights stay as they are
-    state = of.advance(of.start(), 8)
+    of = trainer(TABLE[1], {"dropout": 0.5, "learning_rate": 1e-30})  # the weights stay as they are
+    state = advanced(of, of.start(SEED), 8)
     losses = np.asarray(state.losses[:8])
     epochs = losses.reshape(2, 4)
     assert len(set(losses)) == 8

@@ -281,7 +281,7 @@ def test_double_precision_holds_in_every_thread_and_seeds_share_what_is_compiled
         jax.monitoring.unregister_event_duration_listener(heard)
     assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(run.params))
     # once for both seeds, and not once more in another precision
-    assert compiled.count("jit(advance)") == compiled.count("jit(observe)") == 1
+    assert compiled.count("jit(gradient)") == compiled.count("jit(update)") == 1
 
 
 def steps_of(optimizer, product, momentum=0.9, steps=60):

@@ -1,0 +1,56 @@
+"""A network in arrays that are as deep as the deepest of several, so that one program serves all of them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gradlab.networks.network import Network
+from gradlab.networks.resolved import Resolved, resolved
+
+
+class Room(NamedTuple):
+    """A network, and the deepest one whose beginning it is.
+
+    Parameters
+    ----------
+    net, deepest : Network
+    shape : tuple of int
+        Of one example.
+    outputs : int
+    """
+
+    net: Network
+    deepest: Network
+    shape: tuple[int, ...]
+    outputs: int
+
+    def widen(self, params: Any) -> Any:
+        """The parameters of `net` in arrays of the deepest one's; what is above its last block is 0."""
+        if self.net.depth == self.deepest.depth:
+            return params
+        parts, dtype = self.net.stack(self.outputs).below_parts, jax.tree.leaves(params)[0].dtype
+        (room,) = shapes_of(resolved(self.deepest), self.shape, self.outputs)[parts:-1]
+        zeros = lambda count, like: np.zeros((count, *like.shape[1:]), dtype)
+        has_run = len(params) > parts + 1
+        run = params[parts] if has_run else jax.tree.map(lambda like: zeros(0, like), room)
+        above = lambda v, like: np.concatenate([v, zeros(like.shape[0] - len(v), like)])
+        return (*params[:parts], jax.tree.map(above, run, room), params[-1])
+
+    def narrow(self, tree: Any) -> Any:
+        """The inverse of `widen`, of a tree like the parameters."""
+        if self.net.depth == self.deepest.depth:
+            return tree
+        stack = self.net.stack(self.outputs)
+        parts, count = stack.below_parts, stack.depth - stack.below_depth
+        run = [jax.tree.map(lambda v: np.asarray(v)[:count], tree[parts])] if count else []
+        return (*tree[:parts], *run, tree[-1])
+
+
+@functools.lru_cache(maxsize=32)
+def shapes_of(of: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
+    """Shapes of a network's parameters."""
+    return jax.eval_shape(lambda key: of.network.layer(outputs).init(key, shape)[0], jax.random.key(0))

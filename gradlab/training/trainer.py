@@ -1,0 +1,163 @@
+"""One training as all of its seeds share it: the network, its data on the device, its programs, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gradlab.config import TrainingConfig
+from gradlab.core.backprop import targets
+from gradlab.core.execute import once, repeatedly
+from gradlab.measurement.single import bare, draws, numbers_of
+from gradlab.networks import build
+from gradlab.networks.network import Network, example_shape
+from gradlab.networks.resolved import resolved
+from gradlab.training import program
+from gradlab.training.optimizers import Recipe, decays_in_loss, numbers_in_update
+from gradlab.training.plan import Plan
+from gradlab.training.program import Arguments, Kind, State
+from gradlab.training.room import Room, shapes_of
+from gradlab.training.split import Split
+
+#: Steps times parameters below which compiling a loop over steps takes longer than taking them one by one.
+BRIEF = 2**21
+#: Parameters that take as long as what a step costs whatever its size.
+OVERHEAD = 2**14
+
+
+class Step(NamedTuple):
+    """The state behind a step, and its clipped gradient and update."""
+
+    after: State
+    clipped: Any
+    update: Any
+
+
+class Trainer:
+    """A network, the way it is trained, and its data.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    data : Split
+    plan : Plan
+    lanes : int
+        Seeds that are trained in one call.
+    given : mapping of int to pytree, optional
+        The weights that each seed starts from. None: they are drawn.
+    deepest : NetworkConfig, optional
+        The deepest of the networks that are trained in a row, whose beginning this one is: all of them use its programs
+        but for the loop over many steps.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, data: Split, plan: Plan, lanes: int = 1, given: Mapping[int, Any] | None = None,
+        deepest: Any = None,
+    ):  # fmt: skip
+        self.config, self.data, self.plan, self.lanes, self.given = config, data, plan, lanes, given
+        self.net: Network = build(config.network)
+        self.outputs = data.outputs
+        self.shape = example_shape(self.net, data.x)
+        self.recipe = Recipe.of(config, plan.optimizer)
+        deepest = build(deepest or config.network)
+        entries = sum(prod(v.shape) for v in jax.tree.leaves(shapes_of(resolved(deepest), self.shape, self.outputs)))
+        self.brief = lanes == 1 and plan.steps * max(entries, OVERHEAD) <= BRIEF
+        self.call = once if self.brief else repeatedly
+        self.room = Room(self.net, deepest, self.shape, self.outputs)
+        of = resolved(bare(deepest))
+        self.kind = Kind(of, data.outputs, plan.loss, plan.batch, config.dropout, decays_in_loss(config))
+        self.own_kind = self.kind._replace(of=resolved(bare(self.net)))
+        self.depth, self.blocks = numbers_of(self.net, plan.dtype)
+        self.numbers = numbers_in_update(config, plan.steps, plan.dtype)
+        self.x, self.y = self.on_device(data.x, data.y)
+
+    def on_device(self, x: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
+        """Examples in the dtype of the training, and targets as the loss takes them."""
+        return _array(x, self.plan.dtype), targets(self.plan.loss, y, self.outputs, jnp.dtype(self.plan.dtype))
+
+    def key(self, seed: int) -> Array:
+        """Of all that a seed draws."""
+        return jax.random.fold_in(jax.random.key(self.plan.key), seed)
+
+    def arguments(self, key: Array) -> Arguments:
+        """What every step takes beside the state."""
+        return Arguments(key, self.x, self.y, self.depth, self.blocks, self.numbers)
+
+    def start(self, seed: int) -> State:
+        """The state before the first step: given weights, or those that `gradlab.measure` draws for the seed."""
+        plan = self.plan
+        params = self._drawn(seed) if self.given is None else self.given[seed]
+        params = jax.tree.map(lambda v: _array(v, plan.dtype), params)
+        states = once(program.start(self.recipe), params, self.numbers)
+        order = _array(np.arange(len(self.x)), "int32")
+        losses = _array(np.full(plan.steps, np.nan), plan.dtype)
+        return State(params, *states, _array(0, "int32"), order, losses, _array(False, "bool"))
+
+    def _drawn(self, seed: int) -> Any:
+        draw = draws(resolved(self.net), self.shape, self.outputs, self.plan.loss, self.plan.batch, self.plan.dtype)
+        return once(draw, self.key(seed))[0]
+
+    def gradient(self, seed: int, state: State) -> tuple[Array, Array, Any]:
+        """Order of the epoch, loss and gradient of the next step."""
+        # without what belongs to an optimiser, so that all of them share the program
+        state = state._replace(params=self.room.widen(state.params), clip_state=None, opt_state=None, losses=None)
+        order, loss, grads = self.call(program.gradient(self.kind), state, self.arguments(self.key(seed)))
+        return order, loss, self.room.narrow(grads)
+
+    def step(self, seed: int, state: State) -> Step:
+        """The next step, with what it is made of."""
+        return Step(*self.call(program.update(self.recipe), state, self.gradient(seed, state), self.numbers))
+
+    def advance(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
+        """The states of seeds that share a step, at step `stop` or behind the first loss that is not finite.
+
+        Several seeds are one call, of always as many lanes, so that steps that are taken again have the same bits.
+        """
+        if self.lanes > 1:
+            return self._together(states, stop)
+        return {seed: self._alone(seed, state, stop) for seed, state in states.items()}
+
+    def _alone(self, seed: int, state: State, stop: int) -> State:
+        patient = self.plan.patient
+        if not self.brief:
+            return self.call(
+                program.advance(self.own_kind, self.recipe, False), state, self.arguments(self.key(seed)),
+                _array(stop, "int32"), _array(patient, "bool"),
+            )  # fmt: skip
+        for _ in range(int(state.step), stop):
+            if bool(state.failed) and not patient:
+                break
+            state = self.step(seed, state).after
+        return state
+
+    def _together(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
+        """One call for several seeds; one whose loss is not finite goes along, and is then put behind that loss."""
+        seeds = [*states, *[min(states)] * (self.lanes - len(states))]
+        step, patient = states[seeds[0]].step, self.plan.patient
+        together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in seeds))
+        after = self.call(
+            program.advance(self.own_kind, self.recipe, True), together._replace(step=step),
+            self.arguments(jnp.stack([self.key(seed) for seed in seeds])), _array(stop, "int32"),
+            _array(patient, "bool"),
+        )  # fmt: skip
+        after = after._replace(step=jnp.full(self.lanes, after.step))
+        found = {seed: jax.tree.map(lambda leaf: leaf[lane], after) for lane, seed in enumerate(states)}  # noqa: B023
+        return {
+            s: _behind_the_loss(state) if bool(state.failed) and not patient else state for s, state in found.items()
+        }
+
+
+def _behind_the_loss(state: State) -> State:
+    """The state of a seed that failed, with the step behind its first loss that is not finite."""
+    return state._replace(step=jnp.int32(np.flatnonzero(~np.isfinite(state.losses))[0] + 1))
+
+
+def _array(values: Any, dtype: str) -> Array:
+    """An array on the device; by way of NumPy, so that nothing is compiled for a cast."""
+    return jnp.asarray(np.asarray(values, dtype))
