@@ -68,24 +68,21 @@ def test_depths_and_optimisers_share_programs_and_each_gets_its_own_numbers(step
         if event.endswith("backend_compile_duration"):
             compiled.append(fun_name)
 
-    grid = dict(activation="tanh", init="xavier_normal", width=7, steps=steps, batch=32, records=2, seeds=1)
-    optimizers = ["sgd", "momentum", "nesterov", "adam", "adamw"]
+    columns = ("log10_delta_rms", "log10_update_ratio")
+    grid = dict(activation="tanh", init="xavier_normal", width=7, steps=steps, batch=32, records=2, seeds=1,
+                columns=columns, dtype="float64")  # fmt: skip
     jax.monitoring.register_event_duration_secs_listener(heard)
     try:
-        sweep = gl.TrainingSweep(depth=[1, 2, 4], optimizer=optimizers, columns=COLUMNS, dtype="float64", **grid)
-        frame = gl.run(sweep, progress=False)
+        frame = gl.run(gl.TrainingSweep(depth=[1, 3], optimizer=["sgd", "adam", "adamw"], **grid), progress=False)
     finally:
         jax.monitoring.unregister_event_duration_listener(heard)
     assert {compiled.count(f"jit({name})") for name in ("gradient", "outputs_at", "program")} == {1}
-    assert compiled.count("jit(update)") == 3 * 3  # sgd, momentum and adam, of three depths
-    assert compiled.count("jit(advance)") == (0 if steps == 3 else 3 * 3)
-    for depth in (1, 2, 4):
-        alone = gl.run(
-            gl.TrainingSweep(depth=depth, optimizer="adamw", columns=COLUMNS, dtype="float64", **grid), progress=False
-        )
-        same = frame[(frame["depth"] == depth) & (frame["optimizer"] == "adamw")]
-        for column in COLUMNS:
-            np.testing.assert_allclose(same[column], alone[column], rtol=1e-9, err_msg=f"{column}, depth {depth}")
+    assert compiled.count("jit(update)") == 2 * 2  # of sgd and of adam, at two depths
+    assert compiled.count("jit(advance)") == (0 if steps == 3 else 2 * 2)
+    alone = gl.run(gl.TrainingSweep(depth=1, optimizer="adamw", **grid), progress=False)
+    same = frame[(frame["depth"] == 1) & (frame["optimizer"] == "adamw")]
+    for column in columns:
+        np.testing.assert_allclose(same[column], alone[column], rtol=1e-9, err_msg=column)
 
 
 @pytest.mark.slow
