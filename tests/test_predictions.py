@@ -29,8 +29,9 @@ def test_a_sweep_has_its_own_inputs():
 def test_what_theory_refuses_has_its_reason():
     nets = [gl.MLP(depth=2, norm="layer"), gl.ResNet(depth=2), gl.MLP(depth=2, activation="tanh")]
     found = list(gl.predict_all(nets, columns=["log10_delta_rms"]).values())
-    assert found[0] == "mean field asks for a network without normalisation, this is norm='layer'"
-    assert found[1] == "mean field asks for a fully connected network, this is resnet"
+    assert found[0].code == found[1].code == "other network"
+    assert found[0].text == "mean field asks for a network without normalisation, this is norm='layer'"
+    assert found[1].text == "mean field asks for a fully connected network, this is resnet"
     assert list(found[2].columns) == ["log10_delta_rms"]
     with pytest.raises(GradlabError, match="networks, or a sweep"):
         gl.predict_all(3)

@@ -13,15 +13,19 @@ from gradlab._errors import GradlabError
 from gradlab.config import Sweep
 from gradlab.frames.rows import network_hash
 from gradlab.frames.summaries import BACKWARD
+from gradlab.theory.refusal import Refusal
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
 
 #: Why a rate of the root mean square over a batch has no prediction.
-OTHER_MEAN = (
+OTHER_MEAN = Refusal(
+    "other mean",
     "over seeds the rate of log10_delta_rms is a geometric mean, theory's a root mean square; delta_log10_mean is the "
-    "same in both"
+    "same in both",
 )
+NOT_PREDICTED = Refusal("not predicted", "no prediction was made of this network")
+TRAINED = Refusal("trained", "theory is one of random weights, these are trained")
 #: The column that the variance of the preactivations above follows from.
 SIGNAL = "log10_activation_rms"
 #: Examples whose mean squares stand for those of the batch, where each has its own curve for every seed.
@@ -36,8 +40,8 @@ def predict_all(
     q0: float | None = None,
     c0: float | None = None,
     columns: Sequence[str] | None = None,
-) -> dict[str, Prediction | str]:
-    """What theory expects of each network, by the network's name in the frame; or, as text, why it expects nothing.
+) -> dict[str, Prediction | Refusal]:
+    """What theory expects of each network, by the network's name in the frame; or why it expects nothing.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def predict_all(
     >>> import gradlab as gl
     >>> found = gl.predict_all([gl.MLP(depth=3, activation="tanh"), gl.MLP(depth=3, norm="layer")], q0=1.0)
     >>> [type(f).__name__ for f in found.values()]
-    ['Prediction', 'str']
+    ['Prediction', 'Refusal']
     """
     from gradlab.theory.prediction import predict
 
@@ -73,7 +77,7 @@ def predict_all(
         nets: list[Any] = list(networks.configs())
     else:
         nets = list(networks) if isinstance(networks, Iterable) else [networks]
-    found: dict[str, Prediction | str] = {}
+    found: dict[str, Prediction | Refusal] = {}
     for net in nets:
         if not hasattr(net, "as_dict"):
             raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predict_all(sweep)")
@@ -81,7 +85,8 @@ def predict_all(
             plain = predict(net, x, q0=q0, c0=c0, columns=columns)
             found[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, q0)
         except GradlabError as error:
-            found[network_hash(net)] = f"mean field asks for {error.expected}, this is {error.received}"
+            text = f"mean field asks for {error.expected}, this is {error.received}"
+            found[network_hash(net)] = Refusal("other network", text)
     return found
 
 
@@ -92,7 +97,7 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
 
     wanted = [name for name in BACKWARD if name in plain.columns]
     signal = _signal(frame, network_hash(config), config.depth)
-    if "M/n" not in plain.refused or not wanted or signal is None:
+    if plain.no_finite_width is None or not wanted or signal is None:
         return plain
     starts = np.array([q0 or 1.0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
     sigma_w2, sigma_b2 = plain.sigma_w2[:-1], plain.sigma_b2[:-1]
@@ -102,8 +107,7 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
     # what is measured is the mean over a batch: each example departs from its own curve by as much as that does
     shift = np.pad(above - (np.logaddexp.reduce(own[1:], axis=1) - np.log(len(starts))), ((0, 0), (1, 0)))
     found = predict(config, x, q=np.exp(own.T[:, None] + shift), columns=wanted)
-    why = f" ({plain.refused['M/n']})"
-    texts = {name: found.functional[name].removesuffix(why) + why for name in wanted}
+    texts = {name: f"{found.functional[name]} ({plain.no_finite_width})" for name in wanted}
     return dataclasses.replace(
         plain, columns={**plain.columns, **found.columns}, functional={**plain.functional, **texts}, measured=True
     )
@@ -145,7 +149,7 @@ def counterpart(column: str, batch: int) -> str:
     return BACKWARD[0] if column == BACKWARD[0] or (column in BACKWARD and batch == 1) else ""
 
 
-def beside_theory(table: pd.DataFrame, theory: Mapping[str, Prediction | str], column: str) -> pd.DataFrame:
+def beside_theory(table: pd.DataFrame, theory: Mapping[str, Prediction | Refusal], column: str) -> pd.DataFrame:
     """The table of measured rates of a column, with the predicted ones of the same functional; see `gradlab.rates`."""
     told = [_told(row, theory, column) for row in table.to_dict("records")]
     table["column"] = column
@@ -158,16 +162,13 @@ def beside_theory(table: pd.DataFrame, theory: Mapping[str, Prediction | str], c
 
 def _told(row: Mapping[str, Any], theory: Mapping[str, Any], column: str) -> tuple[float, str, str, str]:
     """The predicted rate, what stands for the finite width in it, what it is, and why there is none."""
-    found = theory.get(str(row["network"]), "no prediction was made of this network")
-    if row["step"] != 0:
-        found = "theory is one of random weights, these are trained"
-    if isinstance(found, str):
-        return np.nan, "", "", found
+    found = TRAINED if row["step"] else theory.get(str(row["network"]), NOT_PREDICTED)
+    if isinstance(found, Refusal):
+        return np.nan, "", "", found.text
     same = counterpart(column, row.get("batch", 0))
     if not same:
-        return np.nan, "", "", OTHER_MEAN
+        return np.nan, "", "", OTHER_MEAN.text
     if same not in found.columns:
-        return np.nan, "", "", found.refused.get(same, f"no {same} was asked of it")
+        return np.nan, "", "", str(found.refused.get(same, f"no {same} was asked of it"))
     value = found.rate_of(same)
-    basis = "measured q" if found.measured else "none" if "M/n" in found.refused else "M/n"
-    return value, basis, found.functional[same], "" if np.isfinite(value) else "a single hidden layer has no rate"
+    return value, found.basis, found.functional[same], "" if np.isfinite(value) else "a single hidden layer has no rate"

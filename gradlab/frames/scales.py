@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES
 from gradlab.frames.summaries import rates
+from gradlab.theory.refusal import Refusal
 
 if TYPE_CHECKING:
     from gradlab.theory.meanfield import MeanField
@@ -32,7 +33,7 @@ STRAIGHT = 0.1
 ABOVE, LEAST = 3.0, 3
 
 
-def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | str]) -> pd.DataFrame:
+def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal]) -> pd.DataFrame:
     """How far variance and correlation are from their limits, layer by layer, measured and predicted.
 
     Parameters
@@ -77,7 +78,9 @@ def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | str]) -> pd
     return pd.DataFrame(rows)
 
 
-def depth_scales(frame: pd.DataFrame, theory: Mapping[str, Prediction | str], *, level: float = 0.95) -> pd.DataFrame:
+def depth_scales(
+    frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal], *, level: float = 0.95
+) -> pd.DataFrame:
     r"""Depth scales of each network, fitted to what was measured, beside theory's.
 
     Parameters
@@ -181,7 +184,7 @@ def _networks(frame: pd.DataFrame, theory: Mapping[str, Any]) -> list[tuple[str,
     hidden = frame.loc[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
     groups = hidden.groupby("network", observed=True, sort=False)
     found = [(str(name), theory.get(str(name)), pd.DataFrame(cells)) for name, cells in groups]
-    return [(name, one, cells) for name, one, cells in found if one is not None and not isinstance(one, str)]
+    return [(name, one, cells) for name, one, cells in found if one is not None and not isinstance(one, Refusal)]
 
 
 def _mean_field(found: Prediction) -> MeanField:

@@ -18,6 +18,7 @@ from gradlab.measurement.verdict import NAMES, describe, judge
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
+    from gradlab.theory.refusal import Refusal
 
 Band = Literal["ci95", "sd", "range", "seeds"]
 BANDS: tuple[str, ...] = ("ci95", "sd", "range", "seeds")
@@ -143,7 +144,7 @@ def _within(mean: pd.Series, half: pd.Series, side: int) -> pd.Series:
 
 def rates(
     frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level: float = 0.95, *, column: str | None = None,
-    theory: Mapping[str, Prediction | str] | None = None,
+    theory: Mapping[str, Prediction | Refusal] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """The second table: rate, decades and verdict of each network, or of each network and seed.
 

@@ -22,6 +22,7 @@ from gradlab.plots.tables import hidden
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
+    from gradlab.theory.refusal import Refusal
 
 #: Beyond so many layers a scale is said to be longer, not how long: no network here is as deep.
 _LONG = 1000.0
@@ -31,7 +32,7 @@ _RUN = 3
 
 def depth_scales(
     frame: pd.DataFrame,
-    theory: Mapping[str, Prediction | str],
+    theory: Mapping[str, Prediction | Refusal],
     *,
     critical: float | None = None,
     ax: Any = None,

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab.frames.predictions import counterpart
+from gradlab.frames.predictions import NOT_PREDICTED, TRAINED, counterpart
 from gradlab.plots import words
 from gradlab.plots.canvas import Canvas
 from gradlab.plots.styles import Looks, shaded
 from gradlab.plots.tables import lines, matching
+from gradlab.theory.refusal import Refusal
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
@@ -38,7 +39,7 @@ class Overlay:
 
     Parameters
     ----------
-    theory : Prediction, text, or mapping of these by network
+    theory : Prediction, Refusal, or mapping of these by network
     frame : DataFrame
         A single prediction stands for all its networks: of these there must be one.
     """
@@ -52,9 +53,9 @@ class Overlay:
                 )
             theory = {names[0]: theory}
         for found in theory.values():
-            if not (isinstance(found, str) or hasattr(found, "functional")):
+            if not (isinstance(found, Refusal) or hasattr(found, "functional")):
                 raise GradlabError("predictions", type(found).__name__, "theory=gl.predict_all(sweep)")
-        self.theory: Mapping[str, Prediction | str] = theory
+        self.theory: Mapping[str, Prediction | Refusal] = theory
         self.networks = frame["network"].nunique()
         # text -> column -> networks of which it is true
         self.functional: dict[str, dict[str, list[str]]] = {}
@@ -69,13 +70,12 @@ class Overlay:
 
         for key, own in lines(rows, keys):
             name, depth = str(own["network"].iloc[0]), int(own["depth"].iloc[0])
-            found = self.theory.get(name, "no prediction was given")
-            if "step" in own and (own["step"] != 0).any():
-                found = "theory is one of random weights, these are trained"
+            trained = "step" in own and (own["step"] != 0).any()
+            found = TRAINED if trained else self.theory.get(name, NOT_PREDICTED)
             same = counterpart(column, int(own["batch"].iloc[0]) if "batch" in own else 0) or column
-            if isinstance(found, str) or same not in found.columns:
-                why = found if isinstance(found, str) else found.refused.get(same)
-                _note(self.refused, why or "theory has no curve for this column", column, key)
+            if isinstance(found, Refusal) or same not in found.columns:
+                why = found if isinstance(found, Refusal) else found.refused.get(same)
+                _note(self.refused, str(why or "theory has no curve for this column"), column, key)
                 continue
             apart = 0.0 if same == "delta_log10_mean" else _apart(own, column, depth)
             if apart > _APART:

@@ -85,7 +85,7 @@ def gradient_flow(
         Measured columns. None: `log10_activation_rms`, `log10_delta_rms`, `log10_weight_grad_norm`.
     readout : bool
         Whether the readout stands behind the hidden layers; its units are few, so it is off the line.
-    theory : Prediction, or mapping of Prediction or str by network, optional
+    theory : Prediction, or mapping of Prediction or Refusal by network, optional
         From `gradlab.theory.predict` for one network, or `gradlab.predict_all`: darker dashed lines of the same
         functional, backward ones from the measured last hidden layer on. The caption says which functional they are,
         and where theory is refused and why.

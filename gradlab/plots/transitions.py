@@ -25,6 +25,7 @@ from gradlab.theory.meanfield import mean_field
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
+    from gradlab.theory.refusal import Refusal
 
 #: Dots along a line; places of theory's curve on each side of the critical variance.
 _DOTS, _FINE = 12, 24
@@ -32,7 +33,7 @@ _DOTS, _FINE = 12, 24
 
 def transition(
     frame: pd.DataFrame,
-    theory: Mapping[str, Prediction | str],
+    theory: Mapping[str, Prediction | Refusal],
     *,
     column: str | None = None,
     critical: float | None = None,

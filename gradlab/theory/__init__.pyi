@@ -35,6 +35,7 @@ from .recurrent import chrono_bias as chrono_bias
 from .recurrent import log10_cell_path as log10_cell_path
 from .recurrent import recurrent_powers as recurrent_powers
 from .recurrent import slope_bound as slope_bound
+from .refusal import Refusal as Refusal
 from .residual import StreamLaw as StreamLaw
 from .residual import fixup_gain as fixup_gain
 from .residual import post_norm_factor as post_norm_factor

@@ -26,6 +26,7 @@ from gradlab.theory.finite_width import coefficients
 from gradlab.theory.gaussian import check_variances, entry_of, moments
 from gradlab.theory.layer_terms import LayerTerms, finite_width_terms
 from gradlab.theory.network import check_plain, scales
+from gradlab.theory.refusal import Refusal
 from gradlab.theory.trajectories import Transients, correlations, variances
 
 #: What each column is the theory of.
@@ -48,6 +49,11 @@ SMALL = 0.05
 FEW = 8
 #: Pairs of examples that correlations are measured on: 0 with 1, 2 with 3, ...
 PAIRS = 32
+#: Reasons that are always the same.
+CORRELATED = Refusal("correlated examples", "the sum over examples depends on how their deltas are correlated")
+ONE_A_LAYER = Refusal("one variance", "it asks for the variances of each example, q= has one a layer")
+NO_PAIR = Refusal("no pair", "no pair of inputs: x with two examples, or c0=")
+MEASURED_VARIANCES = Refusal("measured variances", "the variances are measured ones")
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,14 @@ class Prediction:
         By the frame's names, one value a layer; NaN where a column has none (backward columns at the readout).
     functional : mapping of str to str
         What each of the columns is: a mean of squares or a geometric mean, with or without finite width.
-    refused : mapping of str to str
-        Columns, or the finite-width term, that theory does not give here, with the reason.
+    refused : mapping of str to Refusal
+        Columns that theory does not give here, with the reason.
     sigma_w2, sigma_b2 : ndarray
         Of each layer.
     measured : bool
         Whether backward columns follow from variances that were measured.
+    no_finite_width : Refusal or None
+        Why the term M/n is not, or not wholly, in ``delta_log10_mean``; None where it is.
     """
 
     activation: str
@@ -76,10 +84,16 @@ class Prediction:
     layer: np.ndarray
     columns: Mapping[str, np.ndarray]
     functional: Mapping[str, str]
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
     sigma_w2: np.ndarray = field(default_factory=lambda: np.empty(0))
     sigma_b2: np.ndarray = field(default_factory=lambda: np.empty(0))
     measured: bool = False
+    no_finite_width: Refusal | None = None
+
+    @property
+    def basis(self) -> str:
+        """What stands for the finite width in ``delta_log10_mean``: "measured q", "M/n" or "none"."""
+        return "measured q" if self.measured else "M/n" if self.no_finite_width is None else "none"
 
     def decades(self, column: str = "log10_delta_rms") -> float:
         """log10 of the first hidden layer over the last, of a backward column."""
@@ -102,7 +116,8 @@ class Prediction:
             cells = (f"{self.columns[n][i]:{len(n)}.4g}".replace("nan", "  -") for n in names)
             lines.append(f"{layer:5d}  " + "  ".join(cells))
         lines += [f"{name}: {text}" for name, text in self.functional.items()]
-        return "\n".join([*lines, *(f"no {name}: {why}" for name, why in self.refused.items())])
+        term = {} if self.no_finite_width is None else {"M/n": self.no_finite_width}
+        return "\n".join([*lines, *(f"no {name}: {why}" for name, why in (term | dict(self.refused)).items())])
 
 
 def predict(
@@ -160,7 +175,7 @@ def predict(
     sigma_w2, sigma_b2 = scales(net, sizes, outputs)
     signal = sigma_w2[0] * inputs.q0 + sigma_b2[0]
     check_variances("q0", signal)
-    refused: dict[str, str] = {}
+    refused: dict[str, Refusal] = {}
     if q is None:
         found = variances(entry, sigma_w2[:-1], sigma_b2[:-1], np.log(signal))
     else:
@@ -170,27 +185,27 @@ def predict(
             "an activation with a slope somewhere", f"{entry.name!r}, whose derivative is 0 with probability 1",
             "another activation: through this one no gradient passes",
         )  # fmt: skip
-    shift, shifted = _finite_width(net, entry, sizes[1:], sigma_w2, sigma_b2, found, q is not None, refused)
+    shift, why = _finite_width(net, entry, sizes[1:], sigma_w2, sigma_b2, found, q is not None)
     values = _backward(found, sizes, sigma_w2, inputs, shift, q is not None)
     values |= _forward(found, sigma_w2[-1], sigma_b2[-1])
     if (x is not None and np.shape(x)[0] > 1) or q is not None:
         values.pop("log10_weight_grad_norm", None)
-        refused["log10_weight_grad_norm"] = "the sum over examples depends on how their deltas are correlated"
+        refused["log10_weight_grad_norm"] = CORRELATED
     if q is not None:
         values.pop("log10_per_example_grad_norm_rms", None)
-        refused["log10_per_example_grad_norm_rms"] = "it asks for the variances of each example, q= has one a layer"
+        refused["log10_per_example_grad_norm_rms"] = ONE_A_LAYER
     if "log10_one_minus_c" in wanted and inputs.gap is not None and q is None:
         values["log10_one_minus_c"] = _correlation(entry, found, sigma_w2, sigma_b2, inputs)
     elif "log10_one_minus_c" in wanted:
-        refused["log10_one_minus_c"] = "no pair of inputs: x with two examples, or c0="
+        refused["log10_one_minus_c"] = NO_PAIR
     texts = {name: FUNCTIONALS[name] for name in FUNCTIONALS if name in wanted and name in values}
     if "delta_log10_mean" in texts:
-        texts["delta_log10_mean"] += f", {shifted}"
+        texts["delta_log10_mean"] += f", {_width_told(net.depth, q is not None, why)}"
     if "log10_delta_rms" in texts and q is not None:
         texts["log10_delta_rms"] += ", from measured variances"
     return Prediction(
         entry.name, net.init, np.arange(1, net.depth + 2), {name: values[name] for name in texts}, texts,
-        refused, sigma_w2, sigma_b2, q is not None,
+        refused, sigma_w2, sigma_b2, q is not None, why,
     )  # fmt: skip
 
 
@@ -239,44 +254,52 @@ def _measured(entry: Activation, q: Any, depth: int) -> Transients:
 
 def _finite_width(
     config: Any, entry: Activation, widths: np.ndarray, sigma_w2: np.ndarray, sigma_b2: np.ndarray,
-    found: Transients, measured: bool, refused: dict[str, str],
-) -> tuple[np.ndarray, str]:  # fmt: skip
-    """First order in 1/n of ln|delta|^2 in layers 1 ... L - 1, and in words whether it is there."""
+    found: Transients, measured: bool,
+) -> tuple[np.ndarray, Refusal | None]:  # fmt: skip
+    """First order in 1/n of ln|delta|^2 in layers 1 ... L - 1, and why it is not there, or not wholly."""
     none = np.zeros((len(widths) - 1, 1))
     if not len(none):
-        return none, "of a single layer"
+        return none, None
     why = _without_expansion(config, entry, sigma_w2, sigma_b2, measured)
-    if not why:
+    if why is None:
         log_q = found.log_q if measured else _few(found.log_q)
         terms = finite_width_terms(entry, log_q, width=widths, sigma_b2=sigma_b2[:-1], measured=measured)
         if measured:
             terms = LayerTerms(*(term.mean(1, keepdims=True) for term in terms))
         if terms.largest <= SMALL:
-            if not measured:
-                return terms.total, "with the finite-width term M/n"
-            refused["M/n"] = "the variances are measured ones"
-            return terms.total, "from measured variances with what they leave of the finite-width term"
-        why = f"it would change |delta|^2 by {100 * terms.largest:.0f} % in a layer, so it is no small correction"
-    refused["M/n"] = why
-    return none, f"{'from measured variances ' if measured else ''}without a finite-width term: {why}"
+            return terms.total, MEASURED_VARIANCES if measured else None
+        share = f"{100 * terms.largest:.0f} %"
+        why = Refusal("large", f"it would change |delta|^2 by {share} in a layer, so it is no small correction")
+    return none, why
+
+
+def _width_told(depth: int, measured: bool, why: Refusal | None) -> str:
+    """What of the finite width is in ``delta_log10_mean``, in words."""
+    if depth == 1:
+        return "of a single layer"
+    if why is None:
+        return "with the finite-width term M/n"
+    if why is MEASURED_VARIANCES:
+        return "from measured variances with what they leave of the finite-width term"
+    return f"{'from measured variances ' if measured else ''}without a finite-width term: {why}"
 
 
 def _without_expansion(
     config: Any, entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, measured: bool
-) -> str:
-    """Why there is no first order in 1/n; empty where there is."""
+) -> Refusal | None:
+    """Why there is no first order in 1/n; None where there is."""
     inner = slice(1, -1)  # the first layer's weights have another fan-in, and no delta comes through them
     if hidden_rule(config).family.name not in INDEPENDENT:
-        return f"{config.init} weights are not independent of each other"
+        return Refusal("dependent weights", f"{config.init} weights are not independent of each other")
     if measured or entry.homogeneous:
-        return ""
+        return None
     if not (_equal(sigma_w2[inner]) and _equal(sigma_b2[inner])):
-        return "sigma_w2 changes from layer to layer"
+        return Refusal("uneven layers", "sigma_w2 changes from layer to layer")
     try:
         coefficients(entry.name, float(sigma_w2[1]), float(sigma_b2[1]))
     except GradlabError as error:
-        return error.received
-    return ""
+        return Refusal("no fixed point", error.received)
+    return None
 
 
 def _few(log_q: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from gradlab.theory.critical import CriticalLine
 from gradlab.theory.meanfield import mean_field
 from gradlab.theory.phase import PhaseDiagram
 from gradlab.theory.prediction import FUNCTIONALS, Prediction
+from gradlab.theory.refusal import Refusal
 
 DEPTH, SEEDS = 24, 6
 #: Of tanh with sigma_b2 = 0.05: ordered, nearly critical, chaotic.
@@ -40,7 +41,8 @@ def prediction(config):
         "log10_delta_rms": delta, "delta_log10_mean": delta - 0.001 * (config.depth - layer),
     }  # fmt: skip
     sigmas = np.full(config.depth + 1, config.sigma_w2), np.full(config.depth + 1, 0.05)
-    return Prediction("tanh", "gaussian", layer, columns, FUNCTIONALS, {"log10_weight_grad_norm": "no"}, *sigmas)
+    refused = {"log10_weight_grad_norm": Refusal("no", "no")}
+    return Prediction("tanh", "gaussian", layer, columns, FUNCTIONALS, refused, *sigmas)
 
 
 def measured(config, found, noise=0.1, offset=-3.0):
@@ -136,7 +138,7 @@ def test_rates_stand_beside_their_own_functional(both):
     assert pooled["predicted"].isna().all() and pooled["refused"].str.contains("delta_log10_mean is the same").all()
     alone = rates(frame.assign(batch=1), theory=found, column="log10_delta_rms")
     np.testing.assert_allclose(alone["predicted"], table["predicted"])
-    refused = rates(frame, theory={next(iter(found)): "a reason"})
+    refused = rates(frame, theory={next(iter(found)): Refusal("any", "a reason")})
     assert refused["refused"].tolist() == ["a reason", *["no prediction was made of this network"] * 2]
     assert refused["predicted"].isna().all() and refused["rate"].notna().all()
     trained = rates(frame.assign(step=5), theory=found)
@@ -187,7 +189,7 @@ def test_transition_draws_both(both):
 
 def test_transition_needs_a_prediction(both):
     with pytest.raises(GradlabError, match="no reason"):
-        plots.transition(both[0], dict.fromkeys(both[1], "no reason"))
+        plots.transition(both[0], dict.fromkeys(both[1], Refusal("any", "no reason")))
 
 
 def test_depth_scales_draws_distances_and_fits(both):
@@ -233,7 +235,9 @@ def test_overlay_of_one_prediction_or_none(both):
     name = next(iter(found))
     ax = plots.gradient_flow(frame[frame["network"] == name], theory=found[name], columns="log10_delta_rms")
     assert len(drawn(ax, "theory")) == 1
-    ax = plots.gradient_flow(frame, theory=dict.fromkeys(found, "it is out of reach"), columns="log10_delta_rms")
+    ax = plots.gradient_flow(
+        frame, theory=dict.fromkeys(found, Refusal("any", "it is out of reach")), columns="log10_delta_rms"
+    )
     assert not drawn(ax, "theory") and "it is out of reach" in plots.caption(ax)
     with pytest.raises(GradlabError, match="a prediction for each network"):
         plots.gradient_flow(frame, theory=found[name])

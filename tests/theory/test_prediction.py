@@ -80,7 +80,7 @@ def test_measured_variances_take_the_place_of_the_theory_s():
     rest = finite_width_terms("tanh", np.log(q).T, width=64, measured=True).total.T
     want = [0.5 * (chi[:, i:4] + rest[:, i:]).sum(1).mean() / np.log(10) for i in range(5)]
     assert found.columns["delta_log10_mean"][:5] == pytest.approx(want, abs=1e-12)
-    assert found.measured and found.refused["M/n"] == "the variances are measured ones"
+    assert found.measured and found.no_finite_width.code == "measured variances"
     assert "from measured variances" in found.functional["delta_log10_mean"]
     assert "from measured variances" in found.functional["log10_delta_rms"]
     plain = predict(net, columns=["log10_delta_rms"])
@@ -97,7 +97,7 @@ def test_a_delta_along_the_forward_signal_is_no_small_correction():
     q = np.exp(transients("gelu", sigma_w2=2.0, depth=30).log_q)
     found = predict(net, q=q)
     assert "in a layer, so it is no small correction" in found.functional["delta_log10_mean"]
-    assert found.refused["M/n"].startswith("it would change")
+    assert found.no_finite_width.code == "large" and found.basis == "measured q"
     chi = 2 * gl.theory.expectation("gelu", lambda z, u, p, d: d * d, q)
     assert found.decades("delta_log10_mean") == pytest.approx(0.5 * np.log10(chi[:-1]).sum(), abs=1e-12)
     terms = finite_width_terms("gelu", np.log(q)[:, None], width=64, measured=True)
@@ -113,8 +113,8 @@ def test_a_finite_width_term_is_given_or_refused_with_its_reason():
         ("gelu", "critical", ""),
     ):
         found = predict(gl.MLP(depth=3, width=20, activation=activation, init=init))
-        assert (words is None) == ("M/n" not in found.refused)
-        assert words is None or words in found.refused["M/n"]
+        assert (words is None) == (found.no_finite_width is None) == (found.basis == "M/n")
+        assert words is None or words in found.no_finite_width.text
     orthogonal, gaussian = (
         predict(gl.MLP(depth=9, width=20, activation="tanh", init=init)).columns["log10_delta_rms"]
         for init in ("orthogonal", "lecun_normal")
@@ -187,7 +187,7 @@ def discrepancies(configs, seeds):
         measured = trace.columns["delta_log10_mean"]
         measured = measured[:, 0] - measured[:, config.depth - 1]
         theory = predict(config, x, columns=["delta_log10_mean"])
-        if "M/n" in theory.refused:
+        if theory.no_finite_width is not None:
             below = np.pad(10 ** (2 * trace.columns["log10_activation_rms"][:, : config.depth - 1]), ((0, 0), (1, 0)))
             below[:, 0] = 1  # the input
             q = theory.sigma_w2[:-1] * below + theory.sigma_b2[:-1]
