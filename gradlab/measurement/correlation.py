@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gradlab.core.activations import Activation, by_slices, slope
 from gradlab.core.dense import gained
@@ -87,29 +88,64 @@ def first_step(x: Scaled) -> Step:
     return Step(gap, jnp.ones(gap.exponent.shape, bool))
 
 
-def step(params, entries, x: Scaled, z: Scaled, before: Step) -> tuple[Step, Pairs]:
-    """One block: the difference of its inputs becomes that of its outputs, and 1 - c of its preactivations.
+def carried(params, x: Scaled, before: Step) -> Scaled:
+    """The difference behind a weight, from that of its inputs `x`."""
+    gap = before.at(x)
+    product = gained(params, matmul(gap.mantissa, params["weight"]))
+    return normalise(Scaled(product, jnp.broadcast_to(gap.exponent, product.shape[:-1])))
+
+
+def through(entries, z: Scaled, gap: Scaled) -> tuple[Step, Pairs]:
+    """From preactivations to behind their activation, and 1 - c of the preactivations.
 
     Parameters
     ----------
-    params : dict
-        Of the dense layer.
     entries : tuple
         Of the activation layer.
-    x, z : Scaled, shape (group..., batch, units)
-        Inputs and preactivations.
-    before : Step
-        The difference of the inputs.
+    z : Scaled, shape (group..., batch, units)
+    gap : Scaled, shape (group..., pairs, units)
+        The difference as it was carried on.
     """
-    gap = before.at(x)
-    carried = gained(params, matmul(gap.mantissa, params["weight"]))
-    carried = normalise(Scaled(carried, jnp.broadcast_to(gap.exponent, carried.shape[:-1])))
     one, _ = first_of_pairs(z)
     direct = difference(z)
     size, largest = _relative(one, direct)
     resolved = size > RESOLVED * largest
-    gap = _choose(resolved, direct, carried)
+    gap = _choose(resolved, direct, gap)
     return Step(normalise(by_slices(entries, _through, one, gap)), resolved), one_minus_c(one, gap)
+
+
+def along(entries, first: tuple, run: tuple | None, before: Step) -> tuple[Step, Pairs]:
+    """Through a block and a run of equal ones behind it, in one loop.
+
+    Parameters
+    ----------
+    entries : tuple
+        Of the activation layers.
+    first, run : (params, (x, z))
+        Parameters of the dense layers, their inputs and preactivations; of a run with a leading axis. None: no run.
+    before : Step
+        The difference of the inputs.
+
+    Returns
+    -------
+    Step, Pairs
+        Behind and at each of the blocks, along a leading axis.
+    """
+    params, (x, z) = first
+    gap = carried(params, x, before)
+    if run is None:
+        return jax.tree.map(lambda v: v[None], through(entries, z, gap))
+    more, (inputs, signals) = run
+    last = len(signals.mantissa) - 1
+    at = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
+
+    def body(gap, i):
+        here = jax.tree.map(lambda one, v: jnp.where(i == 0, one, v), z, at(signals, jnp.maximum(i - 1, 0)))
+        step, pairs = through(entries, here, gap)
+        following = jnp.minimum(i, last)  # behind the last block nothing follows: its product is not used
+        return carried(at(more, following), at(inputs, following), step), (step, pairs)
+
+    return lax.scan(body, gap, jnp.arange(last + 2))[1]
 
 
 def _choose(resolved: Array, a: Scaled, b: Scaled) -> Scaled:

@@ -24,7 +24,7 @@ from gradlab.core.initializers import FAMILIES, Initializer
 from gradlab.core.losses import loss_named
 from gradlab.core.scaled import scaled
 from gradlab.measurement.batch import DeviceBatch
-from gradlab.measurement.correlation import Step, first_step, step
+from gradlab.measurement.correlation import Step, along, carried, first_step, through
 from gradlab.measurement.draws import Variant, draw_program
 from gradlab.measurement.kept import Pairs, SiteRecord, on_host
 from gradlab.measurement.stats import FORWARD, statistics
@@ -159,7 +159,8 @@ def measure_program(
             found: dict[str, Any] = {"readout": record, "loss": value}
             if steps is not None:
                 before = jax.tree.map(lambda v: v[d - net.below_depth], steps)
-                found["pairs"] = step(head[0], ((ACTIVATIONS["identity"], None),), *saved, before)[1]
+                gap = carried(head[0], saved[0], before)
+                found["pairs"] = through(((ACTIVATIONS["identity"], None),), saved[1], gap)[1]
             read = statistics(columns, None if n_depths == 1 else d == depth)
             if net.last_run is not None:
                 dy, found["run"] = net.last_run.first(d - net.below_depth).backward(run, saved_run, dy, read)
@@ -174,25 +175,18 @@ def measure_program(
 
 def _correlations(net: Stack, params, saved_below, saved_run, inputs, entries) -> tuple[dict[str, Any], Step]:
     """1 - c of every hidden layer, and the differences at each place from which a readout may be taken."""
-    found: dict[str, Any] = {"below": []}
-    before = first_step(inputs)
-
-    def through(before, layer):
-        (dense, _), (x, z) = layer
-        after, pairs = step(dense, entries, x, z, before)
-        return after, (pairs, after)
-
-    for p, saved in zip(params, saved_below, strict=False):
-        if saved[1].mantissa.ndim == 4:  # a run of equal blocks in the middle
-            before, (pairs, _) = lax.scan(through, before, (p, saved))
-        else:
-            before, (pairs, _) = through(before, (p, saved))
-        found["below"].append(pairs)
-    first = jax.tree.map(lambda v: v[None], before)
+    signals = [*saved_below, *([] if saved_run is None else [saved_run])]
+    blocks = [(p[0], own) for p, own in zip(params[:-1], signals, strict=True)]
+    in_run = lambda block: block[1][1].mantissa.ndim == 4
+    found: list[Pairs] = []
+    steps = jax.tree.map(lambda v: v[None], first_step(inputs))
+    while blocks:
+        first, run = blocks.pop(0), blocks.pop(0) if blocks and in_run(blocks[0]) else None
+        steps, pairs = along(entries, first, run, jax.tree.map(lambda v: v[-1], steps))
+        found += [jax.tree.map(lambda v: v[0], pairs)] + ([] if run is None else [jax.tree.map(lambda v: v[1:], pairs)])
     if saved_run is None:
-        return found, first
-    _, (found["run"], steps) = lax.scan(through, before, (net.split(params)[1], saved_run))
-    return found, jax.tree.map(lambda one, more: jnp.concatenate([one, more]), first, steps)
+        return {"below": found}, jax.tree.map(lambda v: v[-1:], steps)
+    return {"below": found[:-1], "run": found[-1]}, steps
 
 
 def _cut(record: dict[str, Any], config: MLPConfig, wanted: tuple[str, ...], variant: int, place: int) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import gradlab as gl
 from gradlab.core.activations import TABLE
 from gradlab.core.scaled import scaled, to_numpy
-from gradlab.measurement.correlation import apart, difference, first_of_pairs, first_step, one_minus_c, step
+from gradlab.measurement.correlation import apart, difference, first_of_pairs, first_step, one_minus_c, through
 from tests import cases
 
 
@@ -57,7 +57,7 @@ def test_a_difference_below_the_line_is_carried(x64):
 
     def resolved(distance):
         x = scaled(jnp.asarray(near(distance)))
-        return step({"weight": jnp.eye(6)}, entries, x, x, first_step(x))[0].resolved
+        return through(entries, x, first_step(x).linear)[0].resolved
 
     assert not np.any(resolved(1e-5))
     assert np.all(resolved(0.1))
