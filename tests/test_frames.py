@@ -262,7 +262,7 @@ def test_a_row_per_network_equals_the_rate_of_its_record():
         assert (row["decades"], row["decades_low"], row["decades_high"]) == (d.value, d.low, d.high)
         assert (row["shape"], row["exponent"], row["verdict"]) == (r.shape, r.exponent, trace.verdict.name)
         assert (row["n_seeds"], row["first_layer"], row["last_layer"]) == (r.seeds, 1, trace.config.depth)
-        assert row["sentence"] == trace.verdict.sentence and row["phrase"].startswith(str(r))
+        assert row["sentence"] == trace.verdict.sentence and row["numbers"].startswith(str(r))
         assert row["depth"] == trace.config.depth and row["width"] == 128
 
 

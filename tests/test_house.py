@@ -91,6 +91,12 @@ def test_a_room_gives_the_names_of_its_stub(room):
         module.nothing  # noqa: B018
 
 
+def test_public_names_are_spelled_in_one_way():
+    names = [*gradlab.__all__, *gradlab.plots.__all__, *gradlab.theory.__all__]
+    american = re.compile(r"color|center|(?<!initial)(?<!optim)(?<!s)iz", re.IGNORECASE)
+    assert len(names) > 100 and not [name for name in names if american.search(name)]
+
+
 PRODUCTS = {"matmul", "dot", "tensordot", "dot_general", "vdot"}
 
 

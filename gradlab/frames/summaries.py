@@ -14,7 +14,7 @@ from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import one_after_another
 from gradlab.frames.rows import KEY, own_fields
 from gradlab.measurement.slope import rate
-from gradlab.measurement.verdict import NAMES, describe, judge
+from gradlab.measurement.verdict import NAMES, judge, numbers
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
@@ -168,7 +168,7 @@ def rates(
         The coordinates that are the network's (`width` is NaN where its hidden layers differ, `activation` names
         all of them), then
         ``rate low high level decades decades_low decades_high shape exponent verdict n_seeds n_zero n_failed n_beyond
-        first_layer last_layer from_depth judged phrase sentence``. `n_seeds` entered the rate, `n_zero` had a
+        first_layer last_layer from_depth judged numbers sentence``. `n_seeds` entered the rate, `n_zero` had a
         delta that is exactly 0, `n_failed` one that is not finite or absent, `n_beyond` of the `n_seeds` change by more
         than a decade by themselves; `judged` says what the verdict is about. `from_depth` is the depth at which
         the decades pass one at this rate, NaN where it cannot be carried on.
@@ -252,5 +252,5 @@ def _rate_row(deltas: np.ndarray, level: float) -> dict[str, Any]:
         "n_seeds": r.seeds, "n_zero": r.n_dead, "n_failed": r.n_failed, "n_beyond": r.n_beyond,
         "first_layer": r.layers[0], "last_layer": r.layers[1],
         "from_depth": np.nan if verdict.from_depth is None else float(verdict.from_depth),
-        "judged": verdict.judged, "phrase": describe(r, verdict), "sentence": verdict.sentence,
+        "judged": verdict.judged, "numbers": numbers(r), "sentence": verdict.sentence,
     }  # fmt: skip

@@ -113,7 +113,7 @@ def judge(rate: Rate) -> Verdict:
     if rate.n_dead and rate.seeds:
         why += f" ({rate.n_dead} of {rate.n_dead + rate.seeds + rate.n_failed}); the others: {_of_the_others(rate)}"
     evidence = "; ".join(_evidence(rate, why, judged))
-    sentence = f"{_numbers(rate)}: {name}, {why}{_remarks(rate, name, depth)}{f'; {judged}' if judged else ''}"
+    sentence = f"{numbers(rate)}: {name}, {why}{_remarks(rate, name, depth)}{f'; {judged}' if judged else ''}"
     return Verdict(name, evidence, sentence, depth, judged)
 
 
@@ -131,7 +131,7 @@ def describe(rate: Rate, verdict: Verdict) -> str:
         more = " (this one network)"
     elif rate.seeds > 1 and 0 < rate.n_beyond < rate.seeds:
         more = f" ({rate.n_beyond} of {rate.seeds} networks beyond one decade)"
-    return f"{_numbers(rate)}: {verdict.name}{more}"
+    return f"{numbers(rate)}: {verdict.name}{more}"
 
 
 def _of_the_others(rate: Rate) -> str:
@@ -150,8 +150,8 @@ def _judged(rate: Rate) -> str:
     return f"judged is the geometric mean of {rate.seeds} networks, {rate.n_beyond} of them beyond one decade"
 
 
-def _numbers(rate: Rate) -> str:
-    """Rate and decades in one phrase; the rate alone where there are no decades to speak of."""
+def numbers(rate: Rate) -> str:
+    """Rate and decades in words; the rate alone where there are no decades to speak of."""
     if math.isnan(rate.value):
         return str(rate)
     return f"{rate}, {rate.decades.magnitude} decades over {rate.layers[1]}"

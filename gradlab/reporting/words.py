@@ -199,11 +199,6 @@ def float32(rows: pd.DataFrame) -> Float32:
     )
 
 
-def numbers(row: Mapping[str, Any]) -> str:
-    """Rate and decades of a row of `gradlab.rates`, without the verdict."""
-    return str(row["phrase"]).rsplit(": ", 1)[0]
-
-
 def ratio(row: Mapping[str, Any]) -> str:
     """The delta at the first layer beside that at the last."""
     if math.isnan(row["decades"]) or row["last_layer"] == row["first_layer"]:
@@ -232,7 +227,7 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
     """
     step = int(row["step"])
     moment = "" if label.endswith(f"step {step}") else f", {when(step)}"
-    parts = [f"{markdown(label)}{moment}: **{row['verdict']}**, {numbers(row)}"]
+    parts = [f"{markdown(label)}{moment}: **{row['verdict']}**, {row['numbers']}"]
     if row["verdict"] == "algebraic":
         law = f"the rms delta goes as layer^{row['exponent']:.2f}"
         parts.append(f"{law}, so its rate must not be carried to other depths")

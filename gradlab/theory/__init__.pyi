@@ -22,9 +22,9 @@ from .maps import mean_field_maps as mean_field_maps
 from .meanfield import MeanField as MeanField
 from .meanfield import mean_field as mean_field
 from .network import mean_field_of as mean_field_of
-from .normalization import batch_norm_factor as batch_norm_factor
-from .normalization import layer_norm_factor as layer_norm_factor
-from .normalization import normalised_skip_factors as normalised_skip_factors
+from .normalisation import batch_norm_factor as batch_norm_factor
+from .normalisation import layer_norm_factor as layer_norm_factor
+from .normalisation import normalised_skip_factors as normalised_skip_factors
 from .phase import PhaseDiagram as PhaseDiagram
 from .phase import phase_diagram as phase_diagram
 from .prediction import FUNCTIONALS as FUNCTIONALS

@@ -155,7 +155,7 @@ def test_verdicts_do_not_see_the_scale_of_the_loss(scale):
     plain, scaled = rates(grid()), rates(grid(scale=scale))
     assert plain["verdict"].tolist() == scaled["verdict"].tolist()
     assert plain["verdict"].nunique() == 3
-    assert plain["phrase"].tolist() == scaled["phrase"].tolist()
+    assert plain["numbers"].tolist() == scaled["numbers"].tolist()
     # what float32 shows does see it: that is why it is no part of a verdict
     deep = [words.float32(frame(trace(MLPConfig(depth=50), GRID[0][2], scale=s))) for s in (0.0, scale)]
     assert deep[0].norm_zero != deep[1].norm_zero
