@@ -2,7 +2,6 @@ r"""Self-attention with its chain rule, and the positions that it cannot see by 
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -11,7 +10,8 @@ from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core.dense import dense
 from gradlab.core.gradient import Site, Summed
-from gradlab.core.initializers import Initializer, default_dtype
+from gradlab.core.initializers import Initializer, gaussian
+from gradlab.core.keys import fold_in_each
 from gradlab.core.layer import Layer, below
 from gradlab.core.scaled import Scaled, add, matmul, normalise
 
@@ -76,7 +76,7 @@ def attention(
 
     def initialise(key, shape):
         _check(shape, heads)
-        keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(PRODUCTS)}
+        keys = dict(zip(PRODUCTS, fold_in_each(key, range(len(PRODUCTS))), strict=True))
         return {name: product(shape[-1], bias and name != "key").init(k, shape)[0] for name, k in keys.items()}, shape
 
     def forward(params, x):
@@ -173,7 +173,7 @@ def positions(kind: str = "sinusoidal") -> Layer:
     def initialise(key, shape):
         if kind == "sinusoidal":
             return {}, shape
-        return {"position": 0.02 * jax.random.normal(key, shape, default_dtype())}, shape
+        return {"position": gaussian(std=0.02).weight(key, shape)}, shape
 
     def forward(params, x):
         p = params["position"] if kind == "learned" else _waves(*x.mantissa.shape[-2:], x.mantissa.dtype)

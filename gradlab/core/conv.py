@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -14,6 +13,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.core.dense import biased, for_groups, gained
 from gradlab.core.gradient import Site, Taps, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
+from gradlab.core.keys import fold_in
 from gradlab.core.layer import Layer
 from gradlab.core.scaled import Scaled, normalise
 
@@ -84,7 +84,7 @@ def conv(
         params = {"weight": rule.kernel(key, geometry.kernel, (n, channels), gain)}
         if bias:
             fan_in = math.prod(geometry.kernel) * n
-            params["bias"] = rule.bias(jax.random.fold_in(key, BIAS_FOLD), fan_in, channels, bias_std)
+            params["bias"] = rule.bias(fold_in(key, BIAS_FOLD), fan_in, channels, bias_std)
         return params, (*geometry.out, channels)
 
     def geometry_of(x):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from gradlab.core.gradient import Site, outer, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
+from gradlab.core.keys import fold_in
 from gradlab.core.layer import Layer
 from gradlab.core.scaled import Scaled, alive_exponent, by_feature, expand, matmul, normalise, power
 
@@ -51,7 +51,7 @@ def dense(
         *positions, fan_in = shape
         params = {"weight": rule.weight(key, (fan_in, width), gain)}
         if bias:
-            params["bias"] = rule.bias(jax.random.fold_in(key, BIAS_FOLD), fan_in, width, bias_std)
+            params["bias"] = rule.bias(fold_in(key, BIAS_FOLD), fan_in, width, bias_std)
         return params, (*positions, width)
 
     def forward(params, x):

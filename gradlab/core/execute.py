@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gradlab.core.keys import fold_in_each
+
 #: Seeds that are under way at once on CPUs: one's elementwise work fills the gaps of the other's products.
 WORKERS = 2
 #: LLVM's higher levels cost a third more compile time here, and the code is no faster for it.
@@ -43,7 +45,7 @@ def over_seeds(
     while the program is compiled. Elsewhere all seeds are one batched call. `signals` is the number of entries of all
     signals of one seed: a program with little to do is compiled fast, one with much for speed.
     """
-    keys = [jax.random.fold_in(key, seed) for seed in seeds]
+    keys = fold_in_each(key, seeds)
     if in_one_call(seeds):
         together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
         together = jax.device_get(together)

@@ -40,6 +40,8 @@ from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.config import Registry
 from gradlab.core.fingerprint import digest, operations, rounded
+from gradlab.core.keys import words_of
+from gradlab.core.random import by_entries, numpy_for, placed
 
 #: Folded into a layer's key for its bias, and into a seed's key for readout and probe.
 BIAS_FOLD, READOUT_FOLD, PROBE_FOLD = 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
@@ -47,28 +49,40 @@ BIAS_FOLD, READOUT_FOLD, PROBE_FOLD = 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
 _TRUNCATED_STD = 0.87962566103423978
 
 
+@by_entries
 def _normal(key: Array, shape: tuple[int, int], dtype) -> Array:
     return jax.random.normal(key, shape, dtype)
 
 
+@by_entries
 def _uniform(key: Array, shape: tuple[int, int], dtype) -> Array:
     return jax.random.uniform(key, shape, dtype, -(3**0.5), 3**0.5)
 
 
+@by_entries
 def _truncated(key: Array, shape: tuple[int, int], dtype) -> Array:
-    return jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype) / jnp.asarray(_TRUNCATED_STD, dtype)
+    # the compiler makes a product of a division, but not for every shape
+    return jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype) * (
+        np.ones((), dtype) / np.asarray(_TRUNCATED_STD, dtype)
+    )
 
 
 def _orthogonal(key: Array, shape: tuple[int, int], dtype) -> Array:
-    return jax.nn.initializers.orthogonal()(key, shape, dtype)
+    if words_of(key) is None:
+        return jax.nn.initializers.orthogonal()(key, shape, dtype)
+    from scipy.linalg import qr  # of the LAPACK that JAX calls on CPUs, but without a program for each shape
+
+    q, r = qr(_normal(key, (max(shape), min(shape)), dtype), mode="economic", check_finite=False)
+    q = q * np.sign(np.diagonal(r))
+    return q.T if shape[0] < shape[1] else q
 
 
 def _identity(key: Array, shape: tuple[int, int], dtype) -> Array:
-    return jnp.eye(*shape, dtype=dtype)
+    return numpy_for(key).eye(*shape, dtype=dtype)
 
 
 def _ones(key: Array, shape: tuple[int, int], dtype) -> Array:
-    return jnp.ones(shape, dtype)
+    return numpy_for(key).ones(shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -148,8 +162,7 @@ class Initializer:
 
     def weight(self, key: Array, shape: tuple[int, int], gain: float = 1.0, dtype=None) -> Array:
         """A weight of shape (fan_in, fan_out)."""
-        base = self.base(key, shape, dtype)
-        return base * jnp.asarray(gain * self.std(*shape), base.dtype)
+        return _times(key, self.base(key, shape, dtype), gain * self.std(*shape))
 
     def kernel(self, key: Array, taps: tuple[int, ...], shape: tuple[int, int], gain: float = 1.0, dtype=None) -> Array:
         """A convolution's weight, (number of taps * channels in, channels out), from its taps and `shape` in channels.
@@ -159,19 +172,18 @@ class Initializer:
         """
         number, (n, m) = math.prod(taps), shape
         if not self.centre:
-            base = self.base(key, (number * n, m), dtype)
-            return base * jnp.asarray(gain * self.std(number * n, number * m), base.dtype)
+            return _times(key, self.base(key, (number * n, m), dtype), gain * self.std(number * n, number * m))
         middle = int(np.ravel_multi_index([(k - 1) // 2 for k in taps], taps))
-        weight = self.weight(key, shape, gain, dtype)
-        return jnp.zeros((number * n, m), weight.dtype).at[middle * n : (middle + 1) * n].set(weight)
+        around = (middle * n, (number - middle - 1) * n), (0, 0)
+        return _times(key, numpy_for(key).pad(self.base(key, shape, dtype), around), gain * self.std(*shape))
 
     def bias(self, key: Array, fan_in: int, width: int, std: float | None = None, dtype=None) -> Array:
         """A bias of shape (width,): Gaussian with `std`, or by the initialiser's own rule."""
         dtype = dtype or default_dtype()
         family, std = (self.bias_family, self.bias_std(fan_in)) if std is None else (FAMILIES["normal"], std)
         if std == 0:
-            return jnp.zeros((width,), dtype)
-        return family.draw(key, (1, width), dtype)[0] * jnp.asarray(std, dtype)
+            return placed(numpy_for(key).zeros((width,), dtype))
+        return _times(key, family.draw(key, (1, width), dtype)[0], std)
 
     def sigma_w2(self, fan_in: int, fan_out: int, gain: float = 1.0) -> float:
         """Fan-in times the variance of a weight."""
@@ -184,7 +196,12 @@ class Initializer:
 
 def default_dtype():
     """float64 where JAX has 64 bits enabled, else float32."""
-    return jnp.asarray(0.0).dtype
+    return jax.dtypes.canonicalize_dtype(np.float64)
+
+
+def _times(key: Array, base: Array, std: float) -> Array:
+    """A draw times a standard deviation, as a JAX array."""
+    return placed(numpy_for(key).multiply(base, np.asarray(std, base.dtype)))
 
 
 _RULES: dict[str, Callable[[int, int], float]] = {

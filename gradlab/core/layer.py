@@ -21,6 +21,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gradlab.core.gradient import Reader, Site, Whole, materialise
+from gradlab.core.keys import fold_in
+from gradlab.core.random import stacked
 from gradlab.core.scaled import Scaled, align, normalise, plain
 
 
@@ -191,7 +193,7 @@ def serial(*layers: Layer | Part) -> Layer:
     def init(key, shape):
         params = []
         for _, layer, fold in sequence:
-            p, shape = layer.init(key if fold is None else jax.random.fold_in(key, fold), shape)
+            p, shape = layer.init(key if fold is None else fold_in(key, fold), shape)
             params.append(p)
         return tuple(params), shape
 
@@ -236,9 +238,7 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) ->
     pick = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
 
     def init(key, shape):
-        one = lambda i: copy(i).init(jax.random.fold_in(key, i), shape)[0]
-        # one copy after another: all at once would hold every copy's temporaries in memory
-        return lax.map(one, jnp.asarray(numbers)), shape
+        return stacked(lambda i, key: copy(i).init(key, shape)[0], key, numbers), shape
 
     def through(n, number, step, signal):
         """The signal after ``step(signal, number(turn))`` of n turns, and what each one leaves, at its copy's place."""

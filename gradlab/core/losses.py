@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from gradlab import config
+from gradlab.core.initializers import FAMILIES
+from gradlab.core.random import numpy_for, placed
 from gradlab.core.scaled import LOWEST, Scaled, add, align, expand, normalise, power, split
 
 #: Beyond this gap a probability is 0 in every sense: the exponent itself would overflow.
@@ -201,10 +203,8 @@ def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
 
 def probes(key: Array, batch: int, outputs: int, dtype) -> Array:
     """One random unit vector for each example."""
-    import jax
-
-    u = jax.random.normal(key, (batch, outputs), dtype)
-    return u / jnp.linalg.norm(u, axis=-1, keepdims=True)
+    u = FAMILIES["normal"].draw(key, (batch, outputs), dtype)
+    return placed(u / numpy_for(key).linalg.norm(u, axis=-1, keepdims=True))
 
 
 #: The table. Names are those of `gradlab.config.LOSSES`.

@@ -27,6 +27,7 @@ from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site, Summed, row_sum
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, common_exponent
+from gradlab.core.random import numpy_for, placed
 from gradlab.core.scaled import LOWEST, Scaled, add, by_feature, expand, exponent_of, normalise, power
 
 
@@ -122,9 +123,9 @@ def _norm(kind: str, over: Callable, centred: bool, gain: bool, bias: bool, eps:
     def init(key, shape):
         params = {}
         if gain:
-            params["gain"] = jnp.ones(shape[-1:], default_dtype())
+            params["gain"] = placed(numpy_for(key).ones(shape[-1:], default_dtype()))
         if bias:
-            params["bias"] = jnp.zeros(shape[-1:], default_dtype())
+            params["bias"] = placed(numpy_for(key).zeros(shape[-1:], default_dtype()))
         return params, shape
 
     def forward(params, x):

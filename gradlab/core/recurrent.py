@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gradlab.core.activations import activation_named, phi_of, slope
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
+from gradlab.core.keys import fold_in_each
+from gradlab.core.random import numpy_for, placed
 from gradlab.core.scaled import Scaled, add, matmul
 from gradlab.core.unroll import Cell
 
@@ -206,18 +208,19 @@ def _drawn(units, gates, init, recurrent_init, gain, bias, bias_std, biases=(0.0
     again = initializer(recurrent_init) if isinstance(recurrent_init, str) else recurrent_init
 
     def gate(rule: Initializer, key: Array, fan_in: int, gain: float) -> Array:
-        keys = [jax.random.fold_in(key, j) for j in range(gates)]
-        return jnp.concatenate([rule.weight(k, (fan_in, units), gain) for k in keys], -1)
+        drawn = [rule.weight(k, (fan_in, units), gain) for k in fold_in_each(key, range(gates))]
+        return placed(numpy_for(key).concatenate(drawn, -1))
 
     def initialise(key, features):
-        fed, recurrent = jax.random.fold_in(key, 0), jax.random.fold_in(key, _RECURRENT_FOLD)
+        fed, recurrent, biases_key = fold_in_each(key, (0, _RECURRENT_FOLD, BIAS_FOLD))
         params: dict[str, Any] = {
             "input": {"weight": gate(rule, fed, features, 1.0)},
             "recurrent": {"weight": gate(again, recurrent, units, gain)},
         }
         if bias:
-            b = rule.bias(jax.random.fold_in(key, BIAS_FOLD), features, gates * units, bias_std)
-            params["input"]["bias"] = b + jnp.repeat(jnp.asarray(biases, b.dtype), gates * units // len(biases))
+            b = rule.bias(biases_key, features, gates * units, bias_std)
+            means = np.repeat(np.asarray(biases, b.dtype), gates * units // len(biases))
+            params["input"]["bias"] = placed(numpy_for(key).add(b, means))
         return params
 
     return initialise

@@ -11,6 +11,7 @@ from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site, Summed
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, below, tangent
+from gradlab.core.random import numpy_for, placed
 from gradlab.core.scaled import Scaled, add, expand, normalise
 
 #: The scale that is a parameter, 0 at the start.
@@ -64,7 +65,7 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
                 f"a branch that keeps the shape {tuple(shape)} of its input", f"{tuple(out)}",
                 "a last layer in the branch that is as wide as the stream",
             )  # fmt: skip
-        return ({"scale": jnp.zeros((), default_dtype())} if learned else {}, branch), shape
+        return ({"scale": placed(numpy_for(key).zeros((), default_dtype()))} if learned else {}, branch), shape
 
     def forward(params, x):
         own, branch = params

@@ -13,9 +13,10 @@ from jax import Array
 from gradlab.core.backprop import targets
 from gradlab.core.batch import batch_of, cast
 from gradlab.core.initializers import PROBE_FOLD
+from gradlab.core.keys import as_key, fold_in
 from gradlab.core.losses import probes
 from gradlab.core.parameters import check_parameters
-from gradlab.networks.network import Network, as_key, example_shape, weighted
+from gradlab.networks.network import Network, example_shape, weighted
 
 
 class DeviceBatch(NamedTuple):
@@ -77,5 +78,5 @@ class DeviceBatch(NamedTuple):
         params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.dtype), params)
         if self.y is not None:
             return params, self
-        probe = probes(jax.random.fold_in(as_key(key), PROBE_FOLD), len(self.x), self.outputs, self.dtype)
+        probe = probes(fold_in(as_key(key), PROBE_FOLD), len(self.x), self.outputs, self.dtype)
         return params, self._replace(y=probe)

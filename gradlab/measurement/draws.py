@@ -6,12 +6,12 @@ import functools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gradlab.core.initializers import BIAS_FOLD, PROBE_FOLD, READOUT_FOLD
+from gradlab.core.keys import fold_in
 from gradlab.core.losses import probes
+from gradlab.core.random import numpy_for, placed, stacked
 from gradlab.networks.stack import runs_of
 
 
@@ -35,32 +35,31 @@ def draw_program(
     bias_stds = np.array([v.bias_std for v in variants])
 
     def block(key, shape, column, draw=base):
-        params = {"weight": draw(key, shape, dtype), "gain": jnp.asarray(stds[:, column], dtype)}
+        params = {"weight": draw(key, shape, dtype), "gain": np.asarray(stds[:, column], dtype)}
         if bias:
-            scale = jnp.asarray(bias_stds[:, column], dtype)[:, None]
-            noise = 0.0
-            if bias_stds[:, column].any():
-                noise = base_bias(jax.random.fold_in(key, BIAS_FOLD), (1, shape[1]), dtype)
-            params["bias"] = jnp.broadcast_to(scale * noise, (len(variants), shape[1]))
+            scale = np.asarray(bias_stds[:, column, None], dtype)
+            noise = np.zeros((1, shape[1]), dtype)
+            if scale.any():
+                noise = base_bias(fold_in(key, BIAS_FOLD), (1, shape[1]), dtype)
+            params["bias"] = numpy_for(key).multiply(scale, noise)
         return params, {}
 
     widths = tuple(fan_out for _, fan_out in hidden)
     constant = not isinstance(width, tuple)
 
-    @jax.jit
     def draw(key):
-        layer_key = lambda i: jax.random.fold_in(key, i)
+        layer_key = lambda i: fold_in(key, i)
         params = [block(layer_key(1), hidden[0], 0)]
         for _, number, count in runs_of(widths):
             column = 1 if constant else number - 1
             shape = hidden[number - 1]
             if count:
-                numbers = jnp.arange(number, number + count)
-                params.append(lax.map(lambda i: block(layer_key(i), shape, column), numbers))  # noqa: B023
+                layers = range(number, number + count)
+                params.append(stacked(lambda _, own: block(own, shape, column), key, layers))  # noqa: B023
             else:
                 params.append(block(layer_key(number), shape, column))
         params.append(block(layer_key(READOUT_FOLD), head, -1, base_head))
         probe = probes(layer_key(PROBE_FOLD), batch, head[1], dtype) if loss == "probe" else None
-        return tuple(params), probe
+        return jax.tree.map(placed, tuple(params)), probe
 
     return draw

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import seed_numbers
 from gradlab.core.batch import cast, inputs
 from gradlab.core.fingerprint import operations
+from gradlab.core.keys import as_key, fold_in
 from gradlab.core.layer import Layer, tangent
 from gradlab.core.parameters import check_parameters, require_network
 from gradlab.core.scaled import LOWEST, Scaled, scaled
 from gradlab.measurement.lanczos import Ritz, bidiagonalise
 from gradlab.measurement.section import piece_of
-from gradlab.networks.network import as_key, example_shape
+from gradlab.networks.network import example_shape
 
 #: Unit vectors that go through the network together.
 CHUNK = 256
@@ -154,9 +154,7 @@ def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> 
         raise GradlabError("params, for a bare Layer", "None", "layer.init(key, shape)[0]")
     numbers, x = tuple(seed_numbers(seeds)), inputs(x)
     base = as_key(key)
-    # compiled once: eagerly, a loop over layers would be compiled anew for every seed
-    init = jax.jit(lambda key: net.init_params(key, jnp.asarray(x), outputs=outputs))
-    return numbers, (init(jax.random.fold_in(base, s)) for s in numbers)
+    return numbers, (net.init_params(fold_in(base, s), x, outputs=outputs) for s in numbers)
 
 
 def log10_of(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:

@@ -21,11 +21,11 @@ from gradlab._errors import GradlabError
 from gradlab.config import positive_integer, seed_numbers
 from gradlab.core.batch import cast, inputs
 from gradlab.core.gradient import Site, unit_rows
+from gradlab.core.keys import as_key, fold_in
 from gradlab.core.layer import Layer
 from gradlab.core.parameters import require_network
 from gradlab.core.scaled import Scaled, matmul, scaled
 from gradlab.measurement.records import value_rows
-from gradlab.networks.network import as_key
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,11 @@ def shattering(
             return np.bincount(group[alive], values[alive], len(pairs)) / np.bincount(group[alive], None, len(pairs))
 
     with jax.enable_x64(dtype == "float64"):
-        program = jax.jit(_program(layer, kind, x.shape[1:]))
+        program = jax.jit(_program(layer, kind))
         cosines, gradients, sizes = [], [], []
         for seed in numbers:
-            dx, own, records = program(jax.random.fold_in(as_key(key), seed), jnp.asarray(x))
+            params, _ = layer.init(fold_in(as_key(key), seed), x.shape[1:])
+            dx, own, records = program(params, x)
             grams = [np.asarray(r, np.float64).reshape(-1, len(x), len(x)) for r in jax.tree.leaves(records)]
             if not grams:
                 raise GradlabError(f"a layer of kind {kind!r}", "none in this network", "kind='dense'")
@@ -146,14 +147,13 @@ def shattering(
     return Shattering(np.array(cosines), distance, pairs, np.array(gradients), np.array(sizes), numbers)
 
 
-def _program(layer: Layer, kind: str, shape: tuple[int, ...]):
-    """(key, x) -> (input gradients, their cosines, cosines of the deltas of each layer)."""
+def _program(layer: Layer, kind: str):
+    """(params, x) -> (input gradients, their cosines, cosines of the deltas of each layer)."""
 
     def read(site: Site) -> dict[str, Array]:
         return {"cosine": _cosines(site.dy)} if site.kind == kind else {}
 
-    def program(key, x):
-        params, _ = layer.init(key, shape)
+    def program(params, x):
         y, saved = layer.forward(params, scaled(x))
         if y.mantissa.shape[1:] != (1,):
             raise GradlabError("a network with one output", f"outputs of shape {y.mantissa.shape[1:]}", "dense(1)")

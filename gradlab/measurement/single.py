@@ -20,6 +20,7 @@ from gradlab.config import NetworkConfig
 from gradlab.config.custom import CustomConfig
 from gradlab.core.execute import once, over_seeds
 from gradlab.core.initializers import PROBE_FOLD
+from gradlab.core.keys import fold_in
 from gradlab.core.losses import loss_named, probes
 from gradlab.core.scaled import scaled
 from gradlab.measurement.batch import DeviceBatch
@@ -87,9 +88,8 @@ def numbers_of(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
 def draws(of: Resolved, shape: tuple[int, ...], outputs: int, loss: str, batch: int, dtype: str):
     """key -> (parameters, probe vectors)."""
 
-    @jax.jit
     def draw(key):
-        probe = probes(jax.random.fold_in(key, PROBE_FOLD), batch, outputs, dtype) if loss == "probe" else None
+        probe = probes(fold_in(key, PROBE_FOLD), batch, outputs, dtype) if loss == "probe" else None
         return of.network.layer(outputs).init(key, shape)[0], probe
 
     return draw

@@ -14,6 +14,7 @@ from jax import Array
 from gradlab.config import TrainingConfig
 from gradlab.core.backprop import targets
 from gradlab.core.execute import once, repeatedly
+from gradlab.core.keys import as_key, fold_in
 from gradlab.measurement.single import bare, draws, numbers_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, example_shape
@@ -83,7 +84,7 @@ class Trainer:
 
     def key(self, seed: int) -> Array:
         """Of all that a seed draws."""
-        return jax.random.fold_in(jax.random.key(self.plan.key), seed)
+        return fold_in(as_key(self.plan.key), seed)
 
     def arguments(self, key: Array) -> Arguments:
         """What every step takes beside the state."""
@@ -101,7 +102,7 @@ class Trainer:
 
     def _drawn(self, seed: int) -> Any:
         draw = draws(resolved(self.net), self.shape, self.outputs, self.plan.loss, self.plan.batch, self.plan.dtype)
-        return once(draw, self.key(seed))[0]
+        return draw(self.key(seed))[0]
 
     def gradient(self, seed: int, state: State) -> tuple[Array, Array, Any]:
         """Order of the epoch, loss and gradient of the next step."""
