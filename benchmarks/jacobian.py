@@ -37,7 +37,7 @@ def main() -> None:
     params = jax.block_until_ready(net.init_params(0, x, outputs=10))
     ends = {"source": 1, "target": args.depth}
     theirs = rival(net, params)
-    spectrum = lambda **how: gl.jacobian_spectrum(net, params, x, **ends, **how).log10_singular_values[0, 0]
+    spectrum = lambda **how: gl.jacobian_spectrum(net, x, params=params, **ends, **how).log10_singular_values[0, 0]
     calls = {
         "gradlab": lambda: spectrum(k=args.k),
         "gradlab, by Lanczos": lambda: spectrum(k=args.k, method="lanczos"),

@@ -24,9 +24,9 @@ PARAMS = NET.init_params(0, X, Y)
 #: Everything that takes inputs, by what it takes besides: f(net, x, y, params).
 OF_X = {
     "gl.shattering": lambda net, x, y, params: gl.shattering(net, x),
-    "gl.jacobian_spectrum": lambda net, x, y, params: gl.jacobian_spectrum(net, params, x),
-    "gl.jacobian_density": lambda net, x, y, params: gl.jacobian_density(net, params, x),
-    "gl.lyapunov": lambda net, x, y, params: gl.lyapunov(net, params, x),
+    "gl.jacobian_spectrum": lambda net, x, y, params: gl.jacobian_spectrum(net, x, params=params),
+    "gl.jacobian_density": lambda net, x, y, params: gl.jacobian_density(net, x, params=params),
+    "gl.lyapunov": lambda net, x, y, params: gl.lyapunov(net, x, params=params),
     "net.apply": lambda net, x, y, params: NET.apply(params, x),
     "gl.theory.predict": lambda net, x, y, params: gl.theory.predict(NET, x),
 }

@@ -82,9 +82,9 @@ def test_jacobians_and_exponents_see_the_function_of_now(forget):
     found = []
     for scale in (1.0, 2.0, 1.0):
         gl.register_activation("own", *scaled_tanh(scale))
-        spectrum = gl.jacobian_spectrum(net, params, X).log10_singular_values
-        circle = gl.carry_circle(net, params, points=5).log10_length
-        found.append([np.ravel(v) for v in (spectrum, gl.lyapunov(net, params, X).increments, circle)])
+        spectrum = gl.jacobian_spectrum(net, X, params=params).log10_singular_values
+        circle = gl.carry_circle(net, params=params, points=5).log10_length
+        found.append([np.ravel(v) for v in (spectrum, gl.lyapunov(net, X, params=params).increments, circle)])
     assert all(np.any(np.abs(one - two) > 1e-3) for one, two in zip(found[0], found[1], strict=True))
     assert all(np.array_equal(one, three) for one, three in zip(found[0], found[2], strict=True))
 
@@ -117,7 +117,7 @@ def test_a_layer_that_reads_what_has_changed_is_compiled_anew():
     found = []
     for slope in (1.0, 2.0):
         state["slope"] = slope
-        found.append(gl.jacobian_spectrum(both, params, X[:1]).log10_singular_values)
+        found.append(gl.jacobian_spectrum(both, X[:1], params=params).log10_singular_values)
     assert found[1] - found[0] == pytest.approx(np.log10(2), abs=1e-5)
 
 

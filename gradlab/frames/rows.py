@@ -71,7 +71,7 @@ def frame(record: Trace | Record | Iterable[Trace | Record]) -> pd.DataFrame:
     Examples
     --------
     >>> import gradlab as gl
-    >>> found = gl.jacobian_spectrum(gl.MLP(depth=2, width=4), None, [[1.0, 2.0]], outputs=3)
+    >>> found = gl.jacobian_spectrum(gl.MLP(depth=2, width=4), [[1.0, 2.0]], outputs=3)
     >>> gl.frame(found)[["depth", "seed", "index"]].values.tolist()
     [[2, 0, 0], [2, 0, 1]]
     """

@@ -139,15 +139,15 @@ def _rows(seeds: Sequence[int], values: np.ndarray, weights: np.ndarray, resolve
 
 def jacobian_spectrum(
     net: Network | Layer,
-    params: Any,
     x: Any,
     *,
+    params: Any = None,
     k: int | None = None,
     which: Which = "largest",
     source: str | int = "input",
     target: str | int = "output",
     method: Literal["full", "lanczos"] | None = None,
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     key: Any = 0,
     outputs: int = 1,
 ) -> Spectrum:
@@ -156,10 +156,10 @@ def jacobian_spectrum(
     Parameters
     ----------
     net : network or Layer
-    params : pytree or None
-        Given weights; None: draws of `seeds` seeds, which are those of `gradlab.measure`.
     x : array, shape (batch, features)
         One Jacobian for each input; of a network whose examples do not interact.
+    params : pytree, optional
+        Given weights. None: draws of `seeds` seeds, which are those of `gradlab.measure`.
     k : int, optional
         How many singular values, of each end. None: all.
     which : {"largest", "smallest", "both"}
@@ -170,7 +170,7 @@ def jacobian_spectrum(
         Put the Jacobian together, or find `k` values from products. None: as is faster; Lanczos needs many
         steps for the smallest values.
     seeds, key, outputs
-        Where weights are drawn: number of seeds, the base key, and units of the readout.
+        Where weights are drawn: number of seeds or their numbers, the base key, and units of the readout.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def jacobian_spectrum(
     --------
     >>> import gradlab as gl
     >>> net = gl.MLP(depth=1000, width=8, activation="sigmoid", init="xavier_normal")
-    >>> found = gl.jacobian_spectrum(net, None, [[1.0] * 8], source=1, target=1000)
+    >>> found = gl.jacobian_spectrum(net, [[1.0] * 8], source=1, target=1000)
     >>> bool(found.log10_singular_values[0, 0, 0] < -600)
     True
     """
@@ -206,14 +206,14 @@ def jacobian_spectrum(
 
 def jacobian_density(
     net: Network | Layer,
-    params: Any,
     x: Any,
     *,
+    params: Any = None,
     probes: int = 4,
     steps: int = 60,
     source: str | int = "input",
     target: str | int = "output",
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     key: Any = 0,
     outputs: int = 1,
 ) -> Density:
@@ -229,7 +229,7 @@ def jacobian_density(
         Random starts.
     steps : int
         Lanczos steps of each: nodes of the quadrature.
-    net, params, x, source, target, seeds, key, outputs
+    net, x, params, source, target, seeds, key, outputs
         As in `jacobian_spectrum`.
 
     Returns

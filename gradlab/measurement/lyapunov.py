@@ -9,6 +9,7 @@ directions that shrink 10^600 times faster than others are measured as well as t
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from gradlab.core.layer import Layer
 from gradlab.core.parameters import described
 from gradlab.core.scaled import Log2, Scaled, align, matmul, normalise, scaled, to_numpy
 from gradlab.measurement.products import Products, draws, generator
-from gradlab.measurement.section import Piece, along
+from gradlab.measurement.section import along
 from gradlab.networks.network import Network
 
 
@@ -72,13 +73,13 @@ class Lyapunov:
 
 def lyapunov(
     net: Network,
-    params: Any,
     x: Any,
     *,
+    params: Any = None,
     k: int | None = None,
     source: str | int = 1,
     target: str | int | None = None,
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     key: Any = 0,
 ) -> Lyapunov:
     """Lyapunov exponents of a network along its depth.
@@ -86,10 +87,10 @@ def lyapunov(
     Parameters
     ----------
     net : MLP
-    params : pytree or None
-        Given weights; None: draws of `seeds` seeds.
     x : array, shape (batch, features)
         The layers' derivatives are taken at these inputs.
+    params : pytree, optional
+        Given weights. None: draws of `seeds` seeds.
     k : int, optional
         How many of the largest. None: as many as the narrowest point has units.
     source, target : "input", "output" or int
@@ -110,7 +111,7 @@ def lyapunov(
     --------
     >>> import gradlab as gl
     >>> net = gl.MLP(depth=50, width=16, activation="identity", init="orthogonal", gain=0.5)
-    >>> found = gl.lyapunov(net, None, [[1.0] * 16], k=3)
+    >>> found = gl.lyapunov(net, [[1.0] * 16], k=3)
     >>> [round(float(v), 4) for v in found.exponents[0, 0]]
     [-0.6931, -0.6931, -0.6931]
     """
@@ -121,12 +122,12 @@ def lyapunov(
     found = []
     for tree in trees:
         products = Products(net, tree, x, source, target)
-        narrowest = min(products.piece.widths)
+        narrowest = products.narrowest
         count = narrowest if k is None else positive_integer("k", k)
         if count > narrowest:
             raise GradlabError(f"k of at most {narrowest}, the units of the narrowest layer", str(k), "k=None")
         start = _start(key, count, products.inputs, products.shape[1], products.dtype)
-        found.append(_natural(_program(products.piece)(products.params, products.saved, start)))
+        found.append(_natural(_program(products.layer)(products.params, products.saved, start)))
     return Lyapunov(np.stack(found), numbers, source, target, net)
 
 
@@ -182,8 +183,8 @@ def _orthonormal(v: Scaled) -> tuple[Scaled, Log2]:
 
 
 @functools.lru_cache(maxsize=32)
-def _program(piece: Piece):
-    return jax.jit(lambda params, saved, start: along(piece, params, saved, scaled(start), _orthonormal)[1])
+def _program(layer: Layer):
+    return jax.jit(lambda params, saved, start: along(layer, params, saved, scaled(start), _orthonormal)[1])
 
 
 @jax.jit

@@ -19,11 +19,12 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import MLPConfig, integer, positive_integer
+from gradlab.core.layer import Layer
 from gradlab.core.parameters import check_parameters, described
 from gradlab.core.scaled import Log2, Scaled, align, scaled, to_numpy
 from gradlab.measurement.products import draws, generator
 from gradlab.measurement.records import value_rows
-from gradlab.measurement.section import Piece, along, piece_of, preactivations
+from gradlab.measurement.section import along, preactivations, section
 from gradlab.networks.network import Network
 
 
@@ -65,13 +66,13 @@ class CarriedCircle:
 
 def carry_circle(
     net: Network,
-    params: Any = None,
     *,
+    params: Any = None,
     points: int = 1000,
     q0: float = 1.0,
     features: int | None = None,
     shapes: Sequence[int] = (),
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     key: Any = 0,
 ) -> CarriedCircle:
     """Carry a great circle of inputs through a network.
@@ -131,10 +132,10 @@ def carry_circle(
     lengths: list[np.ndarray] = []
     curves = {0: x} if 0 in shapes else {}
     for tree in trees:
-        piece, own = piece_of(net, tree, "input", depth)
+        layer, own = section(net, tree, "input", depth)
         dtype = jax.tree.leaves(own)[0].dtype
         kept = () if lengths else tuple(sorted({*shapes} - {0}))
-        found, zs = _program(piece, kept)(own, x.astype(dtype), dx.astype(dtype))
+        found, zs = _program(layer, kept)(own, x.astype(dtype), dx.astype(dtype))
         curves |= {layer: np.asarray(z, np.float64) for layer, z in zip(kept, zs, strict=True)}
         lengths.append(np.append(np.log10(2 * np.pi * (q0 * features) ** 0.5), to_numpy(found)))
     flat = {layer: _flattened(curve) for layer, curve in curves.items()}
@@ -155,7 +156,7 @@ def _circle(points: int, features: int, q0: float, key: Any) -> tuple[np.ndarray
 
 
 @functools.lru_cache(maxsize=32)
-def _program(piece: Piece, layers: tuple[int, ...]):
+def _program(layer: Layer, numbers: tuple[int, ...]):
     """Lengths of the curve at the end of each block, and the curve itself in some layers."""
 
     def length(v: Scaled) -> tuple[Scaled, Log2]:
@@ -164,9 +165,9 @@ def _program(piece: Piece, layers: tuple[int, ...]):
         return v, Log2(jnp.log2(2 * jnp.pi * jnp.mean(mantissa)), exponent)
 
     def program(params, x, dx):
-        y, saved = piece.layer.forward(params, scaled(x))
-        _, lengths = along(piece, params, saved, scaled(dx[None]), length)
-        return lengths, preactivations(piece, saved, y, layers)
+        _, saved = layer.forward(params, scaled(x))
+        _, lengths = along(layer, params, saved, scaled(dx[None]), length)
+        return lengths, preactivations(layer, params, saved, numbers)
 
     return jax.jit(program)
 

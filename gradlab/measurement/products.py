@@ -1,8 +1,9 @@
-"""Products with the Jacobian of a piece of a network, each a mantissa with a power of two of its own."""
+"""Products with the Jacobian of a section of a network, each a mantissa with a power of two of its own."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,26 +19,25 @@ from gradlab.core.layer import Layer, tangent
 from gradlab.core.parameters import check_parameters, require_network
 from gradlab.core.scaled import LOWEST, Scaled, scaled
 from gradlab.measurement.lanczos import Ritz, bidiagonalise
-from gradlab.measurement.section import piece_of
-from gradlab.networks.network import example_shape
+from gradlab.measurement.section import section
+from gradlab.networks.network import example_shape, weighted
 
-#: Unit vectors that go through the network together.
-CHUNK = 256
+#: Entries of the unit vectors that go through the network together.
+TOGETHER = 2**22
 
 
 class Products:
-    """Products with the Jacobian of a piece at given inputs, and with its transpose."""
+    """Products with the Jacobian of a section at given inputs, and with its transpose."""
 
     def __init__(self, net: Any, params: Any, x: Any, source: str | int, target: str | int):
         at = _inputs(net, params, x)
         self.dtype = at.dtype
-        self.piece, self.params = piece_of(net, params, source, target)
+        self.layer, self.params = section(net, params, source, target)
         if source != "input":
-            below, theirs = piece_of(net, params, "input", source)
-            at = programs(below.layer)[0](theirs, at)[0]
-        # of a piece whose blocks are known the activations are part of what it is cached by
-        content = "" if self.piece.runs else _content(self.piece.layer, self.params, at)
-        forward, self._pull, self._push = programs(self.piece.layer, content)
+            below, theirs = section(net, params, "input", source)
+            at = programs(below)[0](theirs, at)[0]
+        content = _content(self.layer, self.params, at) if isinstance(net, Layer) else ""
+        forward, self._pull, self._push = programs(self.layer, content)
         y, self.saved = forward(self.params, at)
         *_, n = at.mantissa.shape if isinstance(at, Scaled) else at.shape
         self.inputs, m = y.mantissa.shape
@@ -48,10 +48,14 @@ class Products:
     @property
     def layers(self) -> int:
         """How many weights stand one above the other; of a network whose blocks are not known, all it has."""
-        if self.piece.widths:
-            return len(self.piece.widths) - 1
-        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(self.params)]
-        return sum(int(np.prod(shape[:-2])) for shape in shapes if len(shape) > 1)
+        leaves = jax.tree_util.tree_leaves_with_path(self.params)
+        shapes = [np.shape(leaf) for path, leaf in leaves if getattr(path[-1], "key", "") != "bias"]
+        return sum(math.prod(shape[:-2]) for shape in shapes if len(shape) > 1)
+
+    @property
+    def narrowest(self) -> int:
+        """The fewest units of a point of a section of an `MLP`."""
+        return min(self.shape[1], *(p["weight"].shape[-1] for _, p in weighted((), self.params)))
 
     @property
     def count(self) -> int:
@@ -73,7 +77,7 @@ class Products:
         eye = np.eye(self.count)
         parts = [
             self.product(rows, np.broadcast_to(part[:, None], (len(part), self.inputs, self.count)))
-            for part in np.array_split(eye, -(-self.count // CHUNK))
+            for part in np.array_split(eye, -(-self.inputs * max(self.shape) * self.count // TOGETHER))
         ]
         mantissa, exponent = (np.concatenate(p) for p in zip(*parts, strict=True))
         unit = np.max(exponent, 0)
@@ -101,13 +105,12 @@ class Products:
 def _inputs(net: Any, params: Any, x: Any) -> np.ndarray:
     """The inputs as the first layer takes them, in the precision of the parameters, which fit them."""
     x = inputs(x)
-    if not isinstance(net, Layer):
-        outputs = net.outputs_in(params)
-        check_parameters(net, params, example_shape(net, x), outputs)
-    elif x.ndim != 2:
+    if x.ndim != 2:
         raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
-    else:
+    if isinstance(net, Layer):
         check_parameters(net, params, x.shape[1:])
+    else:
+        check_parameters(net, params, example_shape(net, x), net.outputs_in(params))
     return cast("x", x, str(jax.tree.leaves(params)[0].dtype))
 
 
@@ -145,7 +148,7 @@ def programs(layer: Layer, content: str = "") -> tuple[Callable, Callable, Calla
     return jax.jit(forward), many(pull), many(functools.partial(tangent, layer))
 
 
-def draws(net: Any, params: Any, x: Any, key: Any, seeds: int, outputs: int) -> tuple[tuple[int, ...], Any]:
+def draws(net: Any, params: Any, x: Any, key: Any, seeds: Any, outputs: int) -> tuple[tuple[int, ...], Any]:
     """Numbers of the seeds, and the parameters of each, drawn when their turn comes; or the weights given."""
     require_network(net, or_layer=True)
     if params is not None:

@@ -1,15 +1,15 @@
-"""The piece of a network between two of its points, as one layer: what a Jacobian is taken of.
+"""The section of a network between two of its points, as one layer: what a Jacobian is taken of.
 
-Points are the input, the preactivation z_l of layer l = 1 ... L, and the output z_{L+1}. Between z_{l-1} and z_l
-stands one block, the activation and the dense layer above it; equal blocks in a row are one loop.
+Points are the input, the preactivation z_l of layer l = 1 ... L, and the output z_{L+1}: what the dense layer of each
+block gives. A section begins behind the dense layer of one block and ends with that of another; runs of equal blocks
+stay loops.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,36 +17,15 @@ import numpy as np
 from jax import Array, lax
 
 from gradlab._errors import GradlabError
-from gradlab.core.activations import TABLE as ACTIVATIONS
-from gradlab.core.activations import Activation, activation
-from gradlab.core.dense import dense
 from gradlab.core.layer import Layer, repeat, serial, tangent
 from gradlab.core.scaled import Scaled
 from gradlab.networks.mlp import MLP
 from gradlab.networks.network import Network
+from gradlab.networks.resolved import Resolved, resolved
 
 
-class Piece(NamedTuple):
-    """Part of a network.
-
-    Parameters
-    ----------
-    layer : Layer
-        The whole part.
-    runs : tuple of (Layer, int)
-        Its blocks, and how often each stands in a row; 0: once, outside a loop. Empty where the network's
-        blocks are not known.
-    widths : tuple of int
-        Units at each point from its source to its target.
-    """
-
-    layer: Layer
-    runs: tuple[tuple[Layer, int], ...] = ()
-    widths: tuple[int, ...] = ()
-
-
-def piece_of(net: Network | Layer, params: Any, source: str | int, target: str | int) -> tuple[Piece, Any]:
-    """The part of a network between two points, with its parameters.
+def section(net: Network | Layer, params: Any, source: str | int, target: str | int) -> tuple[Layer, Any]:
+    """The layer between two points of a network, with its parameters.
 
     Parameters
     ----------
@@ -59,7 +38,7 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
     Raises
     ------
     GradlabError
-        A point that the network has not got, or a target that does not lie above the source.
+        A point that the network does not have, or a target that is not above the source.
     """
     if not isinstance(net, MLP):
         if (source, target) != ("input", "output"):
@@ -67,24 +46,16 @@ def piece_of(net: Network | Layer, params: Any, source: str | int, target: str |
                 "source='input' and target='output', for a network that is not an MLP",
                 f"{source!r} and {target!r}", "an MLP, or the part as a Layer of its own",
             )  # fmt: skip
-        return Piece(net if isinstance(net, Layer) else net.layer(net.outputs_in(params))), params
-    depth = net.depth
-    low, high = _number("source", source, depth), _number("target", target, depth)
+        return net if isinstance(net, Layer) else _whole(resolved(net), net.outputs_in(params)), params
+    low, high = _number("source", source, net.depth), _number("target", target, net.depth)
     if low >= high:
         raise GradlabError("a target above the source", f"{source!r} and {target!r}", "source='input', target='output'")
-    # on the host, where unstacking 1000 layers and stacking them again compiles nothing
-    chosen = [p for _, p in net.layers(jax.tree.map(np.asarray, params))][low:high]
-    names = net.activations if len(net.activations) > 1 else net.activations * depth
-    # of each weight the activation that it reads; the first one reads the input
-    found = {name: ACTIVATIONS.current(name) for name in dict.fromkeys(names)}
-    entries = (None, *(found[name] for name in names))[low:high]
-    piece = _piece(entries, net.bias, tuple(p["weight"].shape for p in chosen))
-    trees = iter(p if low == i == 0 else ({}, p) for i, p in enumerate(chosen))
-    grouped = []
-    for _, count in piece.runs:
-        taken = list(itertools.islice(trees, max(count, 1)))
-        grouped.append(jax.tree.map(lambda *v: np.stack(v), *taken) if count else taken[0])
-    return piece, tuple(grouped)
+    # without what changes numbers alone, so that equal programs are compiled once
+    plain = MLP(**{name: getattr(net, name) for name in net.names("program")}, depth=net.depth)
+    layer, cuts = _section(resolved(plain), net.outputs_in(params), low, high)
+    # views on the host, of which a CPU makes no copies: slices of 1000 layers compile nothing
+    host = jax.tree.map(np.asarray, params)
+    return layer, jax.device_put(tuple(jax.tree.map(lambda v: v[copies], host[i])[kept] for i, copies, kept in cuts))  # noqa: B023
 
 
 def _number(name: str, point: str | int, depth: int) -> int:
@@ -99,33 +70,46 @@ def _number(name: str, point: str | int, depth: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _piece(entries: tuple[Activation | None, ...], bias: bool, sizes: tuple[tuple[int, int], ...]) -> Piece:
-    runs: list[tuple[Layer, int]] = []
-    before = None
-    for entry, (fan_in, width) in zip(entries, sizes, strict=True):
-        if entry is not None and fan_in == width and before == (entry, width):
-            block, count = runs.pop()
-            runs.append((block, count + 1))
-        else:
-            linear = dense(width, bias=bias)
-            block = linear if entry is None else serial(activation(entry.name), linear)
-            runs.append((block, 1 if entry is not None and fan_in == width else 0))
-        before = (entry, width) if runs[-1][1] else None
-    layer = serial(*(repeat(block, count) if count else block for block, count in runs))
-    return Piece(layer, tuple(runs), (sizes[0][0], *(width for _, width in sizes)))
+def _whole(of: Resolved, outputs: int) -> Layer:
+    """The whole network, the same layer for equal arguments: programs are cached by it."""
+    return of.network.layer(outputs)
+
+
+@functools.lru_cache(maxsize=64)
+def _section(of: Resolved, outputs: int, low: int, high: int) -> tuple[Layer, list[tuple[int, Any, slice]]]:
+    """The layer from point `low` to point `high`, and where the parameters of its parts lie: the number of a block or
+    of a run of equal blocks, which copies of the run, which parts of the block."""
+    # behind the first dense layer, whole blocks, the last dense layer
+    ranges = ((low - 1, low, slice(1, None)), (low, high - 1, slice(None)), (high - 1, high, slice(0, 1)))
+    parts, cuts, below = [], [], 0
+    for place, (_, run, _) in enumerate(of.network.layer(outputs).sequence):
+        count = max(run.copies, 1)
+        for begin, end, kept in ranges:
+            first, last = max(begin - below, 0), min(end - below, count)
+            if first < last:
+                part = serial(*_block(run).sequence[kept])
+                parts.append(repeat(part, last - first) if run.copies else part)
+                cuts.append((place, slice(first, last) if run.copies else ..., kept))
+        below += count
+    return serial(*parts), cuts
+
+
+def _block(layer: Layer) -> Layer:
+    """One copy of a run of equal blocks; a block that stands alone as it is."""
+    return layer.parts(())[0][1] if layer.copies else layer
 
 
 def along(
-    piece: Piece, params: Any, saved: Any, v: Scaled, step: Callable[[Scaled], tuple[Scaled, Any]]
+    layer: Layer, params: Any, saved: Any, v: Scaled, step: Callable[[Scaled], tuple[Scaled, Any]]
 ) -> tuple[Scaled, Any]:
-    """Tangents carried up block by block, with a step after each.
+    """Tangents carried up a section, with a step behind each dense layer.
 
     Parameters
     ----------
-    piece : Piece
-        One whose blocks are known.
+    layer : Layer
+        A section of an `MLP`.
     params, saved : Any
-        Of ``piece.layer``.
+        Those of the layer.
     v : Scaled, shape (vectors, batch, units)
     step : callable
         ``(v) -> (v, record)``.
@@ -136,29 +120,35 @@ def along(
     records
         Of all steps, along a leading axis.
     """
+
+    def through(v, block, params, saved):
+        record = None
+        for part, p, s in zip(block.sequence, params, saved, strict=True):
+            v = jax.vmap(lambda d: tangent(part.layer, p, s, d))(v)  # noqa: B023
+            if part.name == "dense":
+                v, record = step(v)
+        return v, record
+
     records = []
-    for (block, count), p, s in zip(piece.runs, params, saved, strict=True):
-
-        def one(v, ps, block=block):
-            return step(jax.vmap(lambda d: tangent(block, *ps, d))(v))
-
-        if count:
-            v, record = lax.scan(one, v, (p, s))
+    for part, p, s in zip(layer.sequence, params, saved, strict=True):
+        block = _block(part.layer)
+        if part.layer.copies:
+            v, record = lax.scan(lambda v, ps: through(v, block, *ps), v, (p, s))  # noqa: B023
         else:
-            v, record = one(v, (p, s))
+            v, record = through(v, block, p, s)
             record = jax.tree.map(lambda r: r[None], record)
-        records.append(record)
+        records += [] if record is None else [record]
     return v, jax.tree.map(lambda *r: jnp.concatenate(r), *records)
 
 
-def preactivations(piece: Piece, saved: Any, y: Scaled, layers: Sequence[int]) -> list[Array]:
-    """Plain z of some layers of a part that begins at the input, from what its forward pass saved."""
-    found, place = {}, 0
-    for (_, count), s in zip(piece.runs, saved, strict=True):
-        for i in range(max(count, 1)):
-            if place in layers and place:  # what the first layer saves is the input
-                z = jax.tree.map(lambda v: v[i], s[0]) if count else s[0]  # noqa: B023
-                found[place] = z.value()
-            place += 1
-    found[place] = y.value()
-    return [found[layer] for layer in layers]
+def preactivations(layer: Layer, params: Any, saved: Any, numbers: Sequence[int]) -> list[Array]:
+    """Plain z of some layers, the first one 1, of a section that begins at the input: from what its layers saved."""
+    found, number = {}, 0
+    for part, *trees in zip(layer.sequence, params, saved, strict=True):
+        dense = _block(part.layer).sequence[0].layer
+        for i in range(max(part.layer.copies, 1)):
+            number += 1
+            if number in numbers:
+                p, s = jax.tree.map(lambda v: v[i], trees) if part.layer.copies else trees  # noqa: B023
+                found[number] = dense.forward(p[0], s[0])[0].value()
+    return [found[number] for number in numbers]

@@ -50,7 +50,7 @@ POINTS = {"input": 0, "output": 5}
 def test_all_singular_values_are_those_of_autodiff(activation, width, source, target, x64):
     net = gl.MLP(depth=4, width=width, activation=activation, init="he_normal", sigma_b2=0.1)
     params, x = drawn(net)
-    found = gl.jacobian_spectrum(net, params, x, source=source, target=target)
+    found = gl.jacobian_spectrum(net, x, params=params, source=source, target=target)
     wanted = singular_values(net, params, x, *(POINTS.get(p, p) for p in (source, target)))
     assert found.log10_singular_values.shape == (1, *wanted.shape) and found.shape[0] in (3, 7, 9)
     # LAPACK's are right to eps times the largest; 100 roundings
@@ -61,20 +61,34 @@ def test_all_singular_values_are_those_of_autodiff(activation, width, source, ta
     assert found.moment_ratio[0] == pytest.approx(np.mean(wanted**4, 1) / squares**2, rel=1e-12)
 
 
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_norm_belongs_to_the_jacobian(place, x64):
+    """The first weight is the identity, so that the first preactivation is the input."""
+    net = gl.MLP(depth=3, width=5, activation="tanh", init="he_normal", norm="layer", norm_position=place)
+    params, x = drawn(net)
+    params = net.with_layers(params, {"hidden_1": {"weight": np.eye(5), "bias": np.zeros(5)}})
+    one = lambda v: net.apply(params, v[None])[0]
+    wanted = np.linalg.svd(np.asarray(jax.vmap(jax.jacrev(one))(jnp.asarray(x))), compute_uv=False)
+    for source in ("input", 1):
+        found = gl.jacobian_spectrum(net, x, params=params, source=source).log10_singular_values[0]
+        # LAPACK's are right to eps times the largest; 100 roundings
+        assert np.max(np.abs(10**found - wanted) / wanted[:, :1]) < 100 * 2.3e-16
+
+
 @pytest.mark.slow
 def test_lanczos_finds_the_ends_of_the_whole_spectrum(x64):
     net = gl.MLP(depth=6, width=60, activation="tanh", init="xavier_normal")
     params, x = drawn(net)
-    whole = gl.jacobian_spectrum(net, params, x, source=1, target=6).log10_singular_values
+    whole = gl.jacobian_spectrum(net, x, params=params, source=1, target=6).log10_singular_values
     for which, wanted in (
         ("largest", whole[..., :4]),
         ("smallest", whole[..., -4:]),
         ("both", np.concatenate([whole[..., :4], whole[..., -4:]], -1)),
     ):
-        found = gl.jacobian_spectrum(net, params, x, source=1, target=6, k=4, which=which, method="lanczos")
+        found = gl.jacobian_spectrum(net, x, params=params, source=1, target=6, k=4, which=which, method="lanczos")
         # residuals are 1e-6 of the value: a bound on its relative error
         assert found.log10_singular_values == pytest.approx(wanted, abs=1e-6 / np.log(10)), which
-        short = gl.jacobian_spectrum(net, params, x, source=1, target=6, k=4, which=which)
+        short = gl.jacobian_spectrum(net, x, params=params, source=1, target=6, k=4, which=which)
         assert short.method == "full" and np.array_equal(short.log10_singular_values, wanted)
 
 
@@ -83,9 +97,9 @@ def test_of_an_orthogonal_linear_network_all_are_gain_to_the_depth(x64):
     net = gl.MLP(depth=100, width=32, activation="identity", init="orthogonal", gain=1.1, bias=False)
     params, x = drawn(net, features=32)
     for options in ({}, {"k": 5, "method": "lanczos"}):
-        found = gl.jacobian_spectrum(net, params, x, target=100, **options)
+        found = gl.jacobian_spectrum(net, x, params=params, target=100, **options)
         assert 10 ** (found.log10_singular_values - 100 * np.log10(1.1)) == pytest.approx(1, abs=1e-12)
-    assert gl.jacobian_spectrum(net, params, x, target=100).moment_ratio == pytest.approx(1, abs=1e-12)
+    assert gl.jacobian_spectrum(net, x, params=params, target=100).moment_ratio == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.slow
@@ -95,7 +109,7 @@ def test_a_spectrum_far_outside_the_range_of_floats(dtype):
     with jax.enable_x64(dtype == "float64"):
         net = gl.MLP(depth=700, width=6, activation="sigmoid", init="xavier_normal")
         params, x = drawn(net, batch=1)
-        found = gl.jacobian_spectrum(net, params, x, source=1, target=700)
+        found = gl.jacobian_spectrum(net, x, params=params, source=1, target=700)
         layers = [{k: np.asarray(v, np.float64) for k, v in p.items()} for _, p in net.layers(params)]
     z = x @ layers[0]["weight"] + layers[0]["bias"]
     product = np.eye(6, dtype=np.longdouble)
@@ -147,7 +161,7 @@ def test_resolved_values_are_right_to_one_per_cent(dtype, width, depth):
             params, x = drawn(net, batch=1, features=width, seed=seed)
             params = jax.tree.map(lambda v: jnp.asarray(v, dtype), params)
             x = np.asarray(x, dtype)
-            found = gl.jacobian_spectrum(net, params, x, source=1, target=depth)
+            found = gl.jacobian_spectrum(net, x, params=params, source=1, target=depth)
             layers = [np.asarray(p["weight"], np.longdouble) for _, p in net.layers(params)][:depth]
         z, product = x.astype(np.longdouble)[0] @ layers[0], np.eye(width, dtype=np.longdouble)
         for weight in layers[1:]:
@@ -165,10 +179,10 @@ def test_resolved_values_are_right_to_one_per_cent(dtype, width, depth):
 def test_float32_and_lanczos_agree_with_float64_at_exploding_sizes():
     net = gl.MLP(depth=150, width=40, activation="relu", init="gaussian", sigma_w2=2e3, bias=False)
     params, x = drawn(net, features=40)
-    low = gl.jacobian_spectrum(net, params, x, target=150, k=1, method="lanczos").log10_singular_values
+    low = gl.jacobian_spectrum(net, x, params=params, target=150, k=1, method="lanczos").log10_singular_values
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda v: np.asarray(v, np.float64), params)
-        high = gl.jacobian_spectrum(net, wide, x, target=150).log10_singular_values
+        high = gl.jacobian_spectrum(net, x, params=wide, target=150).log10_singular_values
     assert high[0, 0, 0] > 200
     # 150 layers of a few roundings each, and a residual of 1e-6
     assert low == pytest.approx(high[..., :1], abs=1e-4)
@@ -179,10 +193,10 @@ def test_where_nothing_passes_all_singular_values_are_zero():
     net = gl.MLP(depth=2, width=4, activation="relu", init="he_normal", bias=False)
     params, x = drawn(net, features=4)
     params = jax.tree.map(lambda w: -jnp.abs(w), params)
-    found = gl.jacobian_spectrum(net, params, np.abs(x))
+    found = gl.jacobian_spectrum(net, np.abs(x), params=params)
     assert np.all(np.isneginf(found.log10_singular_values)) and not found.resolved.any()
     assert np.all(
-        np.isneginf(gl.jacobian_spectrum(net, params, np.abs(x), k=2, method="lanczos").log10_singular_values)
+        np.isneginf(gl.jacobian_spectrum(net, np.abs(x), params=params, k=2, method="lanczos").log10_singular_values)
     )
 
 
@@ -190,10 +204,10 @@ def test_where_nothing_passes_all_singular_values_are_zero():
 def test_weights_drawn_here_are_those_of_a_measurement():
     net = gl.MLP(depth=2, width=6, activation="tanh", init="xavier_normal")
     x = np.random.default_rng(0).normal(size=(3, 5))
-    found = gl.jacobian_spectrum(net, None, x, seeds=2, key=7, outputs=4)
+    found = gl.jacobian_spectrum(net, x, seeds=2, key=7, outputs=4)
     assert found.log10_singular_values.shape == (2, 3, 4) and found.seeds == (0, 1)
     params = net.init_params(jax.random.fold_in(jax.random.key(7), 1), jnp.asarray(x), outputs=4)
-    alone = gl.jacobian_spectrum(net, params, x)
+    alone = gl.jacobian_spectrum(net, x, params=params)
     found, alone = (10**values for values in (found.log10_singular_values[1], alone.log10_singular_values[0]))
     # another program of the same weights: rounding of a few products of 6 terms, in parts of the largest value
     assert np.abs(found - alone).max() <= 8 * np.finfo(np.float32).eps * alone.max()
@@ -204,7 +218,7 @@ def test_any_layer_has_a_jacobian(x64):
     layer = gl.serial(gl.dense(4), gl.activation("tanh"), gl.repeat(gl.serial(gl.dense(4), gl.activation("silu")), 3))
     params, _ = layer.init(jax.random.key(0), (3,))
     x = np.random.default_rng(0).normal(size=(2, 3))
-    found = gl.jacobian_spectrum(layer, params, x)
+    found = gl.jacobian_spectrum(layer, x, params=params)
     f = lambda v: layer.forward(params, gl.Scaled(v[None], None))[0].value()[0]
     wanted = np.linalg.svd(np.asarray(jax.vmap(jax.jacrev(f))(jnp.asarray(x))), compute_uv=False)
     assert 10 ** found.log10_singular_values[0] == pytest.approx(wanted, rel=1e-12)
@@ -215,9 +229,9 @@ def test_any_layer_has_a_jacobian(x64):
 def test_the_density_has_the_moments_and_the_shape_of_the_spectrum(x64):
     net = gl.MLP(depth=4, width=120, activation="tanh", init="xavier_normal")
     params, x = drawn(net, batch=2, features=4)
-    whole = 10 ** gl.jacobian_spectrum(net, params, x, source=1, target=4).log10_singular_values[0]
+    whole = 10 ** gl.jacobian_spectrum(net, x, params=params, source=1, target=4).log10_singular_values[0]
     probes = 20
-    found = gl.jacobian_density(net, params, x, source=1, target=4, probes=probes, steps=25)
+    found = gl.jacobian_density(net, x, params=params, source=1, target=4, probes=probes, steps=25)
     nodes, weights = 10 ** found.log10_singular_values[0], found.weights[0]
     assert nodes.shape == (2, probes * 25) and weights.sum(1) == pytest.approx(1, abs=1e-12)
     for power in (2, 4):
@@ -249,24 +263,24 @@ def test_errors(options, message):
     net = gl.MLP(depth=4, width=5)
     params, x = drawn(net)
     with pytest.raises(gl.GradlabError, match=message):
-        gl.jacobian_spectrum(net, params, x, **options)
+        gl.jacobian_spectrum(net, x, params=params, **options)
 
 
 def test_errors_of_inputs_and_networks():
     net = gl.MLP(depth=4, width=5)
     params, x = drawn(net)
     with pytest.raises(gl.GradlabError, match="finite numbers in x"):
-        gl.jacobian_spectrum(net, params, np.full_like(x, np.nan))
-    with pytest.raises(gl.GradlabError, match="5 features"):
-        gl.jacobian_spectrum(net, params, x[:, :3])
+        gl.jacobian_spectrum(net, np.full_like(x, np.nan), params=params)
+    with pytest.raises(gl.GradlabError, match=r"of shape \(3, 5\)"):
+        gl.jacobian_spectrum(net, x[:, :3], params=params)
     huge = jax.tree.map(lambda w: w * jnp.finfo(w.dtype).max ** 0.75, params)  # finite, its products are not
     with pytest.raises(gl.GradlabError, match="that is finite"):
-        gl.jacobian_spectrum(gl.MLP(depth=4, width=5, activation="gelu"), huge, x)
+        gl.jacobian_spectrum(gl.MLP(depth=4, width=5, activation="gelu"), x, params=huge)
     layer = gl.dense(3)
     with pytest.raises(gl.GradlabError, match="params, for a bare Layer"):
-        gl.jacobian_spectrum(layer, None, x)
+        gl.jacobian_spectrum(layer, x)
     with pytest.raises(gl.GradlabError, match="not an MLP"):
-        gl.jacobian_spectrum(layer, layer.init(jax.random.key(0), (5,))[0], x, target=1)
-    spectrum = gl.jacobian_spectrum(net, params, x, k=1)
+        gl.jacobian_spectrum(layer, x, params=layer.init(jax.random.key(0), (5,))[0], target=1)
+    spectrum = gl.jacobian_spectrum(net, x, params=params, k=1)
     with pytest.raises(gl.GradlabError, match="all singular values"):
         spectrum.moment_ratio  # noqa: B018

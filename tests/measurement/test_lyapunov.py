@@ -21,7 +21,7 @@ def newman(n, sigma_w2=1.0):
 def test_gaussian_products_have_newmans_exponents(n, depth, sigma_w2):
     """The second one shrinks by 1e-2000 and more, in float32."""
     net = gl.MLP(depth=depth, width=n, activation="identity", init="gaussian", sigma_w2=sigma_w2, bias=False)
-    found = gl.lyapunov(net, None, np.ones((1, n)))
+    found = gl.lyapunov(net, np.ones((1, n)))
     exact, variance = newman(n, sigma_w2)
     assert found.increments.shape == (1, 1, depth - 1, n)
     # steps of a Gaussian product are independent; 5 standard errors are passed by one run in 30,000
@@ -35,8 +35,8 @@ def test_the_sum_of_the_increments_is_the_volume(x64):
     net = gl.MLP(depth=5, width=6, activation="tanh", init="he_normal")
     x = np.random.default_rng(0).normal(size=(2, 4))
     params = net.init_params(0, jnp.asarray(x), outputs=1)
-    found = gl.lyapunov(net, params, x)
-    values = gl.jacobian_spectrum(net, params, x, source=1, target=5).log10_singular_values
+    found = gl.lyapunov(net, x, params=params)
+    values = gl.jacobian_spectrum(net, x, params=params, source=1, target=5).log10_singular_values
     assert found.increments.sum((2, 3)) == pytest.approx(np.log(10) * values.sum(-1), rel=1e-10)
 
 
@@ -44,10 +44,10 @@ def test_the_sum_of_the_increments_is_the_volume(x64):
 def test_a_narrow_layer_bounds_the_number():
     net = gl.MLP(depth=3, width=(8, 3, 8), activation="tanh", init="xavier_normal")
     x = np.ones((2, 6))
-    assert gl.lyapunov(net, None, x, source="input", target="output", seeds=2).exponents.shape == (2, 2, 1)
-    assert gl.lyapunov(net, None, x).exponents.shape == (1, 2, 3)
+    assert gl.lyapunov(net, x, source="input", target="output", seeds=2).exponents.shape == (2, 2, 1)
+    assert gl.lyapunov(net, x).exponents.shape == (1, 2, 3)
     with pytest.raises(gl.GradlabError, match="k of at most 3"):
-        gl.lyapunov(net, None, x, k=4)
+        gl.lyapunov(net, x, k=4)
 
 
 def test_products_of_matrices_in_time(x64):
@@ -72,14 +72,14 @@ def test_exponents_are_sorted_and_their_errors_with_them(x64):
     spread = increments.std(0, ddof=1) / 2
     assert found.standard_error[0, 0] == pytest.approx([spread[1], spread[2], spread[0]])
     net = gl.MLP(depth=80, width=16, activation="tanh", init="he_normal", bias=False)
-    drawn = gl.lyapunov(net, None, np.ones((1, 16)), seeds=3)
+    drawn = gl.lyapunov(net, np.ones((1, 16)), seeds=3)
     assert np.all(np.diff(drawn.exponents, axis=-1) <= 0)
     assert np.any(np.diff(drawn.increments.mean(2), axis=-1) > 0)
 
 
 def test_errors():
     with pytest.raises(gl.GradlabError, match="an MLP"):
-        gl.lyapunov(gl.dense(3), None, np.ones((1, 3)))
+        gl.lyapunov(gl.dense(3), np.ones((1, 3)))
     with pytest.raises(gl.GradlabError, match="shape"):
         gl.lyapunov_of(np.ones((3, 2)))
     with pytest.raises(gl.GradlabError, match="finite real"):

@@ -14,7 +14,7 @@ from gradlab.measurement.manifold import _circle
 def test_a_linear_layer_makes_an_ellipse(x64):
     net = gl.MLP(depth=1, width=40, activation="identity", init="lecun_normal", bias=False)
     params = net.init_params(0, jnp.ones((1, 30)), outputs=1)
-    found = gl.carry_circle(net, params, points=2000, q0=0.5, shapes=(0, 1))
+    found = gl.carry_circle(net, params=params, points=2000, q0=0.5, shapes=(0, 1))
     radius = (0.5 * 30) ** 0.5
     assert found.log10_length[0, 0] == pytest.approx(np.log10(2 * np.pi * radius), abs=1e-14)
     # half axes from the extent of the curve in its own plane, of rms 1
@@ -38,7 +38,7 @@ def _values(net, params, points, q0, features):
 def test_the_length_is_that_of_a_fine_polygon(activation, x64):
     net = gl.MLP(depth=4, width=12, activation=activation, init="he_normal", sigma_b2=0.1)
     params = net.init_params(0, jnp.ones((1, 5)), outputs=2)
-    found = gl.carry_circle(net, params, points=4000)
+    found = gl.carry_circle(net, params=params, points=4000)
     x, _ = _circle(4000, 5, 1.0, 0)
     phi = activation_named(activation).phi
     z, lengths = jnp.asarray(x), []
