@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gradlab._errors import GradlabError, unknown
@@ -62,11 +63,19 @@ def dask(task: Task, units: Sequence[Unit], workers: int, around: Around) -> Res
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        pending = {client.submit(compute_inside, around, task, unit, pure=False): unit for unit in units}
-        for future in as_completed(list(pending)):
+        # no more units than workers: one that waits behind another dies with it, and would count as a culprit too
+        submit = lambda unit: client.submit(compute_inside, around, task, unit, pure=False)
+        waiting = iter(units)
+        pending = {submit(unit): unit for unit in islice(waiting, workers)}
+        ended = as_completed(list(pending))
+        for future in ended:
             unit, error = pending.pop(future), future.exception()
             yield unit, failed(task, unit, error) if error else future.result()
             future.release()
+            for following in islice(waiting, 1):
+                future = submit(following)
+                pending[future] = following
+                ended.add(future)
 
 
 def executor(name: str, workers: int, around: Around) -> Callable[[Task, Sequence[Unit]], Results]:
