@@ -237,9 +237,9 @@ def number(value: float) -> str:
 
 def _turn(axes: np.ndarray) -> None:
     """Turn the labels of columns that would overlap."""
+    axes.flat[0].figure.draw_without_rendering()
     for ax in axes.flat:
         labels = ax.get_xticklabels()
-        ax.figure.draw_without_rendering()
         boxes = [label.get_window_extent() for label in labels]
         if any(a.x1 + 2 > b.x0 for a, b in itertools.pairwise(boxes)):
             for each in axes.flat:
