@@ -12,7 +12,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.config import Sweep
 from gradlab.frames.rows import network_hash
-from gradlab.frames.summaries import BACKWARD
+from gradlab.frames.summaries import BACKWARD, by_layer
 from gradlab.theory.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -96,8 +96,10 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
     from gradlab.theory.trajectories import transients
 
     wanted = [name for name in BACKWARD if name in plain.columns]
+    if plain.no_finite_width is None or not wanted:
+        return plain
     signal = _signal(frame, network_hash(config), config.depth)
-    if plain.no_finite_width is None or not wanted or signal is None:
+    if signal is None:
         return plain
     starts = np.array([q0 or 1.0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
     sigma_w2, sigma_b2 = plain.sigma_w2[:-1], plain.sigma_b2[:-1]
@@ -119,9 +121,7 @@ def _signal(frame: pd.DataFrame, network: str, depth: int) -> np.ndarray | None:
         return None
     rows = frame[(frame["network"].astype(str) == network) & (frame["layer"] >= 1) & (frame["layer"] <= depth)]
     rows = rows[rows["step"] == 0] if "step" in rows else rows
-    table = rows.pivot_table(index="seed", columns="layer", values=SIGNAL, observed=True).to_numpy(float)
-    if table.shape[1:] != (depth,):
-        return None
+    table, _ = by_layer(rows, SIGNAL, depth)
     table = 2 * np.log(10) * table[np.isfinite(table).all(1)]
     return table if len(table) else None
 

@@ -194,20 +194,25 @@ def rates(
     coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + own
     names = ("run", "network", "batch", "loss", "data", "dtype", "step")
     keys = [name for name in names if name in frame]
-    rows = []
+    needed = [n for n in ("layer", "depth", "seed", column, "width", "activation") if n in frame]
+    arrays = {name: frame[name].to_numpy() for name in needed}  # slices of a frame take a hundred times as long
+    places, rows = [], []
     for indices in frame.groupby(keys, observed=True, sort=False, dropna=False).indices.values():
-        network = frame.iloc[indices]
-        about = _about_network(network, coordinates)
-        deltas, seeds = _deltas(network, about["depth"], column)
+        network = {name: values[indices] for name, values in arrays.items()}
+        first, about = _about_network(network)
+        deltas, seeds = by_layer(network, column, int(network["depth"][first]))
         if by == "network":
-            rows.append({**about, **_rate_row(deltas, level)})
+            made = [_rate_row(deltas, level)]
         else:
-            rows += [{**about, "seed": s, **_rate_row(d[None], level)} for s, d in zip(seeds, deltas, strict=True)]
-    table = pd.DataFrame(rows)
-    for name in coordinates:
-        if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            known = frame[name].cat.categories.union(table[name].dropna().unique(), sort=False)
-            table[name] = pd.Categorical(table[name], categories=known)
+            made = [{"seed": s, **_rate_row(d[None], level)} for s, d in zip(seeds, deltas, strict=True)]
+        rows += [{**about, **row} for row in made]
+        places += [indices[first]] * len(made)
+    found = pd.DataFrame(rows)
+    names = dict.fromkeys([*coordinates, *found])
+    table = pd.DataFrame({n: found[n] if n in found else frame[n].array.take(places) for n in names})
+    if "activation" in table and isinstance(frame["activation"].dtype, pd.CategoricalDtype):
+        known = frame["activation"].cat.categories.union(table["activation"].dropna().unique(), sort=False)
+        table["activation"] = pd.Categorical(table["activation"], categories=known)
     table["verdict"] = pd.Categorical(table["verdict"], categories=NAMES)
     table["shape"] = pd.Categorical(table["shape"], categories=("exponential", "algebraic", "none"))
     if theory is None:
@@ -217,29 +222,34 @@ def rates(
     return beside_theory(table, theory, column)
 
 
-def _about_network(network: pd.DataFrame, coordinates: Sequence[str]) -> dict[str, Any]:
-    """The coordinates of a network; those of a row that was measured, if there is one."""
-    measured = network[network["layer"] >= 1]
-    source = measured if len(measured) else network
-    about = source.iloc[0][list(coordinates)].to_dict()
-    if "width" in about:
-        widths = source.loc[source["layer"] <= about["depth"], "width"].unique()
+def _about_network(network: Mapping[str, np.ndarray]) -> tuple[int, dict[str, Any]]:
+    """The place of the row that has a network's coordinates, and what its layers have in common.
+
+    The row is one that was measured, if there is one.
+    """
+    layers, about = network["layer"], {}
+    measured = layers >= 1
+    first = int(measured.argmax())
+    hidden = (measured | ~measured.any()) & (layers <= network["depth"][first])
+    if "width" in network:
+        widths = pd.unique(network["width"][hidden])
         about["width"] = widths[0] if len(widths) == 1 else np.nan
-    if "activation" in about:
-        hidden = source[source["layer"] <= about["depth"]].drop_duplicates("layer").sort_values("layer")
-        if hidden["activation"].nunique() > 1:
-            about["activation"] = one_after_another(hidden["activation"].astype(str))
-    return about
+    if "activation" in network:
+        _, one_of_each = np.unique(layers[hidden], return_index=True)
+        names = network["activation"][hidden][one_of_each]
+        alike = len(pd.unique(names)) < 2
+        about["activation"] = network["activation"][first] if alike else one_after_another(map(str, names))
+    return first, about
 
 
-def _deltas(network: pd.DataFrame, depth: int, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """log10 deltas of the hidden layers, (seeds, L), NaN where there is no row; and the seeds."""
-    seeds, codes = np.unique(network["seed"].to_numpy(), return_inverse=True)
-    layers = network["layer"].to_numpy()
+def by_layer(network: Mapping[str, Any], column: str, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """A column of one network's hidden layers, (seeds, depth), NaN where there is no row; and the seeds."""
+    seeds, codes = np.unique(np.asarray(network["seed"]), return_inverse=True)
+    layers = np.asarray(network["layer"])
     hidden = (layers >= 1) & (layers <= depth)
-    deltas = np.full((len(seeds), depth), np.nan)
-    deltas[codes[hidden], layers[hidden] - 1] = network[column].to_numpy()[hidden]
-    return deltas, seeds
+    values = np.full((len(seeds), depth), np.nan)
+    values[codes[hidden], layers[hidden] - 1] = np.asarray(network[column])[hidden]
+    return values, seeds
 
 
 def _rate_row(deltas: np.ndarray, level: float) -> dict[str, Any]:

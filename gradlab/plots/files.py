@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,23 +56,15 @@ def save(
     made = []
     # ids of an SVG come from its salt, fonts of a PDF are embedded whole
     fixed = {"svg.hashsalt": "gradlab", "svg.fonttype": "path", "pdf.fonttype": 42, "ps.fonttype": 42}
-    with style(preset_name(fig)), matplotlib.rc_context(fixed), _laid_out(fig):
-        for kind in dict.fromkeys(formats):
-            made.append(_write(fig, path.with_name(f"{path.name}.{kind}"), kind, run_hash, command))
-    return made
-
-
-@contextlib.contextmanager
-def _laid_out(fig: Any) -> Iterator[None]:
-    """The figure with its axes where its layout puts them: measuring all texts again for each format takes seconds."""
     engine = fig.get_layout_engine()
-    if fig.stale:  # else its last drawing has laid it out
-        fig.draw_without_rendering()
-    fig.set_layout_engine("none")
     try:
-        yield
+        with style(preset_name(fig)), matplotlib.rc_context(fixed):
+            for kind in dict.fromkeys(formats):
+                made.append(_write(fig, path.with_name(f"{path.name}.{kind}"), kind, run_hash, command))
+                fig.set_layout_engine("none")  # the first format has laid it out; measuring all texts again is slow
     finally:
-        fig.set_layout_engine(engine)
+        fig.set_layout_engine("none" if engine is None else engine)  # None would ask rcParams for one
+    return made
 
 
 def _write(fig: Any, path: Path, kind: str, run_hash: str | None, command: str | None) -> Path:

@@ -105,30 +105,24 @@ def signals(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequenc
 
     They stand side by side because weight gradients alone cannot see a too small initialisation.
     """
-    rows = []
-    for i in deepest(rates, labels):
-        rows.append({"configuration": labels[i], "depth": rates["depth"].iloc[i], **_ends(frames[i])})
-    return pd.DataFrame(rows).set_index("configuration")
-
-
-def _ends(rows: pd.DataFrame) -> dict[str, str]:
-    depth = int(rows["depth"].iloc[0])
-    hidden = rows[(rows["layer"] >= 1) & (rows["layer"] <= depth)]
-    cells = {}
+    shown = deepest(rates, labels)
+    whole = pd.concat([frames[i].assign(place=i) for i in shown], ignore_index=True)
+    hidden = whole[(whole["layer"] >= 1) & (whole["layer"] <= whole["depth"])]
+    rows = {i: {"configuration": labels[i], "depth": rates["depth"].iloc[i]} for i in shown}
+    means = lambda column: summarise(hidden, ["place", "layer"], column).groupby("place", sort=False)
     for title, column in (
         ("activation rms", "log10_activation_rms"),
         ("delta rms", "log10_delta_rms"),
         ("weight gradient norm", "log10_weight_grad_norm"),
     ):
-        if column in hidden and not hidden.empty:
-            table = summarise(hidden, ["layer"], column)
+        for place, table in means(column) if column in hidden else ():
             mean = dict(zip(table["layer"], table["mean"], strict=True))
-            cells[f"{title}, layer 1 → L"] = f"{words.power(mean[1])} → {words.power(mean[depth])}"
+            ends = (words.power(mean[layer]) for layer in (1, rows[place]["depth"]))
+            rows[place][f"{title}, layer 1 → L"] = " → ".join(ends)
     for title, column in (("saturated", "saturated_fraction"), ("dead units", "dead_fraction")):
-        if column in hidden and not hidden.empty:
-            table = summarise(hidden, ["layer"], column)["mean"]
-            cells[f"{title}, at most"] = "–" if table.isna().all() else f"{100 * table.max():.2g} %"
-    return cells
+        for place, most in means(column)["mean"].max().items() if column in hidden else ():
+            rows[place][f"{title}, at most"] = "–" if np.isnan(most) else f"{100 * most:.2g} %"
+    return pd.DataFrame(rows.values()).set_index("configuration")
 
 
 def failures(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def beside(
     expected, begun = _expected(frames, rates, origins)
     if not expected:
         return None
-    found = [rates_of(own, theory=expected).iloc[0] for own in frames]
+    found = rates_of(pd.concat(frames, ignore_index=True), theory=expected).to_dict("records")
     shown = tables.deepest(rates, labels)
     texts = [_note(row) for row in found]
     order = dict.fromkeys(texts[i] for i in (*shown, *range(len(texts))))
@@ -104,7 +104,7 @@ def beside(
     return Beside(pd.DataFrame(rows).set_index("configuration"), all_depths, notes, text, level)
 
 
-def _note(row: pd.Series) -> str:
+def _note(row: Mapping[str, Any]) -> str:
     """What both rates are of, or why there is no prediction."""
     if row["refused"]:
         return f"no prediction: {row['refused']}"
@@ -116,7 +116,7 @@ def _letter(place: int) -> str:
     return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
 
 
-def _ratio(row: pd.Series) -> str:
+def _ratio(row: Mapping[str, Any]) -> str:
     """``1.002 [0.998, 1.006]``."""
     if not np.isfinite(row["ratio"]):
         return "–"
@@ -124,7 +124,7 @@ def _ratio(row: pd.Series) -> str:
     return f"{row['ratio']:.4f}{interval}"
 
 
-def _cells(row: pd.Series, measured: str) -> dict[str, str]:
+def _cells(row: Mapping[str, Any], measured: str) -> dict[str, str]:
     ratio, _, interval = _ratio(row).partition(" ")
     return {
         measured: words.paren(row["rate"], row["low"], row["high"]),

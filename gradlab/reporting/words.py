@@ -186,9 +186,12 @@ def float32(rows: pd.DataFrame) -> Float32:
     def lost(column: str, test) -> tuple[int, ...]:
         if column not in hidden or hidden.empty:
             return ()
-        usable = hidden[np.isfinite(hidden[column])]
-        means = usable.groupby("layer")[[column, "fan_in", "fan_out"]].mean()
-        return tuple(int(i) for i in means.index[test(means[column], means["fan_in"] * means["fan_out"])])
+        usable = np.isfinite(hidden[column].to_numpy())
+        layers = hidden["layer"].to_numpy()[usable]
+        known, counts = np.unique(layers, return_counts=True)
+        sums = [np.bincount(layers, hidden[c].to_numpy(float)[usable])[known] for c in (column, "fan_in", "fan_out")]
+        mean, fan_in, fan_out = (total / counts for total in sums)
+        return tuple(int(i) for i in known[test(mean, fan_in * fan_out)])
 
     largest = lambda norm, n: norm + np.log10(np.sqrt(2 * np.log(np.maximum(n, 2)) / n))
     return Float32(
