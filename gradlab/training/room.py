@@ -32,22 +32,22 @@ class Room(NamedTuple):
         """The parameters of `net` in arrays of the deepest one's; what is above its last block is 0."""
         if self.net.depth == self.deepest.depth:
             return params
-        parts, dtype = self.net.stack(self.outputs).below_parts, jax.tree.leaves(params)[0].dtype
-        (room,) = shapes_of(resolved(self.deepest), self.shape, self.outputs)[parts:-1]
+        dtype = jax.tree.leaves(params)[0].dtype
+        below, run, head = self.net.stack(self.outputs).split(params)
+        _, room, _ = self.deepest.stack(self.outputs).split(shapes_of(resolved(self.deepest), self.shape, self.outputs))
         zeros = lambda count, like: np.zeros((count, *like.shape[1:]), dtype)
-        has_run = len(params) > parts + 1
-        run = params[parts] if has_run else jax.tree.map(lambda like: zeros(0, like), room)
+        run = jax.tree.map(lambda like: zeros(0, like), room) if run is None else run
         above = lambda v, like: np.concatenate([v, zeros(like.shape[0] - len(v), like)])
-        return (*params[:parts], jax.tree.map(above, run, room), params[-1])
+        return (*below, jax.tree.map(above, run, room), head)
 
     def narrow(self, tree: Any) -> Any:
         """The inverse of `widen`, of a tree like the parameters."""
         if self.net.depth == self.deepest.depth:
             return tree
-        stack = self.net.stack(self.outputs)
-        parts, count = stack.below_parts, stack.depth - stack.below_depth
-        run = [jax.tree.map(lambda v: np.asarray(v)[:count], tree[parts])] if count else []
-        return (*tree[:parts], *run, tree[-1])
+        stack = self.deepest.stack(self.outputs)
+        below, run, head = stack.split(tree)
+        count = self.net.depth - stack.below_depth
+        return (*below, *([jax.tree.map(lambda v: np.asarray(v)[:count], run)] if count else []), head)
 
 
 @functools.lru_cache(maxsize=32)

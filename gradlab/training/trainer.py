@@ -15,7 +15,7 @@ from gradlab.config import TrainingConfig
 from gradlab.core.backprop import targets
 from gradlab.core.execute import once, repeatedly
 from gradlab.core.keys import as_key, fold_in
-from gradlab.measurement.single import bare, draws, numbers_of
+from gradlab.measurement.single import bare, numbers_of
 from gradlab.networks import build
 from gradlab.networks.network import Network, example_shape
 from gradlab.networks.resolved import resolved
@@ -93,16 +93,13 @@ class Trainer:
     def start(self, seed: int) -> State:
         """The state before the first step: given weights, or those that `gradlab.measure` draws for the seed."""
         plan = self.plan
-        params = self._drawn(seed) if self.given is None else self.given[seed]
+        drawn = lambda: self.net.layer(self.outputs).init(self.key(seed), self.shape)[0]
+        params = drawn() if self.given is None else self.given[seed]
         params = jax.tree.map(lambda v: _array(v, plan.dtype), params)
         states = once(program.start(self.recipe), params, self.numbers)
         order = _array(np.arange(len(self.x)), "int32")
         losses = _array(np.full(plan.steps, np.nan), plan.dtype)
         return State(params, *states, _array(0, "int32"), order, losses, _array(False, "bool"))
-
-    def _drawn(self, seed: int) -> Any:
-        draw = draws(resolved(self.net), self.shape, self.outputs, self.plan.loss, self.plan.batch, self.plan.dtype)
-        return draw(self.key(seed))[0]
 
     def gradient(self, seed: int, state: State) -> tuple[Array, Array, Any]:
         """Order of the epoch, loss and gradient of the next step."""
