@@ -241,7 +241,7 @@ def test_verdicts(fields, verdict, seeds):
         ({"columns": ["log10_delta_rsm"]}, "log10_delta_rms"),
         ({"seeds": 0}, "seeds to be an integer of at least 1"),
         ({"loss": "hinge"}, "loss"),
-        ({"params": True}, "features"),
+        ({"params": True}, "for these data"),
     ],
 )
 def test_bad_input_is_told(change, words):
