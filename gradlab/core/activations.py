@@ -310,9 +310,8 @@ def by_slices(entries, function, *arrays: Scaled):
 def phi_of(entry: Activation, z: Scaled) -> Scaled:
     """phi(z): powers of two pass through a homogeneous function, any other sees the plain value."""
     if entry.homogeneous:
-        return normalise(Scaled(entry.phi(z.mantissa), z.exponent))
-    exponent = None if z.exponent is None else jnp.zeros_like(z.exponent)
-    return Scaled(entry.phi(z.value()), exponent)
+        return normalise(z.map(entry.phi))
+    return z.constant(entry.phi(z.value()))
 
 
 def slope(entry: Activation, z: Scaled) -> Array:
@@ -321,4 +320,4 @@ def slope(entry: Activation, z: Scaled) -> Array:
 
 
 def _delta(entry: Activation, z: Scaled, dy: Scaled) -> Scaled:
-    return Scaled(dy.mantissa * slope(entry, z), dy.exponent)
+    return dy.map(lambda d: d * slope(entry, z))

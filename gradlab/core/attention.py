@@ -13,7 +13,7 @@ from gradlab.core.gradient import Site, Summed
 from gradlab.core.initializers import Initializer, gaussian
 from gradlab.core.keys import fold_in_each
 from gradlab.core.layer import Layer, below
-from gradlab.core.scaled import Scaled, add, matmul, normalise
+from gradlab.core.scaled import Scaled, add, matmul, normalise, plain
 
 #: The four products, in the order in which their keys are folded.
 PRODUCTS = ("query", "key", "value", "output")
@@ -84,7 +84,7 @@ def attention(
         through = product(x.mantissa.shape[-1])
         q, k, v = (through.forward(params[name], x)[0] for name in ("query", "key", "value"))
         seen = matmul(_weights(_split(q.value(), heads), _split(k.value(), heads), causal), _split(v.mantissa, heads))
-        o = Scaled(_join(seen), v.exponent)
+        o = v.map(lambda _: _join(seen))
         y, _ = through.forward(params["output"], o)
         return y, (x, q, k, v, o)
 
@@ -115,7 +115,7 @@ def _weights(q: Array, k: Array, causal: bool) -> Array:
 
 def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal: bool) -> tuple[Scaled, Scaled, Scaled]:
     """The cotangents of q, k and v."""
-    v = v if do.exponent is not None else Scaled(v.value(), None)
+    v = plain(v.value()) if do.is_plain else v
     qs, ks, vs, dos = (_split(v, heads) for v in (q.value(), k.value(), v.mantissa, do.mantissa))
     p = _weights(qs, ks, causal)
     dv = matmul(jnp.swapaxes(p, -1, -2), dos)
@@ -126,8 +126,8 @@ def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal:
     ds = p * dp / _root(qs)
     dq, dk = matmul(ds, ks), matmul(jnp.swapaxes(ds, -1, -2), qs)
     # the scores' cotangent is a product with v, and has its power of two as well
-    both = None if do.exponent is None else do.exponent + v.exponent
-    return Scaled(_join(dq), both), Scaled(_join(dk), both), Scaled(_join(dv), do.exponent)
+    both = lambda d: do.map(lambda _: _join(d), lambda e: e + v.exponent)
+    return both(dq), both(dk), do.map(lambda _: _join(dv))
 
 
 def _root(q: Array) -> Array:
@@ -177,8 +177,7 @@ def positions(kind: str = "sinusoidal") -> Layer:
 
     def forward(params, x):
         p = params["position"] if kind == "learned" else _waves(*x.mantissa.shape[-2:], x.mantissa.dtype)
-        exponent = None if x.exponent is None else jnp.zeros_like(x.exponent)
-        return add(x, normalise(Scaled(jnp.broadcast_to(p, x.mantissa.shape), exponent))), x
+        return add(x, normalise(x.constant(jnp.broadcast_to(p, x.mantissa.shape)))), x
 
     def backward(params, x, dy, read):
         gradient = {"position": Summed(normalise(dy))} if kind == "learned" else {}

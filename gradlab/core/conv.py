@@ -15,7 +15,7 @@ from gradlab.core.gradient import Site, Taps, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.keys import fold_in
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import Scaled, normalise
+from gradlab.core.scaled import normalise
 
 PADDINGS = ("same", "valid", "periodic")
 
@@ -88,24 +88,23 @@ def conv(
         return params, (*geometry.out, channels)
 
     def geometry_of(x):
-        lead = 1 if x.exponent is None else x.exponent.ndim
-        return _geometry(x.mantissa.shape[lead:-1], kernel, stride, padding)
+        return _geometry(x.mantissa.shape[x.lead : -1], kernel, stride, padding)
 
     def forward(params, x):
         geometry = geometry_of(x)
-        z = Scaled(gained(params, _correlated(x.mantissa, params["weight"], geometry)), x.exponent)
+        z = x.map(lambda a: gained(params, _correlated(a, params["weight"], geometry)))
         if "bias" in params:
             z = biased(params["bias"], z)
-        return Scaled(z.mantissa, for_groups(z.exponent, z.mantissa)), x
+        return for_groups(z), x
 
-    def backward(params, x, dy, read):
-        dy, geometry = normalise(dy), geometry_of(x)
-        edged = Scaled(_padded(x.mantissa, geometry), x.exponent)
-        gradient = {"weight": Taps(edged, dy, geometry.kernel, geometry.stride)}
+    def backward(params, saved, dy, read):
+        a, delta, W, geometry = saved, normalise(dy), params["weight"], geometry_of(saved)
+        edged = a.map(lambda m: _padded(m, geometry))
+        gradient = {"weight": Taps(edged, delta, geometry.kernel, geometry.stride)}
         if "bias" in params:
-            gradient["bias"] = row_sum(dy)
-        record = read(Site("conv", (), params, x, None, dy, gradient))
-        return Scaled(gained(params, _transposed(dy.mantissa, params["weight"], geometry)), dy.exponent), record
+            gradient["bias"] = row_sum(delta)
+        record = read(Site("conv", (), params, a, None, delta, gradient))
+        return delta.map(lambda d: gained(params, _transposed(d, W, geometry))), record
 
     return Layer(initialise, forward, backward)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
 from gradlab.core.gradient import Site, outer, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.keys import fold_in
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import Scaled, alive_exponent, by_feature, expand, matmul, normalise, power
+from gradlab.core.scaled import Scaled, alive_exponent, by_feature, expand, for_groups, matmul, normalise, power
 
 
 def dense(
@@ -55,19 +53,18 @@ def dense(
         return params, (*positions, width)
 
     def forward(params, x):
-        z = Scaled(gained(params, matmul(x.mantissa, params["weight"])), x.exponent)
+        z = x.map(lambda a: gained(params, matmul(a, params["weight"])))
         if "bias" in params:
             z = biased(params["bias"], z)
-        return Scaled(z.mantissa, for_groups(z.exponent, z.mantissa)), x
+        return for_groups(z), x
 
     def backward(params, saved, dy, read):
-        dy = normalise(dy)  # once in a block, where the sizes are read
-        gradient = {"weight": outer(saved, dy)}
+        a, delta, W = saved, normalise(dy), params["weight"]  # normalised once in a block, where the sizes are read
+        gradient = {"weight": outer(a, delta)}
         if "bias" in params:
-            gradient["bias"] = row_sum(dy)
-        record = read(Site("dense", (), params, saved, None, dy, gradient))
-        dx = gained(params, matmul(dy.mantissa, params["weight"].T))
-        return Scaled(dx, dy.exponent), record
+            gradient["bias"] = row_sum(delta)
+        record = read(Site("dense", (), params, a, None, delta, gradient))
+        return delta.map(lambda d: gained(params, matmul(d, W.T))), record
 
     return Layer(initialise, forward, backward)
 
@@ -77,16 +74,11 @@ def gained(params, z):
     return z * expand(params["gain"], z) if "gain" in params else z
 
 
-def for_groups(exponent, z):
-    """The exponent of an input that all groups share, for each of them."""
-    return None if exponent is None else jnp.broadcast_to(exponent, z.shape[: exponent.ndim])
-
-
 def biased(b, z: Scaled) -> Scaled:
     """z + b, one number for each unit (and group), in units of the power of two of z."""
     b = by_feature(b, z.mantissa)
-    if z.exponent is None:
-        return Scaled(z.mantissa + b, None)
+    if z.is_plain:
+        return z.map(lambda m: m + b)
     exponent = alive_exponent(z.exponent)
     # far above 1 the bias is below the rounding of z; far below 1 a signal cannot be, for the bias keeps it up
     return Scaled(z.mantissa + b * expand(power(-exponent, b.dtype), z.mantissa), exponent)

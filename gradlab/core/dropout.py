@@ -131,9 +131,8 @@ def _check(rate: float) -> None:
 
 def _kept(x: Scaled, key: Array | int, rate: float) -> Array:
     """Where `x` is kept: one draw for each number of a batch, which groups share."""
-    lead = 1 if x.exponent is None else x.exponent.ndim
-    return jax.random.bernoulli(as_key(key), 1 - rate, x.mantissa.shape[lead - 1 :])
+    return jax.random.bernoulli(as_key(key), 1 - rate, x.mantissa.shape[x.lead - 1 :])
 
 
 def _masked(s: Scaled, kept: Array, rate: float) -> Scaled:
-    return normalise(Scaled(jnp.where(kept, s.mantissa / (1 - rate), 0), s.exponent))
+    return normalise(s.map(lambda m: jnp.where(kept, m / (1 - rate), 0)))

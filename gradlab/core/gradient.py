@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gradlab.core.scaled import Log2, Scaled, align, log2_norm, matmul, normalise
+from gradlab.core.scaled import LOWEST, Log2, Scaled, align, as_rows, log2_norm, matmul, normalise, with_positions
 
 
 @jax.tree_util.register_static
@@ -108,28 +108,22 @@ class Outer(NamedTuple):
         return self.product().value()
 
     def exponents(self) -> Array:
-        """The exponent of each example's product."""
-        a = jnp.int32(0) if self.a.exponent is None else self.a.exponent
-        return a + (0 if self.d.exponent is None else self.d.exponent)
+        """The exponent of each example's product, of two zeros that of one."""
+        a = self.d.constant(self.a.mantissa).exponent if self.a.is_plain else self.a.exponent
+        return self.d.map(lambda d: d, lambda d: jnp.maximum(a + d, LOWEST)).exponent
 
-    def aligned(self) -> tuple[Array, Array | None]:
-        """The inputs weighted by each example's own power of two, and the common exponent."""
-        if self.a.exponent is None and self.d.exponent is None:
-            return self.a.mantissa, None
+    def aligned(self) -> Scaled:
+        """The inputs weighted by each example's own power of two, over the common exponent."""
         return align(Scaled(self.a.mantissa, self.exponents()))
 
     def squares(self) -> tuple[Array, Array | None]:
         """The squared Frobenius norm over a power of four, and that power."""
-        a, d = self.a.mantissa, self.d.mantissa
-        batch, fan_in, fan_out = a.shape[-2], a.shape[-1], d.shape[-1]
+        a, exponent = self.aligned()
+        batch, fan_in, fan_out = *a.shape[-2:], self.d.mantissa.shape[-1]
         if batch * (fan_in + fan_out) < fan_in * fan_out:
-            weights, exponent = align(Scaled(jnp.ones(d.shape[:-1], d.dtype), self.exponents()))
-            squares = jnp.sum(weights[..., None, :] * _gram(a) * _gram(d) * weights[..., None], (-1, -2))
-        else:
-            a, exponent = self.aligned()
-            squares = jnp.sum(matmul(jnp.swapaxes(a, -1, -2), d) ** 2, (-1, -2))
-        # rounding may leave a sum that is exactly 0 in theory slightly below it
-        return jnp.maximum(squares, 0), exponent
+            # rounding may leave a sum that is exactly 0 in theory slightly below it
+            return jnp.maximum(jnp.sum(_gram(a) * _gram(self.d.mantissa), (-1, -2)), 0), exponent
+        return jnp.sum(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa) ** 2, (-1, -2)), exponent
 
     def norm(self) -> Log2:
         """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
@@ -155,7 +149,7 @@ class Positions(NamedTuple):
 
     def flat(self) -> Outer:
         """The same sum over rows, whichever example they belong to."""
-        return Outer(_rows(self.a), _rows(self.d))
+        return Outer(as_rows(self.a), as_rows(self.d))
 
     def product(self) -> Scaled:
         """The sum multiplied out, shape (..., fan_in, fan_out), over one power of two."""
@@ -176,7 +170,7 @@ class Positions(NamedTuple):
         (batch, positions, fan_in), fan_out = a.shape[-3:], d.shape[-1]
         multiplied_out = (batch * positions + batch**2) * fan_in * fan_out
         if (batch * positions) ** 2 * (fan_in + fan_out) < multiplied_out:
-            products = _gram(_rows(Scaled(a, None)).mantissa) * _gram(_rows(Scaled(d, None)).mantissa)
+            products = _gram(as_rows(Scaled(a, None)).mantissa) * _gram(as_rows(Scaled(d, None)).mantissa)
             blocks = products.reshape(*products.shape[:-2], batch, positions, batch, positions)
             return jnp.sum(blocks, (-1, -3)), exponent
         own = matmul(jnp.swapaxes(a, -1, -2), d)
@@ -190,7 +184,7 @@ class Positions(NamedTuple):
 def _cosines(inner: Array, exponent: Array) -> tuple[Array, Scaled]:
     """Cosines and sizes, from inner products."""
     sizes = jnp.sqrt(jnp.maximum(jnp.diagonal(inner, axis1=-2, axis2=-1), 0))
-    inverse = jnp.where(sizes > 0, 1 / jnp.where(sizes > 0, sizes, 1), 0)
+    inverse = 1 / jnp.maximum(sizes, jnp.finfo(sizes.dtype).tiny ** 0.5)
     return inner * inverse[..., None] * inverse[..., None, :], Scaled(sizes, exponent)
 
 
@@ -240,8 +234,8 @@ class Taps(NamedTuple):
 
     def _visit(self, one: Callable[[Positions], Any]) -> Any:
         """`one` of each tap, stacked, in the order of the weight's rows."""
-        x, lead = self.x.mantissa, 1 if self.d.exponent is None else self.d.exponent.ndim
-        d = _positions(self.d, lead)
+        x, lead = self.x.mantissa, self.d.lead
+        d = with_positions(self.d)
         space = self.d.mantissa.shape[lead:-1]
         window = [(n - 1) * s + 1 for n, s in zip(space, self.stride, strict=True)]
         every = (..., *(slice(None, None, s) for s in self.stride), slice(None))
@@ -249,53 +243,21 @@ class Taps(NamedTuple):
         def tap(offset):
             start = (*(jnp.int32(0),) * lead, *offset, jnp.int32(0))
             shifted = lax.dynamic_slice(x, start, (*x.shape[:lead], *window, x.shape[-1]))[every]
-            return one(Positions(_positions(Scaled(shifted, self.x.exponent), lead), d))
+            return one(Positions(with_positions(Scaled(shifted, self.x.exponent)), d))
 
         return lax.map(tap, jnp.asarray(np.array(list(np.ndindex(*self.kernel))), jnp.int32))
-
-
-class RowSum(NamedTuple):
-    """The bias gradient ``sum_i d_i``."""
-
-    d: Scaled
-
-    def _sum(self) -> Scaled:
-        if self.d.exponent is None:
-            return Scaled(jnp.sum(self.d.mantissa, -2), None)
-        mantissa, exponent = align(self.d)
-        return normalise(Scaled(jnp.sum(mantissa, -2), exponent))
-
-    def product(self) -> Scaled:
-        """The sum over one power of two, shape (..., 1, fan_out)."""
-        return _as_matrix(self._sum())
-
-    def materialise(self) -> Array:
-        """The plain array, shape (..., fan_out)."""
-        return self._sum().value()
-
-    def norm(self) -> Log2:
-        """log2 of the Euclidean norm."""
-        total = self._sum()
-        return log2_norm(jnp.sum(total.mantissa**2, -1), total.exponent)
-
-    def examples(self) -> NotMeasured:
-        """Of rows it is not known which example they belong to."""
-        return NotMeasured("the gradient of a bias is kept as rows, of one example or of several")
 
 
 class Summed(NamedTuple):
     """The gradient of a parameter so small that each example's own is written down: ``sum_i g_i``.
 
-    `own` has the shape (..., batch, *shape of the parameter): gains of a norm, the scale of a branch.
+    `own` has the shape (..., batch, *shape of the parameter): biases, gains of a norm, the scale of a branch.
     """
 
     own: Scaled
 
     def _sum(self) -> Scaled:
-        if self.own.exponent is None:
-            return Scaled(jnp.sum(self.own.mantissa, 0), None)
-        mantissa, exponent = align(self.own)
-        return normalise(Scaled(jnp.sum(mantissa, exponent.ndim), exponent))
+        return normalise(align(self.own).map(lambda m: jnp.sum(m, self.own.lead - 1)))
 
     def product(self) -> Scaled:
         """The sum over one power of two, shape (..., 1, entries)."""
@@ -307,9 +269,7 @@ class Summed(NamedTuple):
 
     def norm(self) -> Log2:
         """log2 of the Euclidean norm."""
-        total = self._sum()
-        axes = tuple(range(total.exponent.ndim, total.mantissa.ndim))
-        return log2_norm(jnp.sum(total.mantissa**2, axes), total.exponent)
+        return _norm(self.product())
 
     def examples(self) -> tuple[Array, Scaled]:
         """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
@@ -333,8 +293,7 @@ class Whole(NamedTuple):
 
     def norm(self) -> Log2:
         """log2 of the Frobenius norm."""
-        product = self.product()
-        return log2_norm(jnp.sum(product.mantissa**2, (-1, -2)), product.exponent)
+        return _norm(self.product())
 
     def examples(self) -> NotMeasured:
         """The layer has summed over the examples."""
@@ -347,23 +306,20 @@ def _as_matrix(s: Scaled) -> Scaled:
     return Scaled(s.mantissa.reshape(*exponent.shape, 1, -1), exponent)
 
 
+def _norm(matrix: Scaled) -> Log2:
+    return log2_norm(jnp.sum(matrix.mantissa**2, (-1, -2)), matrix.exponent)
+
+
 def _gram(x: Array) -> Array:
     return matmul(x, jnp.swapaxes(x, -1, -2))
-
-
-def _rows(s: Scaled) -> Scaled:
-    """(..., batch, positions, features) as (..., batch * positions, features)."""
-    *groups, batch, positions, features = s.mantissa.shape
-    merge = lambda v, *more: v.reshape(*groups, batch * positions, *more)
-    return Scaled(merge(s.mantissa, features), None if s.exponent is None else merge(s.exponent))
 
 
 def unit_rows(x: Array) -> tuple[Array, Array]:
     """Rows of length 1 (0 where the row is 0), and their lengths."""
     top = jnp.max(jnp.abs(x), -1, keepdims=True)
-    x = x / jnp.where(top > 0, top, 1)
-    size = jnp.sqrt(jnp.sum(x * x, -1, keepdims=True))
-    return x / jnp.where(size > 0, size, 1), (size * top)[..., 0]
+    x = x / jnp.maximum(top, jnp.finfo(x.dtype).tiny)
+    size = jnp.sqrt(jnp.sum(x * x, -1, keepdims=True))  # at least 1, but where the row is 0
+    return x / jnp.maximum(size, 1), (size * top)[..., 0]
 
 
 def outer(a: Scaled, d: Scaled) -> Outer | Positions:
@@ -372,23 +328,17 @@ def outer(a: Scaled, d: Scaled) -> Outer | Positions:
     The exponents' axes are those of groups and examples; a plain array has no groups. What lies
     between them and the features are positions.
     """
-    lead = 1 if d.exponent is None else d.exponent.ndim
-    if d.mantissa.ndim == lead + 1:
-        return Outer(a, d)
-    return Positions(_positions(a, lead), _positions(d, lead))
+    return Positions(with_positions(a), with_positions(d)) if d.positions else Outer(a, d)
 
 
-def row_sum(d: Scaled) -> RowSum:
+def summed(each: Scaled, axes: tuple[int, ...]) -> Summed:
+    """The gradient of a parameter that each example meets along these axes: of a gain or a scale, by its products."""
+    return Summed(normalise(each.map(lambda m: jnp.sum(m, axes))))
+
+
+def row_sum(d: Scaled) -> Summed:
     """The gradient of a bias with delta `d`, of one row or several for each example."""
-    lead = 1 if d.exponent is None else d.exponent.ndim
-    return RowSum(d if d.mantissa.ndim == lead + 1 else _rows(_positions(d, lead)))
-
-
-def _positions(s: Scaled, lead: int) -> Scaled:
-    """All axes between the leading ones and the features as one, each position with its example's exponent."""
-    *_, features = s.mantissa.shape
-    m = s.mantissa.reshape(*s.mantissa.shape[:lead], -1, features)
-    return Scaled(m, None if s.exponent is None else jnp.broadcast_to(s.exponent[..., None], m.shape[:-1]))
+    return summed(d, d.positions) if d.positions else Summed(d)
 
 
 def materialise(site: Site) -> dict[str, Array]:

@@ -91,17 +91,16 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
 
     def forward_(params, x):
         y, saved = forward(params, x.value())
-        exponent = None if x.exponent is None else jnp.zeros_like(x.exponent)
-        return Scaled(y, exponent), (saved, x)
+        return x.constant(y), (saved, x)
 
     def backward_(params, saved, dy, read):
         saved, x = saved
         shared = common_exponent(dy)
         dx, gradients = chain_rule(params, saved, shared.mantissa)
-        exponent = None if shared.exponent is None else shared.exponent[..., 0]
-        whole = {name: Whole(Scaled(g, exponent)) for name, g in gradients.items()}
+        of_all = lambda g: shared.map(lambda _: g, lambda e: e[..., 0])
+        whole = {name: Whole(of_all(g)) for name, g in gradients.items()}
         record = read(Site(kind, (), params, x, None, dy, whole))
-        return normalise(Scaled(dx, shared.exponent)), record
+        return normalise(shared.map(lambda _: dx)), record
 
     layer = Layer(init, forward_, backward_)
     return layer._replace(tangent=lambda params, saved, dx: tangent(layer, params, saved, common_exponent(dx)))
@@ -109,10 +108,7 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
 
 def common_exponent(s: Scaled) -> Scaled:
     """The same numbers with one exponent for the whole batch: where examples are summed or interact."""
-    if s.exponent is None:
-        return s
-    mantissa, exponent = align(s)
-    return Scaled(mantissa, jnp.broadcast_to(exponent[..., None], s.exponent.shape))
+    return align(s).map(lambda m: m, lambda e: jnp.broadcast_to(e[..., None], s.exponent.shape))
 
 
 def tangent(layer: Layer, params: Any, saved: Any, dx: Scaled) -> Scaled:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gradlab import config
 from gradlab.core.initializers import FAMILIES
 from gradlab.core.random import numpy_for, placed
-from gradlab.core.scaled import LOWEST, Scaled, add, align, expand, normalise, power, split
+from gradlab.core.scaled import LOWEST, Scaled, add, align, normalise, split
 
 #: Beyond this gap a probability is 0 in every sense: the exponent itself would overflow.
 _FAR = 2.0**28
@@ -23,27 +24,12 @@ _FAR = 2.0**28
 
 def mean_over_batch(values: Scaled) -> Scaled:
     """The mean over examples of a `Scaled` of shape (group..., batch)."""
-    if values.exponent is None:
-        return Scaled(jnp.mean(values.mantissa, -1), None)
-    mantissa, exponent = align(values)
-    return normalise(Scaled(jnp.mean(mantissa, -1), exponent))
+    return normalise(align(values).map(lambda m: jnp.mean(m, -1)))
 
 
 def _share(dy: Scaled) -> Scaled:
     """The cotangent of the mean, from that of each example's loss."""
-    return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-2], dy.exponent))
-
-
-def _with_unit(logits: Scaled, y: Array) -> tuple[Array, Array, Array | None]:
-    """Logits and plain targets over one common exponent: at least 0, but where all of an example's targets are 0."""
-    if logits.exponent is None:
-        return logits.mantissa, y, None
-    common = jnp.where(jnp.any(y != 0, -1), jnp.maximum(logits.exponent, 0), logits.exponent)
-    shrink = power(logits.exponent - common, y.dtype)
-    alive = logits.exponent - common > -125
-    m = logits.mantissa * expand(jnp.where(alive, shrink, 0), logits.mantissa)
-    unit = jnp.where(common < 125, power(-jnp.maximum(common, 0), y.dtype), 0)
-    return m, y * expand(unit, logits.mantissa), common
+    return dy.map(lambda m: m / m.shape[-2])
 
 
 def mse(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
@@ -66,11 +52,10 @@ def mse(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     cotangent : Scaled
         Of that mean, by the logits.
     """
-    m, target, exponent = _with_unit(logits, y)
-    gap = normalise(Scaled(m - target, exponent))
+    target = normalise(logits.constant(jnp.broadcast_to(-y, logits.mantissa.shape)))
+    gap = add(logits, target)
     squares = 0.5 * jnp.sum(gap.mantissa**2, -1)
-    value = mean_over_batch(normalise(Scaled(squares, None if exponent is None else 2 * gap.exponent)))
-    return value, _share(gap)
+    return mean_over_batch(normalise(Scaled(squares, 2 * gap.exponent))), _share(gap)
 
 
 def softmax_cross_entropy(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
@@ -92,52 +77,35 @@ def softmax_cross_entropy(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     value, cotangent : Scaled
         As for `mse`.
     """
-    m, e = logits
-    dtype = m.dtype
-    classes = jnp.arange(m.shape[-1], dtype=y.dtype)
-    right = y[:, None] == classes
-    top = jnp.max(m, -1, keepdims=True)
-    raw = top - m  # gap to the largest logit, in units of 2**e
-    gap = Scaled(raw, e).value()
-    is_top = classes == jnp.argmax(m, -1).astype(y.dtype)[..., None]
-
-    # the largest of the others: its probability relative to the top one is exp(-second)
-    second = jnp.min(jnp.where(is_top, jnp.inf, gap), -1)
-    far = ~(second < _FAR)
-    q, r = split(jnp.where(far, 0, second))
-    tail = jnp.sum(jnp.where(is_top, 0, jnp.exp(-_minus(gap, second))), -1) * jnp.exp2(-r)
-    tail = jnp.where(far, 0, tail)  # sum over the others of exp(-gap), times 2**q
-    log_z = jnp.log1p(tail * _exp2_of(-q, dtype))
-
-    # cotangent: relative to the largest of the classes that are not the right one
-    wrong = jnp.min(jnp.where(right, jnp.inf, gap), -1)
-    lost = ~(wrong < _FAR)
-    qw, rw = split(jnp.where(lost, 0, wrong))
-    others = jnp.where(right, 0, jnp.exp(-_minus(gap, wrong) - log_z[..., None])) * jnp.exp2(-rw)[..., None]
-    others = jnp.where(lost[..., None], 0, others)
+    m = logits.mantissa
+    right = y[:, None] == jnp.arange(m.shape[-1], dtype=y.dtype)
+    ahead = m - jnp.sum(jnp.where(right, m, 0), -1, keepdims=True)  # of the right one, in units of 2**exponent
+    best = jnp.max(jnp.where(right, -jnp.finfo(m.dtype).max, ahead), -1)  # of the wrong ones
+    w = logits.map(lambda _: best).value()
+    relative = jnp.where(right, 0, jnp.exp(-logits.map(lambda _: best[..., None] - ahead).value()))
+    total = jnp.sum(relative, -1)
+    # with S the total and u = exp(-|w|): 1 + S exp(w) is 1 + S u where w < 0, else exp(w) (S + u)
+    u = jnp.exp(-jnp.abs(w))
+    beyond = jnp.where(w < 0, total * u, total - 1 + u)
+    small, q = _exp_of(jnp.maximum(-w, 0))
+    others = relative * (small / (1 + beyond))[..., None]
     dy = jnp.where(right, -jnp.sum(others, -1, keepdims=True), others)
-
-    gap_right = jnp.sum(jnp.where(right, raw, 0), -1)
-    if e is None:
-        return Scaled(jnp.mean(gap_right + log_z), None) if m.ndim == 2 else Scaled(
-            jnp.mean(gap_right + log_z, -1), None
-        ), _share(Scaled(dy * _exp2_of(-qw, dtype)[..., None], None))
-    # log(1 + t) = t far below the resolution of the dtype, where t itself needs an exponent
-    tiny = q > 60
-    log_part = normalise(Scaled(jnp.where(tiny, tail, log_z), jnp.where(tiny, -q, 0)))
-    value = mean_over_batch(add(normalise(Scaled(gap_right, e)), log_part))
-    return value, _share(Scaled(dy, -qw))
+    value = _mean_loss(logits.map(lambda _: jnp.maximum(best, 0)), jnp.log1p(beyond), total * small, q)
+    return value, _share(Scaled(dy, q))
 
 
-def _minus(gap: Array, base: Array) -> Array:
-    """``gap - base``, where inf - inf is inf."""
-    base = base[..., None]
-    return jnp.where(jnp.isfinite(gap), gap - jnp.where(jnp.isfinite(base), base, 0), jnp.inf)
+def _exp_of(x: Array) -> tuple[Array, Array]:
+    """exp(-x) for x >= 0 as a factor in (1/2, 1] and an exponent; 0 where that would leave the integers."""
+    near = x < _FAR
+    q, r = split(jnp.where(near, x, 0))
+    return jnp.where(near, jnp.exp2(-r), 0), jnp.where(near, -q, LOWEST)
 
 
-def _exp2_of(k: Array, dtype) -> Array:
-    """2**k for integers k <= 0, 0 far down."""
-    return jnp.where(k > -125, power(k, dtype), 0)
+def _mean_loss(large: Scaled, log: Array, tiny: Array, exponent: Array) -> Scaled:
+    """The mean of `large` + log(1 + t); far below 1 the logarithm is t itself: `tiny` times two to this exponent."""
+    far = exponent < -60
+    rest = normalise(Scaled(jnp.where(far, tiny, log), jnp.where(far, exponent, 0)))
+    return mean_over_batch(add(normalise(large), rest))
 
 
 def logistic(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
@@ -156,27 +124,16 @@ def logistic(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     value, cotangent : Scaled
         As for `mse`.
     """
-    m, e = logits
-    dtype = m.dtype
     sign = 2 * y - 1
-    margin = Scaled(sign * m, e).value()
-    good = jnp.maximum(margin, 0)  # how far on the right side
-    least = jnp.min(good, -1)
-    far = ~(least < _FAR)
-    q, r = split(jnp.where(far, 0, least))
-    # exp(-|margin|) relative to 2**-q
-    small = jnp.where(far[..., None], 0, jnp.exp(-_minus(good, least)) * jnp.exp2(-r)[..., None])
-    dy = -sign * small / (1 + jnp.exp(-jnp.abs(margin)))
-
-    wrong = jnp.sum(jnp.maximum(-sign * m, 0), -1)  # in units of 2**e
-    if e is None:
-        value = jnp.mean(wrong + jnp.sum(jnp.log1p(jnp.exp(-jnp.abs(margin))), -1), -1)
-        return Scaled(value, None), _share(Scaled(dy * _exp2_of(-q, dtype)[..., None], None))
-    tiny = q > 60
-    logs = jnp.where(tiny[..., None], small, jnp.log1p(jnp.exp(-jnp.abs(margin))))
-    log_part = normalise(Scaled(jnp.sum(logs, -1), jnp.where(tiny, -q, 0)))
-    value = mean_over_batch(add(normalise(Scaled(wrong, e)), log_part))
-    return value, _share(Scaled(dy, -q))
+    margin = logits.map(lambda m: sign * m)
+    good = margin.map(lambda m: jnp.maximum(m, 0))  # how far on the right side
+    least = jnp.min(good.mantissa, -1)
+    small, q = _exp_of(logits.map(lambda _: least).value())
+    tiny = jnp.exp(-good.map(lambda m: m - least[..., None]).value()) * small[..., None]
+    u = jnp.exp(-jnp.abs(margin.value()))
+    wrong = margin.map(lambda m: jnp.sum(jnp.maximum(-m, 0), -1))
+    value = _mean_loss(wrong, jnp.sum(jnp.log1p(u), -1), jnp.sum(tiny, -1), q)
+    return value, _share(Scaled(-sign * tiny / (1 + u), q))
 
 
 def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
@@ -195,10 +152,8 @@ def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     value, cotangent : Scaled
         As for `mse`.
     """
-    products = jnp.sum(logits.mantissa * y, -1)
-    value = mean_over_batch(normalise(Scaled(products, logits.exponent)))
-    exponent = None if logits.exponent is None else jnp.zeros_like(logits.exponent)
-    return value, _share(Scaled(jnp.broadcast_to(y, logits.mantissa.shape), exponent))
+    products = logits.map(lambda m: jnp.sum(m * y, -1))
+    return mean_over_batch(normalise(products)), _share(logits.constant(jnp.broadcast_to(y, logits.mantissa.shape)))
 
 
 def probes(key: Array, batch: int, outputs: int, dtype) -> Array:
@@ -223,8 +178,6 @@ def loss_named(name: str) -> Callable[[Scaled, Array], tuple[Scaled, Scaled]]:
 
 def plain_loss(name: str) -> Callable[[Array, Array], Array]:
     """The textbook form of a loss on plain logits, for automatic differentiation: the reference."""
-    import jax
-
     forms = {
         "softmax_cross_entropy": lambda o, y: -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(o), y[:, None], 1)),
         "mse": lambda o, y: 0.5 * jnp.mean(jnp.sum((o - y) ** 2, -1)),
@@ -232,16 +185,3 @@ def plain_loss(name: str) -> Callable[[Array, Array], Array]:
         "probe": lambda o, y: jnp.mean(jnp.sum(o * y, -1)),
     }
     return forms[config.resolve("loss", name, config.LOSSES)]
-
-
-__all__ = [
-    "LOWEST",
-    "TABLE",
-    "logistic",
-    "loss_named",
-    "mse",
-    "plain_loss",
-    "probe",
-    "probes",
-    "softmax_cross_entropy",
-]

@@ -24,11 +24,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from gradlab._errors import GradlabError
-from gradlab.core.gradient import Site, Summed, row_sum
+from gradlab.core.gradient import Site, row_sum, summed
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, common_exponent
 from gradlab.core.random import numpy_for, placed
-from gradlab.core.scaled import LOWEST, Scaled, add, by_feature, expand, exponent_of, normalise, power
+from gradlab.core.scaled import LOWEST, Scaled, add, by_feature, expand, exponent_of, normalise, plain, power, weight
 
 
 def batch_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
@@ -138,7 +138,7 @@ def _norm(kind: str, over: Callable, centred: bool, gain: bool, bias: bool, eps:
         dy, axes = over(normalise(dy))
         gradient = {}
         if gain:
-            gradient["gain"] = _products(dy, xhat)
+            gradient["gain"] = summed(dy.times(xhat), xhat.positions)
         if bias:
             gradient["bias"] = row_sum(dy)
         record = read(Site(kind, (), params, None, _affine(params, xhat), dy, gradient))
@@ -156,7 +156,7 @@ def _over_features(x: Scaled) -> tuple[Scaled, tuple[int, ...]]:
 
 
 def _over_batch(x: Scaled) -> tuple[Scaled, tuple[int, ...]]:
-    first = 0 if x.exponent is None else x.exponent.ndim - 1
+    first = x.lead - 1
     if x.mantissa.shape[first] < 2:
         raise GradlabError(
             "a batch of at least 2 examples for batch_norm", f"{x.mantissa.shape[first]}",
@@ -168,9 +168,9 @@ def _over_batch(x: Scaled) -> tuple[Scaled, tuple[int, ...]]:
 def _standardised(x: Scaled, axes: tuple[int, ...], centred: bool, eps: float) -> _Standard:
     """(x - mean) / sigma over `axes`."""
     c = x.mantissa - jnp.mean(x.mantissa, axes, keepdims=True) if centred else x.mantissa
-    if x.exponent is None:
+    if x.is_plain:
         inverse = 1 / jnp.sqrt(jnp.mean(c * c, axes, keepdims=True) + eps)
-        return _Standard(Scaled(c * inverse, None), inverse, None)
+        return _Standard(plain(c * inverse), inverse, None)
     # centred first and rescaled then: what is nearly constant keeps its digits, and a square of it
     top = jnp.max(jnp.abs(c), axes, keepdims=True)
     k = exponent_of(top)
@@ -193,8 +193,8 @@ def _projected(s: _Standard, v: Scaled, axes: tuple[int, ...], centred: bool) ->
     if centred:
         inner = inner - mean(v.mantissa)
     inner = inner * s.inverse
-    if s.power is None:
-        return Scaled(inner, None)
+    if v.is_plain:
+        return plain(inner)
     inner, exponent = _by_example(inner, -s.power, v.exponent)
     return normalise(Scaled(inner, v.exponent + exponent))
 
@@ -210,13 +210,12 @@ def _by_example(mantissa: Array, exponent: Array, like: Array) -> tuple[Array, A
     """`mantissa` times two to an `exponent` that has its axes, over one exponent an example, shaped as `like`."""
     axes = tuple(range(like.ndim, mantissa.ndim))
     top = jnp.max(exponent, axes, keepdims=True)
-    weight = jnp.where(exponent - top > -125, power(exponent - top, mantissa.dtype), 0)
-    return mantissa * weight, jnp.broadcast_to(jnp.squeeze(top, axes), like.shape)
+    return mantissa * weight(exponent - top, mantissa.dtype), jnp.broadcast_to(jnp.squeeze(top, axes), like.shape)
 
 
 def _gained(params: dict[str, Array], s: Scaled) -> Scaled:
     """`s` times the gain."""
-    return Scaled(s.mantissa * by_feature(params["gain"], s.mantissa), s.exponent) if "gain" in params else s
+    return s.map(lambda m: m * by_feature(params["gain"], m)) if "gain" in params else s
 
 
 def _affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
@@ -225,11 +224,4 @@ def _affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
     if "bias" not in params:
         return y
     bias = jnp.broadcast_to(by_feature(params["bias"], y.mantissa), y.mantissa.shape)
-    return add(y, normalise(Scaled(bias, None if y.exponent is None else jnp.zeros_like(y.exponent))))
-
-
-def _products(dy: Scaled, xhat: Scaled) -> Summed:
-    """Cotangent times x hat, summed over the positions of each example."""
-    lead = 1 if dy.exponent is None else dy.exponent.ndim
-    products = jnp.sum(dy.mantissa * xhat.mantissa, tuple(range(lead, dy.mantissa.ndim - 1)))
-    return Summed(normalise(Scaled(products, None if dy.exponent is None else dy.exponent + xhat.exponent)))
+    return add(y, normalise(y.constant(bias)))

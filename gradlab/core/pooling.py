@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import Scaled, normalise
+from gradlab.core.scaled import normalise
 
 
 def global_mean() -> Layer:
@@ -31,14 +31,13 @@ def global_mean() -> Layer:
         return {}, _with_positions(shape)[-1:]
 
     def forward(_, x):
-        axes = _positions(x)
-        return normalise(Scaled(jnp.mean(x.mantissa, axes), x.exponent)), x
+        return normalise(x.map(lambda m: jnp.mean(m, x.positions))), x
 
     def backward(_, x, dy, read):
         record = read(Site("global_mean", (), {}, x, None, dy, {}))
-        axes = _positions(x)
-        share = jnp.expand_dims(dy.mantissa / math.prod(x.mantissa.shape[a] for a in axes), axes)
-        return Scaled(jnp.broadcast_to(share, x.mantissa.shape), dy.exponent), record
+        count = math.prod(x.mantissa.shape[a] for a in x.positions)
+        share = lambda d: jnp.broadcast_to(jnp.expand_dims(d / count, x.positions), x.mantissa.shape)
+        return dy.map(share), record
 
     return Layer(init, forward, backward)
 
@@ -54,12 +53,11 @@ def flatten() -> Layer:
     """
 
     def forward(_, x):
-        lead = 1 if x.exponent is None else x.exponent.ndim
-        return Scaled(x.mantissa.reshape(*x.mantissa.shape[:lead], -1), x.exponent), x
+        return x.map(lambda m: m.reshape(*m.shape[: x.lead], -1)), x
 
     def backward(_, x, dy, read):
         record = read(Site("flatten", (), {}, x, None, dy, {}))
-        return Scaled(dy.mantissa.reshape(x.mantissa.shape), dy.exponent), record
+        return dy.map(lambda d: d.reshape(x.mantissa.shape)), record
 
     return Layer(lambda key, shape: ({}, (math.prod(shape),)), forward, backward)
 
@@ -68,8 +66,3 @@ def _with_positions(shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(shape) < 2:
         raise GradlabError("examples of shape (positions..., features)", f"{tuple(shape)}", "no pooling at all")
     return tuple(shape)
-
-
-def _positions(x: Scaled) -> tuple[int, ...]:
-    """The axes between examples and features."""
-    return tuple(range(1 if x.exponent is None else x.exponent.ndim, x.mantissa.ndim - 1))

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from gradlab._errors import GradlabError
-from gradlab.core.gradient import Site, Summed
+from gradlab.core.gradient import Site, summed
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, below, tangent
 from gradlab.core.random import numpy_for, placed
-from gradlab.core.scaled import Scaled, add, expand, normalise
+from gradlab.core.scaled import Scaled, add, expand, for_groups, normalise
 
 #: The scale that is a parameter, 0 at the start.
 LEARNED = "learned"
@@ -70,26 +70,24 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
     def forward(params, x):
         own, branch = params
         f, saved = layer.forward(branch, x)
-        x = _for_groups(x, f)
+        x = _like(x, f)
         y = add(x, _times(own.get("scale", scale), f))
         return y, (x, y, f if learned else None, saved)
 
     def backward(params, saved, dy, read):
         own, branch = params
         x, y, f, inner = saved
-        dy = normalise(dy)
-        gradient = {"scale": _products(dy, f)} if learned else {}
-        record = read(Site("residual", (), own, x, y, dy, gradient))
-        through, branch_record = layer.backward(
-            branch, inner, _times(own.get("scale", scale), dy), below(read, "branch")
-        )
-        return add(dy, through), (record, branch_record)
+        delta, s = normalise(dy), own.get("scale", scale)
+        gradient = {"scale": summed(delta.times(f), (*f.positions, -1))} if learned else {}
+        record = read(Site("residual", (), own, x, y, delta, gradient))
+        through, branch_record = layer.backward(branch, inner, _times(s, delta), below(read, "branch"))
+        return add(delta, through), (record, branch_record)
 
     def along(params, saved, dx):
         own, branch = params
         *_, inner = saved
         through = tangent(layer, branch, inner, dx)
-        return add(_for_groups(normalise(dx), through), _times(own.get("scale", scale), through))
+        return add(_like(normalise(dx), through), _times(own.get("scale", scale), through))
 
     return Layer(init, forward, backward, tangent=along)
 
@@ -97,17 +95,9 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
 def _times(factor: Any, s: Scaled) -> Scaled:
     """`s` times one number, or one for each group; what becomes 0 loses its exponent, so that it sets no scale."""
     factor = jnp.asarray(factor, s.mantissa.dtype)
-    return normalise(Scaled(s.mantissa * expand(factor, s.mantissa), s.exponent))
+    return normalise(s.map(lambda m: m * expand(factor, m)))
 
 
-def _for_groups(x: Scaled, like: Scaled) -> Scaled:
+def _like(x: Scaled, f: Scaled) -> Scaled:
     """An input that all groups share, for each of them."""
-    exponent = None if x.exponent is None else jnp.broadcast_to(x.exponent, like.exponent.shape)
-    return Scaled(jnp.broadcast_to(x.mantissa, like.mantissa.shape), exponent)
-
-
-def _products(dy: Scaled, f: Scaled) -> Summed:
-    """The inner product of cotangent and branch, for each example."""
-    lead = 1 if dy.exponent is None else dy.exponent.ndim
-    products = jnp.sum(dy.mantissa * f.mantissa, tuple(range(lead, dy.mantissa.ndim)))
-    return Summed(normalise(Scaled(products, None if dy.exponent is None else dy.exponent + f.exponent)))
+    return for_groups(x.map(lambda m: jnp.broadcast_to(m, f.mantissa.shape)))

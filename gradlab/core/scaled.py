@@ -8,6 +8,7 @@ then as precise in float32 as one of 1.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +19,10 @@ from jax import Array, lax
 #: Products keep the full precision of their dtype, also where an accelerator would round it.
 matmul = functools.partial(jnp.matmul, precision="highest")
 
+#: Of a dtype: the integer of its size, the digits behind the exponent's field, and what is added to an exponent there.
+_FORMATS = {"float32": (jnp.int32, 23, 127), "float64": (jnp.int64, 52, 1023)}
 #: 2**k is a normal number of float32 for every |k| up to here, and exact.
 _LIMIT = 125
-#: What is added to the exponent of a float32, and of a float64, to make its field.
-_BIAS = (127, 1023)
 #: The exponent of a zero: lower than any that occurs, and two of them still fit int32.
 LOWEST = -(2**30)
 
@@ -40,9 +41,36 @@ class Scaled(NamedTuple):
     mantissa: Array
     exponent: Array | None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is never rescaled."""
+        return self.exponent is None
+
+    @property
+    def lead(self) -> int:
+        """How many axes the exponents have: those of groups and examples. A plain array has no groups."""
+        return 1 if self.exponent is None else self.exponent.ndim
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The axes between examples and features."""
+        return tuple(range(self.lead, self.mantissa.ndim - 1))
+
     def value(self) -> Array:
         """The plain array; it overflows and underflows as its dtype does."""
         return self.mantissa if self.exponent is None else times_power(self.mantissa, self.exponent)
+
+    def map(self, function: Callable[[Array], Array], of_exponent: Callable[[Array], Array] = lambda e: e) -> Scaled:
+        """A function of the mantissas, and one of the exponents if there are any."""
+        return Scaled(function(self.mantissa), None if self.exponent is None else of_exponent(self.exponent))
+
+    def constant(self, x: Array, lead: int | None = None) -> Scaled:
+        """Plain numbers over exponents of 0, where this one has any: for as many leading axes as here, or `lead`."""
+        return self.map(lambda _: x, lambda e: jnp.zeros(x.shape[: e.ndim if lead is None else lead], jnp.int32))
+
+    def times(self, other: Scaled) -> Scaled:
+        """The product, entry by entry."""
+        return self.map(lambda m: m * other.mantissa, lambda e: e + other.exponent)
 
 
 class Log2(NamedTuple):
@@ -58,7 +86,23 @@ class Log2(NamedTuple):
 
 def power(k: Array, dtype) -> Array:
     """2**k, exact, for integers |k| <= 125 (larger ones are clipped)."""
-    return _of_field(_clamp(k, -_LIMIT, _LIMIT), dtype)
+    return _power(_clip(k, _LIMIT), dtype)
+
+
+def weight(gap: Array, dtype) -> Array:
+    """What counts of a number whose exponent lies -gap >= 0 below that of a sum: 2**gap, 0 far below all rounding."""
+    return _power(lax.max(gap, gap.dtype.type(-_FORMATS[jnp.dtype(dtype).name][-1])), dtype)
+
+
+def _power(k: Array, dtype) -> Array:
+    """2**k by the bits of the exponent's field, in which 0 is 0: without a look at the limits."""
+    kind, digits, bias = _FORMATS[jnp.dtype(dtype).name]
+    return lax.bitcast_convert_type((k + bias).astype(kind) << digits, dtype)
+
+
+def _clip(k: Array, limit: int) -> Array:
+    """`jnp.clip` without a call of its own, of which a program would hold hundreds."""
+    return lax.clamp(k.dtype.type(-limit), k, k.dtype.type(limit))
 
 
 def expand(k: Array, like: Array) -> Array:
@@ -73,30 +117,9 @@ def by_feature(p: Array, like: Array) -> Array:
 
 def times_power(x: Array, k: Array) -> Array:
     """``x * 2**k`` where `k` belongs to the leading axes of `x`."""
-    k = expand(k, x)
+    k = expand(_clip(k, 2 * _FORMATS[x.dtype.name][-1]), x)
     half = k >> 1  # in two steps, because 2**k alone may overflow where the product does not
-    rest = k - half
-    scale = lambda x, k: x * _wide_power(k, x.dtype)
-    # a power that is infinite by itself would turn 0 into NaN
-    return jnp.where(x == 0, x, scale(scale(x, half), rest))
-
-
-def _wide_power(k: Array, dtype) -> Array:
-    """2**k with saturation to 0 and inf, also far outside the range."""
-    bias = _BIAS[jnp.dtype(dtype) == jnp.float64]
-    return _of_field(_clamp(k, -bias, bias + 1), dtype)
-
-
-def _of_field(k: Array, dtype) -> Array:
-    """2**k by the bits of the exponent field, in which 0 is 0, and all ones is inf."""
-    wide = jnp.dtype(dtype) == jnp.float64
-    kind, bits = (jnp.int64, 52) if wide else (jnp.int32, 23)
-    return lax.bitcast_convert_type((k.astype(kind) + _BIAS[wide]) << bits, dtype)
-
-
-def _clamp(k: Array, low: int, high: int) -> Array:
-    """`jnp.clip` without a call of its own, of which a program would hold hundreds."""
-    return lax.clamp(k.dtype.type(low), k, k.dtype.type(high))
+    return x * _power(half, x.dtype) * _power(k - half, x.dtype)
 
 
 def plain(x: Array) -> Scaled:
@@ -117,45 +140,29 @@ def normalise(s: Scaled) -> Scaled:
     """
     if s.exponent is None:
         return s
-    axes = tuple(range(s.exponent.ndim, s.mantissa.ndim))
-    top = _largest(s.mantissa, axes)
+    top = jnp.max(jnp.abs(s.mantissa), tuple(range(s.lead, s.mantissa.ndim)))
     k = exponent_of(top)
-    return Scaled(
-        s.mantissa * expand(power(-k, s.mantissa.dtype), s.mantissa), jnp.where(top == 0, LOWEST, s.exponent + k)
-    )
-
-
-def _largest(x: Array, axes: tuple[int, ...]) -> Array:
-    """The largest |entry| along the axes: of those, if any, the last axis is one. A NaN may be passed over.
-
-    Halves of the last axis are compared first, whole rows at a time: XLA's own reduction along it takes twice as long.
-    They are compared by a select, as a maximum that must answer NaN is slow as well; a NaN stays in the mantissas.
-    """
-    x = jnp.abs(x)
-    while axes and x.shape[-1] % 2 == 0 and x.shape[-1] > 16:
-        half = x.shape[-1] // 2
-        first, second = x[..., :half], x[..., half:]
-        x = jnp.where(first >= second, first, second)
-    return jnp.max(x, axes)
+    mantissa = s.mantissa * expand(_power(-k, top.dtype), s.mantissa)
+    return Scaled(mantissa, jnp.where(top == 0, LOWEST, s.exponent + k))
 
 
 def exponent_of(x: Array) -> Array:
-    """k with |x| in [2**(k-1), 2**k), within +-125; 0 where x is 0 or not finite."""
-    kind, bits, bias = (jnp.int64, 52, 1022) if x.dtype == jnp.float64 else (jnp.int32, 23, 126)
-    field = (lax.bitcast_convert_type(jnp.abs(x), kind) >> bits).astype(jnp.int32)
-    k = _clamp(field - bias, -_LIMIT, _LIMIT)
-    return jnp.where((x != 0) & jnp.isfinite(x), k, 0)
+    """k with |x| in [2**(k-1), 2**k), within +-125; of no meaning where x is 0 or not finite."""
+    kind, digits, bias = _FORMATS[x.dtype.name]
+    field = lax.bitcast_convert_type(jnp.abs(x), kind) >> digits
+    return _clip(field.astype(jnp.int32) - (bias - 1), _LIMIT)
 
 
-def align(s: Scaled, axis: int = -1) -> tuple[Array, Array]:
-    """Mantissas of a normalised `s` over one common exponent along `axis`, and that exponent.
+def align(s: Scaled, axis: int = -1) -> Scaled:
+    """A normalised `s` over one common exponent along `axis` of its exponents, which have this axis no more.
 
-    An example that lies 2**125 or more below the largest becomes 0: it is far below the rounding of
-    whatever sums the two. `axis` counts axes of ``s.exponent``.
+    An example that lies far below the rounding of whatever sums the two becomes 0.
     """
+    if s.exponent is None:
+        return s
     top = jnp.max(s.exponent, axis, keepdims=True)
-    weight = jnp.where(s.exponent - top > -_LIMIT, power(s.exponent - top, s.mantissa.dtype), 0)
-    return s.mantissa * expand(weight, s.mantissa), jnp.squeeze(alive_exponent(top), axis)
+    mantissa = s.mantissa * expand(weight(s.exponent - top, s.mantissa.dtype), s.mantissa)
+    return Scaled(mantissa, jnp.squeeze(top, axis))
 
 
 def alive_exponent(exponent: Array) -> Array:
@@ -168,17 +175,30 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     if a.exponent is None and b.exponent is None:
         return Scaled(a.mantissa + b.mantissa, None)
     top = jnp.maximum(a.exponent, b.exponent)
+    one, two = (s.mantissa * expand(weight(s.exponent - top, s.mantissa.dtype), s.mantissa) for s in (a, b))
+    return normalise(Scaled(one + two, top))
 
-    def over_top(s: Scaled) -> Array:
-        gap = s.exponent - top
-        return s.mantissa * expand(jnp.where(gap > -_LIMIT, power(gap, s.mantissa.dtype), 0), s.mantissa)
 
-    return normalise(Scaled(over_top(a) + over_top(b), alive_exponent(top)))
+def for_groups(s: Scaled) -> Scaled:
+    """What became of an input that all groups share, with an exponent for each of them."""
+    return s.map(lambda m: m, lambda e: jnp.broadcast_to(e, s.mantissa.shape[: e.ndim]))
+
+
+def with_positions(s: Scaled) -> Scaled:
+    """All axes between examples and features as one, each position with its example's exponent."""
+    m = s.mantissa.reshape(*s.mantissa.shape[: s.lead], -1, s.mantissa.shape[-1])
+    return s.map(lambda _: m, lambda e: jnp.broadcast_to(e[..., None], m.shape[:-1]))
+
+
+def as_rows(s: Scaled) -> Scaled:
+    """(..., batch, positions, features) as (..., batch * positions, features)."""
+    *groups, _, _, features = s.mantissa.shape
+    return s.map(lambda m: m.reshape(*groups, -1, features), lambda e: e.reshape(*groups, -1))
 
 
 def log2_norm(squares: Array, exponent: Array, count: Array | float = 1.0) -> Log2:
     """log2 of ``sqrt(squares / count) * 2**exponent``."""
-    return Log2(0.5 * jnp.log2(squares / count), alive_exponent(exponent))
+    return Log2(0.5 * jnp.log2(squares / count), exponent)
 
 
 def split(x: Array) -> tuple[Array, Array]:

@@ -19,9 +19,9 @@ from jax import lax
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core.dense import dense
-from gradlab.core.gradient import Positions, RowSum, Site
+from gradlab.core.gradient import Positions, Site, row_sum
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import Scaled, add, align, matmul, normalise, plain
+from gradlab.core.scaled import Scaled, add, align, matmul, normalise, plain, with_positions
 
 RETURNS = ("last", "all")
 
@@ -150,9 +150,7 @@ def unroll(cell: Cell, *, returns: str = "last", truncate: int | None = None) ->
 
         last, (states, kept) = lax.scan(step, start, u)
         y = _output(last) if returns == "last" else _together(_batch_first(_output(states)))
-        if y.exponent is None and x.exponent is not None:
-            y = Scaled(y.mantissa, jnp.broadcast_to(jnp.zeros_like(x.exponent), y.mantissa.shape[: x.exponent.ndim]))
-        return y, (x, states, kept)
+        return y if cell.homogeneous else x.constant(y.mantissa), (x, states, kept)
 
     @jax.jit
     def way_back(params, saved, dy):
@@ -170,15 +168,17 @@ def unroll(cell: Cell, *, returns: str = "last", truncate: int | None = None) ->
             dafter = dafter if dy is None else add(dafter, _first_part(dy, cell.parts))
             dbefore, dstate, d = cell.backward(params["recurrent"], before, kept, dafter)
             if truncate:
-                dbefore = Scaled(jnp.where(number % truncate == 0, 0, dbefore.mantissa), dbefore.exponent)
+                dbefore = dbefore.map(lambda m: jnp.where(number % truncate == 0, 0, m))
             return normalise(dbefore), (dstate, d)
 
         numbers = jnp.arange(states.mantissa.shape[0], dtype=jnp.int32)
         _, (dstates, d) = lax.scan(step, dstate, (dys, before, kept, numbers), reverse=True)
-        dx = normalise(Scaled(matmul(d.mantissa, params["input"]["weight"].T), d.exponent))
+        dx = normalise(d.map(lambda m: matmul(m, params["input"]["weight"].T)))
         fed = Fed(_rows(_time_first(x)), _rows(d), _together(_rows(d)))
+        seen = (_output(s) for s in (before, states))
+        outputs = (s if cell.homogeneous else d.constant(s.mantissa) for s in seen)
         again = Again(
-            *(_rows(s, d) for s in (_output(before), _output(states), cell.shown(dstates, d), cell.through(kept, d))),
+            *(_rows(s) for s in (*outputs, cell.shown(dstates, d), cell.through(kept, d))),
             _batch_first(kept), _batch_first(dstates, 3),
         )  # fmt: skip
         return _together(_batch_first(dx)), fed, again
@@ -213,10 +213,9 @@ class Again(NamedTuple):
 
 
 def _read_input(params: Any, x: Scaled, fed: Fed, read: Callable) -> Any:
-    product = Positions(fed.x, fed.d)
-    gradient: dict[str, Any] = {"weight": product}
+    gradient: dict[str, Any] = {"weight": Positions(fed.x, fed.d)}
     if "bias" in params:
-        gradient["bias"] = RowSum(product.flat().d)
+        gradient["bias"] = row_sum(fed.dy)
     return read(Site("dense", ("input",), params, x, None, fed.dy, gradient))
 
 
@@ -239,13 +238,12 @@ def _sequence(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _zeros(shape: tuple[int, ...], like: Scaled) -> Scaled:
     """A state of zeros, with exponents if `like` has them."""
-    exponent = None if like.exponent is None else jnp.zeros(shape[:-2], jnp.int32)
-    return normalise(Scaled(jnp.zeros(shape, like.mantissa.dtype), exponent))
+    return normalise(like.constant(jnp.zeros(shape, like.mantissa.dtype), len(shape) - 2))
 
 
 def _output(state: Scaled) -> Scaled:
     """Part 0 of a state."""
-    return Scaled(state.mantissa[..., 0, :], state.exponent)
+    return state.map(lambda m: m[..., 0, :])
 
 
 def _first_part(dh: Scaled, parts: int) -> Scaled:
@@ -256,23 +254,19 @@ def _first_part(dh: Scaled, parts: int) -> Scaled:
 
 def _time_first(s: Scaled) -> Scaled:
     """(group..., batch, time, features) as (time, group..., batch, features), each step with its example's exponent."""
-    m = jnp.moveaxis(s.mantissa, -2, 0)
-    return Scaled(m, None if s.exponent is None else jnp.broadcast_to(s.exponent, m.shape[:-1]))
+    return with_positions(s).map(lambda m: jnp.moveaxis(m, -2, 0), lambda e: jnp.moveaxis(e, -1, 0))
 
 
 def _batch_first(s: Scaled, axes: int = 2) -> Scaled:
     """The time axis from the front to before the last axes of an example; the exponents' own to their end."""
-    exponent = None if s.exponent is None else jnp.moveaxis(s.exponent, 0, -1)
-    return Scaled(jnp.moveaxis(s.mantissa, 0, -axes), exponent)
+    return s.map(lambda m: jnp.moveaxis(m, 0, -axes), lambda e: jnp.moveaxis(e, 0, -1))
 
 
-def _rows(s: Scaled, like: Scaled | None = None) -> Scaled:
-    """Steps as positions of their example, normalised; with exponents if `like` has them."""
-    if s.exponent is None and like is not None and like.exponent is not None:
-        s = Scaled(s.mantissa, jnp.zeros(s.mantissa.shape[:-1], jnp.int32))
+def _rows(s: Scaled) -> Scaled:
+    """Steps as positions of their example, normalised."""
     return normalise(_batch_first(s))
 
 
 def _together(s: Scaled) -> Scaled:
     """Exponents (..., batch, time) as one for each example."""
-    return s if s.exponent is None else normalise(Scaled(*align(s)))
+    return normalise(align(s))

@@ -34,28 +34,28 @@ class Edit(NamedTuple):
         return f"{self.file}: {self.new.strip()}"
 
 
-DX = 'dx = gained(params, matmul(dy.mantissa, params["weight"].T))'
-DELTA = "return Scaled(dy.mantissa * slope(entry, z), dy.exponent)"
-SHARE = "return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-2], dy.exponent))"
+DX = "return delta.map(lambda d: gained(params, matmul(d, W.T))), record"
+DELTA = "return dy.map(lambda d: d * slope(entry, z))"
+SHARE = "return dy.map(lambda m: m / m.shape[-2])"
 OUTER = "return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)"
 FAST = (
-    Edit("dense", DX, 'dx = -gained(params, matmul(dy.mantissa, params["weight"].T))'),
-    Edit("dense", DX, 'dx = gained(params, matmul(dy.mantissa, params["weight"]))'),
-    Edit("dense", DX, 'dx = 0.999 * gained(params, matmul(dy.mantissa, params["weight"].T))'),
-    Edit("activations", DELTA, "return Scaled(dy.mantissa, dy.exponent)"),
+    Edit("dense", DX, "return delta.map(lambda d: -gained(params, matmul(d, W.T))), record"),
+    Edit("dense", DX, "return delta.map(lambda d: gained(params, matmul(d, W))), record"),
+    Edit("dense", DX, "return delta.map(lambda d: 0.999 * gained(params, matmul(d, W.T))), record"),
+    Edit("activations", DELTA, "return dy"),
 )
 EDITS = (
     *FAST,
     # dense.py
-    Edit("dense", '{"weight": outer(saved, dy)}', '{"weight": outer(dy, saved)}'),
-    Edit("dense", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(saved)'),
-    Edit("dense", "return Scaled(dx, dy.exponent), record", "return Scaled(dx, saved.exponent), record"),
+    Edit("dense", '{"weight": outer(a, delta)}', '{"weight": outer(delta, a)}'),
+    Edit("dense", 'gradient["bias"] = row_sum(delta)', 'gradient["bias"] = row_sum(a)'),
+    Edit("dense", "return delta.map(", "return a.map(lambda _: delta.mantissa).map("),
     Edit("dense", "power(-exponent, b.dtype)", "power(exponent, b.dtype)"),
     Edit("dense", 'biased(params["bias"], z)', 'biased(-params["bias"], z)'),
-    Edit("dense", "z.mantissa)), x\n", "z.mantissa)), Scaled(2 * x.mantissa, x.exponent)\n"),
+    Edit("dense", "return for_groups(z), x\n", "return for_groups(z), x.map(lambda m: 2 * m)\n"),
     # activations.py
-    Edit("activations", DELTA, "return Scaled(-dy.mantissa * slope(entry, z), dy.exponent)"),
-    Edit("activations", DELTA, "return Scaled(0.999 * dy.mantissa * slope(entry, z), dy.exponent)"),
+    Edit("activations", DELTA, "return dy.map(lambda d: -d * slope(entry, z))"),
+    Edit("activations", DELTA, "return dy.map(lambda d: 0.999 * d * slope(entry, z))"),
     Edit("activations", DELTA, "return Scaled(dy.mantissa * slope(entry, z), z.exponent)"),
     Edit("activations", "return e / (1 + e) ** 2", "return e / (1 + e)", "sigmoid"),
     Edit("activations", "return 4 * e / (1 + e) ** 2", "return 2 * e / (1 + e) ** 2"),
@@ -71,17 +71,27 @@ EDITS = (
     Edit("activations", '"softplus", _softplus, _sigmoid', '"softplus", _softplus, _dsigmoid', "softplus"),
     Edit("activations", "z.mantissa if entry.homogeneous else z.value()", "z.mantissa"),
     # losses.py
-    Edit("losses", SHARE, "return normalise(Scaled(dy.mantissa / dy.mantissa.shape[-1], dy.exponent))"),
-    Edit("losses", SHARE, "return normalise(Scaled(-dy.mantissa / dy.mantissa.shape[-2], dy.exponent))"),
-    Edit("losses", "Scaled(m - target, exponent)", "Scaled(m + target, exponent)", loss="mse"),
+    Edit("losses", SHARE, "return dy.map(lambda m: m / m.shape[-1])"),
+    Edit("losses", SHARE, "return dy.map(lambda m: -m / m.shape[-2])"),
+    Edit(
+        "losses",
+        "jnp.broadcast_to(-y, logits.mantissa.shape)",
+        "jnp.broadcast_to(y, logits.mantissa.shape)",
+        loss="mse",
+    ),
     Edit("losses", "squares = 0.5 * jnp.sum", "squares = 1.0 * jnp.sum", loss="mse"),
     Edit("losses", "jnp.where(right, -jnp.sum(others", "jnp.where(right, jnp.sum(others"),
-    Edit("losses", "* jnp.exp2(-rw)", "* jnp.exp2(rw)"),
-    Edit("losses", "return value, _share(Scaled(dy, -qw))", "return value, _share(Scaled(dy, qw))"),
-    Edit("losses", "dy = -sign * small", "dy = sign * small", loss="logistic"),
+    Edit("losses", "jnp.exp2(-r), 0)", "jnp.exp2(r), 0)"),
+    Edit("losses", "return value, _share(Scaled(dy, q))", "return value, _share(Scaled(dy, -q))"),
+    Edit("losses", "Scaled(-sign * tiny", "Scaled(sign * tiny", loss="logistic"),
     Edit("losses", "sign = 2 * y - 1", "sign = 1 - 2 * y", loss="logistic"),
-    Edit("losses", "small / (1 + jnp.exp(-jnp.abs(margin)))", "small / (1 + jnp.exp(-margin))", loss="logistic"),
-    Edit("losses", "Scaled(jnp.broadcast_to(y,", "Scaled(jnp.broadcast_to(-y,", loss="probe"),
+    Edit("losses", "u = jnp.exp(-jnp.abs(margin.value()))", "u = jnp.exp(-margin.value())", loss="logistic"),
+    Edit(
+        "losses",
+        "_share(logits.constant(jnp.broadcast_to(y,",
+        "_share(logits.constant(jnp.broadcast_to(-y,",
+        loss="probe",
+    ),
     # layer.py
     Edit("layer", "lambda turn: n - 1 - turn", "lambda turn: turn"),
     Edit("layer", "return lax.fori_loop(0, n, body", "return lax.fori_loop(1, n, body"),
@@ -93,14 +103,18 @@ EDITS = (
     Edit("gradient", OUTER, "return Scaled(matmul(jnp.swapaxes(self.d.mantissa, -1, -2), a), exponent)"),
     Edit("gradient", OUTER, "return Scaled(-matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)"),
     Edit("gradient", "align(Scaled(self.a.mantissa, self.exponents()))", "align(self.a)"),
-    Edit("gradient", "return a + (0 if self.d.exponent", "return a - (0 if self.d.exponent"),
-    Edit("gradient", "normalise(Scaled(jnp.sum(mantissa, -2)", "normalise(Scaled(jnp.mean(mantissa, -2)"),
+    Edit("gradient", "jnp.maximum(a + d, LOWEST)", "jnp.maximum(a - d, LOWEST)"),
+    Edit("gradient", "jnp.sum(m, self.own.lead - 1)", "jnp.mean(m, self.own.lead - 1)"),
     # scaled.py
     Edit("scaled", "LOWEST, s.exponent + k)", "LOWEST, s.exponent - k)"),
-    Edit("scaled", "expand(power(-k, s.mantissa.dtype)", "expand(power(k, s.mantissa.dtype)"),
-    Edit("scaled", "power(s.exponent - top, s.mantissa.dtype)", "power(top - s.exponent, s.mantissa.dtype)"),
-    Edit("scaled", "rest = k - half", "rest = half"),
-    Edit("scaled", "k.astype(kind) + _BIAS[wide])", "k.astype(kind) + _BIAS[wide] + 1)"),
+    Edit("scaled", "expand(_power(-k, top.dtype)", "expand(_power(k, top.dtype)"),
+    Edit(
+        "scaled",
+        "mantissa = s.mantissa * expand(weight(s.exponent - top,",
+        "mantissa = s.mantissa * expand(weight(top - s.exponent,",
+    ),
+    Edit("scaled", "_power(k - half, x.dtype)", "_power(half, x.dtype)"),
+    Edit("scaled", "(k + bias).astype(kind)", "(k + bias + 1).astype(kind)"),
     Edit("scaled", "1.4426950408889634", "1.4427"),
 )
 #: Name -> (a copy's core -> the layer), and the shape of one example. Square, with two features at the least.
@@ -119,13 +133,13 @@ LAYERS = {
 OF_LAYERS = tuple(
     Edit(file, old, new, layer=layer)
     for file, layer, old, new in (
-        ("residual", "residual", "return add(dy, through), (record", "return through, (record"),
-        ("residual", "residual", 'inner, _times(own.get("scale", scale), dy), below', "inner, dy, below"),
-        ("residual", "rezero", '{"scale": _products(dy, f)}', '{"scale": _products(dy, y)}'),
+        ("residual", "residual", "return add(delta, through), (record", "return through, (record"),
+        ("residual", "residual", "inner, _times(s, delta), below", "inner, delta, below"),
+        ("residual", "rezero", "delta.times(f)", "delta.times(y)"),
         ("residual", "residual", "y = add(x, _times", "y = add(f, _times"),
         ("norm", "batch_norm", "v.mantissa - xhat * mean(v.mantissa * xhat)", "v.mantissa"),
         ("norm", "layer_norm", "inner = inner - mean(v.mantissa)", "inner = inner + 0"),
-        ("norm", "layer_norm", "_products(dy, xhat)", "_products(dy, dy)"),
+        ("norm", "layer_norm", "dy.times(xhat)", "dy.times(dy)"),
         ("norm", "batch_norm", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(xhat)'),
         ("norm", "batch_norm", "_by_example(inner, -s.power,", "_by_example(inner, s.power,"),
         ("norm", "layer_norm", "squares + jnp.asarray(fraction", "squares + 0 * jnp.asarray(fraction"),
@@ -134,8 +148,8 @@ OF_LAYERS = tuple(
         ("conv", "conv", "jnp.swapaxes(kernel, -1, -2)", "kernel"),
         ("conv", "conv", "low = k - 1 - first", "low = k - 1"),
         ("conv", "torus", "before = -low % n", "before = low % n"),
-        ("conv", "conv", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(x)'),
-        ("conv", "torus", "_padded(x.mantissa, geometry), x.exponent)", "_padded(x.mantissa, geometry), dy.exponent)"),
+        ("conv", "conv", 'gradient["bias"] = row_sum(delta)', 'gradient["bias"] = row_sum(a)'),
+        ("conv", "torus", "edged = a.map(", "edged = delta.map(lambda _: a.mantissa).map("),
         ("recurrent", "rnn", 'matmul(d.mantissa, recurrent["weight"].T)', 'matmul(d.mantissa, recurrent["weight"])'),
         ("recurrent", "lstm", "dc = dc + dh * o * _TANH.dphi(c)", "dc = dc + dh * o"),
         ("recurrent", "lstm", "df = dc * c_before * ", "df = dc * c * "),
@@ -148,7 +162,7 @@ OF_LAYERS = tuple(
         ("attention", "attention", "matmul(jnp.swapaxes(p, -1, -2), dos)", "matmul(p, dos)"),
         ("attention", "attention", "matmul(jnp.swapaxes(ds, -1, -2), qs)", "matmul(ds, qs)"),
         ("attention", "attention", "ds = p * dp / _root(qs)", "ds = p * dp"),
-        ("attention", "attention", "else do.exponent + v.exponent", "else do.exponent"),
+        ("attention", "attention", "lambda e: e + v.exponent", "lambda e: e"),
     )
 )  # fmt: skip
 

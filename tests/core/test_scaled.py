@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradlab.core.gradient import Outer, RowSum
+from gradlab.core.gradient import Outer, row_sum
 from gradlab.core.scaled import LOWEST, Scaled, add, align, exponent_of, normalise, power, scaled, split, times_power
 
 
@@ -28,7 +28,7 @@ def test_normalise_changes_no_digit(dtype, width):
         assert np.array_equal(np.asarray(s.value()), x)
 
 
-@pytest.mark.parametrize("rest", [0.0, 1e-30, 3.0, np.inf])
+@pytest.mark.parametrize("rest", [0.0, 3.0, np.inf])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_normalise_hides_no_entry_that_is_not_finite(wrong, rest):
     x = np.full((64, 64), rest, np.float32)
@@ -44,7 +44,7 @@ def test_zero_has_the_lowest_exponent_and_never_sets_the_scale():
     assert int(exponent) == 2
     nothing, exponent = align(scaled(jnp.zeros((2, 2))))
     assert not np.any(nothing)
-    assert int(exponent) == 0
+    assert int(exponent) == LOWEST
 
 
 @pytest.mark.parametrize("k", [-3000, -150, -149, -126, -1, 0, 5, 127, 300, 3000])
@@ -64,8 +64,9 @@ def test_powers_are_exact():
 
 
 def test_exponents_of_everything():
-    x = jnp.asarray([0.0, 1.0, 0.5, 0.75, -8.0, jnp.inf, jnp.nan, 1.5e-38], jnp.float32)
-    assert np.asarray(exponent_of(x)).tolist() == [0, 1, 0, 0, 4, 0, 0, -125]
+    x = jnp.asarray([1.0, 0.5, 0.75, -8.0, 1.5e-38, 0.0, jnp.inf, jnp.nan], jnp.float32)
+    # of the last three alone that the power is finite
+    assert np.asarray(exponent_of(x)).tolist() == [1, 0, 0, 4, -125, -125, 125, 125]
 
 
 def test_sums_over_exponents():
@@ -100,7 +101,7 @@ def test_the_norm_of_a_gradient_needs_no_gradient(sizes, x64):
         )
         if shift == 0:
             assert np.allclose(outer.materialise(), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
-        row = RowSum(outer.d).norm()
+        row = row_sum(outer.d).norm()
         total = (d * 2.0 ** exponents[:, None]).sum(0)
         assert float(row.fraction) + float(row.exponent) == pytest.approx(
             np.log2(np.linalg.norm(total)) + shift, abs=1e-12
