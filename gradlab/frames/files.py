@@ -176,7 +176,8 @@ def note_of(table: pa.Table) -> dict[str, Any]:
     """The note that `noted` left, empty where it left none; ValueError where note and table are not those."""
     note = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
     digest = content_hash({name: value for name, value in note.items() if name != "digest"})
-    if note and (note.get("holds") != _holds(table) or note.get("digest") != digest):
+    known = "holds" in note or "digest" in note  # files of the first versions say neither
+    if known and (note.get("holds") != _holds(table) or note.get("digest") != digest):
         raise ValueError("its columns, rows or notes are not those that were written")
     return {name: value for name, value in note.items() if name not in ("holds", "digest")}
 

@@ -15,7 +15,7 @@ from gradlab.sweep.grid import as_values, differences, from_values, networks, sa
 from gradlab.sweep.task import Task
 
 #: Raised when the same request gives other numbers than before; parts of earlier versions are recomputed.
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 
 #: Requests that one folder extended, one after the other.
 MOST_EARLIER = 1000

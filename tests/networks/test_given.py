@@ -64,7 +64,7 @@ def test_layers_that_do_not_fit_are_told(layers, words):
     [
         (lambda p: jax.tree.map(lambda v: v[..., :2], p), "of shape"),
         (lambda p: list(p), "another tree"),
-        (lambda p: p[1:], "features"),
+        (lambda p: p[1:], "another tree"),
         (lambda p: jax.tree.map(lambda v: v.astype(complex), p), "real numbers"),
         (lambda p: 3, "the parameters of the network"),
         (lambda p: {"a": np.ones(3)}, "the parameters of the network"),

@@ -84,7 +84,7 @@ def test_a_network_that_fails_is_a_row_of_its_seed(monkeypatch):
         return measure_group(configs, *args, **options)
 
     sweep = dataclasses.replace(SWEEP, depth=2, init="he_normal")
-    monkeypatch.setattr(measuring, "measure_group", fails)
+    monkeypatch.setattr("gradlab.sweep.measure_task.measure_group", fails)
     frame = run(sweep, progress=False)
     failed = frame[frame["status"] != "ok"]
     assert list(failed["status"]) == ["RuntimeError: no memory"] * 2
