@@ -172,12 +172,15 @@ def noted(table: pa.Table, note: Mapping[str, Any]) -> pa.Table:
     return table.replace_schema_metadata({**table.schema.metadata, ABOUT: json.dumps(note)})
 
 
-def note_of(table: pa.Table) -> dict[str, Any]:
-    """The note that `noted` left, empty where it left none; ValueError where note and table are not those."""
+def note_of(table: pa.Table, early: bool = False) -> dict[str, Any]:
+    """The note that `noted` left, empty where it left none; ValueError where note and table are not those.
+
+    With ``early=True`` the notes of the first versions, which do not say what the table holds, are taken as they stand.
+    """
     note = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
     digest = content_hash({name: value for name, value in note.items() if name != "digest"})
-    known = "holds" in note or "digest" in note  # files of the first versions say neither
-    if known and (note.get("holds") != _holds(table) or note.get("digest") != digest):
+    checked = "holds" in note or "digest" in note or not early
+    if note and checked and (note.get("holds") != _holds(table) or note.get("digest") != digest):
         raise ValueError("its columns, rows or notes are not those that were written")
     return {name: value for name, value in note.items() if name not in ("holds", "digest")}
 
@@ -223,7 +226,7 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise GradlabError("a frame's file", f"{path}, which is not there", "the name of a file that exists")
     try:
         arrow = read_table(path)
-        note = note_of(arrow)
+        note = note_of(arrow, early=True)
         table = arrow.to_pandas()
     # A flipped byte in the footer makes pyarrow raise almost anything.
     except Exception as error:
