@@ -58,7 +58,7 @@ class Process:
         if self.again:
             env |= {**CACHE, "JAX_COMPILATION_CACHE_DIR": f"{home}/jax"}
         command = [part.format(out=f"{tempfile.mkdtemp()}/run") for part in self.command]
-        return subprocess.run(command, check=True, env=env, stdout=subprocess.PIPE, text=True).stdout
+        return subprocess.run(command, check=True, env=env, cwd=self.tree, stdout=subprocess.PIPE, text=True).stdout
 
 
 def gradlab(*argv: str) -> list[str]:
