@@ -85,7 +85,7 @@ LOOPS = {
 
 
 #: Not among the quick tests: on one of two kinds of AMD EPYC it fails, by one unit in the last place of one weight.
-#: LLVM makes one rounding or two of the mean over steps, as other code stands beside it. The bound stays: equal to the bit.
+#: LLVM makes one rounding or two of the mean over steps, as other code stands beside it. The bound stays.
 AT_LEISURE = {"steps"}
 
 
