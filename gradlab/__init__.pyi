@@ -31,10 +31,6 @@ from .core.recurrent import rnn_cell as rnn_cell
 from .core.residual import residual as residual
 from .core.scaled import Scaled as Scaled
 from .core.unroll import unroll as unroll
-from .diagnosis.monitor import monitored as monitored
-from .diagnosis.observation import observe as observe
-from .diagnosis.records import monitor_records as monitor_records
-from .diagnosis.trackers import scalars as scalars
 from .frames.files import example as example
 from .frames.files import load as load
 from .frames.jsonl import from_jsonl as from_jsonl
@@ -55,6 +51,10 @@ from .measurement.measure import measure as measure
 from .measurement.shattering import shattering as shattering
 from .measurement.stats import per_example as per_example
 from .measurement.stats import statistics as statistics
+from .monitoring.monitor import monitored as monitored
+from .monitoring.observation import observe as observe
+from .monitoring.records import monitor_records as monitor_records
+from .monitoring.trackers import scalars as scalars
 from .networks.convnet import ConvNet as ConvNet
 from .networks.custom import CustomNetwork as CustomNetwork
 from .networks.mlp import MLP as MLP

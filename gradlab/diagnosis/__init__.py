@@ -1,1 +1,1 @@
-"""Any JAX model, not only gradlab's: what its gradients, its updates and its weights do, layer by layer."""
+"""Any JAX model, not only gradlab's: which layers starve or blow up, by what factor, why, and what to change."""

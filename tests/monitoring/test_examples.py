@@ -8,7 +8,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["diagnosis.observation", "diagnosis.monitor", "diagnosis.trackers", "frames.jsonl", "measurement.arrays"]
+    "name",
+    ["monitoring.observation", "monitoring.monitor", "monitoring.trackers", "frames.jsonl", "measurement.arrays"],
 )
 def test_examples_run_as_they_stand(name):
     with jax.numpy_dtype_promotion("standard"):  # optax's

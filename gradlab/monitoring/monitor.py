@@ -13,12 +13,12 @@ from jax import Array, lax
 from gradlab._errors import GradlabError
 from gradlab._tree import layers_of
 from gradlab.config import positive_integer
-from gradlab.diagnosis.adoption import refuse_others, restored
-from gradlab.diagnosis.labels import Labels
-from gradlab.diagnosis.reading import is_wide, quantities, read
-from gradlab.diagnosis.replay import repeatable
-from gradlab.diagnosis.spread import gradient_counts
 from gradlab.measurement.bins import BINS
+from gradlab.monitoring.adoption import refuse_others, restored
+from gradlab.monitoring.labels import Labels
+from gradlab.monitoring.reading import is_wide, quantities, read
+from gradlab.monitoring.replay import repeatable
+from gradlab.monitoring.spread import gradient_counts
 
 
 class MonitorState(NamedTuple):

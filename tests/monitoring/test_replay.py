@@ -10,8 +10,8 @@ import pytest
 from jax.extend.core import Primitive
 
 import gradlab as gl
-from gradlab.diagnosis import blocks
-from gradlab.diagnosis.replay import BY_ENTRY, repeatable
+from gradlab.monitoring import blocks
+from gradlab.monitoring.replay import BY_ENTRY, repeatable
 
 RNG = np.random.default_rng()
 pytestmark = pytest.mark.usefixtures("promotion")

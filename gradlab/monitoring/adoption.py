@@ -10,7 +10,7 @@ from jax import Array
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from gradlab._errors import GradlabError
-from gradlab.diagnosis.labels import Labels
+from gradlab.monitoring.labels import Labels
 
 #: What a monitor's state has, by name, whatever container a checkpoint gave it.
 FIELDS = frozenset({"inner_state", "seen", "ring", "labels"})

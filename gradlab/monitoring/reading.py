@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array, lax
 
 from gradlab._tree import Layers
-from gradlab.diagnosis.blocks import Block, blocks_of
+from gradlab.monitoring.blocks import Block, blocks_of
 
 #: By what power of two entries are scaled before their squares are summed, where these leave the range.
 SHIFT = {32: 80, 64: 600}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gradlab._errors import GradlabError
-from gradlab.diagnosis.adoption import array_of, monitors, other_layers
-from gradlab.diagnosis.labels import Labels
 from gradlab.measurement.bins import bin_rows
 from gradlab.measurement.records import value_rows
+from gradlab.monitoring.adoption import array_of, monitors, other_layers
+from gradlab.monitoring.labels import Labels
 
 
 class Records:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradlab._tree import Layers
-from gradlab.diagnosis.reading import ABSENT, SHIFT, lost
+from gradlab.monitoring.reading import ABSENT, SHIFT, lost
 
 #: Where the norms of each tree stand: of the weights, of the biases.
 NORMS: dict[str, tuple[str, str]] = {
@@ -26,7 +26,7 @@ def layer_columns(layers: Layers, names: Sequence[str], values: np.ndarray) -> d
     names : sequence of str
         The quantities.
     values : ndarray, shape (…, quantities, slots)
-        From `gradlab.diagnosis.reading.read`.
+        From `gradlab.monitoring.reading.read`.
     """
     with np.errstate(all="ignore"):  # what is zero, absent or not finite stands as such in the frame
         return _columns(layers, _Read(layers, names, values))

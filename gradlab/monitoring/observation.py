@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradlab._tree import layers_of
-from gradlab.diagnosis.labels import Labels
-from gradlab.diagnosis.reading import quantities, read
 from gradlab.measurement.arrays import to_numpy
+from gradlab.monitoring.labels import Labels
+from gradlab.monitoring.reading import quantities, read
 
 _read = jax.jit(read, static_argnums=0)
 

@@ -15,7 +15,7 @@ from gradlab._errors import GradlabError
 from gradlab._tree import Layers, Leaf, Row
 from gradlab._types import NOTES
 from gradlab.config import content_hash
-from gradlab.diagnosis.columns import layer_columns
+from gradlab.monitoring.columns import layer_columns
 
 #: Bytes of the digest in front.
 DIGEST = 8
