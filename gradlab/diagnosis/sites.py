@@ -37,9 +37,9 @@ class Site:
         File and line of the user's code, ``model.py:31``; empty where it is not known.
     scope : str
         JAX's name stack.
-    scans : tuple of (str, int)
+    scans : tuple of (str, int, int)
         Of each scan around the site, from outside: ``"layers"`` where it takes the parameter apart, ``"steps"``
-        elsewhere; and its length.
+        elsewhere; its length; and its number, for two scans of one length are two.
     features : tuple of int
         Axes of the value that belong to the weight's outputs (units, channels); all others are examples and places.
     parameter : str
@@ -60,7 +60,7 @@ class Site:
     dtype: str
     source: str = ""
     scope: str = ""
-    scans: tuple[tuple[str, int], ...] = ()
+    scans: tuple[tuple[str, int, int], ...] = ()
     features: tuple[int, ...] = ()
     parameter: str = ""
     follows: int = -1
