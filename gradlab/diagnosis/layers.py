@@ -1,0 +1,245 @@
+"""The layers of a diagnosed model as rows of the tidy frame: a place with its activation and its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradlab._tree import BIASES
+from gradlab._types import NOTES
+from gradlab.config import content_hash
+from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.sites import Parameter
+
+#: Kinds of places that carry the signal: each is a row. Activations stand in the row of what they follow.
+CARRYING: tuple[str, ...] = ("product", "inner", "logits", "lookup", "carry", "custom", "tap")
+#: Columns of the frame that are those of a place, and of the activation behind it.
+_OF_PLACE: dict[str, str] = {
+    "log10_delta_rms": "log10_delta_rms", "log10_preactivation_rms": "log10_value_rms",
+    "log10_one_minus_c": "log10_one_minus_c", "float32_zero_fraction": "delta_lost_float32",
+}  # fmt: skip
+_OF_ACTIVATION: dict[str, str] = {
+    "log10_activation_rms": "log10_value_rms", "activation_mean_over_rms": "value_mean_over_rms",
+    "saturated_fraction": "saturated_fraction", "dead_fraction": "dead_fraction",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One row: numbers of places and parameters in an `Evidence`.
+
+    Parameters
+    ----------
+    name : str
+        The user's own.
+    place, activation : int
+        -1 where there is none: a row of parameters alone, such as those of a norm, has neither.
+    weights, biases : tuple of int
+        Parameters whose gradients stand in the row. A parameter that feeds several places stands at the first.
+    """
+
+    name: str
+    place: int = -1
+    activation: int = -1
+    weights: tuple[int, ...] = ()
+    biases: tuple[int, ...] = ()
+
+
+def layer_rows(evidence: Evidence) -> tuple[LayerRow, ...]:
+    """The rows, from the input to the loss; every parameter stands in one of them."""
+    parameters = evidence.parameters
+    behind = {}  # the last activation that follows a place in the same step
+    at = {(place.site.number, place.at): i for i, place in enumerate(evidence.places)}
+    for i, place in enumerate(evidence.places):
+        followed = at.get((place.site.follows, place.at))
+        if place.site.kind == "activation" and followed is not None:
+            behind.setdefault(followed, i)
+    rows: list[LayerRow] = []
+    taken: set[int] = set()
+    for i, place in enumerate(evidence.places):
+        alone = place.site.kind == "activation" and i not in behind.values()
+        if place.site.kind not in CARRYING and not alone:
+            continue
+        own = [n for n, p in enumerate(parameters) if n not in taken and i in p.places]
+        biases = tuple(n for n in own if _is_bias(parameters[n], [parameters[m] for m in own]))
+        weights = tuple(n for n in own if n not in biases)
+        groups = {_group(parameters[n]) for n in weights}
+        mates = [n for n, p in enumerate(parameters) if not p.places and n not in taken and _group(p) in groups]
+        biases += tuple(n for n in mates if _is_bias(parameters[n], [parameters[m] for m in weights]))
+        taken |= {*weights, *biases}
+        rows.append(LayerRow(place.name, i, behind.get(i, -1), weights, biases))
+    return _with_the_rest(rows, parameters, taken)
+
+
+def _with_the_rest(
+    rows: list[LayerRow], parameters: Sequence[Parameter], taken: set[int]
+) -> tuple[LayerRow, ...]:
+    """Rows of the parameters that feed no place, behind the row of what meets data before them."""
+    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for n, parameter in enumerate(parameters):
+        if n not in taken:
+            groups.setdefault(_group(parameter), []).append(n)
+    for (name, at), own in groups.items():
+        mates = [parameters[n] for n in own]
+        biases = tuple(n for n in own if len(own) > 1 and _is_bias(parameters[n], mates))
+        weights = tuple(n for n in own if n not in biases)
+        row = LayerRow(name + "".join(f"[{i}]" for i in at), weights=weights, biases=biases)
+        rows.insert(_behind(rows, parameters, own[0]), row)
+    return tuple(rows)
+
+
+def _behind(rows: Sequence[LayerRow], parameters: Sequence[Parameter], n: int) -> int:
+    """Where a parameter's row belongs: behind that of the last one before it, of the same step of a stack if any."""
+    best, found = (False, -1), 0
+    for i, row in enumerate(rows):
+        for other in (*row.weights, *row.biases):
+            key = (parameters[other].at == parameters[n].at, other)
+            if other < n and key > best:
+                best, found = key, i + 1
+    if best[0] or not parameters[n].at:
+        return found
+    # the first of its step: before the others
+    same = [i for i, row in enumerate(rows) for m in row.weights if parameters[m].at == parameters[n].at]
+    return min(same, default=found)
+
+
+def _group(parameter: Parameter) -> tuple[str, tuple[int, ...]]:
+    """What hangs on one parent in one step of a stack: a kernel with its bias."""
+    path = _without(parameter)
+    return path.rpartition("/")[0] or path, parameter.at
+
+
+def _without(parameter: Parameter) -> str:
+    return parameter.path.removesuffix("".join(f"[{i}]" for i in parameter.at))
+
+
+def _is_bias(parameter: Parameter, mates: Sequence[Parameter]) -> bool:
+    rank = len(parameter.shape)
+    named = rank < 2 and _without(parameter).rpartition("/")[2].lower() in BIASES
+    return named or rank < max((len(mate.shape) for mate in mates), default=0)
+
+
+def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarray]:
+    """Measured columns of the frame, each of shape (samples, rows)."""
+    parameters = evidence.parameters
+    found: dict[str, np.ndarray] = {}
+    place = [row.place for row in rows]
+    # without an activation what leaves a layer is what it computes
+    leaving = [row.place if row.activation < 0 else row.activation for row in rows]
+    for chosen, names in ((place, _OF_PLACE), (leaving, _OF_ACTIVATION)):
+        for name, column in names.items():
+            found[name] = _taken(evidence.signal(column), chosen)
+    gradient = evidence.gradient("log10_grad_norm")
+    stopped = np.array([p.state != "used" for p in parameters], bool)
+    gradient = np.where(stopped, np.nan, gradient)
+    weight = evidence.gradient("log10_weight_norm")
+    each = lambda values, kind: np.stack([_pooled(values, getattr(row, kind)) for row in rows], axis=1)
+    found["log10_weight_grad_norm"] = each(gradient, "weights")
+    found["log10_bias_grad_norm"] = each(gradient, "biases")
+    top = evidence.gradient("log10_grad_max")
+    found["log10_weight_grad_max_abs"] = np.stack(
+        [top[:, row.weights].max(axis=1) if row.weights else np.full(len(top), np.nan) for row in rows], axis=1
+    )
+    with np.errstate(over="ignore"):
+        found["weight_norm"] = 10 ** each(weight, "weights")
+    first = [row.weights[0] if row.weights else -1 for row in rows]
+    for name, column in (("log10_update_ratio", "log10_update_ratio"), ("gradient_snr", "gradient_snr"),
+                         ("gradient_zero_fraction", "grad_zero_fraction")):  # fmt: skip
+        found[name] = _taken(evidence.gradient(column), first)
+    all_of = [(*row.weights, *row.biases) for row in rows]
+    bad = evidence.gradient("grad_not_finite")
+    found["gradient_not_finite"] = np.stack([bad[:, own].sum(axis=1) for own in all_of], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        losses = np.broadcast_to(evidence.losses[:, None].astype(np.float64), (evidence.samples, len(rows)))
+        found["log10_abs_loss"], found["loss_sign"] = np.log10(np.abs(losses)), np.sign(losses)
+    # what was looked at nowhere is no column
+    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+
+
+def _taken(values: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+    padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+    return padded[:, list(chosen)]
+
+
+def _pooled(logs: np.ndarray, own: Sequence[int]) -> np.ndarray:
+    """log10 of the norm of several arrays together, of each sample."""
+    if not own:
+        return np.full(len(logs), np.nan)
+    logs = logs[:, list(own)]
+    logs = logs[:, ~np.isnan(logs).all(axis=0)] if not np.isnan(logs).all() else logs
+    top = logs.max(axis=1, keepdims=True)
+    shift = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        return (shift + np.log10((10 ** (2 * (logs - shift))).sum(axis=1, keepdims=True)) / 2)[:, 0]
+
+
+NO_GRADIENT, ZERO, UNDERFLOW, _ = NOTES
+_STATES = {"frozen": "frozen by stop_gradient", "disconnected": "does not reach the loss"}
+
+
+def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
+    """What keeps a row from being whole, or what it should not be read without, (samples, rows); else ``ok``."""
+    values, deltas = evidence.signal("value_not_finite"), evidence.signal("delta_not_finite")
+    grads, plain = evidence.gradient("grad_not_finite"), evidence.gradient("log10_grad_norm", exact=False)
+    exact = evidence.gradient("log10_grad_norm")
+    made = np.full((evidence.samples, len(rows)), "ok", object)
+    for j, row in enumerate(rows):
+        own = (*row.weights, *row.biases)
+        states = {evidence.parameters[n].state for n in own}
+        for i in range(evidence.samples):
+            bad = [(values[i, k], "value") for k in (row.place, row.activation) if k >= 0]
+            bad += [(deltas[i, row.place], "delta")] if row.place >= 0 else []
+            bad += [(grads[i, n], "gradient") for n in own]
+            what = list(dict.fromkeys(name for count, name in bad if count > 0))
+            if what:
+                made[i, j] = f"not finite: {', '.join(what)}"
+            elif own and states <= _STATES.keys():
+                made[i, j] = f"{NO_GRADIENT}: {', '.join(_STATES[s] for s in sorted(states))}"
+            elif own and all(np.isneginf(exact[i, n]) for n in own):
+                made[i, j] = ZERO
+            elif own and any(np.isneginf(plain[i, n]) and exact[i, n] > -np.inf for n in own):
+                made[i, j] = f"{UNDERFLOW}: the gradient is 0 in the working precision and not in float64"
+    return made
+
+
+def frame_rows(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Coordinates and columns of the frame's rows: samples slow, layers fast."""
+    rows = layer_rows(evidence)
+    shapes = [[p.path, list(p.shape)] for p in evidence.parameters]
+    count, samples = len(rows), evidence.samples
+    tile = lambda values: np.tile(np.asarray(values, object), samples)
+    sizes = [_size(evidence, row) for row in rows]
+    found = {
+        "seed": np.repeat(np.arange(samples), count),
+        "network": tile([content_hash([shapes, [row.name for row in rows]])] * count),
+        "layer": np.tile(np.arange(1, count + 1), samples),
+        "layer_name": tile([row.name for row in rows]),
+        "width": np.tile([width for width, _ in sizes], samples),
+        "fan_in": np.tile([fan_in for _, fan_in in sizes], samples),
+        "dtype": tile([_dtype(evidence, row) for row in rows]),
+        "activation": tile(["" if r.activation < 0 else evidence.places[r.activation].site.function for r in rows]),
+        **{name: values.ravel() for name, values in columns(evidence, rows).items()},
+    }
+    return {**found, "status": statuses(evidence, rows).ravel()}
+
+
+def _size(evidence: Evidence, row: LayerRow) -> tuple[float, float]:
+    """Units of a row, and inputs of each: both together are the entries of its weights."""
+    entries = sum(math.prod(evidence.parameters[n].shape) for n in row.weights)
+    width = 0
+    if row.place >= 0:
+        site = evidence.places[row.place].site
+        width = math.prod(site.shape[a] for a in site.features) if site.features else 0
+    elif row.weights:
+        shape = evidence.parameters[row.weights[0]].shape
+        width = shape[-1] if shape else 1
+    return width or np.nan, entries / width if entries and width else np.nan
+
+
+def _dtype(evidence: Evidence, row: LayerRow) -> str:
+    if row.place >= 0:
+        return evidence.places[row.place].site.dtype
+    return evidence.parameters[row.weights[0]].dtype if row.weights else ""
