@@ -31,6 +31,8 @@ from .core.recurrent import rnn_cell as rnn_cell
 from .core.residual import residual as residual
 from .core.scaled import Scaled as Scaled
 from .core.unroll import unroll as unroll
+from .diagnosis.diagnosis import Diagnosis as Diagnosis
+from .diagnosis.diagnosis import assert_healthy as assert_healthy
 from .frames.files import example as example
 from .frames.files import load as load
 from .frames.jsonl import from_jsonl as from_jsonl

@@ -47,6 +47,18 @@ def plain(text: Any) -> str:
     return "".join(REPLACED if c in lost else c for c in line) if (lost := set(hidden(line))) else line
 
 
+def shortened(text: Any, most: int) -> str:
+    """The text on one line of at most so many characters, without its middle where it is longer.
+
+    The beginning of a layer's name says which part of the model it is in, its end which layer it is.
+    """
+    line = plain(text)
+    if len(line) <= most:
+        return line
+    head = (most - 1) // 3
+    return f"{line[:head]}…{line[len(line) - (most - 1 - head) :]}"
+
+
 def markdown(text: Any) -> str:
     """Text that Markdown shows as it is, on one line, also inside a table and at the beginning of a line.
 

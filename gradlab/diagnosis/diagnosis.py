@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gradlab.diagnosis.chains import Chain
+    from gradlab.measurement.slope import Rate
 
 
 class Unhealthy(AssertionError):
@@ -79,15 +80,19 @@ class Diagnosis:
         return self.evidence.coverage
 
     @cached_property
-    def rate(self) -> Chain | None:
-        """The main chain, the longest: its factor per layer forward and toward the input, with intervals.
-
-        None where no place is repeated often enough for a factor.
-        """
+    def chain(self) -> Chain | None:
+        """The main chain: the longest of the places that play one part at different depths; None without one."""
         from gradlab.diagnosis.chains import chains
 
         found = chains(self.evidence)
-        return max(found, key=lambda chain: len(chain.places), default=None)
+        rated = [chain for chain in found if chain.delta is not None] or list(found)
+        deep = [chain for chain in rated if chain.along == "layers"] or rated
+        return max(deep, key=lambda chain: len(chain.places), default=None)
+
+    @property
+    def rate(self) -> Rate | None:
+        """The factor of the delta per layer toward the input along the main chain, with its interval over samples."""
+        return None if self.chain is None else self.chain.delta
 
     def rows(self) -> dict[str, np.ndarray]:
         """Coordinates and columns of the frame's rows."""
@@ -105,6 +110,17 @@ class Diagnosis:
         from gradlab.frames.rows import frame
 
         return frame(self)
+
+    @cached_property
+    def marks(self) -> pd.DataFrame:
+        """A row for each layer of the frame and finding that names it: `layer`, `rule`, `kind`, `severity`."""
+        import pandas as pd
+
+        from gradlab.diagnosis.layers import layer_rows, marks
+
+        found = marks(self, layer_rows(self.evidence))
+        rows = [(i, f.rule.name, f.kind, f.severity) for i, own in enumerate(found, 1) for f in own]
+        return pd.DataFrame(rows, columns=["layer", "rule", "kind", "severity"]).drop_duplicates(["layer", "rule"])
 
     def to_markdown(self) -> str:
         """The page: coverage, findings with their remedies, layers, margins, what was not examined."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,11 @@ from gradlab._tree import BIASES
 from gradlab._types import NOTES
 from gradlab.config import content_hash
 from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.findings import Finding
 from gradlab.diagnosis.sites import Parameter
+
+if TYPE_CHECKING:
+    from gradlab.diagnosis.diagnosis import Diagnosis
 
 #: Kinds of places that carry the signal: each is a row. Activations stand in the row of what they follow.
 CARRYING: tuple[str, ...] = ("product", "inner", "logits", "lookup", "carry", "custom", "tap")
@@ -74,9 +79,7 @@ def layer_rows(evidence: Evidence) -> tuple[LayerRow, ...]:
     return _with_the_rest(rows, parameters, taken)
 
 
-def _with_the_rest(
-    rows: list[LayerRow], parameters: Sequence[Parameter], taken: set[int]
-) -> tuple[LayerRow, ...]:
+def _with_the_rest(rows: list[LayerRow], parameters: Sequence[Parameter], taken: set[int]) -> tuple[LayerRow, ...]:
     """Rows of the parameters that feed no place, behind the row of what meets data before them."""
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for n, parameter in enumerate(parameters):
@@ -120,6 +123,22 @@ def _is_bias(parameter: Parameter, mates: Sequence[Parameter]) -> bool:
     rank = len(parameter.shape)
     named = rank < 2 and _without(parameter).rpartition("/")[2].lower() in BIASES
     return named or rank < max((len(mate.shape) for mate in mates), default=0)
+
+
+def marks(d: Diagnosis, rows: Sequence[LayerRow]) -> list[tuple[Finding, ...]]:
+    """The findings that name a row, its activation or a parameter in it."""
+    found = []
+    for row in rows:
+        places = [d.evidence.places[i].name for i in (row.place, row.activation) if i >= 0]
+        paths = [d.evidence.parameters[n].path for n in (*row.weights, *row.biases)]
+        names = {row.name, *places, *paths}
+        found.append(tuple(finding for finding in d.findings if not names.isdisjoint(finding.layers)))
+    return found
+
+
+def codes(findings: Sequence[Finding]) -> str:
+    """``GL001 GL010``."""
+    return " ".join(dict.fromkeys(finding.rule.name for finding in findings))
 
 
 def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarray]:
@@ -188,7 +207,7 @@ def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
     made = np.full((evidence.samples, len(rows)), "ok", object)
     for j, row in enumerate(rows):
         own = (*row.weights, *row.biases)
-        states = {evidence.parameters[n].state for n in own}
+        stopped = [evidence.parameters[n].state for n in own if evidence.parameters[n].state != "used"]
         for i in range(evidence.samples):
             bad = [(values[i, k], "value") for k in (row.place, row.activation) if k >= 0]
             bad += [(deltas[i, row.place], "delta")] if row.place >= 0 else []
@@ -196,8 +215,9 @@ def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
             what = list(dict.fromkeys(name for count, name in bad if count > 0))
             if what:
                 made[i, j] = f"not finite: {', '.join(what)}"
-            elif own and states <= _STATES.keys():
-                made[i, j] = f"{NO_GRADIENT}: {', '.join(_STATES[s] for s in sorted(states))}"
+            elif stopped:
+                some = "" if len(stopped) == len(own) else f" for {len(stopped)} of {len(own)} arrays"
+                made[i, j] = f"{NO_GRADIENT}{some}: {', '.join(_STATES[s] for s in sorted(set(stopped)))}"
             elif own and all(np.isneginf(exact[i, n]) for n in own):
                 made[i, j] = ZERO
             elif own and any(np.isneginf(plain[i, n]) and exact[i, n] > -np.inf for n in own):

@@ -10,6 +10,7 @@ from .decades import log10_axis as log10_axis
 from .densities import spectrum as spectrum
 from .depths import rate_against_depth as rate_against_depth
 from .depthscales import depth_scales as depth_scales
+from .diagnosis import diagnosis as diagnosis
 from .files import save as save
 from .grids import heatmap as heatmap
 from .intervals import forest as forest

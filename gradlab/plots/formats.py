@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,11 @@ FLOORS: tuple[Floor, ...] = (
     Floor(-126 * _OCTAVE, "bfloat16, float32", "bfloat16 and float32 have 0 below", (0, (6, 3)), FAINT),
 )
 
+#: Adam divides by the root of the mean square plus this: a gradient below it moves its weight the less.
+ADAM = Floor(-8.0, "Adam's ε", "Adam's epsilon is", (0, (3, 1, 1, 1)), NEUTRAL)
 
-def draw_floors(ax: Any, low: float, high: float) -> list[Floor]:
+
+def draw_floors(ax: Any, low: float, high: float, floors: Sequence[Floor] = FLOORS, zorder: float = 0.5) -> list[Floor]:
     """Upright lines where formats end within the data or just beside, named above the axes where names do not meet.
 
     Parameters
@@ -42,16 +46,20 @@ def draw_floors(ax: Any, low: float, high: float) -> list[Floor]:
         Whose x-axis is log10 of sizes.
     low, high : float
         What the data span.
+    floors : sequence of Floor
+        Those of the formats, or others.
+    zorder : float
+        Over or under what else is drawn.
 
     Returns
     -------
     list of Floor
         Those that are drawn.
     """
-    drawn = [floor for floor in FLOORS if low - _NEAR <= floor.at <= high + _NEAR]
+    drawn = [floor for floor in floors if low - _NEAR <= floor.at <= high + _NEAR]
     for floor in drawn:
         look = {"color": floor.colour, "linestyle": floor.line, "linewidth": line_width(0.7)}
-        ax.axvline(floor.at, zorder=0.5, gid=floor.name, **look)
+        ax.axvline(floor.at, zorder=zorder, gid=floor.name, **look)
     return drawn
 
 

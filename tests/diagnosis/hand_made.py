@@ -59,8 +59,10 @@ def dense(depth=6, *, forward=0.0, backward=0.0, samples=1, noise=0.0, width=16,
         "dead_fraction": np.where(acts, dead, np.nan) * np.ones((samples, 1)),
         "saturated_fraction": np.where(acts & (activation in ("tanh", "sigmoid")), 0.0, np.nan) * np.ones((samples, 1)),
     }  # fmt: skip
-    layer = np.array([int(p.path.startswith("head") and depth or (p.at[0] if p.at else names.index(p.path.rpartition("/")[0])))
-                      for p in parameters], float)  # fmt: skip
+    parent = lambda p: p.path.rpartition("/")[0]
+    layer = np.array(
+        [depth if parent(p) == "head" else p.at[0] if p.at else names.index(parent(p)) for p in parameters]
+    )
     grad = -1 + backward * (depth - layer) + forward * layer + jitter(len(parameters))
     gradients = {name: np.full((samples, len(parameters)), CALM.get(name, np.nan)) for name in PARAMETER_COLUMNS}
     gradients |= {

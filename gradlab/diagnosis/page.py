@@ -1,0 +1,176 @@
+"""The page of a diagnosis: Markdown, and one HTML file with the figure inside."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from gradlab import _text
+from gradlab.diagnosis import words
+from gradlab.diagnosis.findings import Finding
+from gradlab.diagnosis.layers import codes, columns, layer_rows, marks, statuses
+from gradlab.diagnosis.terminal import chosen
+from gradlab.reporting.tables import markdown as table
+from gradlab.reporting.words import power
+
+if TYPE_CHECKING:
+    from gradlab.diagnosis.diagnosis import Diagnosis
+
+#: Rows of the table of layers.
+_MOST = 60
+#: Name of the figure's files beside a page.
+FIGURE = "layers"
+_COLUMNS: dict[str, str] = {
+    "signal, rms": "log10_activation_rms", "delta, rms": "log10_delta_rms",
+    "weight gradient, norm": "log10_weight_grad_norm", "bias gradient, norm": "log10_bias_grad_norm",
+}  # fmt: skip
+_SHARES: dict[str, str] = {"dead units": "dead_fraction", "saturated": "saturated_fraction"}
+
+
+def markdown(d: Diagnosis, figure: str = "") -> str:
+    """The page; `figure` is the path of the picture beside it, if there is one."""
+    text = _text.markdown
+    parts = [f"# Diagnosis of {text(d.name)}", f"**{text(words.headline(d))}** {text(d.coverage)}."]
+    about = [words.samples(d.evidence)]
+    about += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
+    parts.append(" ".join(map(text, about)))
+    if figure:
+        from gradlab import plots
+
+        drawn = plots.diagnosis(d)
+        parts += [f"![layers from the input to the loss]({figure})", f"*{text(plots.caption(drawn))}*"]
+        _close(drawn)
+    if d.findings:
+        parts += ["## Findings", *(part for finding in d.findings for part in _finding(finding))]
+    parts += ["## Layers", table(layer_table(d)), text(_LAYERS)]
+    parts += ["## How near each other rule was to speaking", table(margin_table(d))]
+    parts += [
+        "## Where to look next",
+        _SUSPECTS,
+        table(_frame(words.suspects(d.evidence), ("where", "what came of it"))),
+    ]
+    unknown = words.not_examined(d)
+    parts += [
+        "## What was not examined",
+        "\n".join(f"- {text(line)}" for line in unknown or ["Nothing that is known of."]),
+    ]
+    if cost := words.cost(d):
+        parts.append(text(cost))
+    return "\n\n".join(parts) + "\n"
+
+
+_SUSPECTS = (
+    "A model whose layers are healthy may still not learn. These come next; what can be tried without knowing the task "
+    "was tried."
+)
+_LAYERS = (
+    "From the input to the loss; geometric means over the samples. Signal, delta and weight gradient stand side by "
+    "side because weight gradients alone do not see weights that are too small. Deltas and gradients are of the loss "
+    "as it is."
+)
+
+
+def _finding(finding: Finding) -> list[str]:
+    text = _text.markdown
+    parts = [f"### {text(words.title(finding))}", text(finding.evidence)]
+    if finding.layers:
+        parts.append(f"Layers: {text(words.layers(finding.layers, 12))}.")
+    if finding.remedies:
+        parts.append(table(remedy_table(finding)))
+    return parts
+
+
+def remedy_table(finding: Finding) -> pd.DataFrame:
+    """What to change: a row for each number before, as predicted, and after; or why it was not tried."""
+    rows = []
+    for remedy in finding.remedies:
+        for found in remedy.outcomes:
+            numbers = map(words.number, (found.before, found.predicted, found.after))
+            rows.append((remedy.text, found.what, *numbers))
+        if not remedy.outcomes:
+            rows.append((remedy.text, f"not tried: {remedy.not_tried or 'no reason is known'}", "–", "–", "–"))
+    return _frame(rows, ("remedy", "of what", "before", "predicted", "after"))
+
+
+def margin_table(d: Diagnosis) -> pd.DataFrame:
+    """The rules that said nothing: how near, or why they could not look."""
+    rows = [(f"{m.rule.name} {m.rule.kind}", m.rule.value, words.margin(m)) for m in words.silent_rules(d)]
+    return _frame(rows, ("rule", "what it says", "nearest value of its line"))
+
+
+def layer_table(d: Diagnosis) -> pd.DataFrame:
+    """The layers in numbers; of very many the marked ones, the ends and an even choice."""
+    rows = layer_rows(d.evidence)
+    found, marked = columns(d.evidence, rows), list(map(codes, marks(d, rows)))
+    notes = statuses(d.evidence, rows)
+    mean = lambda name, i: float(found[name][:, i].mean()) if name in found else np.nan
+    made, before = [], -1
+    for i in chosen(len(rows), [i for i, mark in enumerate(marked) if mark], _MOST):
+        if i > before + 1:
+            made.append({"layer": f"… {words.counted(i - before - 1, 'layer')}"})
+        before = i
+        cells = {title: _power(mean(name, i)) for title, name in _COLUMNS.items()}
+        cells |= {title: _share(mean(name, i)) for title, name in _SHARES.items()}
+        status = next((str(note) for note in notes[:, i] if note != "ok"), "")
+        made.append({"layer": rows[i].name, **cells, "note": ", ".join(n for n in (marked[i], status) if n)})
+    made = pd.DataFrame(made).fillna("").set_index("layer")
+    return made[[name for name in made if (made[name] != "").any()]]
+
+
+def _power(log10: float) -> str:
+    return "" if np.isnan(log10) else power(log10)
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{100 * value:.2g} %"
+
+
+def _frame(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(names)).set_index(names[0])
+
+
+def _close(drawn) -> None:
+    import matplotlib.pyplot as plt
+
+    from gradlab.plots.captions import figure_of
+
+    plt.close(figure_of(drawn))
+
+
+def html(d: Diagnosis) -> str:
+    """The page as one self-contained HTML file."""
+    from gradlab.reporting.html import to_html
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = draw(d, Path(folder))
+        return to_html(markdown(d, f"{FIGURE}.png"), Path(folder), files)
+
+
+def draw(d: Diagnosis, folder: Path) -> dict[str, float]:
+    """Write the figure's files into a folder; their names with the figure's width in inches."""
+    from gradlab import plots
+    from gradlab.plots.captions import figure_of
+
+    drawn = plots.diagnosis(d)
+    made = plots.save(drawn, folder / FIGURE, ("png", "svg"))
+    width = figure_of(drawn).get_figwidth()
+    _close(drawn)
+    return {path.name: width for path in made}
+
+
+def fragment(d: Diagnosis) -> str:
+    """The page as a part of a notebook."""
+    from markdown_it import MarkdownIt
+
+    with tempfile.TemporaryDirectory() as folder:
+        draw(d, Path(folder))
+        picture = base64.b64encode((Path(folder) / f"{FIGURE}.png").read_bytes()).decode()
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown(d))
+    alt = escape(f"layers of {_text.plain(d.name)} from the input to the loss", quote=True)
+    return f'{body}<img alt="{alt}" style="max-width: 56rem; width: 100%" src="data:image/png;base64,{picture}">'

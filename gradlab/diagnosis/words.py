@@ -1,0 +1,189 @@
+"""What a diagnosis says, in sentences: plain text, which pages and terminals escape as theirs needs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradlab.diagnosis.evidence import Evidence, Suspects
+from gradlab.diagnosis.findings import SEVERITIES, Finding, Margin, Outcome, Remedy, Rule
+from gradlab.diagnosis.sites import Unseen
+from gradlab.measurement.slope import interval_text
+
+if TYPE_CHECKING:
+    from gradlab.diagnosis.chains import Chain
+    from gradlab.diagnosis.diagnosis import Diagnosis
+
+#: Layers that a sentence names before it counts the rest.
+NAMED = 5
+#: Share of the promised drop of the loss from which on a learning rate is small enough, and below which it is not.
+_ALMOST, _HALF = 0.9, 0.5
+
+
+def headline(d: Diagnosis) -> str:
+    """The verdict in one line."""
+    if d.no_verdict:
+        return f"No verdict: {d.no_verdict}"
+    counts = [(s, sum(f.severity == s for f in d.findings)) for s in reversed(SEVERITIES)]
+    graver = listed([counted(n, s) for s, n in counts if n and s != "info"])
+    infos = counted(dict(counts)["info"], "note") if dict(counts)["info"] else ""
+    if not graver:
+        looked = sum(not margin.silent for margin in d.margins)
+        said = f"Healthy: {counted(looked, 'rule')} looked and found nothing wrong"
+    else:
+        said = graver
+    return f"{said}{', and ' + infos if infos else ''}."
+
+
+def samples(evidence: Evidence) -> str:
+    """How many samples there are, and whether numbers have an interval."""
+    if evidence.samples == 1:
+        return "One sample: no number has an interval; repeats=8, batches= or init= give one."
+    what = {"batches": "batches", "keys": "keys", "initialisations": "initialisations"}.get(evidence.varied, "samples")
+    return f"{evidence.samples} samples, of different {what}: intervals are 95 % over them."
+
+
+def rate(chain: Chain | None) -> str:
+    """What each layer of the main chain does to delta and signal; empty where there is no chain."""
+    if chain is None:
+        return ""
+    factor = lambda found: interval_text(found.value, found.low, found.high)
+    parts = [f"the delta by {factor(chain.delta)} on the way to the input"] if chain.delta else []
+    parts += [f"the signal by {factor(chain.value)} on the way to the loss"] if chain.value else []
+    each = "layer" if chain.along == "layers" else "step"
+    return f"{chain.part}, {counted(len(chain.places), each)}: each multiplies {listed(parts)}." if parts else ""
+
+
+def layers(names: Sequence[str], most: int = NAMED) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    words = [w for w in words if w]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 layer``, ``2 layers``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def number(value: float) -> str:
+    """A number in short; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return f"{value:.3g}"
+
+
+def title(finding: Finding) -> str:
+    """``GL001 vanishing, error: the gradient vanishes towards the input``."""
+    return f"{finding.rule.name} {finding.kind}, {finding.severity}: {finding.rule.value}"
+
+
+def outcome(found: Outcome) -> str:
+    """``factor per layer: 0.08 before, 1 predicted, 1 after``."""
+    shown = [("before", found.before), ("predicted", found.predicted), ("after", found.after)]
+    return f"{found.what}: " + ", ".join(f"{number(v)} {word}" for word, v in shown if not math.isnan(v))
+
+
+def remedy(found: Remedy) -> str:
+    """What to do, and what became of it."""
+    tried = "; ".join(map(outcome, found.outcomes)) or f"not tried: {found.not_tried or 'no reason is known'}"
+    return f"{found.text} ({tried})"
+
+
+def margin(found: Margin) -> str:
+    """How near a rule was to speaking, or why it could not look."""
+    if found.silent:
+        return f"did not look: {found.silent}"
+    if math.isnan(found.value):
+        return "nothing of the kind"
+    unit = f" {found.unit}" if found.unit else ""
+    where = f", at {found.layer}" if found.layer else ""
+    return f"{number(found.value)} of {number(found.line)}{unit}{where}"
+
+
+def silent_rules(d: Diagnosis) -> list[Margin]:
+    """Margins of the rules that said nothing, in the order of their codes; a rule without one did not look."""
+    spoke = {finding.rule for finding in d.findings}
+    known = {m.rule: m for m in d.margins}
+    missing = "it had nothing to look at"
+    return [known.get(rule, Margin(rule, silent=missing)) for rule in Rule if rule not in spoke]
+
+
+def unseen(place: Unseen) -> str:
+    """A place that could not be looked into."""
+    where = f" ({place.source})" if place.source else ""
+    return f"{counted(place.products, 'product')} inside {place.why} {place.name}".rstrip() + where
+
+
+def not_examined(d: Diagnosis) -> list[str]:
+    """What the diagnosis does not know, a line each."""
+    lines = [f"Not looked into: {unseen(place)}." for place in d.coverage.unseen]
+    lines += [note.rstrip(".") + "." for note in d.evidence.notes]
+    if d.evidence.suspects is not None:
+        lines += [note.rstrip(".") + "." for note in d.evidence.suspects.notes]
+    return lines
+
+
+def cost(d: Diagnosis) -> str:
+    """What each part took; empty where nothing was timed."""
+    parts = [f"{name} {seconds:.1f} s" for name, seconds in d.seconds.items()]
+    return f"It took: {', '.join(parts)}." if parts else ""
+
+
+def suspects(evidence: Evidence) -> list[tuple[str, str]]:
+    """What to look at next where no layer is to blame, and what came of it where it was tried."""
+    found = evidence.suspects
+    rows = [
+        ("learning rate", "not tried" if found is None or not found.steps else _steps(found.steps)),
+        ("wiring: is it the gradient of the loss?", "not tried" if found is None else _slope(found)),
+        ("the optimiser's epsilon", _epsilon(evidence)),
+        ("data and labels", "not tried: look at inputs beside their labels, at their scale, at shuffled labels"),
+        ("the loss", "not tried: logits or probabilities, mean or sum, which axis, which target"),
+    ]  # fmt: skip
+    return rows
+
+
+def _slope(found: Suspects) -> str:
+    """The derivative of the loss along a random direction, by a finite difference and by the gradient."""
+    (difference, gradient), error = found.slope, found.slope_error
+    if math.isnan(difference) or math.isnan(gradient):
+        return "tried, and not resolved: the finite difference drowns in rounding"
+    both = f"{number(difference)} by a finite difference, {number(gradient)} by the gradient"
+    agree = abs(difference - gradient) <= error
+    end = "they agree" if agree else f"rounding and curvature explain {number(error)} of the difference"
+    return f"tried, the slope of the loss along a random direction: {both}; {end}"
+
+
+def _steps(steps: Sequence[tuple[float, float]]) -> str:
+    """Of one step of plain gradient descent the drop of the loss over what the gradient promises."""
+    steps = sorted(steps)
+    good = [rate for rate, drop in steps if drop >= _ALMOST]
+    bad = [rate for rate, drop in steps if not drop >= _HALF]
+    rises = [rate for rate, drop in steps if not drop >= 0]
+    said = [
+        f"the loss falls as the gradient promises up to a rate of {number(max(good))}" if good else
+        "at no rate tried does the loss fall as the gradient promises",
+        f"it falls by less than half of that from {number(min(bad))}" if bad else "",
+        f"it rises from {number(min(rises))}" if rises else "",
+    ]  # fmt: skip
+    return f"tried, one step of plain gradient descent: {', '.join(s for s in said if s)}"
+
+
+def _epsilon(evidence: Evidence) -> str:
+    share = evidence.gradient("below_adam_fraction")
+    known = [i for i in range(share.shape[1]) if not np.isnan(share[:, i]).all()]
+    if not known:
+        return "not tried"
+    most, path = max((float(np.nanmean(share[:, i])), evidence.parameters[i].path) for i in known)
+    return f"tried: at most {100 * most:.2g} % of a gradient's entries lie below Adam's 1e-8 ({path})"
