@@ -1,0 +1,343 @@
+"""All that is known of JAX's jaxprs and of the parameters of its primitives; other files ask here.
+
+JAX keeps changing these. What differs between the versions that gradlab runs on is told apart by what a parameter is
+called, not by a version number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend import core as jex
+from jax.sharding import PartitionSpec
+
+#: How a program is read past each primitive; a test walks the primitives of JAX, so that a new one is decided on.
+#:
+#: product     of two arrays, summed over an axis      lookup   rows of the first operand
+#: entrywise   entry by entry, operands broadcast      flat     entry by entry, derivative 0 everywhere
+#: plain       anything else without a program inside, or with one of a few scalars
+#: call        operands are those of the one program inside
+#: scan, cond, while, shard_map                        each its own rule
+#: high        a Python object decides: `high_treatment`
+#: custom      a derivative rule of its own            kernel   a program that is not JAX's, or for one machine
+#: tap         the user's own name for a value
+_TREATMENTS: dict[str, str] = {
+    "product": "dot_general conv_general_dilated ragged_dot ragged_dot_general scaled_matmul scaled_matmul_wrapper "
+    "scaled_dot",
+    "lookup": "gather",
+    "entrywise": "abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt clamp "
+    "convert_element_type copy cos cosh digamma div erf erf_inv erfc exp exp2 expm1 igamma igamma_grad_a "
+    "igammac integer_pow lgamma log log1p log2 logistic max min mul neg one_minus_square optimization_barrier "
+    "polygamma polynomial pow random_gamma_grad reciprocal reduce_precision regularized_incomplete_beta rem rsqrt "
+    "select_n sharding_constraint sin sinh sqrt square sub tan tanh zeta",
+    "flat": "and bitcast_convert_type ceil clz eq eq_to floor ge gt is_finite le le_to lt lt_to ne nextafter not or "
+    "population_count round shift_left shift_right_arithmetic shift_right_logical sign stop_gradient xor",
+    "plain": "after_all all_gather all_to_all approx_top_k argmax argmin axis_index broadcast_in_dim cholesky complex "
+    "concatenate conj create_token cumlogsumexp cummax cummin cumprod cumsum device_put dynamic_slice "
+    "dynamic_update_slice eig eigh empty empty2 fft get hessenberg householder_product imag iota lu pad pmax pmin "
+    "ppermute psum psum_invariant pvary qr ragged_all_to_all random_bits random_clone random_fold_in random_gamma "
+    "random_seed random_split random_unwrap random_wrap real reduce reduce_and reduce_max reduce_min reduce_or "
+    "reduce_prod reduce_scatter reduce_sum reduce_window reduce_window_max reduce_window_min reduce_window_sum "
+    "reduce_xor reshape reshard rev rng_bit_generator rng_uniform scatter scatter-add scatter-max scatter-min "
+    "scatter-mul scatter-sub schur select_and_gather_add select_and_scatter select_and_scatter_add slice sort split "
+    "squeeze stack svd swap threefry2x32 tile top_k transpose triangular_solve tridiagonal tridiagonal_solve unstack "
+    "addupdate new_ref freeze empty_ref free_ref debug_callback debug_print io_callback pure_callback",
+    "call": "call closed_call core_call eval_jaxpr jit pjit remat remat2 checkpoint composite",
+    "scan": "scan",
+    "cond": "cond",
+    "while": "while",
+    "shard_map": "shard_map",
+    "high": "call_hi_primitive",
+    "custom": "custom_jvp_call custom_jvp_call_jaxpr custom_lin custom_linear_solve custom_vjp_call "
+    "custom_vjp_call_jaxpr custom_vmap_call linear_call run_state",
+    "kernel": "pallas_call core_map mpmd_map ffi_call custom_partitioning call_exported cudnn_fusion "
+    "dot_product_attention_fwd_wrapper dot_product_attention_fp8_fwd_wrapper",
+    "tap": "name",
+}
+TREATMENTS: dict[str, str] = {name: how for how, names in _TREATMENTS.items() for name in names.split()}
+
+#: Primitives that sum over all entries of some axes, or pick one of them.
+REDUCTIONS = frozenset(name for name in TREATMENTS if name.startswith(("reduce_", "argm"))) - {"reduce_precision"}
+#: Parameters under which programs stand that are evaluated, the one that computes the value first.
+_INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr", "body_jaxpr", "branches", "call", "jaxprs", "callee", "fun_jaxpr_closed")
+
+
+def treatment(eqn: Any) -> str:
+    """How an equation is read past, by `TREATMENTS`; ``unknown`` where a program is in one that is not there."""
+    found = TREATMENTS.get(eqn.primitive.name)
+    if found == "high":
+        return _high_treatment(eqn.params["_prim"])
+    return found or ("unknown" if inner(eqn) else "plain")
+
+
+def _high_treatment(prim: Any) -> str:
+    """A primitive whose parameters are a Python object: JAX's newer remat, checkpoint_name and custom_vjp."""
+    kind = type(prim).__name__
+    if kind == "RematTraced":
+        return "call"
+    if kind.startswith("CheckpointName"):
+        return "tap"
+    if kind == "VmapOf":
+        return "custom" if _high_treatment(prim.prim) == "call" else _high_treatment(prim.prim)
+    return "custom"
+
+
+# ---------------------------------------------------------------------------------------- programs inside an equation
+
+
+def opened(program: Any) -> tuple[Any, Sequence[Any]]:
+    """The jaxpr of a closed or an open one, and its constants."""
+    return (program.jaxpr, program.consts) if hasattr(program, "jaxpr") else (program, ())
+
+
+def _is_program(value: Any) -> bool:
+    return isinstance(value, (jex.ClosedJaxpr, jex.Jaxpr))
+
+
+def inner(eqn: Any) -> tuple[Any, ...]:
+    """The programs inside an equation, those that compute its value first; empty for most."""
+    if eqn.primitive.name == "call_hi_primitive":
+        return _high_inner(eqn.params["_prim"])
+    params = eqn.params
+    keys = [key for key in _INNER if key in params] + [key for key in params if key not in _INNER]
+    found: list[Any] = []
+    for key in keys:
+        value = params[key]
+        found += [part for part in (value if isinstance(value, (tuple, list)) else [value]) if _is_program(part)]
+        if hasattr(value, "_fields"):  # custom_linear_solve keeps four in a named tuple
+            found += [part for part in value if _is_program(part) and part not in found]
+    return tuple(found)
+
+
+def _high_inner(prim: Any) -> tuple[Any, ...]:
+    if type(prim).__name__ == "VmapOf":
+        return _high_inner(prim.prim)
+    own = getattr(prim, "jaxpr", None) or getattr(getattr(prim, "traced", None), "jaxpr", None)
+    return (own,) if _is_program(own) else ()
+
+
+def with_inner(eqn: Any, programs: Sequence[Any]) -> Any:
+    """The equation with other programs in the place of `entered(eqn)`, of the same operands and results."""
+    how = treatment(eqn)
+    if eqn.primitive.name == "call_hi_primitive":
+        prim = eqn.params["_prim"]
+        names = {name: value for name, value in prim.params.items() if name != "jaxpr"}
+        return eqn.replace(params={"_prim": type(prim)(programs[0], **names)})
+    if how == "cond":
+        return eqn.replace(params={**eqn.params, "branches": tuple(programs)})
+    return eqn.replace(params={**eqn.params, _body_key(eqn): programs[0]})
+
+
+def entered(eqn: Any) -> tuple[Any, ...]:
+    """The programs of a call, a loop or a branch that a reader goes into; a while loop's condition is not one."""
+    if eqn.primitive.name == "call_hi_primitive":
+        return _high_inner(eqn.params["_prim"])
+    if treatment(eqn) == "cond":
+        return tuple(eqn.params["branches"])
+    return (eqn.params[_body_key(eqn)],)
+
+
+def _body_key(eqn: Any) -> str:
+    return next(key for key in _INNER if key in eqn.params)
+
+
+def rebuilt(program: Any, jaxpr: Any) -> Any:
+    """Another jaxpr in the place of a program's own, closed over the same constants where it was."""
+    return jex.ClosedJaxpr(jaxpr, program.consts) if hasattr(program, "jaxpr") else jaxpr
+
+
+def equations(program: Any, into: Callable[[Any], bool] = lambda eqn: True) -> Iterator[Any]:
+    """All equations of a program and of the programs inside."""
+    for eqn in opened(program)[0].eqns:
+        yield eqn
+        if into(eqn):
+            for part in inner(eqn):
+                yield from equations(part, into)
+
+
+def products_inside(eqn: Any) -> int:
+    """Matrix products and convolutions in what the equation evaluates."""
+    if not (programs := inner(eqn)):
+        return 0
+    every = programs if eqn.primitive.name == "cond" else programs[:1]
+    return sum(treatment(e) == "product" for program in every for e in equations(program))
+
+
+# ---------------------------------------------------------------------------------------- parts of operands
+
+
+def scan_parts(eqn: Any) -> tuple[int, int]:
+    """How many of a scan's operands are constants, and how many are carried; the rest is taken apart step by step."""
+    params = eqn.params
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carried, _ = params["ft_in"].unpack()
+    return len(consts), len(carried)
+
+
+def while_parts(eqn: Any) -> tuple[int, int]:
+    """How many of a while loop's operands belong to its condition, and how many to its body; the rest is carried."""
+    return eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+
+
+def function_name(eqn: Any) -> str:
+    """The name of the function that a call, a custom derivative or a kernel was made of."""
+    params = eqn.params
+    if eqn.primitive.name == "call_hi_primitive":
+        prim = params["_prim"]
+        prim = getattr(prim, "prim", prim)
+        traced = getattr(prim, "traced", None)
+        return getattr(traced, "fun_name", "") or getattr(prim, "name", "") or type(prim).__name__
+    for key in ("name", "target_name"):
+        if isinstance(params.get(key), str):
+            return params[key]
+    if hasattr(params.get("name_and_src_info"), "name"):
+        return params["name_and_src_info"].name
+    for program in inner(eqn):
+        info = getattr(opened(program)[0], "debug_info", None)
+        if getattr(info, "func_name", ""):
+            return str(info.func_name).rpartition(".")[2]
+    return eqn.primitive.name
+
+
+def tap_name(eqn: Any) -> str:
+    """The name that the user gave a value."""
+    return eqn.params["name"] if "name" in eqn.params else eqn.params["_prim"].name
+
+
+def weight_axes(eqn: Any, weight: int) -> tuple[int, ...]:
+    """Axes of a product's value that belong to the outputs of one of its operands, the weight."""
+    name, ndim = eqn.primitive.name, eqn.outvars[0].aval.ndim
+    if name == "conv_general_dilated":
+        return (eqn.params["dimension_numbers"].out_spec[1 if weight else 0],)
+    if name == "dot_general":
+        (left, _), (batch, _) = eqn.params["dimension_numbers"]
+        shared = len(batch)
+        free = eqn.invars[0].aval.ndim - len(left) - shared
+        mine = range(shared, shared + free) if weight == 0 else range(shared + free, ndim)
+        return (*range(shared), *mine)
+    return (ndim - 1,) if ndim else ()
+
+
+def static_index(eqn: Any) -> list[int] | None:
+    """Of an equation that takes entries of the first axis: which one each result holds, where the program says so."""
+    name, shape = eqn.primitive.name, getattr(eqn.invars[0].aval, "shape", ())
+    if name == "unstack":
+        return list(range(len(eqn.outvars))) if eqn.params["axis"] == 0 else None
+    if name not in ("slice", "dynamic_slice") or len(shape) < 2:
+        return None
+    out = eqn.outvars[0].aval.shape
+    if out[0] != 1 or shape[0] == 1 or out[1:] != shape[1:]:
+        return None
+    if name == "slice":
+        return [int(eqn.params["start_indices"][0])]
+    start = eqn.invars[1]
+    return [int(start.val)] if isinstance(start, jex.Literal) else None
+
+
+def is_float(var: Any) -> bool:
+    """Whether a variable holds real floats."""
+    dtype = getattr(var.aval, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.floating)
+
+
+def is_differentiable(var: Any) -> bool:
+    """Whether a variable can have a derivative: floats, complex numbers, references to them."""
+    dtype = getattr(var.aval, "dtype", None)
+    return dtype is None or jax.dtypes.issubdtype(dtype, np.inexact)
+
+
+def is_dropped(var: Any) -> bool:
+    """Whether a result is thrown away."""
+    return str(var) == "_"
+
+
+def is_literal(var: Any) -> bool:
+    """Whether an operand is a number in the program."""
+    return isinstance(var, jex.Literal)
+
+
+def shape_of(var: Any) -> tuple[int, ...]:
+    """A variable's shape; empty for what has none."""
+    return tuple(getattr(var.aval, "shape", ()))
+
+
+def scalar(var: Any) -> float | None:
+    """The number that a literal is."""
+    if isinstance(var, jex.Literal) and np.ndim(var.val) == 0 and is_float(var):
+        return float(var.val)
+    return None
+
+
+def source(eqn: Any) -> str:
+    """File and line of the user's code: the innermost that is in no installed package; empty where there is none."""
+    trace = getattr(eqn.source_info, "traceback", None)
+    for frame in trace.frames if trace is not None else ():
+        name = frame.file_name.replace("\\", "/")
+        if "/site-packages/" not in name and "/gradlab/" not in name and not name.startswith("<"):
+            return f"{name.rpartition('/')[2]}:{frame.line_num}"
+    return ""
+
+
+def scope(eqn: Any) -> str:
+    """JAX's stack of names around an equation."""
+    return str(eqn.source_info.name_stack)
+
+
+# ---------------------------------------------------------------------------------------- evaluation
+
+
+def bind(eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """Evaluate an equation as it is."""
+    params = eqn.primitive.get_bind_params(eqn.params)
+    if isinstance(params, tuple):
+        functions, params = params
+        found = eqn.primitive.bind(*functions, *values, **params)
+    else:
+        found = eqn.primitive.bind(*values, **params)
+    return list(found) if eqn.primitive.multiple_results else [found]
+
+
+def rematerialised(eqn: Any, values: Sequence[Any]) -> Sequence[Any]:
+    """The operands of a call, behind a barrier where it computes again what must not be merged with the first time."""
+    if eqn.params.get("differentiated") and eqn.params.get("prevent_cse"):
+        return lax.optimization_barrier(tuple(values))
+    return values
+
+
+def sharded(eqn: Any, body: Callable[..., tuple[Sequence[Any], Any]], values: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Evaluate a shard_map with another body, which returns beside the results a tree of what each device found.
+
+    Of this the leaves come back with a first axis, one entry for each device.
+    """
+    params = eqn.params
+    axes = tuple(sorted(params["newly_manual_axes"] if "newly_manual_axes" in params else params["manual_axes"]))
+
+    def device(*args):
+        results, found = body(*args)
+        return tuple(results), jax.tree.map(lambda x: _varying(x, axes, params["check_vma"])[None], found)
+
+    results, found = jax.shard_map(
+        device,
+        mesh=params["mesh"],
+        in_specs=tuple(params["in_specs"]),
+        out_specs=(tuple(params["out_specs"]), PartitionSpec(axes)),
+        check_vma=params["check_vma"],
+        axis_names=set(axes),
+    )(*values)
+    return list(results), found
+
+
+def _varying(x: Any, axes: tuple[str, ...], checked: bool) -> Any:
+    """An array that may differ from device to device, in JAX's eyes too."""
+    if not checked:
+        return x
+    kind = jax.typeof(x)
+    now = kind.vma if hasattr(kind, "vma") else kind.mat.varying
+    missing = tuple(axis for axis in axes if axis not in now)
+    return lax.pcast(x, missing, to="varying") if missing else x

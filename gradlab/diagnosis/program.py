@@ -1,0 +1,126 @@
+"""A loss as a program that can be read: its sites, its parameters, and one run of value, gradient and signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+from jax import Array
+from jax.extend import core as jex
+
+from gradlab.diagnosis import jaxprs, reading
+from gradlab.diagnosis.collect import Collector
+from gradlab.diagnosis.instrument import Instrument
+from gradlab.diagnosis.names import paths_of
+from gradlab.diagnosis.reach import states_of
+from gradlab.diagnosis.sites import Site, Unseen
+
+
+class Reading(NamedTuple):
+    """What one run of a program gives.
+
+    Parameters
+    ----------
+    loss : Array
+    grads : pytree
+        Like the parameters; float0 where a leaf holds integers.
+    values, deltas : dict of int to Array, shape (lengths of the scans around the site, FIELDS)
+        By the site's number: what was read of the value, and of the derivative of the loss by it.
+    """
+
+    loss: Array
+    grads: Any
+    values: dict[int, Array]
+    deltas: dict[int, Array]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The program of a loss, for all samples of the same shapes; `Program.of` makes it.
+
+    Parameters
+    ----------
+    sites : tuple of Site
+        In the order of the program.
+    unseen : tuple of Unseen
+        What could not be looked into.
+    paths : tuple of str
+        The user's path of each leaf, in the order of `jax.tree.leaves`.
+    first_use : tuple of int
+        Leaves in the order in which they first meet data; one that meets none is not there.
+    states : tuple of str
+        Of each leaf ``used``, ``frozen`` (each way to the loss goes through `stop_gradient` or the like),
+        ``disconnected`` or ``not a float``.
+    depths : tuple of int
+        How many first axes of each leaf scans over layers take apart.
+    gradient : ClosedJaxpr
+        Value and gradient of the marked loss: operands and results are leaves.
+    read : callable
+        What is read of an array: ``read(x, site, role)``.
+    """
+
+    sites: tuple[Site, ...]
+    unseen: tuple[Unseen, ...]
+    paths: tuple[str, ...]
+    first_use: tuple[int, ...]
+    states: tuple[str, ...]
+    depths: tuple[int, ...]
+    gradient: Any
+    read: Callable[[Array, Site, str], Array] = field(default=reading.read, repr=False)
+    _structure: Any = field(default=None, repr=False)
+    _run: Callable[[Sequence[Array]], Any] = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        loss: Callable[..., Array],
+        params: Any,
+        args: Sequence[Any],
+        *,
+        read: Callable[[Array, Site, str], Array] = reading.read,
+    ) -> Program:
+        """Trace a loss; nothing is computed.
+
+        Parameters
+        ----------
+        loss : callable
+            ``loss(params, *args)``: a scalar. Pure.
+        params, args : pytrees of arrays, and a sequence of them
+            Only shapes and dtypes count.
+        read : callable
+            What is read of an array.
+
+        Returns
+        -------
+        Program
+        """
+        leaves = jax.tree.leaves(params)
+        plain = jax.make_jaxpr(loss)(params, *args)
+        instrument = Instrument(paths_of(params))
+        marked = jex.jaxpr_as_fun(instrument.mark(plain))
+        again = lambda params, *args: marked(*jax.tree.leaves((params, *args)))[0]
+        gradient, shapes = jax.make_jaxpr(jax.value_and_grad(again, allow_int=True), return_shape=True)(params, *args)
+        floats = [jaxprs.is_float(var) for var in plain.jaxpr.invars[: len(leaves)]]
+        sites = tuple(instrument.sites)
+        collector = Collector(lambda x, site, role: read(x, sites[site], role), reading.merge)
+        return cls(
+            sites=sites,
+            unseen=tuple(instrument.unseen),
+            paths=instrument.paths,
+            first_use=tuple(instrument.first_use),
+            states=states_of(plain, len(leaves), floats),
+            depths=tuple(instrument.depths.get(leaf, 0) for leaf in range(len(leaves))),
+            gradient=gradient,
+            read=read,
+            _structure=jax.tree.structure(shapes),
+            _run=jax.jit(lambda operands: collector.evaluate(gradient, operands)),
+        )
+
+    def run(self, params: Any, args: Sequence[Any]) -> Reading:
+        """Loss, gradient and signals of one sample; compiled at the first call."""
+        results, found = self._run(jax.tree.leaves((params, *args)))
+        loss, grads = jax.tree.unflatten(self._structure, results)
+        by_role = lambda role: {site: vector for (site, own), vector in found.items() if own == role}
+        return Reading(loss, grads, by_role("value"), by_role("delta"))
