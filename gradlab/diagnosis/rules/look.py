@@ -1,0 +1,162 @@
+"""What every rule looks at: the evidence without what is not finite, its chains, and who stands behind whom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from gradlab.diagnosis.chains import Chain, chains, readout
+from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.findings import Finding, Margin
+from gradlab.diagnosis.sites import Place
+
+#: Activations that serve as gates, too.
+GATES = ("logistic", "sigmoid", "hard_sigmoid")
+
+
+class Said(NamedTuple):
+    """What one rule says."""
+
+    findings: tuple[Finding, ...]
+    margin: Margin
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A site, in one step of the scans over layers: its places are steps in time, mostly one.
+
+    Parameters
+    ----------
+    name : str
+        The user's.
+    members : tuple of int
+        In `Evidence.places`.
+    """
+
+    name: str
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Evidence as the rules see it.
+
+    Parameters
+    ----------
+    whole : Evidence
+        As it was measured.
+    """
+
+    whole: Evidence
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The same without what is not finite: where a NaN stands, nothing else is said of the place."""
+        signals, gradients = self.whole.signals, self.whole.gradients
+        bad_value = signals.get("value_not_finite", np.zeros(1)) > 0
+        bad_delta = signals.get("delta_not_finite", np.zeros(1)) > 0
+        bad_gradient = gradients.get("grad_not_finite", np.zeros(1)) > 0
+        of_delta = lambda name: "delta" in name
+        blank = {k: np.where(bad_value | (bad_delta & of_delta(k)), np.nan, v) for k, v in signals.items()}
+        return self.whole.replace(
+            signals=blank, gradients={k: np.where(bad_gradient, np.nan, v) for k, v in gradients.items()}
+        )
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Of the evidence."""
+        return self.whole.places
+
+    @cached_property
+    def chains(self) -> tuple[Chain, ...]:
+        """All chains."""
+        return chains(self.evidence)
+
+    @cached_property
+    def readout(self) -> int:
+        """The place whose value the loss is computed of; else -1."""
+        return readout(self.whole)
+
+    def layers(self, *kinds: str) -> Iterator[Layer]:
+        """Layers of these kinds, in the order of the signal."""
+        found: dict[tuple, list[int]] = {}
+        for i, place in enumerate(self.places):
+            if place.site.kind in kinds:
+                at = tuple(k for k, scan in zip(place.at, place.site.scans, strict=False) if scan[0] == "layers")
+                found.setdefault((place.site.number, at), []).append(i)
+        for (_, at), members in found.items():
+            name = self.places[members[0]].site.name + "".join(f"[{k}]" for k in at)
+            yield Layer(name, tuple(members))
+
+    def in_time(self, layer: Layer) -> bool:
+        """Whether it is a step of a recurrence: in a scan that takes no parameter apart, or of one used repeatedly."""
+        site = self.places[layer.members[0]].site
+        of = self.before(layer)
+        parameter = site.parameter or (self.places[of.members[0]].site.parameter if of else "")
+        return any(scan[0] == "steps" for scan in site.scans) or self._uses.get(parameter, 0) > 1
+
+    @cached_property
+    def _uses(self) -> dict[str, int]:
+        sites = {place.site.number: place.site for place in self.places}
+        named = [site.parameter for site in sites.values() if site.kind == "product" and site.parameter]
+        return {name: named.count(name) for name in named}
+
+    def before(self, layer: Layer) -> Layer | None:
+        """The layer that an activation or a norm follows."""
+        place = self.places[layer.members[0]]
+        of = [i for i, p in enumerate(self.places) if p.site.number == place.site.follows and p.at[:1] == place.at[:1]]
+        if not of:
+            return None
+        first = self.places[of[0]]
+        return Layer(first.name if not self._timed(first) else first.site.name, tuple(of))
+
+    @staticmethod
+    def _timed(place: Place) -> bool:
+        return any(scan[0] == "steps" for scan in place.site.scans)
+
+    def least(self, column: str, layer: Layer) -> float:
+        """The smallest number of a column over all samples and steps; NaN where there is none."""
+        return _extreme(np.fmin, self.evidence.signal(column)[:, list(layer.members)])
+
+    def most(self, column: str, layer: Layer) -> float:
+        """The largest."""
+        return _extreme(np.fmax, self.evidence.signal(column)[:, list(layer.members)])
+
+    def least_gradient(self, column: str, parameter: int) -> float:
+        """The smallest number of a parameter's column over all samples."""
+        return _extreme(np.fmin, self.evidence.gradient(column)[:, parameter])
+
+    def most_gradient(self, column: str, parameter: int) -> float:
+        """The largest."""
+        return _extreme(np.fmax, self.evidence.gradient(column)[:, parameter])
+
+    def weights(self) -> Iterator[int]:
+        """Parameters with two axes or more that the loss depends on."""
+        for i, parameter in enumerate(self.whole.parameters):
+            if parameter.state == "used" and len(parameter.shape) > 1:
+                yield i
+
+    def feeds_readout(self, parameter: int) -> bool:
+        """Whether a parameter is that of the readout."""
+        return self.readout in self.whole.parameters[parameter].places
+
+
+def _extreme(of: np.ufunc, numbers: np.ndarray) -> float:
+    return float(of.reduce(numbers, axis=None)) if numbers.size else math.nan
+
+
+def rows(place: Place) -> int:
+    """Entries of a place for each unit: examples, positions."""
+    shape, features = place.site.shape, place.site.features
+    return math.prod(n for axis, n in enumerate(shape) if axis not in features)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

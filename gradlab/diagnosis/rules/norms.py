@@ -1,0 +1,68 @@
+"""GL013 and GL015: normalisations that do not normalise, attention that looks at one place only."""
+
+from __future__ import annotations
+
+import math
+
+from gradlab.diagnosis.findings import Finding, Margin, Rule
+from gradlab.diagnosis.lines import LINES
+from gradlab.diagnosis.rules.look import Layer, Look, Said
+
+
+def normalisation(look: Look) -> Said:
+    """GL013. A variance that is zero because the layer before starts at zero is no fault."""
+    known: list[tuple[float, Layer]] = []
+    constant: list[Layer] = []
+    for layer in look.layers("norm"):
+        epsilon = look.places[layer.members[0]].site.epsilon
+        variance = look.most("log10_value_rms", layer)
+        if math.isnan(variance) or _starts_at_zero(look, layer):
+            continue
+        if variance == -math.inf:
+            constant.append(layer)
+        elif epsilon > 0:
+            known.append((variance - math.log10(epsilon), layer))
+    if not known and not constant:
+        return Said((), Margin(Rule.GL013, silent="no normalisation whose variance is known"))
+    if constant:
+        names = tuple(layer.name for layer in constant)
+        text = f"the variance at {names[0]} is exactly 0: it is taken over one number, or over equal ones"
+        finding = Finding(Rule.GL013, "error", names, text, -math.inf, float(LINES.norm_epsilon))
+        return Said((finding,), Margin(Rule.GL013, -math.inf, float(LINES.norm_epsilon), names[0], "decades"))
+    known.sort(key=lambda entry: entry[0])
+    ratio, layer = known[0]
+    margin = Margin(Rule.GL013, ratio, float(LINES.norm_epsilon), layer.name, "decades")
+    said = [entry for entry in known if entry[0] < LINES.norm_epsilon]
+    if not said:
+        return Said((), margin)
+    text = (
+        f"the variance at {layer.name} is {10**ratio:.2g} times epsilon: what is divided by is epsilon, "
+        "so that the scale of the signal stays as it is"
+    )
+    names = tuple(entry[1].name for entry in said)
+    return Said((Finding(Rule.GL013, "warning", names, text, ratio, float(LINES.norm_epsilon)),), margin)
+
+
+def _starts_at_zero(look: Look, layer: Layer) -> bool:
+    """Whether the last product before is zero, or there is none."""
+    first = layer.members[0]
+    before = [i for i in range(first) if look.places[i].site.kind in ("product", "lookup")]
+    if not before:
+        return False
+    return look.least("log10_value_rms", Layer("", (before[-1],))) == -math.inf
+
+
+def attention(look: Look) -> Said:
+    """GL015."""
+    known = [(look.least("log10_value_rms", layer), layer) for layer in look.layers("logits")]
+    known = sorted((entry for entry in known if math.isfinite(entry[0])), key=lambda entry: -entry[0])
+    if not known:
+        return Said((), Margin(Rule.GL015, silent="no product that goes into a softmax"))
+    size, layer = known[0]
+    margin = Margin(Rule.GL015, size, float(LINES.attention), layer.name, "decades")
+    said = [entry for entry in known if entry[0] > LINES.attention]
+    if not said:
+        return Said((), margin)
+    text = f"the attention logits of {layer.name} have rms {10**size:.3g}: the softmax picks one place"
+    names = tuple(entry[1].name for entry in said)
+    return Said((Finding(Rule.GL015, "warning", names, text, size, float(LINES.attention)),), margin)

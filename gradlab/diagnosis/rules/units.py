@@ -1,0 +1,119 @@
+"""GL005, GL006, GL007, GL016: units that are saturated, dead or identical."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradlab.diagnosis.findings import Finding, Margin, Rule
+from gradlab.diagnosis.lines import LINES
+from gradlab.diagnosis.rules.look import GATES, Layer, Look, Said, listed, rows
+
+
+def _activations(look: Look) -> list[tuple[Layer, Layer]]:
+    """Activations with the layers that they follow."""
+    pairs = [(layer, look.before(layer)) for layer in look.layers("activation")]
+    return [(a, of) for a, of in pairs if of is not None]
+
+
+def saturation(look: Look) -> Said:
+    """GL005. Outputs may be at a limit, and gates of a recurrence are open or shut on purpose: neither is looked at."""
+    known: list[tuple[float, Layer, Layer]] = []
+    for layer, of in _activations(look):
+        gate = look.places[layer.members[0]].site.function in GATES and look.in_time(layer)
+        share = look.least("saturated_fraction", layer)
+        if not gate and not math.isnan(share) and look.readout not in of.members:
+            known.append((share, layer, of))
+    if not known:
+        return Said((), Margin(Rule.GL005, silent="no activation with limits"))
+    worst = max(known, key=lambda entry: entry[0])
+    margin = Margin(Rule.GL005, worst[0], float(LINES.saturated), worst[2].name, "share")
+    beyond = sorted((e for e in known if e[0] > LINES.saturated), key=lambda e: -e[0])
+    if not beyond:
+        return Said((), margin)
+    share, layer, of = beyond[0]
+    function = look.places[layer.members[0]].site.function
+    text = f"{share:.1%} of the entries of {function} are within 1 % of a limit at {of.name}"
+    mean = look.evidence.signal("value_mean_over_rms")[:, list(of.members)].mean()
+    if abs(mean) > math.sqrt(0.5):
+        text += f"; its preactivations have a mean of {abs(mean):.2f} times their rms: its inputs are not centred"
+    if len(beyond) > 1:
+        text += f"; so are {listed([e[2].name for e in beyond[1:]])}"
+    severity = "error" if share > LINES.saturated_grave else "warning"
+    names = tuple(e[2].name for e in beyond)
+    return Said((Finding(Rule.GL005, severity, names, text, share, float(LINES.saturated)),), margin)
+
+
+def dead(look: Look) -> tuple[Said, Said]:
+    """GL006 and GL007. Zeros that come in from outside, or from weights that are zero, are not the units' own."""
+    known: list[tuple[float, Layer]] = []
+    for layer, of in _activations(look):
+        share = look.least("dead_fraction", layer)
+        if look.readout in of.members and not _stuck(look, share):
+            continue
+        outside = _or_zero(look.most("dead_fraction", of), look.most("value_zero_fraction", of))
+        entries = sum(rows(look.places[i]) for i in layer.members)
+        if not math.isnan(share) and entries >= LINES.examples and outside < LINES.lost:
+            known.append((share, of))
+    if not known:
+        silent = f"no activation whose units are known, on {int(LINES.examples)} examples or more"
+        return Said((), Margin(Rule.GL006, silent=silent)), Said((), Margin(Rule.GL007, silent=silent))
+    top, where = max(known, key=lambda entry: entry[0])
+    units = [e for e in known if LINES.dead < e[0] <= LINES.all_lost]
+    whole = [e for e in known if e[0] > LINES.all_lost]
+    findings = []
+    if units:
+        worst = max(units, key=lambda e: e[0])
+        text = f"{worst[0]:.0%} of the units of {worst[1].name} are 0 on all of the batch: their weights do not move"
+        names = tuple(e[1].name for e in sorted(units, key=lambda e: -e[0]))
+        severity = "error" if worst[0] > LINES.dead_grave else "warning"
+        findings.append(Finding(Rule.GL006, severity, names, text, worst[0], float(LINES.dead)))
+    layers = ()
+    if whole:
+        names = tuple(e[1].name for e in whole)
+        text = f"all units of {listed(names)} are 0 on all of the batch: no gradient passes to what is before"
+        layers = (Finding(Rule.GL007, "error", names, text, 1.0, float(LINES.all_lost)),)
+    return (
+        Said(tuple(findings), Margin(Rule.GL006, top, float(LINES.dead), where.name, "share")),
+        Said(layers, Margin(Rule.GL007, top, float(LINES.all_lost), where.name, "share")),
+    )
+
+
+def _stuck(look: Look, share: float) -> bool:
+    """Whether an output is 0 for all examples, the loss is not, and no gradient comes back."""
+    delta = look.evidence.signal("log10_delta_rms")[:, look.readout]
+    return share > LINES.all_lost and bool((look.whole.losses > 0).all() and np.isneginf(delta).all())
+
+
+def _or_zero(*numbers: float) -> float:
+    return max((n for n in numbers if not math.isnan(n)), default=0.0)
+
+
+def identical(look: Look) -> Said:
+    """GL016. A layer whose gradient is zero because a later one starts at zero will move at the second step."""
+    hidden = [i for i in look.weights() if not look.feeds_readout(i)]
+    known = {i: look.least_gradient("identical_fraction", i) for i in hidden}
+    known = {i: share for i, share in known.items() if not math.isnan(share)}
+    if not known:
+        return Said((), Margin(Rule.GL016, silent="no weights but the readout's"))
+    zero = [i for i in look.weights() if look.most_gradient("log10_weight_norm", i) == -math.inf]
+    still = {i for i in look.weights() if look.most_gradient("log10_grad_norm", i) == -math.inf}
+    all_zero = len(zero) == sum(1 for _ in look.weights()) > 1
+    waits = bool(set(zero) - still) and not all_zero
+    said = [i for i, share in known.items() if share > LINES.identical and not (i in still and waits)]
+    path = lambda i: look.whole.parameters[i].path
+    top = max(known, key=lambda i: known[i] if not (i in still and waits) else 0)
+    margin = Margin(
+        Rule.GL016, 0.0 if top in still and waits else known[top], float(LINES.identical), path(top), "share"
+    )
+    if not said:
+        return Said((), margin)
+    said.sort(key=lambda i: -known[i])
+    first = said[0]
+    text = f"{known[first]:.0%} of the units of {path(first)} have weights and gradient of another, to the bit"
+    if all_zero:
+        text += ": all weights are zero, and only biases behind the last of them move"
+    return Said((
+        Finding(Rule.GL016, "error", tuple(path(i) for i in said), text, known[first], float(LINES.identical)),
+    ), margin)  # fmt: skip
