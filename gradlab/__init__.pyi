@@ -33,6 +33,7 @@ from .core.scaled import Scaled as Scaled
 from .core.unroll import unroll as unroll
 from .diagnosis.diagnosis import Diagnosis as Diagnosis
 from .diagnosis.diagnosis import assert_healthy as assert_healthy
+from .diagnosis.recording import inspect as inspect
 from .diagnosis.tap import tap as tap
 from .frames.files import example as example
 from .frames.files import load as load

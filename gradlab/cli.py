@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gradlab import model_commands
 from gradlab._errors import GradlabError, GradlabNote, unknown
 from gradlab._files import file_name
 from gradlab._text import plain
@@ -45,6 +46,8 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
   report   write the page of a run: verdicts, tables, figures
   check    compare the hand-written backward pass with automatic differentiation
   theory   what a network of infinite width does to signals and gradients
+  diagnose judge a JAX model of your own, from a Python file, which is run
+  inspect  judge what was recorded of a model in PyTorch, on an old JAX, on a pod
 
 examples:
   gradlab sweep --report                                   the default grid, and its page
@@ -53,6 +56,8 @@ examples:
   gradlab report runs/demo --html
   gradlab check --depth 10 --activation tanh --init xavier_normal
   gradlab theory --activation tanh --init xavier_normal
+  gradlab diagnose model.py:factory
+  gradlab inspect recorded.npz
 
 `gradlab COMMAND --help` lists the options of a command."""
 
@@ -344,6 +349,7 @@ def _theory(argv: list[str]) -> int:
 COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": partial(_grid, "sweep", SWEEP, Sweep), "train": partial(_grid, "train", TRAIN, TrainingSweep),
     "report": _report, "check": _check, "theory": _theory,
+    "diagnose": model_commands.diagnose, "inspect": model_commands.inspect,
 }  # fmt: skip
 
 

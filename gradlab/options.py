@@ -15,7 +15,9 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.config import Sweep, shown
 
 #: Options whose value is a path.
-PATHS = ("out", "config", "import_", "run")
+PATHS = ("out", "config", "import_", "run", "json", "html", "baseline")
+#: What stands in a command without a name before it.
+_PLACES: dict[str, str] = {"run": "PATH", "model": "FILE.py:FACTORY", "recorded": "FILE.npz"}
 #: How values are shown and read; what is wanted stands in the type of a field.
 _METAVARS = {int: "INT", float: "NUMBER", str: "NAME", bool: "{True,False}"}
 
@@ -43,13 +45,14 @@ def parse_options(
     table |= {name: (kind, default, told) for name, kind, default, told in options}
     parser = _Parser(
         prog=f"gradlab {command}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"gradlab {command} [options]" + (" PATH" if "run" in table else ""),
+        usage=f"gradlab {command} [options]" + "".join(f" {_PLACES[name]}" for name in table if name in _PLACES),
         allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
     for name, (kind, default, told) in table.items():
         told = told.replace("%", "%%")
         if default is dataclasses.MISSING:
-            parser.add_argument(name, metavar="PATH", help=told)
+            several = {"nargs": "+"} if _several(kind) else {}
+            parser.add_argument(name, metavar=_PLACES[name], help=told, **several)
             continue
         told += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
         if kind is bool:
@@ -63,7 +66,7 @@ def parse_options(
     )
     for word in rest:
         if word.startswith("--"):
-            names = [_option(name) for name in table if name != "run"]
+            names = [_option(name) for name in table if name not in _PLACES]
             raise unknown("option", word.partition("=")[0], names, f"gradlab {command} --help")
         raise GradlabError(f"options of gradlab {command}", repr(word), f"gradlab {command} --help")
     given = {name: _read(command, name, table[name][0], value) for name, value in vars(parsed).items()}

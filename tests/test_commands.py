@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from gradlab import cli
+from gradlab.diagnosis.recorder import record
+from gradlab.model_commands import DIAGNOSE, INSPECT
 
 ROOT = Path(cli.__file__).resolve().parents[1]
 MISH = """\
@@ -20,6 +22,20 @@ gl.register_activation(
     lambda z: jnp.tanh(jax.nn.softplus(z)) + z * jax.nn.sigmoid(z) / jnp.cosh(jax.nn.softplus(z)) ** 2,
 )
 """
+MODEL = """\
+import jax, jax.numpy as jnp
+def loss_fn(params, batch):
+    x, y = batch
+    for name in ("one", "two", "three"):
+        x = jax.nn.relu(x @ params[name])
+    return jnp.mean((x - y) ** 2)
+def init(key):
+    keys = zip(("one", "two", "three"), jax.random.split(key, 3))
+    return {name: jax.random.normal(k, (32, 32)) * (2 / 32) ** 0.5 for name, k in keys}
+def factory():
+    x = jax.random.normal(jax.random.key(1), (64, 32))
+    return {"loss_fn": loss_fn, "params": init(jax.random.key(0)), "batch": (x, jnp.abs(x)), "init": init}
+"""
 
 
 def shown():
@@ -28,7 +44,7 @@ def shown():
     readme = (ROOT / "README.md").read_text()
     found += re.findall(r"^    (gradlab .+)$", readme, re.M) + re.findall(r"`(gradlab [^`]+)`", readme)
     found += re.findall(r"bin/(gradlab .+)$", readme, re.M)
-    for text in (cli.ABOUT, cli.SWEEP, cli.TRAIN, cli.REPORT, cli.CHECK, cli.THEORY):
+    for text in (cli.ABOUT, cli.SWEEP, cli.TRAIN, cli.REPORT, cli.CHECK, cli.THEORY, DIAGNOSE, INSPECT):
         # what a command does stands behind it, some spaces away
         found += [re.split(r" {2,}", line)[0] for line in re.findall(r"^  (gradlab .+)$", text, re.M)]
     return list(dict.fromkeys(found))
@@ -42,9 +58,13 @@ def folder(tmp_path, monkeypatch, forget):
     """A folder with the files that the commands name."""
     monkeypatch.chdir(tmp_path)
     Path("mish.py").write_text(MISH)
+    Path("model.py").write_text(MODEL)
     Path("sweep.toml").write_text('depth = [2, 4]\nactivation = "tanh"\nwidth = 16\n')
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "b", "c"])
+    for name in ("recorded", "first", "second"):
+        layers = {layer: rng.normal(size=(64, 32)) for layer in ("one", "two", "three", "four")}
+        record(f"{name}.npz", value=layers, delta=layers, loss={"loss": np.float32(1.5)})
     table.assign(label=np.where(table["a"] > 0, "up", "down")).to_csv("mine.csv", index=False)
     return tmp_path
 
@@ -92,6 +112,8 @@ def test_it_runs_as_it_stands(command, folder, capsys):
     if words[0] == "report":  # of a run that is there
         small = "--depth 2 4 --width 8 --activation tanh --init he_normal --seeds 2 --batch 16 --quiet"
         assert cli.main(["sweep", *small.split(), "--out", words[1]]) == 0
+    if "--baseline" in words:
+        assert cli.main(["diagnose", words[1], "--json", words[words.index("--baseline") + 1]]) == 0
     assert cli.main(words) == 0
     told = capsys.readouterr()
     assert "Traceback" not in told.err and "networks failed" not in told.err and told.out

@@ -39,7 +39,7 @@ def test_importing_gradlab_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["sweep", "--help"], ["report", "--help"], ["check", "--help"], ["theory", "--help"]]
+    "argv", [["--help"], *([c, "--help"] for c in ("sweep", "report", "check", "theory", "diagnose", "inspect"))]
 )
 def test_help_imports_nothing_heavy(argv):
     code = "from gradlab.cli import main\ntry: main()\nexcept SystemExit: pass"

@@ -1,4 +1,4 @@
-"""The README's three starts run as they stand there."""
+"""The README's four starts run as they stand there."""
 
 import contextlib
 import io
@@ -24,8 +24,9 @@ def start(title, folder, monkeypatch):
     return told.getvalue(), names
 
 
-def test_there_are_three_starts_and_each_says_how_long_it_takes():
-    assert [title for title, _ in STARTS] == ["Measure an idea", "Make a slide", "Look at gradients of your own"]
+def test_there_are_four_starts_and_each_says_how_long_it_takes():
+    titles = ["Measure an idea", "Make a slide", "Look at gradients of your own", "Diagnose a model of your own"]
+    assert [title for title, _ in STARTS] == titles
     text = (ROOT / "README.md").read_text()
     for title, _ in STARTS:
         assert re.search(rf"\*\*{title}\*\* \(about \d+ s\)", text)
@@ -63,3 +64,10 @@ def test_look_at_gradients_of_your_own(tmp_path, monkeypatch):
     assert "log10_weight_grad_norm" in told
     assert jax.tree.structure(names["grads"]) == jax.tree.structure(names["params"])
     assert len(told.splitlines()) == 1 + 12 + 1
+
+
+@pytest.mark.slow
+def test_diagnose_a_model_of_your_own(tmp_path, monkeypatch):
+    told, _ = start("Diagnose a model of your own", tmp_path, monkeypatch)
+    assert "10 of 10 products seen" in told.splitlines()[0]
+    assert "GL003 init_too_small" in told and "dense_0" in told and "12.5" in told

@@ -1,0 +1,163 @@
+"""The commands for models that are not gradlab's: `diagnose`, and `inspect` for what was recorded elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradlab._errors import GradlabError, unknown
+from gradlab._files import path_from, writable, write_text
+from gradlab._text import plain
+from gradlab.options import parse_options
+
+if TYPE_CHECKING:
+    from gradlab.diagnosis.baseline import Baseline
+    from gradlab.diagnosis.diagnosis import Diagnosis
+
+DIAGNOSE = """\
+Judge a JAX model of your own: which layers starve or blow up, by what factor, why, and what to change.
+
+FILE.py is run, as Python would run it. FACTORY is a function in it that takes nothing and returns loss_fn, params,
+batch, or a dict with these three and more options of gl.diagnose, such as init.
+
+examples:
+  gradlab diagnose model.py:factory
+  gradlab diagnose model.py:factory --repeats 8 --html diagnosis.html --json diagnosis.json
+  gradlab diagnose model.py:factory --baseline diagnosis.json      (fails only where it is worse)
+  gradlab diagnose model.py:factory --mute GL014 noise --out diagnosis
+
+Exit code 0: healthy; 1: findings; 2: what was asked cannot be done."""
+
+INSPECT = """\
+Judge what was recorded of a model elsewhere, in PyTorch, on an old JAX or on a pod: the same table, the same rules.
+
+examples:
+  gradlab inspect recorded.npz
+  gradlab inspect first.npz second.npz --html inspected.html      (several batches: numbers have intervals)
+
+The file comes from these lines, which need NumPy alone; copy them. Layers stand in the order in which they are given,
+from the input to the loss. Each signal is a dict of arrays by layer: what a layer computes (value), behind its
+nonlinearity (activation), the derivative of the loss by its value (delta), its weight and the gradient of that (grad).
+Units are the last axis.
+
+{recorder}
+Exit code 0: healthy; 1: findings; 2: what was asked cannot be done."""
+
+_PAGES: tuple[tuple[Any, ...], ...] = (
+    ("mute", tuple[str, ...], (), "Rules that shall say nothing, by code or kind: GL014, noise."),
+    ("baseline", str | None, None, "JSON of an earlier diagnosis: only what is worse fails."),
+    ("json", str | None, None, "File for the diagnosis as JSON."),
+    ("html", str | None, None, "File for the page as one self-contained HTML file."),
+    ("out", str | None, None, "Folder for page, figure and JSON."),
+    ("quiet", bool, False, "Print the verdict alone."),
+)
+DIAGNOSE_OPTIONS = (
+    ("model", str, dataclasses.MISSING, "A Python file, which is run, and a function in it."),
+    ("repeats", int | None, None, "Samples, of different keys or initialisations."),
+    ("key", int | None, None, "Key of what is random."),
+    *_PAGES,
+    ("cache", bool, True, "Keep compiled programs for the next run, in the user's folder for caches."),
+)
+INSPECT_OPTIONS = (
+    ("recorded", tuple[str, ...], dataclasses.MISSING, "Files of the recorder, a sample each."),
+    *_PAGES,
+)
+
+
+def diagnose(argv: list[str]) -> int:
+    """``gradlab diagnose FILE.py:FACTORY``."""
+    given, _ = parse_options("diagnose", DIAGNOSE, argv, None, DIAGNOSE_OPTIONS, {})
+    known = _baseline(given)
+
+    from gradlab.core.backend import require_backend
+    from gradlab.core.cache import kept_programs
+    from gradlab.diagnosis.diagnose import diagnose as judge
+    from gradlab.diagnosis.factory import RETURNS, model_from, users_traceback
+
+    require_backend()
+    tell = lambda line: print(f"gradlab: {plain(line)}", file=sys.stderr)
+    asked = {name: given[name] for name in ("repeats", "key") if given[name] is not None}
+    asked |= {"mute": given["mute"]} if given["mute"] else {}
+    try:
+        with kept_programs(given["cache"]):
+            arguments = model_from(given["model"], tell) | asked
+            options = signature(judge).parameters
+            for name in arguments:
+                if name not in options:
+                    raise unknown("an option of gl.diagnose", name, options)
+            model = [arguments.pop(name) for name in RETURNS]
+            found = judge(*model, **arguments)
+    except GradlabError as error:
+        if not (own := users_traceback(error)):
+            raise
+        print(f"gradlab: {plain(error)}\n{own}", file=sys.stderr, end="")
+        return 2
+    return _told(found, given, known)
+
+
+def inspect(argv: list[str]) -> int:
+    """``gradlab inspect FILE.npz``."""
+    recorder = Path(__file__).parent / "diagnosis" / "recorder.py"
+    about = INSPECT.format(recorder="\n".join(f"    {line}".rstrip() for line in recorder.read_text().splitlines()))
+    given, _ = parse_options("inspect", about, argv, None, INSPECT_OPTIONS, {})
+    known = _baseline(given)
+
+    from gradlab.diagnosis.recording import inspect as judge
+
+    return _told(judge(*given["recorded"], mute=given["mute"]), given, known)
+
+
+def _baseline(given: Mapping[str, Any]) -> Baseline | None:
+    """What is known, read before anything is computed."""
+    if given["baseline"] is None:
+        return None
+    from gradlab.diagnosis.baseline import Baseline
+
+    return Baseline.of(given["baseline"])
+
+
+def _told(found: Diagnosis, given: Mapping[str, Any], known: Baseline | None) -> int:
+    """Print and write what was found; the exit code."""
+    from gradlab.diagnosis import words
+
+    print(words.headline(found) if given["quiet"] else found)
+    made = []
+    if given["out"]:
+        made += _folder(found, path_from(given["out"]))
+    if given["json"]:
+        made.append(_json(found, path_from(given["json"], "json")))
+    if given["html"]:
+        path = path_from(given["html"], "html")
+        write_text(path, found.to_html())
+        made.append(path)
+    for path in made:
+        print(f"written: {path}")
+    if known is None:
+        return 0 if found.healthy else 1
+    worse = known.worse(found)
+    if worse:
+        print(plain(f"worse than {given['baseline']}: {'; '.join(worse)}"))
+        return 1
+    print(plain(f"no worse than {given['baseline']}"))
+    return 0
+
+
+def _folder(found: Diagnosis, folder: Path) -> list[Path]:
+    from gradlab.diagnosis.page import FIGURE, draw, markdown
+
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    draw(found, folder)
+    page = folder / "diagnosis.md"
+    write_text(page, markdown(found, f"{FIGURE}.png"))
+    return [page, _json(found, folder / "diagnosis.json")]
+
+
+def _json(found: Diagnosis, path: Path) -> Path:
+    write_text(path, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
+    return path
