@@ -31,6 +31,7 @@ from .core.recurrent import rnn_cell as rnn_cell
 from .core.residual import residual as residual
 from .core.scaled import Scaled as Scaled
 from .core.unroll import unroll as unroll
+from .diagnosis.diagnose import diagnose as diagnose
 from .diagnosis.diagnosis import Diagnosis as Diagnosis
 from .diagnosis.diagnosis import assert_healthy as assert_healthy
 from .diagnosis.recording import inspect as inspect

@@ -95,14 +95,14 @@ def problem_of(
             "parameters with arrays of floats", _described(params), "the arrays that jax.grad would differentiate by"
         )
     shared, constant = _split(batch, _is_array)
-    call = _calling(loss_fn, params, batch, base if key is not None else None)
+    calls = _callings(loss_fn, params, batch, base if key is not None else None)
+    call, result = _first_that_runs(calls, _joined(float_part, rest), batch, base)
 
     def loss(float_part, arrays, *keys):
         whole = _joined(arrays, constant)
         return call(_joined(float_part, rest), whole, *keys).loss
 
     keyed = call.takes_key
-    result = _tried(call, _joined(float_part, rest), batch, *([base] if keyed else []))
     _check_result(result, has_aux, _name_of(loss_fn))
 
     count = repeats or (REPEATS if init is not None or (keyed and not batches) else 1)
@@ -155,38 +155,49 @@ class _Call:
         return _Result(found, False)
 
 
-def _calling(function: Callable[..., Any], params: Any, batch: Any, key: Array | None) -> _Call:
-    """The first way to call that the function's signature takes."""
+def _callings(function: Callable[..., Any], params: Any, batch: Any, key: Array | None) -> list[_Call]:
+    """The ways to call that the function's signature takes, the likeliest first."""
     parts = isinstance(batch, (tuple, list))
     spreads = [False, True] if parts else [False]
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return _Call(function, False, key is not None, "")
-    kinds = [p.kind for p in signature.parameters.values()]
-    if parts and inspect.Parameter.VAR_POSITIONAL in kinds:
+        return [_Call(function, spread, key is not None, "") for spread in spreads]
+    if parts and inspect.Parameter.VAR_POSITIONAL in [p.kind for p in signature.parameters.values()]:
         spreads = [True, False]
+    found: list[_Call] = []
+    for spread in spreads:
+        args = (params, *batch) if spread else (params, batch)
+        named = next((k for k in KEYWORDS if k in signature.parameters), "")
+        if key is not None and named and _binds(signature, *args, **{named: key}):
+            found.append(_Call(function, spread, True, named))
+        elif key is not None and _binds(signature, *args, key) and not _binds(signature, *args):
+            found.append(_Call(function, spread, True, ""))
+    for spread in spreads:
+        if _binds(signature, params, *(batch if spread else (batch,))):
+            found.append(_Call(function, spread, False, ""))
     if batch is None and _binds(signature, params):
-        return _Call(function, True, False, "") if parts else _NoBatch(function, False, False, "")
-    for spread in spreads:
-        args = (params, *batch) if spread else (params, batch)
-        if key is not None:
-            named = next((k for k in KEYWORDS if k in signature.parameters), "")
-            if named and _binds(signature, *args, **{named: key}):
-                return _Call(function, spread, True, named)
-            if _binds(signature, *args, key) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-                return _Call(function, spread, True, "")
-    for spread in spreads:
-        args = (params, *batch) if spread else (params, batch)
-        if _binds(signature, *args):
-            return _Call(function, spread, False, "")
-    several = f", or {_name_of(function)}(params, {', '.join('abc'[: len(batch)])})" if parts else ""
+        found.insert(0, _NoBatch(function, False, False, ""))
+    if found:
+        return found
+    name = _name_of(function)
+    several = f", or {name}(params, {', '.join('abcdefgh'[: len(batch)])})" if parts and len(batch) < 9 else ""
     hint = "key=0 for a loss that takes a key" if key is None else "functools.partial for what else it takes"
-    raise GradlabError(
-        f"a function that is called {_name_of(function)}(params, batch){several}",
-        f"{_name_of(function)}{signature}",
-        hint,
-    )
+    raise GradlabError(f"a function that is called {name}(params, batch){several}", f"{name}{signature}", hint)
+
+
+def _first_that_runs(calls: Sequence[_Call], params: Any, batch: Any, key: Array) -> tuple[_Call, _Result]:
+    """The first way to call that does not fail, and what it returns; where all fail, what the first one raised.
+
+    A batch of one array in a tuple can be meant either way, and only the function knows.
+    """
+    failures = []
+    for call in calls:
+        try:
+            return call, _tried(call, params, batch, *([key] if call.takes_key else []))
+        except GradlabError as error:
+            failures.append(error)
+    raise failures[0]
 
 
 class _NoBatch(_Call):
