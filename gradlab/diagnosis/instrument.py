@@ -92,8 +92,8 @@ class Instrument:
             return [None] * count
         sizes = [int(np.prod(jaxprs.shape_of(var), dtype=np.int64)) for var in eqn.invars]
         origin = joined(operands, sizes)
-        picked = jaxprs.static_index(eqn)
-        if picked is not None and isinstance(origin, Made):
+        picked = jaxprs.static_index(eqn) if isinstance(origin, Made) else None
+        if picked is not None:
             return [origin.sliced(at) for at in picked]
         return [_kept(eqn, origin)] * count
 
