@@ -43,6 +43,8 @@ class Diagnosis:
         Why nothing is judged; empty where it is.
     seconds : mapping of str to float
         What each part took: ``look``, ``float64``, ``suspects``, ``remedies``.
+    more : str
+        How to get more than one sample, and so intervals.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class Diagnosis:
     name: str = "loss_fn"
     no_verdict: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    more: str = "repeats=8, batches= or init="
 
     @property
     def healthy(self) -> bool:

@@ -37,7 +37,7 @@ def markdown(d: Diagnosis, figure: str = "") -> str:
     """The page; `figure` is the path of the picture beside it, if there is one."""
     text = _text.markdown
     parts = [f"# Diagnosis of {text(d.name)}", f"**{text(words.headline(d))}** {text(d.coverage)}."]
-    about = [words.samples(d.evidence)]
+    about = [words.samples(d)]
     about += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
     parts.append(" ".join(map(text, about)))
     if figure:

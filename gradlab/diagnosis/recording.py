@@ -60,7 +60,7 @@ def inspect(*paths: str | os.PathLike[str], mute: Collection[str] = ()) -> Diagn
     if not _has_loss(evidence):
         silent = Margin(Rule.GL020, silent="no loss was recorded")
         margins = tuple(silent if margin.rule is Rule.GL020 else margin for margin in margins)
-    return Diagnosis(evidence, findings, margins, ", ".join(path.name for path in files))
+    return Diagnosis(evidence, findings, margins, ", ".join(path.name for path in files), more="more files")
 
 
 def _has_loss(evidence: Evidence) -> bool:

@@ -26,7 +26,7 @@ _BLOCKS = " ▏▎▍▌▋▊▉█"
 
 def text(d: Diagnosis) -> str:
     """Coverage, verdict, findings with what to try, and three bars a layer."""
-    lines = [f"{d.name}: {d.coverage}", words.headline(d), words.samples(d.evidence)]
+    lines = [f"{d.name}: {d.coverage}", words.headline(d), words.samples(d)]
     lines += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
     for finding in d.findings:
         lines += ["", words.title(finding), f"  {plain(finding.evidence)}"]

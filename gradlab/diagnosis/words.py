@@ -38,12 +38,12 @@ def headline(d: Diagnosis) -> str:
     return f"{said}{', and ' + infos if infos else ''}."
 
 
-def samples(evidence: Evidence) -> str:
+def samples(d: Diagnosis) -> str:
     """How many samples there are, and whether numbers have an interval."""
-    if evidence.samples == 1:
-        return "One sample: no number has an interval; repeats=8, batches= or init= give one."
-    what = {"batches": "batches", "keys": "keys", "initialisations": "initialisations"}.get(evidence.varied, "samples")
-    return f"{evidence.samples} samples, of different {what}: intervals are 95 % over them."
+    if d.evidence.samples == 1:
+        return f"One sample: no number has an interval; {d.more} would give one."
+    what = d.evidence.varied or "kinds"
+    return f"{d.evidence.samples} samples, of different {what}: intervals are 95 % over them."
 
 
 def rate(chain: Chain | None) -> str:
