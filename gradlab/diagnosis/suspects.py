@@ -1,0 +1,147 @@
+r"""What is looked at where no layer is to blame: is the gradient that of the loss, and which steps lower the loss?
+
+**Slope.** The loss is evaluated at :math:`\theta \pm h v` for a falling series of h, v along the gradient of each leaf
+and a random direction in equal parts, each leaf's share as large as the leaf itself. What the gradient promises is
+:math:`\langle g, \cdot\rangle` of the step that was made: of the parameters as they are stored, which may round
+:math:`hv` away. The best h is that of the least error: by how much loss and promise drift apart from one h to the next
+(curvature), and the rounding of the loss, over h. The wrong derivative of a function with a rule of its own shows here.
+
+**Steps.** The loss after one step of gradient descent, over a range of learning rates: those powers of the root of 10
+that move the parameters by 1e-6 to 1 of their norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from gradlab.diagnosis.evidence import Suspects
+from gradlab.measurement.arrays import log10_norm, pooled
+
+#: Steps of the difference, as shares of the parameters' size.
+SHARES = 4.0 ** -np.arange(1, 9)
+#: The shortest and the longest step of descent as log10 of a share of the parameters' norm, and how many a decade.
+SHORTEST, LONGEST, EACH_DECADE = -6, 0, 2
+#: Roundings of the loss, in units of its last digit, that computing it may make.
+ROUNDINGS = 8
+
+
+def suspects(
+    loss: Callable[..., Array],
+    params: Any,
+    args: tuple[Any, ...],
+    grads: Any,
+    key: Array,
+    *,
+    frozen: Collection[int] = (),
+) -> Suspects:
+    """Compare the loss around the parameters with what the gradient promises.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(params, *args)``, a scalar.
+    params, grads : trees of arrays of floats
+    args : tuple
+    key : Array
+        Of the random direction.
+    frozen : collection of int
+        Leaves, by their number, that the difference leaves where they are: the loss depends on one behind
+        `stop_gradient`, and its gradient is zero.
+    """
+    leaves, structure = jax.tree.flatten(params)
+    slopes = jax.tree.leaves(grads)
+    weight, slope = (_norm(each) for each in (leaves, slopes))
+    if not np.isfinite(slope):
+        return Suspects(notes=(f"slope and steps: the gradient is {'zero' if slope == -np.inf else 'not finite'}",))
+    entries = sum(leaf.size for leaf in leaves)
+    weight = weight if np.isfinite(weight) else 0.5 * np.log10(entries)  # all zero: as if of rms 1
+    rms = 10.0 ** (weight - 0.5 * np.log10(entries))
+    rates = _rates(weight - slope)
+    along = np.concatenate([[0.0], SHARES, -SHARES, 0 * rates])
+    descent = np.concatenate([0 * along[: -len(rates)], rates * 10.0**slope])
+
+    @jax.jit
+    def run(leaves, slopes, args, along, descent, size):
+        units = [_unit(g, size) for g in slopes]
+        keys = jax.random.split(key, len(leaves))
+        directions = [_direction(*each, rms) for each in zip(keys, leaves, units, strict=True)]
+        directions = [jnp.zeros_like(v) if i in frozen else v for i, v in enumerate(directions)]
+
+        def after(step):
+            moved, promised = [], jnp.zeros((), jnp.float32)
+            for p, unit, direction in zip(leaves, units, directions, strict=True):
+                differ, descend = (each.astype(unit.dtype) for each in step)
+                new = (_real(p) + differ * direction - descend * unit).astype(p.dtype)
+                promised += jnp.sum(unit * (_real(new) - _real(p)), dtype=jnp.float32)
+                moved.append(new)
+            return loss(structure.unflatten(moved), *args), promised
+
+        return lax.map(after, (along, descent))
+
+    scalars = (x.astype(np.float32) for x in (along, descent, np.float64(10.0**slope)))
+    losses, promised = run(leaves, slopes, args, *scalars)
+    digit = float(jnp.finfo(losses.dtype).eps)
+    losses, promised = np.asarray(losses, np.float64), np.asarray(promised, np.float64) * 10.0**slope
+    if not np.isfinite(losses[0]):
+        return Suspects(notes=("slope and steps: the loss is not finite",))
+    rounding = ROUNDINGS * digit * abs(losses[0])
+    changes = losses - losses[0]
+    up, down, steps = np.split(np.arange(1, len(losses)), [len(SHARES), 2 * len(SHARES)])
+    # of steps so small the sum of both changes is what coarser numbers inside the model round, and little else
+    bent = 2 * np.abs(changes[up] + changes[down])[-4:]
+    rounding = max([rounding, *bent[np.isfinite(bent)]])
+    found, error = _slope(changes[up] - changes[down], promised[up] - promised[down], rounding)
+    notes = () if np.isfinite(error) else ("slope: no step changes the loss by more than its rounding",)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(-promised[steps] > rounding, changes[steps] / promised[steps], np.nan)
+    return Suspects(found, error, tuple(zip(rates.tolist(), ratios.tolist(), strict=True)), notes)
+
+
+def _norm(leaves: list[Array]) -> float:
+    """log10 of the norm of all leaves together."""
+    return float(pooled(np.array([np.asarray(log10_norm(_real(leaf))) for leaf in leaves], np.float64)))
+
+
+def _rates(unit: float) -> np.ndarray:
+    """Learning rates around 10**unit, which moves the parameters by their own norm."""
+    first, last = (int(np.floor(EACH_DECADE * (unit + end))) for end in (SHORTEST, LONGEST))
+    return 10.0 ** (np.arange(first, last + 1) / EACH_DECADE)
+
+
+def _real(x: Array) -> Array:
+    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
+
+
+def _unit(grad: Array, size: Array) -> Array:
+    grad = _real(grad)
+    return grad / size.astype(grad.dtype)
+
+
+def _direction(key: Array, leaf: Array, grad: Array, rms: float) -> Array:
+    """Half along the gradient, half at random; as large as the leaf, or as all leaves are where this one is zero."""
+    size = lambda x: 10 ** log10_norm(x) if x.size else jnp.zeros((), x.dtype)
+    weight, slope = size(_real(leaf)), size(grad)
+    chance = jax.random.normal(key, leaf.shape, grad.dtype) / max(leaf.size, 1) ** 0.5
+    unit = jnp.where(slope > 0, grad / jnp.where(slope > 0, slope, 1), 0)
+    typical = jnp.asarray(rms * leaf.size**0.5, grad.dtype)
+    return jnp.where(weight > 0, weight.astype(grad.dtype), typical) * (unit + chance) / 2**0.5
+
+
+def _slope(changes: np.ndarray, promised: np.ndarray, rounding: float) -> tuple[tuple[float, float], float]:
+    """Slope by differences and by the gradient at the best of the steps, and the error of their difference."""
+    found, expected = changes / (2 * SHARES), promised / (2 * SHARES)
+    drift = np.abs(np.diff(found - expected))
+    error = np.maximum(drift[:-1], drift[1:]) + rounding / SHARES[1:-1]
+    if not np.isfinite(error).any():
+        return (np.nan, np.nan), np.nan
+    best = int(np.nanargmin(error))
+    slope = float(found[best + 1]), float(expected[best + 1])
+    if error[best] >= max(map(abs, slope)):
+        return (np.nan, np.nan), np.nan
+    return slope, float(error[best])
