@@ -47,7 +47,8 @@ def diagnose(
     loss_fn : callable
         ``loss_fn(params, batch)``, or ``loss_fn(params, *batch)`` for a tuple, or either with a key behind; it returns
         the loss, or the loss and anything else. Models of Flax (linen, nnx), Equinox, Haiku and plain arrays; one of
-        gradlab's networks, with ``batch = (x, y)``.
+        gradlab's networks, with ``batch = (x, y)``. Or the frame of a training, from `gradlab.train` or of
+        `gradlab.monitor_records`: it is judged over its steps, and no other argument but `mute` is looked at.
     params : pytree
         As `loss_fn` takes it; floats in it are what is differentiated by. None with `init`: its first draw.
     batch : pytree
@@ -92,6 +93,10 @@ def diagnose(
     >>> [finding.kind for finding in found.findings][:1]
     ['init_too_small']
     """
+    if hasattr(loss_fn, "columns") and hasattr(loss_fn, "groupby"):
+        from gradlab.diagnosis.overtime import diagnose_frame
+
+        return diagnose_frame(loss_fn, mute=[mute] if isinstance(mute, str) else mute)
     say = on_progress or (lambda text: None)
     seconds: dict[str, float] = {}
     with _timed(seconds, "look"):

@@ -44,7 +44,7 @@ def kinds(found):
 
 
 def test_a_healthy_training_is_healthy_and_says_what_was_judged():
-    found = diagnose_frame(training(seeds=3))
+    found = gl.diagnose(training(seeds=3))
     assert found.healthy, found
     assert "judged at 8 steps from 0 to 100; layers, margins and figure are of step 100." in str(found)
     assert "3 samples, of different seeds" in str(found) and found.rate.has_interval
