@@ -226,6 +226,8 @@ def weight_axes(eqn: Any, weight: int) -> tuple[int, ...]:
 
 def static_index(eqn: Any) -> list[int] | None:
     """Of an equation that takes entries of the first axis: which one each result holds, where the program says so."""
+    if not eqn.invars:
+        return None
     name, shape = eqn.primitive.name, getattr(eqn.invars[0].aval, "shape", ())
     if name == "unstack":
         return list(range(len(eqn.outvars))) if eqn.params["axis"] == 0 else None
