@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -97,20 +98,24 @@ class Remedy:
     factor : float
         The number to multiply weights by, where it is that; else NaN.
     outcomes : tuple of Outcome
-        Empty where it was not tried.
+        Numbers before, predicted and after; without one after where it was not tried.
     not_tried : str
         Why it was not tried; empty where it was.
+    change : str
+        What it does to the parameters, by the name that `gradlab.diagnosis.trials` has for it; empty where it stands
+        elsewhere than in the parameters.
     """
 
     text: str
     factor: float = float("nan")
     outcomes: tuple[Outcome, ...] = ()
     not_tried: str = ""
+    change: str = ""
 
     @property
     def tried(self) -> bool:
         """Whether the change was made and measured."""
-        return bool(self.outcomes)
+        return any(math.isfinite(outcome.after) for outcome in self.outcomes)
 
 
 @dataclass(frozen=True)

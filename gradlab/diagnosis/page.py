@@ -93,7 +93,7 @@ def remedy_table(finding: Finding) -> pd.DataFrame:
         for found in remedy.outcomes:
             numbers = map(words.number, (found.before, found.predicted, found.after))
             rows.append((remedy.text, found.what, *numbers))
-        if not remedy.outcomes:
+        if not remedy.tried:
             rows.append((remedy.text, f"not tried: {remedy.not_tried or 'no reason is known'}", "–", "–", "–"))
     return _frame(rows, ("remedy", "of what", "before", "predicted", "after"))
 

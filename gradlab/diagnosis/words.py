@@ -97,8 +97,9 @@ def outcome(found: Outcome) -> str:
 
 def remedy(found: Remedy) -> str:
     """What to do, and what became of it."""
-    tried = "; ".join(map(outcome, found.outcomes)) or f"not tried: {found.not_tried or 'no reason is known'}"
-    return f"{found.text} ({tried})"
+    numbers = list(map(outcome, found.outcomes))
+    untried = [] if found.tried else [f"not tried: {found.not_tried or 'no reason is known'}"]
+    return f"{found.text} ({'; '.join([*numbers, *untried])})"
 
 
 def margin(found: Margin) -> str:

@@ -512,7 +512,7 @@ FAULTY = [
 
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from([*FAULTY, *(m.evidence() for m in HEALTHY.values())]), st.sampled_from([1e-4, 1e4, -1]))
-def test_a_loss_in_another_unit_changes_no_verdict(evidence, factor):
+def test_a_loss_in_another_unit_changes_disagreement(evidence, factor):
     # -1: the sum over the batch in place of its mean
     assert kinds(times(evidence, BATCH if factor < 0 else factor)) == kinds(evidence)
 
@@ -540,7 +540,7 @@ def test_errors_stand_before_warnings_before_what_is_to_know():
     assert [f.severity for f in judge(model.evidence())[0]] == ["error", "warning", "info"]
 
 
-def test_another_loss_than_the_models_own_is_no_verdict():
+def test_another_loss_than_the_models_own_is_disagreement():
     evidence = mlp(4).evidence()
     assert disagreement(evidence) == ""
     assert disagreement(evidence.replace(own_losses=evidence.losses * (1 + 1e-6))) == ""

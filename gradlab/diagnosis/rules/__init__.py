@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
 from gradlab._errors import unknown
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import SEVERITIES, Finding, Margin, Rule
+from gradlab.diagnosis.remedies import advise
 from gradlab.diagnosis.rules.depth import over_depth
 from gradlab.diagnosis.rules.ends import scale, wrong_gradient
 from gradlab.diagnosis.rules.examples import collapse, noise, shattered
@@ -34,13 +36,13 @@ _RULES = (
 )  # fmt: skip
 
 
-def judge(evidence: Evidence, *, mute: Collection[str] = ()) -> tuple[tuple[Finding, ...], tuple[Margin, ...]]:
+def judge(evidence: Evidence, *, mute: str | Collection[str] = ()) -> tuple[tuple[Finding, ...], tuple[Margin, ...]]:
     """What the rules say, the gravest first, and for each rule how far it was from speaking.
 
     Parameters
     ----------
     evidence : Evidence
-    mute : collection of str
+    mute : str or collection of str
         Codes (``GL009``) or kinds (``shattered``) of rules that are not asked.
 
     Returns
@@ -56,16 +58,17 @@ def judge(evidence: Evidence, *, mute: Collection[str] = ()) -> tuple[tuple[Find
         answer = rule(look)
         said += [answer] if isinstance(answer, Said) else answer
     said = sorted((s for s in said if s.margin.rule not in muted), key=lambda s: s.margin.rule.name)
-    findings = [finding for each in said for finding in each.findings]
+    findings = [replace(finding, remedies=advise(finding, look)) for each in said for finding in each.findings]
     return (
         tuple(sorted(findings, key=lambda f: (-SEVERITIES.index(f.severity), f.rule is not Rule.GL018, f.rule.name))),
         tuple(each.margin for each in said),
     )
 
 
-def rules_named(names: Collection[str]) -> set[Rule]:
+def rules_named(names: str | Collection[str]) -> set[Rule]:
     """Rules by their codes or kinds."""
     known = {rule.name: rule for rule in Rule} | {rule.kind: rule for rule in Rule}
+    names = [names] if isinstance(names, str) else names
     wrong = [name for name in names if name not in known]
     if wrong:
         raise unknown("a rule", wrong[0], known)

@@ -1,0 +1,299 @@
+"""Remedies tried: the change is made on a copy of the parameters, and the model measured again.
+
+What can be changed so is the parameters themselves: rescaled, drawn anew, made orthogonal, scaled layer by layer to
+unit variance. What stands in the model's code, in its data or in its loop is not, and the remedy says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradlab.diagnosis.chains import Chain
+from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
+from gradlab.diagnosis.remedies import DELTA, SIGNAL, chain_of, gain
+from gradlab.diagnosis.rules.look import Look
+from gradlab.diagnosis.weights import Weights, units, weights_of
+
+#: Measures a model with other parameters.
+Measure = Callable[[Any], Evidence]
+
+#: Passes of layer-sequential unit variance: one is exact where the activation is homogeneous.
+_PASSES = 3
+#: ... which end where each layer's rms is within this share of 1.
+_NEAR = 0.05
+#: A remedy is tried for so many findings: the gravest come first.
+_MOST = 6
+
+
+def try_remedies(
+    findings: Sequence[Finding], evidence: Evidence, params: Any, measure: Measure, seed: int = 0
+) -> tuple[Finding, ...]:
+    """The findings, with what became of their remedies.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        From `gradlab.diagnosis.rules.judge`.
+    evidence : Evidence
+        That they were found in.
+    params : pytree
+        The parameters of its first sample; they stay as they are.
+    measure : callable
+        ``measure(params) -> Evidence``: the same model with other parameters.
+    seed : int
+        Of what is drawn anew.
+    """
+    look = Look(evidence)
+    tried = [
+        _tried(finding, Bench(look, params, measure, seed)) if i < _MOST else finding
+        for i, finding in enumerate(findings)
+    ]
+    return tuple(tried)
+
+
+class Bench:
+    """Where parameters are changed and measured.
+
+    Parameters
+    ----------
+    look : Look
+    params : pytree
+    measure : callable
+    seed : int
+    """
+
+    def __init__(self, look: Look, params: Any, measure: Measure, seed: int):
+        self.look, self.measure = look, measure
+        self.leaves, self.structure = jax.tree.flatten(params)
+        self.random = np.random.default_rng(seed)
+
+    def array(self, parameter: int) -> np.ndarray:
+        """A parameter, in float64."""
+        found = self.look.whole.parameters[parameter]
+        return np.asarray(self.leaves[found.leaf], np.float64)[found.at]
+
+    def changed(self, arrays: dict[int, np.ndarray]) -> Any:
+        """The parameters with other arrays."""
+        leaves = list(self.leaves)
+        for parameter, array in arrays.items():
+            found = self.look.whole.parameters[parameter]
+            leaf = leaves[found.leaf]
+            leaves[found.leaf] = jnp.asarray(leaf).at[found.at].set(jnp.asarray(array).astype(leaf.dtype))
+        return self.structure.unflatten(leaves)
+
+    def after(self, arrays: dict[int, np.ndarray]) -> Look:
+        """What is seen with other arrays."""
+        return Look(self.measure(self.changed(arrays)))
+
+
+def _tried(finding: Finding, bench: Bench) -> Finding:
+    attempts = _ATTEMPTS.get(finding.rule)
+    return finding if attempts is None else replace(finding, remedies=attempts(finding, bench))
+
+
+# --- GL001 to GL004 --------------------------------------------------------------------------------------------------
+
+
+def _of_depth(finding: Finding, bench: Bench) -> tuple[Remedy, ...]:
+    chain = chain_of(finding, bench.look)
+    if chain is None:
+        return tuple(_one_layer(finding, remedy, bench) for remedy in finding.remedies)
+    if chain.along == "steps":
+        return tuple(_recurrent(remedy, chain, bench) for remedy in finding.remedies)
+    weights = weights_of(bench.look, chain)
+    factor = gain(finding, bench.look, chain, weights)
+    return tuple(_stack(remedy, chain, weights, factor, bench) for remedy in finding.remedies)
+
+
+def _stack(remedy: Remedy, chain: Chain, weights: Weights, factor: float, bench: Bench) -> Remedy:
+    target = weights.sigma_w2 * factor**2
+    match remedy.change:
+        case "":
+            return remedy
+        case "unit variance":
+            return _measured(remedy, chain, _unit_variance(chain, weights, bench))
+        case "rescale":
+            arrays = {i: factor * bench.array(i) for i in _all_roles(chain, weights, bench)}
+        case "orthogonal" if any(bench.array(i).ndim != 2 for i in weights.parameters):
+            return replace(remedy, not_tried="kernels of more than two axes have no one orthogonal form")
+        case "orthogonal":
+            arrays = {i: _orthogonal(bench, i, target) for i in weights.parameters}
+        case _:
+            arrays = {i: _gaussian(bench, i, target) for i in weights.parameters}
+    return _measured(remedy, chain, bench.after(arrays))
+
+
+def _all_roles(chain: Chain, weights: Weights, bench: Bench) -> tuple[int, ...]:
+    """The chain's weights; in a stack of blocks those of all its products."""
+    if weights.plain:
+        return weights.parameters
+    first, last = chain.places[0], chain.places[-1]
+    inside = lambda p: any(first <= place <= last and place != bench.look.readout for place in p.places)
+    return tuple(i for i in bench.look.weights() if inside(bench.look.whole.parameters[i]))
+
+
+def _measured(remedy: Remedy, chain: Chain, after: Look) -> Remedy:
+    """With the rates of the same chain after the change."""
+    found = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
+    rate = lambda r: math.nan if r is None else r.value
+    before = remedy.outcomes[0] if remedy.outcomes else Outcome(DELTA, rate(chain.delta), math.nan, math.nan)
+    delta = replace(before, after=math.nan if found is None else rate(found.delta))
+    signal = Outcome(SIGNAL, rate(chain.value), math.nan, math.nan if found is None else rate(found.value))
+    if math.isnan(delta.after):
+        return replace(remedy, not_tried="the changed model has no finite delta to take a rate of")
+    return replace(remedy, outcomes=(delta, signal))
+
+
+def _unit_variance(chain: Chain, weights: Weights, bench: Bench) -> Look:
+    """Layer-sequential unit variance (Mishkin & Matas 2016), of all layers in one pass and not one after another.
+
+    A layer that is scaled changes what all later ones see, in proportion where the activation is homogeneous: each is
+    scaled by its own share. Otherwise some more passes come near.
+    """
+    of_place = {bench.look.whole.parameters[i].places[0]: i for i in weights.parameters}
+    at = [place for place in chain.places if place in of_place]
+    arrays = {of_place[place]: bench.array(of_place[place]) for place in at}
+    seen = bench.look
+    for _ in range(_PASSES):
+        size = np.array([seen.evidence.signal("log10_value_rms")[:, place].mean() for place in at])
+        if not np.isfinite(size).all() or np.abs(size).max() < math.log10(1 + _NEAR):
+            break
+        own = np.diff(size, prepend=0.0)
+        arrays = {of_place[p]: arrays[of_place[p]] * 10.0**-share for p, share in zip(at, own, strict=True)}
+        seen = bench.after(arrays)
+    return seen
+
+
+def _one_layer(finding: Finding, remedy: Remedy, bench: Bench) -> Remedy:
+    """A layer that is too small or too large among others: what it does to the delta, before and after."""
+    look, name = bench.look, finding.layers[0]
+    place = next(i for i, p in enumerate(look.places) if p.name == name)
+    feeding = [i for i in look.weights() if place in look.whole.parameters[i].places]
+    before = [i for i in range(place) if look.places[i].site.kind == "product"]
+    if len(feeding) != 1 or not before:
+        return replace(remedy, not_tried="the layer has no weight of its own")
+    step = lambda seen: float(
+        10
+        ** (
+            seen.evidence.signal("log10_delta_rms")[:, before[-1]] - seen.evidence.signal("log10_delta_rms")[:, place]
+        ).mean()
+    )
+    after = bench.after({feeding[0]: remedy.factor * bench.array(feeding[0])})
+    return replace(remedy, outcomes=(Outcome(f"factor of the delta at {name}", step(look), 1.0, step(after)),))
+
+
+def _recurrent(remedy: Remedy, chain: Chain, bench: Bench) -> Remedy:
+    if not remedy.change:
+        return remedy
+    scans = {bench.look.places[i].site.scans for i in chain.places}
+    inside = [i for i, p in enumerate(bench.look.places) if p.site.scans in scans and p.site.kind == "product"]
+    square = [
+        i
+        for i in bench.look.weights()
+        if set(inside) & set(bench.look.whole.parameters[i].places) and _is_square(bench.look.whole.parameters[i].shape)
+    ]
+    if len(square) != 1:
+        return replace(remedy, not_tried="there is no one square matrix in the recurrence")
+    after = bench.after({square[0]: _orthogonal(bench, square[0], 1.0)})
+    found = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
+    if found is None or found.delta is None:
+        return replace(remedy, not_tried="the changed model has no finite delta to take a rate of")
+    return replace(remedy, outcomes=(replace(remedy.outcomes[0], after=found.delta.value),))
+
+
+def _is_square(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1]
+
+
+# --- draws -----------------------------------------------------------------------------------------------------------
+
+
+def _gaussian(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
+    shape = bench.array(parameter).shape
+    fan_in = math.prod(shape) / units(bench.look, parameter)
+    return math.sqrt(sigma_w2 / fan_in) * bench.random.normal(size=shape)
+
+
+def _orthogonal(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
+    """Orthonormal rows or columns, at the norm that the variance asks for."""
+    shape = bench.array(parameter).shape
+    q, r = np.linalg.qr(bench.random.normal(size=(max(shape), min(shape))))
+    q = q * np.sign(np.diagonal(r))
+    q = q.T if shape[0] < shape[1] else q
+    return q * math.sqrt(sigma_w2 * units(bench.look, parameter) / min(shape))
+
+
+# --- units -----------------------------------------------------------------------------------------------------------
+
+
+def _layer(finding: Finding, bench: Bench) -> tuple[int, int | None, int] | None:
+    """Of the first layer of a finding: weight, bias and the activation's place."""
+    look = bench.look
+    for layer in look.layers("activation"):
+        of = look.before(layer)
+        if of is None or of.name != finding.layers[0]:
+            continue
+        weight = [i for i in look.weights() if of.members[0] in look.whole.parameters[i].places]
+        if len(weight) != 1 or not units(look, weight[0]):
+            return None
+        return weight[0], _bias(look, weight[0]), layer.members[0]
+    return None
+
+
+def _bias(look: Look, weight: int) -> int | None:
+    """The vector beside a weight in the tree that has one number for each unit."""
+    own = look.whole.parameters[weight]
+    beside = [
+        i
+        for i, p in enumerate(look.whole.parameters)
+        if p.shape == (units(look, weight),) and p.at == own.at and _folder(p.path) == _folder(own.path)
+    ]
+    return beside[0] if len(beside) == 1 else None
+
+
+def _folder(path: str) -> str:
+    return path.partition("[")[0].rpartition("/")[0]
+
+
+def _of_units(column: str) -> Callable[[Finding, Bench], tuple[Remedy, ...]]:
+    def attempts(finding: Finding, bench: Bench) -> tuple[Remedy, ...]:
+        found = _layer(finding, bench)
+        return tuple(_unit(remedy, found, column, bench) for remedy in finding.remedies)
+
+    return attempts
+
+
+def _unit(remedy: Remedy, found: tuple[int, int | None, int] | None, column: str, bench: Bench) -> Remedy:
+    if not remedy.change:
+        return remedy
+    if found is None:
+        return replace(remedy, not_tried="the layer has no weight of its own")
+    weight, bias, place = found
+    arrays = {} if bias is None else {bias: np.zeros_like(bench.array(bias))}
+    match remedy.change:
+        case "no bias" if bias is None:
+            return replace(remedy, not_tried="the layer has no bias beside its weight")
+        case "draw":
+            arrays = {weight: _gaussian(bench, weight, 2.0)}
+        case "unit variance":
+            of = bench.look.whole.parameters[weight].places[0]
+            size = bench.look.evidence.signal("log10_value_rms")[:, of].mean()
+            arrays[weight] = 10.0**-size * bench.array(weight)
+    after = float(bench.after(arrays).evidence.signal(column)[:, place].mean())
+    return replace(remedy, outcomes=(replace(remedy.outcomes[0], after=after),))
+
+
+_ATTEMPTS: dict[Rule, Callable[[Finding, Bench], tuple[Remedy, ...]]] = {
+    **dict.fromkeys((Rule.GL001, Rule.GL002, Rule.GL003, Rule.GL004), _of_depth),
+    Rule.GL005: _of_units("saturated_fraction"),
+    Rule.GL006: _of_units("dead_fraction"),
+    Rule.GL007: _of_units("dead_fraction"),
+}

@@ -1,0 +1,127 @@
+"""The weights of a chain of layers: how large they are, what stands behind them, and what theory says of others."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradlab._errors import GradlabError
+from gradlab.core.activations import TABLE
+from gradlab.diagnosis.chains import Chain, stacks
+from gradlab.diagnosis.rules.look import Look
+from gradlab.theory import critical_sigma_w2, layer_norm_factor, mean_field
+
+#: What JAX calls otherwise than gradlab's table.
+_NAMES = {"logistic": "sigmoid", "swish": "silu", "hard_sigmoid": ""}
+#: Initialisers by fan-in times the variance of the weights.
+_INITIALISERS = {2.0: "He", 1.0: "Xavier, LeCun"}
+#: A gain is called by an initialiser's name where it is within this of it.
+_CLOSE = 0.15
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights that feed the places of a chain.
+
+    Parameters
+    ----------
+    parameters : tuple of int
+        In `Evidence.parameters`, one for each place that has one of its own.
+    sigma_w2 : float
+        Fan-in times the variance of a weight, geometric mean over the layers; NaN where it is not known.
+    function : str
+        The activation behind them, by gradlab's name; empty where there is none, or more than one.
+    plain : bool
+        Whether they stand in series with nothing but that activation between them: then mean-field theory applies.
+    """
+
+    parameters: tuple[int, ...]
+    sigma_w2: float
+    function: str
+    plain: bool
+
+    @property
+    def critical(self) -> float:
+        """sigma_w2 at which signal and delta keep their size; NaN where no such is known for the activation."""
+        if self.function not in TABLE.names:
+            return math.nan
+        try:
+            return critical_sigma_w2(self.function, 0.0)
+        except GradlabError:
+            return math.nan
+
+    def rate(self, sigma_w2: float, function: str = "") -> float:
+        """What theory says of the factor of the delta per layer; NaN where it does not apply."""
+        function = function or self.function
+        if not self.plain or function not in TABLE.names or not 0 < sigma_w2 < math.inf:
+            return math.nan
+        return mean_field(function, sigma_w2=sigma_w2).chi1 ** 0.5
+
+    def normalised_rate(self) -> float:
+        """The same with layer norm in front of the activation, whatever the weights."""
+        if not self.plain or self.function not in TABLE.names:
+            return math.nan
+        return layer_norm_factor(self.function) ** 0.5
+
+
+def weights_of(look: Look, chain: Chain) -> Weights:
+    """The weights of a chain."""
+    at = {place: k for k, place in enumerate(chain.places)}
+    of_place: dict[int, list[int]] = {}
+    for i in look.weights():
+        for place in at.keys() & set(look.whole.parameters[i].places):
+            of_place.setdefault(place, []).append(i)
+    chosen = dict.fromkeys(found[0] for place, found in sorted(of_place.items()) if len(found) == 1)
+    sizes = [_log10_sigma_w2(look, i, chain) for i in chosen]
+    known = [s for s in sizes if math.isfinite(s)]
+    function = _function(look, chain)
+    beside = next(g for g in stacks(look.chains) if any(c is chain for c in g))
+    plain = (
+        chain.along == "layers"
+        and chain.alike
+        and len({c.part for c in beside if _kind(look, c) in ("product", "carry")}) <= 2
+        and sum(_kind(look, c) == "product" for c in beside) == 1
+        and not any(True for _ in look.layers("norm"))
+    )
+    return Weights(tuple(chosen), 10 ** float(np.mean(known)) if known else math.nan, function, plain)
+
+
+def units(look: Look, parameter: int) -> int:
+    """Units that a weight feeds: the size of the features of its place; 0 where it is not known."""
+    places = look.whole.parameters[parameter].places
+    if not places:
+        return 0
+    site = look.places[places[0]].site
+    return math.prod(site.shape[axis] for axis in site.features) if site.features else 0
+
+
+def initialiser(sigma_w2: float) -> str:
+    """``He`` for about 2; empty for what is near none."""
+    for size, name in _INITIALISERS.items():
+        if abs(math.sqrt(sigma_w2 / size) - 1) < _CLOSE:
+            return name
+    return ""
+
+
+def _kind(look: Look, chain: Chain) -> str:
+    return look.places[chain.places[0]].site.kind
+
+
+def _log10_sigma_w2(look: Look, parameter: int, chain: Chain) -> float:
+    """|W|^2 over the number of units is fan-in times the mean square of a weight."""
+    norm = look.evidence.gradient("log10_weight_norm")[:, parameter].mean()
+    count = units(look, parameter)
+    return 2 * float(norm) - math.log10(count) if count else math.nan
+
+
+def _function(look: Look, chain: Chain) -> str:
+    of = {look.places[i].site.number for i in chain.places}
+    sites = {p.site.number: p.site for p in look.places if p.site.kind == "activation" and p.site.follows in of}
+    found = Counter(site.function for site in sites.values())
+    if len(found) != 1:
+        return ""
+    (name,) = found
+    return _NAMES.get(name, name)
