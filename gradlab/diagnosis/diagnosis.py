@@ -84,13 +84,18 @@ class Diagnosis:
 
     @cached_property
     def chain(self) -> Chain | None:
-        """The main chain: the longest of the places that play one part at different depths; None without one."""
+        """The main chain over depth, else over time: the stream that blocks hand on, else the longest of products.
+
+        Of several as long it is the last in a block, whose delta is that of the stream behind. None without a chain.
+        """
         from gradlab.diagnosis.chains import chains
 
-        found = chains(self.evidence)
-        rated = [chain for chain in found if chain.delta is not None] or list(found)
-        deep = [chain for chain in rated if chain.along == "layers"] or rated
-        return max(deep, key=lambda chain: len(chain.places), default=None)
+        kind = lambda chain: self.evidence.places[chain.places[0]].site.kind
+        order = lambda chain: (
+            chain.delta is not None, chain.along == "layers", kind(chain) == "carry", kind(chain) == "product",
+            len(chain.places), chain.places[0],
+        )  # fmt: skip
+        return max(chains(self.evidence), key=order, default=None)
 
     @property
     def rate(self) -> Rate | None:

@@ -95,18 +95,16 @@ def _with_the_rest(rows: list[LayerRow], parameters: Sequence[Parameter], taken:
 
 
 def _behind(rows: Sequence[LayerRow], parameters: Sequence[Parameter], n: int) -> int:
-    """Where a parameter's row belongs: behind that of the last one before it, of the same step of a stack if any."""
-    best, found = (False, -1), 0
-    for i, row in enumerate(rows):
-        for other in (*row.weights, *row.biases):
-            key = (parameters[other].at == parameters[n].at, other)
-            if other < n and key > best:
-                best, found = key, i + 1
-    if best[0] or not parameters[n].at:
-        return found
-    # the first of its step: before the others
-    same = [i for i, row in enumerate(rows) for m in row.weights if parameters[m].at == parameters[n].at]
-    return min(same, default=found)
+    """Where a parameter's row belongs: behind that of the last one before it, in its own step of a stack."""
+    at = parameters[n].at
+    where = {
+        m: i for i, row in enumerate(rows) for m in (*row.weights, *row.biases) if not at or parameters[m].at == at
+    }
+    before = [m for m in where if m < n]
+    if before or not at:
+        return where[max(before)] + 1 if before else 0
+    # the first of its step stands before the others
+    return min(where.values(), default=len(rows))
 
 
 def _group(parameter: Parameter) -> tuple[str, tuple[int, ...]]:

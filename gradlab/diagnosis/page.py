@@ -15,7 +15,7 @@ from gradlab import _text
 from gradlab.diagnosis import words
 from gradlab.diagnosis.findings import Finding
 from gradlab.diagnosis.layers import codes, columns, layer_rows, marks, statuses
-from gradlab.diagnosis.terminal import chosen
+from gradlab.diagnosis.terminal import chosen, some_of
 from gradlab.reporting.tables import markdown as table
 from gradlab.reporting.words import power
 
@@ -48,7 +48,8 @@ def markdown(d: Diagnosis, figure: str = "") -> str:
         _close(drawn)
     if d.findings:
         parts += ["## Findings", *(part for finding in d.findings for part in _finding(finding))]
-    parts += ["## Layers", table(layer_table(d)), text(_LAYERS)]
+    some = some_of(len(layer_rows(d.evidence)), _MOST)
+    parts += ["## Layers", table(layer_table(d)), text(f"{_LAYERS} {some}" if some else _LAYERS)]
     parts += ["## How near each other rule was to speaking", table(margin_table(d))]
     parts += [
         "## Where to look next",
@@ -105,20 +106,17 @@ def margin_table(d: Diagnosis) -> pd.DataFrame:
 
 
 def layer_table(d: Diagnosis) -> pd.DataFrame:
-    """The layers in numbers; of very many the marked ones, the ends and an even choice."""
+    """The layers in numbers; of very many some."""
     rows = layer_rows(d.evidence)
-    found, marked = columns(d.evidence, rows), list(map(codes, marks(d, rows)))
+    found, marked = columns(d.evidence, rows), marks(d, rows)
     notes = statuses(d.evidence, rows)
     mean = lambda name, i: float(found[name][:, i].mean()) if name in found else np.nan
-    made, before = [], -1
-    for i in chosen(len(rows), [i for i, mark in enumerate(marked) if mark], _MOST):
-        if i > before + 1:
-            made.append({"layer": f"… {words.counted(i - before - 1, 'layer')}"})
-        before = i
+    made = []
+    for i in chosen(d, rows, marked, _MOST):
         cells = {title: _power(mean(name, i)) for title, name in _COLUMNS.items()}
         cells |= {title: _share(mean(name, i)) for title, name in _SHARES.items()}
         status = next((str(note) for note in notes[:, i] if note != "ok"), "")
-        made.append({"layer": rows[i].name, **cells, "note": ", ".join(n for n in (marked[i], status) if n)})
+        made.append({"layer": rows[i].name, **cells, "note": ", ".join(n for n in (codes(marked[i]), status) if n)})
     made = pd.DataFrame(made).fillna("").set_index("layer")
     return made[[name for name in made if (made[name] != "").any()]]
 
@@ -128,7 +126,7 @@ def _power(log10: float) -> str:
 
 
 def _share(value: float) -> str:
-    return "" if np.isnan(value) else f"{100 * value:.2g} %"
+    return "" if np.isnan(value) else words.share(value)
 
 
 def _frame(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,11 @@ from gradlab.diagnosis import words
 
 if TYPE_CHECKING:
     from gradlab.diagnosis.diagnosis import Diagnosis
+    from gradlab.diagnosis.findings import Finding
+    from gradlab.diagnosis.layers import LayerRow
 
 #: Rows of layers; characters of a bar and of a name.
-MOST, _BAR, _NAME = 40, 10, 28
+MOST, _BAR, _NAME = 40, 10, 36
 #: The three bars: what they are called, and their columns; the second stands where the first is missing.
 BARS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("signal", ("log10_activation_rms",)),
@@ -54,34 +57,43 @@ def _margins(d: Diagnosis) -> list[str]:
 
 
 def bars(d: Diagnosis) -> list[str]:
-    """A line for each layer, the marked ones and an even choice of the others where they are many."""
+    """A line for each layer, or for some where they are many."""
     from gradlab.diagnosis.layers import codes, columns, layer_rows, marks
 
     rows = layer_rows(d.evidence)
     found = columns(d.evidence, rows)
-    marked = list(map(codes, marks(d, rows)))
+    own = marks(d, rows)
+    marked = list(map(codes, own))
     values = [_means(found, names, len(rows)) for _, names in BARS]
-    shown = chosen(len(rows), [i for i, mark in enumerate(marked) if mark])
+    shown = chosen(d, rows, own)
     width = max([5, *(min(len(plain(rows[i].name)), _NAME) for i in shown)])
     head = [f"{name:<{_BAR + 9}}" for name, _ in BARS]
     lines = [f"{'layer':<{width}}  {''.join(head)}".rstrip()]
-    before = -1
     for i in shown:
-        if i > before + 1:
-            lines.append(f"… {words.counted(i - before - 1, 'layer')}")
-        before = i
         cells = [f"{_power(v[i]):>7} {_bar(v[i], v):<{_BAR}} " for v in values]
         lines.append(f"{shortened(rows[i].name, width):<{width}}  {''.join(cells)} {marked[i]}".rstrip())
-    return [*lines, *([f"… {words.counted(len(rows) - before - 1, 'layer')}"] if before + 1 < len(rows) else [])]
+    some = some_of(len(rows), MOST)
+    return [*lines, some] if some else lines
 
 
-def chosen(count: int, marked: list[int], most: int = MOST) -> list[int]:
-    """The rows that are shown: the first, the last, marked ones as far as there is room, others spread evenly."""
-    if count <= most:
-        return list(range(count))
-    some = {0, count - 1, *marked[: most // 2]}
-    even = np.unique(np.linspace(0, count - 1, most - len(some)).round().astype(int))
-    return sorted(some | set(even.tolist()))
+def chosen(d: Diagnosis, rows: Sequence[LayerRow], marked: Sequence[Sequence[Finding]], most: int = MOST) -> list[int]:
+    """The rows that are shown: all, or the first, the last, the main chain's and marked ones, evenly thinned."""
+    if len(rows) <= most:
+        return list(range(len(rows)))
+    chain = set(d.chain.places) if d.chain is not None else set()
+    alike = [i for i, row in enumerate(rows) if row.place in chain]
+    thinned = lambda own, count: {
+        own[i] for i in np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int)
+    }
+    shown = {0, len(rows) - 1} | thinned(alike, 2 * most // 3)
+    grave = [i for i, own in enumerate(marked) if i not in shown and any(f.severity != "info" for f in own)]
+    return sorted(shown | thinned(grave, most - len(shown)))
+
+
+def some_of(count: int, most: int) -> str:
+    """That not all layers are shown; empty where they are."""
+    shown = "the first, the last, those of the main chain and with findings"
+    return f"Of {count} layers these are shown: {shown}; .frame has all." if count > most else ""
 
 
 def _means(found: dict[str, np.ndarray], names: tuple[str, ...], count: int) -> np.ndarray:

@@ -84,6 +84,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def share(value: float) -> str:
+    """``12.5 %``; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{100 * value:.3g} %"
+
+
 def title(finding: Finding) -> str:
     """``GL001 vanishing, error: the gradient vanishes towards the input``."""
     return f"{finding.rule.name} {finding.kind}, {finding.severity}: {finding.rule.value}"
@@ -182,9 +187,9 @@ def _steps(steps: Sequence[tuple[float, float]]) -> str:
 
 
 def _epsilon(evidence: Evidence) -> str:
-    share = evidence.gradient("below_adam_fraction")
-    known = [i for i in range(share.shape[1]) if not np.isnan(share[:, i]).all()]
+    below = evidence.gradient("below_adam_fraction")
+    known = [i for i in range(below.shape[1]) if not np.isnan(below[:, i]).all()]
     if not known:
         return "not tried"
-    most, path = max((float(np.nanmean(share[:, i])), evidence.parameters[i].path) for i in known)
-    return f"tried: at most {100 * most:.2g} % of a gradient's entries lie below Adam's 1e-8 ({path})"
+    most, path = max((float(np.nanmean(below[:, i])), evidence.parameters[i].path) for i in known)
+    return f"tried: at most {share(most)} of a gradient's entries lie below Adam's 1e-8 ({path})"

@@ -62,9 +62,7 @@ def diagnosis(
     -------
     array of three Axes
         Bars end at the rms of single entries, geometric means over the samples, with a line from the smallest to the
-        largest; their axes are in decades and begin where there is room. The ends of the formats of numbers and Adam's
-        epsilon are upright lines. A grey row has a finding: a square at the right in the column of its rule, black for
-        an error, grey for a warning, white for a note.
+        XX
     """
     frame = found if isinstance(found, pd.DataFrame) else found.frame
     marks = None if isinstance(found, pd.DataFrame) else found.marks
@@ -129,7 +127,9 @@ def _bars(ax: Any, table: pd.DataFrame, place: dict[int, int], colour: str, floo
     low, high = (float(np.nanmin(ends)), float(np.nanmax(ends))) if len(known) else (-1.0, 0.0)
     middle, span = (low + high) / 2, max(high - low, _LEAST)
     low, high = middle - span / 2, middle + span / 2
-    drawn = draw_floors(ax, low, high, floors, zorder=2.5)
+    # all below epsilon is what epsilon is drawn for
+    reach = max(high, ADAM.at) if ADAM in floors and low < ADAM.at else high
+    drawn = draw_floors(ax, low, reach, floors, zorder=2.5)
     low, high = min([low, *(f.at for f in drawn)]), max([high, *(f.at for f in drawn)])
     left = low - 0.08 * (high - low)  # the smallest has a bar too
     at = [place[layer] for layer in known["layer"]]
@@ -214,7 +214,7 @@ def _findings(board: Canvas, marks: pd.DataFrame | None, place: dict[int, int]) 
     """Grey rows, and a column of squares for each rule at the right of the last panel, under its code and kind."""
     if marks is None or marks.empty:
         return []
-    for layer in marks["layer"].unique():
+    for layer in marks.loc[marks["severity"] != "info", "layer"].unique():
         for axes in board.axes.flat:
             axes.axhspan(place[layer] - 0.5, place[layer] + 0.5, color="0.9", linewidth=0, zorder=0.2, gid="row")
     last = board.axes.flat[-1]

@@ -49,6 +49,14 @@ def test_parameters_that_feed_no_place_stand_behind_what_meets_data_before_them(
     assert sorted(n for r in rows for n in (*r.weights, *r.biases)) == list(range(len(found.parameters)))
 
 
+def test_a_norm_behind_a_stack_stands_behind_it_and_one_in_a_block_in_its_block():
+    found = dense(3, stacked=True)
+    found = with_parameter(found, Parameter("last/scale", 9, (), (16,), "float32"), 6, -3.0)
+    found = with_parameter(found, Parameter("blocks/norm/scale[1]", 8, (1,), (16,), "float32"), 2, -3.0)
+    names = [r.name for r in layer_rows(found)]
+    assert names == ["blocks/up[0]", "blocks/norm[1]", "blocks/up[1]", "blocks/up[2]", "last", "head"]
+
+
 def test_a_weight_that_is_used_twice_stands_once():
     found = dense(3)
     first = dataclasses.replace(found.parameters[0], places=(0, 2))

@@ -60,6 +60,8 @@ def test_findings_are_squares_beside_their_layers_in_the_column_of_their_rule():
     assert shades == {"black", "0.6", "white"}
     for ax in axes:
         assert sorted(band.get_y() + 0.5 for band in drawn(ax, "row")) == [0, 2]
+    noted = plots.diagnosis(found(6, [(1, "GL012", "frozen", "info")]))
+    assert not drawn(noted[0], "row") and drawn(noted[-1], "GL012")
 
 
 def test_floors_of_formats_and_of_adam_stand_where_the_numbers_are():
@@ -71,6 +73,10 @@ def test_floors_of_formats_and_of_adam_stand_where_the_numbers_are():
     assert line.get_xdata()[0] == -8
     assert not names(axes[0]) & {"float16", "bfloat16, float32"}
     assert "Adam's epsilon is 1e-08" in plots.caption(axes[0])
+    d = found(6)
+    small = d.frame.assign(log10_weight_grad_norm=-30.0 + 0.1 * d.frame["layer"])  # all below: that is when it matters
+    last = plots.diagnosis(Found(small, d.marks))[-1]
+    assert drawn(last, "Adam's ε") and last.get_xlim()[1] > -8
 
 
 def test_what_is_zero_frozen_or_not_finite_is_marked():
