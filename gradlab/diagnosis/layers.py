@@ -168,7 +168,9 @@ def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarra
         found[name] = _taken(evidence.gradient(column), first)
     all_of = [(*row.weights, *row.biases) for row in rows]
     bad = evidence.gradient("grad_not_finite")
-    found["gradient_not_finite"] = np.stack([bad[:, own].sum(axis=1) for own in all_of], axis=1)
+    found["gradient_not_finite"] = np.stack(
+        [bad[:, own].sum(axis=1) if own else np.full(len(bad), np.nan) for own in all_of], axis=1
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         losses = np.broadcast_to(evidence.losses[:, None].astype(np.float64), (evidence.samples, len(rows)))
         found["log10_abs_loss"], found["loss_sign"] = np.log10(np.abs(losses)), np.sign(losses)
@@ -247,12 +249,11 @@ def frame_rows(evidence: Evidence) -> dict[str, np.ndarray]:
 def _size(evidence: Evidence, row: LayerRow) -> tuple[float, float]:
     """Units of a row, and inputs of each: both together are the entries of its weights."""
     entries = sum(math.prod(evidence.parameters[n].shape) for n in row.weights)
-    width = 0
-    if row.place >= 0:
-        site = evidence.places[row.place].site
-        width = math.prod(site.shape[a] for a in site.features) if site.features else 0
-    elif row.weights:
-        shape = evidence.parameters[row.weights[0]].shape
+    site = evidence.places[row.place].site if row.place >= 0 else None
+    if site is not None and site.features:
+        width = math.prod(site.shape[a] for a in site.features)
+    else:
+        shape = evidence.parameters[row.weights[0]].shape if row.weights else (0,)
         width = shape[-1] if shape else 1
     return width or np.nan, entries / width if entries and width else np.nan
 

@@ -129,10 +129,9 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
                 )  # fmt: skip
                 places.append(Place(behind))
                 of_place.append((_ACTIVATION, j))
-        frozen = str(row["status"]).startswith(NOTES[0])
-        parameters.append(
-            Parameter(name, j, (), (fan_in, units), str(row.get("dtype", "")), "frozen" if frozen else "used", feeds)
-        )
+        state = "frozen" if str(row["status"]).startswith(NOTES[0]) else "used"
+        of = (fan_in, units) if np.isfinite(float(row.get("fan_in", np.nan))) else (0, 0)  # not known
+        parameters.append(Parameter(name, j, (), of, str(row.get("dtype", "")), state, feeds))
     names = dict.fromkeys([*_VALUE, *_ACTIVATION])
     empty = np.full(len(seeds), np.nan)
     signals = {

@@ -30,6 +30,9 @@ BARS: tuple[tuple[str, str, str, str, str], ...] = (
     ("log10_delta_rms", "delta", "delta", "loss", "delta"),
     ("log10_weight_grad_rms", "weight gradient", "weight gradient's entry", "loss", "gradient"),
 )
+#: From which the third is made.
+_NORM = "log10_weight_grad_norm"
+_NORMS = (_NORM, "weight gradient", "weight gradient's norm", "loss", "gradient")
 #: Inches of a row, of the rest of the figure, of names of rules, and of all of it at most; letters of a name.
 _ROW, _REST, _RULES, _TALLEST, _LETTERS = 0.17, 1.3, 0.5, 8.6, 30
 #: Least decades of a panel, so that noise does not fill it; share of a row that its bar takes.
@@ -80,13 +83,14 @@ def diagnosis(
         shown: dict[str, Any] = {}
         floors: list[list[Floor]] = []
         first: list[str] = []
-        tables = []
-        for axes, (column, _, short, unit, word), colour in zip(board.axes.flat, BARS, COLOURS, strict=False):
+        # how many entries a gradient has may not be known
+        bars = BARS if rows[BARS[2][0]].notna().any() or rows[_NORM].isna().all() else (*BARS[:2], _NORMS)
+        for axes, (column, _, short, unit, word), colour in zip(board.axes.flat, bars, COLOURS, strict=False):
             table = _means(rows, column, word)
-            tables.append(table)
-            floors.append(_bars(axes, table, place, colour, FLOORS if column != BARS[2][0] else (*FLOORS, ADAM)))
+            ends = {BARS[2][0]: (*FLOORS, ADAM), _NORM: ()}.get(column, FLOORS)
+            floors.append(_bars(axes, table, place, colour, ends))
             shown |= _lost(axes, rows, table, column, place, colour)
-            axes.set_xlabel(f"rms  [{unit}]")
+            axes.set_xlabel(f"{'norm' if column == _NORM else 'rms'}  [{unit}]")
             first.append(_span(table, short, names))
         _rows(board, names, place)
         codes = _findings(board, marks, place)
@@ -105,10 +109,12 @@ def diagnosis(
 
 def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the rms of the entries of weight gradients: formats and epsilons are of single entries."""
-    for column in ("log10_activation_rms", "log10_delta_rms", "log10_weight_grad_norm", "fan_in", "width"):
-        require(rows, column, "measured column")
-    entries = rows["fan_in"].to_numpy(float) * rows["width"].to_numpy(float)
-    return rows.assign(log10_weight_grad_rms=rows["log10_weight_grad_norm"] - np.log10(entries) / 2)
+    known = [name for name in (*(bar[0] for bar in BARS[:2]), _NORM) if name in rows]
+    if not known:
+        require(rows, BARS[1][0], "measured column")
+    rows = rows.assign(**{name: np.nan for name in (*(bar[0] for bar in BARS[:2]), _NORM) if name not in known})
+    entries = rows["fan_in"].to_numpy(float) * rows["width"].to_numpy(float) if "fan_in" in rows else np.nan
+    return rows.assign(log10_weight_grad_rms=rows[_NORM] - np.log10(entries) / 2)
 
 
 def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
@@ -123,6 +129,8 @@ def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
 def _bars(ax: Any, table: pd.DataFrame, place: dict[int, int], colour: str, floors: tuple[Floor, ...]) -> list[Floor]:
     """Bars from the left edge of the panel to the mean of each layer; the floors that are drawn."""
     known = table[np.isfinite(table["mean"].to_numpy(float))]
+    if table.empty:
+        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=NEUTRAL, gid="none")
     ends = known[["mean", "low", "high"]].to_numpy(float)
     low, high = (float(np.nanmin(ends)), float(np.nanmax(ends))) if len(known) else (-1.0, 0.0)
     middle, span = (low + high) / 2, max(high - low, _LEAST)
@@ -149,7 +157,7 @@ def _lost(
     ax: Any, rows: pd.DataFrame, table: pd.DataFrame, column: str, place: dict[int, int], colour: str
 ) -> dict[str, Any]:  # fmt: skip
     """Marks where there is no bar: exactly zero and frozen at the left edge, not finite at the right."""
-    frozen = without_gradient(rows, column)["layer"].unique() if column == BARS[2][0] else []
+    frozen = without_gradient(rows, column)["layer"].unique() if column in (BARS[2][0], _NORM) else []
     found: dict[str, Any] = {}
     for layers, edge, marker, filled, name in (
         (table.loc[table["n_zero"] > 0, "layer"], 0.0, ZERO, True, "exactly zero"),
@@ -248,7 +256,7 @@ def _span(table: pd.DataFrame, name: str, names: pd.Series) -> str:
     """``the delta from 1e-5 (dense_1) to 0.1 (head)``."""
     known = table[np.isfinite(table["mean"].to_numpy(float))]
     if known.empty:
-        return f"no {name} that is finite and not zero"
+        return f"no {name} that is finite and not zero" if len(table) else f"no {name}, which was not measured"
     least, most = (known.loc[known["mean"].agg(which)] for which in ("idxmin", "idxmax"))
     number = lambda v: f"{10**v:.2g}" if abs(v) < 300 else f"10^{v:.0f}"
     if number(least["mean"]) == number(most["mean"]):
@@ -268,7 +276,7 @@ def _caption(
     none = "Nothing was found." if marks is not None and not codes else ""
     parts = [
         f"Over {words.span([count], 'layer')} from the input to the loss, {words.listed(first)}.",
-        f"Bars: rms of single entries, {mean}; each panel has decades of its own.",
+        f"Bars: rms, {mean}; each panel has decades of its own.",
         told(drawn), squares or none,
     ]  # fmt: skip
     return " ".join(part for part in parts if part)

@@ -103,6 +103,7 @@ def test_missing_signals_are_told(record, tmp_path):
     ):
         assert words in text
     assert text.startswith("grads.npz: 0 of 8 products seen")
+    assert "data:image" in found.to_html()
     del signals["delta"]["layers.3"]
     record(tmp_path / "one.npz", **signals)
     assert "delta= is missing of layers.3." in str(inspect(tmp_path / "one.npz"))

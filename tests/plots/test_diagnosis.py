@@ -124,5 +124,12 @@ def test_a_frame_alone_and_axes_that_are_given():
     assert text.startswith("Over 7 layers from the input to the loss, the signal from") and "found" not in text
     with pytest.raises(GradlabError, match="one network"):
         plots.diagnosis(healthy(depths=(4, 8)))
+    bare = found(6).frame.drop(columns=["log10_weight_grad_norm", "log10_activation_rms"])
+    axes = plots.diagnosis(bare)
+    assert [len(drawn(ax, "none")) for ax in axes] == [1, 0, 1] and len(drawn(axes[1], "bar")) == 7
+    assert "no signal, which was not measured" in plots.caption(axes[0])
+    norms = plots.diagnosis(found(6).frame.assign(fan_in=np.nan))  # how many entries there are is not known
+    assert norms[2].get_xlabel() == "norm  [loss]" and len(drawn(norms[2], "bar")) == 7
+    assert "the weight gradient's norm from" in plots.caption(norms[2])
     with pytest.raises(GradlabError, match="log10_delta_rms"):
-        plots.diagnosis(found(6).frame.drop(columns="log10_delta_rms"))
+        plots.diagnosis(bare.drop(columns="log10_delta_rms"))
