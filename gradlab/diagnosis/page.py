@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import tempfile
 from html import escape
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 
 from gradlab import _text
 from gradlab.diagnosis import words
-from gradlab.diagnosis.findings import Finding
+from gradlab.diagnosis.findings import Finding, Outcome
 from gradlab.diagnosis.layers import codes, columns, layer_rows, marks, statuses
 from gradlab.diagnosis.terminal import chosen, some_of
 from gradlab.reporting.tables import markdown as table
@@ -79,7 +80,7 @@ _LAYERS = (
 
 def _finding(finding: Finding) -> list[str]:
     text = _text.markdown
-    parts = [f"### {text(words.title(finding))}", text(finding.evidence)]
+    parts = [f"### {text(words.title(finding))}", text(words.evidence(finding))]
     if finding.layers:
         parts.append(f"Layers: {text(words.layers(finding.layers, 12))}.")
     if finding.remedies:
@@ -91,11 +92,9 @@ def remedy_table(finding: Finding) -> pd.DataFrame:
     """What to change: a row for each number before, as predicted, and after; or why it was not tried."""
     rows = []
     for remedy in finding.remedies:
-        for found in remedy.outcomes:
-            numbers = map(words.number, (found.before, found.predicted, found.after))
-            rows.append((remedy.text, found.what, *numbers))
-        if not remedy.tried:
-            rows.append((remedy.text, f"not tried: {remedy.not_tried or 'no reason is known'}", "–", "–", "–"))
+        for found in remedy.outcomes or (Outcome("–", math.nan, math.nan, math.nan),):
+            after = words.number(found.after) if remedy.tried else words.untried(remedy)
+            rows.append((remedy.text, found.what, words.number(found.before), words.number(found.predicted), after))
     return _frame(rows, ("remedy", "of what", "before", "predicted", "after"))
 
 

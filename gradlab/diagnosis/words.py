@@ -94,6 +94,11 @@ def title(finding: Finding) -> str:
     return f"{finding.rule.name} {finding.kind}, {finding.severity}: {finding.rule.value}"
 
 
+def evidence(finding: Finding) -> str:
+    """The evidence as a sentence."""
+    return f"{finding.evidence[:1].upper()}{finding.evidence[1:].rstrip('.')}." if finding.evidence else ""
+
+
 def outcome(found: Outcome) -> str:
     """``factor per layer: 0.08 before, 1 predicted, 1 after``."""
     shown = [("before", found.before), ("predicted", found.predicted), ("after", found.after)]
@@ -103,8 +108,12 @@ def outcome(found: Outcome) -> str:
 def remedy(found: Remedy) -> str:
     """What to do, and what became of it."""
     numbers = list(map(outcome, found.outcomes))
-    untried = [] if found.tried else [f"not tried: {found.not_tried or 'no reason is known'}"]
-    return f"{found.text} ({'; '.join([*numbers, *untried])})"
+    return f"{found.text} ({'; '.join(numbers if found.tried else [*numbers, untried(found)])})"
+
+
+def untried(found: Remedy) -> str:
+    """That a remedy was not tried, and why."""
+    return f"not tried: {found.not_tried}" if found.not_tried else "not tried"
 
 
 def margin(found: Margin) -> str:
@@ -147,13 +156,13 @@ def cost(d: Diagnosis) -> str:
     return f"It took: {', '.join(parts)}." if parts else ""
 
 
-def suspects(evidence: Evidence) -> list[tuple[str, str]]:
+def suspects(seen: Evidence) -> list[tuple[str, str]]:
     """What to look at next where no layer is to blame, and what came of it where it was tried."""
-    found = evidence.suspects
+    found = seen.suspects
     rows = [
         ("learning rate", "not tried" if found is None or not found.steps else _steps(found.steps)),
         ("wiring: is it the gradient of the loss?", "not tried" if found is None else _slope(found)),
-        ("the optimiser's epsilon", _epsilon(evidence)),
+        ("the optimiser's epsilon", _epsilon(seen)),
         ("data and labels", "not tried: look at inputs beside their labels, at their scale, at shuffled labels"),
         ("the loss", "not tried: logits or probabilities, mean or sum, which axis, which target"),
     ]  # fmt: skip
@@ -186,10 +195,10 @@ def _steps(steps: Sequence[tuple[float, float]]) -> str:
     return f"tried, one step of plain gradient descent: {', '.join(s for s in said if s)}"
 
 
-def _epsilon(evidence: Evidence) -> str:
-    below = evidence.gradient("below_adam_fraction")
+def _epsilon(seen: Evidence) -> str:
+    below = seen.gradient("below_adam_fraction")
     known = [i for i in range(below.shape[1]) if not np.isnan(below[:, i]).all()]
     if not known:
         return "not tried"
-    most, path = max((float(np.nanmean(below[:, i])), evidence.parameters[i].path) for i in known)
+    most, path = max((float(np.nanmean(below[:, i])), seen.parameters[i].path) for i in known)
     return f"tried: at most {share(most)} of a gradient's entries lie below Adam's 1e-8 ({path})"

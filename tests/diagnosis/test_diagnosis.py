@@ -75,7 +75,7 @@ def test_remedies_are_a_table_of_before_predicted_and_after(sick):
     assert "add residual branches (not tried: that changes the code)" in str(sick)
     page = sick.to_markdown()
     assert "| multiply the weights by 4.3 | factor per layer | 0.234 | 1 | 0.99 |" in page
-    assert "| add residual branches | not tried: that changes the code | – | – | – |" in page
+    assert "| add residual branches | – | – | – | not tried: that changes the code |" in page
     assert "It took: look 1.2 s." in page or "It took: look 1.3 s." in page
 
 
