@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.extend import core as jex
 
-from gradlab.diagnosis import jaxprs, marks
-from gradlab.diagnosis.names import CONSTANT, NUMBER, Made, Origin, common, joined
+from gradlab.diagnosis import jaxprs, marks, patterns
+from gradlab.diagnosis.names import CONSTANT, NUMBER, Made, Origin, common, joined, layer_of
 from gradlab.diagnosis.sites import Site, SiteKind, Unseen
 
 #: Operations that leave each entry of the first axis where it was.
@@ -48,15 +48,22 @@ class Instrument:
         """The program marked; its first operands are the leaves of the parameters."""
         jaxpr = program.jaxpr
         made = [Made(leaf, frozenset({leaf})) for leaf in range(len(self.paths))]
-        marked, _ = self._walk(jaxpr, [*made, *[None] * (len(jaxpr.invars) - len(made))], (), "")
+        marked, _, _ = self._walk(jaxpr, [*made, *[None] * (len(jaxpr.invars) - len(made))], (), "")
         return jaxprs.rebuilt(program, marked)
 
     # ------------------------------------------------------------------------------------ one jaxpr
 
-    def _walk(self, jaxpr: Any, given: Sequence[Origin], scans: tuple, scope: str) -> tuple[Any, list[Origin]]:
-        """The jaxpr marked, and what its results are made of."""
+    def _walk(
+        self, jaxpr: Any, given: Sequence[Origin], scans: tuple, scope: str, followed: Sequence[_Link] = ()
+    ) -> tuple[Any, list[Origin], list[_Link]]:
+        """The jaxpr marked, what its results are made of, and the sites that they follow.
+
+        `followed` are those that the operands follow.
+        """
         origins: dict[Any, Origin] = dict.fromkeys(jaxpr.constvars, CONSTANT)
         origins.update(zip(jaxpr.invars, given, strict=True))
+        here = _Here(scans, scope, {var: link for var, link in zip(jaxpr.invars, followed, strict=False) if link})
+        here.patterns = patterns.find(jaxpr, here.sites)
         of = lambda var: NUMBER if jaxprs.is_literal(var) else origins[var]
         equations: list[Any] = []
         for eqn in jaxpr.eqns:
@@ -64,17 +71,20 @@ class Instrument:
             how = jaxprs.treatment(eqn)
             enter = _ENTER.get(how)
             if enter is not None:
-                eqn, results = enter(self, eqn, operands, scans, _below(scope, eqn))
+                inside = replace(here, scope=_below(scope, eqn))
+                eqn, results, follows = enter(self, eqn, operands, inside)
+                here.sites |= {var: link for var, link in zip(eqn.outvars, follows, strict=False) if link}
             else:
                 self._meets(operands)
                 results = self._results(eqn, how, operands)
-            sites = self._sites(eqn, how, operands, scans, scope)
-            equations += _marked(eqn, sites)
-            for place in sites:
-                if not _of_parameters(operands):
-                    results[place] = None
+            found = self._sites(eqn, how, operands, here)
+            found |= self._recognised(eqn, here)
+            equations += _marked(eqn, found)
+            if not _of_parameters(operands):
+                results = [None if place in found else result for place, result in enumerate(results)]
             origins.update(zip(eqn.outvars, results, strict=True))
-        return jaxpr.replace(eqns=equations), [of(var) for var in jaxpr.outvars]
+        follows = [here.follows(var) for var in jaxpr.outvars]
+        return jaxpr.replace(eqns=equations), [of(var) for var in jaxpr.outvars], follows
 
     def _meets(self, operands: Sequence[Origin]) -> None:
         """Note the parameters that meet data here."""
@@ -99,52 +109,95 @@ class Instrument:
 
     # ------------------------------------------------------------------------------------ sites
 
-    def _sites(self, eqn: Any, how: str, operands: Sequence[Origin], scans: tuple, scope: str) -> dict[int, Site]:
-        """The sites of an equation, by the place of the result that is read."""
+    def _sites(self, eqn: Any, how: str, operands: Sequence[Origin], here: _Here) -> dict[int, list[Site]]:
+        """The sites that an equation is by itself, by the place of the result that is read."""
         arrays = [i for i, var in enumerate(eqn.outvars) if jaxprs.is_float(var) and not jaxprs.is_dropped(var)]
         if how == "tap":
-            return {i: self._site(eqn, i, "tap", jaxprs.tap_name(eqn), operands, scans, scope) for i in arrays}
+            return {i: [self._site(eqn, i, "tap", jaxprs.tap_name(eqn), here)] for i in arrays}
         if how in ("custom", "kernel", "unknown"):
-            return self._closed(eqn, how, arrays, operands, scans, scope)
+            return self._closed(eqn, how, arrays, operands, here)
+        weight = _weight(operands)
+        made = operands[weight] if weight is not None else None
         if how == "lookup":
-            wanted = isinstance(operands[0], Made) and operands[1] not in (NUMBER,)
-            kind: SiteKind = "lookup"
+            wanted, kind = weight == 0 and operands[1] != NUMBER, "lookup"
         elif how == "product":
-            wanted = any(operand is None or isinstance(operand, Made) for operand in operands)
-            kind = _product_kind(operands)
+            wanted, kind = any(o is None or isinstance(o, Made) for o in operands), _product_kind(operands)
         else:
             return {}
         if not wanted or not arrays:
             return {}
-        return {0: self._site(eqn, 0, kind, self._fed_by(eqn, operands, scope), operands, scans, scope)}
+        name = (
+            made.name(self.paths) if made else f"{_below(here.scope, eqn) or jaxprs.source(eqn)}:{eqn.primitive.name}"
+        )
+        out = eqn.outvars[0]
+        logits = here.patterns.logits.get(out) if kind == "inner" else None
+        if logits is not None and logits is not out:  # they are read where they have been scaled
+            here.later[logits] = (eqn, name)
+            return {}
+        features = jaxprs.weight_axes(eqn, weight) if kind == "product" and made else ()
+        kind = "logits" if logits is not None else kind
+        site = self._site(eqn, 0, kind, name, here, made, features=features)
+        here.sites[out] = _own(site)
+        return {0: [site]}
 
-    def _closed(self, eqn, how, arrays, operands, scans, scope) -> dict[int, Site]:
+    def _recognised(self, eqn: Any, here: _Here) -> dict[int, list[Site]]:
+        """Sites that an equation is by what stands around it: activations, variances of a normalisation, logits."""
+        found: dict[int, list[Site]] = {}
+        for i, out in enumerate(eqn.outvars):
+            if out in here.later:
+                product, name = here.later.pop(out)
+                found.setdefault(i, []).append(self._site(product, 0, "logits", name, here, shape_of=out))
+            if out in here.patterns.activations:
+                chain, function = here.patterns.activations[out]
+                if (link := here.link(chain)) is not None:
+                    features, name = self._features(link), f"{self.sites[link.site].name}/{function}"
+                    more = {"features": features, "follows": link.site, "function": function}
+                    found.setdefault(i, []).append(self._site(eqn, i, "activation", name, here, **more))
+            if out in here.patterns.norms:
+                function, epsilon = here.patterns.norms[out]
+                name = _joined(_below(here.scope, eqn), "variance")
+                more = {"function": function, "epsilon": epsilon}
+                found.setdefault(i, []).append(self._site(eqn, i, "norm", name, here, **more))
+        return found
+
+    def _closed(
+        self, eqn: Any, how: str, arrays: Sequence[int], operands: Sequence[Origin], here: _Here
+    ) -> dict[int, list[Site]]:
         """What cannot be entered: its results are read, what is inside is counted."""
         inside = jaxprs.products_inside(eqn)
         if not inside and how != "kernel":
             return {}
-        name = jaxprs.function_name(eqn)
-        why = eqn.primitive.name.removesuffix("_call") if how != "unknown" else f"the new {eqn.primitive.name}"
-        self.unseen.append(Unseen(why, name, jaxprs.source(eqn), inside))
-        leaves = sorted(frozenset().union(*(o.leaves for o in operands if isinstance(o, Made))))
-        stem = common([self.paths[leaf] for leaf in leaves])
-        name = stem or _joined(_below(scope, eqn), name)
-        whole = [i for i in arrays if jaxprs.shape_of(eqn.outvars[i])]
-        return {i: self._site(eqn, i, "custom", name, operands, scans, scope) for i in whole}
+        function = jaxprs.function_name(eqn)
+        why = f"the new {eqn.primitive.name}" if how == "unknown" else jaxprs.plain_name(eqn)
+        self.unseen.append(Unseen(why, function, jaxprs.source(eqn), inside))
+        name = self._layer(operands) or _joined(_below(here.scope, eqn), function)
+        found = {}
+        for i in arrays:
+            if jaxprs.shape_of(eqn.outvars[i]):
+                site = self._site(eqn, i, "custom", name, here)
+                here.sites[eqn.outvars[i]] = _own(site)
+                found[i] = [site]
+        return found
 
-    def _fed_by(self, eqn: Any, operands: Sequence[Origin], scope: str) -> str:
-        """The name of a product or a lookup: that of the parameter, else of the place in the program."""
-        made = _weight(operands)
-        if made is not None:
-            return operands[made].name(self.paths)
-        return f"{_below(scope, eqn) or jaxprs.source(eqn)}:{eqn.primitive.name}"
+    def _layer(self, operands: Sequence[Origin]) -> str:
+        """The path above all parameters among the operands."""
+        leaves: frozenset[int] = frozenset().union(*(o.leaves for o in operands if isinstance(o, Made)))
+        paths = [self.paths[leaf] for leaf in sorted(leaves)]
+        return common(paths) if len(paths) > 1 else layer_of(paths[0]) if paths else ""
 
-    def _site(self, eqn, result, kind, name, operands, scans, scope, **more) -> Site:
-        weight = _weight(operands)
-        made = operands[weight] if weight is not None else None
-        single = isinstance(made, Made) and len(made.leaves) == 1
-        var = eqn.outvars[result]
-        product = kind in ("product", "inner", "weights")
+    def _site(
+        self,
+        eqn: Any,
+        result: int,
+        kind: SiteKind,
+        name: str,
+        here: _Here,
+        made: Made | None = None,
+        shape_of: Any = None,
+        **more: Any,
+    ) -> Site:
+        """Note a site: a result of an equation, or `shape_of` in its place."""
+        var = eqn.outvars[result] if shape_of is None else shape_of
         site = Site(
             number=len(self.sites),
             name=self._unique(name),
@@ -153,16 +206,19 @@ class Instrument:
             shape=jaxprs.shape_of(var),
             dtype=str(var.aval.dtype),
             source=jaxprs.source(eqn),
-            scope=_below(scope, eqn),
-            scans=tuple(self._scan_of(made, length, number) for length, number in scans),
-            **{
-                "features": jaxprs.weight_axes(eqn, weight) if product and kind == "product" and made else (),
-                "parameter": self.paths[made.leaf] if single or (made and kind == "product") else "",
-                **more,
-            },
+            scope=_below(here.scope, eqn),
+            scans=tuple(self._scan_of(made, length, number) for length, number in here.scans),
+            parameter=self.paths[made.leaf] if made is not None else "",
+            **more,
         )
         self.sites.append(site)
         return site
+
+    def _features(self, link: _Link) -> tuple[int, ...]:
+        """Axes of a value that are units of the site that it follows."""
+        if link is None:
+            return ()
+        return tuple(i for i, axis in enumerate(link.axes) if axis in self.sites[link.site].features)
 
     def _scan_of(self, made: Made | None, length: int, number: int) -> tuple[str, int, int]:
         layers = number in made.scans if made is not None else number in self._over_layers
@@ -175,59 +231,107 @@ class Instrument:
 
     # ------------------------------------------------------------------------------------ what is entered
 
-    def _call(self, eqn, operands, scans, scope):
+    def _call(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
         (program,) = jaxprs.entered(eqn)
-        marked, results = self._walk(jaxprs.opened(program)[0], operands, scans, scope)
-        return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), results
+        followed = [here.follows(var) for var in eqn.invars]
+        marked, results, follows = self._walk(jaxprs.opened(program)[0], operands, here.scans, here.scope, followed)
+        return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), results, follows
 
-    def _shard_map(self, eqn, operands, scans, scope):
-        eqn, results = self._call(eqn, operands, scans, scope)
-        return eqn, [replace(r, leading=False) if isinstance(r, Made) else r for r in results]
+    def _shard_map(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
+        eqn, results, follows = self._call(eqn, operands, here)
+        return eqn, [result.moved() if isinstance(result, Made) else result for result in results], follows
 
-    def _cond(self, eqn, operands, scans, scope):
+    def _cond(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
         programs, found = [], []
         for i, program in enumerate(jaxprs.entered(eqn)):
-            marked, results = self._walk(jaxprs.opened(program)[0], operands[1:], scans, _joined(scope, f"branch{i}"))
+            scope = _joined(here.scope, f"branch{i}")
+            marked, results, _ = self._walk(jaxprs.opened(program)[0], operands[1:], here.scans, scope)
             programs.append(jaxprs.rebuilt(program, marked))
             found.append(results)
-        results = [
-            joined(same, [0] * len(same)) if operands[0] is not None else None for same in zip(*found, strict=True)
-        ]
-        return jaxprs.with_inner(eqn, programs), results
+        chosen = [joined([operands[0], *same], [0] * (1 + len(same))) for same in zip(*found, strict=True)]
+        return jaxprs.with_inner(eqn, programs), chosen, []
 
-    def _while(self, eqn, operands, scans, scope):
+    def _while(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
         first, second = jaxprs.while_parts(eqn)
         (program,) = jaxprs.entered(eqn)
-        carried = [None] * (len(operands) - first - second)
+        carried: list[Origin] = [None] * (len(operands) - first - second)
         given = [*operands[first : first + second], *carried]
-        marked, _ = self._walk(jaxprs.opened(program)[0], given, scans, scope)
-        return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), carried
+        marked, _, _ = self._walk(jaxprs.opened(program)[0], given, here.scans, here.scope)
+        return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), carried, []
 
-    def _scan(self, eqn, operands, scans, scope):
+    def _scan(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
         consts, count = jaxprs.scan_parts(eqn)
         (program,) = jaxprs.entered(eqn)
         jaxpr, number = jaxprs.opened(program)[0], self._scans
         self._scans += 1
-        stacks = [
-            operand.apart(number) if isinstance(operand, Made) else operand for operand in operands[consts + count :]
-        ]
+        stacks = [o.apart(number) if isinstance(o, Made) else o for o in operands[consts + count :]]
         for stack in stacks:
             if isinstance(stack, Made):
                 self._over_layers.add(number)
                 if stack.leading and len(stack.leaves) == 1:
                     self.depths[stack.leaf] = max(self.depths.get(stack.leaf, 0), len(stack.scans))
         carried = list(operands[consts : consts + count])
-        scans = (*scans, (eqn.params["length"], number))
         body = lambda carried: [*operands[:consts], *carried, *stacks]
+        inside = replace(here, scans=(*here.scans, (eqn.params["length"], number)))
         while True:  # what the carry is made of after any number of steps
-            after = Instrument(self.paths)._walk(jaxpr, body(carried), scans, scope)[1][:count]
+            after = Instrument(self.paths)._walk(jaxpr, body(carried), inside.scans, here.scope)[1][:count]
             settled = [a if a == b else None for a, b in zip(carried, after, strict=True)]
             if settled == carried:
                 break
             carried = settled
-        marked, results = self._walk(jaxpr, body(carried), scans, scope)
-        results = [*carried, *(None if isinstance(r, Made) else r for r in results[count:])]
-        return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), results
+        marked, results, follows = self._walk(jaxpr, body(carried), inside.scans, here.scope)
+        name = self._layer(stacks) or self._layer(operands[:consts]) or here.scope or jaxprs.source(eqn)
+        marked = self._carry(eqn, marked, count, follows, f"{name}/carry", inside)
+        results = [*carried, *(None if isinstance(result, Made) else result for result in results[count:])]
+        return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), results, []
+
+    def _carry(self, eqn: Any, body: Any, count: int, follows: Sequence[_Link], name: str, here: _Here) -> Any:
+        """The body of a scan with marks on what it hands on to the next step: arrays of floats."""
+        outvars, equations = list(body.outvars), list(body.eqns)
+        for i, var in enumerate(body.outvars[:count]):
+            handed_on = not jaxprs.is_literal(var) and var not in body.invars and var not in body.constvars
+            if handed_on and jaxprs.is_float(var) and jaxprs.shape_of(var):
+                features = self._features(follows[i])
+                site = self._site(eqn, 0, "carry", name, here, shape_of=var, features=features)
+                outvars[i] = jex.Var(var.aval)
+                equations.append(marks.equation(var, outvars[i], site.number, eqn))
+        return body.replace(eqns=equations, outvars=outvars)
+
+
+class _Following(NamedTuple):
+    """The site that a value follows, and its axis that each axis of the value is."""
+
+    site: int
+    axes: tuple[int, ...]
+
+
+_Link = _Following | None
+
+
+@dataclass
+class _Here:
+    """Where a walk is: the scans and the scope around it, and what its jaxpr's variables are."""
+
+    scans: tuple[tuple[int, int], ...]
+    scope: str
+    sites: dict[Any, _Following]  # of the roots that others follow
+    patterns: patterns.Patterns = field(default_factory=patterns.Patterns)
+    later: dict[Any, tuple[Any, str]] = field(default_factory=dict)  # logits that have not been scaled yet
+
+    def link(self, chain: patterns.Chain | None) -> _Link:
+        """The site at the beginning of a chain, if there is one."""
+        start = self.sites.get(chain.root) if chain is not None else None
+        if start is None:
+            return None
+        return _Following(start.site, tuple(start.axes[axis] if axis >= 0 else -1 for axis in chain.axes))
+
+    def follows(self, var: Any) -> _Link:
+        """The site that a variable follows with no nonlinearity."""
+        return None if jaxprs.is_literal(var) else self.link(self.patterns.follows.get(var))
+
+
+def _own(site: Site) -> _Following:
+    return _Following(site.number, tuple(range(len(site.shape))))
 
 
 _ENTER = {
@@ -239,14 +343,15 @@ _ENTER = {
 }
 
 
-def _marked(eqn: Any, sites: dict[int, Site]) -> list[Any]:
+def _marked(eqn: Any, sites: dict[int, list[Site]]) -> list[Any]:
     """The equation, and marks behind the results that are read."""
-    if not sites:
-        return [eqn]
-    fresh = {i: jex.Var(eqn.outvars[i].aval) for i in sites}
-    unmarked = eqn.replace(outvars=[fresh.get(i, var) for i, var in enumerate(eqn.outvars)])
-    behind = [marks.equation(fresh[i], eqn.outvars[i], site.number, eqn) for i, site in sites.items()]
-    return [unmarked, *behind]
+    behind, outvars = [], list(eqn.outvars)
+    for i, several in sites.items():
+        for site in several:
+            fresh = jex.Var(outvars[i].aval)
+            behind.append(marks.equation(fresh, outvars[i], site.number, eqn))
+            outvars[i] = fresh
+    return [eqn.replace(outvars=outvars), *reversed(behind)] if behind else [eqn]
 
 
 def _of_parameters(operands: Sequence[Origin]) -> bool:

@@ -6,6 +6,7 @@ called, not by a version number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -205,6 +206,15 @@ def function_name(eqn: Any) -> str:
     return eqn.primitive.name
 
 
+def plain_name(eqn: Any) -> str:
+    """What users call a primitive with a program inside: ``custom_vjp``."""
+    if eqn.primitive.name == "call_hi_primitive":
+        prim = eqn.params["_prim"]
+        kind = type(getattr(prim, "prim", prim)).__name__
+        return "custom_vjp" if kind == "CustomVJPTraced" else kind
+    return eqn.primitive.name.removesuffix("_jaxpr").removesuffix("_call")
+
+
 def tap_name(eqn: Any) -> str:
     """The name that the user gave a value."""
     return eqn.params["name"] if "name" in eqn.params else eqn.params["_prim"].name
@@ -222,6 +232,24 @@ def weight_axes(eqn: Any, weight: int) -> tuple[int, ...]:
         mine = range(shared, shared + free) if weight == 0 else range(shared + free, ndim)
         return (*range(shared), *mine)
     return (ndim - 1,) if ndim else ()
+
+
+def moved_axes(eqn: Any) -> tuple[int, ...] | None:
+    """Of an equation that only puts entries elsewhere: the operand's axis that each axis of the result is, or -1."""
+    name, before = eqn.primitive.name, shape_of(eqn.invars[0]) if eqn.invars else ()
+    after = shape_of(eqn.outvars[0]) if eqn.outvars else ()
+    if name == "transpose":
+        return tuple(int(axis) for axis in eqn.params["permutation"])
+    if name == "squeeze":
+        gone = {axis % len(before) for axis in eqn.params["dimensions"]}
+        return tuple(axis for axis in range(len(before)) if axis not in gone)
+    if name == "reshape" and len(eqn.invars) == 1:
+        start = {(math.prod(before[:axis]), size): axis for axis, size in enumerate(before)}
+        return tuple(start.get((math.prod(after[:axis]), size), -1) for axis, size in enumerate(after))
+    if name == "broadcast_in_dim" and math.prod(before) == math.prod(after):
+        axes = {int(new): old for old, new in enumerate(eqn.params["broadcast_dimensions"])}
+        return tuple(axes.get(axis, -1) for axis in range(len(after)))
+    return None
 
 
 def static_index(eqn: Any) -> list[int] | None:
