@@ -119,7 +119,7 @@ class Collector:
     def _while(self, eqn: Any, values: Sequence[Any]) -> tuple[Sequence[Any], Readings]:
         first, second = jaxprs.while_parts(eqn)
         (program,) = jaxprs.entered(eqn)
-        condition = eqn.params["cond_jaxpr"]
+        condition = jaxprs.condition(eqn)
         body = lambda carried: self.evaluate(program, [*values[first : first + second], *carried])
         carried = list(values[first + second :])
         shapes = jax.eval_shape(body, carried)[1]

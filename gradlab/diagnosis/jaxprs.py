@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -186,6 +186,11 @@ def while_parts(eqn: Any) -> tuple[int, int]:
     return eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
 
 
+def condition(eqn: Any) -> Any:
+    """The program that tells whether a while loop goes on."""
+    return eqn.params["cond_jaxpr"]
+
+
 def function_name(eqn: Any) -> str:
     """The name of the function that a call, a custom derivative or a kernel was made of."""
     params = eqn.params
@@ -314,6 +319,11 @@ def source(eqn: Any) -> str:
     return ""
 
 
+def written(eqn: Any) -> Any:
+    """Where an operation was written, in all frames: a derivative's operations are where that of the function is."""
+    return getattr(eqn.source_info, "traceback", None)
+
+
 def scope(eqn: Any) -> str:
     """JAX's stack of names around an equation."""
     return str(eqn.source_info.name_stack)
@@ -371,3 +381,56 @@ def _varying(x: Any, axes: tuple[str, ...], checked: bool) -> Any:
     now = kind.vma if hasattr(kind, "vma") else kind.mat.varying
     missing = tuple(axis for axis in axes if axis not in now)
     return lax.pcast(x, missing, to="varying") if missing else x
+
+
+# ---------------------------------------------------------------------------------------- in float64
+
+#: Operations whose result depends on the bits of a format, or that leave JAX: not to be evaluated in another one.
+_OF_BITS = frozenset(
+    {"bitcast_convert_type", "nextafter", "rng_uniform", "random_gamma", "scaled_matmul", "rng_bit_generator"}
+)
+
+
+def widening(eqn: Any) -> Literal["inside", "as it is", "same", "nothing", "wide"]:
+    """How an equation without a rule of its own is evaluated in float64.
+
+    ``inside``: by the program inside. ``as it is``: in its own formats. ``same``: its value is its operand.
+    ``nothing``: not at all. ``wide``: with `in_float64`.
+    """
+    name, how = eqn.primitive.name, treatment(eqn)
+    if name in ("debug_callback", "debug_print"):
+        return "nothing"
+    if name == "reduce_precision" or how == "tap":
+        return "same"
+    if name in ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"):
+        return "inside"
+    if how in ("custom", "kernel", "unknown") or name in _OF_BITS or "callback" in name:
+        return "as it is"
+    return "wide"
+
+
+def in_float64(eqn: Any, program: Callable[[Any], Any]) -> Any:
+    """The equation with formats of 64 bits in its parameters, and its programs as `program` makes them."""
+
+    def one(key: str, value: Any) -> Any:
+        if key == "precision":
+            return None  # it may name a format
+        if _is_program(value):
+            return program(value)
+        if isinstance(value, (np.dtype, type)):
+            try:
+                return wide_dtype(np.dtype(value)) or value
+            except TypeError:
+                return value
+        return value
+
+    return eqn.replace(params={key: one(key, value) for key, value in eqn.params.items()})
+
+
+def wide_dtype(dtype: Any) -> Any:
+    """The format of 64 bits (a complex one of 128) in place of a float's; None for what is no float."""
+    if dtype is None or jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        return None
+    if jnp.issubdtype(dtype, jnp.floating):
+        return np.dtype("float64")
+    return np.dtype("complex128") if jnp.issubdtype(dtype, jnp.complexfloating) else None
