@@ -117,7 +117,7 @@ def layer_table(d: Diagnosis) -> pd.DataFrame:
         status = next((str(note) for note in notes[:, i] if note != "ok"), "")
         made.append({"layer": rows[i].name, **cells, "note": ", ".join(n for n in (codes(marked[i]), status) if n)})
     made = pd.DataFrame(made).fillna("").set_index("layer")
-    return made[[name for name in made if (made[name] != "").any()]]
+    return made.loc[:, [name for name in made if (made[name] != "").any()]]
 
 
 def _power(log10: float) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from gradlab import frames, plots, theory
 from gradlab.frames.rows import network_hash
 
-from . import test_fluctuations, test_shattering, test_spectrum, test_theory, test_walls
+from . import test_diagnosis, test_fluctuations, test_shattering, test_spectrum, test_theory, test_walls
 from .synthetic import bins, healthy, learnt, printed, sick
 
 TWO = ({"activation": "tanh"}, {"activation": "relu"})
@@ -66,5 +66,6 @@ DRAWN = {
     "input_gradients": lambda **o: plots.input_gradients(signals(), **o),
     "shattering": lambda **o: plots.shattering(**shattered(), hue="net", **o),
     "cliff": lambda **o: plots.cliff(test_walls.found(), **o),
+    "diagnosis": lambda **o: plots.diagnosis(test_diagnosis.found(6, [(1, "GL001", "vanishing", "error")], 2), **o),
     "fluctuations": lambda **o: plots.fluctuations(*test_fluctuations.tables(), **o),
 }
