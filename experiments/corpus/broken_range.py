@@ -8,7 +8,17 @@ from jax import lax
 
 from experiments.corpus.case import Model, broken, loss_finite, norm, not_finite, zeros
 from experiments.corpus.nets import (
-    blobs, cross_entropy, forward, he, hidden, lecun, mlp, normal, sequences, times, weights,
+    blobs,
+    cross_entropy,
+    forward,
+    he,
+    hidden,
+    lecun,
+    mlp,
+    normal,
+    sequences,
+    times,
+    weights,
 )  # fmt: skip
 
 PLAIN = "dict"
@@ -95,7 +105,9 @@ def fully_masked_row() -> Model:
     """One sentence of the batch is all padding: its softmax is over −∞ alone."""
     x, y = sequences(8, 10, 16)
     lengths = jnp.array([10, 9, 8, 7, 6, 5, 4, 0])
-    params = {n: lecun(16, 0) * normal(i, 16, 16) for i, n in enumerate("qkvo")} | {"head": lecun(16, 0) * normal(9, 16, 2)}
+    params = {n: lecun(16, 0) * normal(i, 16, 16) for i, n in enumerate("qkvo")} | {
+        "head": lecun(16, 0) * normal(9, 16, 2)
+    }
 
     def loss(p, x, y):
         there = (jnp.arange(10) < lengths[:, None])[:, None, :]
@@ -111,7 +123,9 @@ def masked_row_only_backward() -> Model:
     """The masked row's NaN is thrown away by ``where`` before the loss, and comes back in its gradient."""
     x, y = sequences(8, 10, 16)
     lengths = jnp.array([10, 9, 8, 7, 6, 5, 4, 0])
-    params = {n: lecun(16, 0) * normal(i, 16, 16) for i, n in enumerate("qkvo")} | {"head": lecun(16, 0) * normal(9, 16, 2)}
+    params = {n: lecun(16, 0) * normal(i, 16, 16) for i, n in enumerate("qkvo")} | {
+        "head": lecun(16, 0) * normal(9, 16, 2)
+    }
 
     def loss(p, x, y):
         there = (jnp.arange(10) < lengths[:, None])[:, None, :]
@@ -186,7 +200,14 @@ def policy_with_exp_of_its_head() -> Model:
 def _blocks(fault, remat: bool) -> Model:
     x, y = blobs()
     width, depth = 32, 12
-    params = {"stem": lecun(16, 0) * normal(1, 16, width), "blocks": {"up": he(width, 0) * normal(2, depth, width, 48), "down": 0.3 * lecun(48, 0) * normal(3, depth, 48, width)}, "head": lecun(width, 0) * normal(4, width, 10)}
+    params = {
+        "stem": lecun(16, 0) * normal(1, 16, width),
+        "blocks": {
+            "up": he(width, 0) * normal(2, depth, width, 48),
+            "down": 0.3 * lecun(48, 0) * normal(3, depth, 48, width),
+        },
+        "head": lecun(width, 0) * normal(4, width, 10),
+    }
 
     def loss(p, x, y):
         def block(h, numbered):
@@ -223,7 +244,10 @@ def angle_of_equal_vectors() -> Model:
         z = (x @ p["stem"]) * p["angle"]
         unit = z / jnp.linalg.norm(z, axis=-1, keepdims=True)
         cosine = jnp.clip(unit @ unit.T, -1, 1)
-        return jnp.mean(jnp.arccos(jnp.where(jnp.eye(64, dtype=bool), 1.0, cosine)) ** 2) + jnp.arccos(jnp.clip(jnp.sum(unit**2, -1), -1, 1)).mean()
+        return (
+            jnp.mean(jnp.arccos(jnp.where(jnp.eye(64, dtype=bool), 1.0, cosine)) ** 2)
+            + jnp.arccos(jnp.clip(jnp.sum(unit**2, -1), -1, 1)).mean()
+        )
 
     return Model(loss, params, (x,)).shows(not_finite("stem"))
 
@@ -234,4 +258,3 @@ def loss_of_a_billionth() -> Model:
     model = mlp(3)
     loss = lambda p, x, y: 1e-10 * model.loss(p, x, y)
     return Model(loss, model.params, model.batch).shows(norm("hidden_1", 1e-14, 1e-8))
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import jax
@@ -10,8 +11,22 @@ from jax import lax
 
 from experiments.corpus.case import Model, broken, measured, norm, ratio, zeros
 from experiments.corpus.nets import (
-    blobs, chain, constant, convolve, cross_entropy, he, hidden, images, lecun, logits_rms, mlp, mse, normal, sequences,
-    times, xavier,
+    blobs,
+    chain,
+    constant,
+    convolve,
+    cross_entropy,
+    he,
+    hidden,
+    images,
+    lecun,
+    logits_rms,
+    mlp,
+    mse,
+    normal,
+    sequences,
+    times,
+    xavier,
 )  # fmt: skip
 
 PLAIN = "dict"
@@ -75,9 +90,7 @@ def relu_twentieth_5() -> Model:
 @broken(PLAIN, ("init_too_small", "vanishing"), any_of(20))
 def relu_xavier_20() -> Model:
     """Xavier's weights under ReLU: 0.707 per layer, twenty layers."""
-    return mlp(20, 128, jax.nn.relu, xavier).shows(
-        measured("last / first signal", logits_rms(jax.nn.relu), 1e-4, 1e-2)
-    )
+    return mlp(20, 128, jax.nn.relu, xavier).shows(measured("last / first signal", logits_rms(jax.nn.relu), 1e-4, 1e-2))
 
 
 @broken("list", "init_too_small")
@@ -85,7 +98,7 @@ def pairs_of_hundredths() -> Model:
     """The tutorial's ``[(w, b), …]`` with a scale of 0.01, but eight layers."""
     x, y = blobs()
     sizes = (16, *[96] * 7, 10)
-    params = [(0.01 * normal(i, n, m), jnp.zeros(m)) for i, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False))]
+    params = [(0.01 * normal(i, n, m), jnp.zeros(m)) for i, (n, m) in enumerate(itertools.pairwise(sizes))]
 
     def apply(params, x):
         for w, b in params[:-1]:
@@ -140,7 +153,10 @@ def branches_not_scaled() -> Model:
     width, depth = 32, 40
     params = {"stem": lecun(16, 0) * normal(1, 16, width), "head": lecun(width, 0) * normal(2, width, 10)}
     for i in range(depth):
-        params[f"block_{i}"] = {"up": he(width, 0) * normal(10 + i, width, width), "down": lecun(width, 0) * normal(60 + i, width, width)}
+        params[f"block_{i}"] = {
+            "up": he(width, 0) * normal(10 + i, width, width),
+            "down": lecun(width, 0) * normal(60 + i, width, width),
+        }
 
     def loss(p, x, y):
         h = x @ p["stem"]
@@ -169,7 +185,11 @@ def batch_norm_without_skips_50() -> Model:
 def _scan_net(depth: int, gain: float, phi) -> Model:
     x, y = blobs()
     width = 64
-    params = {"stem": lecun(16, 0) * normal(1, 16, width), "layers": gain * he(width, 0) * normal(2, depth, width, width), "head": lecun(width, 0) * normal(3, width, 10)}
+    params = {
+        "stem": lecun(16, 0) * normal(1, 16, width),
+        "layers": gain * he(width, 0) * normal(2, depth, width, width),
+        "head": lecun(width, 0) * normal(3, width, 10),
+    }
 
     def loss(p, x, y):
         h = lax.scan(lambda h, w: (phi(h @ w), None), x @ p["stem"], p["layers"])[0]
@@ -181,11 +201,12 @@ def _scan_net(depth: int, gain: float, phi) -> Model:
 @broken(PLAIN, "vanishing", ("layers", "stem"))
 def scanned_sigmoid_16() -> Model:
     """Sigmoids in a scan over stacked layers: the gradients of one array span ten decades."""
-    return _scan_net(16, 0.7, jax.nn.sigmoid).shows(
-        lambda look: measured(
-            "first / last", lambda m: float(jnp.linalg.norm(look.grads["layers"][0]) / jnp.linalg.norm(look.grads["layers"][-1])), 0, 1e-6,
-        )(look)
-    )  # fmt: skip
+
+    def share(model: Model) -> float:
+        by_layer = jax.grad(model.loss)(model.params, *model.batch)["layers"]
+        return jnp.linalg.norm(by_layer[0]) / jnp.linalg.norm(by_layer[-1])
+
+    return _scan_net(16, 0.7, jax.nn.sigmoid).shows(measured("gradient of layers[0] / of layers[15]", share, 0, 1e-6))
 
 
 @broken(PLAIN, ("init_too_large", "exploding"), ("layers", "stem"))
@@ -200,7 +221,11 @@ def scanned_relu_double_12() -> Model:
 def recurrent(radius: float, steps: int, phi, scale: float = 0.3) -> Model:
     """A recurrent network whose matrix is a radius times an orthogonal one; the class stands in the first steps."""
     x, y = sequences(16, steps)
-    params = {"in": scale * normal(1, 8, 24), "recurrent": radius * jnp.linalg.qr(normal(2, 24, 24))[0], "out": normal(3, 24, 2) / 5}
+    params = {
+        "in": scale * normal(1, 8, 24),
+        "recurrent": radius * jnp.linalg.qr(normal(2, 24, 24))[0],
+        "out": normal(3, 24, 2) / 5,
+    }
 
     def loss(p, x, y):
         step = lambda h, u: (phi(u @ p["in"] + h @ p["recurrent"]), None)
@@ -257,7 +282,10 @@ def state_space_that_forgets() -> Model:
 def convolutions(depth: int, channels: int, std: float, side: int = 6, phi=jax.nn.relu) -> Model:
     """A plain stack of 3 × 3 kernels, and the mean of its last image."""
     x, y = images(8, side)
-    params = {f"conv{i}": {"kernel": (std or he(9 * n, 0)) * normal(i, 3, 3, n, channels)} for i, n in enumerate((3, *[channels] * (depth - 1)))}
+    params = {
+        f"conv{i}": {"kernel": (std or he(9 * n, 0)) * normal(i, 3, 3, n, channels)}
+        for i, n in enumerate((3, *[channels] * (depth - 1)))
+    }
     params["head"] = {"kernel": lecun(channels, 0) * normal(90, channels, 10)}
 
     def loss(p, x, y):
@@ -315,5 +343,3 @@ def regression_through_sigmoids() -> Model:
     y = jnp.sin(x @ normal(5, 16, 1) / 4)
     model = mlp(8, 48, jax.nn.sigmoid, lecun, data=(x, y), loss=mse, outputs=1)
     return model.shows(ratio("hidden_1", "hidden_7", 0, 1e-3))
-
-

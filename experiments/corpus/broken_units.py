@@ -10,8 +10,21 @@ from jax import lax
 
 from experiments.corpus.case import Model, broken, measured, norm, ratio, zeros
 from experiments.corpus.nets import (
-    blobs, convolve, cross_entropy, forward, he, hidden, images, layer_norm, lecun, mlp, normal, rms, sequences,
-    times, xavier,
+    blobs,
+    convolve,
+    cross_entropy,
+    forward,
+    he,
+    hidden,
+    images,
+    layer_norm,
+    lecun,
+    mlp,
+    normal,
+    rms,
+    sequences,
+    times,
+    xavier,
 )  # fmt: skip
 
 PLAIN = "dict"
@@ -77,7 +90,13 @@ def tanh_of_raw_pixels() -> Model:
 def lstm_gates_shut() -> Model:
     """Forget gates with a bias of −8: nothing passes from one step to the next."""
     x, y = sequences(16, 20)
-    params = {"gates": {"w": lecun(32, 0) * normal(1, 32, 96), "b": jnp.concatenate([jnp.zeros(24), jnp.full(24, -8.0), jnp.zeros(48)])}, "out": normal(3, 24, 2) / 5}
+    params = {
+        "gates": {
+            "w": lecun(32, 0) * normal(1, 32, 96),
+            "b": jnp.concatenate([jnp.zeros(24), jnp.full(24, -8.0), jnp.zeros(48)]),
+        },
+        "out": normal(3, 24, 2) / 5,
+    }
 
     def cell(p, h, c, u):
         i, f, g, o = jnp.split(jnp.concatenate([u, h], -1) @ p["gates"]["w"] + p["gates"]["b"], 4, -1)
@@ -115,9 +134,7 @@ def relu_bias_minus_50() -> Model:
 @broken(PLAIN, ("dead", "dead_layer"), hidden(2))
 def most_units_dead() -> Model:
     """The same bias in nine of ten units."""
-    return mlp(5, edit=_bias("hidden_2", -50.0, 0.9)).shows(
-        zeros("hidden_2/b", 0.85, 1), norm("hidden_0", 1e-6)
-    )
+    return mlp(5, edit=_bias("hidden_2", -50.0, 0.9)).shows(zeros("hidden_2/b", 0.85, 1), norm("hidden_0", 1e-6))
 
 
 @broken(PLAIN, ("dead", "dead_layer"), hidden(0))
@@ -148,7 +165,10 @@ def relu_on_the_output() -> Model:
 def convolution_dead() -> Model:
     """A bias of −20 behind a convolution."""
     x, y = images()
-    params = {f"conv{i}": {"w": he(9 * n, 0) * normal(i, 3, 3, n, 12), "b": jnp.full(12, -20.0 if i == 1 else 0.0)} for i, n in enumerate((3, 12, 12))}
+    params = {
+        f"conv{i}": {"w": he(9 * n, 0) * normal(i, 3, 3, n, 12), "b": jnp.full(12, -20.0 if i == 1 else 0.0)}
+        for i, n in enumerate((3, 12, 12))
+    }
     params["head"] = {"w": lecun(12, 0) * normal(9, 12, 10), "b": jnp.zeros(10)}
 
     def loss(p, x, y):
@@ -172,7 +192,9 @@ def constant_weights() -> Model:
 
     column = lambda look: look.grads["hidden_1/w"]
     model = mlp(3, edit=edit)
-    spread = lambda look: measured("units differ by", lambda m: abs(column(look) - column(look)[:, :1]).max(), 0, 0)(look)
+    spread = lambda look: measured("units differ by", lambda m: abs(column(look) - column(look)[:, :1]).max(), 0, 0)(
+        look
+    )
     return model.shows(spread, norm("hidden_1/w", 1e-6))
 
 
@@ -218,7 +240,9 @@ def ordered_tanh_40() -> Model:
         for i, layer in enumerate(params.values()):
             layer["b"] = math.sqrt(0.5) * normal(300 + i, *layer["b"].shape)
 
-    return mlp(40, 64, jnp.tanh, times(0.8, lecun), edit=edit).shows(_alike(39, jnp.tanh), ratio("hidden_1", "hidden_39", 0, 1e-3))
+    return mlp(40, 64, jnp.tanh, times(0.8, lecun), edit=edit).shows(
+        _alike(39, jnp.tanh), ratio("hidden_1", "hidden_39", 0, 1e-3)
+    )
 
 
 @broken(PLAIN, ("collapse", "scale"), (*hidden(0, 1, 2, 3, 4, 5, 6, 7), "readout"))
@@ -242,7 +266,14 @@ def large_biases_drown_the_signal() -> Model:
 def attention_that_averages() -> Model:
     """Six layers of attention whose queries are 0, without skips: after the first all places are their mean."""
     x, y = sequences(8, 12, 24)
-    params = {f"layer_{i}": {"q": 1e-3 * normal(i, 24, 24), "k": normal(20 + i, 24, 24) / 5, "v": normal(40 + i, 24, 24) / math.sqrt(24)} for i in range(6)}
+    params = {
+        f"layer_{i}": {
+            "q": 1e-3 * normal(i, 24, 24),
+            "k": normal(20 + i, 24, 24) / 5,
+            "v": normal(40 + i, 24, 24) / math.sqrt(24),
+        }
+        for i in range(6)
+    }
     params["head"] = normal(99, 24, 2) / 5
 
     def places(p, x):
@@ -285,4 +316,3 @@ def chaotic_neighbours_30() -> Model:
 def chaotic_neighbours_60() -> Model:
     """σ_w = 2, sixty layers."""
     return _neighbours(60, 2.0).shows(measured("cosine of neighbours' gradients", _cosine, -0.5, 0.5))
-

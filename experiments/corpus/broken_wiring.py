@@ -11,7 +11,19 @@ from jax import lax
 
 from experiments.corpus.case import Model, broken, measured, norm, ratio, zeros
 from experiments.corpus.nets import (
-    blobs, cross_entropy, forward, he, hidden, lecun, mlp, mse, normal, sequences, times, trained, weights,
+    blobs,
+    cross_entropy,
+    forward,
+    he,
+    hidden,
+    lecun,
+    mlp,
+    mse,
+    normal,
+    sequences,
+    times,
+    trained,
+    weights,
 )  # fmt: skip
 
 PLAIN = "dict"
@@ -52,7 +64,11 @@ def bias_forgotten() -> Model:
 def hard_choice() -> Model:
     """The argmax of scores picks a row: no gradient comes back through a choice."""
     x, y = blobs()
-    params = {"score": lecun(16, 0) * normal(1, 16, 8), "table": normal(2, 8, 32) / 4, "head": lecun(32, 0) * normal(3, 32, 10)}
+    params = {
+        "score": lecun(16, 0) * normal(1, 16, 8),
+        "table": normal(2, 8, 32) / 4,
+        "head": lecun(32, 0) * normal(3, 32, 10),
+    }
     loss = lambda p, x, y: cross_entropy(p["table"][jnp.argmax(x @ p["score"], -1)] @ p["head"], y)
     return Model(loss, params, (x, y)).shows(zeros("score"), norm("table", 1e-4))
 
@@ -68,7 +84,9 @@ def rounded_activations() -> Model:
             x = jnp.round(4 * x) / 4 if i == 1 else x
         return cross_entropy(x @ p["readout"]["w"] + p["readout"]["b"], y)
 
-    return Model(loss, weights(3, 64, he, (16, 10)), (x, y)).shows(zeros("hidden_1"), zeros("hidden_0"), norm("hidden_2", 1e-4))
+    return Model(loss, weights(3, 64, he, (16, 10)), (x, y)).shows(
+        zeros("hidden_1"), zeros("hidden_0"), norm("hidden_2", 1e-4)
+    )
 
 
 @broken(PLAIN, "frozen", hidden(0, 1, 2), "info")
@@ -152,7 +170,9 @@ def _with_rule(rule) -> Model:
         return cross_entropy(x @ p["readout"]["w"] + p["readout"]["b"], y)
 
     def error(model: Model) -> float:
-        right = jax.grad(lambda p: cross_entropy(forward(p, model.batch[0], jnp.tanh)[-1], model.batch[1]))(model.params)
+        right = jax.grad(lambda p: cross_entropy(forward(p, model.batch[0], jnp.tanh)[-1], model.batch[1]))(
+            model.params
+        )
         told = jax.grad(model.loss)(model.params, *model.batch)
         a, b = (g["hidden_0"]["w"] for g in (told, right))
         return jnp.linalg.norm(a - b) / jnp.linalg.norm(b)
@@ -196,7 +216,12 @@ def rule_that_is_twice_too_large() -> Model:
 
 def _attention(scale: float, gain: float) -> Model:
     x, y = sequences(8, 12, 32)
-    params = {f"layer_{i}": {n: (gain if n in "qk" else 1.0) * lecun(32, 0) * normal(10 * i + j, 32, 32) for j, n in enumerate("qkvo")} for i in range(3)}
+    params = {
+        f"layer_{i}": {
+            n: (gain if n in "qk" else 1.0) * lecun(32, 0) * normal(10 * i + j, 32, 32) for j, n in enumerate("qkvo")
+        }
+        for i in range(3)
+    }
     params["head"] = lecun(32, 0) * normal(99, 32, 2)
 
     def loss(p, x, y):
@@ -258,7 +283,13 @@ def sigmoid_before_its_loss() -> Model:
     x, y = blobs()
     y = (y % 2).astype(jnp.float32)
     loss = lambda z, y: optax.sigmoid_binary_cross_entropy(jax.nn.sigmoid(z[:, 0]), y).mean()
-    right = mlp(3, data=(x, y), outputs=1, readout=times(8, lecun), loss=lambda z, y: optax.sigmoid_binary_cross_entropy(z[:, 0], y).mean())
+    right = mlp(
+        3,
+        data=(x, y),
+        outputs=1,
+        readout=times(8, lecun),
+        loss=lambda z, y: optax.sigmoid_binary_cross_entropy(z[:, 0], y).mean(),
+    )
     share = lambda m: jnp.linalg.norm(jax.grad(m.loss)(m.params, *m.batch)["hidden_1"]["w"])
     model = mlp(3, data=(x, y), outputs=1, readout=times(8, lecun), loss=loss)
     return model.shows(measured("gradient / that of logits", lambda m: share(m) / share(right), 0, 0.3))
@@ -322,10 +353,14 @@ def random_labels() -> Model:
     x = normal(40, 256, 16)
 
     def snr(model: Model) -> float:
-        each = jax.vmap(lambda x, y: jax.grad(model.loss)(model.params, x[None], y[None])["hidden_1"]["w"].ravel())(*model.batch)
+        each = jax.vmap(lambda x, y: jax.grad(model.loss)(model.params, x[None], y[None])["hidden_1"]["w"].ravel())(
+            *model.batch
+        )
         return each.shape[0] * jnp.sum(each.mean(0) ** 2) / jnp.sum(each.var(0, ddof=1))
 
     y = jax.random.randint(jax.random.key(77), (256,), 0, 10)
     settled = trained(mlp(2, 48, data=(x, y)), 60, optimiser=optax.sgd(0.05))
     fresh = normal(41, 256, 16), jax.random.randint(jax.random.key(78), (256,), 0, 10)
-    return Model(settled.loss, settled.params, fresh).shows(measured("signal to noise", snr, 0, 2), norm("hidden_1", 1e-4))
+    return Model(settled.loss, settled.params, fresh).shows(
+        measured("signal to noise", snr, 0, 2), norm("hidden_1", 1e-4)
+    )

@@ -1,4 +1,4 @@
-"""A case of the corpus: a model as its author would hand it in, what is right to say of it, and the number that shows it.
+"""A case of the corpus: a model as its author hands it in, what is right to say of it, and the number that shows it.
 
 What is right was written down from physics, before any diagnosis of the model was seen. Each model carries facts:
 numbers from plain `jax.value_and_grad` or from its own forward pass, with the interval in which they must lie, so that
@@ -36,7 +36,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Model:
-    """What is handed to `gl.diagnose`: ``loss(params, *batch)``, and with ``options["key"]`` ``loss(params, *batch, key)``.
+    """What is handed to `gl.diagnose`: ``loss(params, *batch)``, with ``options["key"]`` ``loss(params, *batch, key)``.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def arrays(tree: Any) -> dict[str, np.ndarray]:
 
 
 def within(token: str, name: str) -> bool:
-    """Whether a name is that of a layer or of something in it: ``hidden_1`` has ``hidden_1/w`` and not ``hidden_10``."""
+    """Whether a name is that of a layer or of a part of it: ``hidden_1`` has ``hidden_1/w`` and not ``hidden_10``."""
     return re.search(rf"(?:^|[/.\[ ]){re.escape(token)}(?:$|[/.\[\]#: ])", name) is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -46,7 +47,7 @@ class Net(eqx.Module):
     def __init__(self, depth: int, std: Any, width: int = 64):
         sizes = [16, *[width] * depth]
         make = lambda i, n, m: eqx.nn.Linear(n, m, key=key(i))
-        self.layers = [make(i, n, m) for i, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False))]
+        self.layers = [make(i, n, m) for i, (n, m) in enumerate(itertools.pairwise(sizes))]
         self.layers = linear(self.layers, std)
         self.head = make(99, width, 10)
 
@@ -92,7 +93,8 @@ def equinox_convolutions() -> Model:
     pool = eqx.nn.Lambda(lambda x: x.mean((1, 2)))
     module = eqx.nn.Sequential([
         eqx.nn.Conv2d(3, 12, 3, padding=1, key=keys[0]), eqx.nn.Lambda(jax.nn.relu),
-        eqx.nn.Conv2d(12, 12, 3, padding=1, key=keys[1]), eqx.nn.Lambda(jax.nn.relu), pool, eqx.nn.Linear(12, 10, key=keys[2]),
+        eqx.nn.Conv2d(12, 12, 3, padding=1, key=keys[1]), eqx.nn.Lambda(jax.nn.relu),
+        pool, eqx.nn.Linear(12, 10, key=keys[2]),
     ])  # fmt: skip
     x, y = images(8, 6)
     return split(module, (x.transpose(0, 3, 1, 2), y)).shows(ratio("layers/0", "layers/5", 0.005, 20))
@@ -183,4 +185,6 @@ def equinox_projection_not_used() -> Model:
         def __call__(self, x):
             return self.body(x)
 
-    return split(Two(mlp(2, he, jax.nn.relu), eqx.nn.Linear(16, 10, key=key(5)))).shows(zeros("projection"), norm("body", 1e-3))
+    return split(Two(mlp(2, he, jax.nn.relu), eqx.nn.Linear(16, 10, key=key(5)))).shows(
+        zeros("projection"), norm("body", 1e-3)
+    )

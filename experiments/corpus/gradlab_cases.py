@@ -60,5 +60,3 @@ def gradlab_relu_hundredth_10() -> Model:
     net = gl.MLP(depth=10, width=128, activation="relu", init="gaussian", std=0.01)
     logits = lambda m: jnp.abs(net.apply(m.params, m.batch[0])).max()
     return network(net).shows(measured("largest logit", logits, 0, 1e-7))
-
-

@@ -26,7 +26,9 @@ def pure(net: Callable[..., Any], data: Any = None, edit: Callable[[Any], Any] =
 
 def dense(depth: int, init: Any, phi: Any = jax.nn.relu, width: int = 64) -> Callable[[Any], Any]:
     """Haiku's MLP with a linear readout."""
-    return lambda x: hk.Linear(10, name="head")(hk.nets.MLP([width] * depth, w_init=init, activation=phi, activate_final=True)(x))
+    return lambda x: hk.Linear(10, name="head")(
+        hk.nets.MLP([width] * depth, w_init=init, activation=phi, activate_final=True)(x)
+    )
 
 
 def layers(*numbers: int) -> tuple[str, ...]:
@@ -55,7 +57,9 @@ def haiku_relu_hundredth_10() -> Model:
 @broken(HAIKU, ("init_too_large", "exploding"), (*layers(*range(10)), "head"))
 def haiku_he_doubled() -> Model:
     """A factor 2 per layer."""
-    return pure(dense(10, hk.initializers.VarianceScaling(8.0))).shows(measured("loss", lambda m: m.loss(m.params, *m.batch), 100))
+    return pure(dense(10, hk.initializers.VarianceScaling(8.0))).shows(
+        measured("loss", lambda m: m.loss(m.params, *m.batch), 100)
+    )
 
 
 @broken(HAIKU, ("symmetric",), layers(0, 1, 2))

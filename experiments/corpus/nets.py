@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -104,9 +105,12 @@ def weights(depth: int, width: int, std: Std, ends: tuple[int, int], readout: St
     sizes = [ends[0], *[width] * depth]
     params = {
         f"hidden_{i}": {"w": std(n, m) * normal(100 + i, n, m), "b": jnp.zeros(m)}
-        for i, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for i, (n, m) in enumerate(itertools.pairwise(sizes))
     }
-    return {**params, "readout": {"w": readout(sizes[-1], ends[1]) * normal(99, sizes[-1], ends[1]), "b": jnp.zeros(ends[1])}}
+    return {
+        **params,
+        "readout": {"w": readout(sizes[-1], ends[1]) * normal(99, sizes[-1], ends[1]), "b": jnp.zeros(ends[1])},
+    }
 
 
 def forward(params: dict[str, Any], x: Array, phi: Callable[[Array], Array]) -> list[Array]:
@@ -121,8 +125,9 @@ def forward(params: dict[str, Any], x: Array, phi: Callable[[Array], Array]) -> 
 
 def mlp(
     depth: int, width: int = 64, phi: Callable[[Array], Array] = jax.nn.relu, std: Std = he, *,
-    readout: Std = lecun, data: tuple[Array, Array] | None = None, loss: Callable[[Array, Array], Array] = cross_entropy,
-    edit: Callable[[dict[str, Any]], Any] = lambda params: None, outputs: int = 10,
+    readout: Std = lecun, data: tuple[Array, Array] | None = None, outputs: int = 10,
+    loss: Callable[[Array, Array], Array] = cross_entropy,
+    edit: Callable[[dict[str, Any]], Any] = lambda params: None,
 ) -> Model:  # fmt: skip
     """A plain network in a dict of dicts, its weights edited in place before it is handed over."""
     x, y = data or blobs()
