@@ -202,8 +202,10 @@ _STATES = {"frozen": "frozen by stop_gradient", "disconnected": "does not reach 
 def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
     """What keeps a row from being whole, or what it should not be read without, (samples, rows); else ``ok``."""
     values, deltas = evidence.signal("value_not_finite"), evidence.signal("delta_not_finite")
-    grads, plain = evidence.gradient("grad_not_finite"), evidence.gradient("log10_grad_norm", exact=False)
-    exact = evidence.gradient("log10_grad_norm")
+    grads, exact = evidence.gradient("grad_not_finite"), evidence.gradient("log10_grad_norm")
+    lost_grads = np.isneginf(evidence.gradient("log10_grad_norm", exact=False)) & (exact > -np.inf)
+    known = evidence.signal("log10_delta_rms")
+    lost_deltas = np.isneginf(evidence.signal("log10_delta_rms", exact=False)) & (known > -np.inf)
     made = np.full((evidence.samples, len(rows)), "ok", object)
     for j, row in enumerate(rows):
         own = (*row.weights, *row.biases)
@@ -213,6 +215,8 @@ def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
             bad += [(deltas[i, row.place], "delta")] if row.place >= 0 else []
             bad += [(grads[i, n], "gradient") for n in own]
             what = list(dict.fromkeys(name for count, name in bad if count > 0))
+            lost = ["delta"] if row.place >= 0 and lost_deltas[i, row.place] else []
+            lost += ["gradient"] if any(lost_grads[i, n] for n in own) else []
             if what:
                 made[i, j] = f"not finite: {', '.join(what)}"
             elif stopped:
@@ -220,8 +224,8 @@ def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
                 made[i, j] = f"{NO_GRADIENT}{some}: {', '.join(_STATES[s] for s in sorted(set(stopped)))}"
             elif own and all(np.isneginf(exact[i, n]) for n in own):
                 made[i, j] = ZERO
-            elif own and any(np.isneginf(plain[i, n]) and exact[i, n] > -np.inf for n in own):
-                made[i, j] = f"{UNDERFLOW}: the gradient is 0 in the working precision and not in float64"
+            elif lost:
+                made[i, j] = f"{UNDERFLOW}: {' and '.join(lost)} 0 in the working precision, but not in float64"
     return made
 
 

@@ -108,10 +108,8 @@ def _means(found: dict[str, np.ndarray], names: tuple[str, ...], count: int) -> 
 def _bar(value: float, values: np.ndarray) -> str:
     """A bar in decades, from the smallest of its column, which has an eighth of a character, to the largest."""
     finite = values[np.isfinite(values)]
-    if math.isnan(value) or not len(finite):
+    if not math.isfinite(value):
         return ""
-    if math.isinf(value):
-        return "0" if value < 0 else "inf"
     low, high = float(finite.min()), float(finite.max())
     span = max(high - low, 1.0)  # less than a decade is no difference that fills a screen
     eighths = max(1, round(8 * _BAR * (1 - (high - value) / span)))

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from gradlab._errors import GradlabError
 from gradlab._text import shortened
+from gradlab._types import NOTES
 from gradlab.plots import words
 from gradlab.plots.canvas import FAILED, FROZEN, ZERO, Canvas, canvas
 from gradlab.plots.captions import attach
@@ -70,6 +72,7 @@ def diagnosis(
     frame = found if isinstance(found, pd.DataFrame) else found.frame
     marks = None if isinstance(found, pd.DataFrame) else found.marks
     checked(frame, "layer", "layer_name", "seed")
+    require(frame, "status")
     for name in ("network", "step"):
         if name in frame and frame[name].nunique() > 1:
             value = frame[name].iloc[-1]
@@ -88,7 +91,10 @@ def diagnosis(
         for axes, (column, _, short, unit, word), colour in zip(board.axes.flat, bars, COLOURS, strict=False):
             table = _means(rows, column, word)
             ends = {BARS[2][0]: (*FLOORS, ADAM), _NORM: ()}.get(column, FLOORS)
-            floors.append(_bars(axes, table, place, colour, ends))
+            lost = rows.loc[rows["status"].astype(str).str.match(rf"{NOTES[2]}: .*\b{word}"), "layer"].unique()
+            floors.append(_bars(axes, table, place, colour, ends, lost))
+            if len(lost):
+                shown["0 in the working precision"] = Patch(facecolor="white", edgecolor=NEUTRAL)
             shown |= _lost(axes, rows, table, column, place, colour)
             axes.set_xlabel(f"{'norm' if column == _NORM else 'rms'}  [{unit}]")
             first.append(_span(table, short, names))
@@ -119,15 +125,17 @@ def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
     """Geometric mean, smallest and largest of each layer that has the column, or has something else than numbers."""
-    bad = rows["status"].astype(str).str.match(rf"not finite: .*\b{word}") if "status" in rows else False
+    bad = rows["status"].astype(str).str.match(rf"not finite: .*\b{word}")
     own = rows[rows[column].notna() | bad]
     if own.empty:
         return pd.DataFrame({name: [] for name in ("layer", "mean", "low", "high", "n", "n_zero", "n_not_finite")})
     return summaries(own, ["layer"], column, "range")[0]
 
 
-def _bars(ax: Any, table: pd.DataFrame, place: dict[int, int], colour: str, floors: tuple[Floor, ...]) -> list[Floor]:
-    """Bars from the left edge of the panel to the mean of each layer; the floors that are drawn."""
+def _bars(
+    ax: Any, table: pd.DataFrame, place: dict[int, int], colour: str, floors: tuple[Floor, ...], lost: Any
+) -> list[Floor]:
+    """Bars from the left edge of the panel to the mean of each layer, open where it is lost; the floors drawn."""
     known = table[np.isfinite(table["mean"].to_numpy(float))]
     if table.empty:
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=NEUTRAL, gid="none")
@@ -141,8 +149,10 @@ def _bars(ax: Any, table: pd.DataFrame, place: dict[int, int], colour: str, floo
     low, high = min([low, *(f.at for f in drawn)]), max([high, *(f.at for f in drawn)])
     left = low - 0.08 * (high - low)  # the smallest has a bar too
     at = [place[layer] for layer in known["layer"]]
+    fill = ["white" if layer in set(lost) else colour for layer in known["layer"]]
     ax.barh(
-        at, known["mean"] - left, left=left, height=_THICK, color=colour, linewidth=0, zorder=2, gid="bar",
+        at, known["mean"] - left, left=left, height=_THICK, color=fill, edgecolor=colour, linewidth=line_width(0.4),
+        zorder=2, gid="bar",
     )  # fmt: skip
     if (known["high"] > known["low"]).any():
         ax.hlines(

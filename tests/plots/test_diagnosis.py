@@ -64,6 +64,15 @@ def test_findings_are_squares_beside_their_layers_in_the_column_of_their_rule():
     assert not drawn(noted[0], "row") and drawn(noted[-1], "GL012")
 
 
+def test_what_the_working_precision_loses_is_an_open_bar():
+    d = found(6, per_layer=-9.0)
+    status = np.where(d.frame["layer"] < 3, "underflow: delta and gradient 0 in the working precision", "ok")
+    axes = plots.diagnosis(Found(d.frame.assign(status=status), d.marks))
+    open_bars = lambda ax: [bar.get_facecolor()[:3] == (1, 1, 1) for bar in drawn(ax, "bar")]
+    assert open_bars(axes[1]) == open_bars(axes[2]) == [True, True] + [False] * 5
+    assert not any(open_bars(axes[0]))
+
+
 def test_floors_of_formats_and_of_adam_stand_where_the_numbers_are():
     axes = plots.diagnosis(found(40, per_layer=-1.1))
     names = lambda ax: {line.get_gid() for line in ax.lines}
