@@ -3,7 +3,7 @@
     python benchmarks/diagnose.py
     python benchmarks/diagnose.py --width 64 --blocks 4         in seconds
 
-A Flax transformer of 12 blocks of width 256, 4 heads, 4 sequences of 64 tokens, float32; its blocks one after the other,
+A Flax transformer of 12 blocks of width 256, 4 heads, 4 sequences of 64 tokens, float32; blocks one after the other,
 or in `nn.scan`. Two tables: from nothing to the first result (traced, lowered, compiled, run once; JAX's caches are
 emptied before each), and a run after that. The second look in float64 and the trial of remedies are timed by
 themselves, as far as they are asked for (`--whole`: `gl.diagnose` as a user calls it).

@@ -60,20 +60,22 @@ class Collector:
 
     def _equation(self, eqn: Any, values: list[Any]) -> tuple[Sequence[Any], Readings]:
         if marks.is_mark(eqn):
-            key = eqn.params["site"], eqn.params["role"]
-            if key[1] == "tangent" or key in self._known:
-                return values, {}
-            return values, {key: self.read(values[0], *key)}
+            key = marks.key_of(eqn)
+            return values, {key: self.read(values[0], *key)} if self.wants(key) else {}
         with eqn.ctx.manager:
             rule = _RULES.get(jaxprs.treatment(eqn))
             if rule is not None and self._to_read(eqn):
                 return rule(self, eqn, values)
             return self.bind(eqn, values), {}
 
+    def wants(self, key: tuple[int, str]) -> bool:
+        """Whether something is to be read that has not been."""
+        return key[1] != "tangent" and key not in self._known
+
     def _to_read(self, eqn: Any) -> bool:
         """Whether there are marks inside that have not been read."""
         return any(
-            marks.is_mark(inside) and (inside.params["site"], inside.params["role"]) not in self._known
+            marks.is_mark(inside) and self.wants(marks.key_of(inside))
             for program in jaxprs.entered(eqn)
             for inside in jaxprs.equations(program, lambda e: jaxprs.treatment(e) in _RULES)
         )

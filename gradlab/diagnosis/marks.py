@@ -25,6 +25,11 @@ def is_mark(eqn: Any) -> bool:
     return eqn.primitive is mark_p
 
 
+def key_of(eqn: Any) -> tuple[int, MarkRole]:
+    """The number of the site that a mark stands at, and its role."""
+    return eqn.params["site"], eqn.params["role"]
+
+
 def equation(unmarked: Any, marked: Any, site: int, beside: Any) -> Any:
     """The equation that marks the value of a variable, written beside another of the same jaxpr."""
     params = {"site": site, "role": "value"}

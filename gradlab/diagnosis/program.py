@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -11,11 +11,14 @@ from jax import Array
 from jax.extend import core as jex
 
 from gradlab.diagnosis import jaxprs, reading
-from gradlab.diagnosis.collect import Collector
 from gradlab.diagnosis.instrument import Instrument
 from gradlab.diagnosis.names import paths_of
 from gradlab.diagnosis.reach import states_of
 from gradlab.diagnosis.sites import Site, Unseen
+from gradlab.diagnosis.together import Together
+
+#: What a reading must not look at: it is the same for all sites that are alike otherwise.
+_OF_NO_READING = {"number": 0, "name": "", "source": "", "scope": "", "scans": (), "parameter": "", "follows": -1}
 
 
 class Reading(NamedTuple):
@@ -58,7 +61,7 @@ class Program:
     gradient : ClosedJaxpr
         Value and gradient of the marked loss: operands and results are leaves.
     read : callable
-        What is read of an array: ``read(x, site, role)``.
+        What is read of an array: ``read(x, site, role)``. Of the site it may look at what kind it is, not which.
     """
 
     sites: tuple[Site, ...]
@@ -104,7 +107,8 @@ class Program:
         gradient, shapes = jax.make_jaxpr(jax.value_and_grad(again, allow_int=True), return_shape=True)(params, *args)
         floats = [jaxprs.is_float(var) for var in plain.jaxpr.invars[: len(leaves)]]
         sites = tuple(instrument.sites)
-        collector = Collector(lambda x, site, role: read(x, sites[site], role), reading.merge)
+        alike = lambda site, role: (replace(sites[site], **_OF_NO_READING), role)
+        collector = Together(lambda x, site, role: read(x, sites[site], role), reading.merge, alike)
         return cls(
             sites=sites,
             unseen=tuple(instrument.unseen),
@@ -115,7 +119,7 @@ class Program:
             gradient=gradient,
             read=read,
             _structure=jax.tree.structure(shapes),
-            _run=jax.jit(lambda operands: collector.evaluate(gradient, operands)),
+            _run=jax.jit(lambda operands: collector.run(gradient, operands)),
         )
 
     def run(self, params: Any, args: Sequence[Any]) -> Reading:
