@@ -196,7 +196,11 @@ def _pooled(logs: np.ndarray, own: Sequence[int]) -> np.ndarray:
 
 
 NO_GRADIENT, ZERO, UNDERFLOW, _ = NOTES
-_STATES = {"frozen": "frozen by stop_gradient", "disconnected": "does not reach the loss"}
+_STATES = {
+    "frozen": "frozen by stop_gradient",
+    "cut": "the loss has no derivative by it",
+    "disconnected": "does not reach the loss",
+}
 
 
 def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gradlab.diagnosis import jaxprs
 
 #: Operands that a value depends on, but has no derivative by: the one that selects, the places that are picked.
 _CHOICES = {"select_n": 1, "cond": 1}
 
+#: Whether a derivative is asked for; and whether as if there were no stop_gradient.
+Derivative = bool | Literal["past stops"]
+
 
 def states_of(program: Any, leaves: int, floats: Sequence[bool]) -> tuple[str, ...]:
-    """Of each of the first operands of a loss: ``used``, ``frozen``, ``disconnected`` or ``not a float``."""
+    """Of each of the first operands of a loss: ``used``, ``frozen``, ``cut``, ``disconnected`` or ``not a float``."""
     jaxpr = jaxprs.opened(program)[0]
     every = [True] * len(jaxpr.outvars)
     reach = needed(program, every, derivative=False)
+    moved = needed(program, every, derivative="past stops")
     used = needed(program, every, derivative=True)
-    state = lambda i: "used" if used[i] else "frozen" if reach[i] else "disconnected"
+    state = lambda i: "used" if used[i] else "frozen" if moved[i] else "cut" if reach[i] else "disconnected"
     return tuple(state(i) if floats[i] else "not a float" for i in range(leaves))
 
 
-def needed(program: Any, wanted: Sequence[bool], *, derivative: bool) -> list[bool]:
+def needed(program: Any, wanted: Sequence[bool], *, derivative: Derivative) -> list[bool]:
     """Which operands of a program its wanted results depend on; with `derivative` those they have a derivative by.
 
     A function with a derivative rule of its own, or a kernel, is taken to have one by all that is a float.
@@ -42,22 +46,22 @@ def needed(program: Any, wanted: Sequence[bool], *, derivative: bool) -> list[bo
     return [var in live for var in jaxpr.invars]
 
 
-def _operands(eqn: Any, outs: Sequence[bool], derivative: bool) -> Sequence[bool]:
+def _operands(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bool]:
     rule = _RULES.get(jaxprs.treatment(eqn))
     if rule is not None:
         return rule(eqn, outs, derivative)
     if derivative and jaxprs.treatment(eqn) == "flat":
-        return [False] * len(eqn.invars)
+        return [derivative == "past stops" and eqn.primitive.name == "stop_gradient"] * len(eqn.invars)
     first = _CHOICES.get(eqn.primitive.name, 0) if derivative else 0
     return [i >= first for i in range(len(eqn.invars))]
 
 
-def _call(eqn: Any, outs: Sequence[bool], derivative: bool) -> Sequence[bool]:
+def _call(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bool]:
     (program,) = jaxprs.entered(eqn)
     return needed(program, outs, derivative=derivative)
 
 
-def _cond(eqn: Any, outs: Sequence[bool], derivative: bool) -> Sequence[bool]:
+def _cond(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bool]:
     branches = [needed(branch, outs, derivative=derivative) for branch in jaxprs.entered(eqn)]
     return [not derivative, *map(any, zip(*branches, strict=True))]
 
@@ -69,7 +73,7 @@ def _settled(carried: list[bool], step: Callable[[list[bool]], list[bool]]) -> l
     return carried
 
 
-def _scan(eqn: Any, outs: Sequence[bool], derivative: bool) -> Sequence[bool]:
+def _scan(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bool]:
     consts, count = jaxprs.scan_parts(eqn)
     (body,) = jaxprs.entered(eqn)
     whole = lambda carried: needed(body, [*carried, *outs[count:]], derivative=derivative)
@@ -78,7 +82,7 @@ def _scan(eqn: Any, outs: Sequence[bool], derivative: bool) -> Sequence[bool]:
     return [*found[:consts], *carried, *found[consts + count :]]
 
 
-def _while(eqn: Any, outs: Sequence[bool], derivative: bool) -> Sequence[bool]:
+def _while(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bool]:
     first, second = jaxprs.while_parts(eqn)
     (body,) = jaxprs.entered(eqn)
     whole = lambda carried: needed(body, carried, derivative=derivative)

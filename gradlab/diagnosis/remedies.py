@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from gradlab.diagnosis.chains import Chain
 from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.rules.look import GATES, Look
+from gradlab.diagnosis.view import GATES, View
 from gradlab.diagnosis.weights import Weights, initialiser, weights_of
 
 #: What an outcome is of.
@@ -24,23 +24,23 @@ _IN_DATA = "it stands in the data, not in the parameters"
 _IN_LOOP = "it stands in the training loop"
 
 
-def advise(finding: Finding, look: Look) -> tuple[Remedy, ...]:
+def advise(finding: Finding, view: View) -> tuple[Remedy, ...]:
     """The remedies of a finding, none of them tried yet."""
-    return _ADVICE[finding.rule](finding, look)
+    return _ADVICE[finding.rule](finding, view)
 
 
-def chain_of(finding: Finding, look: Look) -> Chain | None:
+def chain_of(finding: Finding, view: View) -> Chain | None:
     """The chain that a finding of GL001 to GL004 is about; None where it is of one layer."""
     fitting = [
         c
-        for c in look.chains
+        for c in view.chains
         if finding.value in (c.delta_decades, c.value_decades)
-        and set(finding.layers) <= {n for i in c.places for n in (look.places[i].name, look.places[i].site.name)}
+        and set(finding.layers) <= {n for i in c.places for n in (view.places[i].name, view.places[i].site.name)}
     ]
     return fitting[0] if fitting else None
 
 
-def gain(finding: Finding, look: Look, chain: Chain, weights: Weights) -> float:
+def gain(finding: Finding, view: View, chain: Chain, weights: Weights) -> float:
     """The factor on the weights of a chain that keeps signal and delta; NaN where weights cannot do it.
 
     Where both change together it is one over the rate that was measured; where the delta alone does, what theory says
@@ -48,31 +48,31 @@ def gain(finding: Finding, look: Look, chain: Chain, weights: Weights) -> float:
     """
     measured = chain.delta or chain.value
     if finding.rule in (Rule.GL003, Rule.GL004) and measured is not None:
-        blocks = 1 if weights.plain else max(_roles(look, chain), 1)
+        blocks = 1 if weights.plain else max(_roles(view, chain), 1)
         return measured.value ** (-1 / blocks)
     if weights.plain and math.isfinite(weights.critical) and weights.sigma_w2 > 0:
         return math.sqrt(weights.critical / weights.sigma_w2)
     return math.nan
 
 
-def _roles(look: Look, chain: Chain) -> int:
+def _roles(view: View, chain: Chain) -> int:
     """Products in one block of the chain."""
     first, second = chain.places[0], chain.places[1]
-    return sum(look.places[i].site.kind == "product" for i in range(first, second))
+    return sum(view.places[i].site.kind == "product" for i in range(first, second))
 
 
 # --- GL001 to GL004 --------------------------------------------------------------------------------------------------
 
 
-def _of_depth(finding: Finding, look: Look) -> tuple[Remedy, ...]:
-    chain = chain_of(finding, look)
+def _of_depth(finding: Finding, view: View) -> tuple[Remedy, ...]:
+    chain = chain_of(finding, view)
     if chain is None:
         step = 10 ** (abs(finding.value) if finding.value < 0 else -abs(finding.value))
         return (Remedy(f"multiply the weights of {finding.layers[0]} by {step:.3g}", step, change="rescale"),)
     if chain.along == "steps":
-        return _of_time(finding, look, chain)
-    weights = weights_of(look, chain)
-    factor = gain(finding, look, chain, weights)
+        return _of_time(finding, view, chain)
+    weights = weights_of(view, chain)
+    factor = gain(finding, view, chain, weights)
     before = chain.delta.value if chain.delta is not None else math.nan
     told = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
     remedies = []
@@ -93,7 +93,7 @@ def _of_depth(finding: Finding, look: Look) -> tuple[Remedy, ...]:
     if weights.parameters and chain.value is not None:
         text = "scale each layer to unit variance on this batch (LSUV)"
         remedies.append(Remedy(text, outcomes=told(math.nan), change="unit variance"))
-    remedies += _in_the_code(finding, look, chain, weights, before)
+    remedies += _in_the_code(finding, view, chain, weights, before)
     return tuple(remedies)
 
 
@@ -102,16 +102,16 @@ def _variance(sigma_w2: float) -> str:
     return f"variance {sigma_w2:.3g} / fan-in{f' ({name})' if name else ''}"
 
 
-def _in_the_code(finding: Finding, look: Look, chain: Chain, weights: Weights, before: float) -> list[Remedy]:
+def _in_the_code(finding: Finding, view: View, chain: Chain, weights: Weights, before: float) -> list[Remedy]:
     told = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
     code = lambda text, rate=math.nan: Remedy(text, outcomes=told(rate), not_tried=_IN_CODE)
     remedies = []
-    if not math.isfinite(weights.critical) and weights.function:
+    if finding.rule is Rule.GL001 and weights.function not in ("", "identity", "relu", "tanh"):
         remedies += [
             code(f"tanh in place of {weights.function}, with Xavier's weights", weights.rate(1.0, "tanh")),
             code(f"ReLU in place of {weights.function}, with He's weights", weights.rate(2.0, "relu")),
         ]
-    normalised = any(True for _ in look.layers("norm"))
+    normalised = any(True for _ in view.layers("norm"))
     if not normalised:
         remedies.append(code("a layer norm in front of each activation", weights.normalised_rate()))
     depth = len(chain.places)
@@ -124,10 +124,10 @@ def _in_the_code(finding: Finding, look: Look, chain: Chain, weights: Weights, b
     return remedies
 
 
-def _of_time(finding: Finding, look: Look, chain: Chain) -> tuple[Remedy, ...]:
+def _of_time(finding: Finding, view: View, chain: Chain) -> tuple[Remedy, ...]:
     before = chain.delta.value if chain.delta is not None else math.nan
     told = (Outcome("factor per step of the delta", before, math.nan, math.nan),)
-    gated = any(look.places[a.members[0]].site.function in GATES and look.in_time(a) for a in look.layers("activation"))
+    gated = any(view.places[a.members[0]].site.function in GATES and view.in_time(a) for a in view.layers("activation"))
     steps = len(chain.places)
     remedies = [Remedy("draw the recurrent matrix orthogonal", outcomes=told, change="orthogonal")]
     if finding.rule is Rule.GL001:
@@ -146,12 +146,12 @@ def _of_time(finding: Finding, look: Look, chain: Chain) -> tuple[Remedy, ...]:
 # --- the others ------------------------------------------------------------------------------------------------------
 
 
-def _said(*remedies: tuple[str, str]) -> Callable[[Finding, Look], tuple[Remedy, ...]]:
+def _said(*remedies: tuple[str, str]) -> Callable[[Finding, View], tuple[Remedy, ...]]:
     """Remedies that are the same for each finding of a rule."""
-    return lambda finding, look: tuple(Remedy(text, not_tried=why) for text, why in remedies)
+    return lambda finding, view: tuple(Remedy(text, not_tried=why) for text, why in remedies)
 
 
-def _of_saturation(finding: Finding, look: Look) -> tuple[Remedy, ...]:
+def _of_saturation(finding: Finding, view: View) -> tuple[Remedy, ...]:
     told = (Outcome(f"saturated share of {finding.layers[0]}", finding.value, math.nan, math.nan),)
     return (
         Remedy(
@@ -164,7 +164,7 @@ def _of_saturation(finding: Finding, look: Look) -> tuple[Remedy, ...]:
     )
 
 
-def _of_dead(finding: Finding, look: Look) -> tuple[Remedy, ...]:
+def _of_dead(finding: Finding, view: View) -> tuple[Remedy, ...]:
     told = (Outcome(f"dead share of {finding.layers[0]}", finding.value, math.nan, math.nan),)
     return (
         Remedy("set the biases of the layer to 0", outcomes=told, change="no bias"),
@@ -174,8 +174,8 @@ def _of_dead(finding: Finding, look: Look) -> tuple[Remedy, ...]:
     )
 
 
-def _of_precision(finding: Finding, look: Look) -> tuple[Remedy, ...]:
-    deep = any(abs(c.delta_decades) > LINES.grave for c in look.chains)
+def _of_precision(finding: Finding, view: View) -> tuple[Remedy, ...]:
+    deep = any(abs(c.delta_decades) > LINES.grave for c in view.chains)
     scale = Remedy("multiply the loss by 2^k and divide the gradients by it (loss scaling)", not_tried=_IN_LOOP)
     if deep:
         text = "cure the vanishing: loss scaling only moves the layer from which on nothing is left"
@@ -199,9 +199,9 @@ _GUARDS = {
 }
 
 
-def _of_nonfinite(finding: Finding, look: Look) -> tuple[Remedy, ...]:
+def _of_nonfinite(finding: Finding, view: View) -> tuple[Remedy, ...]:
     named = [
-        birth for birth in look.whole.births if birth.reaches and f"comes from {birth.primitive}" in finding.evidence
+        birth for birth in view.whole.births if birth.reaches and f"comes from {birth.primitive}" in finding.evidence
     ]
     if not named:
         return (Remedy("look at the operation there, under jax.debug_nans", not_tried=_IN_CODE),)
@@ -212,7 +212,7 @@ def _of_nonfinite(finding: Finding, look: Look) -> tuple[Remedy, ...]:
     return (Remedy(f"{birth.primitive} in {birth.source or birth.place}: {guard}", not_tried=_IN_CODE),)
 
 
-def _of_scale(finding: Finding, look: Look) -> tuple[Remedy, ...]:
+def _of_scale(finding: Finding, view: View) -> tuple[Remedy, ...]:
     if "targets" in finding.evidence:
         return (Remedy("standardise the targets: mean 0, variance 1", not_tried=_IN_DATA),)
     if "softmax" in finding.evidence:
@@ -225,7 +225,7 @@ def _of_scale(finding: Finding, look: Look) -> tuple[Remedy, ...]:
     )
 
 
-_ADVICE: dict[Rule, Callable[[Finding, Look], Sequence[Remedy]]] = {
+_ADVICE: dict[Rule, Callable[[Finding, View], Sequence[Remedy]]] = {
     **dict.fromkeys((Rule.GL001, Rule.GL002, Rule.GL003, Rule.GL004), _of_depth),
     Rule.GL005: _of_saturation,
     Rule.GL006: _of_dead,

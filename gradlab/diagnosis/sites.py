@@ -103,8 +103,9 @@ class Parameter:
     shape : tuple of int
         Of this share.
     dtype : str
-    state : {"used", "frozen", "disconnected"}
-        Whether the loss depends on it; ``frozen`` where every way to the loss goes through `stop_gradient`.
+    state : {"used", "frozen", "cut", "disconnected"}
+        Whether the loss depends on it; ``frozen`` where every way to the loss goes through `stop_gradient`, ``cut``
+        where through an operation without a derivative.
     places : tuple of int
         Places that it feeds, in `Evidence.places`.
     """
@@ -114,7 +115,7 @@ class Parameter:
     at: tuple[int, ...]
     shape: tuple[int, ...]
     dtype: str
-    state: Literal["used", "frozen", "disconnected"] = "used"
+    state: Literal["used", "frozen", "cut", "disconnected"] = "used"
     places: tuple[int, ...] = ()
 
 

@@ -19,7 +19,7 @@ from gradlab.diagnosis.chains import Chain
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
 from gradlab.diagnosis.remedies import DELTA, SIGNAL, chain_of, gain
-from gradlab.diagnosis.rules.look import Look
+from gradlab.diagnosis.view import View
 from gradlab.diagnosis.weights import Weights, units, weights_of
 
 #: Measures a model with other parameters.
@@ -51,9 +51,9 @@ def try_remedies(
     seed : int
         Of what is drawn anew.
     """
-    look = Look(evidence)
+    view = View(evidence)
     tried = [
-        _tried(finding, Bench(look, params, measure, seed)) if i < _MOST else finding
+        _tried(finding, Bench(view, params, measure, seed)) if i < _MOST else finding
         for i, finding in enumerate(findings)
     ]
     return tuple(tried)
@@ -64,34 +64,35 @@ class Bench:
 
     Parameters
     ----------
-    look : Look
+    view : View
     params : pytree
     measure : callable
     seed : int
     """
 
-    def __init__(self, look: Look, params: Any, measure: Measure, seed: int):
-        self.look, self.measure = look, measure
+    def __init__(self, view: View, params: Any, measure: Measure, seed: int):
+        self.view, self.measure = view, measure
         self.leaves, self.structure = jax.tree.flatten(params)
         self.random = np.random.default_rng(seed)
 
     def array(self, parameter: int) -> np.ndarray:
         """A parameter, in float64."""
-        found = self.look.whole.parameters[parameter]
+        found = self.view.whole.parameters[parameter]
         return np.asarray(self.leaves[found.leaf], np.float64)[found.at]
 
     def changed(self, arrays: dict[int, np.ndarray]) -> Any:
         """The parameters with other arrays."""
         leaves = list(self.leaves)
         for parameter, array in arrays.items():
-            found = self.look.whole.parameters[parameter]
-            leaf = leaves[found.leaf]
-            leaves[found.leaf] = jnp.asarray(leaf).at[found.at].set(jnp.asarray(array).astype(leaf.dtype))
-        return self.structure.unflatten(leaves)
+            found = self.view.whole.parameters[parameter]
+            copy = np.array(leaves[found.leaf])
+            copy[found.at] = array
+            leaves[found.leaf] = copy
+        return self.structure.unflatten(list(map(jnp.asarray, leaves)))
 
-    def after(self, arrays: dict[int, np.ndarray]) -> Look:
+    def after(self, arrays: dict[int, np.ndarray]) -> View:
         """What is seen with other arrays."""
-        return Look(self.measure(self.changed(arrays)))
+        return View(self.measure(self.changed(arrays)))
 
 
 def _tried(finding: Finding, bench: Bench) -> Finding:
@@ -103,13 +104,13 @@ def _tried(finding: Finding, bench: Bench) -> Finding:
 
 
 def _of_depth(finding: Finding, bench: Bench) -> tuple[Remedy, ...]:
-    chain = chain_of(finding, bench.look)
+    chain = chain_of(finding, bench.view)
     if chain is None:
         return tuple(_one_layer(finding, remedy, bench) for remedy in finding.remedies)
     if chain.along == "steps":
         return tuple(_recurrent(remedy, chain, bench) for remedy in finding.remedies)
-    weights = weights_of(bench.look, chain)
-    factor = gain(finding, bench.look, chain, weights)
+    weights = weights_of(bench.view, chain)
+    factor = gain(finding, bench.view, chain, weights)
     return tuple(_stack(remedy, chain, weights, factor, bench) for remedy in finding.remedies)
 
 
@@ -136,11 +137,11 @@ def _all_roles(chain: Chain, weights: Weights, bench: Bench) -> tuple[int, ...]:
     if weights.plain:
         return weights.parameters
     first, last = chain.places[0], chain.places[-1]
-    inside = lambda p: any(first <= place <= last and place != bench.look.readout for place in p.places)
-    return tuple(i for i in bench.look.weights() if inside(bench.look.whole.parameters[i]))
+    inside = lambda p: any(first <= place <= last and place != bench.view.readout for place in p.places)
+    return tuple(i for i in bench.view.weights() if inside(bench.view.whole.parameters[i]))
 
 
-def _measured(remedy: Remedy, chain: Chain, after: Look) -> Remedy:
+def _measured(remedy: Remedy, chain: Chain, after: View) -> Remedy:
     """With the rates of the same chain after the change."""
     found = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
     rate = lambda r: math.nan if r is None else r.value
@@ -152,16 +153,16 @@ def _measured(remedy: Remedy, chain: Chain, after: Look) -> Remedy:
     return replace(remedy, outcomes=(delta, signal))
 
 
-def _unit_variance(chain: Chain, weights: Weights, bench: Bench) -> Look:
+def _unit_variance(chain: Chain, weights: Weights, bench: Bench) -> View:
     """Layer-sequential unit variance (Mishkin & Matas 2016), of all layers in one pass and not one after another.
 
     A layer that is scaled changes what all later ones see, in proportion where the activation is homogeneous: each is
     scaled by its own share. Otherwise some more passes come near.
     """
-    of_place = {bench.look.whole.parameters[i].places[0]: i for i in weights.parameters}
+    of_place = {bench.view.whole.parameters[i].places[0]: i for i in weights.parameters}
     at = [place for place in chain.places if place in of_place]
     arrays = {of_place[place]: bench.array(of_place[place]) for place in at}
-    seen = bench.look
+    seen = bench.view
     for _ in range(_PASSES):
         size = np.array([seen.evidence.signal("log10_value_rms")[:, place].mean() for place in at])
         if not np.isfinite(size).all() or np.abs(size).max() < math.log10(1 + _NEAR):
@@ -174,10 +175,10 @@ def _unit_variance(chain: Chain, weights: Weights, bench: Bench) -> Look:
 
 def _one_layer(finding: Finding, remedy: Remedy, bench: Bench) -> Remedy:
     """A layer that is too small or too large among others: what it does to the delta, before and after."""
-    look, name = bench.look, finding.layers[0]
-    place = next(i for i, p in enumerate(look.places) if p.name == name)
-    feeding = [i for i in look.weights() if place in look.whole.parameters[i].places]
-    before = [i for i in range(place) if look.places[i].site.kind == "product"]
+    view, name = bench.view, finding.layers[0]
+    place = next(i for i, p in enumerate(view.places) if p.name == name)
+    feeding = [i for i in view.weights() if place in view.whole.parameters[i].places]
+    before = [i for i in range(place) if view.places[i].site.kind == "product"]
     if len(feeding) != 1 or not before:
         return replace(remedy, not_tried="the layer has no weight of its own")
     step = lambda seen: float(
@@ -187,18 +188,18 @@ def _one_layer(finding: Finding, remedy: Remedy, bench: Bench) -> Remedy:
         ).mean()
     )
     after = bench.after({feeding[0]: remedy.factor * bench.array(feeding[0])})
-    return replace(remedy, outcomes=(Outcome(f"factor of the delta at {name}", step(look), 1.0, step(after)),))
+    return replace(remedy, outcomes=(Outcome(f"factor of the delta at {name}", step(view), 1.0, step(after)),))
 
 
 def _recurrent(remedy: Remedy, chain: Chain, bench: Bench) -> Remedy:
     if not remedy.change:
         return remedy
-    scans = {bench.look.places[i].site.scans for i in chain.places}
-    inside = [i for i, p in enumerate(bench.look.places) if p.site.scans in scans and p.site.kind == "product"]
+    scans = {bench.view.places[i].site.scans for i in chain.places}
+    inside = [i for i, p in enumerate(bench.view.places) if p.site.scans in scans and p.site.kind == "product"]
     square = [
         i
-        for i in bench.look.weights()
-        if set(inside) & set(bench.look.whole.parameters[i].places) and _is_square(bench.look.whole.parameters[i].shape)
+        for i in bench.view.weights()
+        if set(inside) & set(bench.view.whole.parameters[i].places) and _is_square(bench.view.whole.parameters[i].shape)
     ]
     if len(square) != 1:
         return replace(remedy, not_tried="there is no one square matrix in the recurrence")
@@ -218,7 +219,7 @@ def _is_square(shape: tuple[int, ...]) -> bool:
 
 def _gaussian(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
     shape = bench.array(parameter).shape
-    fan_in = math.prod(shape) / units(bench.look, parameter)
+    fan_in = math.prod(shape) / units(bench.view, parameter)
     return math.sqrt(sigma_w2 / fan_in) * bench.random.normal(size=shape)
 
 
@@ -228,7 +229,7 @@ def _orthogonal(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
     q, r = np.linalg.qr(bench.random.normal(size=(max(shape), min(shape))))
     q = q * np.sign(np.diagonal(r))
     q = q.T if shape[0] < shape[1] else q
-    return q * math.sqrt(sigma_w2 * units(bench.look, parameter) / min(shape))
+    return q * math.sqrt(sigma_w2 * units(bench.view, parameter) / min(shape))
 
 
 # --- units -----------------------------------------------------------------------------------------------------------
@@ -236,25 +237,25 @@ def _orthogonal(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
 
 def _layer(finding: Finding, bench: Bench) -> tuple[int, int | None, int] | None:
     """Of the first layer of a finding: weight, bias and the activation's place."""
-    look = bench.look
-    for layer in look.layers("activation"):
-        of = look.before(layer)
+    view = bench.view
+    for layer in view.layers("activation"):
+        of = view.before(layer)
         if of is None or of.name != finding.layers[0]:
             continue
-        weight = [i for i in look.weights() if of.members[0] in look.whole.parameters[i].places]
-        if len(weight) != 1 or not units(look, weight[0]):
+        weight = [i for i in view.weights() if of.members[0] in view.whole.parameters[i].places]
+        if len(weight) != 1 or not units(view, weight[0]):
             return None
-        return weight[0], _bias(look, weight[0]), layer.members[0]
+        return weight[0], _bias(view, weight[0]), layer.members[0]
     return None
 
 
-def _bias(look: Look, weight: int) -> int | None:
+def _bias(view: View, weight: int) -> int | None:
     """The vector beside a weight in the tree that has one number for each unit."""
-    own = look.whole.parameters[weight]
+    own = view.whole.parameters[weight]
     beside = [
         i
-        for i, p in enumerate(look.whole.parameters)
-        if p.shape == (units(look, weight),) and p.at == own.at and _folder(p.path) == _folder(own.path)
+        for i, p in enumerate(view.whole.parameters)
+        if p.shape == (units(view, weight),) and p.at == own.at and _folder(p.path) == _folder(own.path)
     ]
     return beside[0] if len(beside) == 1 else None
 
@@ -284,8 +285,8 @@ def _unit(remedy: Remedy, found: tuple[int, int | None, int] | None, column: str
         case "draw":
             arrays = {weight: _gaussian(bench, weight, 2.0)}
         case "unit variance":
-            of = bench.look.whole.parameters[weight].places[0]
-            size = bench.look.evidence.signal("log10_value_rms")[:, of].mean()
+            of = bench.view.whole.parameters[weight].places[0]
+            size = bench.view.evidence.signal("log10_value_rms")[:, of].mean()
             arrays[weight] = 10.0**-size * bench.array(weight)
     after = float(bench.after(arrays).evidence.signal(column)[:, place].mean())
     return replace(remedy, outcomes=(replace(remedy.outcomes[0], after=after),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import numpy as np
 from gradlab._errors import GradlabError
 from gradlab.core.activations import TABLE
 from gradlab.diagnosis.chains import Chain, stacks
-from gradlab.diagnosis.rules.look import Look
-from gradlab.theory import critical_sigma_w2, layer_norm_factor, mean_field
+from gradlab.diagnosis.view import View
+from gradlab.theory import critical_sigma_w2, layer_norm_factor, transients
 
 #: What JAX calls otherwise than gradlab's table.
 _NAMES = {"logistic": "sigmoid", "swish": "silu", "hard_sigmoid": ""}
@@ -36,29 +37,31 @@ class Weights:
         The activation behind them, by gradlab's name; empty where there is none, or more than one.
     plain : bool
         Whether they stand in series with nothing but that activation between them: then mean-field theory applies.
+    input : float
+        Mean square of what comes into the first of them.
+    depth : int
+        Layers.
     """
 
     parameters: tuple[int, ...]
     sigma_w2: float
     function: str
     plain: bool
+    input: float
+    depth: int
 
     @property
     def critical(self) -> float:
         """sigma_w2 at which signal and delta keep their size; NaN where no such is known for the activation."""
-        if self.function not in TABLE.names:
-            return math.nan
-        try:
-            return critical_sigma_w2(self.function, 0.0)
-        except GradlabError:
-            return math.nan
+        return _critical(self.function) if self.function in TABLE.names else math.nan
 
     def rate(self, sigma_w2: float, function: str = "") -> float:
-        """What theory says of the factor of the delta per layer; NaN where it does not apply."""
+        """What theory says of the factor of the delta per layer, over these layers; NaN where it does not apply."""
         function = function or self.function
-        if not self.plain or function not in TABLE.names or not 0 < sigma_w2 < math.inf:
+        if not self.plain or function not in TABLE.names or not 0 < sigma_w2 * self.input < math.inf:
             return math.nan
-        return mean_field(function, sigma_w2=sigma_w2).chi1 ** 0.5
+        found = transients(function, sigma_w2=sigma_w2, q0=self.input, depth=self.depth)
+        return math.exp(0.5 * float(np.mean(found.log_dphi2[:-1] + math.log(sigma_w2))))
 
     def normalised_rate(self) -> float:
         """The same with layer norm in front of the activation, whatever the weights."""
@@ -67,34 +70,44 @@ class Weights:
         return layer_norm_factor(self.function) ** 0.5
 
 
-def weights_of(look: Look, chain: Chain) -> Weights:
+def weights_of(view: View, chain: Chain) -> Weights:
     """The weights of a chain."""
     at = {place: k for k, place in enumerate(chain.places)}
     of_place: dict[int, list[int]] = {}
-    for i in look.weights():
-        for place in at.keys() & set(look.whole.parameters[i].places):
+    for i in view.weights():
+        for place in at.keys() & set(view.whole.parameters[i].places):
             of_place.setdefault(place, []).append(i)
     chosen = dict.fromkeys(found[0] for place, found in sorted(of_place.items()) if len(found) == 1)
-    sizes = [_log10_sigma_w2(look, i, chain) for i in chosen]
+    sizes = [_log10_sigma_w2(view, i, chain) for i in chosen]
     known = [s for s in sizes if math.isfinite(s)]
-    function = _function(look, chain)
-    beside = next(g for g in stacks(look.chains) if any(c is chain for c in g))
+    function = _function(view, chain)
+    beside = next(g for g in stacks(view.chains) if any(c is chain for c in g))
     plain = (
         chain.along == "layers"
         and chain.alike
-        and len({c.part for c in beside if _kind(look, c) in ("product", "carry")}) <= 2
-        and sum(_kind(look, c) == "product" for c in beside) == 1
-        and not any(True for _ in look.layers("norm"))
+        and len({c.part for c in beside if _kind(view, c) in ("product", "carry")}) <= 2
+        and sum(_kind(view, c) == "product" for c in beside) == 1
+        and not any(True for _ in view.layers("norm"))
     )
-    return Weights(tuple(chosen), 10 ** float(np.mean(known)) if known else math.nan, function, plain)
+    sigma_w2 = 10 ** float(np.mean(known)) if known else math.nan
+    first = float(view.evidence.signal("log10_value_rms")[:, chain.places[0]].mean())
+    return Weights(tuple(chosen), sigma_w2, function, plain, 100**first / sigma_w2, len(chain.places))
 
 
-def units(look: Look, parameter: int) -> int:
+@functools.cache
+def _critical(function: str) -> float:
+    try:
+        return critical_sigma_w2(function, 0.0)
+    except GradlabError:
+        return math.nan
+
+
+def units(view: View, parameter: int) -> int:
     """Units that a weight feeds: the size of the features of its place; 0 where it is not known."""
-    places = look.whole.parameters[parameter].places
+    places = view.whole.parameters[parameter].places
     if not places:
         return 0
-    site = look.places[places[0]].site
+    site = view.places[places[0]].site
     return math.prod(site.shape[axis] for axis in site.features) if site.features else 0
 
 
@@ -106,20 +119,20 @@ def initialiser(sigma_w2: float) -> str:
     return ""
 
 
-def _kind(look: Look, chain: Chain) -> str:
-    return look.places[chain.places[0]].site.kind
+def _kind(view: View, chain: Chain) -> str:
+    return view.places[chain.places[0]].site.kind
 
 
-def _log10_sigma_w2(look: Look, parameter: int, chain: Chain) -> float:
+def _log10_sigma_w2(view: View, parameter: int, chain: Chain) -> float:
     """|W|^2 over the number of units is fan-in times the mean square of a weight."""
-    norm = look.evidence.gradient("log10_weight_norm")[:, parameter].mean()
-    count = units(look, parameter)
+    norm = view.evidence.gradient("log10_weight_norm")[:, parameter].mean()
+    count = units(view, parameter)
     return 2 * float(norm) - math.log10(count) if count else math.nan
 
 
-def _function(look: Look, chain: Chain) -> str:
-    of = {look.places[i].site.number for i in chain.places}
-    sites = {p.site.number: p.site for p in look.places if p.site.kind == "activation" and p.site.follows in of}
+def _function(view: View, chain: Chain) -> str:
+    of = {view.places[i].site.number for i in chain.places}
+    sites = {p.site.number: p.site for p in view.places if p.site.kind == "activation" and p.site.follows in of}
     found = Counter(site.function for site in sites.values())
     if len(found) != 1:
         return ""

@@ -385,6 +385,9 @@ def test_disconnected_and_frozen():
     model.parameter("spare/w", state="disconnected")
     model.parameter("old/w", state="frozen")
     assert kinds(model.evidence()) == {"disconnected": "warning", "frozen": "info"}
+    model.parameter("scores/w", state="cut")
+    found = {f.layers: f.evidence for f in judge(model.evidence())[0]}
+    assert "round, argmax" in found["scores/w",] and "no way leads there" in found["spare/w",]
     lost = Model()
     lost.parameter("w", state="disconnected")
     assert kinds(lost.evidence())["disconnected"] == "error"

@@ -14,7 +14,7 @@ import numpy as np
 from gradlab.diagnosis.chains import Chain, stacks
 from gradlab.diagnosis.findings import Finding, Margin, Rule, Severity
 from gradlab.diagnosis.lines import LINES, Line
-from gradlab.diagnosis.rules.look import GATES, Look, Said, listed
+from gradlab.diagnosis.view import GATES, Said, View, listed
 from gradlab.measurement.slope import Rate, interval_text
 
 #: By direction, of the gradient alone and of signal and gradient together.
@@ -23,26 +23,26 @@ _BOTH = {-1: Rule.GL003, 1: Rule.GL004}
 _VERB = {-1: "shrinks", 1: "grows"}
 
 
-def over_depth(look: Look) -> tuple[Said, ...]:
+def over_depth(view: View) -> tuple[Said, ...]:
     """GL001 to GL004, in this order."""
-    findings = [f for group in stacks(look.chains) for f in _of_stack(look, group)]
-    return tuple(Said(tuple(f for f in findings if f.rule is rule), _margin(look, rule)) for rule in (
+    findings = [f for group in stacks(view.chains) for f in _of_stack(view, group)]
+    return tuple(Said(tuple(f for f in findings if f.rule is rule), _margin(view, rule)) for rule in (
         Rule.GL001, Rule.GL002, Rule.GL003, Rule.GL004,
     ))  # fmt: skip
 
 
-def _of_stack(look: Look, group: Sequence[Chain]) -> list[Finding]:
+def _of_stack(view: View, group: Sequence[Chain]) -> list[Finding]:
     if group[0].along == "steps":
-        return _in_time(look, group)
+        return _in_time(view, group)
     for sign in (-1, 1):
         said = _voted(group, sign, lambda c: c.delta_decades, _line)
         if said:
-            return [_both_ways(look, said, sign)]
+            return [_both_ways(view, said, sign)]
     for sign in (-1, 1):
         said = [c for c in _voted(group, sign, lambda c: c.value_decades, lambda _: LINES.decades_alone) if c.alike]
         if said:
-            return [_forward(look, max(said, key=lambda c: abs(c.value_decades)), sign)]
-    return [f for chain in group if chain.alike for f in (*_odd_layers(look, chain), *_odd_readout(look, chain))]
+            return [_forward(view, max(said, key=lambda c: abs(c.value_decades)), sign)]
+    return [f for chain in group if chain.alike for f in (*_odd_layers(view, chain), *_odd_readout(view, chain))]
 
 
 def _line(chain: Chain) -> Line:
@@ -58,8 +58,8 @@ def _voted(
     return beyond if beyond and len(beyond) >= LINES.together * len(known) else []
 
 
-def _both_ways(look: Look, said: Sequence[Chain], sign: int) -> Finding:
-    worst = max(said, key=lambda c: (_is_product(look, c), abs(c.delta_decades)))
+def _both_ways(view: View, said: Sequence[Chain], sign: int) -> Finding:
+    worst = max(said, key=lambda c: (_is_product(view, c), abs(c.delta_decades)))
     # the signal changes the same way, by at least half as much
     together = sign * worst.value_decades > abs(worst.delta_decades) / 2
     rule = (_BOTH if together else _ALONE)[sign]
@@ -67,55 +67,55 @@ def _both_ways(look: Look, said: Sequence[Chain], sign: int) -> Finding:
     text = f"the delta {_VERB[sign]} by x {delta} towards the input over {worst.part}"
     if together:
         value = _told(worst.value, len(worst.places))
-        text += f", and the signal {_VERB[sign]} by x {value} forward: the weights do it{_blind(look, worst)}"
+        text += f", and the signal {_VERB[sign]} by x {value} forward: the weights do it{_blind(view, worst)}"
     elif not math.isnan(worst.value_decades):
         text += (
             f", while the signal keeps its size (x {_told(worst.value, len(worst.places), False)} forward): "
             f"it is not the weights' size alone, but the slope of what they pass through"
         )
-    return Finding(rule, _severity(worst.delta_decades), _affected(look, worst, together), text, worst.delta_decades,
+    return Finding(rule, _severity(worst.delta_decades), _affected(view, worst, together), text, worst.delta_decades,
                    sign * float(_line(worst)))  # fmt: skip
 
 
-def _forward(look: Look, chain: Chain, sign: int) -> Finding:
+def _forward(view: View, chain: Chain, sign: int) -> Finding:
     text = f"the signal {_VERB[sign]} by x {_told(chain.value, len(chain.places))} forward over {chain.part}"
     text += ", the delta does not" if chain.delta is not None else ", the delta is not known there"
-    names = tuple(look.places[i].name for i in chain.places)
+    names = tuple(view.places[i].name for i in chain.places)
     return Finding(_BOTH[sign], _severity(chain.value_decades), names[::-1], text, chain.value_decades,
                    sign * float(LINES.decades_alone))  # fmt: skip
 
 
-def _in_time(look: Look, group: Sequence[Chain]) -> list[Finding]:
-    line = LINES.rate_of_gates if _gated(look) else LINES.rate_in_time
+def _in_time(view: View, group: Sequence[Chain]) -> list[Finding]:
+    line = LINES.rate_of_gates if _gated(view) else LINES.rate_in_time
     down = _voted(group, -1, lambda c: c.delta_decades, lambda _: LINES.decades)
     down = [c for c in down if c.delta is not None and c.delta.value < line]
     # the sum over the losses of all later steps may grow with their number, which is no explosion
     up = _voted(group, 1, lambda c: c.delta_decades, lambda _: LINES.decades_unlike)
     for sign, said, line in ((-1, down, LINES.decades), (1, up, LINES.decades_unlike)):
         if said:
-            worst = max(said, key=lambda c: (_is_product(look, c), abs(c.delta_decades)))
+            worst = max(said, key=lambda c: (_is_product(view, c), abs(c.delta_decades)))
             told = _told(worst.delta, len(worst.places))
             text = f"the delta {_VERB[sign]} by x {told} a step back in time: {worst.part}"
-            names = tuple(dict.fromkeys(look.places[i].site.name for i in worst.places))
+            names = tuple(dict.fromkeys(view.places[i].site.name for i in worst.places))
             return [Finding(_ALONE[sign], _severity(worst.delta_decades), names, text, worst.delta_decades,
                             sign * float(line))]  # fmt: skip
     return []
 
 
-def _odd_layers(look: Look, chain: Chain) -> list[Finding]:
+def _odd_layers(view: View, chain: Chain) -> list[Finding]:
     """One layer at which signal and delta fall or rise tenfold together: no other thing than its weights does that."""
-    if not _is_product(look, chain):
+    if not _is_product(view, chain):
         return []
     at = list(chain.places)
-    value = look.evidence.signal("log10_value_rms")[:, at]
-    delta = look.evidence.signal("log10_delta_rms")[:, at]
+    value = view.evidence.signal("log10_value_rms")[:, at]
+    delta = view.evidence.signal("log10_delta_rms")[:, at]
     with np.errstate(invalid="ignore"):
         forward, backward = np.diff(value, axis=1), -np.diff(delta, axis=1)
     found = []
     for sign in (-1, 1):
         both = np.minimum(sign * forward, sign * backward).min(axis=0)
         for k in np.flatnonzero(both > LINES.decades):
-            place = look.places[at[k + 1]]
+            place = view.places[at[k + 1]]
             text = (
                 f"at this layer the signal {_VERB[sign]} by x {10 ** forward[:, k].mean():.2g} and the delta by "
                 f"x {10 ** backward[:, k].mean():.2g}: its weights do it, those of other layers do not"
@@ -125,19 +125,19 @@ def _odd_layers(look: Look, chain: Chain) -> list[Finding]:
     return found
 
 
-def _odd_readout(look: Look, chain: Chain) -> list[Finding]:
+def _odd_readout(view: View, chain: Chain) -> list[Finding]:
     """A readout that is a thousand times too small or too large for the layer before it."""
     last = chain.places[-1]
-    products = [i for i in range(look.readout) if look.places[i].site.kind == "product"]
-    if look.readout < 0 or products[-1:] != [last]:
+    products = [i for i in range(view.readout) if view.places[i].site.kind == "product"]
+    if view.readout < 0 or products[-1:] != [last]:
         return []
-    sizes = [0.5 * math.log10(math.prod(look.places[i].site.shape)) for i in (last, look.readout)]
-    value = look.evidence.signal("log10_value_rms")
-    delta = look.evidence.signal("log10_delta_rms")
+    sizes = [0.5 * math.log10(math.prod(view.places[i].site.shape)) for i in (last, view.readout)]
+    value = view.evidence.signal("log10_value_rms")
+    delta = view.evidence.signal("log10_delta_rms")
     with np.errstate(invalid="ignore"):
-        forward = value[:, look.readout] - value[:, last]
-        backward = delta[:, last] + sizes[0] - delta[:, look.readout] - sizes[1]
-    name = look.places[look.readout].name
+        forward = value[:, view.readout] - value[:, last]
+        backward = delta[:, last] + sizes[0] - delta[:, view.readout] - sizes[1]
+    name = view.places[view.readout].name
     for sign in (-1, 1):
         both = float(np.minimum(sign * forward, sign * backward).min())
         if LINES.readout < both < math.inf:
@@ -149,15 +149,15 @@ def _odd_readout(look: Look, chain: Chain) -> list[Finding]:
     return []
 
 
-def _gated(look: Look) -> bool:
+def _gated(view: View) -> bool:
     return any(
-        look.places[layer.members[0]].site.function in GATES and look.in_time(layer)
-        for layer in look.layers("activation")
+        view.places[layer.members[0]].site.function in GATES and view.in_time(layer)
+        for layer in view.layers("activation")
     )
 
 
-def _is_product(look: Look, chain: Chain) -> bool:
-    return look.places[chain.places[0]].site.kind == "product"
+def _is_product(view: View, chain: Chain) -> bool:
+    return view.places[chain.places[0]].site.kind == "product"
 
 
 def _severity(decades: float) -> Severity:
@@ -172,14 +172,14 @@ def _told(rate: Rate | None, places: int, whole: bool = True) -> str:
     return f"{text} per layer ({rate.decades.value:+.1f} decades over {places} places)" if whole else text
 
 
-def _blind(look: Look, chain: Chain) -> str:
+def _blind(view: View, chain: Chain) -> str:
     """What the gradients of the weights alone would have said."""
     norms = []
     for at in (chain.places[0], chain.places[-1]):
-        feeding = [i for i in look.weights() if at in look.whole.parameters[i].places]
+        feeding = [i for i in view.weights() if at in view.whole.parameters[i].places]
         if len(feeding) != 1:
             return ""
-        norms.append(float(look.evidence.gradient("log10_grad_norm")[:, feeding[0]].mean()))
+        norms.append(float(view.evidence.gradient("log10_grad_norm")[:, feeding[0]].mean()))
     ratio = norms[0] - norms[1]
     if not math.isfinite(ratio) or abs(ratio) > LINES.decades:
         return ""
@@ -189,29 +189,29 @@ def _blind(look: Look, chain: Chain) -> str:
     )
 
 
-def _affected(look: Look, chain: Chain, together: bool) -> tuple[str, ...]:
+def _affected(view: View, chain: Chain, together: bool) -> tuple[str, ...]:
     """The most affected first: the places nearest the input, or all where it is the weights of all."""
-    names = tuple(look.places[i].name for i in chain.places)
+    names = tuple(view.places[i].name for i in chain.places)
     if together:
         return names
-    delta = look.evidence.signal("log10_delta_rms")[:, list(chain.places)]
+    delta = view.evidence.signal("log10_delta_rms")[:, list(chain.places)]
     known = np.isfinite(delta).all(axis=0)
     away = np.abs(delta - delta[:, known][:, -1:]).mean(axis=0)
     return tuple(n for n, d, k in zip(names, away, known, strict=True) if not k or d > LINES.decades) or names[:1]
 
 
-def _margin(look: Look, rule: Rule) -> Margin:
+def _margin(view: View, rule: Rule) -> Margin:
     sign = -1 if rule in (Rule.GL001, Rule.GL003) else 1
     forward = rule in (Rule.GL003, Rule.GL004)
     known = [
         (sign * (c.value_decades if forward else c.delta_decades), c)
-        for c in look.chains
+        for c in view.chains
         if not math.isnan(c.value_decades if forward else c.delta_decades)
     ]
     if not known:
         silent = "no four places that play one part at different depths, and no three layers in series"
-        if any(c.delta is None for c in look.chains):
-            without = [c.part for c in look.chains if c.delta is None]
+        if any(c.delta is None for c in view.chains):
+            without = [c.part for c in view.chains if c.delta is None]
             silent = f"no finite delta in the chain of {listed(without)}"
         return Margin(rule, silent=silent)
     number, chain = max(known, key=lambda pair: pair[0])

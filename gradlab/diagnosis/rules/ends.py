@@ -20,15 +20,15 @@ import numpy as np
 
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.rules.look import Layer, Look, Said, rows
+from gradlab.diagnosis.view import Layer, Said, View, rows
 
 
-def wrong_gradient(look: Look) -> Said:
+def wrong_gradient(view: View) -> Said:
     """GL019. Where stop_gradient stands in the way, the gradient is meant to be another function's."""
-    suspects = look.whole.suspects
+    suspects = view.whole.suspects
     if suspects is None:
         return Said((), Margin(Rule.GL019, silent="the gradient was not compared with finite differences"))
-    if any(p.state == "frozen" for p in look.whole.parameters) or "stop_gradient" in " ".join(suspects.notes):
+    if any(p.state == "frozen" for p in view.whole.parameters) or "stop_gradient" in " ".join(suspects.notes):
         return Said((), Margin(Rule.GL019, silent="stop_gradient makes the gradient that of another function"))
     found, promised = suspects.slope
     if not np.isfinite([found, promised, suspects.slope_error]).all():
@@ -45,7 +45,7 @@ def wrong_gradient(look: Look) -> Said:
         f"along one direction the loss changes at a rate of {found:.4g}, and the gradient says {promised:.4g} "
         f"(rounding and curvature explain {suspects.slope_error:.1g})"
     )
-    names = tuple(dict.fromkeys(unseen.name for unseen in look.whole.coverage.unseen if "custom" in unseen.why))
+    names = tuple(dict.fromkeys(unseen.name for unseen in view.whole.coverage.unseen if "custom" in unseen.why))
     return Said((Finding(Rule.GL019, "error", names, text, errors, float(LINES.wrong_slope)),), margin)
 
 
@@ -59,26 +59,26 @@ class _End:
     units: int
 
 
-def scale(look: Look) -> Said:
+def scale(view: View) -> Said:
     """GL020."""
-    end = _end(look)
+    end = _end(view)
     if isinstance(end, str):
         return Said((), Margin(Rule.GL020, silent=end))
-    name = look.places[look.readout].name
+    name = view.places[view.readout].name
     margin = Margin(Rule.GL020, end.asked, float(LINES.end_scale), name, "outputs")
-    text = _said(look, end)
+    text = _said(view, end)
     if not text:
         return Said((), margin)
     return Said((Finding(Rule.GL020, "warning", (name,), text, end.asked, float(LINES.end_scale)),), margin)
 
 
-def _end(look: Look) -> _End | str:
-    if look.readout < 0:
+def _end(view: View) -> _End | str:
+    if view.readout < 0:
         return "the loss is not computed of a single last product"
-    layer = Layer("", (look.readout,))
-    place = look.places[look.readout]
-    delta, value = look.most("log10_delta_rms", layer), look.least("log10_value_rms", layer)
-    loss = float(np.min(look.whole.losses))
+    layer = Layer("", (view.readout,))
+    place = view.places[view.readout]
+    delta, value = view.most("log10_delta_rms", layer), view.least("log10_value_rms", layer)
+    loss = float(np.min(view.whole.losses))
     if not math.isfinite(delta) or not math.isfinite(loss):
         return "the delta of the last layer is 0 or not finite"
     if loss <= 0:
@@ -90,12 +90,12 @@ def _end(look: Look) -> _End | str:
     return _End(asked, rms * math.sqrt(units), rms, units)
 
 
-def _said(look: Look, end: _End) -> str:
+def _said(view: View, end: _End) -> str:
     """What holds all layers back; empty where nothing is beyond doubt."""
-    behind = {look.places[layer.members[0]].site.function: layer for layer in look.layers("activation")
-              if _follows_readout(look, layer)}  # fmt: skip
+    behind = {view.places[layer.members[0]].site.function: layer for layer in view.layers("activation")
+              if _follows_readout(view, layer)}  # fmt: skip
     asked = f"the loss asks for a change of {end.asked:.3g} of an example's outputs"
-    saturated = [f for f, layer in behind.items() if look.least("saturated_fraction", layer) > LINES.saturated]
+    saturated = [f for f, layer in behind.items() if view.least("saturated_fraction", layer) > LINES.saturated]
     if saturated and end.asked > LINES.end_scale:
         return f"{asked}, and {saturated[0]} behind the last layer is saturated: it passes no gradient to any layer"
     if "softmax" in behind and end.units > 2 and _twice(end):
@@ -113,9 +113,9 @@ def _said(look: Look, end: _End) -> str:
     return ""
 
 
-def _follows_readout(look: Look, layer: Layer) -> bool:
-    of = look.before(layer)
-    return of is not None and look.readout in of.members
+def _follows_readout(view: View, layer: Layer) -> bool:
+    of = view.before(layer)
+    return of is not None and view.readout in of.members
 
 
 def _twice(end: _End) -> bool:

@@ -8,22 +8,22 @@ import numpy as np
 
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.rules.look import Layer, Look, Said, listed
+from gradlab.diagnosis.view import Layer, Said, View, listed
 
 
-def _hidden(look: Look, column: str) -> list[tuple[Layer, float, float]]:
+def _hidden(view: View, column: str) -> list[tuple[Layer, float, float]]:
     """Hidden products with the least and the most that a column says; 1 - c of exactly 0 is of what sees no data."""
     found = []
-    for layer in look.layers("product"):
-        low, high = look.least(column, layer), look.most(column, layer)
-        if math.isfinite(low) and math.isfinite(high) and look.readout not in layer.members and not look.in_time(layer):
+    for layer in view.layers("product"):
+        low, high = view.least(column, layer), view.most(column, layer)
+        if math.isfinite(low) and math.isfinite(high) and view.readout not in layer.members and not view.in_time(layer):
             found.append((layer, low, high))
     return found
 
 
-def collapse(look: Look) -> Said:
+def collapse(view: View) -> Said:
     """GL008. Data that are alike from the start are no fault of the network."""
-    known = _hidden(look, "log10_one_minus_c")
+    known = _hidden(view, "log10_one_minus_c")
     if len(known) < 2:
         return Said((), Margin(Rule.GL008, silent="no two hidden layers that see pairs of examples"))
     furthest = -math.inf
@@ -45,16 +45,16 @@ def collapse(look: Look) -> Said:
     return Said((Finding(Rule.GL008, "warning", names, text, gap, float(LINES.alike)),), margin)
 
 
-def shattered(look: Look) -> Said:
+def shattered(view: View) -> Said:
     """GL009. Only where the examples of the batch are similar, and their deltas at the end are."""
-    known = _hidden(look, "log10_one_minus_c")
-    cosines = {layer.members: low for layer, low, _ in _hidden(look, "delta_cosine")}
+    known = _hidden(view, "log10_one_minus_c")
+    cosines = {layer.members: low for layer, low, _ in _hidden(view, "delta_cosine")}
     known = [entry for entry in known if entry[0].members in cosines]
     if len(known) < 2:
         return Said((), Margin(Rule.GL009, silent="no two hidden layers that see pairs of examples"))
     (first, _, near), (last, far, _) = known[0], known[-1]
     at_last = cosines[last.members]
-    at_first = look.most("delta_cosine", first)
+    at_first = view.most("delta_cosine", first)
     if not near < LINES.similar or not at_last > LINES.cosine_seen:
         return Said((), Margin(Rule.GL009, silent="no similar examples whose deltas are similar at the end"))
     margin = Margin(Rule.GL009, at_first / at_last, float(LINES.cosine_lost), first.name, "ratio")
@@ -68,13 +68,13 @@ def shattered(look: Look) -> Said:
     return Said((finding,), margin)
 
 
-def noise(look: Look) -> Said:
+def noise(view: View) -> Said:
     """GL017. A converged network's gradient is noise as well, so this is no fault but something to know."""
-    used = [i for i in look.weights() if math.isfinite(look.most_gradient("gradient_snr", i))]
+    used = [i for i in view.weights() if math.isfinite(view.most_gradient("gradient_snr", i))]
     if not used:
         return Said((), Margin(Rule.GL017, silent="the signal-to-noise ratio over examples was not asked for"))
-    ratios = [look.most_gradient("gradient_snr", i) for i in used]
-    path = lambda i: look.whole.parameters[i].path
+    ratios = [view.most_gradient("gradient_snr", i) for i in used]
+    path = lambda i: view.whole.parameters[i].path
     best = used[int(np.argmax(ratios))]
     margin = Margin(Rule.GL017, max(ratios), float(LINES.noise), path(best), "ratio")
     if np.median(ratios) > LINES.noise:

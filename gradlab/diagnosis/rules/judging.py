@@ -14,12 +14,12 @@ from gradlab.diagnosis.remedies import advise
 from gradlab.diagnosis.rules.depth import over_depth
 from gradlab.diagnosis.rules.ends import scale, wrong_gradient
 from gradlab.diagnosis.rules.examples import collapse, noise, shattered
-from gradlab.diagnosis.rules.look import Look, Said
 from gradlab.diagnosis.rules.nonfinite import nonfinite
 from gradlab.diagnosis.rules.norms import attention, normalisation
 from gradlab.diagnosis.rules.parameters import below_epsilon, unreached, update_ratio
 from gradlab.diagnosis.rules.precision import underflow
 from gradlab.diagnosis.rules.units import dead, identical, saturation
+from gradlab.diagnosis.view import Said, View
 
 #: Epsilon by the name of a format, of the coarsest that a model computes in.
 _EPSILON = {
@@ -52,13 +52,13 @@ def judge(evidence: Evidence, *, mute: str | Collection[str] = ()) -> tuple[tupl
         One for each rule that was asked, in the order of their codes.
     """
     muted = rules_named(mute)
-    look = Look(evidence)
+    view = View(evidence)
     said: list[Said] = []
     for rule in _RULES:
-        answer = rule(look)
+        answer = rule(view)
         said += [answer] if isinstance(answer, Said) else answer
     said = sorted((s for s in said if s.margin.rule not in muted), key=lambda s: s.margin.rule.name)
-    findings = [replace(finding, remedies=advise(finding, look)) for each in said for finding in each.findings]
+    findings = [replace(finding, remedies=advise(finding, view)) for each in said for finding in each.findings]
     return (
         tuple(sorted(findings, key=lambda f: (-SEVERITIES.index(f.severity), f.rule is not Rule.GL018, f.rule.name))),
         tuple(each.margin for each in said),

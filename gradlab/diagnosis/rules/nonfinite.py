@@ -6,14 +6,14 @@ import numpy as np
 
 from gradlab.diagnosis.evidence import Birth, Evidence
 from gradlab.diagnosis.findings import Finding, Margin, Rule
-from gradlab.diagnosis.rules.look import Look, Said, listed
+from gradlab.diagnosis.view import Said, View, listed
 
 _WORDS = {"input": "in what comes in", "forward": "in the forward pass", "backward": "in the backward pass only"}
 
 
-def nonfinite(look: Look) -> Said:
+def nonfinite(view: View) -> Said:
     """GL018. An infinity that reaches neither loss nor gradients, like the -inf of a mask, is not said."""
-    evidence = look.whole
+    evidence = view.whole
     spoilt = _spoilt(evidence)
     births = [birth for birth in evidence.births if birth.reaches]
     count = float(len(births) or spoilt)

@@ -6,17 +6,17 @@ import math
 
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.rules.look import Layer, Look, Said
+from gradlab.diagnosis.view import Layer, Said, View
 
 
-def normalisation(look: Look) -> Said:
+def normalisation(view: View) -> Said:
     """GL013. A variance that is zero because the layer before starts at zero is no fault."""
     known: list[tuple[float, Layer]] = []
     constant: list[Layer] = []
-    for layer in look.layers("norm"):
-        epsilon = look.places[layer.members[0]].site.epsilon
-        variance = look.most("log10_value_rms", layer)
-        if math.isnan(variance) or _starts_at_zero(look, layer):
+    for layer in view.layers("norm"):
+        epsilon = view.places[layer.members[0]].site.epsilon
+        variance = view.most("log10_value_rms", layer)
+        if math.isnan(variance) or _starts_at_zero(view, layer):
             continue
         if variance == -math.inf:
             constant.append(layer)
@@ -43,18 +43,18 @@ def normalisation(look: Look) -> Said:
     return Said((Finding(Rule.GL013, "warning", names, text, ratio, float(LINES.norm_epsilon)),), margin)
 
 
-def _starts_at_zero(look: Look, layer: Layer) -> bool:
+def _starts_at_zero(view: View, layer: Layer) -> bool:
     """Whether the last product before is zero, or there is none."""
     first = layer.members[0]
-    before = [i for i in range(first) if look.places[i].site.kind in ("product", "lookup")]
+    before = [i for i in range(first) if view.places[i].site.kind in ("product", "lookup")]
     if not before:
         return False
-    return look.least("log10_value_rms", Layer("", (before[-1],))) == -math.inf
+    return view.least("log10_value_rms", Layer("", (before[-1],))) == -math.inf
 
 
-def attention(look: Look) -> Said:
+def attention(view: View) -> Said:
     """GL015."""
-    known = [(look.least("log10_value_rms", layer), layer) for layer in look.layers("logits")]
+    known = [(view.least("log10_value_rms", layer), layer) for layer in view.layers("logits")]
     known = sorted((entry for entry in known if math.isfinite(entry[0])), key=lambda entry: -entry[0])
     if not known:
         return Said((), Margin(Rule.GL015, silent="no product that goes into a softmax"))

@@ -14,7 +14,7 @@ import numpy as np
 from gradlab.diagnosis.evidence import FORMATS
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.rules.look import Layer, Look, Said
+from gradlab.diagnosis.view import Layer, Said, View
 
 #: Decades above the smallest normal number that are the edge of a format.
 _EDGE = 3
@@ -28,12 +28,12 @@ class _Loss:
     exact: float = math.nan
 
 
-def underflow(look: Look) -> Said:
+def underflow(view: View) -> Said:
     """GL010."""
-    layers = list(look.layers("product", "carry", "tap", "custom"))
-    edge = _at_the_edge(look)
-    of_layers = [_of_layer(look, layer, edge) for layer in layers]
-    of_weights = [_of_weight(look, i) for i in look.weights()]
+    layers = list(view.layers("product", "carry", "tap", "custom"))
+    edge = _at_the_edge(view)
+    of_layers = [_of_layer(view, layer, edge) for layer in layers]
+    of_weights = [_of_weight(view, i) for i in view.weights()]
     known = [loss for loss in (*of_layers, *of_weights) if not math.isnan(loss.share)]
     if not known:
         return Said((), Margin(Rule.GL010, silent="there was no second look in float64"))
@@ -56,21 +56,21 @@ def underflow(look: Look) -> Said:
     return Said((Finding(Rule.GL010, severity, names, text, top.share, float(LINES.lost)),), margin)
 
 
-def _of_layer(look: Look, layer: Layer, edge: set[int]) -> _Loss:
+def _of_layer(view: View, layer: Layer, edge: set[int]) -> _Loss:
     at = list(layer.members)
-    dtype = look.places[at[0]].site.dtype
-    plain, exact = (look.evidence.signal("log10_delta_rms", exact=flag)[:, at] for flag in (False, True))
+    dtype = view.places[at[0]].site.dtype
+    plain, exact = (view.evidence.signal("log10_delta_rms", exact=flag)[:, at] for flag in (False, True))
     if (np.isneginf(plain) & np.isfinite(exact)).all():
         return _Loss(1.0, layer.name, dtype, float(exact.mean()))
     if edge.issuperset(at):
         return _Loss(1.0, layer.name, dtype)
-    return _Loss(look.least(f"delta_lost_{dtype}", layer) if dtype in FORMATS else math.nan, layer.name, dtype)
+    return _Loss(view.least(f"delta_lost_{dtype}", layer) if dtype in FORMATS else math.nan, layer.name, dtype)
 
 
-def _of_weight(look: Look, i: int) -> _Loss:
-    parameter = look.whole.parameters[i]
+def _of_weight(view: View, i: int) -> _Loss:
+    parameter = view.whole.parameters[i]
     known = parameter.dtype in FORMATS
-    share = look.least_gradient(f"grad_lost_{parameter.dtype}", i) if known else math.nan
+    share = view.least_gradient(f"grad_lost_{parameter.dtype}", i) if known else math.nan
     return _Loss(share, parameter.path, parameter.dtype)
 
 
@@ -85,15 +85,15 @@ def _nothing_below(layers: list[_Loss], whole: list[_Loss]) -> str:
     return f"{text}: the delta at {first.name} is 0 in {first.dtype}, and 1e{first.exact:.0f} in float64"
 
 
-def _at_the_edge(look: Look) -> set[int]:
+def _at_the_edge(view: View) -> set[int]:
     """Places at 0 nearest the input of a chain whose next delta is hardly above the smallest number."""
-    delta = look.evidence.signal("log10_delta_rms")
+    delta = view.evidence.signal("log10_delta_rms")
     found: set[int] = set()
-    for chain in look.chains:
+    for chain in view.chains:
         at = list(chain.places)
         zero = np.isneginf(delta[:, at]).all(axis=0)
         zeros = int(zero.sum())
-        dtype = look.places[at[0]].site.dtype
+        dtype = view.places[at[0]].site.dtype
         if not 0 < zeros < len(at) or not zero[:zeros].all() or dtype not in FORMATS:
             continue
         if (delta[:, at[zeros]] < FORMATS[dtype][0] * math.log10(2) + _EDGE).all():

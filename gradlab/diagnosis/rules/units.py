@@ -8,22 +8,22 @@ import numpy as np
 
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.rules.look import GATES, Layer, Look, Said, listed, rows
+from gradlab.diagnosis.view import GATES, Layer, Said, View, listed, rows
 
 
-def _activations(look: Look) -> list[tuple[Layer, Layer]]:
+def _activations(view: View) -> list[tuple[Layer, Layer]]:
     """Activations with the layers that they follow."""
-    pairs = [(layer, look.before(layer)) for layer in look.layers("activation")]
+    pairs = [(layer, view.before(layer)) for layer in view.layers("activation")]
     return [(a, of) for a, of in pairs if of is not None]
 
 
-def saturation(look: Look) -> Said:
+def saturation(view: View) -> Said:
     """GL005. Outputs may be at a limit, and gates of a recurrence are open or shut on purpose: neither is looked at."""
     known: list[tuple[float, Layer, Layer]] = []
-    for layer, of in _activations(look):
-        gate = look.places[layer.members[0]].site.function in GATES and look.in_time(layer)
-        share = look.least("saturated_fraction", layer)
-        if not gate and not math.isnan(share) and look.readout not in of.members:
+    for layer, of in _activations(view):
+        gate = view.places[layer.members[0]].site.function in GATES and view.in_time(layer)
+        share = view.least("saturated_fraction", layer)
+        if not gate and not math.isnan(share) and view.readout not in of.members:
             known.append((share, layer, of))
     if not known:
         return Said((), Margin(Rule.GL005, silent="no activation with limits"))
@@ -33,9 +33,9 @@ def saturation(look: Look) -> Said:
     if not beyond:
         return Said((), margin)
     share, layer, of = beyond[0]
-    function = look.places[layer.members[0]].site.function
+    function = view.places[layer.members[0]].site.function
     text = f"{share:.1%} of the entries of {function} are within 1 % of a limit at {of.name}"
-    mean = look.evidence.signal("value_mean_over_rms")[:, list(of.members)].mean()
+    mean = view.evidence.signal("value_mean_over_rms")[:, list(of.members)].mean()
     if abs(mean) > math.sqrt(0.5):
         text += f"; its preactivations have a mean of {abs(mean):.2f} times their rms: its inputs are not centred"
     if len(beyond) > 1:
@@ -45,15 +45,15 @@ def saturation(look: Look) -> Said:
     return Said((Finding(Rule.GL005, severity, names, text, share, float(LINES.saturated)),), margin)
 
 
-def dead(look: Look) -> tuple[Said, Said]:
+def dead(view: View) -> tuple[Said, Said]:
     """GL006 and GL007. Zeros that come in from outside, or from weights that are zero, are not the units' own."""
     known: list[tuple[float, Layer]] = []
-    for layer, of in _activations(look):
-        share = look.least("dead_fraction", layer)
-        if look.readout in of.members and not _stuck(look, share):
+    for layer, of in _activations(view):
+        share = view.least("dead_fraction", layer)
+        if view.readout in of.members and not _stuck(view, share):
             continue
-        outside = _or_zero(look.most("dead_fraction", of), look.most("value_zero_fraction", of))
-        entries = sum(rows(look.places[i]) for i in layer.members)
+        outside = _or_zero(view.most("dead_fraction", of), view.most("value_zero_fraction", of))
+        entries = sum(rows(view.places[i]) for i in layer.members)
         if not math.isnan(share) and entries >= LINES.examples and outside < LINES.lost:
             known.append((share, of))
     if not known:
@@ -80,29 +80,29 @@ def dead(look: Look) -> tuple[Said, Said]:
     )
 
 
-def _stuck(look: Look, share: float) -> bool:
+def _stuck(view: View, share: float) -> bool:
     """Whether an output is 0 for all examples, the loss is not, and no gradient comes back."""
-    delta = look.evidence.signal("log10_delta_rms")[:, look.readout]
-    return share > LINES.all_lost and bool((look.whole.losses > 0).all() and np.isneginf(delta).all())
+    delta = view.evidence.signal("log10_delta_rms")[:, view.readout]
+    return share > LINES.all_lost and bool((view.whole.losses > 0).all() and np.isneginf(delta).all())
 
 
 def _or_zero(*numbers: float) -> float:
     return max((n for n in numbers if not math.isnan(n)), default=0.0)
 
 
-def identical(look: Look) -> Said:
+def identical(view: View) -> Said:
     """GL016. A layer whose gradient is zero because a later one starts at zero will move at the second step."""
-    hidden = [i for i in look.weights() if not look.feeds_readout(i)]
-    known = {i: look.least_gradient("identical_fraction", i) for i in hidden}
+    hidden = [i for i in view.weights() if not view.feeds_readout(i)]
+    known = {i: view.least_gradient("identical_fraction", i) for i in hidden}
     known = {i: share for i, share in known.items() if not math.isnan(share)}
     if not known:
         return Said((), Margin(Rule.GL016, silent="no weights but the readout's"))
-    zero = [i for i in look.weights() if look.most_gradient("log10_weight_norm", i) == -math.inf]
-    still = {i for i in look.weights() if look.most_gradient("log10_grad_norm", i) == -math.inf}
-    all_zero = len(zero) == sum(1 for _ in look.weights()) > 1
+    zero = [i for i in view.weights() if view.most_gradient("log10_weight_norm", i) == -math.inf]
+    still = {i for i in view.weights() if view.most_gradient("log10_grad_norm", i) == -math.inf}
+    all_zero = len(zero) == sum(1 for _ in view.weights()) > 1
     waits = bool(set(zero) - still) and not all_zero
     said = [i for i, share in known.items() if share > LINES.identical and not (i in still and waits)]
-    path = lambda i: look.whole.parameters[i].path
+    path = lambda i: view.whole.parameters[i].path
     top = max(known, key=lambda i: known[i] if not (i in still and waits) else 0)
     margin = Margin(
         Rule.GL016, 0.0 if top in still and waits else known[top], float(LINES.identical), path(top), "share"

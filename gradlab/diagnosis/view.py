@@ -43,7 +43,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Look:
+class View:
     """Evidence as the rules see it.
 
     Parameters
