@@ -1,7 +1,8 @@
 r"""What is kept of one array: a short vector of numbers, and vectors of parts make one of the whole.
 
-A sum of squares in float32 is lost below 1e-19 and above 1e19. So all sums are of entries over the largest one, which
-stands beside them. Each sum costs a compiler time at every site, so there are few.
+A sum of squares in float32 is lost below 1e-19 and above 1e19. So all sums are of entries over a power of two
+near the largest one, which stands beside them. A sum of its own costs a compiler time at every site, so all are taken
+in one loop.
 
 Pairs of examples are neighbours on the first axis that is not one of units, two by two, each example in one pair:
 
@@ -12,8 +13,10 @@ From differences nothing cancels where examples have become alike, and of deltas
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -23,10 +26,11 @@ from gradlab.diagnosis.sites import Site
 
 Role = Literal["value", "delta"]
 
-#: What the vector holds. ``top``: the largest absolute entry. Over it, of all entries: ``squares`` and ``sum``; of
-#: pairs of examples: ``apart``, squares of their differences, and ``paired``, squares of both. Counts: ``zeros``,
-#: ``not_finite``, ``entries``; units that are 0 everywhere (``still``), all ``units``; entries near a limit of the
-#: activation (``near_limit``), entries of an activation that has limits (``limited``).
+#: What the vector holds. ``top``: the largest absolute entry. Of all entries, over a
+#: power of two, see `_inverse`: ``squares`` and ``sum``; of pairs of examples: ``apart``, squares of their differences,
+#: and ``paired``, squares of both. Counts: ``zeros``, ``not_finite``, ``entries``; of an activation units that are 0
+#: everywhere (``still``), all ``units``; entries near a limit of the activation (``near_limit``), entries of an
+#: activation that has limits (``limited``).
 FIELDS: tuple[str, ...] = (
     "top", "squares", "apart", "paired", "sum",
     "zeros", "not_finite", "entries", "still", "units", "near_limit", "limited",
@@ -61,62 +65,91 @@ def read(x: Array, site: Site, role: Role) -> Array:
     Array, shape (len(FIELDS),)
         Of float32, of float64 for an array of that. What is not finite is counted, and left out of all else.
     """
-    x = x.astype(jnp.float64 if x.dtype.itemsize == 8 else jnp.float32)
-    count = lambda which: jnp.sum(which, dtype=jnp.int32).astype(x.dtype)  # a float stops counting at 2**24
-    number = lambda n: jnp.asarray(n, x.dtype)
     features = tuple(axis for axis in site.features if axis < x.ndim)
+    value = role == "value"
+    return _read(x, features, value and site.kind == "activation", value, limits_of(site.function) if value else None)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))  # traced once for all sites that are alike
+def _read(x: Array, features: tuple[int, ...], by_unit: bool, value: bool, limits: tuple[float, float] | None) -> Array:
+    x = x.astype(jnp.float64 if x.dtype.itemsize == 8 else jnp.float32)
+    number = lambda n: jnp.asarray(n, x.dtype)
     others = tuple(axis for axis in range(x.ndim) if axis not in features)
+    by_unit = bool(features) and by_unit
     finite = jnp.isfinite(x)
     kept = jnp.where(finite, x, 0)
-    tops = jnp.max(jnp.abs(kept), others, initial=0)  # of each unit, or of the array
+    tops = jnp.max(jnp.abs(kept), others if by_unit else None, initial=0)  # of each unit, or of the array
     top = jnp.max(tops, initial=0)
-    scale = _scale(top)
-    ratio = kept / scale
-    rest = scale / jnp.where(top > 0, top, 1)
-    squares = jnp.sum(ratio * ratio)
-    found = dict.fromkeys(FIELDS, number(0)) | {
-        "top": top,
-        "squares": squares * rest**2,
-        "zeros": count(x == 0),
-        "not_finite": count(~finite),
-        "entries": number(x.size),
-    }
-    if features:
-        found |= {"still": count(tops == 0), "units": number(tops.size)}
-    if x.ndim > 1 and others and x.shape[others[0]] > 1:
-        found |= {name: v * rest**2 for name, v in _pairs(ratio, others[0], squares).items()}
-    if role == "value":
-        found["sum"] = jnp.sum(ratio) * rest
-        if limits := limits_of(site.function):
-            low, high = limits
-            margin = SATURATION * (high - low)
-            found |= {"near_limit": count((x < low + margin) | (x > high - margin)), "limited": number(x.size)}
+    ratio = kept * _inverse(top)
+    terms = {"squares": ratio * ratio, "zeros": x == 0, "not_finite": ~finite}
+    found = dict.fromkeys(FIELDS, number(0)) | {"top": top, "entries": number(x.size)}
+    if value:
+        terms["sum"] = ratio
+    if limits is not None:
+        low, high = limits
+        margin = SATURATION * (high - low)
+        terms["near_limit"] = (x < low + margin) | (x > high - margin)
+        found["limited"] = number(x.size)
+    paired = x.ndim > 1 and others and x.shape[others[0]] > 1
+    if paired and x.shape[others[0]] % 2 == 0:
+        terms["apart"] = _apart(ratio, others[0])
+    found |= _sums(terms)
+    if paired:
+        found["apart"], found["paired"] = _pairs(ratio, others[0], found)
+    if by_unit:
+        found |= {"still": jnp.sum(tops == 0, dtype=jnp.int32).astype(x.dtype), "units": number(tops.size)}
     return jnp.stack([found[name] for name in FIELDS])
 
 
-def _scale(top: Array) -> Array:
-    """The power of two next to a number, and 1 for 0: what is divided by it keeps all its digits."""
-    about = jnp.finfo(top.dtype)
-    below_overflow = jnp.minimum(top, jnp.asarray(2.0 ** (about.maxexp - 2), top.dtype))
-    return lax.reduce_precision(jnp.where(top > 0, below_overflow, 1), about.nexp, 0)
+def _sums(terms: dict[str, Array]) -> dict[str, Array]:
+    """Sums over all entries of several arrays of one shape, in one loop: compilers write one program for it.
+
+    What is no float is counted, in integers, for a float stops counting at 2**24.
+    """
+    floats = terms["squares"].dtype
+    arrays = [v if v.dtype == floats else v.astype(jnp.int32) for v in terms.values()]
+    zeros = [np.zeros((), v.dtype) for v in arrays]
+    add = lambda left, right: tuple(a + b for a, b in zip(left, right, strict=True))
+    sums = lax.reduce(tuple(arrays), tuple(zeros), add, tuple(range(arrays[0].ndim)))
+    return {name: v.astype(floats) for name, v in zip(terms, sums, strict=True)}
 
 
-def _pairs(x: Array, axis: int, squares: Array) -> dict[str, Array]:
-    """Sum of squares of the differences of pairs of examples, and of both; `squares` is that of all."""
-    half, odd = divmod(x.shape[axis], 2)
-    if odd:
-        x = lax.slice_in_dim(x, 0, 2 * half, axis=axis)
-        squares = jnp.sum(x * x)
-    x = x.reshape(*x.shape[:axis], half, 2, *x.shape[axis + 1 :])
-    one, two = (lax.index_in_dim(x, i, axis + 1, keepdims=False) for i in (0, 1))
-    return {"apart": jnp.sum((one - two) ** 2), "paired": squares}
+def _apart(x: Array, axis: int) -> Array:
+    """Squares of the differences of each example from its partner; of an even number of them."""
+    pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
+    return ((pairs - lax.rev(pairs, (axis + 1,))) ** 2).reshape(x.shape)
+
+
+def _pairs(x: Array, axis: int, found: dict[str, Array]) -> tuple[Array, Array]:
+    """Sum of squares of the differences of pairs of examples, and of both; the last of an odd number has none."""
+    if x.shape[axis] % 2 == 0:
+        return found["apart"] / 2, found["squares"]
+    x = lax.slice_in_dim(x, 0, x.shape[axis] - 1, axis=axis)
+    sums = _sums({"squares": x * x, "apart": _apart(x, axis)})
+    return sums["apart"] / 2, sums["squares"]
+
+
+def _inverse(top: Array) -> Array:
+    """1 / s, s the power of two with top in [2s, 4s), by the bits of the exponent's field.
+
+    Products with a power of two are exact, so differences of entries stay so; and 1 / s is a normal number for each
+    normal top.
+    """
+    kind, digits, most = (jnp.uint64, 52, 2046) if top.dtype.itemsize == 8 else (jnp.uint32, 23, 254)
+    field = lax.bitcast_convert_type(top, kind) >> kind(digits)
+    field = jnp.minimum(kind(most + 1) - field, kind(most))
+    return lax.bitcast_convert_type(field << kind(digits), top.dtype)
+
+
+def _scale(top: np.ndarray) -> np.ndarray:
+    """log10 of the power of two that `_inverse` is one over."""
+    return (np.frexp(top)[1] - 2) * np.log10(2)
 
 
 def merge(a: Array, b: Array) -> Array:
     """The vector of two parts, along the last axis; units count once in each part."""
     top = jnp.maximum(a[..., :1], b[..., :1])
-    safe = jnp.where(top > 0, top, 1)
-    u, v = a[..., :1] / safe, b[..., :1] / safe
+    u, v = (_inverse(top) / _inverse(part[..., :1]) for part in (a, b))
     squares = a[..., _SQUARES] * u**2 + b[..., _SQUARES] * v**2
     sums = a[..., _SUM : _SUM + 1] * u + b[..., _SUM : _SUM + 1] * v
     return jnp.concatenate([top, squares, sums, a[..., _SUM + 1 :] + b[..., _SUM + 1 :]], -1)
@@ -144,7 +177,7 @@ def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
         gap = np.where(v["paired"] > 0, v["apart"] / v["paired"], np.nan)
         log10_max = np.log10(v["top"]) + some
         return {
-            "log10_rms": log10_max + np.where(v["top"] > 0, 0.5 * np.log10(v["squares"] / finite), 0),
+            "log10_rms": np.where(v["top"] > 0, _scale(v["top"]) + 0.5 * np.log10(v["squares"] / finite), log10_max),
             "mean_over_rms": v["sum"] / np.sqrt(alive * finite),
             "log10_max": log10_max,
             "zero_fraction": v["zeros"] / v["entries"],

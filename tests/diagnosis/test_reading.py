@@ -19,9 +19,9 @@ def site(shape, features=(), function="", kind="product"):
     return Site(0, "a", kind, "dot_general", tuple(shape), "float32", features=tuple(features), function=function)
 
 
-def looked(x, features=(), function="", role="value"):
+def looked(x, features=(), function="", role="value", kind="activation"):
     x = jnp.asarray(x)
-    return reading.columns(np.asarray(READ(x, site(x.shape, features, function), role)))
+    return reading.columns(np.asarray(READ(x, site(x.shape, features, function, kind), role)))
 
 
 def expected(x, axis=0):
@@ -134,6 +134,7 @@ def test_dead_units_and_entries_near_a_limit():
     # within 1 % of the range of 2: above 0.98
     assert found["saturated_fraction"] == pytest.approx(3 / 6)
     assert looked(x, (1,), "logistic")["saturated_fraction"] == pytest.approx(5 / 6)
+    assert np.isnan(looked(x, (1,), kind="product")["dead_fraction"])
     for function, role in (("relu", "value"), ("", "value"), ("tanh", "delta")):
         assert np.isnan(looked(x, (1,), function, role)["saturated_fraction"])
 
