@@ -7,19 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import jax
-import numpy as np
 from jax import Array
 
-from gradlab._errors import GradlabError
 from gradlab.diagnosis.diagnosis import Diagnosis
-from gradlab.diagnosis.evidence import Evidence
-from gradlab.diagnosis.gather import coverage_of, gradients_of, parameters_of, places_of, signals_of
-from gradlab.diagnosis.problem import Problem, Sample, problem_of
-from gradlab.diagnosis.program import Program
-from gradlab.diagnosis.reading import FIELDS
-from gradlab.diagnosis.rules import disagreement, judge
-from gradlab.diagnosis.updates import update_ratios
+from gradlab.diagnosis.model import Model
+from gradlab.diagnosis.problem import problem_of
+from gradlab.diagnosis.rules import disagreement, judge, rules_named
+from gradlab.diagnosis.trials import try_remedies
 
 
 def diagnose(
@@ -34,6 +28,8 @@ def diagnose(
     has_aux: bool | None = None,
     optimizer: Any = None,
     mute: str | Sequence[str] = (),
+    exact: bool = True,
+    trials: bool = True,
     on_progress: Callable[[str], None] | None = None,
 ) -> Diagnosis:
     """Judge the gradients of any JAX model, layer by layer, and try what helps.
@@ -67,6 +63,12 @@ def diagnose(
         Whose first update is held against the size of the weights.
     mute : str or sequence of str
         Codes (``"GL005"``) or kinds (``"saturation"``) of rules that say nothing.
+    exact : bool
+        Whether signals and gradients are read once more in float64, which tells what is lost in the working precision
+        from true zeros. Takes about as long again as the first look.
+    trials : bool
+        Whether remedies are tried on copies of the parameters, and the loss is followed around them: along the
+        gradient at many learning rates, and along a random direction, which finds a derivative that is wrong.
     on_progress : callable, optional
         Called with a line of text before each part.
 
@@ -97,86 +99,36 @@ def diagnose(
         from gradlab.diagnosis.overtime import diagnose_frame
 
         return diagnose_frame(loss_fn, mute=[mute] if isinstance(mute, str) else mute)
+    muted = [mute] if isinstance(mute, str) else mute
+    rules_named(muted)  # before anything is computed
     say = on_progress or (lambda text: None)
     seconds: dict[str, float] = {}
     with _timed(seconds, "look"):
-        say("reading the program of the loss")
+        say("reading signals and gradients")
         problem = problem_of(
             loss_fn, params, batch, key=key, repeats=repeats, init=init, batches=batches, has_aux=has_aux
         )
-        look = Look(problem)
-        evidence = look.at(problem.samples)
+        model = Model(problem)
+        evidence = model.evidence()
+    with _timed(seconds, "origin"):
+        evidence = model.with_births(evidence)
+    if exact:
+        with _timed(seconds, "float64"):
+            say("reading them again in float64")
+            evidence = model.with_exact(evidence)
     with _timed(seconds, "parameters"):
-        evidence = look.with_parameters(evidence, optimizer)
+        evidence = model.with_parameters(evidence, optimizer)
     refused = disagreement(evidence)
-    findings, margins = judge(evidence, mute=[mute] if isinstance(mute, str) else mute)
+    if trials and not refused and not evidence.births:
+        with _timed(seconds, "suspects"):
+            say("following the loss around the parameters")
+            evidence = model.with_suspects(evidence)
+    findings, margins = judge(evidence, mute=muted)
+    if trials and findings and not refused:
+        with _timed(seconds, "remedies"):
+            say("trying remedies")
+            findings = try_remedies(findings, evidence, model.params, model.changed)
     return Diagnosis(evidence, findings, margins, problem.name, refused, seconds)
-
-
-class Look:
-    """A problem's program, compiled once, and what it reads on samples.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
-
-    def __init__(self, problem: Problem):
-        self.problem = problem
-        first = problem.samples[0]
-        try:
-            self.program = Program.of(problem.loss, first.params, first.args)
-        except GradlabError:
-            raise
-        except Exception as error:
-            raise GradlabError(
-                "a loss that jax.grad can differentiate by these parameters",
-                f"{type(error).__name__}",
-                "jax.value_and_grad(loss_fn)(params, batch) by hand; the traceback stands with this message",
-            ) from error
-        self.plain = jax.jit(problem.loss)
-        self.grads: list[Any] = []
-
-    @property
-    def params(self) -> Any:
-        """The parameters of the first sample."""
-        return self.problem.samples[0].params
-
-    def at(self, samples: Sequence[Sample]) -> Evidence:
-        """What is seen on samples, in the working precision."""
-        read = [jax.device_get(self.program.run(sample.params, sample.args)) for sample in samples]
-        own = [float(self.plain(sample.params, *sample.args)) for sample in samples]
-        program, first = self.program, read[0]
-        count = FIELDS.index("entries")
-        taken = {n: sum(np.asarray(found.values[n])[..., count] for found in read) for n in first.values}
-        places = places_of(program.sites, taken)
-        leaves = jax.tree.leaves(samples[0].params)
-        parameters = parameters_of(program.paths, leaves, program.states, program.depths, program.first_use, places)
-        self.grads = [found.grads for found in read]
-        return Evidence(
-            places=places,
-            parameters=parameters,
-            signals=signals_of(places, [found.values for found in read], [found.deltas for found in read]),
-            gradients=gradients_of(parameters, self.grads, [sample.params for sample in samples]),
-            losses=np.array([float(found.loss) for found in read]),
-            own_losses=np.array(own),
-            coverage=coverage_of(program.sites, program.unseen),
-            varied=self.problem.varied if len(samples) > 1 else "",
-        )
-
-    def changed(self, params: Any) -> Evidence:
-        """What is seen on the first sample's data with other parameters."""
-        return self.at([Sample(params, self.problem.samples[0].args)])
-
-    def with_parameters(self, evidence: Evidence, optimizer: Any) -> Evidence:
-        """With what the gradients of the first sample say of units, of examples and of an optimiser."""
-        sample, grads, parameters = self.problem.samples[0], self.grads[0], evidence.parameters
-        found: dict[str, np.ndarray] = {}
-        if optimizer is not None:
-            found["log10_update_ratio"] = update_ratios(optimizer, parameters, grads, sample.params)
-        nothing = np.full((evidence.samples - 1, len(parameters)), np.nan)
-        found = {name: np.concatenate([values[None], nothing]) for name, values in found.items()}
-        return evidence.replace(gradients=evidence.gradients | found)
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from gradlab.diagnosis import reading
+from gradlab.diagnosis import precision, reading
+from gradlab.diagnosis.evidence import FORMATS, Evidence
+from gradlab.diagnosis.precision import Exact
 from gradlab.diagnosis.sites import Coverage, Parameter, Place, Site, Unseen
 
 #: Kinds of sites that are counted as products.
@@ -33,6 +36,24 @@ DELTAS = {
     "not_finite": "delta_not_finite",
     "cosine": "delta_cosine",
 }
+
+
+def exact_columns(evidence: Evidence, looks: Sequence[Exact]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Columns of places and of parameters of the second look; NaN for samples that it was not taken of."""
+    places, parameters = evidence.places, evidence.parameters
+    fields = len(precision.EXACT_FIELDS)
+    by_role = lambda role: [{n: v for (n, own), v in look.sites.items() if own == role} for look in looks]
+    value, delta = (precision.columns(_stacked(places, by_role(role), fields)) for role in ("value", "delta"))
+    of_leaves = np.array([[look.leaves[p.leaf][p.at] for p in parameters] for look in looks], np.float64)
+    leaf = precision.columns(of_leaves.reshape(len(looks), len(parameters), fields))
+    entries = np.array([max(math.prod(p.shape), 1) for p in parameters])
+    signals = {"exact_log10_value_rms": value["log10_rms"], "exact_log10_delta_rms": delta["log10_rms"]}
+    gradients = {"exact_log10_grad_norm": leaf["log10_rms"] + 0.5 * np.log10(entries)}
+    for name in FORMATS:
+        signals[f"delta_lost_{name}"], gradients[f"grad_lost_{name}"] = delta[f"lost_{name}"], leaf[f"lost_{name}"]
+    missing = evidence.samples - len(looks)
+    wide = lambda columns: {k: np.pad(v, ((0, missing), (0, 0)), constant_values=np.nan) for k, v in columns.items()}
+    return wide(signals), wide(gradients)
 
 
 def places_of(sites: Sequence[Site], entries: Mapping[int, np.ndarray]) -> tuple[Place, ...]:
@@ -72,21 +93,22 @@ def signals_of(
     places: Sequence[Place], values: Sequence[Mapping[int, Any]], deltas: Sequence[Mapping[int, Any]]
 ) -> dict[str, np.ndarray]:
     """Columns of the places, (samples, places), from the vectors of each sample's sites."""
-    forward = reading.columns(_stacked(places, values))
-    backward = reading.columns(_stacked(places, deltas))
+    fields = len(reading.FIELDS)
+    forward = reading.columns(_stacked(places, values, fields))
+    backward = reading.columns(_stacked(places, deltas, fields))
     columns = {name: forward[key] for key, name in VALUES.items()}
     columns |= {name: backward[key] for key, name in DELTAS.items()}
     active = np.array([place.site.kind == "activation" for place in places], bool)
     return {**columns, "dead_fraction": np.where(active, forward["dead_fraction"], np.nan)}
 
 
-def _stacked(places: Sequence[Place], samples: Sequence[Mapping[int, Any]]) -> np.ndarray:
-    nothing = np.full(len(reading.FIELDS), np.nan)
+def _stacked(places: Sequence[Place], samples: Sequence[Mapping[int, Any]], fields: int) -> np.ndarray:
+    nothing = np.full(fields, np.nan)
     pick = lambda found, place: (
         np.asarray(found[place.site.number])[place.at] if place.site.number in found else nothing
     )
     vectors = [[pick(found, place) for place in places] for found in samples]
-    return np.array(vectors, np.float64).reshape(len(samples), len(places), len(reading.FIELDS))
+    return np.array(vectors, np.float64).reshape(len(samples), len(places), fields)
 
 
 def parameters_of(
