@@ -63,7 +63,9 @@ class Chain:
     functions : tuple of str
         Nonlinear operations on the way.
     bent : bool
-        Whether the last operation was nonlinear.
+        Whether the last operation was nonlinear, or joined several of which one was.
+    last : tuple of str
+        What it was, if it is one of `functions`.
     scaled : bool
         Whether it is the root times a number, so far.
     """
@@ -73,6 +75,7 @@ class Chain:
     part: tuple[int, ...] = ()
     functions: tuple[str, ...] = ()
     bent: bool = False
+    last: tuple[str, ...] = ()
     scaled: bool = True
 
     @property
@@ -183,7 +186,7 @@ class _Search:
         )
         bent = bool(new) or (len(chains) > 1 and bool(functions))
         scaled = by_number and not bent and chains[0].scaled
-        self.chains[out] = replace(chains[0], functions=(*functions, *new), bent=bent, scaled=scaled)
+        self.chains[out] = replace(chains[0], functions=(*functions, *new), bent=bent, last=new, scaled=scaled)
 
     def _bends(self, eqn: Any, mine: list[Chain | None]) -> tuple[str, ...]:
         """What nonlinear operation an equation is, of the value that its operands `mine` follow."""
@@ -223,7 +226,13 @@ class _Search:
                 before = {f for v in eqn.invars if (c := self.chain(v)) is not None for f in c.functions}
                 named = name in NAMED and bool(set(chain.functions) - before)
                 functions = (*(f for f in chain.functions if f in before), name) if named else chain.functions
-                self.chains[var] = replace(chain, functions=functions, bent=chain.bent or named, scaled=False)
+                self.chains[var] = replace(
+                    chain,
+                    functions=functions,
+                    bent=chain.bent or named,
+                    last=(name,) if named else chain.last,
+                    scaled=False,
+                )
             elif (chain and not chain.functions) or (how == "custom" and jaxprs.products_inside(eqn)):
                 self.chains[var] = _start(var)
 
@@ -257,7 +266,7 @@ class _Search:
             if any(out in onward or out in found.activations for out in later):
                 onward.add(var)
                 continue
-            name = called(chain.functions) if chain.bent and jaxprs.is_float(var) else ""
+            name = called(chain.functions, chain.last) if chain.bent and jaxprs.is_float(var) else ""
             if name and not self._of_a_derivative(var, chain):
                 found.activations[var] = (chain, name)
         for root in self.into_softmax():
@@ -275,9 +284,13 @@ def _start(var: Any) -> Chain:
     return Chain(var, tuple(range(len(jaxprs.shape_of(var)))))
 
 
-def called(functions: tuple[str, ...]) -> str:
-    """The name of an activation that these operations make; empty where they make none that is known."""
+def called(functions: tuple[str, ...], last: tuple[str, ...] = ()) -> str:
+    """The name of an activation that these operations make, the last of them; empty where they make none that is known.
+
+    The square of a hyperbolic tangent is none: the tangent is, where it stands.
+    """
     known = [name for name in functions if name in NAMED]
     if known:
-        return "" if known[-1] in _OF_LOSSES else ALIASES.get(known[-1], known[-1])
-    return next((name for signs, name in _SIGNS if signs <= set(functions)), "")
+        fits = set(last) <= {known[-1]} and known[-1] not in _OF_LOSSES
+        return ALIASES.get(known[-1], known[-1]) if fits else ""
+    return next((name for signs, name in _SIGNS if set(last) <= signs <= set(functions)), "")
