@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +96,8 @@ def opened(program: Any) -> tuple[Any, Sequence[Any]]:
     return (program.jaxpr, program.consts) if hasattr(program, "jaxpr") else (program, ())
 
 
-def _is_program(value: Any) -> bool:
+def is_program(value: Any) -> bool:
+    """Whether a parameter is a jaxpr, open or closed."""
     return isinstance(value, (jex.ClosedJaxpr, jex.Jaxpr))
 
 
@@ -109,9 +110,9 @@ def inner(eqn: Any) -> tuple[Any, ...]:
     found: list[Any] = []
     for key in keys:
         value = params[key]
-        found += [part for part in (value if isinstance(value, (tuple, list)) else [value]) if _is_program(part)]
+        found += [part for part in (value if isinstance(value, (tuple, list)) else [value]) if is_program(part)]
         if hasattr(value, "_fields"):  # custom_linear_solve keeps four in a named tuple
-            found += [part for part in value if _is_program(part) and part not in found]
+            found += [part for part in value if is_program(part) and part not in found]
     return tuple(found)
 
 
@@ -119,7 +120,7 @@ def _high_inner(prim: Any) -> tuple[Any, ...]:
     if type(prim).__name__ == "VmapOf":
         return _high_inner(prim.prim)
     own = getattr(prim, "jaxpr", None) or getattr(getattr(prim, "traced", None), "jaxpr", None)
-    return (own,) if _is_program(own) else ()
+    return (own,) if is_program(own) else ()
 
 
 def with_inner(eqn: Any, programs: Sequence[Any]) -> Any:
@@ -381,56 +382,3 @@ def _varying(x: Any, axes: tuple[str, ...], checked: bool) -> Any:
     now = kind.vma if hasattr(kind, "vma") else kind.mat.varying
     missing = tuple(axis for axis in axes if axis not in now)
     return lax.pcast(x, missing, to="varying") if missing else x
-
-
-# ---------------------------------------------------------------------------------------- in float64
-
-#: Operations whose result depends on the bits of a format, or that leave JAX: not to be evaluated in another one.
-_OF_BITS = frozenset(
-    {"bitcast_convert_type", "nextafter", "rng_uniform", "random_gamma", "scaled_matmul", "rng_bit_generator"}
-)
-
-
-def widening(eqn: Any) -> Literal["inside", "as it is", "same", "nothing", "wide"]:
-    """How an equation without a rule of its own is evaluated in float64.
-
-    ``inside``: by the program inside. ``as it is``: in its own formats. ``same``: its value is its operand.
-    ``nothing``: not at all. ``wide``: with `in_float64`.
-    """
-    name, how = eqn.primitive.name, treatment(eqn)
-    if name in ("debug_callback", "debug_print"):
-        return "nothing"
-    if name == "reduce_precision" or how == "tap":
-        return "same"
-    if name in ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"):
-        return "inside"
-    if how in ("custom", "kernel", "unknown") or name in _OF_BITS or "callback" in name:
-        return "as it is"
-    return "wide"
-
-
-def in_float64(eqn: Any, program: Callable[[Any], Any]) -> Any:
-    """The equation with formats of 64 bits in its parameters, and its programs as `program` makes them."""
-
-    def one(key: str, value: Any) -> Any:
-        if key == "precision":
-            return None  # it may name a format
-        if _is_program(value):
-            return program(value)
-        if isinstance(value, (np.dtype, type)):
-            try:
-                return wide_dtype(np.dtype(value)) or value
-            except TypeError:
-                return value
-        return value
-
-    return eqn.replace(params={key: one(key, value) for key, value in eqn.params.items()})
-
-
-def wide_dtype(dtype: Any) -> Any:
-    """The format of 64 bits (a complex one of 128) in place of a float's; None for what is no float."""
-    if dtype is None or jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
-        return None
-    if jnp.issubdtype(dtype, jnp.floating):
-        return np.dtype("float64")
-    return np.dtype("complex128") if jnp.issubdtype(dtype, jnp.complexfloating) else None

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradlab.diagnosis import jaxprs, marks
+from gradlab.diagnosis import formats, jaxprs, marks
 from gradlab.diagnosis.evidence import Birth
 from gradlab.diagnosis.names import paths_of
 from gradlab.diagnosis.program import Program
@@ -80,7 +80,7 @@ def births(program: Program, params: Any, args: Sequence[Any]) -> tuple[Birth, .
             continue
         taint = taint or next((walker.given(n, v, True) for n, v in zip(names, leaves, strict=True) if _what(v)), None)
         if taint is not None:
-            key = taint.primitive, taint.source, taint.steps, taint.place
+            key = taint.primitive, taint.source, taint.steps  # a function and its derivative are told once
             told.setdefault(key, taint).reaches.append(name)
     return tuple(found.told() for found in sorted(told.values(), key=lambda found: found.order))
 
@@ -116,7 +116,7 @@ class _Walker:
             operands, theirs = [of(var) for var in eqn.invars], [taint_of(var) for var in eqn.invars]
             if marks.is_mark(eqn):
                 results, found = operands, theirs
-                self.place = self.names[eqn.params["site"]] + "".join(f"[{step}]" for step in steps)
+                self.place = self.names[marks.key_of(eqn)[0]] + "".join(f"[{step}]" for step in steps)
                 passed = True
                 for birth in waiting:
                     birth.place = self.place
@@ -143,6 +143,8 @@ class _Walker:
             results = self.evaluate(jaxprs.entered(eqn)[0], operands, taints, steps)
             self.source = outer
             return results
+        if formats.widening(eqn) == "nothing":
+            return [], []  # a print of the user's is not repeated
         with eqn.ctx.manager:
             results = jaxprs.bind(eqn, operands)
         kinds = [_what(x) for x in results]
@@ -151,7 +153,7 @@ class _Walker:
             return results, [None] * len(results)
         if (rule := _RULES.get(how)) is not None:
             return rule(self, eqn, operands, taints, steps)
-        if jaxprs.widening(eqn) == "inside":
+        if formats.widening(eqn) == "inside":
             return self.evaluate(jaxprs.inner(eqn)[0], operands, taints, steps)
         inherited = min((t for t in taints if t is not None), key=lambda t: t.order, default=None)
         a_mask = any(_what(x) == "inf" for x, t in zip(operands, taints, strict=True) if t is None)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gradlab.diagnosis import jaxprs, reading
+from gradlab.diagnosis import formats, jaxprs, reading
 from gradlab.diagnosis.collect import Collector
 from gradlab.diagnosis.evidence import FORMATS
 from gradlab.diagnosis.program import Program
@@ -141,7 +141,7 @@ def _of_leaf(grad: Array, depth: int) -> Array:
 
 def widened(x: Any) -> Any:
     """Floats in float64, complex numbers in complex128, all else as it is."""
-    wide = jaxprs.wide_dtype(getattr(x, "dtype", None))
+    wide = formats.wide_dtype(getattr(x, "dtype", None))
     return x if wide is None or x.dtype == wide else lax.convert_element_type(x, wide)
 
 
@@ -162,7 +162,7 @@ class _Widened(Collector):
         return True  # what has no marks is evaluated in float64 too
 
     def _bound(self, eqn: Any, values: Sequence[Any]) -> list[Any]:
-        how = jaxprs.widening(eqn)
+        how = formats.widening(eqn)
         if how == "nothing":
             return []
         if how == "same":
@@ -172,12 +172,12 @@ class _Widened(Collector):
         if how == "as it is":
             values = [_declared(var, x) for var, x in zip(eqn.invars, values, strict=True)]
             return _wide(eqn.outvars, jaxprs.bind(eqn, values))
-        return _wide(eqn.outvars, jaxprs.bind(jaxprs.in_float64(eqn, self._program), values))
+        return _wide(eqn.outvars, jaxprs.bind(formats.in_float64(eqn, self._program), values))
 
     def _program(self, program: Any) -> Any:
         """A small program inside an operation, such as what a scatter does with two numbers."""
         jaxpr, _ = jaxprs.opened(program)
-        dtype_of = lambda var: jaxprs.wide_dtype(var.aval.dtype) or var.aval.dtype
+        dtype_of = lambda var: formats.wide_dtype(var.aval.dtype) or var.aval.dtype
         like = [jax.ShapeDtypeStruct(var.aval.shape, dtype_of(var)) for var in jaxpr.invars]
         wide = jax.make_jaxpr(lambda *args: self.evaluate(program, args)[0])(*like)
         return wide.jaxpr if jaxpr is program else wide
@@ -194,7 +194,7 @@ def _typed(var: Any, x: Any) -> Any:
 
 def _declared(var: Any, x: Any) -> Any:
     """An array in the format that the program gives it."""
-    if jaxprs.wide_dtype(getattr(x, "dtype", None)) is None or x.dtype == var.aval.dtype:
+    if formats.wide_dtype(getattr(x, "dtype", None)) is None or x.dtype == var.aval.dtype:
         return x
     return lax.convert_element_type(x, var.aval.dtype)
 
