@@ -148,8 +148,8 @@ def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarra
     leaving = [row.place if row.activation < 0 else row.activation for row in rows]
     for chosen, names in ((place, _OF_PLACE), (leaving, _OF_ACTIVATION)):
         for name, column in names.items():
-            found[name] = _taken(evidence.signal(column), chosen)
-    gradient = evidence.gradient("log10_grad_norm")
+            found[name] = _taken(_finite(evidence, column), chosen)
+    gradient = np.where(evidence.gradient("grad_not_finite") > 0, np.nan, evidence.gradient("log10_grad_norm"))
     stopped = np.array([p.state != "used" for p in parameters], bool)
     gradient = np.where(stopped, np.nan, gradient)
     weight = evidence.gradient("log10_weight_norm")
@@ -176,6 +176,12 @@ def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarra
         found["log10_abs_loss"], found["loss_sign"] = np.log10(np.abs(losses)), np.sign(losses)
     # what was looked at nowhere is no column
     return {name: values for name, values in found.items() if not np.isnan(values).all()}
+
+
+def _finite(evidence: Evidence, column: str) -> np.ndarray:
+    """A column of the places, NaN where some entry is not finite: a size of what is left would mislead."""
+    signal = "delta" if "delta" in column else "value"
+    return np.where(evidence.signal(f"{signal}_not_finite") > 0, np.nan, evidence.signal(column))
 
 
 def _taken(values: np.ndarray, chosen: Sequence[int]) -> np.ndarray:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 #: Rows of layers; characters of a bar and of a name.
 MOST, _BAR, _NAME = 40, 10, 36
-#: The three bars: what they are called, and their columns; the second stands where the first is missing.
-BARS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("signal", ("log10_activation_rms",)),
-    ("delta", ("log10_delta_rms",)),
-    ("weight gradient", ("log10_weight_grad_norm", "log10_bias_grad_norm")),
+#: The three bars: what they are called, their columns, of which a later one stands where an earlier is missing, and the
+#: word by which a status calls them not finite.
+BARS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("signal", ("log10_activation_rms",), "value"),
+    ("delta", ("log10_delta_rms",), "delta"),
+    ("weight gradient", ("log10_weight_grad_norm", "log10_bias_grad_norm"), "gradient"),
 )
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 
@@ -58,19 +59,22 @@ def _margins(d: Diagnosis) -> list[str]:
 
 def bars(d: Diagnosis) -> list[str]:
     """A line for each layer, or for some where they are many."""
-    from gradlab.diagnosis.layers import codes, columns, layer_rows, marks
+    from gradlab.diagnosis.layers import codes, columns, layer_rows, marks, statuses
 
     rows = layer_rows(d.evidence)
     found = columns(d.evidence, rows)
     own = marks(d, rows)
     marked = list(map(codes, own))
-    values = [_means(found, names, len(rows)) for _, names in BARS]
+    values = [_means(found, names, len(rows)) for _, names, _ in BARS]
+    notes = statuses(d.evidence, rows)
+    broken = lambda i, word: any(note.startswith("not finite") and word in note for note in notes[:, i])
     shown = chosen(d, rows, own)
     width = max([5, *(min(len(plain(rows[i].name)), _NAME) for i in shown)])
-    head = [f"{name:<{_BAR + 9}}" for name, _ in BARS]
+    head = [f"{name:<{_BAR + 9}}" for name, *_ in BARS]
     lines = [f"{'layer':<{width}}  {''.join(head)}".rstrip()]
     for i in shown:
-        cells = [f"{_power(v[i]):>7} {_bar(v[i], v):<{_BAR}} " for v in values]
+        texts = ["NaN" if broken(i, bar[2]) else _power(v[i]) for v, bar in zip(values, BARS, strict=True)]
+        cells = [f"{text:>7} {_bar(v[i], v):<{_BAR}} " for v, text in zip(values, texts, strict=True)]
         lines.append(f"{shortened(rows[i].name, width):<{width}}  {''.join(cells)} {marked[i]}".rstrip())
     some = some_of(len(rows), MOST)
     return [*lines, some] if some else lines

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 #: Layers that a sentence names before it counts the rest.
 NAMED = 5
-#: Share of the promised drop of the loss from which on a learning rate is small enough, and below which it is not.
-_ALMOST, _HALF = 0.9, 0.5
+#: By how much the drop of the loss may differ from the promised one, as a share of it, where a learning rate is small
+#: enough; the share below which it is not.
+_CLOSE, _HALF = 0.1, 0.5
 
 
 def headline(d: Diagnosis) -> str:
@@ -182,16 +183,17 @@ def _slope(found: Suspects) -> str:
 
 def _steps(steps: Sequence[tuple[float, float]]) -> str:
     """Of one step of plain gradient descent the drop of the loss over what the gradient promises."""
-    steps = sorted(steps)
-    good = [rate for rate, drop in steps if drop >= _ALMOST]
-    bad = [rate for rate, drop in steps if not drop >= _HALF]
-    rises = [rate for rate, drop in steps if not drop >= 0]
+    good = [rate for rate, drop in steps if abs(drop - 1) <= _CLOSE]
+    if not good:
+        return "tried, one step of plain gradient descent: at no rate does the loss fall as the gradient promises"
+    largest = max(good)  # below it the drop may drown in rounding
+    bad = [rate for rate, drop in steps if rate > largest and not drop >= _HALF]
+    rises = [rate for rate, drop in steps if rate > largest and not drop >= 0]
     said = [
-        f"the loss falls as the gradient promises up to a rate of {number(max(good))}" if good else
-        "at no rate tried does the loss fall as the gradient promises",
-        f"it falls by less than half of that from {number(min(bad))}" if bad else "",
-        f"it rises from {number(min(rises))}" if rises else "",
-    ]  # fmt: skip
+        f"the loss falls as the gradient promises up to a rate of {number(largest)}",
+        f"by less than half of that from {number(min(bad))} on" if bad else "",
+        f"and rises from {number(min(rises))} on" if rises else "",
+    ]
     return f"tried, one step of plain gradient descent: {', '.join(s for s in said if s)}"
 
 

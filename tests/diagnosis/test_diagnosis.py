@@ -34,7 +34,9 @@ def sick():
 
 @pytest.fixture(scope="module")
 def well():
-    suspects = Suspects((-0.5, -0.5001), 1e-3, ((1e-3, 0.99), (0.1, 0.4), (1.0, -2.0)), ("the batch has one example",))
+    suspects = Suspects(
+        (-0.5, -0.5001), 1e-3, ((1e-6, -3.0), (1e-3, 0.99), (0.1, 0.4), (1.0, -2.0)), ("the batch has one example",)
+    )
     return Diagnosis(dense(6, samples=4, noise=0.02, suspects=suspects), (FROZEN,), (NEAR, BLIND))
 
 
@@ -87,7 +89,7 @@ def test_healthy_is_an_answer(well):
         assert all(rule.name in text for rule in Rule)
         assert "0.3 of 1 decades, at dense_2" in text and "no activation has limits" in text
         assert "the loss falls as the gradient promises up to a rate of 0.001" in text
-        assert "less than half of that from 0.1, it rises from 1" in text
+        assert "by less than half of that from 0.1 on, and rises from 1 on" in text
         assert "-0.5 by a finite difference, -0.5 by the gradient; they agree" in text
         assert "the batch has one example." in text and "not tried: look at inputs beside their labels" in text
     assert "4 samples, of different batches" in screen
@@ -105,6 +107,16 @@ def test_the_terminal_page_draws_three_bars_a_layer_and_keeps_to_a_screen(sick):
     long = str(Diagnosis(dense(200, stacked=True), (), ()))
     assert len([line for line in long.splitlines() if line.startswith("blocks/up[")]) <= 40
     assert "Of 201 layers these are shown" in long
+
+
+def test_what_is_not_finite_is_said_in_its_place(sick):
+    signals = {name: values.copy() for name, values in sick.evidence.signals.items()}
+    signals["delta_not_finite"][0, 2] = 5
+    signals["log10_delta_rms"][0, 2] = -np.inf  # of what is left
+    d = Diagnosis(sick.evidence.replace(signals=signals), (), ())
+    (line,) = [line for line in str(d).splitlines() if line.startswith("dense_2")]
+    assert line.split()[3] == "NaN" and np.isnan(d.frame["log10_delta_rms"].iloc[1])
+    assert d.frame["status"].iloc[1] == "not finite: delta"
 
 
 def test_the_frame_is_the_houses_own(sick, well):
@@ -171,6 +183,7 @@ def change(finding, **fields):
     [
         (VANISHING, []),
         (change(VANISHING, value=-3.9), []),
+        (change(VANISHING, value=-4.5), []),
         (change(VANISHING, value=-9.0), ["GL001 vanishing is at -9, far beyond what it was"]),
         (change(VANISHING, layers=("dense_2", "dense_3")), ["GL001 vanishing has reached dense_3"]),
         (change(VANISHING, severity="warning"), []),
