@@ -171,6 +171,11 @@ class Lines(NamedTuple):
         "loss / |delta| of an example",
     )
     outputs: Line = Line(10, "rms", "outputs beyond 10 are a softmax without doubt", "exp(-10) = 5e-5")
+    can_fall: Line = Line(0.01, "share", "a constant in the loss cannot fall, nor can a minimum", "here")
+    drowned: Line = Line(
+        -1.5, "decades", "inputs make 3 % of what the bias makes: examples are alike behind it", "the line of collapse"
+    )
+    one_sided: Line = Line(-2, "decades", "an output within a hundredth of one limit for every example", "here")
     end_twice: Line = Line(
         1.5, "ratio", "one softmax asks for log K and the spread of the logits at most, two for K times as much",
         "softmax at equal logits has the derivative (1 - 1/K) / K",

@@ -20,7 +20,7 @@ from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
 from gradlab.diagnosis.remedies import DELTA, SIGNAL, chain_of, gain
 from gradlab.diagnosis.view import View
-from gradlab.diagnosis.weights import Weights, units, weights_of
+from gradlab.diagnosis.weights import Weights, weights_of
 
 #: Measures a model with other parameters.
 Measure = Callable[[Any], Evidence]
@@ -219,7 +219,7 @@ def _is_square(shape: tuple[int, ...]) -> bool:
 
 def _gaussian(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
     shape = bench.array(parameter).shape
-    fan_in = math.prod(shape) / units(bench.view, parameter)
+    fan_in = math.prod(shape) / bench.view.units(parameter)
     return math.sqrt(sigma_w2 / fan_in) * bench.random.normal(size=shape)
 
 
@@ -229,7 +229,7 @@ def _orthogonal(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
     q, r = np.linalg.qr(bench.random.normal(size=(max(shape), min(shape))))
     q = q * np.sign(np.diagonal(r))
     q = q.T if shape[0] < shape[1] else q
-    return q * math.sqrt(sigma_w2 * units(bench.view, parameter) / min(shape))
+    return q * math.sqrt(sigma_w2 * bench.view.units(parameter) / min(shape))
 
 
 # --- units -----------------------------------------------------------------------------------------------------------
@@ -243,25 +243,10 @@ def _layer(finding: Finding, bench: Bench) -> tuple[int, int | None, int] | None
         if of is None or of.name != finding.layers[0]:
             continue
         weight = [i for i in view.weights() if of.members[0] in view.whole.parameters[i].places]
-        if len(weight) != 1 or not units(view, weight[0]):
+        if len(weight) != 1 or not view.units(weight[0]):
             return None
-        return weight[0], _bias(view, weight[0]), layer.members[0]
+        return weight[0], view.bias_of(weight[0]), layer.members[0]
     return None
-
-
-def _bias(view: View, weight: int) -> int | None:
-    """The vector beside a weight in the tree that has one number for each unit."""
-    own = view.whole.parameters[weight]
-    beside = [
-        i
-        for i, p in enumerate(view.whole.parameters)
-        if p.shape == (units(view, weight),) and p.at == own.at and _folder(p.path) == _folder(own.path)
-    ]
-    return beside[0] if len(beside) == 1 else None
-
-
-def _folder(path: str) -> str:
-    return path.partition("[")[0].rpartition("/")[0]
 
 
 def _of_units(column: str) -> Callable[[Finding, Bench], tuple[Remedy, ...]]:

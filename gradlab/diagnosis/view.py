@@ -87,11 +87,9 @@ class View:
         found: dict[tuple, list[int]] = {}
         for i, place in enumerate(self.places):
             if place.site.kind in kinds:
-                at = tuple(k for k, scan in zip(place.at, place.site.scans, strict=False) if scan[0] == "layers")
-                found.setdefault((place.site.number, at), []).append(i)
-        for (_, at), members in found.items():
-            name = self.places[members[0]].site.name + "".join(f"[{k}]" for k in at)
-            yield Layer(name, tuple(members))
+                found.setdefault((place.site.number, _in_layers(place)), []).append(i)
+        for members in found.values():
+            yield Layer(_named(self.places[members[0]]), tuple(members))
 
     def in_time(self, layer: Layer) -> bool:
         """Whether it is a step of a recurrence: in a scan that takes no parameter apart, or of one used repeatedly."""
@@ -109,15 +107,12 @@ class View:
     def before(self, layer: Layer) -> Layer | None:
         """The layer that an activation or a norm follows."""
         place = self.places[layer.members[0]]
-        of = [i for i, p in enumerate(self.places) if p.site.number == place.site.follows and p.at[:1] == place.at[:1]]
-        if not of:
-            return None
-        first = self.places[of[0]]
-        return Layer(first.name if not self._timed(first) else first.site.name, tuple(of))
-
-    @staticmethod
-    def _timed(place: Place) -> bool:
-        return any(scan[0] == "steps" for scan in place.site.scans)
+        of = [
+            i
+            for i, p in enumerate(self.places)
+            if p.site.number == place.site.follows and _in_layers(p) == _in_layers(place)
+        ]
+        return Layer(_named(self.places[of[0]]), tuple(of)) if of else None
 
     def least(self, column: str, layer: Layer) -> float:
         """The smallest number of a column over all samples and steps; NaN where there is none."""
@@ -141,13 +136,42 @@ class View:
             if parameter.state == "used" and len(parameter.shape) > 1:
                 yield i
 
+    def units(self, parameter: int) -> int:
+        """Units that a weight feeds: the size of the features of its place; 0 where it is not known."""
+        places = self.whole.parameters[parameter].places
+        site = self.places[places[0]].site if places else None
+        return math.prod(site.shape[axis] for axis in site.features) if site and site.features else 0
+
+    def bias_of(self, weight: int) -> int | None:
+        """The vector beside a weight in the tree that has one number for each unit."""
+        own = self.whole.parameters[weight]
+        beside = [
+            i
+            for i, p in enumerate(self.whole.parameters)
+            if p.shape == (self.units(weight),) and p.at == own.at and _folder(p.path) == _folder(own.path)
+        ]
+        return beside[0] if len(beside) == 1 else None
+
     def feeds_readout(self, parameter: int) -> bool:
         """Whether a parameter is that of the readout."""
         return self.readout in self.whole.parameters[parameter].places
 
 
+def _folder(path: str) -> str:
+    return path.partition("[")[0].rpartition("/")[0]
+
+
 def _extreme(of: np.ufunc, numbers: np.ndarray) -> float:
     return float(of.reduce(numbers, axis=None)) if numbers.size else math.nan
+
+
+def _in_layers(place: Place) -> tuple[int, ...]:
+    """Its steps in the scans over layers, without those in time."""
+    return tuple(k for k, scan in zip(place.at, place.site.scans, strict=False) if scan[0] == "layers")
+
+
+def _named(place: Place) -> str:
+    return place.site.name + "".join(f"[{k}]" for k in _in_layers(place))
 
 
 def rows(place: Place) -> int:

@@ -102,15 +102,6 @@ def _critical(function: str) -> float:
         return math.nan
 
 
-def units(view: View, parameter: int) -> int:
-    """Units that a weight feeds: the size of the features of its place; 0 where it is not known."""
-    places = view.whole.parameters[parameter].places
-    if not places:
-        return 0
-    site = view.places[places[0]].site
-    return math.prod(site.shape[axis] for axis in site.features) if site.features else 0
-
-
 def initialiser(sigma_w2: float) -> str:
     """``He`` for about 2; empty for what is near none."""
     for size, name in _INITIALISERS.items():
@@ -126,7 +117,7 @@ def _kind(view: View, chain: Chain) -> str:
 def _log10_sigma_w2(view: View, parameter: int, chain: Chain) -> float:
     """|W|^2 over the number of units is fan-in times the mean square of a weight."""
     norm = view.evidence.gradient("log10_weight_norm")[:, parameter].mean()
-    count = units(view, parameter)
+    count = view.units(parameter)
     return 2 * float(norm) - math.log10(count) if count else math.nan
 
 

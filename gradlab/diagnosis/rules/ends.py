@@ -20,7 +20,8 @@ import numpy as np
 
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.view import Layer, Said, View, rows
+from gradlab.diagnosis.sites import Place
+from gradlab.diagnosis.view import GATES, Layer, Said, View, rows
 
 
 def wrong_gradient(view: View) -> Said:
@@ -62,14 +63,58 @@ class _End:
 def scale(view: View) -> Said:
     """GL020."""
     end = _end(view)
+    said = _drowned(view)
     if isinstance(end, str):
-        return Said((), Margin(Rule.GL020, silent=end))
-    name = view.places[view.readout].name
-    margin = Margin(Rule.GL020, end.asked, float(LINES.end_scale), name, "outputs")
-    text = _said(view, end)
-    if not text:
-        return Said((), margin)
-    return Said((Finding(Rule.GL020, "warning", (name,), text, end.asked, float(LINES.end_scale)),), margin)
+        margin = Margin(Rule.GL020, silent=end)
+    else:
+        name = view.places[view.readout].name
+        margin = Margin(Rule.GL020, end.asked, float(LINES.end_scale), name, "outputs")
+        if text := _said(view, end):
+            said.append(Finding(Rule.GL020, "warning", (name,), text, end.asked, float(LINES.end_scale)))
+    if not said and (text := _one_sided(view)):
+        said.append(Finding(Rule.GL020, "warning", (view.places[view.readout].name,), text))
+    return Said(tuple(said), margin)
+
+
+def _drowned(view: View) -> list[Finding]:
+    """The first layer, where what comes in is nothing beside its bias."""
+    first = next(iter(view.layers("product")), None)
+    if first is None or view.in_time(first):
+        return []
+    weight = [i for i in view.weights() if first.members[0] in view.whole.parameters[i].places]
+    bias = view.bias_of(weight[0]) if len(weight) == 1 else None
+    if bias is None:
+        return []
+    count = math.prod(view.whole.parameters[bias].shape)
+    size = view.least_gradient("log10_weight_norm", bias) - 0.5 * math.log10(count)
+    ratio = view.most("log10_value_rms", first) - size
+    if not math.isfinite(ratio) or ratio > LINES.drowned:
+        return []
+    text = (
+        f"what comes into {first.name} is x {10**ratio:.2g} of its bias: inputs or first weights are out of scale, and "
+        "all examples look alike behind it"
+    )
+    return [Finding(Rule.GL020, "warning", (first.name,), text, ratio, float(LINES.drowned))]
+
+
+def _one_sided(view: View) -> str:
+    """A single sigmoid that is at the same limit for all examples."""
+    for layer in view.layers("activation"):
+        place = view.places[layer.members[0]]
+        if not _follows_readout(view, layer) or place.site.function not in GATES or _units(place) != 1:
+            continue
+        top, low = view.most("log10_value_rms", layer), view.least("log10_value_rms", layer)
+        one_side = top < LINES.one_sided or low > math.log10(1 - 10**LINES.one_sided)
+        if one_side and view.least("saturated_fraction", layer) > LINES.saturated_grave:
+            return (
+                f"the output's {place.site.function} is at the same limit for all examples: nearly nothing of the "
+                "loss's slope passes it to any layer"
+            )
+    return ""
+
+
+def _units(place: Place) -> int:
+    return math.prod(place.site.shape) // max(rows(place), 1)
 
 
 def _end(view: View) -> _End | str:
@@ -85,9 +130,8 @@ def _end(view: View) -> _End | str:
         return "the loss is not positive"
     entries, examples = math.prod(place.site.shape), max(rows(place), 1)
     asked = 10 ** (math.log10(loss) - 0.5 * math.log10(examples) - delta - 0.5 * math.log10(entries))
-    units = entries // examples
     rms = 10 ** min(value, 300.0)
-    return _End(asked, rms * math.sqrt(units), rms, units)
+    return _End(asked, rms * math.sqrt(_units(place)), rms, _units(place))
 
 
 def _said(view: View, end: _End) -> str:
@@ -96,14 +140,15 @@ def _said(view: View, end: _End) -> str:
               if _follows_readout(view, layer)}  # fmt: skip
     asked = f"the loss asks for a change of {end.asked:.3g} of an example's outputs"
     saturated = [f for f, layer in behind.items() if view.least("saturated_fraction", layer) > LINES.saturated]
-    if saturated and end.asked > LINES.end_scale:
+    if saturated and (end.asked > LINES.end_scale or _twice(end)):
         return f"{asked}, and {saturated[0]} behind the last layer is saturated: it passes no gradient to any layer"
     if "softmax" in behind and end.units > 2 and _twice(end):
-        return (
-            f"{asked}, where cross-entropy asks for {math.log(end.units):.2g}: the softmax behind the last layer goes "
-            f"into a loss that takes one of its own, and all gradients are smaller by about the {end.units} classes"
-        )
-    if end.asked > LINES.end_targets and end.there < LINES.end_there * end.asked:
+        return f"{asked}, where cross-entropy asks for {math.log(end.units):.2g}: {_TWICE.format(end.units)}"
+    far = end.there < LINES.end_there * end.asked
+    if far and end.asked > LINES.end_scale and _can_fall(view) and _as_if_twice(end):
+        own = f"where cross-entropy asks for {math.log(end.units):.2g}"
+        return f"{asked}, {own}: it looks as if {_TWICE.format(end.units)}"
+    if far and (end.asked > LINES.end_targets or (end.asked > LINES.end_scale and _can_fall(view))):
         return f"{asked}, which are {end.there:.3g} large: the targets are out of the network's scale"
     if end.asked > LINES.end_outputs and end.rms > LINES.outputs:
         return (
@@ -113,11 +158,34 @@ def _said(view: View, end: _End) -> str:
     return ""
 
 
+_TWICE = (
+    "a softmax behind the last layer goes into a loss that takes one of its own, and all gradients are smaller by "
+    "about the {} classes"
+)
+
+
+def _can_fall(view: View) -> bool:
+    """Whether one step of descent lowers the loss by more than a hundredth: a constant in it is not the reason then."""
+    suspects = view.whole.suspects
+    if suspects is None or not suspects.steps:
+        return False
+    norms = view.whole.gradient("log10_grad_norm", exact=False)[0]
+    square = float(np.sum(100.0 ** norms[np.isfinite(norms)]))
+    drops = [rate * square * ratio for rate, ratio in suspects.steps if math.isfinite(ratio)]
+    return max(drops, default=0.0) > LINES.can_fall * view.whole.losses[0]
+
+
 def _follows_readout(view: View, layer: Layer) -> bool:
     of = view.before(layer)
     return of is not None and view.readout in of.members
 
 
 def _twice(end: _End) -> bool:
-    once = math.log(end.units) + end.there
-    return end.asked > LINES.end_twice * once
+    """More than a loss that takes logits asks for at any logits: log K and what parts them."""
+    return end.asked > LINES.end_twice * (math.log(max(end.units, 2)) + end.there)
+
+
+def _as_if_twice(end: _End) -> bool:
+    """Within a factor of 3 below, which spread logits make, of what two softmaxes ask for at equal ones."""
+    twice = end.units * math.log(max(end.units, 2))
+    return end.units > 2 and twice / 3 < end.asked < LINES.end_twice * twice
