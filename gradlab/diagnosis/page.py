@@ -101,7 +101,7 @@ def remedy_table(finding: Finding) -> pd.DataFrame:
 def margin_table(d: Diagnosis) -> pd.DataFrame:
     """The rules that said nothing: how near, or why they could not look."""
     rows = [(f"{m.rule.name} {m.rule.kind}", m.rule.value, words.margin(m)) for m in words.silent_rules(d)]
-    return _frame(rows, ("rule", "what it says", "nearest value of its line"))
+    return _frame(rows, ("rule", "what it says", "nearest value"))
 
 
 def layer_table(d: Diagnosis) -> pd.DataFrame:

@@ -41,6 +41,7 @@ def text(d: Diagnosis) -> str:
         lines += ["", "look next at:", *(f"  {what}: {came}" for what, came in words.suspects(d.evidence))]
     unknown = words.not_examined(d)
     lines += ["", *unknown] if unknown else []
+    lines += ["", cost] if (cost := words.cost(d)) else []
     indented = lambda line: line[: len(line) - len(line.lstrip())] + plain(line)
     return "\n".join([*map(indented, lines), "", *bars(d)])
 

@@ -123,9 +123,11 @@ def margin(found: Margin) -> str:
         return f"did not look: {found.silent}"
     if math.isnan(found.value):
         return "nothing of the kind"
+    if found.value == found.line == 0:
+        return f"no {found.unit or 'such thing'}"
     unit = f" {found.unit}" if found.unit else ""
-    where = f", at {found.layer}" if found.layer else ""
-    return f"{number(found.value)} of {number(found.line)}{unit}{where}"
+    where = f" at {found.layer}" if found.layer else ""
+    return f"{number(found.value)}{unit}{where}; the line is {number(found.line)}"
 
 
 def silent_rules(d: Diagnosis) -> list[Margin]:

@@ -87,7 +87,7 @@ def test_healthy_is_an_answer(well):
     for text in (page, screen):
         assert "Healthy: 1 rule looked and found nothing wrong, and 1 note." in text
         assert all(rule.name in text for rule in Rule)
-        assert "0.3 of 1 decades, at dense_2" in text and "no activation has limits" in text
+        assert "0.3 decades at dense_2; the line is 1" in text and "no activation has limits" in text
         assert "the loss falls as the gradient promises up to a rate of 0.001" in text
         assert "by less than half of that from 0.1 on, and rises from 1 on" in text
         assert "-0.5 by a finite difference, -0.5 by the gradient; they agree" in text
