@@ -88,6 +88,26 @@ def test_it_starts_from_the_new_state():
     assert len(found) == 5 and all(id(operand) in new for operand in found)
 
 
+def test_what_is_never_skipped_is_no_condition():
+    update, args = step_of(optax.MultiSteps(optax.sgd(1e-2), 3))
+    assert "cond[" in str(jax.make_jaxpr(update)(*args))
+    assert "cond[" not in str(jax.make_jaxpr(lambda *args: repeatable(update, *args)[1]())(*args))
+    skips = optax.MultiSteps(optax.sgd(1e-2), 3, should_skip_update_fn=optax.skip_not_finite)
+    update, args = step_of(skips)
+    assert "cond[" in str(jax.make_jaxpr(lambda *args: repeatable(update, *args)[1]())(*args))
+
+
+def test_what_comes_first_stands_between_no_product_and_its_sum():
+    """A new weight is a number and a product, which round once or twice as they are compiled together or not."""
+    update, args = step_of(optax.adamw(1e-2))
+    _, again = repeatable(update, *args)
+    names = [equation.primitive.name for equation in jax.make_jaxpr(again)(jnp.asarray(True)).eqns]
+    # of two arrays: bits, or, bits, and the learning rate
+    assert names.count("or") == names.count("mul") == 2 and names[-1] == "mul"
+    text = str(jax.make_jaxpr(again)(jnp.asarray(True)))
+    assert "select_n" not in text and "add" not in text
+
+
 def test_products_sums_and_loops_are_not_repeated():
     def function(a, b):
         product = a @ b
