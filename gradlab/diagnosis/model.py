@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from gradlab._errors import GradlabError
-from gradlab.core.keys import as_key
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.gather import coverage_of, exact_columns, gradients_of, parameters_of, places_of, signals_of
 from gradlab.diagnosis.noise import signal_to_noise
@@ -127,7 +126,7 @@ class Model:
     def with_suspects(self, evidence: Evidence) -> Evidence:
         """With what is looked at where no layer is to blame: the loss around the parameters."""
         frozen = [i for i, state in enumerate(self.program.states) if state == "frozen"]
-        found = suspects(self._loss, *self.samples[0], self._grads[0], as_key(0), frozen=frozen)
+        found = suspects(self._loss, *self.samples[0], self._grads[0], frozen=frozen)
         return evidence.replace(suspects=found)
 
 

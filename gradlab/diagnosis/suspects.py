@@ -36,7 +36,7 @@ def suspects(
     params: Any,
     args: tuple[Any, ...],
     grads: Any,
-    key: Array,
+    seed: int = 0,
     *,
     frozen: Collection[int] = (),
 ) -> Suspects:
@@ -48,7 +48,7 @@ def suspects(
         ``loss(params, *args)``, a scalar.
     params, grads : trees of arrays of floats
     args : tuple
-    key : Array
+    seed : int
         Of the random direction.
     frozen : collection of int
         Leaves, by their number, that the difference leaves where they are: the loss depends on one behind
@@ -66,13 +66,16 @@ def suspects(
     along = np.concatenate([[0.0], SHARES, -SHARES, 0 * rates])
     descent = np.concatenate([0 * along[: -len(rates)], rates * 10.0**slope])
 
-    @jax.jit
-    def run(leaves, slopes, args, along, descent, size):
-        units = [_unit(g, size) for g in slopes]
-        keys = jax.random.split(key, len(leaves))
-        directions = [_direction(*each, rms) for each in zip(keys, leaves, units, strict=True)]
-        directions = [jnp.zeros_like(v) if i in frozen else v for i, v in enumerate(directions)]
+    # on the host: a compiler would write a generator and a norm for each leaf
+    units = [_real(np.asarray(g)) / 10.0**slope for g in slopes]
+    rng = np.random.default_rng(seed)
+    directions = [
+        np.zeros_like(unit) if i in frozen else _direction(rng, _real(np.asarray(leaf)), unit, rms)
+        for i, (leaf, unit) in enumerate(zip(leaves, units, strict=True))
+    ]
 
+    @jax.jit
+    def run(leaves, units, directions, args, along, descent):
         def after(step):
             moved, promised = [], jnp.zeros((), jnp.float32)
             for p, unit, direction in zip(leaves, units, directions, strict=True):
@@ -84,8 +87,7 @@ def suspects(
 
         return lax.map(after, (along, descent))
 
-    scalars = (x.astype(np.float32) for x in (along, descent, np.float64(10.0**slope)))
-    losses, promised = run(leaves, slopes, args, *scalars)
+    losses, promised = run(leaves, units, directions, args, along.astype(np.float32), descent.astype(np.float32))
     digit = float(jnp.finfo(losses.dtype).eps)
     losses, promised = np.asarray(losses, np.float64), np.asarray(promised, np.float64) * 10.0**slope
     if not np.isfinite(losses[0]):
@@ -105,7 +107,7 @@ def suspects(
 
 def _norm(leaves: list[Array]) -> float:
     """log10 of the norm of all leaves together."""
-    return float(pooled(np.array([np.asarray(log10_norm(_real(leaf))) for leaf in leaves], np.float64)))
+    return float(pooled(np.array([log10_norm(_real(np.asarray(leaf))) for leaf in leaves], np.float64)))
 
 
 def _rates(unit: float) -> np.ndarray:
@@ -114,23 +116,17 @@ def _rates(unit: float) -> np.ndarray:
     return 10.0 ** (np.arange(first, last + 1) / EACH_DECADE)
 
 
-def _real(x: Array) -> Array:
-    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
+def _real(x: Any) -> Any:
+    return x if x.dtype.itemsize >= 4 else x.astype(np.float32)
 
 
-def _unit(grad: Array, size: Array) -> Array:
-    grad = _real(grad)
-    return grad / size.astype(grad.dtype)
-
-
-def _direction(key: Array, leaf: Array, grad: Array, rms: float) -> Array:
+def _direction(rng: np.random.Generator, leaf: np.ndarray, grad: np.ndarray, rms: float) -> np.ndarray:
     """Half along the gradient, half at random; as large as the leaf, or as all leaves are where this one is zero."""
-    size = lambda x: 10 ** log10_norm(x) if x.size else jnp.zeros((), x.dtype)
-    weight, slope = size(_real(leaf)), size(grad)
-    chance = jax.random.normal(key, leaf.shape, grad.dtype) / max(leaf.size, 1) ** 0.5
-    unit = jnp.where(slope > 0, grad / jnp.where(slope > 0, slope, 1), 0)
-    typical = jnp.asarray(rms * leaf.size**0.5, grad.dtype)
-    return jnp.where(weight > 0, weight.astype(grad.dtype), typical) * (unit + chance) / 2**0.5
+    size = lambda x: 10.0 ** float(log10_norm(x)) if x.size else 0.0
+    weight, slope = size(leaf), size(grad)
+    chance = rng.standard_normal(leaf.shape) / max(leaf.size, 1) ** 0.5
+    unit = grad / slope if slope > 0 else 0.0
+    return ((weight if weight > 0 else rms * leaf.size**0.5) * (unit + chance) / 2**0.5).astype(grad.dtype)
 
 
 def _slope(changes: np.ndarray, promised: np.ndarray, rounding: float) -> tuple[tuple[float, float], float]:
