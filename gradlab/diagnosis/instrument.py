@@ -233,7 +233,8 @@ class Instrument:
 
     def _call(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
         (program,) = jaxprs.entered(eqn)
-        followed = [here.follows(var) for var in eqn.invars]
+        passed = any(var in here.patterns.passed for var in eqn.outvars)
+        followed = [] if passed else [here.follows(var) for var in eqn.invars]
         marked, results, follows = self._walk(jaxprs.opened(program)[0], operands, here.scans, here.scope, followed)
         return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), results, follows
 

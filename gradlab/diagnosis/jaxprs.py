@@ -305,8 +305,8 @@ def shape_of(var: Any) -> tuple[int, ...]:
 
 def scalar(var: Any) -> float | None:
     """The number that a literal is."""
-    if isinstance(var, jex.Literal) and np.ndim(var.val) == 0 and is_float(var):
-        return float(var.val)
+    if isinstance(var, jex.Literal) and np.ndim(var.val) == 0 and jnp.issubdtype(var.aval.dtype, np.number):
+        return float(np.real(var.val))
     return None
 
 

@@ -96,6 +96,8 @@ class Patterns:
         Variables that are activations: how they follow the root, and the function.
     norms : dict
         Variances that a normalisation divides by: the function, and what is added.
+    passed : set
+        Results of functions that are recognised from outside, as a whole.
     logits : dict
         Roots that go into a softmax: the variable that is the root times a number, the last one.
     """
@@ -103,6 +105,7 @@ class Patterns:
     follows: dict[Any, Chain] = field(default_factory=dict)
     activations: dict[Any, tuple[Chain, str]] = field(default_factory=dict)
     norms: dict[Any, tuple[str, float]] = field(default_factory=dict)
+    passed: set[Any] = field(default_factory=set)
     logits: dict[Any, Any] = field(default_factory=dict)
 
 
@@ -133,6 +136,7 @@ class _Search:
         self.made_by: dict[Any, Any] = {}
         self.users: dict[Any, list[Any]] = {}
         self.norms: dict[Any, tuple[str, float]] = {}
+        self.passed: set[Any] = set()
         self.softmaxed: dict[Any, None] = {}
 
     def chain(self, var: Any) -> Chain | None:
@@ -223,6 +227,7 @@ class _Search:
         for var, result in zip(eqn.outvars, jaxpr.outvars, strict=True):
             chain = inside.chain(result)
             if chain is not None and chain.root in own:
+                self.passed.add(var)
                 before = {f for v in eqn.invars if (c := self.chain(v)) is not None for f in c.functions}
                 named = name in NAMED and bool(set(chain.functions) - before)
                 functions = (*(f for f in chain.functions if f in before), name) if named else chain.functions
@@ -256,7 +261,7 @@ class _Search:
 
     def patterns(self) -> Patterns:
         """What the chains amount to."""
-        found = Patterns(norms=self.norms)
+        found = Patterns(norms=self.norms, passed=self.passed)
         onward: set[Any] = set()  # variables that an activation follows
         for var, chain in reversed(self.chains.items()):
             if not chain.functions:
