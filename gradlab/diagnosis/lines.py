@@ -172,6 +172,12 @@ class Lines(NamedTuple):
     )
     outputs: Line = Line(10, "rms", "outputs beyond 10 are a softmax without doubt", "exp(-10) = 5e-5")
     can_fall: Line = Line(0.01, "share", "a constant in the loss cannot fall, nor can a minimum", "here")
+    falls_at_all: Line = Line(
+        1e-3,
+        "share",
+        "a loss at its minimum falls by less, and one that two softmaxes flatten by more",
+        "here",
+    )
     drowned: Line = Line(
         -1.5, "decades", "inputs make 3 % of what the bias makes: examples are alike behind it", "the line of collapse"
     )

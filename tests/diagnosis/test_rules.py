@@ -495,6 +495,46 @@ def test_a_second_softmax():
         assert kinds(model.evidence()) == ({"scale": "warning"} if expected else {})
 
 
+def test_a_second_softmax_is_told_from_its_number_where_the_loss_can_fall():
+    def network(drop, classes=100):
+        model = mlp(4, loss=math.log(classes))
+        plain = 0.5 * math.log10(1 / classes) - math.log10(BATCH) - math.log10(classes)
+        model.dense("head", -0.5, plain, width=classes)
+        grads = 100.0 ** model.evidence().gradients["log10_grad_norm"][0]
+        steps = ((drop * math.log(classes) / grads.sum(), 1.0),)
+        return model.evidence().replace(suspects=Suspects((1.0, 1.0), 0.1, steps))
+
+    assert "looks as if a softmax" in said(network(0.005), "scale").evidence
+    assert kinds(network(1e-5)) == {}, "a constant in the loss of a network that has converged"
+
+
+def test_a_second_sigmoid():
+    for size, expected in ((1.0, False), (0.1, True)):  # the slope of the logistic loss at 0 is a half
+        model = mlp(4, loss=math.log(2))
+        model.dense("head", -1.0, math.log10(0.5 * size / BATCH), width=1)
+        model.activation(len(model.places) - 1, "sigmoid", saturated_fraction=0.0)
+        assert kinds(model.evidence()) == ({"scale": "warning"} if expected else {})
+
+
+def test_an_output_at_one_limit_for_all_examples():
+    for value, expected in ((-13.0, True), (-0.15, False)):  # half at 0 and half at 1: a classifier that is right
+        model = mlp(4, loss=-1e-13)
+        model.dense("head", 0.0, -15.0, width=1)
+        model.activation(len(model.places) - 1, "sigmoid", value, saturated_fraction=1.0)
+        assert kinds(model.evidence()) == ({"scale": "warning"} if expected else {})
+
+
+@pytest.mark.parametrize(("inputs", "expected"), [(1e-5, True), (0.01, True), (0.2, False)])
+def test_inputs_that_drown_in_the_first_bias(inputs, expected):
+    model = Model()
+    at = model.dense("in", math.log10(inputs))
+    model.parameter("in/b", [], (128,), weight=0.5 * math.log10(128))
+    model.activation(at)
+    model.dense("hidden")
+    model.readout()
+    assert kinds(model.evidence()) == ({"scale": "warning"} if expected else {})
+
+
 def test_a_discriminator_that_is_saturated_and_wrong():
     model = changed(mlp(4, loss=1.0), -1, log10_value_rms=1.0)
     model.rows[-1]["log10_delta_rms"] -= 4

@@ -142,13 +142,15 @@ def _said(view: View, end: _End) -> str:
     saturated = [f for f, layer in behind.items() if view.least("saturated_fraction", layer) > LINES.saturated]
     if saturated and (end.asked > LINES.end_scale or _twice(end)):
         return f"{asked}, and {saturated[0]} behind the last layer is saturated: it passes no gradient to any layer"
+    own = f"where cross-entropy asks for {_of_equal_logits(end):.2g}"
     if "softmax" in behind and end.units > 2 and _twice(end):
-        return f"{asked}, where cross-entropy asks for {math.log(end.units):.2g}: {_TWICE.format(end.units)}"
+        return f"{asked}, {own}: {_TWICE.format(end.units)}"
+    if end.units == 1 and behind.keys() & set(GATES) and _twice(end):
+        return f"{asked}, {own}: a sigmoid behind the last layer goes into a loss that takes one of its own"
     far = end.there < LINES.end_there * end.asked
-    if far and end.asked > LINES.end_scale and _can_fall(view) and _as_if_twice(end):
-        own = f"where cross-entropy asks for {math.log(end.units):.2g}"
+    if far and end.asked > LINES.end_scale and _as_if_twice(end) and _falls(view) > LINES.falls_at_all:
         return f"{asked}, {own}: it looks as if {_TWICE.format(end.units)}"
-    if far and (end.asked > LINES.end_targets or (end.asked > LINES.end_scale and _can_fall(view))):
+    if far and (end.asked > LINES.end_targets or (end.asked > LINES.end_scale and _falls(view) > LINES.can_fall)):
         return f"{asked}, which are {end.there:.3g} large: the targets are out of the network's scale"
     if end.asked > LINES.end_outputs and end.rms > LINES.outputs:
         return (
@@ -164,15 +166,15 @@ _TWICE = (
 )
 
 
-def _can_fall(view: View) -> bool:
-    """Whether one step of descent lowers the loss by more than a hundredth: a constant in it is not the reason then."""
+def _falls(view: View) -> float:
+    """The share of the loss by which one step of descent lowers it, at the best rate; a constant in it cannot fall."""
     suspects = view.whole.suspects
     if suspects is None or not suspects.steps:
-        return False
+        return 0.0
     norms = view.whole.gradient("log10_grad_norm", exact=False)[0]
     square = float(np.sum(100.0 ** norms[np.isfinite(norms)]))
     drops = [rate * square * ratio for rate, ratio in suspects.steps if math.isfinite(ratio)]
-    return max(drops, default=0.0) > LINES.can_fall * view.whole.losses[0]
+    return max(drops, default=0.0) / float(view.whole.losses[0])
 
 
 def _follows_readout(view: View, layer: Layer) -> bool:
@@ -180,12 +182,17 @@ def _follows_readout(view: View, layer: Layer) -> bool:
     return of is not None and view.readout in of.members
 
 
+def _of_equal_logits(end: _End) -> float:
+    """What cross-entropy asks for at equal logits; of one output the logistic loss."""
+    return 2 * math.log(2) if end.units == 1 else math.log(end.units) / math.sqrt(1 - 1 / end.units)
+
+
 def _twice(end: _End) -> bool:
-    """More than a loss that takes logits asks for at any logits: log K and what parts them."""
-    return end.asked > LINES.end_twice * (math.log(max(end.units, 2)) + end.there)
+    """More than a loss that takes logits asks for: what it does at equal ones, and what parts these."""
+    return end.asked > LINES.end_twice * (_of_equal_logits(end) + end.there)
 
 
 def _as_if_twice(end: _End) -> bool:
     """Within a factor of 3 below, which spread logits make, of what two softmaxes ask for at equal ones."""
-    twice = end.units * math.log(max(end.units, 2))
-    return end.units > 2 and twice / 3 < end.asked < LINES.end_twice * twice
+    twice = end.units * _of_equal_logits(end)
+    return end.units > 2 and end.rms < LINES.outputs and twice / 3 < end.asked < LINES.end_twice * twice
