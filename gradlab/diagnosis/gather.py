@@ -78,7 +78,7 @@ def places_of(sites: Sequence[Site], entries: Mapping[int, np.ndarray]) -> tuple
     return tuple(Place(site, at) for _, at, site in ordered)
 
 
-def coverage_of(sites: Sequence[Site], unseen: Sequence[Unseen]) -> Coverage:
+def coverage_of(sites: Sequence[Site], unseen: Sequence[Unseen], rules: Sequence[str] = ()) -> Coverage:
     """How many of the products were read."""
     seen = sum(site.kind in PRODUCTS for site in sites)
     return Coverage(
@@ -86,6 +86,7 @@ def coverage_of(sites: Sequence[Site], unseen: Sequence[Unseen]) -> Coverage:
         seen + sum(place.products for place in unseen),
         tuple(unseen),
         sum(site.kind == "tap" for site in sites),
+        tuple(rules),
     )
 
 

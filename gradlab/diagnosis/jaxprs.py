@@ -192,6 +192,21 @@ def condition(eqn: Any) -> Any:
     return eqn.params["cond_jaxpr"]
 
 
+def own_rules(program: Any) -> tuple[str, ...]:
+    """Names of the functions in a program whose backward rule is not JAX's but written by hand (`jax.custom_vjp`)."""
+    found: dict[str, None] = {}
+    for eqn in opened(program)[0].eqns:
+        if treatment(eqn) == "custom" and "vjp" in _rule_of(eqn).lower():
+            found[function_name(eqn)] = None
+        for part in inner(eqn):
+            found |= dict.fromkeys(own_rules(part))
+    return tuple(found)
+
+
+def _rule_of(eqn: Any) -> str:
+    return type(eqn.params["_prim"]).__name__ if eqn.primitive.name == "call_hi_primitive" else eqn.primitive.name
+
+
 def function_name(eqn: Any) -> str:
     """The name of the function that a call, a custom derivative or a kernel was made of."""
     params = eqn.params

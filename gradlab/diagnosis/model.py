@@ -82,7 +82,7 @@ class Model:
             gradients=gradients_of(parameters, grads, [sample.params for sample in samples]),
             losses=np.array([float(found.loss) for found in read]),
             own_losses=np.array([float(self._plain(sample.params, *sample.args)) for sample in samples]),
-            coverage=coverage_of(program.sites, program.unseen),
+            coverage=coverage_of(program.sites, program.unseen, program.rules),
         )
         return evidence, grads
 

@@ -58,6 +58,8 @@ class Program:
         ``disconnected`` or ``not a float``.
     depths : tuple of int
         How many first axes of each leaf scans over layers take apart.
+    rules : tuple of str
+        Functions whose backward rule was written by hand.
     gradient : ClosedJaxpr
         Value and gradient of the marked loss: operands and results are leaves.
     read : callable
@@ -70,6 +72,7 @@ class Program:
     first_use: tuple[int, ...]
     states: tuple[str, ...]
     depths: tuple[int, ...]
+    rules: tuple[str, ...]
     gradient: Any
     read: Callable[[Array, Site, str], Array] = field(default=reading.read, repr=False)
     _structure: Any = field(default=None, repr=False)
@@ -116,6 +119,7 @@ class Program:
             first_use=tuple(instrument.first_use),
             states=states_of(plain, len(leaves), floats),
             depths=tuple(instrument.depths.get(leaf, 0) for leaf in range(len(leaves))),
+            rules=jaxprs.own_rules(plain),
             gradient=gradient,
             read=read,
             _structure=jax.tree.structure(shapes),

@@ -152,12 +152,15 @@ class Coverage:
     unseen : tuple of Unseen
     taps : int
         Places that the user named.
+    rules : tuple of str
+        Functions whose backward rule was written by hand (`jax.custom_vjp`).
     """
 
     seen: int
     products: int
     unseen: tuple[Unseen, ...] = ()
     taps: int = 0
+    rules: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.seen} of {self.products} products seen"

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from gradlab.diagnosis.jaxprs import own_rules
 from gradlab.diagnosis.reach import states_of
 
 
@@ -26,6 +27,18 @@ MORE = [
     ("frozen", lambda w, x: jax.lax.scan(lambda c, u: (c + u @ jax.lax.stop_gradient(w), None), x[0, 0], x)[0]),
     ("cut", lambda w, x: jax.jit(lambda z: jnp.sum(jnp.floor(z)))(x @ w)),
 ]
+
+
+def test_backward_rules_that_were_written_by_hand():
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, g: (3 * x**2 * g,))
+    step = lambda c, u: (cube(jax.nn.relu(c + u)), None)
+    loss = lambda w, x: jnp.sum(jax.nn.softmax(jax.lax.scan(step, w, x)[0]))
+    assert own_rules(jax.make_jaxpr(loss)(jnp.ones(3), jnp.ones((4, 3)))) == ("cube",)
+    assert own_rules(jax.make_jaxpr(LOSSES["used"])(jnp.ones(3), jnp.ones((4, 3)))) == ()
 
 
 @pytest.mark.parametrize(("state", "loss"), [*LOSSES.items(), *MORE])

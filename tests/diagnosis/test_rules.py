@@ -12,7 +12,7 @@ from gradlab.diagnosis.evidence import Birth, Suspects
 from gradlab.diagnosis.findings import Rule
 from gradlab.diagnosis.lines import LINES, table
 from gradlab.diagnosis.rules import disagreement, judge
-from gradlab.diagnosis.sites import Coverage, Unseen
+from gradlab.diagnosis.sites import Coverage
 from tests.diagnosis.making import BATCH, CLASSES, Model, mlp, times
 
 
@@ -418,12 +418,12 @@ def test_a_norm_that_divides_by_epsilon(variance, expected):
 
 
 def test_a_norm_over_one_number_and_one_behind_weights_of_zero():
-    for value, expected in ((0.0, {"normalisation": "error"}), (-math.inf, {})):
+    for value, delta, expected in ((0.0, -math.inf, True), (0.0, -3.0, False), (-math.inf, -math.inf, False)):
         model = Model()
-        model.dense("w", value)
+        model.dense("w", value, delta)
         model.place(model.site("norm", "norm", function="rsqrt", epsilon=1e-5), -math.inf)
         model.readout()
-        assert kinds(model.evidence()) == expected
+        assert kinds(model.evidence()) == ({"normalisation": "error"} if expected else {})
 
 
 @pytest.mark.parametrize(("size", "expected"), [(80.0, True), (1e4, True), (16.0, False)])
@@ -464,14 +464,17 @@ def test_without_a_birth_the_first_place_is_named():
 
 
 def test_a_wrong_gradient():
-    unseen = Coverage(5, 6, (Unseen("custom_vjp", "attention", "f.py:1", 1),))
-    evidence = mlp(4).evidence().replace(suspects=Suspects((1.0, 1.6), 0.01), coverage=unseen)
-    assert said(evidence, "wrong_gradient").layers == ("attention",)
+    ruled = Coverage(5, 5, rules=("attention",))
+    evidence = mlp(4).evidence().replace(suspects=Suspects((1.0, 1.6), 0.01), coverage=ruled)
+    found = said(evidence, "wrong_gradient")
+    assert found.layers == ("attention",) and found.severity == "error"
     assert kinds(evidence.replace(suspects=Suspects((1.0, 1.02), 0.01))) == {}
     assert kinds(evidence.replace(suspects=Suspects((1.0, 1.2), 0.1))) == {}
-    model = mlp(4)
-    model.parameter("old/w", state="frozen")
-    assert kinds(model.evidence().replace(suspects=Suspects((1.0, 1.6), 0.01))) == {"frozen": "info"}
+
+
+def test_where_no_rule_was_written_by_hand_another_gradient_is_meant():
+    evidence = mlp(4).evidence().replace(suspects=Suspects((1.0, 1.6), 0.01))
+    assert kinds(evidence) == {"wrong_gradient": "info"}
 
 
 def test_targets_of_a_million_and_of_ten_thousand():
@@ -549,7 +552,9 @@ FAULTY = [
     mlp(20, 0, 0.3, "tanh", activation={"saturated_fraction": 0.7}).evidence(),
     changed(mlp(5), 5, dead_fraction=1.0).evidence(),
     changed(mlp(4, loss=5e12), -1, log10_delta_rms=6 - math.log10(BATCH)).evidence(),
-    mlp(6, 0, -0.6).evidence().replace(suspects=Suspects((1.0, 1.6), 0.01, ((1e-3, 0.9),))),
+    mlp(6, 0, -0.6)
+    .evidence()
+    .replace(suspects=Suspects((1.0, 1.6), 0.01, ((1e-3, 0.9),)), coverage=Coverage(7, 7, rules=("f",))),
 ]
 
 

@@ -21,16 +21,14 @@ import numpy as np
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
 from gradlab.diagnosis.sites import Place
-from gradlab.diagnosis.view import GATES, Layer, Said, View, rows
+from gradlab.diagnosis.view import GATES, Layer, Said, View, listed, rows
 
 
 def wrong_gradient(view: View) -> Said:
-    """GL019. Where stop_gradient stands in the way, the gradient is meant to be another function's."""
+    """GL019. Without a backward rule by hand it can only be stop_gradient or rounding, which are meant."""
     suspects = view.whole.suspects
     if suspects is None:
         return Said((), Margin(Rule.GL019, silent="the gradient was not compared with finite differences"))
-    if any(p.state == "frozen" for p in view.whole.parameters) or "stop_gradient" in " ".join(suspects.notes):
-        return Said((), Margin(Rule.GL019, silent="stop_gradient makes the gradient that of another function"))
     found, promised = suspects.slope
     if not np.isfinite([found, promised, suspects.slope_error]).all():
         why = "; ".join(suspects.notes) or "the difference of the loss is below its rounding"
@@ -46,8 +44,13 @@ def wrong_gradient(view: View) -> Said:
         f"along one direction the loss changes at a rate of {found:.4g}, and the gradient says {promised:.4g} "
         f"(rounding and curvature explain {suspects.slope_error:.1g})"
     )
-    names = tuple(dict.fromkeys(unseen.name for unseen in view.whole.coverage.unseen if "custom" in unseen.why))
-    return Said((Finding(Rule.GL019, "error", names, text, errors, float(LINES.wrong_slope)),), margin)
+    names = view.whole.coverage.rules
+    if names:
+        text += f"; the backward rule of {listed(names)} was written by hand"
+    else:
+        text += "; no backward rule was written by hand, so it is stop_gradient or rounding, and may be meant"
+    severity = "error" if names else "info"
+    return Said((Finding(Rule.GL019, severity, names, text, errors, float(LINES.wrong_slope)),), margin)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def normalisation(view: View) -> Said:
         if math.isnan(variance) or _starts_at_zero(view, layer):
             continue
         if variance == -math.inf:
-            constant.append(layer)
+            constant += [layer] if _passes_nothing(view, layer) else []
         elif epsilon > 0:
             known.append((variance - math.log10(epsilon), layer))
     if not known and not constant:
@@ -41,6 +41,12 @@ def normalisation(view: View) -> Said:
     )
     names = tuple(entry[1].name for entry in said)
     return Said((Finding(Rule.GL013, "warning", names, text, ratio, float(LINES.norm_epsilon)),), margin)
+
+
+def _passes_nothing(view: View, layer: Layer) -> bool:
+    """Whether no gradient comes back to the last product before: queries that start at zero let it pass beside them."""
+    before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
+    return bool(before) and view.most("log10_delta_rms", Layer("", (before[-1],))) == -math.inf
 
 
 def _starts_at_zero(view: View, layer: Layer) -> bool:
