@@ -105,6 +105,8 @@ class Instrument:
         picked = jaxprs.static_index(eqn) if isinstance(origin, Made) else None
         if picked is not None:
             return [origin.sliced(at) for at in picked]
+        if isinstance(origin, Made) and jaxprs.puts_side_by_side(eqn) and len(origin.leaves) > 1:
+            origin = replace(origin, several=True)
         return [_kept(eqn, origin)] * count
 
     # ------------------------------------------------------------------------------------ sites
@@ -168,9 +170,11 @@ class Instrument:
         if not inside and how != "kernel":
             return {}
         function = jaxprs.function_name(eqn)
+        if function.startswith("<"):  # a lambda says nothing
+            function = _below(here.scope, eqn).rpartition("/")[2]
         why = f"the new {eqn.primitive.name}" if how == "unknown" else jaxprs.plain_name(eqn)
         self.unseen.append(Unseen(why, function, jaxprs.source(eqn), inside))
-        name = self._layer(operands) or _joined(_below(here.scope, eqn), function)
+        name = self._layer(operands) or _joined(_below(here.scope, eqn), function) or why
         found = {}
         for i in arrays:
             if jaxprs.shape_of(eqn.outvars[i]):
@@ -208,7 +212,7 @@ class Instrument:
             source=jaxprs.source(eqn),
             scope=_below(here.scope, eqn),
             scans=tuple(self._scan_of(made, length, number) for length, number in here.scans),
-            parameter=self.paths[made.leaf] if made is not None else "",
+            parameter=self.paths[made.leaf] if made is not None and not made.several else "",
             **more,
         )
         self.sites.append(site)

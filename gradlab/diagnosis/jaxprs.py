@@ -273,6 +273,11 @@ def moved_axes(eqn: Any) -> tuple[int, ...] | None:
     return None
 
 
+def puts_side_by_side(eqn: Any) -> bool:
+    """Whether an equation joins its operands to one array."""
+    return eqn.primitive.name in ("concatenate", "stack")
+
+
 def static_index(eqn: Any) -> list[int] | None:
     """Of an equation that takes entries of the first axis: which one each result holds, where the program says so."""
     if not eqn.invars:

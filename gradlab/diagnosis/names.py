@@ -60,6 +60,8 @@ class Made:
         Whether its first axes are still those of the leaf.
     at : tuple of int
         Places on first axes that the program picked by number: ``w[3]``.
+    several : bool
+        Whether it holds several parameters side by side, as a stack of layers that are arrays of their own does.
     """
 
     leaf: int
@@ -67,6 +69,7 @@ class Made:
     scans: tuple[int, ...] = ()
     leading: bool = True
     at: tuple[int, ...] = ()
+    several: bool = False
 
     def sliced(self, at: int) -> Made:
         """One entry of the first axis."""
@@ -82,7 +85,11 @@ class Made:
 
     def name(self, paths: Sequence[str]) -> str:
         """The path, with the place where the program picked one."""
-        return layer_of(paths[self.leaf]) + "".join(f"[{i}]" for i in self.at)
+        name = layer_of(paths[self.leaf])
+        if self.several:
+            all_of = [paths[leaf] for leaf in sorted(self.leaves)]
+            name = common(all_of) or f"{layer_of(all_of[0])}…{layer_of(all_of[-1])}"
+        return name + "".join(f"[{i}]" for i in self.at)
 
 
 #: What else a value can be made of: numbers in the program, arrays that the user closed over.

@@ -103,6 +103,29 @@ def test_a_layer_picked_from_a_stack_by_number_has_its_number():
     assert names == ["stack[0]", "stack[1]", "list[0]", "list[1]"]
 
 
+def test_a_stack_of_arrays_has_the_name_of_all():
+    def loss(params, x):
+        stack = jnp.stack([layer["w"] for layer in params["blocks"]])
+        x, _ = lax.scan(lambda x, w: (jnp.tanh(x @ w), None), x, stack)
+        x, _ = lax.scan(lambda x, w: (x @ w, None), x, jnp.stack([params["a"], params["b"]]))
+        return jnp.mean(x)
+
+    found = Program.of(loss, {"blocks": [{"w": ONES}, {"w": ONES}], "a": ONES, "b": ONES}, (X,))
+    products = [site for site in found.sites if site.kind == "product"]
+    assert [(site.name, site.parameter) for site in products] == [("blocks", ""), ("a…b", "")]
+    assert [site.scans[0][:2] for site in products] == [("layers", 2), ("layers", 2)]
+    assert found.depths == (0, 0, 0, 0)
+
+
+def test_a_scan_of_no_steps_has_no_places():
+    loss = lambda params, x: jnp.mean(lax.scan(lambda x, w: (x @ w, None), x, params["w"])[0])
+    params = {"w": jnp.ones((0, 4, 4))}
+    program = Program.of(loss, params, (X,))
+    found = program.run(params, (X,))
+    assert all(vector.shape[0] == 0 for vector in found.values.values())
+    np.testing.assert_allclose(found.loss, jnp.mean(X), rtol=1e-6)
+
+
 def test_axes_of_units_come_from_the_operation():
     params = {"w": jnp.ones((4, 5)), "heads": jnp.ones((4, 2, 3)), "experts": jnp.ones((3, 4, 7))}
 

@@ -1,5 +1,9 @@
 """What is read of a model is what explicit taps read, value and cotangent at every place; the gradients are its own."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,3 +86,21 @@ def test_places_read_what_explicit_taps_read(name):
 @pytest.mark.parametrize("name", sorted(set(ZOO) - set(QUICK)))
 def test_places_of_all_others_read_what_explicit_taps_read(name):
     check(name)
+
+
+SETTINGS = {
+    "JAX_REMAT3=1 JAX_CUSTOM_VJP3=1": "scanned_transformer_products_saved custom_derivative named_values loops_in_vmap",
+    "XLA_FLAGS=--xla_force_host_platform_device_count=4": "data_parallel tensor_parallel",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_places_under_what_jax_makes_otherwise(setting):
+    """Its newer remat and custom_vjp, which are objects and not primitives; several devices."""
+    names = SETTINGS[setting].split()
+    code = f"from tests.diagnosis.test_zoo import check; [print(check(name).sites[0].name) for name in {names}]"
+    env = os.environ | dict(part.split("=", 1) for part in setting.split(" "))
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=280)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert len(run.stdout.split()) == len(names)
