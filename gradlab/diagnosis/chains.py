@@ -45,6 +45,8 @@ class Chain:
     along : {"layers", "steps"}
     alike : bool
         Whether they play one part; False for the chain of last resort.
+    even : bool
+        Whether they are of one size, too.
     places : tuple of int
         In `Evidence.places`, one for each link; where a layer has several steps in time, its last.
     delta : Rate or None
@@ -61,6 +63,7 @@ class Chain:
     part: str
     along: Literal["layers", "steps"]
     alike: bool
+    even: bool
     places: tuple[int, ...]
     delta: Rate | None
     value: Rate | None
@@ -210,7 +213,8 @@ def _chain(
     delta_rate, delta_sure = _rate(delta, least)
     value_rate, value_sure = _rate(-value, least)
     places = tuple(members[-1] for members in links)
-    return Chain(part, along, alike, places, delta_rate, value_rate, delta_sure, value_sure)
+    even = alike and len(set(sizes)) == 1
+    return Chain(part, along, alike, even, places, delta_rate, value_rate, delta_sure, value_sure)
 
 
 def _profile(column: np.ndarray, links: Iterable[list[int]]) -> np.ndarray:

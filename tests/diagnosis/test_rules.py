@@ -602,3 +602,13 @@ def test_every_line_has_a_reason_and_a_source():
     assert len(table()) > 30 and all(unit and reason and source for _, _, unit, reason, source in table())
     with pytest.raises(AttributeError):
         LINES.dead = 0.5
+
+
+def test_layers_of_falling_size_may_differ_by_more():
+    for slope, expected in ((0.5, {}), (0.8, {"exploding": "warning"})):
+        model = Model()
+        for i in range(4):
+            width = 2 ** (9 - i)
+            model.dense(f"down_{i}", delta=-3 + slope * (3 - i) - 0.5 * math.log10(width), width=width)
+        model.readout()
+        assert kinds(model.evidence()) == expected

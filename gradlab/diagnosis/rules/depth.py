@@ -46,7 +46,7 @@ def _of_stack(view: View, group: Sequence[Chain]) -> list[Finding]:
 
 
 def _line(chain: Chain) -> Line:
-    return LINES.decades if chain.alike else LINES.decades_unlike
+    return LINES.decades if chain.even else LINES.decades_unlike
 
 
 def _voted(
@@ -94,8 +94,8 @@ def _in_time(view: View, group: Sequence[Chain]) -> list[Finding]:
     for sign, said, line in ((-1, down, LINES.decades), (1, up, LINES.decades_unlike)):
         if said:
             worst = max(said, key=lambda c: (_is_product(view, c), abs(c.delta_decades)))
-            told = _told(worst.delta, len(worst.places))
-            text = f"the delta {_VERB[sign]} by x {told} a step back in time: {worst.part}"
+            told = _told(worst.delta, len(worst.places), each="step")
+            text = f"the delta {_VERB[sign]} by x {told} back in time: {worst.part}"
             names = tuple(dict.fromkeys(view.places[i].site.name for i in worst.places))
             return [Finding(_ALONE[sign], _severity(worst.delta_decades), names, text, worst.delta_decades,
                             sign * float(line))]  # fmt: skip
@@ -164,12 +164,12 @@ def _severity(decades: float) -> Severity:
     return "error" if abs(decades) > LINES.grave else "warning"
 
 
-def _told(rate: Rate | None, places: int, whole: bool = True) -> str:
+def _told(rate: Rate | None, places: int, whole: bool = True, each: str = "layer") -> str:
     """``0.0801 [0.0787, 0.0815] per layer, -9.8 decades over 10 places``."""
     if rate is None:
         return "?"
     text = interval_text(rate.value, rate.low, rate.high)
-    return f"{text} per layer ({rate.decades.value:+.1f} decades over {places} places)" if whole else text
+    return f"{text} per {each} ({rate.decades.value:+.1f} decades over {places} places)" if whole else text
 
 
 def _blind(view: View, chain: Chain) -> str:
