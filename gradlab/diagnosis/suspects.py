@@ -96,7 +96,7 @@ def suspects(
     changes = losses - losses[0]
     up, down, steps = np.split(np.arange(1, len(losses)), [len(SHARES), 2 * len(SHARES)])
     # of steps so small the sum of both changes is what coarser numbers inside the model round, and little else
-    bent = 2 * np.abs(changes[up] + changes[down])[-4:]
+    bent = 2 * np.abs(changes[up] + changes[down])[-2:]
     rounding = max([rounding, *bent[np.isfinite(bent)]])
     found, error = _slope(changes[up] - changes[down], promised[up] - promised[down], rounding)
     notes = () if np.isfinite(error) else ("slope: no step changes the loss by more than its rounding",)
@@ -132,8 +132,14 @@ def _direction(rng: np.random.Generator, leaf: np.ndarray, grad: np.ndarray, rms
 def _slope(changes: np.ndarray, promised: np.ndarray, rounding: float) -> tuple[tuple[float, float], float]:
     """Slope by differences and by the gradient at the best of the steps, and the error of their difference."""
     found, expected = changes / (2 * SHARES), promised / (2 * SHARES)
-    drift = np.abs(np.diff(found - expected))
-    error = np.maximum(drift[:-1], drift[1:]) + rounding / SHARES[1:-1]
+    gap, unsure = found - expected, rounding / SHARES
+    drift = np.abs(np.diff(gap))
+    # of a loss that levels off two long steps agree with each other, and not with short ones, as far as these are
+    # steps in the format of the parameters
+    whole = np.abs(expected) > 0.8 * np.nanmax(np.abs(expected), initial=0.0)
+    apart = np.where(whole, np.maximum(np.abs(gap[:, None] - gap) - unsure, 0), 0)
+    later = np.array([np.nanmax(row[k:], initial=0.0) for k, row in enumerate(apart)])
+    error = np.maximum(np.maximum(drift[:-1], drift[1:]), later[1:-1]) + unsure[1:-1]
     if not np.isfinite(error).any():
         return (np.nan, np.nan), np.nan
     best = int(np.nanargmin(error))
