@@ -224,10 +224,15 @@ def _tried(call: _Call, params: Any, batch: Any, *keys: Any) -> Any:
     def run(float_part, arrays, *keys):
         found = call(_joined(float_part, rest), _joined(arrays, constant), *keys)
         aux.append(found.aux)
+        if not isinstance(found.loss, (jax.Array, np.ndarray, np.generic, float, int)):
+            received, hint = _described(found.loss), "the loss alone"
+            raise GradlabError(f"{_name_of(call.function)} to return a number, or (number, more)", received, hint)
         return found.loss
 
     try:
         return _Result(jax.eval_shape(run, float_part, arrays, *keys), aux[0])
+    except GradlabError:
+        raise
     except Exception as error:
         raise GradlabError(
             "a loss that runs on these parameters and this batch",
@@ -242,8 +247,6 @@ def _check_result(result: _Result, has_aux: bool | None, name: str) -> None:
         raise GradlabError(f"{name} to return (loss, aux), for has_aux=True", _described(loss), "without has_aux")
     if has_aux is False and result.aux:
         raise GradlabError(f"{name} to return the loss alone, for has_aux=False", "two values", "has_aux=True")
-    if not hasattr(loss, "shape") or not hasattr(loss, "dtype"):
-        raise GradlabError(f"{name} to return a scalar array, or (scalar, aux)", _described(loss), "the loss alone")
     if loss.shape != ():
         hint = "its mean: jnp.mean(loss)"
         raise GradlabError(f"{name} to return one number", f"an array of shape {loss.shape}", hint)
