@@ -153,6 +153,14 @@ def test_a_crafted_file_is_one_message_and_exit_code_2(name, tmp_path, capsys):
     assert told.out == "" and told.err.count("\n") == 1 and told.err.startswith("gradlab: expected")
 
 
+def test_an_array_that_unpacks_to_far_more_than_one_of_the_recorder_is_not_unpacked(tmp_path, capsys):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("value/a.npy", npy(np.zeros(9)) + bytes(50_000_000))
+    assert cli.main(["inspect", str(path)]) == 2
+    assert "50,000,200 bytes" in capsys.readouterr().err
+
+
 def test_files_that_are_none(tmp_path, capsys):
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04" + b"\x00" * 50)
