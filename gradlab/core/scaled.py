@@ -147,10 +147,11 @@ def normalise(s: Scaled) -> Scaled:
 
 
 def exponent_of(x: Array) -> Array:
-    """k with |x| in [2**(k-1), 2**k), within +-125; of no meaning where x is 0 or not finite."""
+    """k with |x| in [2**(k-1), 2**k), within +-125; 0 where x is not finite, of no meaning where it is 0."""
     kind, digits, bias = _FORMATS[x.dtype.name]
     field = lax.bitcast_convert_type(jnp.abs(x), kind) >> digits
-    return _clip(field.astype(jnp.int32) - (bias - 1), _LIMIT)
+    k = field.astype(jnp.int32) - (bias - 1)
+    return jnp.where(k > bias + 1, 0, _clip(k, _LIMIT))  # what stands beside it is not divided by it
 
 
 def align(s: Scaled, axis: int = -1) -> Scaled:
