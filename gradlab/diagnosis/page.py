@@ -80,7 +80,7 @@ _LAYERS = (
 
 def _finding(finding: Finding) -> list[str]:
     text = _text.markdown
-    parts = [f"### {text(words.title(finding))}", text(words.evidence(finding))]
+    parts = [f"### {text(words.title(finding))}", text(words.sentence(finding.evidence))]
     if finding.layers:
         parts.append(f"Layers: {text(words.layers(finding.layers, 12))}.")
     if finding.remedies:

@@ -33,7 +33,7 @@ def text(d: Diagnosis) -> str:
     lines = [f"{d.name}: {d.coverage}", words.headline(d), words.samples(d)]
     lines += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
     for finding in d.findings:
-        lines += ["", words.title(finding), f"  {words.evidence(finding)}"]
+        lines += ["", words.title(finding), f"  {words.sentence(finding.evidence)}"]
         lines += [f"  layers: {words.layers(finding.layers)}"] if finding.layers else []
         lines += [f"  try: {words.remedy(remedy)}" for remedy in finding.remedies]
     if not d.of("warning") and not d.no_verdict:

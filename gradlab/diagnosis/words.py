@@ -33,7 +33,8 @@ def headline(d: Diagnosis) -> str:
     infos = counted(dict(counts)["info"], "note") if dict(counts)["info"] else ""
     if not graver:
         looked = sum(not margin.silent for margin in d.margins)
-        said = f"Healthy: {counted(looked, 'rule')} looked and found nothing wrong"
+        whole = "" if d.coverage.seen == d.coverage.products else " as far as it was seen"
+        said = f"Healthy{whole}: {counted(looked, 'rule')} looked and found nothing wrong"
     else:
         said = graver
     return f"{said}{', and ' + infos if infos else ''}."
@@ -95,9 +96,9 @@ def title(finding: Finding) -> str:
     return f"{finding.rule.name} {finding.kind}, {finding.severity}: {finding.rule.value}"
 
 
-def evidence(finding: Finding) -> str:
-    """The evidence as a sentence."""
-    return f"{finding.evidence[:1].upper()}{finding.evidence[1:].rstrip('.')}." if finding.evidence else ""
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def outcome(found: Outcome) -> str:
@@ -147,10 +148,8 @@ def unseen(place: Unseen) -> str:
 def not_examined(d: Diagnosis) -> list[str]:
     """What the diagnosis does not know, a line each."""
     lines = [f"Not looked into: {unseen(place)}." for place in d.coverage.unseen]
-    lines += [note.rstrip(".") + "." for note in d.evidence.notes]
-    if d.evidence.suspects is not None:
-        lines += [note.rstrip(".") + "." for note in d.evidence.suspects.notes]
-    return lines
+    notes = [*d.evidence.notes, *(d.evidence.suspects.notes if d.evidence.suspects is not None else ())]
+    return [*lines, *map(sentence, notes)]
 
 
 def cost(d: Diagnosis) -> str:

@@ -67,7 +67,10 @@ def diagnosis(
     -------
     array of three Axes
         Bars end at the rms of single entries, geometric means over the samples, with a line from the smallest to the
-        XX
+        largest; their axes are in decades and begin where there is room. The ends of the formats of numbers and Adam's
+        epsilon are upright lines; what the working precision loses is an open bar. A square at the right, in the
+        column of its rule, is a finding: black for an error, grey for a warning, white for a note; the row of an error
+        or a warning is grey. Of a gradient whose entries are not counted the norm is drawn, without lines.
     """
     frame = found if isinstance(found, pd.DataFrame) else found.frame
     marks = None if isinstance(found, pd.DataFrame) else found.marks

@@ -91,7 +91,7 @@ def test_healthy_is_an_answer(well):
         assert "the loss falls as the gradient promises up to a rate of 0.001" in text
         assert "by less than half of that from 0.1 on, and rises from 1 on" in text
         assert "-0.5 by a finite difference, -0.5 by the gradient; they agree" in text
-        assert "the batch has one example." in text and "not tried: look at inputs beside their labels" in text
+        assert "The batch has one example." in text and "not tried: look at inputs beside their labels" in text
     assert "4 samples, of different batches" in screen
 
 

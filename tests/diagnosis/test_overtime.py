@@ -46,7 +46,7 @@ def kinds(found):
 def test_a_healthy_training_is_healthy_and_says_what_was_judged():
     found = gl.diagnose(training(seeds=3))
     assert found.healthy, found
-    assert "judged at 8 steps from 0 to 100; layers, margins and figure are of step 100." in str(found)
+    assert "Judged at 8 steps from 0 to 100; layers, margins and figure are of step 100." in str(found)
     assert "3 samples, of different seeds" in str(found) and found.rate.has_interval
 
 
@@ -120,7 +120,7 @@ def test_the_first_step_that_is_not_finite_is_told_and_the_rest_still_judged():
     bad = kinds(found)["nonfinite"]
     assert bad.layers == ("hidden_6",) and bad.severity == "error"
     assert bad.evidence == "first at step 50 of 100, in hidden_6: not finite: 3 entries of the gradient"
-    assert "vanishing" in kinds(found) and "judged at 6 of 8 steps" in str(found) and "are of step 20." in str(found)
+    assert "vanishing" in kinds(found) and "Judged at 6 of 8 steps" in str(found) and "are of step 20." in str(found)
     muted = diagnose_frame(training(change=change), mute=("nonfinite",))
     assert muted.healthy
 
@@ -136,7 +136,7 @@ def test_the_frame_of_a_monitor_is_judged_by_what_it_has():
     ]
     found = diagnose_frame(gl.frame(seen))
     assert kinds(found)["dead_layer"].layers == ("b",)
-    assert "the frame has no delta" in str(found) and str(found).startswith("the frame: 0 of 2 products seen")
+    assert "The frame has no delta" in str(found) and str(found).startswith("the frame: 0 of 2 products seen")
     all_bad = gl.frame([gl.observe({"a": {"kernel": jnp.full((4, 4), jnp.nan)}}, step=i) for i in range(2)])
     assert kinds(diagnose_frame(all_bad))["nonfinite"].layers == ("a",)
 

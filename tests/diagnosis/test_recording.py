@@ -97,8 +97,8 @@ def test_missing_signals_are_told(record, tmp_path):
     found = inspect(tmp_path / "grads.npz")
     text = str(found)
     for words in (
-        "no value= was recorded",
-        "no delta= was recorded, so how the gradient travels is not known",
+        "No value= was recorded",
+        "No delta= was recorded, so how the gradient travels is not known",
         "no loss",
     ):
         assert words in text
@@ -106,7 +106,7 @@ def test_missing_signals_are_told(record, tmp_path):
     assert "data:image" in found.to_html()
     del signals["delta"]["layers.3"]
     record(tmp_path / "one.npz", **signals)
-    assert "delta= is missing of layers.3." in str(inspect(tmp_path / "one.npz"))
+    assert "Of some layers delta= is missing: layers.3." in str(inspect(tmp_path / "one.npz"))
 
 
 def test_zeros_and_what_is_not_finite_are_recorded_as_such(record, tmp_path):
