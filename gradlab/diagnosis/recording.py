@@ -228,7 +228,6 @@ def _notes(kept: Mapping[tuple[str, str], Any], layers: Sequence[str]) -> list[s
         if len(lacking) == len(layers):
             notes.append(f"no {signal}= was recorded, so {what} is not known")
         elif lacking and signal != "activation":
-            notes.append(
-                f"of some layers {signal}= is missing: {', '.join(lacking[:5])}{' and others' if len(lacking) > 5 else ''}"
-            )
+            others = " and others" if len(lacking) > 5 else ""
+            notes.append(f"of some layers {signal}= is missing: {', '.join(lacking[:5])}{others}")
     return notes
