@@ -148,13 +148,12 @@ def _told(found: Diagnosis, given: Mapping[str, Any], known: Baseline | None) ->
 
 
 def _folder(found: Diagnosis, folder: Path) -> list[Path]:
-    from gradlab.diagnosis.page import FIGURE, draw, markdown
+    from gradlab.diagnosis.page import draw, markdown
 
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    draw(found, folder)
     page = folder / "diagnosis.md"
-    write_text(page, markdown(found, f"{FIGURE}.png"))
+    write_text(page, markdown(found, draw(found, folder)))
     return [page, _json(found, folder / "diagnosis.json")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import tempfile
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 #: Rows of the table of layers.
 _MOST = 60
 #: Name of the figure's files beside a page.
-FIGURE = "layers"
+NAME = "layers"
 _COLUMNS: dict[str, str] = {
     "signal, rms": "log10_activation_rms", "delta, rms": "log10_delta_rms",
     "weight gradient, norm": "log10_weight_grad_norm", "bias gradient, norm": "log10_bias_grad_norm",
@@ -34,19 +35,28 @@ _COLUMNS: dict[str, str] = {
 _SHARES: dict[str, str] = {"dead units": "dead_fraction", "saturated": "saturated_fraction"}
 
 
-def markdown(d: Diagnosis, figure: str = "") -> str:
-    """The page; `figure` is the path of the picture beside it, if there is one."""
+@dataclass(frozen=True)
+class Figure:
+    """The figure beside a page: its files with its width in inches, and its caption."""
+
+    files: dict[str, float]
+    caption: str
+
+    @property
+    def alt(self) -> str:
+        """What is to be seen, for who does not see it: the first sentence of the caption."""
+        return self.caption.split(". ")[0] + "."
+
+
+def markdown(d: Diagnosis, figure: Figure | None = None) -> str:
+    """The page, with the figure beside it if there is one."""
     text = _text.markdown
     parts = [f"# Diagnosis of {text(d.name)}", f"**{text(words.headline(d))}** {text(d.coverage)}."]
     about = [words.samples(d)]
     about += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
     parts.append(" ".join(map(text, about)))
-    if figure:
-        from gradlab import plots
-
-        drawn = plots.diagnosis(d)
-        parts += [f"![layers from the input to the loss]({figure})", f"*{text(plots.caption(drawn))}*"]
-        _close(drawn)
+    if figure is not None:
+        parts += [f"![{text(figure.alt)}]({NAME}.png)", f"*{text(figure.caption)}*"]
     if d.findings:
         parts += ["## Findings", *(part for finding in d.findings for part in _finding(finding))]
     some = some_of(len(layer_rows(d.evidence)), _MOST)
@@ -132,33 +142,28 @@ def _frame(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(names)).set_index(names[0])
 
 
-def _close(drawn) -> None:
-    import matplotlib.pyplot as plt
-
-    from gradlab.plots.captions import figure_of
-
-    plt.close(figure_of(drawn))
-
-
 def html(d: Diagnosis) -> str:
     """The page as one self-contained HTML file."""
     from gradlab.reporting.html import to_html
 
     with tempfile.TemporaryDirectory() as folder:
-        files = draw(d, Path(folder))
-        return to_html(markdown(d, f"{FIGURE}.png"), Path(folder), files)
+        figure = draw(d, Path(folder))
+        return to_html(markdown(d, figure), Path(folder), figure.files)
 
 
-def draw(d: Diagnosis, folder: Path) -> dict[str, float]:
-    """Write the figure's files into a folder; their names with the figure's width in inches."""
+def draw(d: Diagnosis, folder: Path) -> Figure:
+    """Write the figure's files into a folder."""
+    import matplotlib.pyplot as plt
+
     from gradlab import plots
     from gradlab.plots.captions import figure_of
 
-    drawn = plots.diagnosis(d)
-    made = plots.save(drawn, folder / FIGURE, ("png", "svg"))
-    width = figure_of(drawn).get_figwidth()
-    _close(drawn)
-    return {path.name: width for path in made}
+    drawn = figure_of(plots.diagnosis(d))
+    try:
+        made = plots.save(drawn, folder / NAME, ("png", "svg"))
+        return Figure({path.name: drawn.get_figwidth() for path in made}, plots.caption(drawn))
+    finally:
+        plt.close(drawn)
 
 
 def fragment(d: Diagnosis) -> str:
@@ -166,8 +171,7 @@ def fragment(d: Diagnosis) -> str:
     from markdown_it import MarkdownIt
 
     with tempfile.TemporaryDirectory() as folder:
-        draw(d, Path(folder))
-        picture = base64.b64encode((Path(folder) / f"{FIGURE}.png").read_bytes()).decode()
+        alt = escape(draw(d, Path(folder)).alt, quote=True)
+        picture = base64.b64encode((Path(folder) / f"{NAME}.png").read_bytes()).decode()
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown(d))
-    alt = escape(f"layers of {_text.plain(d.name)} from the input to the loss", quote=True)
     return f'{body}<img alt="{alt}" style="max-width: 56rem; width: 100%" src="data:image/png;base64,{picture}">'

@@ -132,11 +132,10 @@ def margin(found: Margin) -> str:
 
 
 def silent_rules(d: Diagnosis) -> list[Margin]:
-    """Margins of the rules that said nothing, in the order of their codes; a rule without one did not look."""
+    """Margins of the rules that said nothing, in the order of their codes; a muted rule has none."""
     spoke = {finding.rule for finding in d.findings}
     known = {m.rule: m for m in d.margins}
-    missing = "it had nothing to look at"
-    return [known.get(rule, Margin(rule, silent=missing)) for rule in Rule if rule not in spoke]
+    return [known.get(rule, Margin(rule, silent="it was not asked")) for rule in Rule if rule not in spoke]
 
 
 def unseen(place: Unseen) -> str:

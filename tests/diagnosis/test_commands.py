@@ -99,7 +99,11 @@ def test_findings_are_exit_code_1_and_pages_are_written(asked, model, capsys):
     assert stored["findings"][0]["rule"] == "GL001" and not stored["healthy"]
     assert "data:image/" in (model / "d.html").read_text()
     page = (model / "pages" / "diagnosis.md").read_text()
-    assert "![layers from the input to the loss](layers.png)" in page and (model / "pages" / "layers.svg").exists()
+    assert (
+        "![Over 7 layers from the input to the loss, the signal" in page
+        and "](layers.png)" in page
+        and (model / "pages" / "layers.svg").exists()
+    )
 
 
 def test_a_baseline_fails_only_where_it_is_worse(asked, model, capsys):
