@@ -11,13 +11,14 @@ it is 1 in the mean.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 #: Parts at most: 7 degrees of freedom for each direction of the gradient.
 PARTS = 8
@@ -84,32 +85,30 @@ def signal_to_noise(
         why = f"the loss does not run on {size} of its {length} examples ({type(error).__name__})"
         return Noise(None, 0, f"the batch was not split: {why}")
 
-    def of_part(total, pieces):
-        grads = jax.tree.leaves(jax.grad(loss)(params, *with_part(pieces)))
-        total = [so_far + grad.astype(so_far.dtype) for so_far, grad in zip(total, grads, strict=True)]
-        return total, [_norm(grad, depth) for grad, depth in zip(grads, depths, strict=True)]
-
-    @jax.jit
-    def run(cut):
-        start = [jnp.zeros(leaf.shape, _wide(leaf.dtype)) for leaf in jax.tree.leaves(params)]
-        total, each = lax.scan(of_part, start, cut)
-        return [_norm(grad, depth) for grad, depth in zip(total, depths, strict=True)], each
-
-    together, each = jax.tree.map(lambda x: np.asarray(x, np.float64), run(cut))
-    return Noise(tuple(_ratio(*pair) for pair in zip(together, each, strict=True)), parts)
+    gradient = jax.jit(lambda args: jax.tree.leaves(jax.grad(loss)(params, *args)))
+    total, each = None, []
+    for part in range(parts):  # one program of one part: that of all at once is compiled for longer than it runs
+        grads = [_wide(x) for x in gradient(with_part([piece[part] for piece in cut]))]
+        total = grads if total is None else [so_far + grad for so_far, grad in zip(total, grads, strict=True)]
+        each.append([_norm(grad, depth) for grad, depth in zip(grads, depths, strict=True)])
+    together = [_norm(grad, depth) for grad, depth in zip(total or (), depths, strict=True)]
+    host = lambda norms: [np.asarray(norm, np.float64) for norm in norms]
+    each = [np.stack(norms) for norms in zip(*map(host, each), strict=True)]
+    return Noise(tuple(_ratio(*pair) for pair in zip(host(together), each, strict=True)), parts)
 
 
 def _is_split(leaf: Any) -> bool:
     return leaf.ndim > 0 and not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
 
 
-def _wide(dtype: Any) -> Any:
-    return dtype if dtype.itemsize >= 4 else jnp.float32
+def _wide(x: Array) -> Array:
+    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def _norm(x: Array, depth: int) -> Array:
     """Largest entry and sum of squares over its square, of each layer: shape (2, layers...)."""
-    x = jnp.abs(x.astype(_wide(x.dtype)))
+    x = jnp.abs(x)
     axes = tuple(range(depth, x.ndim))
     top = jnp.max(x, axes, initial=0)
     ratio = x / jnp.where(top > 0, top, 1).reshape(*top.shape, *[1] * len(axes))

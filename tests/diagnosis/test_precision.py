@@ -20,10 +20,9 @@ def looked(loss, params, *args):
     return program, ExactLook(program)(params, args)
 
 
-def log10_norm(vector):
-    v = np.asarray(vector)
-    with np.errstate(divide="ignore"):
-        return np.log10(v[..., 0]) + 0.5 * np.log10(v[..., 1])
+def log10_norm(vectors):
+    entries = np.asarray(vectors)[..., precision.EXACT_FIELDS.index("entries")]
+    return columns(vectors)["log10_rms"] + 0.5 * np.log10(entries)
 
 
 @jax.custom_vjp
