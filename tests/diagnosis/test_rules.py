@@ -98,6 +98,22 @@ def experts():
     return model
 
 
+def nearer():
+    """Two examples in a deep ReLU network: 1 - c falls as the square of the depth, by more than two decades."""
+    model = mlp(60)
+    for k in range(60):
+        changed(model, 2 * k, log10_one_minus_c=-0.1 - 2.4 * k / 59)
+    return model
+
+
+def different():
+    """Parameters of which no two units are equal."""
+    model = mlp(4)
+    for row in model.gradient_rows:
+        row["identical_fraction"] = 0.0
+    return model
+
+
 def muted_delta(model, decades):
     """All deltas smaller: a network that has converged."""
     for row in model.rows:
@@ -120,6 +136,9 @@ HEALTHY = {
     "chrono gates": recurrence(0.999, gates=("logistic",), saturated=1.0),
     "gates of zero biases": recurrence(0.52, gates=("logistic",), saturated=0.0),
     "a recurrence of diagonal matrices": recurrence(0.97),
+    "tanh that remembers some steps": recurrence(0.78),
+    "examples that come nearer": nearer(),
+    "weights that differ": different(),
     "experts": experts(),
     "converged": muted_delta(mlp(8), 8),
     "half of the units dead, all examples alike": mlp(60, activation={"dead_fraction": 0.52}),
@@ -322,6 +341,24 @@ def test_shattered(left):
     assert kinds(model.evidence()) == {}
 
 
+@pytest.mark.parametrize(
+    ("near", "far", "first", "last"),
+    [
+        (-0.95, 0.1, 0.01, 0.9),  # examples that are not similar
+        (-3.0, -2.5, 0.01, 0.9),  # and that stay so
+        (-3.0, -0.3, 0.5, 0.9),  # whose deltas have much in common
+        (-3.0, -0.3, 0.001, 0.1),  # or never had
+    ],
+)
+def test_what_is_not_shattered(near, far, first, last):
+    model = mlp(10)
+    for k in range(10):
+        changed(
+            model, 2 * k, log10_one_minus_c=near + (far - near) * k / 9, delta_cosine=first + (last - first) * k / 9
+        )
+    assert kinds(model.evidence()) == {}
+
+
 @pytest.mark.parametrize(("ratio", "expected"), [(0.9, {"noise": "info"}), (1.6, {"noise": "info"}), (9.0, {})])
 def test_noise(ratio, expected):
     model = mlp(4)
@@ -470,6 +507,7 @@ def test_a_wrong_gradient():
     assert found.layers == ("attention",) and found.severity == "error"
     assert kinds(evidence.replace(suspects=Suspects((1.0, 1.02), 0.01))) == {}
     assert kinds(evidence.replace(suspects=Suspects((1.0, 1.2), 0.1))) == {}
+    assert kinds(evidence.replace(suspects=Suspects((1.0, 1.03), 0.001))) == {}
 
 
 def test_where_no_rule_was_written_by_hand_another_gradient_is_meant():
