@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 
 import gradlab as gl
 from experiments.corpus.case import CASES, SEVERITIES, Case, Model
+from experiments.corpus.published import RULES, Signals, right
 
 #: Modules with cases; each needs its framework.
 MODULES = (
     "healthy_plain", "healthy_blocks", "broken_scale", "broken_units", "broken_range", "broken_wiring",
     "linen", "linen_sequences", "nnx", "equinox_cases", "haiku_cases", "gradlab_cases",
+)  # fmt: skip
+#: Some of each sort: of all frameworks, of most faults.
+FEW = (
+    "relu_he_5", "rezero", "converged_classifier", "linen_cnn_with_batch_norm", "haiku_lstm", "sigmoid_xavier_20",
+    "relu_hundredth_10", "equinox_dead_layer", "nnx_module_he_doubled", "constant_weights", "root_behind_where",
+    "layer_left_out",
 )  # fmt: skip
 
 
@@ -24,6 +34,13 @@ def cases() -> dict[str, Case]:
     for module in MODULES:
         importlib.import_module(f"experiments.corpus.{module}")
     return CASES
+
+
+@contextmanager
+def as_users_have_it():
+    """JAX's own defaults, whatever those of the process are: float32, and promotion of dtypes."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 def diagnosed(model: Model) -> Any:
@@ -50,14 +67,26 @@ def row(case: Case, findings: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def tried(chosen: Iterable[Case]) -> list[dict[str, Any]]:
-    """A row for each case, with the seconds that its diagnosis took."""
-    rows = []
-    for number, case in enumerate(chosen):
-        model = case.build()
-        start = time.process_time()
-        found = diagnosed(model)
-        rows.append({**row(case, found.findings), "seconds": time.process_time() - start})
-        if number % 20 == 19:
-            jax.clear_caches()  # compiled programs hold memory, and none is used twice
-    return rows
+def tried(names: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each case: what gradlab says, what published rules say of the same signals, and the seconds it took."""
+    with as_users_have_it():
+        return [_row_of(cases()[name]) for name in names]
+
+
+def _row_of(case: Case) -> dict[str, Any]:
+    model, start = case.build(), time.process_time()
+    found = diagnosed(model)
+    seconds = time.process_time() - start
+    signals = Signals.of(found.evidence)
+    words = {tool: rule(signals) for tool, rule in RULES.items()}
+    theirs = {tool: ", ".join(sorted(said)) or "silent" for tool, said in words.items()}
+    theirs |= {f"{tool} right": right(said, case.kinds) for tool, said in words.items()}
+    return {**row(case, found.findings), **theirs, "seconds": round(seconds, 1)}
+
+
+def tried_in_processes(names: Sequence[str], workers: int = 2, share: int = 15) -> list[dict[str, Any]]:
+    """The same in fresh processes of a few cases each: compiled programs hold memory, and none is used twice."""
+    parts = [list(names[i : i + share]) for i in range(0, len(names), share)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as pool:
+        return [found for part in pool.map(tried, parts) for found in part]
