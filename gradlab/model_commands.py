@@ -113,7 +113,10 @@ def inspect(argv: list[str]) -> int:
 
 
 def _baseline(given: Mapping[str, Any]) -> Baseline | None:
-    """What is known, read before anything is computed."""
+    """What is known, read before anything is computed; so are the names of muted rules."""
+    from gradlab.diagnosis.rules import rules_named
+
+    rules_named(given["mute"])
     if given["baseline"] is None:
         return None
     from gradlab.diagnosis.baseline import Baseline

@@ -116,6 +116,8 @@ def test_a_baseline_fails_only_where_it_is_worse(asked, model, capsys):
     assert "worse than old.json: GL006 dead is new" in capsys.readouterr().out
     asked.calls.clear()
     assert run("model.py:factory", "--baseline", "none.json") == 2 and not asked.calls  # before the model is run
+    assert run("model.py:factory", "--mute", "nois") == 2 and not asked.calls
+    assert "try 'noise'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
