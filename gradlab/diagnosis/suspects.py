@@ -12,7 +12,8 @@ that move the parameters by 1e-6 to 1 of their norm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -66,28 +67,23 @@ def suspects(
     along = np.concatenate([[0.0], SHARES, -SHARES, 0 * rates])
     descent = np.concatenate([0 * along[: -len(rates)], rates * 10.0**slope])
 
-    # on the host: a compiler would write a generator and a norm for each leaf
-    units = [_real(np.asarray(g)) / 10.0**slope for g in slopes]
-    rng = np.random.default_rng(seed)
-    directions = [
-        np.zeros_like(unit) if i in frozen else _direction(rng, _real(np.asarray(leaf)), unit, rms)
-        for i, (leaf, unit) in enumerate(zip(leaves, units, strict=True))
-    ]
+    rays = _rays(leaves, slopes, frozen, 10.0**slope, rms, np.random.default_rng(seed))
 
     @jax.jit
-    def run(leaves, units, directions, args, along, descent):
+    def run(leaves, rays, args, along, descent):
         def after(step):
-            moved, promised = [], jnp.zeros((), jnp.float32)
-            for p, unit, direction in zip(leaves, units, directions, strict=True):
-                differ, descend = (each.astype(unit.dtype) for each in step)
-                new = (_real(p) + differ * direction - descend * unit).astype(p.dtype)
-                promised += jnp.sum(unit * (_real(new) - _real(p)), dtype=jnp.float32)
-                moved.append(new)
+            moved, promised = list(leaves), jnp.zeros((), jnp.float32)
+            for numbers, ray in rays.items():
+                new, gain = ray.at(leaves[numbers[0]].dtype, *step)
+                promised += gain
+                ends = np.cumsum([leaves[i].size for i in numbers])
+                for i, part in zip(numbers, jnp.split(new, ends[:-1].tolist()), strict=True):
+                    moved[i] = part.reshape(leaves[i].shape)
             return loss(structure.unflatten(moved), *args), promised
 
         return lax.map(after, (along, descent))
 
-    losses, promised = run(leaves, units, directions, args, along.astype(np.float32), descent.astype(np.float32))
+    losses, promised = run(leaves, rays, args, along.astype(np.float32), descent.astype(np.float32))
     digit = float(jnp.finfo(losses.dtype).eps)
     losses, promised = np.asarray(losses, np.float64), np.asarray(promised, np.float64) * 10.0**slope
     if not np.isfinite(losses[0]):
@@ -120,11 +116,49 @@ def _real(x: Any) -> Any:
     return x if x.dtype.itemsize >= 4 else x.astype(np.float32)
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _Ray:
+    """Parameters of one format in one array, their gradient over its norm, and a direction."""
+
+    start: Any
+    unit: Any
+    direction: Any
+
+    def at(self, dtype: Any, differ: Array, descend: Array) -> tuple[Array, Array]:
+        """The parameters after a step, and what the gradient over its norm promises of it."""
+        differ, descend = (each.astype(self.start.dtype) for each in (differ, descend))
+        new = (self.start + differ * self.direction - descend * self.unit).astype(dtype)
+        return new, jnp.sum(self.unit * (_real(new) - self.start), dtype=jnp.float32)
+
+
+def _rays(
+    leaves: Sequence[Any],
+    slopes: Sequence[Any],
+    frozen: Collection[int],
+    size: float,
+    rms: float,
+    rng: np.random.Generator,
+) -> dict[tuple[int, ...], _Ray]:
+    """The leaves that move, by their numbers: made on the host, in as few arrays as there are formats.
+
+    A compiler would write a generator, two norms and a sum for each leaf.
+    """
+    moving = [i for i, x in enumerate(leaves) if i not in frozen and jnp.issubdtype(x.dtype, jnp.floating) and x.size]
+    found = {}
+    for dtype in dict.fromkeys(leaves[i].dtype for i in moving):
+        numbers = tuple(i for i in moving if leaves[i].dtype == dtype)
+        starts, grads = ([_real(np.asarray(x[i])).ravel() for i in numbers] for x in (leaves, slopes))
+        units = [grad / grad.dtype.type(size) for grad in grads]
+        ways = [_direction(rng, *pair, rms) for pair in zip(starts, units, strict=True)]
+        found[numbers] = _Ray(*(np.concatenate(parts) for parts in (starts, units, ways)))
+    return found
+
+
 def _direction(rng: np.random.Generator, leaf: np.ndarray, grad: np.ndarray, rms: float) -> np.ndarray:
     """Half along the gradient, half at random; as large as the leaf, or as all leaves are where this one is zero."""
-    size = lambda x: 10.0 ** float(log10_norm(x)) if x.size else 0.0
-    weight, slope = size(leaf), size(grad)
-    chance = rng.standard_normal(leaf.shape) / max(leaf.size, 1) ** 0.5
+    weight, slope = (10.0 ** float(log10_norm(x)) for x in (leaf, grad))
+    chance = rng.standard_normal(leaf.shape) / leaf.size**0.5
     unit = grad / slope if slope > 0 else 0.0
     return ((weight if weight > 0 else rms * leaf.size**0.5) * (unit + chance) / 2**0.5).astype(grad.dtype)
 
