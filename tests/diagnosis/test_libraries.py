@@ -11,6 +11,7 @@ import pytest
 from gradlab.diagnosis import reading
 from gradlab.diagnosis.names import paths_of
 from gradlab.diagnosis.program import Program
+from tests.diagnosis.zoo import flax_nnx
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 WIDTHS = (6, 8, 8, 3)
@@ -44,12 +45,8 @@ def as_linen():
 
 
 def as_nnx():
-    from flax import nnx
-
-    try:
-        layers = nnx.List([nnx.Linear(*w.shape, rngs=nnx.Rngs(0)) for w in MATRICES])
-    except AttributeError as error:  # what nnx asks of JAX's unstable parts is not in every JAX
-        pytest.skip(f"this Flax does not run on this JAX: {error}")
+    nnx = flax_nnx()
+    layers = nnx.List([nnx.Linear(*w.shape, rngs=nnx.Rngs(0)) for w in MATRICES])
     graph, params = nnx.split(layers, nnx.Param)
     for i, w in enumerate(MATRICES):
         params[i]["kernel"][...] = w

@@ -63,6 +63,16 @@ def test_states_go_through_loops_and_branches():
     assert states == {"in": "used", "out": "used", "chosen": "cut", "watched": "frozen", "unread": "disconnected"}
 
 
+def test_a_leaf_that_only_decides_how_often_is_cut_off():
+    def loss(params, x):
+        more = lambda state: state[1] < jnp.sum(params["limit"])
+        again = lambda state: (jnp.tanh(state[0] @ params["w"]), state[1] + 1)
+        return jnp.mean(x @ params["v"]) + jnp.mean(lax.stop_gradient(lax.while_loop(more, again, (x, 0.0))[0]))
+
+    states = described(loss, {"limit": ONES, "w": ONES, "v": ONES})["states"]
+    assert states == {"limit": "cut", "w": "frozen", "v": "used"}
+
+
 def test_leaves_stand_in_the_order_of_the_signal():
     params = {name: {"w": ONES, "b": jnp.ones(4)} for name in ("z", "a", "m")}
 
@@ -132,6 +142,7 @@ def test_axes_of_units_come_from_the_operation():
     def loss(params, x):
         a = jnp.tanh(jax.vmap(lambda x: params["w"].T @ x)(x))
         b = jnp.einsum("nd,dhk->nhk", x, params["heads"])
+        b = jnp.sin(jnp.transpose(jnp.transpose(b, (2, 0, 1)), (2, 0, 1)))  # to k, n, h, then to h, k, n
         c = jnp.einsum("nd,ndk->nk", x, params["experts"])  # an expert for each example
         return jnp.mean(a) + jnp.mean(b) + jnp.mean(c)
 
@@ -139,6 +150,7 @@ def test_axes_of_units_come_from_the_operation():
     assert found["w"] == ((5, 3), (0,))
     assert found["w/tanh"] == ((3, 5), (1,))
     assert found["heads"] == ((3, 2, 3), (1, 2))
+    assert found["heads/sin"] == ((2, 3, 3), (0, 1))
     assert found["experts"] == ((3, 7), (0, 1))
 
 
