@@ -127,6 +127,19 @@ def test_layer_of_a_stack_that_a_scan_walks(plant, direction, primitive, remat):
     assert {"up", "down"} <= set(first.reaches)
 
 
+def test_before_the_first_place_of_a_layer_it_is_that_layer_still():
+    def loss(p, x):
+        def block(h, layer):
+            i, w = layer
+            return jnp.tanh(PLANTS["forward"](h, i == 2) @ w), None
+
+        return jnp.mean(lax.scan(block, x, (jnp.arange(4), p))[0])
+
+    first, *_ = born(loss, jnp.stack([jnp.eye(4)] * 4), X)
+    assert (first.direction, first.primitive) == ("forward", "log")
+    assert first.place.endswith("[2]")
+
+
 def test_loops_and_branches():
     def loss(p, x):
         x = lax.fori_loop(0, 3, lambda i, h: jnp.where(i == 1, jnp.log(-jnp.abs(h)), h), x @ p["w"])
