@@ -85,17 +85,15 @@ def plain():
 @pytest.mark.parametrize("make", [linen, haiku, of_nnx, equinox, plain])
 def test_every_tree_of_a_model_has_its_layers_in_one_order(make):
     trees, names = make()
+    tx = gl.monitored(optax.sgd(0.1))
+    inside = jax.jit(lambda tree, state, params: (gl.observe(tree), tx.update(tree, state, params)[1]))
     hashes = set()
     for tree in trees:
-        tx = gl.monitored(optax.sgd(0.1))
-        state = tx.init(tree)
-        for found in (gl.observe(tree), jax.jit(gl.observe)(tree)):
-            table = gl.frame(found)
-            assert tuple(table["layer_name"]) == names
-            hashes |= set(table["network"])
+        found = [gl.observe(tree)]
         for params in trees[:2]:
-            _, after = tx.update(tree, state, params)
-            table = gl.frame(gl.monitor_records(after))
+            observed, state = inside(tree, tx.init(tree), params)
+            found += [observed, gl.monitor_records(state)]
+        for table in map(gl.frame, found):
             assert tuple(table["layer_name"]) == names
             hashes |= set(table["network"])
     assert len(hashes) == 1
