@@ -1,7 +1,7 @@
-"""Run by test_devices.py on four host devices: a step with and without the monitor, spread in one of several ways.
+"""Run by test_devices.py on four host devices: a step with and without the monitor, spread in each of some ways.
 
-Prints one line of JSON: whether bits are equal, exchanges between devices in the program of either step, and the
-largest difference of the frame from that of the same step on one device.
+Prints one line of JSON, by way: whether bits are equal, exchanges between devices in the program of either step, and
+the largest difference of the frame from that of the same step on one device.
 """
 
 import collections
@@ -63,7 +63,7 @@ def exchanges(text):
     return found
 
 
-def main(way):
+def compared(way):
     kind, spec = WAYS[way]
     mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
     rng = np.random.default_rng(0)
@@ -84,14 +84,12 @@ def main(way):
     apart = np.abs(table[columns].to_numpy() - gl.frame(gl.monitor_records(alone))[columns].to_numpy())
     same = all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(bare), jax.tree.leaves(watched), strict=True))
     before, after = exchanges(text), exchanges(other)
-    print(
-        json.dumps({
-            "same": same, "apart": float(np.nanmax(apart)), "steps": table["step"].unique().tolist(),
-            "step": after["step"] - before["step"], "conditions": after["conditions"] - before["conditions"],
-            "observed": len(seen),
-        })
-    )  # fmt: skip
+    return {
+        "same": same, "apart": float(np.nanmax(apart)), "steps": table["step"].unique().tolist(),
+        "step": after["step"] - before["step"], "conditions": after["conditions"] - before["conditions"],
+        "observed": len(seen),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print(json.dumps({way: compared(way) for way in sys.argv[1:]}))

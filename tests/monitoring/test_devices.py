@@ -11,7 +11,7 @@ import pytest
 import gradlab as gl
 
 
-def told(way):
+def told(ways):
     env = {
         **os.environ,
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
@@ -20,21 +20,24 @@ def told(way):
     root = Path(gl.__file__).resolve().parents[1]
     script = Path(__file__).with_name("spread_over_devices.py")
     done = subprocess.run(
-        [sys.executable, str(script), way], env=env, cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, str(script), *ways], env=env, cwd=root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-WAYS = ["explicit", pytest.param("explicit fsdp", marks=pytest.mark.slow), "fsdp"]
+#: Each in one process, most of whose time is the start.
+WAYS = [("explicit", "fsdp"), pytest.param(("explicit fsdp", "columns"), marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("way", [*WAYS, pytest.param("columns", marks=pytest.mark.slow)])
-def test_a_watched_step_is_the_bare_one_and_exchanges_nothing_where_none_is_recorded(way):
-    found = told(way)
-    assert found["same"] and found["steps"] == [0, 2, 4] and found["observed"] == 6
-    # sums of a few parts in another order: log10 of float32 numbers, and ratios of them
-    assert found["apart"] < 1e-5
-    assert found["step"] == 0
-    # sums and maxima of all arrays, and where squares leave the range a second look
-    assert found["conditions"] <= (0 if way == "explicit" else 3)
+@pytest.mark.parametrize("ways", WAYS, ids=", ".join)
+def test_a_watched_step_is_the_bare_one_and_exchanges_nothing_where_none_is_recorded(ways):
+    told_of = told(ways)
+    assert tuple(told_of) == ways
+    for way, found in told_of.items():
+        assert found["same"] and found["steps"] == [0, 2, 4] and found["observed"] == 6, way
+        # sums of a few parts in another order: log10 of float32 numbers, and ratios of them
+        assert found["apart"] < 1e-5, way
+        assert found["step"] == 0, way
+        # sums and maxima of all arrays, and where squares leave the range a second look
+        assert found["conditions"] <= (0 if way == "explicit" else 3), way
