@@ -14,6 +14,7 @@ from gradlab._errors import GradlabError
 from gradlab.core.batch import cast, default_loss, inputs, one_hot, targets_of
 from gradlab.core.decay import weight_decay as decay
 from gradlab.core.dropout import Dropout
+from gradlab.core.execute import device_array
 from gradlab.core.gradient import Reader, materialise
 from gradlab.core.layer import Layer
 from gradlab.core.losses import loss_named
@@ -42,7 +43,7 @@ def targets(loss: str, y: Any, outputs: int, dtype) -> Array:
         Labels out of range, real targets for the cross-entropy, or a wrong shape.
     """
     known = not isinstance(y, jax.core.Tracer)  # inside jit, labels that are traced cannot be looked at
-    values, y = y, jnp.asarray(y)
+    values, y = y, y if isinstance(y, Array) else device_array(y)
     integer = jnp.issubdtype(y.dtype, jnp.integer)
     if integer and y.ndim == 2:
         if y.shape[1] > 1:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gradlab.core.keys import fold_in_each
@@ -72,6 +73,14 @@ def over_seeds(
         except BaseException:
             workers.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for seeds not begun
             raise
+
+
+def device_array(values: Any, dtype: Any = None) -> Array:
+    """Numbers as an array on the device, which is theirs alone.
+
+    `jnp.asarray` would compile a copy for each shape, and `jax.device_put` may share the caller's memory.
+    """
+    return jax.device_put(np.array(values, dtype))
 
 
 def once(program: Callable, *arguments: Any) -> Any:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from gradlab.core.backprop import targets
 from gradlab.core.batch import batch_of, cast
+from gradlab.core.execute import device_array
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.keys import as_key, fold_in
 from gradlab.core.losses import probes
@@ -57,7 +57,7 @@ class DeviceBatch(NamedTuple):
             Number of outputs, where the targets do not show every class.
         """
         batch = batch_of(x, y, loss, outputs)
-        x = jnp.asarray(cast("x", batch.x, dtype))
+        x = device_array(cast("x", batch.x, dtype))
         y = None if batch.loss == "probe" else targets(batch.loss, batch.y, batch.outputs, jnp.dtype(dtype))
         return cls(x, y, batch.loss, batch.outputs, dtype, name)
 
@@ -75,7 +75,7 @@ class DeviceBatch(NamedTuple):
     def with_params(self, net: Network, params: Any, key: Array | int) -> tuple[Any, DeviceBatch]:
         """Given parameters as arrays of the batch's dtype, checked, and the batch with its targets."""
         check_parameters(net, params, example_shape(net, self.x), self.outputs)
-        params = jax.tree.map(lambda v: jnp.asarray(np.asarray(v), self.dtype), params)
+        params = jax.tree.map(lambda v: device_array(v, self.dtype), params)
         if self.y is not None:
             return params, self
         probe = probes(fold_in(as_key(key), PROBE_FOLD), len(self.x), self.outputs, self.dtype)

@@ -13,6 +13,7 @@ from jax import Array
 
 from gradlab.config import TrainingConfig
 from gradlab.core.decay import NOT_DECAYED
+from gradlab.core.execute import device_array
 from gradlab.training.own import OwnOptimizer
 
 
@@ -46,8 +47,8 @@ def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[st
         "decay_in_loss": config.weight_decay if decays_in_loss(config) else 0.0,
     }
     return {
-        "nesterov": jnp.asarray(np.asarray(config.optimizer == "nesterov")),
-        **{name: jnp.asarray(np.asarray(value, dtype)) for name, value in values.items()},
+        "nesterov": device_array(config.optimizer == "nesterov"),
+        **{name: device_array(value, dtype) for name, value in values.items()},
     }
 
 

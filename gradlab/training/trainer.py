@@ -13,7 +13,7 @@ from jax import Array
 
 from gradlab.config import TrainingConfig
 from gradlab.core.backprop import targets
-from gradlab.core.execute import once, repeatedly
+from gradlab.core.execute import device_array, once, repeatedly
 from gradlab.core.keys import as_key, fold_in
 from gradlab.measurement.single import bare, numbers_of
 from gradlab.networks import build
@@ -80,7 +80,7 @@ class Trainer:
 
     def on_device(self, x: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
         """Examples in the dtype of the training, and targets as the loss takes them."""
-        return _array(x, self.plan.dtype), targets(self.plan.loss, y, self.outputs, jnp.dtype(self.plan.dtype))
+        return device_array(x, self.plan.dtype), targets(self.plan.loss, y, self.outputs, jnp.dtype(self.plan.dtype))
 
     def key(self, seed: int) -> Array:
         """Of all that a seed draws."""
@@ -95,11 +95,11 @@ class Trainer:
         plan = self.plan
         drawn = lambda: self.net.layer(self.outputs).init(self.key(seed), self.shape)[0]
         params = drawn() if self.given is None else self.given[seed]
-        params = jax.tree.map(lambda v: _array(v, plan.dtype), params)
+        params = jax.tree.map(lambda v: device_array(v, plan.dtype), params)
         states = once(program.start(self.recipe), params, self.numbers)
-        order = _array(np.arange(len(self.x)), "int32")
-        losses = _array(np.full(plan.steps, np.nan), plan.dtype)
-        return State(params, *states, _array(0, "int32"), order, losses, _array(False, "bool"))
+        order = device_array(np.arange(len(self.x)), "int32")
+        losses = device_array(np.full(plan.steps, np.nan), plan.dtype)
+        return State(params, *states, device_array(0, "int32"), order, losses, device_array(False, "bool"))
 
     def gradient(self, seed: int, state: State) -> tuple[Array, Array, Any]:
         """Order of the epoch, loss and gradient of the next step."""
@@ -126,7 +126,7 @@ class Trainer:
         if not self.brief:
             return self.call(
                 program.advance(self.own_kind, self.recipe, False), state, self.arguments(self.key(seed)),
-                _array(stop, "int32"), _array(patient, "bool"),
+                device_array(stop, "int32"), device_array(patient, "bool"),
             )  # fmt: skip
         for _ in range(int(state.step), stop):
             if bool(state.failed) and not patient:
@@ -141,8 +141,8 @@ class Trainer:
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in seeds))
         after = self.call(
             program.advance(self.own_kind, self.recipe, True), together._replace(step=step),
-            self.arguments(jnp.stack([self.key(seed) for seed in seeds])), _array(stop, "int32"),
-            _array(patient, "bool"),
+            self.arguments(jnp.stack([self.key(seed) for seed in seeds])), device_array(stop, "int32"),
+            device_array(patient, "bool"),
         )  # fmt: skip
         after = after._replace(step=jnp.full(self.lanes, after.step))
         found = {seed: jax.tree.map(lambda leaf: leaf[lane], after) for lane, seed in enumerate(states)}  # noqa: B023
@@ -154,8 +154,3 @@ class Trainer:
 def _behind_the_loss(state: State) -> State:
     """The state of a seed that failed, with the step behind its first loss that is not finite."""
     return state._replace(step=jnp.int32(np.flatnonzero(~np.isfinite(state.losses))[0] + 1))
-
-
-def _array(values: Any, dtype: str) -> Array:
-    """An array on the device; by way of NumPy, so that nothing is compiled for a cast."""
-    return jnp.asarray(np.asarray(values, dtype))
