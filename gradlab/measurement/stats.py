@@ -2,7 +2,7 @@
 
 Here stands only what needs the arrays themselves: sums over the units of one example, counts, Gram matrices. They are
 read off the mantissas, whose largest entry in each example lies in [1/2, 1), beside the integer exponents, so nothing
-overflows and no square underflows. Means, logarithms and ratios follow from them on the host (`measurement.columns`),
+overflows and no square underflows. Means, logarithms and ratios follow from them on the host (`measurement.kept`),
 in float64 and without a compiler.
 """
 
