@@ -528,6 +528,22 @@ def test_outputs_of_raw_pixels():
     assert "straight line" in said(evidence, "scale").evidence
 
 
+def test_outputs_of_ten_thousand_are_not_taken_for_targets():
+    model = mlp(4, value=4.0, loss=1.5e4)
+    evidence = changed(model, -1, log10_value_rms=4.0, log10_delta_rms=-0.35 - math.log10(BATCH)).evidence()
+    assert "straight line" in said(evidence, "scale").evidence
+
+
+@pytest.mark.parametrize(("drop", "expected"), [(0.05, True), (0.002, False)])
+def test_targets_of_some_hundreds_are_told_from_a_constant_in_the_loss_by_whether_it_can_fall(drop, expected):
+    model = mlp(4, loss=0.5 * 400.0**2)
+    model.dense("head", 0.0, math.log10(400 / BATCH), width=1)
+    evidence = model.evidence()
+    square = np.sum(100.0 ** evidence.gradients["log10_grad_norm"])
+    evidence = evidence.replace(suspects=Suspects((1.0, 1.0), 0.1, ((drop * model.loss / square, 1.0),)))
+    assert kinds(evidence) == ({"scale": "warning"} if expected else {})
+
+
 def test_a_second_softmax():
     for size, expected in ((CLASSES, True), (1, False)):
         model = changed(mlp(4), -1, log10_value_rms=-0.5)
