@@ -116,6 +116,9 @@ class Model:
         noise = signal_to_noise(self._loss, sample.params, sample.args, depths)
         columns = {"identical_fraction": alike} | ({} if noise.ratios is None else {"gradient_snr": noise.ratios})
         found = {name: np.array([values[p.leaf][p.at] for p in parameters]) for name, values in columns.items()}
+        # biases of several heads are matrices too, but have no units
+        weights = np.array([bool(p.places) for p in parameters])
+        found["identical_fraction"] = np.where(weights, found["identical_fraction"], np.nan)
         if optimizer is not None:
             found["log10_update_ratio"] = update_ratios(optimizer, parameters, grads, sample.params)
         nothing = np.full((evidence.samples - 1, len(parameters)), np.nan)

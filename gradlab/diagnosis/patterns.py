@@ -134,6 +134,7 @@ class _Search:
         self.numbers: dict[Any, float] = {}
         self.spread: set[Any] = set()  # of smaller arrays: statistics and parameters, not another signal
         self.made_by: dict[Any, Any] = {}
+        self.made_at: dict[Any, int] = {}
         self.users: dict[Any, list[Any]] = {}
         self.norms: dict[Any, tuple[str, float]] = {}
         self.passed: set[Any] = set()
@@ -151,6 +152,7 @@ class _Search:
             if not jaxprs.is_literal(var):
                 self.users.setdefault(var, []).append(eqn)
         self.made_by.update(dict.fromkeys(eqn.outvars, eqn))
+        self.made_at.update(dict.fromkeys(eqn.outvars, len(self.made_at)))
         how, name, out = jaxprs.treatment(eqn), eqn.primitive.name, eqn.outvars[0] if eqn.outvars else None
         if how == "product":
             self.chains[out] = _start(out)
@@ -181,6 +183,8 @@ class _Search:
         if not chains and not signals:
             self.spread.add(out)
         gated = eqn.primitive.name in ("mul", "div") and bool(signals)
+        if eqn.primitive.name in ("add", "add_any") and len({chain.key for chain in chains}) > 1:
+            chains = self._summed(chains)  # what enters a gate: of the input, and of the state before
         if gated or len({chain.key for chain in chains}) != 1:
             return
         functions = tuple(dict.fromkeys(name for chain in chains for name in chain.functions))
@@ -191,6 +195,11 @@ class _Search:
         bent = bool(new) or (len(chains) > 1 and bool(functions))
         scaled = by_number and not bent and chains[0].scaled
         self.chains[out] = replace(chains[0], functions=(*functions, *new), bent=bent, last=new, scaled=scaled)
+
+    def _summed(self, chains: list[Chain]) -> list[Chain]:
+        """Of several products in a sum the last that no nonlinearity has bent."""
+        straight = [chain for chain in chains if not chain.functions]
+        return [max(straight, key=lambda chain: self.made_at.get(chain.root, -1))] if straight else []
 
     def _bends(self, eqn: Any, mine: list[Chain | None]) -> tuple[str, ...]:
         """What nonlinear operation an equation is, of the value that its operands `mine` follow."""

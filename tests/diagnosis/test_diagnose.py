@@ -107,17 +107,18 @@ def test_a_hundred_layers_of_sigmoid():
     """Xavier, width 128: theory's rate is 0.236, and float32 loses the first layers."""
     params = drawing(xavier, 100)(KEY(1))
     loss = network(jax.nn.sigmoid, 100)
-    found = gl.diagnose(loss, params, data())
+    x, y = data()
+    found = gl.diagnose(loss, params, (x, y))
     kinds = {f.kind: f for f in found.findings}
     assert {"vanishing", "underflow"} <= kinds.keys()
     assert found.rate.value == pytest.approx(0.236, abs=0.005)
     with jax.enable_x64(True):
-        wide = jax.tree.map(lambda w: jnp.asarray(np.asarray(w), "float64"), (params, data()[0]))
-        exact = jax.grad(loss)(wide[0], (wide[1], data()[1]))
+        wide = jax.tree.map(lambda w: jnp.asarray(np.asarray(w), "float64"), (params, x))
+        exact = jax.jit(jax.grad(loss))(wide[0], (wide[1], y))
     norms = [np.log10(np.linalg.norm(exact[f"layer_{i}"]["w"])) for i in range(1, 101)]
     assert found.frame["log10_weight_grad_norm"].iloc[:100].to_numpy() == pytest.approx(norms, abs=1e-6)
     assert norms[0] == pytest.approx(-63, abs=1.5)
-    plain = jax.grad(loss)(params, data())
+    plain = jax.jit(jax.grad(loss))(params, (x, y))
     held = [i for i in range(1, 101) if np.any(np.asarray(plain[f"layer_{i}"]["w"]))]
     told = re.search(r"holds nothing below layer_(\d+)", kinds["underflow"].evidence)
     assert told and abs(int(told[1]) - min(held)) <= 1
