@@ -115,11 +115,9 @@ class Lines(NamedTuple):
     )
     cosine_seen: Line = Line(0.3, "cosine", "a cosine that can be lost", "here")
     noise: Line = Line(
-        2,
-        "ratio",
-        "of a gradient that is noise the ratio is 1 in the mean; 2 leaves room for parts of a batch",
+        1.5, "ratio", "of a gradient that is noise the ratio is 1 in the mean; the rest is room for parts of a batch",
         "McCandlish et al. 2018: the simple noise scale",
-    )
+    )  # fmt: skip
     # --- precision
     lost: Line = Line(
         0.25,

@@ -359,7 +359,7 @@ def test_what_is_not_shattered(near, far, first, last):
     assert kinds(model.evidence()) == {}
 
 
-@pytest.mark.parametrize(("ratio", "expected"), [(0.9, {"noise": "info"}), (1.6, {"noise": "info"}), (9.0, {})])
+@pytest.mark.parametrize(("ratio", "expected"), [(0.9, {"noise": "info"}), (1.3, {"noise": "info"}), (9.0, {})])
 def test_noise(ratio, expected):
     model = mlp(4)
     for row in model.gradient_rows:
