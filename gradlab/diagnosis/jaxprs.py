@@ -263,7 +263,7 @@ def is_float(var: Any) -> bool:
 def is_differentiable(var: Any) -> bool:
     """Whether a variable can have a derivative: floats, complex numbers, references to them."""
     dtype = getattr(var.aval, "dtype", None)
-    return dtype is None or jax.dtypes.issubdtype(dtype, np.inexact)
+    return dtype is None or jnp.issubdtype(dtype, np.inexact)
 
 
 def is_dropped(var: Any) -> bool:

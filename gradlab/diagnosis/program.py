@@ -74,9 +74,9 @@ class Program:
     depths: tuple[int, ...]
     rules: tuple[str, ...]
     gradient: Any
-    read: Callable[[Array, Site, str], Array] = field(default=reading.read, repr=False)
+    read: Callable[[Array, Site, reading.Role], Array] = field(default=reading.read, repr=False)
     _structure: Any = field(default=None, repr=False)
-    _run: Callable[[Sequence[Array]], Any] = field(default=None, repr=False)
+    _run: Any = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class Program:
         params: Any,
         args: Sequence[Any],
         *,
-        read: Callable[[Array, Site, str], Array] = reading.read,
+        read: Callable[[Array, Site, reading.Role], Array] = reading.read,
     ) -> Program:
         """Trace a loss; nothing is computed.
 
