@@ -32,7 +32,7 @@ class Weights:
     parameters : tuple of int
         In `Evidence.parameters`, one for each place that has one of its own.
     sigma_w2 : float
-        Fan-in times the variance of a weight, geometric mean over the layers; NaN where it is not known.
+        Fan-in times the variance of a weight, the median over the layers; NaN where it is not known.
     function : str
         The activation behind them, by gradlab's name; empty where there is none, or more than one.
     plain : bool
@@ -89,7 +89,7 @@ def weights_of(view: View, chain: Chain) -> Weights:
         and sum(_kind(view, c) == "product" for c in beside) == 1
         and not any(True for _ in view.layers("norm"))
     )
-    sigma_w2 = 10 ** float(np.mean(known)) if known else math.nan
+    sigma_w2 = 10 ** float(np.median(known)) if known else math.nan
     first = float(view.evidence.signal("log10_value_rms")[:, chain.places[0]].mean())
     return Weights(tuple(chosen), sigma_w2, function, plain, 100**first / sigma_w2, len(chain.places))
 

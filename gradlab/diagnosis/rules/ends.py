@@ -25,8 +25,10 @@ from gradlab.diagnosis.view import GATES, Layer, Said, View, listed, rows
 
 
 def wrong_gradient(view: View) -> Said:
-    """GL019. Without a backward rule by hand it can only be stop_gradient or rounding, which are meant."""
-    suspects = view.whole.suspects
+    """GL019. Without a backward rule by hand it can only be stop_gradient or a kink: the rules of JAX are right."""
+    suspects, names = view.whole.suspects, view.whole.coverage.rules
+    if suspects is not None and not names:
+        return Said((), Margin(Rule.GL019, silent="no backward rule was written by hand"))
     if suspects is None:
         return Said((), Margin(Rule.GL019, silent="the gradient was not compared with finite differences"))
     found, promised = suspects.slope
@@ -44,13 +46,8 @@ def wrong_gradient(view: View) -> Said:
         f"along one direction the loss changes at a rate of {found:.4g}, and the gradient says {promised:.4g} "
         f"(rounding and curvature explain {suspects.slope_error:.1g})"
     )
-    names = view.whole.coverage.rules
-    if names:
-        text += f"; the backward rule of {listed(names)} was written by hand"
-    else:
-        text += "; no backward rule was written by hand, so it is stop_gradient or rounding, and may be meant"
-    severity = "error" if names else "info"
-    return Said((Finding(Rule.GL019, severity, names, text, errors, float(LINES.wrong_slope)),), margin)
+    text += f"; the backward rule of {listed(names)} was written by hand"
+    return Said((Finding(Rule.GL019, "error", names, text, errors, float(LINES.wrong_slope)),), margin)
 
 
 @dataclass(frozen=True)
