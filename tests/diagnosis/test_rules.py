@@ -452,6 +452,7 @@ def test_a_norm_that_divides_by_epsilon(variance, expected):
     model.place(model.site("norm", "norm", function="rsqrt", epsilon=1e-5), variance)
     model.readout()
     assert kinds(model.evidence()) == ({"normalisation": "warning"} if expected else {})
+    assert not expected or said(model.evidence(), "normalisation").layers == ("w",)
 
 
 def test_a_norm_over_one_number_and_one_behind_weights_of_zero():

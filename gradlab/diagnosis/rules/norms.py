@@ -25,8 +25,8 @@ def normalisation(view: View) -> Said:
     if not known and not constant:
         return Said((), Margin(Rule.GL013, silent="no normalisation whose variance is known"))
     if constant:
-        names = tuple(layer.name for layer in constant)
-        text = f"the variance at {names[0]} is exactly 0: it is taken over one number, or over equal ones"
+        names = _behind(view, constant)
+        text = f"the variance behind {names[0]} is exactly 0: it is taken over one number, or over equal ones"
         finding = Finding(Rule.GL013, "error", names, text, -math.inf, float(LINES.norm_epsilon))
         return Said((finding,), Margin(Rule.GL013, -math.inf, float(LINES.norm_epsilon), names[0], "decades"))
     known.sort(key=lambda entry: entry[0])
@@ -35,12 +35,21 @@ def normalisation(view: View) -> Said:
     said = [entry for entry in known if entry[0] < LINES.norm_epsilon]
     if not said:
         return Said((), margin)
+    names = _behind(view, [entry[1] for entry in said])
     text = (
-        f"the variance at {layer.name} is {10**ratio:.2g} times epsilon: what is divided by is epsilon, "
+        f"the variance behind {names[0]} is {10**ratio:.2g} times epsilon: what is divided by is epsilon, "
         "so that the scale of the signal stays as it is"
     )
-    names = tuple(entry[1].name for entry in said)
     return Said((Finding(Rule.GL013, "warning", names, text, ratio, float(LINES.norm_epsilon)),), margin)
+
+
+def _behind(view: View, norms: list[Layer]) -> tuple[str, ...]:
+    """The products that the norms stand behind, for these have the user's names."""
+    found = []
+    for layer in norms:
+        before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
+        found.append(view.places[before[-1]].name if before else layer.name)
+    return tuple(dict.fromkeys(found))
 
 
 def _passes_nothing(view: View, layer: Layer) -> bool:
