@@ -150,7 +150,15 @@ def _odd_readout(view: View, chain: Chain) -> list[Finding]:
 
 
 def _gated(view: View) -> bool:
-    return any(
+    """By its sigmoids; or, where these are of a sum of products, by three matrices from state to state or more."""
+    square = {
+        i
+        for layer in view.layers("product")
+        if view.in_time(layer)
+        for i in view.weights()
+        if layer.members[0] in view.whole.parameters[i].places and len(set(view.whole.parameters[i].shape)) == 1
+    }
+    return len(square) >= 3 or any(
         view.places[layer.members[0]].site.function in GATES and view.in_time(layer)
         for layer in view.layers("activation")
     )
