@@ -88,7 +88,7 @@ def bare(session):
 @nox.session
 def experiments(session):
     """Every experiment, in seconds instead of minutes: it runs, and its page is written."""
-    install(session)
+    install(session, "test")  # models of strangers among them
     folder = scratch(session)
     for script in sorted((ROOT / "experiments").glob("*.py")):
         if "--quick" not in script.read_text():
