@@ -151,7 +151,9 @@ class Instrument:
                 found.setdefault(i, []).append(self._site(product, 0, "logits", name, here, shape_of=out))
             if out in here.patterns.activations:
                 chain, function = here.patterns.activations[out]
-                if (link := here.link(chain)) is not None:
+                link = here.link(chain)
+                # the softmax of attention is told by its logits
+                if link is not None and (function != "softmax" or self.sites[link.site].kind == "product"):
                     features, name = self._features(link), f"{self.sites[link.site].name}/{function}"
                     more = {"features": features, "follows": link.site, "function": function}
                     found.setdefault(i, []).append(self._site(eqn, i, "activation", name, here, **more))

@@ -22,6 +22,7 @@ NAMED = frozenset(_NAMES.split())
 ALIASES = {"swish": "silu", "hard_swish": "hard_silu", "soft_sign": "softsign"}
 #: What the nonlinear operations of an activation written out by hand tell of it; the first that fits.
 _SIGNS: tuple[tuple[set[str], str], ...] = (
+    ({"softmax"}, "softmax"),
     ({"logistic", "product"}, "silu"),
     ({"tanh", "product"}, "gelu"),
     ({"erf", "product"}, "gelu"),
@@ -205,6 +206,8 @@ class _Search:
         """What nonlinear operation an equation is, of the value that its operands `mine` follow."""
         name = eqn.primitive.name
         several = sum(chain is not None for chain in mine) > 1
+        if name == "div" and mine[0] is not None and mine[0].last == ("exp",) and self._sums(*eqn.invars[::-1]):
+            return ("softmax",)
         if name in _LINEAR or (name == "mul" and not several) or (name == "div" and mine[1] is None):
             return ()
         if name == "select_n":
@@ -214,6 +217,16 @@ class _Search:
         if name == "max" and not several:
             return ("relu",) if any(self.number(var) == 0 for var in eqn.invars) else ("max",)
         return ({"mul": "product", "div": "quotient"}.get(name, name),)
+
+    def _sums(self, total: Any, of: Any) -> bool:
+        """Whether a value is the sum of another's entries, spread over them."""
+        while not jaxprs.is_literal(total) and (eqn := self.made_by.get(total)) is not None:
+            if eqn.primitive.name == "reduce_sum":
+                return eqn.invars[0] is of
+            if eqn.primitive.name not in ("broadcast_in_dim", "reshape", "convert_element_type"):
+                return False
+            total = eqn.invars[0]
+        return False
 
     def _call(self, eqn: Any, how: str) -> None:
         """A function: entry by entry as a whole, or one with products or a softmax inside."""

@@ -42,7 +42,6 @@ def test_an_activation_has_its_name(name):
     "after",
     [
         lambda z: jnp.mean(z**2),
-        lambda z: jnp.mean(jax.nn.softmax(z)),
         lambda z: -jnp.mean(jax.nn.log_softmax(z)),
         lambda z: -jnp.mean(jax.nn.log_sigmoid(z)),
         lambda z: jnp.sum(jnp.abs(z)),
@@ -107,3 +106,19 @@ def test_carries_are_read_where_they_are_floats_and_change():
 
     (site,) = of_kind("carry", loss, jnp.ones((5, 4, 4)))
     assert (site.name, site.shape, site.scans[0][:2]) == ("array/carry", (3, 4), ("layers", 5))
+
+
+@pytest.mark.parametrize(
+    ("behind", "found"),
+    [
+        (jax.nn.softmax, "softmax"),
+        (lambda z: jnp.exp(z) / jnp.exp(z).sum(-1, keepdims=True), ""),  # of two exponentials, as it stands
+        (lambda z: (lambda e: e / e.sum(-1, keepdims=True))(jnp.exp(z)), "softmax"),
+        (lambda z: (lambda e: e / e.max(-1, keepdims=True))(jnp.exp(z)), ""),
+        (jax.nn.log_softmax, ""),
+    ],
+)
+def test_a_softmax_behind_a_product(behind, found):
+    w, x = jnp.ones((3, 5)), jnp.ones((4, 3))
+    sites = Program.of(lambda w, x: jnp.sum(jax.nn.log_softmax(behind(x @ w))[:, 0]), w, (x,)).sites
+    assert [site.function for site in sites if site.kind == "activation"] == ([found] if found else [])
