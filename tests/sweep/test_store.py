@@ -5,6 +5,7 @@ import sys
 import textwrap
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from fakes import FakeData, FakeTask
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import Sweep
 from gradlab.sweep.plan import plan
 from gradlab.sweep.run import run
-from gradlab.sweep.store import Damaged, FolderStore, MemoryStore
+from gradlab.sweep.store import Damaged, FolderStore, MemoryStore, checked
 
 SMALL = Sweep(depth=(2, 3), activation="relu", init="he_normal", seeds=3)
 
@@ -72,6 +73,15 @@ def test_a_flipped_byte_is_seen_or_changes_nothing(part_file, where, mask):
     except Damaged:
         return
     assert found.equals(table)
+
+
+def test_wider_offsets_of_texts_are_the_same_part(part_file):
+    """One bit of the footer makes ``large_string`` of ``string``, with the same texts."""
+    _, part, _, table = part_file
+    wide = [pa.large_string() if pa.types.is_string(field.type) else field.type for field in table.schema]
+    assert pa.large_string() in wide
+    wider = table.cast(pa.schema(zip(table.column_names, wide, strict=True), table.schema.metadata))
+    assert checked(wider, part).equals(table)
 
 
 @settings(deadline=None)
