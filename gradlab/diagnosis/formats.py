@@ -55,7 +55,7 @@ def in_float64(eqn: Any, program: Callable[[Any], Any]) -> Any:
 
 def wide_dtype(dtype: Any) -> Any:
     """The format of 64 bits (a complex one of 128) in place of a float's; None for what is no float."""
-    if dtype is None or jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+    if dtype is None or jnp.issubdtype(dtype, jax.dtypes.extended):
         return None
     if jnp.issubdtype(dtype, jnp.floating):
         return np.dtype("float64")

@@ -98,7 +98,7 @@ def signal_to_noise(
 
 
 def _is_split(leaf: Any) -> bool:
-    return leaf.ndim > 0 and not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
+    return leaf.ndim > 0 and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
 
 
 def _wide(x: Array) -> Array:

@@ -224,7 +224,7 @@ def _what(x: Any) -> str:
     dtype = getattr(x, "dtype", None)
     if dtype is None:
         return "nan" if isinstance(x, float) and np.isnan(x) else "inf" if isinstance(x, float) and np.isinf(x) else ""
-    if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) or not jnp.issubdtype(dtype, jnp.inexact):
+    if jnp.issubdtype(dtype, jax.dtypes.extended) or not jnp.issubdtype(dtype, jnp.inexact):
         return ""
     nan, inf = np.asarray(_unusual(x))
     return "nan" if nan else "inf" if inf else ""
@@ -233,7 +233,7 @@ def _what(x: Any) -> str:
 def _range(x: Any) -> str:
     """Least and largest entry: ``[-3, 0]``; of what are no numbers their kind."""
     dtype = getattr(x, "dtype", np.asarray(x).dtype if np.isscalar(x) else None)
-    if dtype is None or jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+    if dtype is None or jnp.issubdtype(dtype, jax.dtypes.extended):
         return "key"
     if not jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, jnp.complexfloating):
         return str(dtype)

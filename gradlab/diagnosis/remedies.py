@@ -26,7 +26,7 @@ _IN_LOOP = "it stands in the training loop"
 
 def advise(finding: Finding, view: View) -> tuple[Remedy, ...]:
     """The remedies of a finding, none of them tried yet."""
-    return _ADVICE[finding.rule](finding, view)
+    return tuple(_ADVICE[finding.rule](finding, view))
 
 
 def chain_of(finding: Finding, view: View) -> Chain | None:
