@@ -178,3 +178,29 @@ def test_a_scanned_transformer_has_24_named_layers_and_is_healthy(remat):
     assert found.healthy, str(found)
     layers = [place.name for place in found.evidence.places if place.site.name == "blocks/up"]
     assert layers == [f"blocks/up[{i}]" for i in range(24)]
+
+
+def kinds(loss, params, batch):
+    return [f.kind for f in gl.diagnose(loss, params, batch, exact=False).findings if f.severity != "info"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("std", "expected"), [(he, []), (lambda i, o: 0.01, ["init_too_small"])])
+def test_no_verdict_depends_on_the_batch_the_mean_or_the_scale_of_inputs(std, expected):
+    loss, params = network(jax.nn.relu, 5), drawing(std, 5, 64)(KEY(1))
+    assert kinds(loss, params, data(32)) == expected
+    assert kinds(loss, params, data(512)) == expected
+    assert kinds(lambda p, b: 32 * loss(p, b), params, data(32)) == expected  # the sum over the batch
+    x, y = data(32)
+    first = {**params["layer_1"], "w": params["layer_1"]["w"] / 1000}
+    assert kinds(loss, {**params, "layer_1": first}, (1000 * x, y)) == expected
+
+
+@pytest.mark.slow
+def test_a_network_of_gradlab_is_judged_too():
+    x, y = data(64)
+    net = gl.MLP(depth=20, width=64, activation="sigmoid", init="xavier_normal")
+    found = gl.diagnose(net, net.init_params(0, x, y), (x, y), exact=False)
+    assert "vanishing" in [f.kind for f in found.findings]
+    healthy = gl.MLP(depth=5, width=64, activation="relu", init="he_normal")
+    assert gl.diagnose(healthy, healthy.init_params(0, x, y), (x, y), exact=False).healthy
