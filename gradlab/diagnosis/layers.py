@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 #: Kinds of places that carry the signal: each is a row. Activations stand in the row of what they follow.
 CARRYING: tuple[str, ...] = ("product", "inner", "logits", "lookup", "carry", "custom", "tap")
 #: Columns of the frame that are those of a place, and of the activation behind it.
-_OF_PLACE: dict[str, str] = {
+OF_PLACE: dict[str, str] = {
     "log10_delta_rms": "log10_delta_rms", "log10_preactivation_rms": "log10_value_rms",
     "log10_one_minus_c": "log10_one_minus_c", "float32_zero_fraction": "delta_lost_float32",
 }  # fmt: skip
-_OF_ACTIVATION: dict[str, str] = {
+OF_ACTIVATION: dict[str, str] = {
     "log10_activation_rms": "log10_value_rms", "activation_mean_over_rms": "value_mean_over_rms",
     "saturated_fraction": "saturated_fraction", "dead_fraction": "dead_fraction",
 }  # fmt: skip
@@ -146,7 +146,7 @@ def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarra
     place = [row.place for row in rows]
     # without an activation what leaves a layer is what it computes
     leaving = [row.place if row.activation < 0 else row.activation for row in rows]
-    for chosen, names in ((place, _OF_PLACE), (leaving, _OF_ACTIVATION)):
+    for chosen, names in ((place, OF_PLACE), (leaving, OF_ACTIVATION)):
         for name, column in names.items():
             found[name] = _taken(_finite(evidence, column), chosen)
     gradient = np.where(evidence.gradient("grad_not_finite") > 0, np.nan, evidence.gradient("log10_grad_norm"))

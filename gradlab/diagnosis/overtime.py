@@ -13,18 +13,13 @@ from gradlab._types import NOTES
 from gradlab.diagnosis.diagnosis import Diagnosis
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import SEVERITIES, Finding, Rule
+from gradlab.diagnosis.layers import OF_ACTIVATION, OF_PLACE
 from gradlab.diagnosis.sites import Coverage, Parameter, Place, Site
 from gradlab.diagnosis.words import counted, layers
 
 #: Columns of the frame as those of a place, of the activation behind it, and of a parameter.
-_VALUE: dict[str, str] = {
-    "log10_value_rms": "log10_preactivation_rms", "log10_delta_rms": "log10_delta_rms",
-    "log10_one_minus_c": "log10_one_minus_c", "delta_lost_float32": "float32_zero_fraction",
-}  # fmt: skip
-_ACTIVATION: dict[str, str] = {
-    "log10_value_rms": "log10_activation_rms", "value_mean_over_rms": "activation_mean_over_rms",
-    "dead_fraction": "dead_fraction", "saturated_fraction": "saturated_fraction",
-}  # fmt: skip
+_VALUE: dict[str, str] = {column: name for name, column in OF_PLACE.items()}
+_ACTIVATION: dict[str, str] = {column: name for name, column in OF_ACTIVATION.items()}
 _GRADIENT: dict[str, str] = {
     "log10_grad_norm": "log10_weight_grad_norm", "log10_grad_max": "log10_weight_grad_max_abs",
     "grad_zero_fraction": "gradient_zero_fraction", "grad_not_finite": "gradient_not_finite",
