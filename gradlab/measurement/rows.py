@@ -87,12 +87,12 @@ def _blocks(net: Network, outputs: int, record: Any, axes: int = 0) -> list[Bloc
     parts = _parts_custom(net, record) if isinstance(net, CustomNetwork) else _parts(net, outputs, record)
     blocks: list[Block] = []
     following = 1
-    for first, columns in parts:
+    for first, count, columns in parts:
         columns = {c: np.asarray(v) for c, v in columns.items()}
         several = any(v.ndim > axes for v in columns.values())
         columns = columns if several else {c: v[None] for c, v in columns.items()}
         first = following if first is None else first
-        count = len(next(iter(columns.values()))) if columns else 1
+        count = len(next(iter(columns.values()))) if columns else count
         blocks.append((first, count, columns))
         following = first + count
     return blocks
@@ -106,26 +106,30 @@ def _joined(blocks: Sequence[Block]) -> dict[str, np.ndarray]:
     return {c: of(c) for c in shapes}
 
 
-def _parts(net: Network, outputs: int, record: Any) -> list[tuple[int | None, dict[str, np.ndarray]]]:
-    """Number of the first row, None for the next one, and the columns of each part of a network."""
+#: Number of the first row, None for the next one; number of rows, should no column tell it; and the columns.
+Part = tuple[int | None, int, dict[str, np.ndarray]]
+
+
+def _parts(net: Network, outputs: int, record: Any) -> list[Part]:
+    """The parts of a network, from input to readout."""
     stack = net.stack(outputs)
-    found: list[tuple[int | None, dict[str, np.ndarray]]] = []
+    found: list[Part] = []
     for i, part in enumerate(record["below"]):
         if stack.stem and i == 0:
-            found.append((0, row(part)))
+            found.append((0, 1, row(part)))
             if stack.stem == "cell":
-                found.append((1, part["recurrent"].values["steps"]))
+                found.append((1, 1, part["recurrent"].values["steps"]))
         else:
-            found.append((None, row(part)))
+            found.append((None, 1, row(part)))
     if "run" in record:
         count = net.depth - stack.below_depth
-        found.append((stack.below_depth + 1, {c: v[:count] for c, v in row(record["run"]).items()}))
-    return [*found, (None, row(record["readout"]))]
+        found.append((stack.below_depth + 1, count, {c: v[:count] for c, v in row(record["run"]).items()}))
+    return [*found, (None, 1, row(record["readout"]))]
 
 
-def _parts_custom(net: CustomNetwork, record: Any) -> list[tuple[int | None, dict[str, np.ndarray]]]:
+def _parts_custom(net: CustomNetwork, record: Any) -> list[Part]:
     """The same of a network of a user's layers."""
-    return [(None, row(part.tree)) for part in net.rows(net.shapes(), (*record["below"], record["readout"]))]
+    return [(None, 1, row(part.tree)) for part in net.rows(net.shapes(), (*record["below"], record["readout"]))]
 
 
 def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInfo, ...]:

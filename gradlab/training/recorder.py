@@ -35,7 +35,8 @@ class Recorder:
         self.trainer, self.plan, data = trainer, trainer.plan, trainer.data
         x, y = trainer.on_device(data.measured_x, data.measured_y)
         self.measured = DeviceBatch(x, y, self.plan.loss, trainer.outputs, self.plan.dtype, data.name)
-        self.wanted = tuple(name for name in MEASURED if name in trainer.plan.measured)
+        # one column at least, from which the number of rows is known: what is not asked for is dropped in `record`
+        self.wanted = tuple(name for name in MEASURED if name in trainer.plan.measured) or ("log10_delta_rms",)
         roles = {"train": (data.x, data.y), "test": (data.test_x, data.test_y)}
         self.roles = {role: (x, y) for role, (x, y) in roles.items() if len(x)}
         self.targets = {role: trainer.on_device(x[:0], y)[1] for role, (x, y) in self.roles.items()}

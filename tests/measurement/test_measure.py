@@ -5,6 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import gradlab as gl
@@ -251,3 +252,11 @@ def test_bad_input_is_told(change, words):
         arguments["params"] = net.init_params(0, np.ones((3, 5)), arguments["y"])
     with pytest.raises(GradlabError, match=words):
         gl.measure(net, arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+@pytest.mark.parametrize("net", [gl.MLP(depth=5, width=8), gl.ResNet(depth=5, width=8), gl.RNN(width=8)], ids=type)
+def test_rows_are_those_of_the_layers_whatever_is_measured(net):
+    # a run of equal layers, or of time steps, of which no column is kept
+    x = np.random.default_rng(0).normal(size=(4, 6, 3) if isinstance(net, gl.RNN) else (4, 3))
+    rows = lambda **o: gl.frame(gl.measure(net, x, np.arange(4) % 3, seeds=1, **o))[["layer", "layer_name"]]
+    pd.testing.assert_frame_equal(rows(columns=()), rows(columns=("log10_delta_rms",)))
