@@ -47,15 +47,15 @@ def measure(quick):
     """The sweep, and its frame."""
     sweep = gl.Sweep(
         architecture="transformer", depth=(SHALLOW, *((4, 8) if quick else (4, 8, 16, 32))), width=16 if quick else 64,
-        activation="relu", init="lecun_normal", norm=NORMS, seeds=3 if quick else 16, batch=8 if quick else 32,
+        activation="relu", init="lecun_normal", norm_position=NORMS, seeds=3 if quick else 16, batch=8 if quick else 32,
         columns=(DELTA, WEIGHTS, STREAM),
     )  # fmt: skip
     return sweep, gl.run(sweep, progress=False)
 
 
 def named(frame):
-    """The frame with the place of its normalisation everywhere: "pre" is the default, and a default is no column."""
-    norm = frame["norm"].astype(str) if "norm" in frame else "pre"
+    """The hidden layers, with the place of the norm as the literature calls it."""
+    norm = frame["norm_position"].astype(str).map({"before": "pre", "after": "post"})
     return frame.assign(norm=norm)[lambda f: (f["layer"] >= 1) & (f["layer"] <= f["depth"])]
 
 

@@ -36,7 +36,7 @@ SAID = Words("A skip alone explodes", CLAIM, TEXT, CAPTION)
 def measure(quick):
     """The sweep, and its frame."""
     sweep = gl.Sweep(
-        architecture="resnet", activation="relu", init="he_normal", branch_scale=SCALES, branch_layers=(1, 2),
+        architecture="resnet", activation="relu", init="he_normal", branch_scale=(1, *SCALES[1:]), branch_layers=(1, 2),
         depth=(4, 8) if quick else (8, 16, 32, 64), width=32 if quick else 128, loss="probe",
         batch=8 if quick else 16, seeds=3 if quick else 20, columns=("log10_delta_rms",),
     )  # fmt: skip

@@ -13,7 +13,7 @@ The columns are the schema of the tidy frame: one row per network, seed, step an
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: Coordinates of a row, in their order in the frame.
 COORDINATES: dict[str, str] = {

@@ -80,7 +80,7 @@ examples:
   gradlab train --depth 2 10 30 --activation sigmoid relu --init xavier_normal he_normal --steps 200 --report
   gradlab train --depth 30 --activation relu --init he_normal --optimizer sgd momentum adam --learning-rate 0.001 0.01
   gradlab train --data mnist1d --depth 3 --steps 2000 --schedule cosine --warmup 200 --clip-norm 1 --sharpness
-  gradlab train --architecture transformer --depth 2 --norm pre post --optimizer adamw --weight-decay 0.01 --steps 200
+  gradlab train --architecture transformer --depth 2 --norm-position before after --optimizer adamw --steps 200
 
 The same command started again trains only what is missing."""
 
@@ -96,7 +96,7 @@ Compare the hand-written backward pass with jax.grad and with finite differences
 
 examples:
   gradlab check --depth 10 --activation tanh --init xavier_normal
-  gradlab check --architecture transformer --depth 2 --norm post
+  gradlab check --architecture transformer --depth 2 --norm-position after
   gradlab check --import mish.py --activation mish --dtype float32"""
 
 THEORY = """\

@@ -84,12 +84,12 @@ def _several(kind: Any) -> bool:
 
 def _leaves(kind: Any) -> set[Any]:
     """The types of a single value: int, float, str or bool, and None where that may be given."""
-    inside = [k for k in typing.get_args(kind) if k is not Ellipsis]
+    inside = [str if isinstance(k, str) else k for k in typing.get_args(kind) if k is not Ellipsis]
     return set().union(*map(_leaves, inside)) if inside else {kind}
 
 
 def _metavar(name: str, kind: Any) -> str:
-    return "PATH" if name in PATHS else next(word for one, word in _METAVARS.items() if one in _leaves(kind))
+    return "PATH" if name in PATHS else "|".join(word for one, word in _METAVARS.items() if one in _leaves(kind))
 
 
 def _read(command: str, name: str, kind: Any, given: Any) -> Any:
@@ -97,7 +97,8 @@ def _read(command: str, name: str, kind: Any, given: Any) -> Any:
     if isinstance(given, bool):
         return given
     leaves = _leaves(kind)
-    one = next(k for k in _METAVARS if k in leaves)
+    # where a number or a name may stand, the configuration reads the text
+    one = str if str in leaves else next(k for k in _METAVARS if k in leaves)
 
     def value(word: str) -> Any:
         if word == "None" and NoneType in leaves:
@@ -139,7 +140,7 @@ def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
 
 def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict[str, Any]:
     """The options of a TOML file: those of the command line, or the ``sweep.toml`` of a run."""
-    from gradlab.sweep.grid import plain
+    from gradlab.sweep.grid import plain, renamed
 
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -149,7 +150,7 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, integers or nests that Python does not read
         raise GradlabError(f"{path} to be TOML", str(error), "lines like  depth = [2, 4, 8]") from error
     if isinstance(values.get("request"), dict):
-        values = values["request"]
+        values = renamed(values["request"])
     kinds = {name: kind for name, kind, *_ in options}
     names = {field.name for field, *_ in fields_of(config)}
     found: dict[str, Any] = {}

@@ -77,7 +77,8 @@ def test_texts_are_categories_of_the_frame():
 
     values = {n: getattr(k, n) for k in (*CONFIGS.values(), TrainingConfig) for n in k.names()}
     assert {name for name, value in values.items() if isinstance(value, str)} < {*CATEGORIES}
-    assert not {name for name, value in values.items() if isinstance(value, (int, float))} & {*CATEGORIES}
+    numbers = {name for name, value in values.items() if isinstance(value, (int, float))}
+    assert numbers & {*CATEGORIES} == {"branch_scale"}  # a number, or the name of a rule
 
 
 def test_a_grid_is_spanned_by_the_fields_of_a_network():
@@ -93,7 +94,7 @@ def test_a_grid_over_architectures_gives_each_the_coordinates_that_it_has():
     kinds = [type(config).__name__ for config in sweep.configs()]
     assert (kinds.count("MLPConfig"), kinds.count("ResNetConfig"), kinds.count("TransformerConfig")) == (6, 3, 1)
     assert [ResNetConfig(depth=4, branch_scale=s).scale for s in sweep.branch_scale] == [1.0, 0.5, 0.25]
-    assert {c.norm for c in sweep.configs() if isinstance(c, TransformerConfig)} == {"pre"}
+    assert {c.norm for c in sweep.configs() if isinstance(c, TransformerConfig)} == {"layer"}
 
 
 ALL = ["mlp", "resnet", "convnet", "rnn", "transformer"]
@@ -213,7 +214,8 @@ BAD = {
         {"architecture": "transformer", "width": 30, "heads": 4},
         "heads that divide the width",
     ),
-    "another architecture's norm": ({"norm": "pre"}, "norm to be one of batch, layer, rms; received 'pre'"),
+    "a place for a norm": ({"norm": "pre"}, "norm to be one of batch, layer, rms; received 'pre'"),
+    "another architecture's norm": ({"architecture": "transformer", "norm": "batch"}, "norm to be one of layer, rms"),
     "a word for a depth": ({"depth": "deep"}, "depth to be an integer of at least 1; received 'deep'"),
     "NaN": ({"depth": float("nan")}, "received nan"),
     "half a unit": ({"width": 1.5}, "width to be an integer of at least 1; received 1.5"),
@@ -256,3 +258,37 @@ def test_bad_input_is_told(case):
 def test_one_width_for_each_layer(width):
     with pytest.raises(GradlabError, match=f"3 hidden layers; received {len(width)} widths"):
         MLPConfig(depth=3, width=width)
+
+
+def test_a_norms_place_has_one_word_in_all_architectures():
+    """Pre and post, as they are said of blocks, are read as before and after."""
+    kinds = [kind for kind in CONFIGS.values() if "norm_position" in kind.names()]
+    assert [kind.architecture for kind in kinds] == ["mlp", "resnet", "convnet", "transformer"]
+    for kind in kinds:
+        norm = {} if kind.architecture == "transformer" else {"norm": "layer"}
+        assert kind(**norm, norm_position="post") == kind(**norm, norm_position="after") != kind(**norm)
+    assert ResNetConfig(norm_position="after").norm is None  # of its activations
+    mixed = Sweep(architecture=["mlp", "transformer"], norm_position=["pre", "post"])
+    assert {c.norm_position for c in mixed.configs()} == {"before", "after"}
+
+
+def test_a_scale_is_a_number_or_a_rule():
+    """A text with a number in it, of a command line or an old file, is the number."""
+    assert [ResNetConfig(branch_scale=s).branch_scale for s in (1, "1", "0.5", "1 / L")] == [1.0, 1.0, 0.5, "1/L"]
+    assert Sweep(architecture="resnet", branch_scale=("1", "learned")).branch_scale == (1.0, "learned")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"architecture": ["resnet"], "order": ["pre", "post"], "norm_position": ["before"]}, ("before", "after")),
+        ({"architecture": ["transformer"], "norm": ["post"], "order": ["pre"]}, ("after",)),
+        ({"architecture": ["transformer"], "norm": ["default", "post"], "order": ["pre"]}, ("before", "after")),
+        ({"architecture": ["mlp"], "norm": ["batch"], "norm_position": ["after"], "order": ["pre"]}, ("after",)),
+        ({"architecture": ["mlp", "transformer"], "norm_position": ["before"], "order": ["pre"]}, ("before",)),
+    ],
+)
+def test_requests_of_schema_1_are_read(old, new):
+    sweep = from_values(old)
+    assert sweep.norm_position == new and from_values(as_values(sweep)) == sweep
+    assert sweep.norm == (("layer",) if sweep.architecture == ("transformer",) else tuple(old.get("norm", (None,))))

@@ -15,7 +15,7 @@ from scipy import stats
 from gradlab import frames
 from gradlab._errors import GradlabError
 from gradlab._types import COORDINATES, MEASURED, SCHEMA_VERSION
-from gradlab.config import MLPConfig, RNNConfig
+from gradlab.config import MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from gradlab.frames import files
 from gradlab.measurement.jacobian import Spectrum
 from gradlab.measurement.records import LayerInfo, Trace
@@ -24,9 +24,9 @@ from gradlab.measurement.slope import rate
 COLUMNS = ("log10_delta_rms", "weight_norm")
 
 
-def make(depth=4, seeds=3, columns=COLUMNS, loss="mse", **options):
+def make(depth=4, seeds=3, columns=COLUMNS, loss="mse", kind=MLPConfig, **options):
     """A trace whose delta shrinks by 0.3 decades per layer toward the input, from 1e-630."""
-    config = MLPConfig(depth=depth, **options)
+    config = kind(depth=depth, **options)
     widths = (*config.widths, 10)
     layers = tuple(
         LayerInfo(i + 1, "readout" if i == depth else f"hidden {i + 1}", width, 7, width)
@@ -392,6 +392,30 @@ def test_older_schemas_come_up_one_version_at_a_time(mixed, tmp_path, monkeypatc
     monkeypatch.setattr(files, "MIGRATIONS", steps)
     new = frames.read(tmp_path / "old.parquet")
     assert set(new["new"]) == {2} and new.attrs["schema"] == SCHEMA_VERSION + 2
+
+
+def test_in_schema_1_the_place_of_a_norm_had_other_names(tmp_path):
+    after = {"depth": 2, "norm_position": "after"}
+    traces = [make(**after, norm="layer"), make(**after, kind=ResNetConfig), make(3, kind=ResNetConfig),
+              make(**after, kind=TransformerConfig), make(3, kind=TransformerConfig)]  # fmt: skip
+    new = frames.frame(traces)
+    assert new["norm_position"].nunique() == 2
+    kinds = new["architecture"].astype(str)
+    words = new["norm_position"].astype(object).map({"before": "pre", "after": "post"})
+    old = new.assign(
+        order=words.where(kinds == "resnet"), norm=new["norm"].astype(object).mask(kinds == "transformer", words),
+        norm_position=new["norm_position"].astype(object).where(kinds == "mlp"),
+    )  # fmt: skip
+    old.attrs["schema"] = 1
+    frames.write(old, tmp_path / "old.parquet")
+    pd.testing.assert_frame_equal(frames.read(tmp_path / "old.parquet"), new)
+    # without a norm nor a place that differs from the default there is no column of it
+    plain = frames.frame([make(3, kind=TransformerConfig), make(3, kind=ResNetConfig)])
+    assert not {"norm", "norm_position"} & {*plain}
+    old = plain.assign(norm=["pre"] * 12 + [None] * 12, order=[None] * 12 + ["pre"] * 12)
+    old.attrs["schema"] = 1
+    frames.write(old, tmp_path / "old.parquet")
+    pd.testing.assert_frame_equal(frames.read(tmp_path / "old.parquet"), plain)
 
 
 def test_a_newer_schema_is_refused(mixed, tmp_path):

@@ -74,12 +74,15 @@ def test_a_false_claim_on_recurrent_networks_is_not_held(kind, radius, factor):
     assert finding.against == (f"{kind} {radius:g}",)
 
 
+PLACES = {"pre": "before", "post": "after"}
+
+
 def transformers(**changes):
     """A frame of deltas, streams and weights by block, as the claim on transformers says; `changes` are factors."""
     factor = {"post_delta": 1.0, "pre_delta": 1.0, "pre_weights": 1.0, "post_weights": 1.0, "pre_first": 1.0}
     factor = {**factor, "post_first": 1.0, **changes}
     rows = []
-    for norm in ("pre", "post"):
+    for norm in PLACES:
         for depth in (2, 8, 32):
             for seed in range(SEEDS):
                 for layer in range(1, depth + 1):
@@ -89,8 +92,8 @@ def transformers(**changes):
                         delta = factor[f"{norm}_first"] if norm == "post" else 2 * factor["pre_first"]
                     elif layer == depth == 32:
                         delta, weights = delta * factor[f"{norm}_delta"], weights * factor[f"{norm}_weights"]
-                    rows.append((norm, depth, seed, layer, delta, weights, stream))
-    names = ["norm", "depth", "seed", "layer", layer_norm_place.DELTA, layer_norm_place.WEIGHTS]
+                    rows.append((PLACES[norm], depth, seed, layer, delta, weights, stream))
+    names = ["norm_position", "depth", "seed", "layer", layer_norm_place.DELTA, layer_norm_place.WEIGHTS]
     frame = pd.DataFrame(rows, columns=[*names, layer_norm_place.STREAM])
     noise = 1 + 1e-3 * np.random.default_rng(0).normal(size=(len(frame), 3))
     return frame.assign(**np.log10(frame.iloc[:, 4:] * noise))

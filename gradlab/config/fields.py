@@ -111,8 +111,8 @@ def choice(*known: Any) -> Check:
     return check
 
 
-def branch_scale(name: str, value: Any) -> str:
-    """A number as its shortest text, or one of the names: text throughout, so that a column of it has one type."""
+def branch_scale(name: str, value: Any) -> float | str:
+    """A number, also one written as text, or the name of a rule."""
     if isinstance(value, str):
         spelled = value.replace(" ", "")
         if spelled in ("1/sqrt(L)", "1/L", "learned"):
@@ -123,7 +123,13 @@ def branch_scale(name: str, value: Any) -> str:
             raise GradlabError(
                 f"{name} to be a number, '1/sqrt(L)', '1/L' or 'learned'", shown(value), f"{name}='1/sqrt(L)'"
             ) from None
-    return f"{non_negative(name, value):.12g}"
+    return non_negative(name, value)
+
+
+def place(name: str, value: Any) -> str:
+    """Where a norm stands: "before" or "after"; "pre" and "post" are read as these."""
+    spelled = {"pre": "before", "post": "after"}.get(value, value) if isinstance(value, str) else value
+    return choice("before", "after")(name, spelled)
 
 
 def several(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
@@ -19,6 +19,7 @@ from gradlab.config.fields import (
     number,
     one_or_each,
     optional,
+    place,
     positive_integer,
 )
 from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
@@ -159,23 +160,25 @@ class NetworkConfig(Configuration):
 
 
 @configuration
-class MLPConfig(NetworkConfig):
+class NormedConfig(NetworkConfig):
+    """What the architectures have that may be normalised."""
+
+    norm: str | None = option(None, "Kind of normalisation: batch, layer or rms.", choice(None, *NORMS), "program")
+    norm_position: str = option(
+        "before", "Where the norm stands: before the activation of each hidden layer, or after it.", place, "program",
+        needs=("norm", NORMS),
+    )  # fmt: skip
+
+
+@configuration
+class MLPConfig(NormedConfig):
     """A fully connected network: `depth` hidden layers, then a linear readout."""
 
     architecture: ClassVar[str] = "mlp"
     BY_LAYER: ClassVar[bool] = True
 
-    norm: str | None = option(
-        None, "Normalisation of each hidden layer: batch, layer or rms.", choice(None, *NORMS), "program", later=True
-    )
-    norm_position: str = option(
-        "before",
-        "Whether it stands before or after the activation.",
-        choice("before", "after"),
-        "program",
-        needs=("norm", NORMS),
-        later=True,
-    )
+    norm: str | None = like(NormedConfig, "norm", None, later=True)
+    norm_position: str = like(NormedConfig, "norm_position", "before", later=True)
 
     def _one_width(self) -> None:
         if isinstance(self.width, tuple):
@@ -189,7 +192,7 @@ class MLPConfig(NetworkConfig):
 
 
 @configuration
-class ResNetConfig(NetworkConfig):
+class ResNetConfig(NormedConfig):
     """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout."""
 
     architecture: ClassVar[str] = "resnet"
@@ -199,20 +202,17 @@ class ResNetConfig(NetworkConfig):
         128, "Units (of a convolutional branch: channels) of the residual stream.", one_or_each(positive_integer),
         "program",
     )  # fmt: skip
-    branch_scale: str = option(
-        "1", "Factor of each branch: a number, 1/sqrt(L), 1/L, or learned (one scalar a block that starts at 0).",
+    branch_scale: float | Literal["1/sqrt(L)", "1/L", "learned"] = option(
+        1.0, "Factor of each branch: a number, 1/sqrt(L), 1/L, or learned (one scalar per block, which starts at 0).",
         branch_scale, "number",
     )  # fmt: skip
     branch: str = option("dense", "What the branches are made of: dense or conv.", choice("dense", "conv"), "program")
     branch_layers: int = option(2, "Weights in each branch.", positive_integer, "program")
-    order: str = option(
-        "pre",
-        "Activation before each weight of a branch (pre), or after it (post; the last one then after the sum).",
-        choice("pre", "post"), "program",
+    norm_position: str = like(
+        NormedConfig, "norm_position", "before", needs=None,
+        about="Where each activation of a branch stands, with the norm in front of it: before a weight, or after it; "
+        "the last one then stands on the stream, after the sum.",
     )  # fmt: skip
-    norm: str | None = option(
-        None, "Normalisation before each activation of a branch: batch, layer or rms.", choice(None, *NORMS), "program"
-    )
     kernel: int = option(
         3, "Side of the kernels of a convolutional branch.", positive_integer, "program", needs=("branch", ("conv",))
     )
@@ -220,12 +220,11 @@ class ResNetConfig(NetworkConfig):
     @property
     def scale(self) -> float | str:
         """The factor of each branch as a number, or "learned"."""
-        named = {"1/sqrt(L)": self.depth**-0.5, "1/L": 1 / self.depth, "learned": "learned"}
-        return named[self.branch_scale] if self.branch_scale in named else float(self.branch_scale)
+        return {"1/sqrt(L)": self.depth**-0.5, "1/L": 1 / self.depth}.get(self.branch_scale, self.branch_scale)
 
 
 @configuration
-class ConvNetConfig(NetworkConfig):
+class ConvNetConfig(NormedConfig):
     """A convolutional network: `depth` convolutions of equal size, the mean over positions, a linear readout."""
 
     architecture: ClassVar[str] = "convnet"
@@ -238,16 +237,6 @@ class ConvNetConfig(NetworkConfig):
         "same", "What stands beyond the border: zeros (same), or the opposite side (periodic; Xiao et al. 2018).",
         choice("same", "periodic"), "program",
     )  # fmt: skip
-    norm: str | None = option(
-        None, "Normalisation of each convolution: batch, layer or rms.", choice(None, *NORMS), "program"
-    )
-    norm_position: str = option(
-        "before",
-        "Whether it stands before or after the activation.",
-        choice("before", "after"),
-        "program",
-        needs=("norm", NORMS),
-    )
 
 
 @configuration
@@ -280,7 +269,7 @@ class RNNConfig(NetworkConfig):
 
 
 @configuration
-class TransformerConfig(NetworkConfig):
+class TransformerConfig(NormedConfig):
     """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout."""
 
     architecture: ClassVar[str] = "transformer"
@@ -290,18 +279,18 @@ class TransformerConfig(NetworkConfig):
     activation: str = like(NetworkConfig, "activation", "gelu")
     init: str = like(NetworkConfig, "init", "xavier_normal")
     heads: int = option(4, "Attention heads; they divide the width.", positive_integer, "program")
-    norm: str | None = option(
-        "pre",
-        "Layer normalisation before each branch (pre, on the branch), or after each sum (post, on the stream). "
-        "None: pre.",
-        choice(None, "pre", "post"), "program",
+    norm: str = like(
+        NormedConfig, "norm", "layer", check=choice("layer", "rms"), about="Kind of normalisation: layer or rms."
+    )
+    norm_position: str = like(
+        NormedConfig, "norm_position", "before", needs=None,
+        about="Where the norm stands: before each branch, on the branch (pre-LN), or after each sum, on the stream "
+        "(post-LN).",
     )  # fmt: skip
     expansion: int = option(4, "Units of the feed-forward part over the width.", positive_integer, "program")
     causal: bool = option(False, "Whether a position sees the earlier ones alone.", boolean, "program")
 
     def __post_init__(self):
-        if self.norm is None:
-            object.__setattr__(self, "norm", "pre")
         super().__post_init__()
         if self.width % self.heads:
             raise GradlabError(
@@ -317,7 +306,5 @@ CONFIGS: dict[str, type[NetworkConfig]] = {
 GRID: tuple[str, ...] = ("architecture", *dict.fromkeys(name for kind in CONFIGS.values() for name in kind.names()))
 #: Coordinates of which an architecture has defaults of its own.
 OWN: tuple[str, ...] = tuple(
-    name
-    for name in NetworkConfig.names()
-    if any(getattr(kind, name) != getattr(NetworkConfig, name) for kind in CONFIGS.values())
+    name for name in GRID[1:] if len({getattr(k, name) for k in CONFIGS.values() if name in k.names()}) > 1
 )

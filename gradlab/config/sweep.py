@@ -85,20 +85,19 @@ class Sweep(Configuration):
         ("mlp",), "Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has."
     )
     norm: tuple[str | None, ...] = setting(
-        (None,), "Normalisation: batch, layer or rms; of a transformer pre or post. None: none, or pre."
+        (None,), "Kind of normalisation: batch, layer or rms. None: that of each architecture, layer of a transformer."
     )
     norm_position: tuple[str, ...] = setting(
-        ("before",), "Whether an mlp or convnet normalises before or after the activation."
+        ("before",),
+        "Where norms stand: before or after the activation; of a transformer before the branch or after the sum; of a "
+        "resnet norm and activation together before or after each weight.",
     )
-    branch_scale: tuple[str, ...] = setting(
-        ("1",),
+    branch_scale: tuple[float | str, ...] = setting(
+        (1.0,),
         "Factor of each branch of a resnet: a number, '1/sqrt(L)', '1/L' or 'learned' (a scalar that starts at 0).",
     )
     branch: tuple[str, ...] = setting(("dense",), "Branches of a resnet: dense or conv.")
     branch_layers: tuple[int, ...] = setting((2,), "Weights in each branch of a resnet.")
-    order: tuple[str, ...] = setting(
-        ("pre",), "Activation before (pre) or after (post) each weight of a resnet's branch."
-    )
     kernel: tuple[int, ...] = setting((3,), "Side of the kernels of convolutions.")
     padding: tuple[str, ...] = setting(("same",), "Border of a convnet: same (zeros) or periodic.")
     cell: tuple[str, ...] = setting(("rnn",), "Cell of an rnn: rnn, lstm or gru.")
@@ -206,8 +205,10 @@ class Sweep(Configuration):
 
     def _filled(self, name: str, values: tuple) -> tuple:
         """The values with the defaults of the architectures in the place of None, where all of them have the same."""
-        own = [*{self._own(name, architecture) for architecture in self.architecture}] if name in OWN else []
-        return _spelled_out(values, own[0]) if len(own) == 1 else values
+        if name not in OWN:
+            return values
+        own = {self._own(name, a) for a in self.architecture if name in CONFIGS[a].names()}
+        return _spelled_out(values, own.pop()) if len(own) == 1 else values
 
     def _own(self, name: str, architecture: str) -> tuple:
         """The values of a coordinate that an architecture has where none is given."""
@@ -215,7 +216,7 @@ class Sweep(Configuration):
             return (None,) if architecture == "rnn" else self.DEPTHS
         if architecture == "mlp" and name in _MLP:
             return _MLP[name]
-        return (getattr(CONFIGS[architecture], name),)
+        return (getattr(CONFIGS[architecture], name, None),)
 
     def _usual(self, name: str) -> tuple:
         """The values of a coordinate where none is given."""
@@ -258,7 +259,7 @@ class Sweep(Configuration):
             own = {
                 name: n for name, n in choices.items() if architecture in self._owners(name) or not self._owners(name)
             }
-            own |= {name: len(self._values(name, architecture)) for name in OWN}
+            own |= {name: len(self._values(name, architecture)) for name in OWN if name in own}
             check_size(own, seeds, max(depth or 1 for depth in self._values("depth", architecture)))
 
     def _check_needs(self, configs: Sequence[Any]) -> None:

@@ -21,10 +21,9 @@ from gradlab._types import SCHEMA_VERSION
 from gradlab.config import content_hash
 from gradlab.config.bounds import MOST_ROWS
 from gradlab.frames.checks import check_run
+from gradlab.frames.migrations import MIGRATIONS
 from gradlab.frames.rows import concat
 
-#: The step from each older version of the schema to the next.
-MIGRATIONS: dict[int, Callable[[pd.DataFrame], pd.DataFrame]] = {}
 #: Key of our entry in the metadata of a Parquet file.
 ABOUT = b"gradlab"
 

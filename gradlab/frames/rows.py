@@ -26,7 +26,7 @@ from gradlab.measurement.records import LayerInfo, Trace
 #: Columns whose text repeats from row to row.
 CATEGORIES: tuple[str, ...] = (
     "network", "architecture", "loss", "data", "dtype", "layer_name", "status",
-    *(name for name, option in OPTIONS.items() if "str" in option.type),
+    *(name for name, option in OPTIONS.items() if "str" in option.type or "Literal" in option.type),
 )  # fmt: skip
 #: What makes a row unique.
 KEY: tuple[str, ...] = ("network", "seed", "step", "layer")
@@ -218,7 +218,8 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     columns = {}
     for name in own_fields():
         if name in changed:
-            values = np.repeat(np.asarray([getattr(t.config, name, None) for t in traces], dtype=object), sizes)
+            given = [_written(name, getattr(t.config, name, None)) for t in traces]
+            values = np.repeat(np.asarray(given, dtype=object), sizes)
             plain = pd.Series(values).infer_objects()
             # a number that no network has: NaN, and not an object
             columns[name] = values if name in CATEGORIES else plain.astype(float) if plain.isna().all() else plain
@@ -235,7 +236,12 @@ def own_fields() -> dict[str, Any]:
 def default_of(architecture: str, name: str) -> Any:
     """The default of a field in an architecture; None where it has no such field."""
     kind = CONFIGS.get(architecture)
-    return getattr(kind, name) if kind is not None and name in kind.names() else None
+    return _written(name, getattr(kind, name)) if kind is not None and name in kind.names() else None
+
+
+def _written(name: str, value: Any) -> Any:
+    """A value of a field as its column holds it: where some are text, numbers are text too."""
+    return f"{value:.12g}" if name in CATEGORIES and isinstance(value, float) else value
 
 
 def _measured(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
@@ -312,6 +318,6 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """Missing measures as NaN of a double, so that appending does not guess at the dtype of empty columns."""
-    numbers = [name for name, option in OPTIONS.items() if "float" in option.type]
+    numbers = [name for name, option in OPTIONS.items() if "float" in option.type and name not in CATEGORIES]
     doubles = [name for name in table if name in MEASURED or name in numbers]
     return table.astype(dict.fromkeys(doubles, np.float64))

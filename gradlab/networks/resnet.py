@@ -24,13 +24,13 @@ class ResNet(ResNetConfig, Network):
 
     Notes
     -----
-    With ``order="pre"`` a branch is (norm, activation, weight) `branch_layers` times and the stream is
-    never touched (He et al. 2016b); with "post" it is (weight, norm, activation), and the last
+    With ``norm_position="before"`` a branch is (norm, activation, weight) `branch_layers` times and the stream is
+    never touched (pre-activation, He et al. 2016b); with "after" it is (weight, norm, activation), and the last
     activation stands on the stream, behind the sum (He et al. 2016a). The stem is a linear layer with
     n Var = 1 (for images a convolution), whatever `init` says, so that the stream begins as large as the data.
     A measured layer is a block: its delta is the gradient on the stream at the block's output.
     A mask of dropout stands right behind each activation inside a branch, none on the stream (Zagoruyko &
-    Komodakis 2016); so with "post" a branch of one layer has no place for one, which is an error.
+    Komodakis 2016); so with "after" a branch of one layer has no place for one, which is an error.
 
     Examples
     --------
@@ -56,10 +56,10 @@ class ResNet(ResNetConfig, Network):
     def stack(self, outputs: int, scale: Any = None, *, dropout: Dropout | None = None) -> Stack:
         """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
         scale = self.scale if scale is None else scale
-        if dropout is not None and self.order == "post" and self.branch_layers == 1:
+        if dropout is not None and self.norm_position == "after" and self.branch_layers == 1:
             raise GradlabError(
                 "an activation inside the branches, behind which dropout stands",
-                "order='post' with branch_layers=1, whose only one is on the stream", "branch_layers=2",
+                "norm_position='after' with branch_layers=1, whose only one is on the stream", "branch_layers=2",
             )  # fmt: skip
         block = lambda number: _block(self, scale, dropout, number)
         if self.branch == "dense":
@@ -68,7 +68,7 @@ class ResNet(ResNetConfig, Network):
             weight = conv(self.width, self.kernel, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
             stem = serial(Part("conv", weight), Part("activation", activation("identity")))
             before = (global_mean(),)
-        last = normed(self.norm) if self.order == "pre" else ()
+        last = normed(self.norm) if self.norm_position == "before" else ()
         run = repeat(copies(block, dropout), self.depth, 1)
         return stacked(stem, run, readout_block(self, outputs, *last, *before))
 
@@ -86,7 +86,7 @@ def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: An
     layers: list[Layer] = []
     for i in range(config.branch_layers):
         inside = masked(phi, dropout, number * config.branch_layers + i)
-        layers += [*norm, inside, weight] if config.order == "pre" else [weight, *norm, inside]
-    if config.order == "pre":
+        layers += [*norm, inside, weight] if config.norm_position == "before" else [weight, *norm, inside]
+    if config.norm_position == "before":
         return residual(serial(*layers), scale)
     return serial(Part("residual", residual(serial(*layers[:-1]), scale)), Part("activation", phi))

@@ -10,12 +10,11 @@ from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, Part, repeat, serial
-from gradlab.core.norm import layer_norm
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule
-from gradlab.networks.stack import Stack, copies, masked, readout_block, stacked
+from gradlab.networks.stack import Stack, copies, masked, normed, readout_block, stacked
 
 
 @configuration
@@ -24,11 +23,11 @@ class Transformer(TransformerConfig, Network):
 
     Notes
     -----
-    With ``norm="pre"`` a block is x + A(LN x), then x + F(LN x); with "post" it is LN(x + A(x)), then
-    LN(x + F(x)) (Xiong et al. 2020, table 1); A is attention, F two dense layers with the activation
-    between. The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
-    mean over positions, with "pre" of a last normalisation. A measured layer is a block: its delta is
-    the gradient on the residual stream, with "post" before the last normalisation of the block.
+    With ``norm_position="before"`` a block is x + A(N x), then x + F(N x) (pre-LN); with "after" it is N(x + A(x)),
+    then N(x + F(x)) (post-LN; Xiong et al. 2020, table 1). N is the norm, A attention, F two dense layers with the
+    activation between. The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
+    mean over positions, with "before" of a last normalisation. A measured layer is a block: its delta is
+    the gradient on the residual stream, with "after" before the last normalisation of the block.
     A mask of dropout stands on the output of A and of F, before it is added (Vaswani et al. 2017, section 5.4);
     the embeddings have none.
 
@@ -54,7 +53,7 @@ class Transformer(TransformerConfig, Network):
         stem = serial(
             Part("dense", embed), Part("activation", activation("identity")), Part("positions", positions("sinusoidal"))
         )
-        last = (layer_norm(),) if self.norm == "pre" else ()
+        last = normed(self.norm) if self.norm_position == "before" else ()
         head = readout_block(self, outputs, *last, global_mean())
         run = repeat(copies(lambda number: _block(self, dropout, number), dropout), self.depth, 1)
         return stacked(stem, run, head)
@@ -71,12 +70,13 @@ def _block(config: TransformerConfig, dropout: Dropout | None, number: Any) -> L
         Part("out", dense(config.width, rule, **options), 2),
     )
     forward = masked(forward, dropout, 2 * number + 1)
-    if config.norm == "pre":
-        normed = lambda name, layer: residual(serial(Part("norm", layer_norm()), Part(name, layer)))
+    (norm,) = normed(config.norm)
+    if config.norm_position == "before":
+        around = lambda name, layer: residual(serial(Part("norm", norm), Part(name, layer)))
         return serial(
-            Part("attention", normed("attention", attend), 0), Part("feed_forward", normed("feed_forward", forward), 1)
+            Part("attention", around("attention", attend), 0), Part("feed_forward", around("feed_forward", forward), 1)
         )
     return serial(
-        Part("attention", residual(attend), 0), Part("attention_norm", layer_norm()),
-        Part("feed_forward", residual(forward), 2), Part("feed_forward_norm", layer_norm()),
+        Part("attention", residual(attend), 0), Part("attention_norm", norm),
+        Part("feed_forward", residual(forward), 2), Part("feed_forward_norm", norm),
     )  # fmt: skip

@@ -45,8 +45,24 @@ def plain(value: Any) -> Any:
 
 
 def from_values(values: Mapping[str, Any], kind: type[Sweep] = Sweep) -> Sweep:
-    """The request of a kind that `as_values` wrote; lists inside lists go layer by layer."""
-    return kind(**{name: plain(value) for name, value in values.items()})
+    """The request of a kind that `as_values` wrote, now or under schema 1; lists inside lists go layer by layer."""
+    return kind(**{name: plain(value) for name, value in renamed(values).items()})
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request with today's names.
+
+    Under schema 1 the place of a norm was the field `order` of a resnet and a value of `norm` of a transformer. All
+    places that were asked for are asked for here; a grid of several architectures may so gain networks.
+    """
+    listed = lambda name: tuple(v) if isinstance(v := values.get(name, ()), (list, tuple)) else (v,)
+    in_norm = {"pre", "post"} & set(listed("norm"))
+    if "order" not in values and not in_norm:
+        return dict(values)
+    asked = {"resnet": listed("order"), "transformer": listed("norm") if in_norm else ("pre",)}
+    places = [place for kind in listed("architecture") for place in asked.get(kind, listed("norm_position"))]
+    kept = {name: value for name, value in values.items() if name != "order" and not (name == "norm" and in_norm)}
+    return kept | {"norm_position": tuple("pre" if place == DEFAULT else place for place in places) or "before"}
 
 
 def _several(sweep: Sweep, name: str) -> tuple:

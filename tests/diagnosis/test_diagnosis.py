@@ -9,6 +9,7 @@ import pytest
 import gradlab as gl
 from gradlab import plots
 from gradlab._errors import GradlabError
+from gradlab._types import SCHEMA_VERSION
 from gradlab.diagnosis.baseline import Baseline
 from gradlab.diagnosis.diagnosis import Diagnosis, Unhealthy
 from gradlab.diagnosis.evidence import Suspects
@@ -122,7 +123,7 @@ def test_what_is_not_finite_is_said_in_its_place(sick):
 def test_the_frame_is_the_houses_own(sick, well):
     frame = well.frame
     assert list(frame["layer_name"][:7]) == [*(f"dense_{i}" for i in range(1, 7)), "head"]
-    assert frame["seed"].nunique() == 4 and (frame["step"] == 0).all() and frame.attrs["schema"] == 1
+    assert frame["seed"].nunique() == 4 and (frame["step"] == 0).all() and frame.attrs["schema"] == SCHEMA_VERSION
     means = gl.summarise(frame, ["layer"], "log10_delta_rms")
     assert (means["n"] == 4).all()
     assert sick.frame["log10_weight_grad_norm"].iloc[0] == pytest.approx(-1 - 6 * 0.63)

@@ -40,10 +40,13 @@ ODD = (
     Architecture(gl.MLP(depth=3, width=(5, 5, 4), norm="batch", norm_position="after"), (4,)),
     Architecture(gl.MLP(depth=1, width=4, norm="rms"), (4,)),
     Architecture(gl.ResNet(depth=2, width=4, branch_scale="learned", branch_layers=1), (3,)),
-    Architecture(gl.ResNet(depth=2, width=4, order="post", norm="batch"), (3,)),
+    Architecture(gl.ResNet(depth=2, width=4, norm="batch", norm_position="after"), (3,)),
     Architecture(gl.ResNet(depth=2, width=3, branch="conv", norm="layer", bias=False), (4, 4, 2)),
     Architecture(gl.ConvNet(depth=1, width=3, kernel=2, norm="batch"), (6, 2)),
     Architecture(gl.RNN(width=4, init="orthogonal", gain=0.7, truncate=2), (5, 3)),
     Architecture(gl.RNN(cell="gru", width=4, depth=3), (5, 3)),
-    Architecture(gl.Transformer(depth=2, width=4, heads=1, norm="post", causal=True, activation="relu"), (4, 3)),
+    Architecture(
+        gl.Transformer(depth=2, width=4, heads=1, norm="rms", norm_position="after", causal=True, activation="relu"),
+        (4, 3),
+    ),
 )  # fmt: skip

@@ -139,12 +139,12 @@ def test_where_all_is_dropped_nothing_reaches_the_readout(net):
 
 
 @pytest.mark.parametrize("net", [
-    gl.ResNet(depth=3, width=4, activation="softplus", order="post", bias=False),
+    gl.ResNet(depth=3, width=4, activation="softplus", norm_position="after", bias=False),
     *(pytest.param(net, marks=pytest.mark.slow) for net in (
         gl.ResNet(depth=3, width=4, activation="softplus", norm="layer", bias=False),
         gl.ResNet(depth=2, width=4, activation="softplus", branch="conv", branch_layers=1, bias=False),
         gl.Transformer(depth=2, width=4, heads=2),
-        gl.Transformer(depth=2, width=4, heads=2, norm="post"),
+        gl.Transformer(depth=2, width=4, heads=2, norm_position="after"),
     )),
 ], ids=str)  # fmt: skip
 def test_where_all_is_dropped_the_stream_stays(net):
@@ -180,6 +180,6 @@ def test_rates_outside_the_range(case, rate):
 
 
 def test_a_branch_without_an_activation_inside_has_no_place_for_dropout():
-    net = gl.ResNet(depth=2, width=4, order="post", branch_layers=1)
+    net = gl.ResNet(depth=2, width=4, norm_position="after", branch_layers=1)
     with pytest.raises(GradlabError, match=r"an activation inside the branches.*branch_layers=2"):
         net.layer(CLASSES, gl.Dropout(RATE, 0))

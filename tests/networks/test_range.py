@@ -26,7 +26,7 @@ DEEP = {
     "convnet, xavier": (gl.ConvNet(depth=1000, width=16, init="xavier_normal"), (4, 4, 4, 2), FLOAT32),
     "convnet, tanh": (gl.ConvNet(depth=1000, width=16, activation="tanh", gain=0.5), (4, 4, 4, 2), FLOAT32),
     "transformer": (gl.Transformer(depth=500, width=16, heads=2), (4, 6, 3), 0),
-    "transformer, post": (gl.Transformer(depth=500, width=16, heads=2, norm="post"), (4, 6, 3), 0),
+    "transformer, post": (gl.Transformer(depth=500, width=16, heads=2, norm_position="after"), (4, 6, 3), 0),
 }  # fmt: skip
 
 
