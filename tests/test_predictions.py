@@ -12,7 +12,7 @@ from gradlab.config import MLPConfig
 from gradlab.data import load
 from gradlab.frames.rows import network_hash
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.theory import predict, transients
+from gradlab.theory import Reason, predict, transients
 
 
 def test_a_sweep_has_its_own_inputs():
@@ -29,7 +29,7 @@ def test_a_sweep_has_its_own_inputs():
 def test_what_theory_refuses_has_its_reason():
     nets = [gl.MLP(depth=2, norm="layer"), gl.ResNet(depth=2), gl.MLP(depth=2, activation="tanh")]
     found = list(gl.predict_all(nets, columns=["log10_delta_rms"]).values())
-    assert found[0].code == found[1].code == "other network"
+    assert found[0].reason is found[1].reason is Reason.OTHER_NETWORK
     assert found[0].text == "mean field asks for a network without normalisation, this is norm='layer'"
     assert found[1].text == "mean field asks for a fully connected network, this is resnet"
     assert list(found[2].columns) == ["log10_delta_rms"]

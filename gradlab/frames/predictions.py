@@ -13,19 +13,19 @@ from gradlab._errors import GradlabError
 from gradlab.config import Sweep
 from gradlab.frames.rows import network_hash
 from gradlab.frames.summaries import BACKWARD, by_layer
-from gradlab.theory.refusal import Refusal
+from gradlab.theory.refusal import Reason, Refusal
 
 if TYPE_CHECKING:
     from gradlab.theory.prediction import Prediction
 
-#: Why a rate of the root mean square over a batch has no prediction.
+#: Refusals whose sentence is always the same.
 OTHER_MEAN = Refusal(
-    "other mean",
-    "over seeds the rate of log10_delta_rms is a geometric mean, theory's a root mean square; delta_log10_mean is the "
-    "same in both",
+    Reason.OTHER_MEAN,
+    "over seeds the rate of log10_delta_rms is a geometric mean, theory's is a root mean square; delta_log10_mean is "
+    "the same mean in both",
 )
-NOT_PREDICTED = Refusal("not predicted", "no prediction was made of this network")
-TRAINED = Refusal("trained", "theory is one of random weights, these are trained")
+NOT_PREDICTED = Refusal(Reason.NOT_PREDICTED, "no prediction was made of this network")
+TRAINED = Refusal(Reason.TRAINED, "theory is about random weights, and these are trained")
 #: The column that the variance of the preactivations above follows from.
 SIGNAL = "log10_activation_rms"
 #: Examples whose mean squares stand for those of the batch, where each has its own curve for every seed.
@@ -86,7 +86,7 @@ def predict_all(
             found[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, q0)
         except GradlabError as error:
             text = f"mean field asks for {error.expected}, this is {error.received}"
-            found[network_hash(net)] = Refusal("other network", text)
+            found[network_hash(net)] = Refusal(Reason.OTHER_NETWORK, text)
     return found
 
 

@@ -21,7 +21,7 @@ from .maps import MeanFieldMaps as MeanFieldMaps
 from .maps import mean_field_maps as mean_field_maps
 from .meanfield import MeanField as MeanField
 from .meanfield import mean_field as mean_field
-from .network import mean_field_of as mean_field_of
+from .network import network_mean_field as network_mean_field
 from .normalisation import batch_norm_factor as batch_norm_factor
 from .normalisation import layer_norm_factor as layer_norm_factor
 from .normalisation import normalised_skip_factors as normalised_skip_factors
@@ -35,6 +35,7 @@ from .recurrent import chrono_bias as chrono_bias
 from .recurrent import log10_cell_path as log10_cell_path
 from .recurrent import recurrent_powers as recurrent_powers
 from .recurrent import slope_bound as slope_bound
+from .refusal import Reason as Reason
 from .refusal import Refusal as Refusal
 from .residual import StreamLaw as StreamLaw
 from .residual import fixup_gain as fixup_gain

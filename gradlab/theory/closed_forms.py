@@ -1,4 +1,4 @@
-r"""Gaussian expectations in closed form, where there are any: there they take the place of the quadrature.
+r"""Gaussian expectations in closed form, which take the place of the quadrature for the activations that have them.
 
 Positively homogeneous activations, :math:`\phi(z) = az` above 0 and :math:`bz` below, at two inputs of angle t (Cho &
 Saul 2009 for a = 1, b = 0, the arc-cosine kernels):
@@ -31,14 +31,14 @@ from gradlab.core.activations import Activation
 
 
 class ClosedForm(NamedTuple):
-    """What is known of an activation.
+    """Hold the closed forms of an activation.
 
     Parameters
     ----------
     single : callable
-        Of q: E phi^2 and E phi'^2, and d ln of each / d ln q.
+        Function of q that returns E phi^2 and E phi'^2, and d ln of each / d ln q.
     pair : callable or None
-        Of q1, q2 and the angle, above 0: the fields of `gradlab.theory.gaussian.Overlap`.
+        Function of q1, q2 and an angle above 0 that returns the fields of `gradlab.theory.gaussian.Overlap`.
     """
 
     single: Callable[[np.ndarray], tuple[np.ndarray, ...]]
@@ -47,7 +47,7 @@ class ClosedForm(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def closed_form(entry: Activation) -> ClosedForm | None:
-    """The closed form of a homogeneous activation or of one of the table; None where there is none."""
+    """Return the closed form of an activation that is homogeneous, erf or GELU; None for all others."""
     if not entry.homogeneous:
         return None if entry.fingerprint else _KNOWN.get(entry.name)
     with jax.enable_x64(True):
@@ -81,13 +81,16 @@ def _erf_pair(q1: np.ndarray, q2: np.ndarray, angle: np.ndarray) -> tuple[np.nda
     there, start = (cross * np.cos(angle) / size, inner / size), (cross / size, root / size)
     distance = 2 * _turn(start, there, (start[0] * np.sin(angle)) ** 2)
     for q, other in ((q1, q2), (q2, q1)):  # of each input with itself
-        own = 2 * q / (1 + 2 * q), np.sqrt(1 + 4 * q) / (1 + 2 * q)
-        distance += _turn(own, start, 2 * own[0] * (q - other) / size / size)
+        alone = 2 * q / (1 + 2 * q), np.sqrt(1 + 4 * q) / (1 + 2 * q)
+        distance += _turn(alone, start, 2 * alone[0] * (q - other) / size / size)
     return distance / (np.pi * cross * np.sin(angle / 2) ** 2), 4 / (np.pi * inner)
 
 
 def _turn(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...], squares: np.ndarray) -> np.ndarray:
-    """The angle between two directions (sine, cosine) of [-pi/2, pi/2], from the difference of their squared sines."""
+    """Compute the angle between two directions in [-pi/2, pi/2] from the difference of their squared sines.
+
+    Each direction is its sine and its cosine.
+    """
     (s1, c1), (s2, c2) = one, other
     sine = np.where(s2 > 0, squares / np.where(s2 > 0, s1 * c2 + c1 * s2, 1), s1 * c2 - c1 * s2)
     return np.arctan2(sine, c1 * c2 + s1 * s2)

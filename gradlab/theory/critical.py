@@ -35,7 +35,7 @@ _LOWEST, _HIGHEST = np.log(1e-6), np.log(1e9)
 
 @dataclass(frozen=True)
 class CriticalPoint:
-    """A point with chi1 = 1 and a variance that stays there.
+    """Hold a point with chi1 = 1 at which the variance stays.
 
     `kind` is ``"scale-invariant"``, ``"q* = 0"``, ``"half-stable"`` or ``"stable"``; `q_star` is NaN where every
     q is fixed; `chi_q` is V'(q*).
@@ -51,7 +51,7 @@ class CriticalPoint:
 
 @dataclass(frozen=True)
 class CriticalLine:
-    """The line chi1 = 1 of an activation; arrays over q.
+    """Hold the line chi1 = 1 of an activation, in arrays over q.
 
     `usable` is False where the fixed point repels (V' > 1). Points with a negative `sigma_b2` are left out.
     """
@@ -65,20 +65,26 @@ class CriticalLine:
 
 
 def _along(entry: Activation, x: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """sigma_w2, sigma_b2 / q and V' at the points of the line with q = exp(x)."""
+    """Compute sigma_w2, sigma_b2 / q and V' at the points of the line with q = exp(x)."""
     at = landscape(entry) if x is GRID else moments(entry, x)
     share = np.exp(at.log_phi2 - at.log_dphi2 - x)  # E phi^2 / (q g)
     return np.exp(-at.log_dphi2), 1 - share, share * at.growth
 
 
 def critical_line(activation: str | Activation, q: np.ndarray | None = None) -> CriticalLine:
-    """The line chi1 = 1 with q as parameter.
+    """Compute the line chi1 = 1, with the variance q as its parameter.
 
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     q : array, optional
-        Variances at which to look. None: from 1e-6 to 1e3.
+        Variances of the preactivations at which to compute points. None: 400 from 1e-6 to 1e3.
+
+    Returns
+    -------
+    CriticalLine
+        Without the variances whose point would need a negative sigma_b2.
 
     Examples
     --------
@@ -98,18 +104,19 @@ def critical_line(activation: str | Activation, q: np.ndarray | None = None) -> 
 
 
 def critical_sigma_w2(activation: str | Activation, sigma_b2: float = 0.0) -> float:
-    """sigma_w2 at which gradients neither vanish nor explode, for a bias variance.
+    """Compute the sigma_w2 at which gradients neither vanish nor explode, for a bias variance.
 
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     sigma_b2 : float
-        At least 0.
+        Bias variance, at least 0.
 
     Returns
     -------
     float
-        `critical_point` has the point with its q* and kind.
+        Fan-in times the weight variance. `critical_point` returns the whole point, with q* and its kind.
 
     Raises
     ------
@@ -126,7 +133,7 @@ def critical_sigma_w2(activation: str | Activation, sigma_b2: float = 0.0) -> fl
 
 
 def critical_point(activation: str | Activation, sigma_b2: float = 0.0) -> CriticalPoint:
-    """The usable point with chi1 = 1 and this bias variance; errors as for `critical_sigma_w2`."""
+    """Return the usable point with chi1 = 1 and this bias variance; errors are those of `critical_sigma_w2`."""
     entry = entry_of(activation)
     check_variances("sigma_b2", np.asarray(sigma_b2), "at least 0")
     sigma_b2 = float(sigma_b2)
@@ -147,7 +154,7 @@ def critical_point(activation: str | Activation, sigma_b2: float = 0.0) -> Criti
 
 @functools.lru_cache(maxsize=64)
 def _points_without_scale(entry: Activation) -> tuple[CriticalPoint, ...]:
-    """The point at sigma_b2 = 0 that is scale-invariant or has q* = 0, if there is one that does not repel."""
+    """Return the point at sigma_b2 = 0 that is scale-invariant or has q* = 0, if one exists that does not repel."""
     if not _vanishes_at_zero(entry):
         return ()
     sigma_w2 = float(_along(entry, GRID)[0][0])
@@ -161,24 +168,24 @@ def _points_without_scale(entry: Activation) -> tuple[CriticalPoint, ...]:
 
 
 def _vanishes_at_zero(entry: Activation) -> bool:
-    """phi(0) = 0 and phi'(0) is not: then q = 0 is a fixed point without bias, with V' = chi1."""
+    """Say whether phi(0) = 0 and phi'(0) is not 0: then q = 0 is a fixed point without bias, with V' = chi1."""
     at = landscape(entry)
     return bool(np.isfinite(at.log_dphi2[0]) and abs(at.growth[0] - 1) < 1e-6)
 
 
 def _crossings(entry: Activation, sigma_b2: float) -> list[float]:
-    """ln q of the points of the line with this bias variance, from small q to large."""
+    """Return ln q of the points of the line with this bias variance, from small q to large."""
     x = GRID[(GRID >= _LOWEST) & (GRID <= _HIGHEST)] if sigma_b2 == 0 else GRID[GRID <= _HIGHEST]
     height = lambda t: _along(entry, np.asarray(t))[1] - sigma_b2 * np.exp(-np.asarray(t))
     values = height(x)
     values = np.where(np.abs(values) <= _ROUNDING, 0.0, values)
-    found = np.flatnonzero(values[:-1] * values[1:] < 0)
-    return [float(brentq(lambda t: float(height(t)), x[i], x[i + 1], xtol=1e-15, rtol=1e-15)) for i in found]
+    crossed = np.flatnonzero(values[:-1] * values[1:] < 0)
+    return [float(brentq(lambda t: float(height(t)), x[i], x[i + 1], xtol=1e-15, rtol=1e-15)) for i in crossed]
 
 
 @functools.lru_cache(maxsize=64)
 def _half_stable(entry: Activation) -> CriticalPoint | None:
-    """The point of the line with V' = 1 at q* > 0 and a bias variance above 0, where there is one."""
+    """Return the point of the line with V' = 1 at q* > 0 and a bias variance above 0, where one exists."""
     x = GRID[(GRID >= _LOWEST) & (GRID <= _HIGHEST)]
     _, share, chi_q = _along(entry, x)
     rises = chi_q - 1
@@ -194,7 +201,7 @@ def _half_stable(entry: Activation) -> CriticalPoint | None:
 
 
 def _refusal(entry: Activation, sigma_b2: float, repelling: bool, ends: tuple[CriticalPoint, ...]) -> GradlabError:
-    """Which condition fails, and the nearest bias variance that has a usable point."""
+    """Make the error that says which condition fails and which nearest bias variance has a usable point."""
     q = np.exp(GRID[(GRID >= _LOWEST) & (GRID <= _HIGHEST)])
     line = critical_line(entry, q)
     usable = line.usable & (line.sigma_b2 > _ROUNDING * line.q_star)
@@ -218,7 +225,12 @@ def _refusal(entry: Activation, sigma_b2: float, repelling: bool, ends: tuple[Cr
 
 
 def critical_start(activation: str | Activation) -> CriticalPoint:
-    """The point that ``init="critical"`` uses: scale-invariant, with q* = 0, or half-stable.
+    """Return the point that ``init="critical"`` uses: scale-invariant, with q* = 0, or half-stable.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
 
     Raises
     ------
@@ -232,9 +244,9 @@ def critical_start(activation: str | Activation) -> CriticalPoint:
     (0.5551432, 1.9880047, 14.32017, 'half-stable')
     """
     entry = entry_of(activation)
-    found = [*_points_without_scale(entry), *filter(None, [_half_stable(entry)])]
-    if found:
-        return found[0]
+    points = [*_points_without_scale(entry), *filter(None, [_half_stable(entry)])]
+    if points:
+        return points[0]
     try:
         other = critical_point(entry, 0.0)
         hint = (
@@ -250,9 +262,9 @@ def critical_start(activation: str | Activation) -> CriticalPoint:
 
 
 def initializer_for(activation: str, sigma_b2: float | None = None) -> Initializer:
-    """The initialiser ``critical`` for an activation: Gaussian weights and, where the point asks for it, biases.
+    """Make the initialiser ``critical`` of an activation: Gaussian weights and, where the point needs them, biases.
 
-    With `sigma_b2` the point of the critical line with that bias variance, else `critical_start`.
+    With `sigma_b2` it uses the point of the critical line with that bias variance, otherwise `critical_start`.
     """
     point = critical_start(activation) if sigma_b2 is None else critical_point(activation, sigma_b2)
     return Initializer(

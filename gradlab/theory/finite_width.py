@@ -1,4 +1,4 @@
-r"""What finite width adds to the mean field: a bias of the slope, fluctuations between initialisations, spectra.
+r"""Finite width adds to the mean field a bias of the slope and fluctuations between initialisations.
 
 In layers of n units, to first order in 1/n,
 
@@ -26,13 +26,13 @@ from gradlab.theory.layer_terms import moments_of_slopes
 from gradlab.theory.log_norm import GATES
 from gradlab.theory.meanfield import fixed_points
 
-#: V'(q*) above which the expansion in 1/n is none: its terms grow like 1/(1 - V')^2.
+#: Largest V'(q*) at which the expansion in 1/n is used: its terms grow like 1/(1 - V')^2.
 STABLE = 0.98
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """First order in 1/n of ln|delta|^2 per layer.
+    """Hold the first order in 1/n of ln|delta|^2 per layer.
 
     Parameters
     ----------
@@ -41,9 +41,10 @@ class Coefficients:
     M : float
         n times the change of the mean slope, per layer.
     q_star : float
-        The variance they belong to; NaN for a homogeneous activation, where they hold at any.
+        The variance of the preactivations at which A and M hold; NaN for a homogeneous activation, where they hold
+        at every variance.
     chi1 : float
-        The mean-field factor there.
+        Factor of the mean squared delta per layer at that variance, at infinite width.
     """
 
     A: float
@@ -53,7 +54,7 @@ class Coefficients:
 
 
 def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coefficients:
-    r"""A and M of the expansion in 1/n at a stable fixed point q* of the variance, for Gaussian weights.
+    r"""Compute A and M of the expansion in 1/n at a stable fixed point q* of the variance, for Gaussian weights.
 
     With :math:`\mu_k = E\phi'^k`, :math:`a = d\ln\chi/dq`, :math:`v = \sigma_w^4 \mathrm{Var}\,\phi^2`,
     all at q*, and primes for d/dq,
@@ -73,6 +74,7 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     sigma_w2 : float
         Fan-in times the variance of the weights.
     sigma_b2 : float
@@ -81,13 +83,13 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
     Raises
     ------
     GradlabError
-        There is no stable fixed point: the variance tends to 0 or without end, or approaches q* too
-        slowly for an expansion (V' > 0.98), as with tanh at its critical point.
+        If there is no stable fixed point: the variance shrinks or grows for ever, or approaches q* too slowly for an
+        expansion (V' > 0.98), as with tanh at its critical point.
 
     Examples
     --------
-    >>> found = coefficients("tanh", 2.0)
-    >>> round(found.A, 3), round(found.M, 3)
+    >>> tanh = coefficients("tanh", 2.0)
+    >>> round(tanh.A, 3), round(tanh.M, 3)
     (4.365, -1.674)
     """
     entry = entry_of(activation)
@@ -114,7 +116,7 @@ def coefficients(activation: str, sigma_w2: float, sigma_b2: float = 0.0) -> Coe
 
 
 def _fixed_point(entry, sigma_w2: float, sigma_b2: float) -> float:
-    """The variance that the map tends to from inputs of mean square 1."""
+    """Return the variance that the map tends to from inputs of mean square 1."""
     log_q = float(fixed_points(entry, *(np.array([v]) for v in (sigma_w2, sigma_b2, sigma_w2 + sigma_b2)))[0])
     if np.isinf(log_q):
         way = "grows" if log_q > 0 else "shrinks"
@@ -131,7 +133,7 @@ def _no_fixed_point(name: str, sigma_w2: float, sigma_b2: float, received: str) 
 
 @dataclass(frozen=True)
 class JacobianMoments:
-    """Fourth moments of the Jacobian of L square layers of n units, over initialisations.
+    """Hold fourth moments of the Jacobian of L square layers of n units, over initialisations.
 
     Parameters
     ----------
@@ -152,7 +154,7 @@ class JacobianMoments:
 
 
 def jacobian_moments(width: int, depth: int, activation: str = "relu") -> JacobianMoments:
-    r"""Exact moments of the Jacobian of a ReLU (He) or linear network with Gaussian weights, whatever its biases.
+    r"""Compute exact moments of the Jacobian of a ReLU (He) or linear network with Gaussian weights and any biases.
 
     With a = 5 (ReLU) or 2 (linear), :math:`p = (1+a/n)^L`, :math:`m = (1-1/n)^L`, and u, v unit
     vectors at a right angle: :math:`E|Ju|^4 = p`, :math:`E|Ju|^2|Jv|^2 = (p+2m)/3`,
@@ -162,8 +164,9 @@ def jacobian_moments(width: int, depth: int, activation: str = "relu") -> Jacobi
     Parameters
     ----------
     width, depth : int
-        n and L.
+        Units n of every layer, and the number L of layers.
     activation : {"relu", "identity"}
+        ReLU with sigma_w2 = 2 (He), or a linear network with sigma_w2 = 1.
 
     Examples
     --------
@@ -183,7 +186,7 @@ def jacobian_moments(width: int, depth: int, activation: str = "relu") -> Jacobi
 
 
 def lyapunov_exponents(width: int, sigma_w2: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    r"""Lyapunov exponents of a product of Gaussian matrices, and the variance of each per step (Newman 1986).
+    r"""Compute Lyapunov exponents of a product of Gaussian matrices, and their variances per layer (Newman 1986).
 
     .. math:: \lambda_k = \tfrac12\Bigl[\ln\frac{2\sigma_w^2}{n} + \psi\bigl(\tfrac{n-k+1}2\bigr)\Bigr],
               \qquad \mathrm{Var}_k = \tfrac14\psi'\bigl(\tfrac{n-k+1}2\bigr),\qquad k = 1 \ldots n.
@@ -191,7 +194,7 @@ def lyapunov_exponents(width: int, sigma_w2: float = 1.0) -> tuple[np.ndarray, n
     Parameters
     ----------
     width : int
-        n.
+        Rows and columns n of each matrix.
     sigma_w2 : float
         n times the variance of an entry.
 

@@ -45,7 +45,7 @@ SMALL_ANGLE = 1e-4
 
 
 def entry_of(activation: str | Activation) -> Activation:
-    """The entry of the table, as its functions are now; checked to be finite on the real line.
+    """Return the entry of the table with its present functions, after a check that they are finite on the real line.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def _compiled(entry: Activation) -> Callable:
 
 
 def evaluate(entry: Activation, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """phi(u) and phi'(u) in float64, in pieces of fixed size: one program serves all shapes."""
+    """Compute phi(u) and phi'(u) in float64, in pieces of a fixed size, so that one program serves all shapes."""
     flat = np.ravel(u)
     padded = np.zeros(-(-max(flat.size, 1) // _CHUNK) * _CHUNK)
     padded[: flat.size] = flat
@@ -92,14 +92,14 @@ def evaluate(entry: Activation, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def _legendre(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes, weights, and the map from values to the last two Legendre coefficients."""
+    """Return nodes, weights, and the map from values to the last two Legendre coefficients."""
     nodes, weights = np.polynomial.legendre.leggauss(order)
     last = np.polynomial.legendre.legvander(nodes, order - 1)[:, -2:]
     return nodes, weights, weights[:, None] * last * (np.arange(order)[-2:] + 0.5)
 
 
 def _ends(base: np.ndarray, centres: np.ndarray, scale: np.ndarray, ratio: float) -> np.ndarray:
-    """Ends of the panels: `base`, and geometrically around each of the centres (..., C) from `scale` (...) on."""
+    """Return the ends of the panels: `base`, and geometric steps from `scale` (...) on around centres (..., C)."""
     reach = base[1] - base[0]
     scale = np.minimum(scale, reach)
     count = max(1, int(np.ceil(np.log(reach / np.min(scale)) / np.log(ratio))))
@@ -110,7 +110,7 @@ def _ends(base: np.ndarray, centres: np.ndarray, scale: np.ndarray, ratio: float
 
 
 def _nodes(ends: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes (..., panels, order), half-lengths (..., panels), and weights with the Gaussian density in them."""
+    """Return nodes (..., panels, order), half-lengths (..., panels), and weights that include the Gaussian density."""
     x, w, _ = _legendre(order)
     half = 0.5 * np.diff(ends, axis=-1)
     z = (0.5 * (ends[..., 1:] + ends[..., :-1]))[..., None] + half[..., None] * x
@@ -122,25 +122,27 @@ def _centres(entry: Activation) -> np.ndarray:
 
 
 def expectation(activation: str | Activation, function: Callable[..., np.ndarray], q: np.ndarray | float) -> np.ndarray:
-    r"""E f(z, u, phi(u), phi'(u)) with :math:`u = \sqrt q z`, z standard normal, at many q at once.
+    r"""Compute E f(z, u, phi(u), phi'(u)) with :math:`u = \sqrt q z` and z standard normal, at many q at once.
 
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     function : callable
-        ``f(z, u, phi, dphi)`` on arrays, to one array of their shape, or several along a new first axis.
+        The integrand ``f(z, u, phi, dphi)`` on arrays. It returns one array of their shape, or several along a new
+        first axis.
     q : array of float, positive
-        Preactivation variances.
+        Variances of the preactivations.
 
     Returns
     -------
     ndarray
-        Of the shape of `q`, after the axis of the functions if there is one. Relative error below 1e-10.
+        The shape of `q`, after the axis of the functions if there is one. The relative error is below 1e-10.
 
     Raises
     ------
     GradlabError
-        If the panels do not resolve phi: a kink that was not declared, or oscillations.
+        If the panels do not resolve phi, because a kink was not declared or because phi oscillates.
 
     Examples
     --------
@@ -151,7 +153,7 @@ def expectation(activation: str | Activation, function: Callable[..., np.ndarray
     q = np.asarray(q, float)
     check_variances("q", q)
     flat = q.ravel()
-    # as many panels as the largest q of a piece asks for: like with like
+    # The largest q of a piece decides how many panels it has, so each piece holds variances of similar size.
     order = np.argsort(flat, kind="stable")
     pieces = [_expectation(entry, function, flat[part]) for part in np.array_split(order, -(-len(flat) // _ROWS))]
     values = np.concatenate(pieces, -1)[..., np.argsort(order, kind="stable")]
@@ -181,7 +183,7 @@ def _expectation(entry: Activation, function: Callable, q: np.ndarray) -> np.nda
 
 
 def check_variances(name: str, value: np.ndarray, least: str = "positive") -> None:
-    """An error unless all are finite and positive (or, for `least` "at least 0", not negative)."""
+    """Raise an error unless all values are finite and positive (or, for `least` "at least 0", not negative)."""
     value = np.asarray(value, float)
     wrong = ~np.isfinite(value) | ((value < 0) if least == "at least 0" else (value <= 0))
     if wrong.any():
@@ -193,7 +195,7 @@ def check_variances(name: str, value: np.ndarray, least: str = "positive") -> No
 
 
 class Moments(NamedTuple):
-    """What the mean field asks of an activation at one variance q; arrays of one shape.
+    """Hold what the mean field needs of an activation at a variance q, in arrays of one shape.
 
     `log_phi2` and `log_dphi2` are ln E phi^2 and ln E phi'^2, `growth` is d ln E phi^2 / d ln q.
     """
@@ -204,11 +206,12 @@ class Moments(NamedTuple):
 
 
 def moments(activation: str | Activation, log_q: np.ndarray | float) -> Moments:
-    """E phi^2, E phi'^2 and the growth of the former, at any ln q from -1e300 to 1e300.
+    """Compute E phi^2, E phi'^2 and the growth of the first with q, at any ln q from -1e300 to 1e300.
 
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     log_q : array of float
         Natural logarithm of the preactivation variance.
 
@@ -235,7 +238,7 @@ def moments(activation: str | Activation, log_q: np.ndarray | float) -> Moments:
 
 @functools.lru_cache(maxsize=4096)
 def _single(entry: Activation, q: bytes) -> tuple[np.ndarray, ...]:
-    """E phi^2 and E phi'^2, and d ln of each / d ln q, by quadrature; kept, for networks begin alike."""
+    """Compute E phi^2, E phi'^2, and d ln of each / d ln q, by quadrature; kept, because many networks begin alike."""
 
     def terms(z, u, phi, dphi):
         squared = dphi * dphi
@@ -247,7 +250,7 @@ def _single(entry: Activation, q: bytes) -> tuple[np.ndarray, ...]:
 
 
 class Overlap(NamedTuple):
-    """What two inputs have in common.
+    """Hold expectations over the preactivations of two inputs.
 
     `mean_slope` is :math:`E(\\phi(u_1)-\\phi(u_2))^2 / (2\\sqrt{q_1q_2}(1-c))`, at equal variances the mean of
     `slopes` = E phi'(u1) phi'(u2) over the correlations between c and 1.
@@ -260,7 +263,7 @@ class Overlap(NamedTuple):
 def overlap(
     activation: str | Activation, q1: np.ndarray | float, q2: np.ndarray | float, angle: np.ndarray | float
 ) -> Overlap:
-    r"""Expectations over two Gaussian preactivations at an angle, correlation c = cos(angle).
+    r"""Compute expectations over two Gaussian preactivations at an angle; their correlation is c = cos(angle).
 
     The distance is taken from differences, and 1 - c is :math:`2\sin^2(\text{angle}/2)`, so that neither is
     lost where c rounds to 1. At equal variances and angles below 1e-4 both are joined to their common value
@@ -269,10 +272,11 @@ def overlap(
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     q1, q2 : array of float, positive
         Variances of the two preactivations.
     angle : array of float
-        In [0, pi]; at unequal variances no less than 1e-4.
+        Angle between the inputs, in [0, pi]; at unequal variances no less than 1e-4.
 
     Returns
     -------
@@ -293,26 +297,26 @@ def overlap(
     asked = np.where(flat[0] == flat[1], np.maximum(flat[2], SMALL_ANGLE), flat[2])
     known = closed_form(entry)
     if known and known.pair:
-        found = np.stack(known.pair(*flat[:2], asked), -1)
+        values = np.stack(known.pair(*flat[:2], asked), -1)
     else:
         rows = np.stack([*flat[:2], asked], -1)
-        # what pairs have in common is computed once: all small angles at one variance are one row
+        # Equal rows are computed once; all angles below 1e-4 at one variance are equal rows.
         unique, where = np.unique(rows, axis=0, return_inverse=True)
-        found = np.array([_overlap(entry, *map(float, row)) for row in unique]).reshape(-1, 2)[where.ravel()]
+        values = np.array([_overlap(entry, *map(float, row)) for row in unique]).reshape(-1, 2)[where.ravel()]
     small = flat[2] < asked
     if small.any():
         at_zero = np.exp(moments(entry, np.log(flat[0][small])).log_dphi2)[:, None]
-        found[small] = at_zero + (flat[2][small] / SMALL_ANGLE)[:, None] * (found[small] - at_zero)
-    return Overlap(*(found[:, i].reshape(q1.shape) for i in (0, 1)))
+        values[small] = at_zero + (flat[2][small] / SMALL_ANGLE)[:, None] * (values[small] - at_zero)
+    return Overlap(*(values[:, i].reshape(q1.shape) for i in (0, 1)))
 
 
 @functools.lru_cache(maxsize=4096)
 def _overlap(entry: Activation, q1: float, q2: float, angle: float) -> tuple[float, float]:
-    """The first variable, then the second given the first: u2 = sqrt(q2) (c z1 + s z2)."""
+    """Integrate over the first variable, then over the second given the first: u2 = sqrt(q2) (c z1 + s z2)."""
     c, s = np.cos(angle), np.sin(angle)
     one, two = np.sqrt(q1), np.sqrt(q2)
     centres = _centres(entry)
-    # what is left of phi'(u2) after the second variable is smoothed over |tan|: as sharp as that where s is small
+    # After the integral over the second variable phi'(u2) is smooth on the scale |tan(angle)|, which may be small.
     tilted = abs(c) > 1e-3
     sharp = abs(np.tan(angle)) if tilted else np.inf
     places = np.concatenate([centres / one, np.clip(centres / (two * c), -99, 99) if tilted else []])
@@ -326,7 +330,7 @@ def _overlap(entry: Activation, q1: float, q2: float, angle: float) -> tuple[flo
         scale = np.full(len(z1), _NEAR / (two * s))
         z2, _, weights2 = _nodes(_ends(_BASE_2, (centres / two - c * z1[:, None]) / s, scale, _RATIO_2), _ORDER_2)
         phi2, dphi2 = evaluate(entry, two * (c * z1[:, None, None] + s * z2))
-        apart = phi1[:, None, None] - phi2
-        distance2 = np.einsum("i,ijk,ijk->", weights1, weights2, apart * apart)
+        difference = phi1[:, None, None] - phi2
+        distance2 = np.einsum("i,ijk,ijk->", weights1, weights2, difference * difference)
         slopes = np.einsum("i,ijk,ijk->", weights1 * dphi1, weights2, dphi2)
     return float(distance2 / (4 * one * two * np.sin(angle / 2) ** 2)), float(slopes)

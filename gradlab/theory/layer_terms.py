@@ -1,4 +1,4 @@
-r"""What finite width changes in the mean of ln|delta|^2, layer by layer: first order in 1/n, no fixed point needed.
+r"""Finite width changes the mean of ln|delta|^2 layer by layer: the first order in 1/n, without a fixed point.
 
 Of :math:`\ln|\delta_l|^2/|\delta_{l+1}|^2` the mean over initialisations is :math:`\ln\chi(q_l)`, q_l the variance at
 infinite width, and three terms. All expectations are taken at q_l, :math:`\mu_k = E\phi'^k`, h is the preactivation and
@@ -37,7 +37,7 @@ from gradlab.theory.gaussian import LOG_RANGE, check_variances, entry_of, expect
 
 
 class LayerTerms(NamedTuple):
-    r"""The three terms of layers 1 ... L - 1, each of shape (L - 1, ...).
+    r"""Hold the three terms of layers 1 ... L - 1, each of shape (L - 1, ...).
 
     `gates` come from the finite sample of slopes, `along` from the part of the delta along the forward signal, and
     `wandering` from the variance that scatters; it is 0 where the variances are those that were measured.
@@ -49,12 +49,12 @@ class LayerTerms(NamedTuple):
 
     @property
     def total(self) -> np.ndarray:
-        """Their sum: what is added to ln chi."""
+        """Return the sum of the terms, which is added to ln chi."""
         return self.gates + self.along + self.wandering
 
     @property
     def largest(self) -> float:
-        """The largest change of |delta|^2 in a layer by the two terms whose second order is not small beside them."""
+        """Return the largest change of |delta|^2 in a layer by the two terms that need a small second order."""
         return float(np.max(np.abs(self.along) + np.abs(self.wandering), initial=0.0))
 
 
@@ -66,13 +66,15 @@ def finite_width_terms(
     sigma_b2: float | np.ndarray = 0.0,
     measured: bool = False,
 ) -> LayerTerms:
-    """First order in 1/n of the mean of ln(|delta_l|^2 / |delta_(l+1)|^2) over initialisations, layer by layer.
+    """Compute the first order in 1/n of the mean of ln(|delta_l|^2 / |delta_(l+1)|^2), layer by layer.
 
-    Far from both ends of a deep network, at a stable fixed point, they add up to M/n of `coefficients`.
+    The mean is over initialisations. Far from both ends of a deep network, at a stable fixed point, the terms add up
+    to M/n of `coefficients`.
 
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     log_q : ndarray, shape (L, ...)
         ln of each layer's variance, as `transients` gives it at infinite width.
     width : int or ndarray, shape (L,)
@@ -80,7 +82,8 @@ def finite_width_terms(
     sigma_b2 : float or ndarray, shape (L,)
         Variance of the biases.
     measured : bool
-        `log_q` is what a network had, given the layer below: nothing wanders.
+        Whether `log_q` was measured in a network, each layer given the one before. Then no variance scatters, and the
+        term `wandering` is 0.
 
     Examples
     --------
@@ -105,7 +108,10 @@ def finite_width_terms(
 
 
 class Expectations(NamedTuple):
-    """Over a Gaussian h of variance q: p = phi^2, g = phi'^2; those with He_2 and He_4 are derivatives by q."""
+    """Hold expectations over a Gaussian h of variance q, with p = phi^2 and g = phi'^2.
+
+    The expectations with He_2 (g1, p1) and He_4 (g2, p2) are derivatives by q.
+    """
 
     p: np.ndarray
     g: np.ndarray
@@ -121,7 +127,7 @@ class Expectations(NamedTuple):
 
 
 def moments_of_slopes(z, u, phi, dphi):
-    """The integrands of `Expectations`, for `gradlab.theory.gaussian.expectation`."""
+    """Return the integrands of `Expectations`, for `gradlab.theory.gaussian.expectation`."""
     # d/dq of E f(sqrt(q) z) is E f He_2(z) / 2q, the second He_4 / 4q^2: no derivative of phi', which may jump
     he2, he4 = z * z - 1, z**4 - 6 * z * z + 3
     p, g = phi * phi, dphi * dphi
@@ -129,24 +135,24 @@ def moments_of_slopes(z, u, phi, dphi):
 
 
 def _along(at: Expectations, q: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """n times the term of the part along the forward signal, from the last layer down."""
-    own, kept, felt = at.hhg / (q * at.g) - 1, at.hpd**2 / (q * at.p * at.g), at.pg / (at.p * at.g)
-    found, above = np.empty((len(q) - 1, *q.shape[1:])), share[-1] * own[-1]
-    for layer in reversed(range(len(found))):
-        found[layer] = above * felt[layer]
-        above = share[layer] * (own[layer] + kept[layer] * above)
-    return found
+    """Compute n times the term of the part along the forward signal, from the last layer down."""
+    excess, kept, gain = at.hhg / (q * at.g) - 1, at.hpd**2 / (q * at.p * at.g), at.pg / (at.p * at.g)
+    terms, above = np.empty((len(q) - 1, *q.shape[1:])), share[-1] * excess[-1]
+    for layer in reversed(range(len(terms))):
+        terms[layer] = above * gain[layer]
+        above = share[layer] * (excess[layer] + kept[layer] * above)
+    return terms
 
 
 def _wandering(at: Expectations, share: np.ndarray, per_unit: np.ndarray) -> np.ndarray:
-    """The term of a variance that scatters, from the first layer up."""
+    """Compute the term of a variance that scatters, from the first layer up."""
     rise, bend = share[1:] * (at.p1 / (2 * at.p))[:-1], share[1:] * (at.p2 / (4 * at.p))[:-1]
     fresh = per_unit * share[1:] ** 2 * (at.pp / at.p**2 - 1)[:-1]
     slope = (at.g1 / (2 * at.g))[:-1]
     curve = (at.g2 / (4 * at.g))[:-1] - slope**2
-    found, scatter, mean = np.empty_like(rise), np.zeros(rise.shape[1:]), np.zeros(rise.shape[1:])
-    for layer in range(len(found)):
-        found[layer] = slope[layer] * mean + curve[layer] * scatter / 2
+    terms, scatter, mean = np.empty_like(rise), np.zeros(rise.shape[1:]), np.zeros(rise.shape[1:])
+    for layer in range(len(terms)):
+        terms[layer] = slope[layer] * mean + curve[layer] * scatter / 2
         mean = rise[layer] * mean + bend[layer] * scatter / 2
         scatter = rise[layer] ** 2 * scatter + fresh[layer]
-    return found
+    return terms

@@ -18,14 +18,16 @@ from gradlab._errors import GradlabError
 from gradlab.theory.gaussian import check_variances
 
 
-def learning_steps(depth: float, start: float, end: float, *, target: float = 1.0, rate: float = 0.2) -> float:
-    r"""Steps of size ``rate / depth`` in which a mode of a deep linear network grows from `start` to `end`.
+def learning_steps(depth: float, start: float, end: float, *, target: float = 1.0, learning_rate: float = 0.2) -> float:
+    r"""Compute how many steps gradient descent needs to grow a mode of a deep linear network from `start` to `end`.
+
+    A step has the size ``learning_rate / depth``, and the number of steps is
 
     .. math:: \frac1\eta\int_{u_0}^{u_f}\frac{du}{u^{2-2/L}(s-u)},\qquad
         L\to\infty:\ \frac1\eta\Bigl[\frac1{s^2}\ln\frac{u_f(s-u_0)}{u_0(s-u_f)}
         + \frac1s\Bigl(\frac1{u_0}-\frac1{u_f}\Bigr)\Bigr],
 
-    the flow of which gradient descent takes steps; steps of a finite size are off by about one.
+    the time of the gradient flow. Steps of a finite size are off by about one.
 
     Parameters
     ----------
@@ -34,9 +36,9 @@ def learning_steps(depth: float, start: float, end: float, *, target: float = 1.
     start, end : float
         Strengths u_0 and u_f of the mode, in 0 < start < end < target.
     target : float
-        s.
-    rate : float
-        eta.
+        Strength s that the mode has in the data.
+    learning_rate : float
+        Step size eta, before it is divided by the depth.
 
     Examples
     --------
@@ -51,8 +53,8 @@ def learning_steps(depth: float, start: float, end: float, *, target: float = 1.
             f"start={start}, end={end}, target={target}",
             "start=0.5, end=0.99",
         )
-    check_variances("rate", rate)
+    check_variances("learning_rate", learning_rate)
     power = 2 - 2 / depth
     # by ln u: the integrand is as smooth at 1e-12 as at 1
     flow = lambda x: np.exp((1 - power) * x) / (target - np.exp(x))
-    return quad(flow, np.log(start), np.log(end), epsabs=0, epsrel=1e-10, limit=200)[0] / rate
+    return quad(flow, np.log(start), np.log(end), epsabs=0, epsrel=1e-10, limit=200)[0] / learning_rate

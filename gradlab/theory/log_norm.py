@@ -28,14 +28,16 @@ from gradlab._errors import GradlabError, unknown
 
 #: Share of the units that let a signal pass, and the sigma_w2 that keeps the mean squared length.
 GATES: dict[str, tuple[float, float]] = {"identity": (1.0, 1.0), "relu": (0.5, 2.0)}
+#: Distributions of the weights: Gaussian entries, or Haar orthogonal matrices.
+WEIGHTS = ("gaussian", "orthogonal")
 
-#: The Fourier integral: what is looked at, in standard deviations to each side, and what is left out of it.
+#: The Fourier integral: its range in standard deviations to each side, and the largest part that it may leave out.
 _SPAN, _REST = 40.0, 1e-13
 
 
 @dataclass(frozen=True)
 class LogNormLaw:
-    r"""The law of ln|Ju|^2, given that no layer is dead.
+    r"""Hold the distribution of ln|Ju|^2, given that no layer is dead.
 
     Parameters
     ----------
@@ -44,8 +46,9 @@ class LogNormLaw:
     passing : float
         Probability that a unit lets a signal pass.
     log_scale : float
-        What is added: the logarithm of the constant factors.
-    orthogonal : bool
+        Logarithm of the constant factors, which is added.
+    weights : {"gaussian", "orthogonal"}
+        Distribution of the weights.
 
     Attributes
     ----------
@@ -58,11 +61,11 @@ class LogNormLaw:
     widths: tuple[int, ...]
     passing: float
     log_scale: float
-    orthogonal: bool = False
+    weights: str = "gaussian"
 
     @cached_property
     def _layers(self) -> list[tuple[int, np.ndarray, np.ndarray, int]]:
-        """For each width: how many layers have it, the numbers of passing units and their probabilities."""
+        """Return for each width the numbers of passing units, their probabilities, and the number of such layers."""
         values, counts = np.unique(self.widths, return_counts=True)
         return [(int(n), *_passing(int(n), self.passing), int(c)) for n, c in zip(values, counts, strict=True)]
 
@@ -74,58 +77,64 @@ class LogNormLaw:
         return total
 
     def _of_each(self, n: int, k: np.ndarray) -> np.ndarray:
-        """Cumulants 1 to 4 of the logarithm of chi2_k, or of n Beta(k/2, (n-k)/2), for each k."""
-        own = np.stack([psi(k / 2), *(polygamma(order, k / 2) for order in (1, 2, 3))])
+        """Compute cumulants 1 to 4 of the logarithm of chi2_k, or of n Beta(k/2, (n-k)/2), for each k."""
+        cumulants = np.stack([psi(k / 2), *(polygamma(order, k / 2) for order in (1, 2, 3))])
         shift = np.array([np.log(2.0), 0, 0, 0])
-        if self.orthogonal:
+        if self.weights == "orthogonal":
             shift = np.array([np.log(n) - psi(n / 2), *(-polygamma(order, n / 2) for order in (1, 2, 3))])
-        return own + shift[:, None]
+        return cumulants + shift[:, None]
 
     @property
     def mean(self) -> float:
-        """E ln|Ju|^2."""
+        """Return E ln|Ju|^2."""
         return float(self._cumulants[0])
 
     @property
     def variance(self) -> float:
-        """Var ln|Ju|^2."""
+        """Return Var ln|Ju|^2."""
         return float(self._cumulants[1])
 
     @property
     def third(self) -> float:
-        """Third central moment."""
+        """Return the third central moment."""
         return float(self._cumulants[2])
 
     @property
     def fourth(self) -> float:
-        """Fourth cumulant: the fourth central moment less 3 variance^2."""
+        """Return the fourth cumulant: the fourth central moment less 3 variance^2."""
         return float(self._cumulants[3])
 
     @property
     def alive(self) -> float:
-        """Probability that some unit of every layer passes."""
+        """Return the probability that in every layer some unit passes."""
         return float(np.prod([(1 - (1 - self.passing) ** n) ** count for n, _, _, count in self._layers]))
 
     def log_moment(self, power: float) -> float:
-        """ln E|Ju|^(2 power), dead networks counted as 0. With power 2 and ReLU it is sum_l ln(1 + 5/n_l) (He)."""
+        """Return ln E|Ju|^(2 power), where dead networks count as 0.
+
+        With power 2, ReLU and He weights it is the sum of ln(1 + 5/n_l) over layers.
+        """
         total = power * self.log_scale + np.log(self.alive)
         for n, k, p, count in self._layers:
             gains = gammaln(k / 2 + power) - gammaln(k / 2) + power * np.log(2.0)
-            if self.orthogonal:
+            if self.weights == "orthogonal":
                 gains += gammaln(n / 2) - gammaln(n / 2 + power) + power * np.log(n / 2)
             top = np.max(gains)
             total += count * (top + np.log(np.sum(p * np.exp(gains - top))))
         return float(total)
 
     def density(self, x: np.ndarray) -> np.ndarray:
-        """The density of ln|Ju|^2 at `x`, by the Fourier integral; error below 1e-10 over the standard deviation."""
+        """Compute the density of ln|Ju|^2 at `x`, by the Fourier integral.
+
+        Its error is below 1e-10 over the standard deviation.
+        """
         t, values, step = self._fourier
         y, sd = self._standardised(x)
         waves = np.exp(-1j * np.multiply.outer(y, t))
         return np.maximum((waves @ values).real * step / np.pi, 0) / sd
 
     def cdf(self, x: np.ndarray) -> np.ndarray:
-        """The probability that ln|Ju|^2 is at most `x` (Gil-Pelaez 1951); absolute error below 1e-10."""
+        """Compute the probability that ln|Ju|^2 is at most `x` (Gil-Pelaez 1951); absolute error below 1e-10."""
         t, values, step = self._fourier
         y, _ = self._standardised(x)
         waves = np.exp(-1j * np.multiply.outer(y, t))
@@ -138,9 +147,9 @@ class LogNormLaw:
 
     @cached_property
     def _fourier(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Points, characteristic function of the standardised law, and step of the midpoint rule."""
+        """Return points, characteristic function of the standardised law, and spacing of the midpoint rule."""
         if self.variance <= 0:
-            raise GradlabError("a law that varies", "variance 0", "orthogonal=False, or activation='relu'")
+            raise GradlabError("a law that varies", "variance 0", "weights='gaussian', or activation='relu'")
         step = np.pi / (1.5 * _SPAN)  # a period of three spans: the next image lies two spans beyond the edge
         for points in (256, 1024, 4096):
             t = step * (np.arange(points) + 0.5)
@@ -153,13 +162,13 @@ class LogNormLaw:
         )  # fmt: skip
 
     def _characteristic(self, t: np.ndarray) -> np.ndarray:
-        """Characteristic function of the standardised law."""
+        """Compute the characteristic function of the standardised law."""
         sd = self.variance**0.5
         at, logs = t / sd, 1j * t * (self.log_scale - self.mean) / sd
         for n, k, p, count in self._layers:
             one = loggamma(k[:, None] / 2 + 1j * at) - gammaln(k / 2)[:, None]
             shift = np.log(2.0)
-            if self.orthogonal:
+            if self.weights == "orthogonal":
                 one += gammaln(n / 2) - loggamma(n / 2 + 1j * at)
                 shift = np.log(n)
             logs = logs + count * (1j * at * shift + np.log(p @ np.exp(one)))
@@ -172,24 +181,25 @@ def log_norm_law(
     sigma_w2: float | None = None,
     *,
     inputs: int | None = None,
-    orthogonal: bool = False,
+    weights: str = "gaussian",
 ) -> LogNormLaw:
-    r"""The exact law over initialisations of ln|Ju|^2, u a unit vector.
+    r"""Compute the exact distribution of ln|Ju|^2 over initialisations, for a unit vector u.
 
     Parameters
     ----------
     widths : sequence of int
         Units :math:`n_1 \ldots n_L` of the hidden layers.
     activation : {"relu", "identity"}
+        The activation of all layers; for others there is no exact law, but `coefficients` has its first order.
     sigma_w2 : float, optional
         Fan-in times the variance of the Gaussian weights. None: 2 for ReLU (He), 1 for identity.
     inputs : int, optional
-        Given: J is the Jacobian of the last activation by the input, of that many features. None:
+        Features of the input: then J is the Jacobian of the last activation by the input. None: then
         :math:`J^T u = \delta_1`, the delta of the first layer for the cotangent u at the outputs of
         a readout that is drawn as the hidden layers are. The two differ by a constant,
         :math:`\ln(n_L/n_0)`.
-    orthogonal : bool
-        Haar orthogonal weights times :math:`\sigma_w`, for layers of one width.
+    weights : {"gaussian", "orthogonal"}
+        Distribution of the weights. Orthogonal weights are Haar times :math:`\sigma_w`, for layers of one width.
 
     Returns
     -------
@@ -198,8 +208,8 @@ def log_norm_law(
 
     Examples
     --------
-    >>> law = log_norm_law([100] * 50)
-    >>> round(law.mean, 4), round(law.variance, 4), round(law.log_moment(2), 4)
+    >>> lengths = log_norm_law([100] * 50)
+    >>> round(lengths.mean, 4), round(lengths.variance, 4), round(lengths.log_moment(2), 4)
     (-1.271, 2.597, 2.4395)
     """
     if activation not in GATES:
@@ -207,19 +217,23 @@ def log_norm_law(
     widths = tuple(int(n) for n in widths)
     if not widths or min(widths) < 1 or (inputs is not None and inputs < 1):
         raise GradlabError("widths of one unit or more", f"widths={widths}, inputs={inputs}", "[100] * 20")
-    passing, own = GATES[activation]
-    sigma_w2 = own if sigma_w2 is None else sigma_w2
+    passing, isometric = GATES[activation]
+    sigma_w2 = isometric if sigma_w2 is None else sigma_w2
     if not sigma_w2 > 0:
-        raise GradlabError("sigma_w2 above 0", repr(sigma_w2), f"sigma_w2={own:g}")
-    if orthogonal and len({*widths, inputs or widths[0]}) > 1:
-        raise GradlabError("one width for orthogonal weights", f"widths={widths}, inputs={inputs}", "orthogonal=False")
+        raise GradlabError("sigma_w2 above 0", repr(sigma_w2), f"sigma_w2={isometric:g}")
+    if weights not in WEIGHTS:
+        raise unknown("weights", weights, WEIGHTS)
+    if weights == "orthogonal" and len({*widths, inputs or widths[0]}) > 1:
+        raise GradlabError(
+            "one width for orthogonal weights", f"widths={widths}, inputs={inputs}", "weights='gaussian'"
+        )
     fan_in = (inputs, *widths[:-1]) if inputs is not None else widths
     log_scale = len(widths) * np.log(sigma_w2) - np.sum(np.log(fan_in))
-    return LogNormLaw(widths, passing, float(log_scale), orthogonal)
+    return LogNormLaw(widths, passing, float(log_scale), weights)
 
 
 def _passing(n: int, passing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of passing units from 1 up, and their probabilities given that there is one."""
+    """Return the numbers of passing units from 1 up, and their probabilities given that at least one passes."""
     if passing == 1:
         return np.array([float(n)]), np.array([1.0])
     k = np.arange(1.0, n + 1)
@@ -230,7 +244,7 @@ def _passing(n: int, passing: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mixture(p: np.ndarray, each: np.ndarray) -> np.ndarray:
-    """Cumulants 1 to 4 of a mixture with weights `p`, from those of its parts, shape (4, parts)."""
+    """Compute cumulants 1 to 4 of a mixture with weights `p`, from those of its parts, shape (4, parts)."""
     mean = p @ each[0]
     d, v, t, f = each[0] - mean, *each[1:]
     second = p @ (v + d**2)

@@ -1,4 +1,4 @@
-"""The maps themselves, as arrays to draw: variance to variance, correlation to correlation, and chi against q."""
+"""Maps of the mean field as arrays to draw: variance to variance, correlation to correlation, and chi against q."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SMALL = 1e-9
 
 @dataclass(frozen=True)
 class MeanFieldMaps:
-    """Curves of one network of infinite width.
+    """Hold the curves of one network of infinite width.
 
     Parameters
     ----------
     theory : MeanField
         Fixed points and slopes.
     q, variance, chi : ndarray
-        V(q) and chi(q), on variances around q* and the path.
+        Variances q around q* and the path, and V(q) and chi(q) there.
     path : ndarray
-        q of the first layers, from an input of mean square `q0`.
+        Variance q of the first layers, from an input of mean square `q0`.
     c, correlation : ndarray
-        The correlation map at `q_of_map`.
+        Correlations c, and what the map makes of them, at the variance `q_of_map`.
     q_of_map : float
-        q*; where that is 0, a variance so small that the map is that of the limit; where it is inf, the last of `path`.
+        q*. Where q* is 0, a variance so small that the map is its limit; where q* is inf, the last one of `path`.
     """
 
     theory: MeanField
@@ -48,12 +48,19 @@ class MeanFieldMaps:
 def mean_field_maps(
     activation: str | Activation, *, sigma_w2: float, sigma_b2: float = 0.0, q0: float = 1.0
 ) -> MeanFieldMaps:
-    """Variance map, correlation map and chi(q) of one network, for `gradlab.plots.maps`; arguments of `mean_field`.
+    """Compute the variance map, the correlation map and chi(q) of one network, for `gradlab.plots.maps`.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
+    sigma_w2, sigma_b2, q0 : float
+        As in `mean_field`.
 
     Examples
     --------
-    >>> found = mean_field_maps("tanh", sigma_w2=2.0)
-    >>> round(float(found.path[-1]), 3), round(found.theory.q_star, 3)
+    >>> maps = mean_field_maps("tanh", sigma_w2=2.0)
+    >>> round(float(maps.path[-1]), 3), round(maps.theory.q_star, 3)
     (0.619, 0.618)
     """
     entry = entry_of(activation)

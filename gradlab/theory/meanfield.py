@@ -26,7 +26,7 @@ from gradlab.theory.gaussian import LOG_RANGE, Moments, check_variances, entry_o
 
 #: V(q)/q - 1 within this is rounding of the quadrature; a map that comes this near to a fixed point touches it.
 _ROUNDING, _TOUCHING = 1e-12, 1e-8
-#: V(q)/q - 1 that is no longer told from 0.
+#: V(q)/q - 1 that cannot be distinguished from 0.
 _NOISE = 2e-15
 #: Between two places of the grid a map bends no more than this.
 _VALLEY = 0.05
@@ -43,11 +43,12 @@ GRID = np.concatenate([-_FAR[::-1], np.linspace(-36, 36, 361), _FAR])
 
 @dataclass(frozen=True)
 class MeanField:
-    r"""What a random network of infinite width does to variance, correlation and gradient.
+    r"""Hold what a random network of infinite width does to variance, correlation and gradient.
 
     Parameters
     ----------
     activation : str
+        Name of the activation.
     sigma_w2, sigma_b2 : float
         Fan-in times the weight variance, and the bias variance.
     q_star : float
@@ -108,7 +109,7 @@ class MeanField:
 
 
 def depth_scale(slope: float) -> float:
-    """-1/ln of a slope in layers: inf at 1, negative above it, 0 at 0."""
+    """Return -1/ln of a slope, in layers: inf at 1, negative above it, 0 at 0."""
     if np.isnan(slope):
         return np.nan
     if abs(slope - 1) <= CRITICAL:
@@ -117,34 +118,34 @@ def depth_scale(slope: float) -> float:
 
 
 def phase_of(chi1: float) -> str:
-    """The phase by the factor of the mean squared delta."""
+    """Return the phase that belongs to a factor of the mean squared delta."""
     return "critical" if abs(chi1 - 1) <= CRITICAL else "ordered" if chi1 < 1 else "chaotic"
 
 
 def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float = 0.0, q0: float = 1.0) -> MeanField:
-    """Fixed points, slopes and depth scales of a network of infinite width.
+    """Compute fixed points, slopes and depth scales of a network of infinite width.
 
     Parameters
     ----------
     activation : str or Activation
-        A name in the table.
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     sigma_w2 : float
         Fan-in times the weight variance, positive.
     sigma_b2 : float
         Bias variance, at least 0.
     q0 : float
-        Mean square of an input; it decides between several fixed points, and where every q is fixed.
+        Mean square of an input. It decides which of several fixed points is reached, and q* where every q is fixed.
 
     Raises
     ------
     GradlabError
-        If a variance is negative, `q0` is 0, or phi is not finite on the real line. A variance without a fixed point
-        is no error: q* is then 0 or inf, and the note says so.
+        If a variance is negative, `q0` is 0, or phi is not finite on the real line. No error is raised where the
+        variance has no fixed point: q* is then 0 or inf, and the note says so.
 
     Examples
     --------
-    >>> found = mean_field("tanh", sigma_w2=1.5, sigma_b2=0.05)
-    >>> found.phase, round(found.chi1, 4)
+    >>> tanh = mean_field("tanh", sigma_w2=1.5, sigma_b2=0.05)
+    >>> tanh.phase, round(tanh.chi1, 4)
     ('ordered', 0.9386)
     """
     entry = entry_of(activation)
@@ -182,19 +183,19 @@ def mean_field(activation: str | Activation, *, sigma_w2: float, sigma_b2: float
 
 @functools.lru_cache(maxsize=64)
 def landscape(entry: Activation) -> Moments:
-    """The moments on the grid of ln q: all that depends on the activation alone."""
+    """Compute the moments on the grid of ln q, which depend on the activation alone."""
     return moments(entry, GRID)
 
 
 def _excess(entry: Activation, x: np.ndarray, log_w: np.ndarray, log_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ln V(q) - ln q at x = ln q, and its derivative by x."""
+    """Compute ln V(q) - ln q at x = ln q, and its derivative by x."""
     at = moments(entry, x)
     after = np.logaddexp(log_w + at.log_phi2, log_b)
     return after - x, np.exp(log_w + at.log_phi2 - after) * at.growth - 1
 
 
 def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """ln q* of the nearest fixed point in the direction in which q moves from `start`; -inf and inf at the ends.
+    """Find ln q* of the nearest fixed point in the direction in which q moves from `start`; -inf or inf without one.
 
     Where V grows with q the iteration cannot jump over one; where V falls it falls no faster than 1/sqrt(q), and
     closes in on the only one there is.
@@ -202,7 +203,7 @@ def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, 
     with np.errstate(divide="ignore"):
         log_w, log_b, x = np.log(sigma_w2), np.log(sigma_b2), np.log(start)
     first, _ = _excess(entry, x, log_w, log_b)
-    found = np.where(np.abs(first) <= _ROUNDING, x, np.nan)
+    log_q = np.where(np.abs(first) <= _ROUNDING, x, np.nan)
     map_on_grid = np.logaddexp(log_w[:, None] + landscape(entry).log_phi2, log_b[:, None]) - GRID
     # most points by arrays: the first place on the way where V crosses q
     up = (first > 0)[:, None]
@@ -213,25 +214,25 @@ def fixed_points(entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, 
     before = np.where(up[:, 0], end - 1, end + 1).clip(0, len(GRID) - 1)
     start_side = np.where(np.take_along_axis(ahead, before[:, None], 1)[:, 0], GRID[before], x)
     low, high = np.minimum(start_side, GRID[end]), np.maximum(start_side, GRID[end])
-    endless = np.isnan(found) & ~crossed.any(1)
-    found = np.where(endless, np.where(up[:, 0], np.inf, -np.inf), found)
+    endless = np.isnan(log_q) & ~crossed.any(1)
+    log_q = np.where(endless, np.where(up[:, 0], np.inf, -np.inf), log_q)
     # a valley on the way may touch 0 between two places of the grid
     inner = height[:, 1:-1]
     valley = (inner < height[:, :-2]) & (inner < height[:, 2:]) & (inner < _VALLEY) & (inner > 0) & ahead[:, 1:-1]
     for i in np.flatnonzero(valley.any(1) & (np.abs(first) > _ROUNDING)):
         path = np.flatnonzero(ahead[i]) if up[i, 0] else np.flatnonzero(ahead[i])[::-1]
         places, heights = np.append(x[i], GRID[path]), np.append(np.abs(first[i]), height[i, path])
-        low[i], high[i], found[i] = _bracket(entry, places, heights, log_w[i], log_b[i], bool(up[i, 0]))
-    search = np.flatnonzero(np.isnan(found))
+        low[i], high[i], log_q[i] = _bracket(entry, places, heights, log_w[i], log_b[i], bool(up[i, 0]))
+    search = np.flatnonzero(np.isnan(log_q))
     if len(search):
-        found[search] = _polished(entry, low[search], high[search], log_w[search], log_b[search])
-    return found
+        log_q[search] = _polished(entry, low[search], high[search], log_w[search], log_b[search])
+    return log_q
 
 
 def _bracket(
     entry: Activation, places: np.ndarray, height: np.ndarray, log_w: float, log_b: float, up: bool
 ) -> tuple[float, float, float]:
-    """Ends of an interval with the first fixed point on the way, or that point itself where it is only touched."""
+    """Return the ends of an interval with the next fixed point, or that point where the map only touches it."""
     crossed = height < -_ROUNDING
     end = int(np.argmax(crossed)) if crossed.any() else len(height)
     inner = height[1:-1]
@@ -255,7 +256,7 @@ def _bracket(
 
 
 def _polished(entry: Activation, low, high, log_w, log_b) -> np.ndarray:
-    """Newton's method within a shrinking bracket, all points at once that are not there yet."""
+    """Refine roots by Newton's method within shrinking brackets, for all unfinished points at once."""
     ends = [_excess(entry, x, log_w, log_b) for x in (low, high)]
     side = np.sign(ends[0][0])
     # begin where the parabola through both ends, with the slope of one, crosses 0
@@ -285,7 +286,7 @@ def _polished(entry: Activation, low, high, log_w, log_b) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _limit(entry: Activation, grows: bool) -> tuple[float, float, float]:
-    """c*, the slope there and V(q)/q sigma_w2 of the activation that this one is far out, or near 0."""
+    """Return c*, the slope at c*, and V(q)/(q sigma_w2), for very large or very small q."""
     far = _BEYOND if grows else -_BEYOND
     at = moments(entry, far)
     per_weight = float(np.exp(at.log_phi2 - far))
@@ -300,7 +301,7 @@ def _limit(entry: Activation, grows: bool) -> tuple[float, float, float]:
 def endless_correlation(
     entry: Activation, grows: bool, sigma_w2: np.ndarray | float, sigma_b2: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """c* and the slope there where the variance grows or shrinks for ever.
+    """Compute c* and the slope at c* where the variance grows or shrinks for ever.
 
     The map is that of the power law which the activation follows there. Biases add up where the variance grows by
     nothing else: then every pair becomes equal.
@@ -315,7 +316,7 @@ def endless_correlation(
 
 
 def fixed_angle(entry: Activation, sigma_w2: float, q_star: float, chi1: float) -> float:
-    r"""The angle of c*: 0 where chi1 is at most 1, else where the mean slope between c and 1 is 1.
+    r"""Find the angle of c*: 0 where chi1 is at most 1, otherwise the angle at which the mean slope from c to 1 is 1.
 
     From 1 - c' = 1 - c: :math:`\sigma_w^2 E(\phi(u_1)-\phi(u_2))^2 = 2 q^*(1-c)`.
     """

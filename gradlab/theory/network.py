@@ -1,4 +1,4 @@
-"""What theory asks of a network: that it is a plain fully connected one, and the variances of its draws."""
+"""Theory of a given network: check that it is plain and fully connected, and read the variances of its draws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
 from gradlab.theory.meanfield import MeanField, mean_field
 
-#: What theory has of other networks than fully connected ones.
+#: Laws for networks that are not fully connected, by architecture.
 LAWS: dict[str, str] = {
     "resnet": "gl.theory.residual_factor, reduced_residual or, with a norm in the branch, pre_norm: a factor of the "
     "delta for each block",
@@ -26,19 +26,25 @@ LAWS: dict[str, str] = {
 }
 
 
-def mean_field_of(net: Any, *, q0: float = 1.0) -> MeanField:
-    """The mean field of a network's inner hidden layers: fan-in and fan-out as wide as the first layer.
+def network_mean_field(net: Any, *, q0: float = 1.0) -> MeanField:
+    """Compute the mean field of a network's inner hidden layers, taken to be as wide as the first one.
 
     Parameters
     ----------
     net : MLP
+        A plain fully connected network: no norm, one activation.
     q0 : float
-        Mean square of an input.
+        Mean square of an input. It matters where several fixed points exist, or where every variance is one.
+
+    Raises
+    ------
+    GradlabError
+        If mean field has no law for the network; the message names the laws for its architecture.
 
     Examples
     --------
     >>> import gradlab as gl
-    >>> round(mean_field_of(gl.MLP(depth=5, activation="tanh", init="he_normal")).chi1, 5)
+    >>> round(network_mean_field(gl.MLP(depth=5, activation="tanh", init="he_normal")).chi1, 5)
     1.10553
     """
     check_plain(net)
@@ -47,12 +53,12 @@ def mean_field_of(net: Any, *, q0: float = 1.0) -> MeanField:
 
 
 def summary(net: Any, *, q0: float = 1.0) -> tuple[str, Callable[[], MeanFieldMaps]]:
-    """`mean_field_of` as text, with the critical sigma_w2 beside it, and what makes the arrays of its maps."""
-    found = mean_field_of(net, q0=q0)
-    told = _critical(net.activation, found.sigma_b2, "this sigma_b2")
-    sigmas = {"sigma_w2": found.sigma_w2, "sigma_b2": found.sigma_b2}
+    """Return `network_mean_field` and the critical sigma_w2 as text, and a function that computes its maps."""
+    field = network_mean_field(net, q0=q0)
+    critical = _critical(net.activation, field.sigma_b2, "this sigma_b2")
+    sigmas = {"sigma_w2": field.sigma_w2, "sigma_b2": field.sigma_b2}
     draw = lambda: mean_field_maps(net.activation, **sigmas, q0=q0)
-    return f"{net.init}: {found}\n  {told}", draw
+    return f"{net.init}: {field}\n  {critical}", draw
 
 
 #: Columns of `comparison`: heading and attribute of the mean field; the rate is of the rms delta.
@@ -61,21 +67,21 @@ _COLUMNS = {"sigma_w2": "sigma_w2", "sigma_b2": "sigma_b2", "q*": "q_star", "c*"
 
 
 def comparison(nets: Sequence[Any], *, q0: float = 1.0) -> str:
-    """`mean_field_of` of networks of one activation: a line each, then the critical sigma_w2 of each sigma_b2."""
-    found = [mean_field_of(net, q0=q0) for net in nets]
-    lines = [f"{found[0].activation}, {nets[0].init}, infinite width"]
+    """Compare networks of one activation: a line for each, then the critical sigma_w2 of each sigma_b2."""
+    fields = [network_mean_field(net, q0=q0) for net in nets]
+    lines = [f"{fields[0].activation}, {nets[0].init}, infinite width"]
     lines.append("".join(f"{name:>12}" for name in _COLUMNS) + f"{'rate':>12}  phase")
-    for one in found:
+    for one in fields:
         numbers = [*(getattr(one, name) for name in _COLUMNS.values()), one.chi1**0.5]
         cells = "".join(f"{'-' if np.isnan(v) else format(v, '.6g'):>12}" for v in numbers)
         lines.append(f"{cells}  {one.phase}" + (f" ({one.note})" if one.note else ""))
     activation = nets[0].activation
-    lines += [_critical(activation, b, f"sigma_b2 = {b:g}") for b in dict.fromkeys(one.sigma_b2 for one in found)]
+    lines += [_critical(activation, b, f"sigma_b2 = {b:g}") for b in dict.fromkeys(one.sigma_b2 for one in fields)]
     return "\n".join(lines)
 
 
 def _critical(activation: str, sigma_b2: float, where: str) -> str:
-    """The critical sigma_w2 of a bias variance in words, or why there is none."""
+    """Say in words which sigma_w2 is critical at a bias variance, or why there is none."""
     try:
         return f"critical at {where}: sigma_w2 = {critical_sigma_w2(activation, sigma_b2):.7g}"
     except GradlabError as error:
@@ -83,7 +89,7 @@ def _critical(activation: str, sigma_b2: float, where: str) -> str:
 
 
 def check_plain(config: Any) -> None:
-    """An error unless this is a fully connected network without normalisation."""
+    """Raise an error unless this is a fully connected network without normalisation."""
     if getattr(config, "architecture", None) != "mlp":
         raise GradlabError(
             "a fully connected network",
@@ -101,16 +107,18 @@ def check_plain(config: Any) -> None:
         )
     if config.init in ("zeros", "constant") or config.gain == 0:
         received = f"init={config.init!r}" if config.gain else "gain=0"
-        raise GradlabError("weights that are drawn: theory is about their mean", received, "init='xavier_normal'")
+        raise GradlabError(
+            "weights that are drawn at random: theory predicts means over draws", received, "init='xavier_normal'"
+        )
 
 
 def scales(config: Any, sizes: np.ndarray, outputs: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """sigma_w2 and sigma_b2 of each hidden layer, then of the readout: NaN where that asks for unknown outputs."""
+    """Return sigma_w2 and sigma_b2 of hidden layers and readout; NaN where the readout needs unknown outputs."""
     rule, head = hidden_rule(config), readout_rule(config)
     rules = [(rule, config.gain, n, m) for n, m in itertools.pairwise(sizes)]
     rules.append((head, 1.0, sizes[-1], outputs or 1))
     sigma_w2 = np.array([r.sigma_w2(int(n), int(m), gain) for r, gain, n, m in rules])
     if outputs is None and head.sigma_w2(int(sizes[-1]), 1) != head.sigma_w2(int(sizes[-1]), 2):
         sigma_w2[-1] = np.nan
-    own = [r.sigma_b2(int(n)) if config.sigma_b2 is None else config.sigma_b2 for r, _, n, _ in rules]
-    return sigma_w2, np.array(own if config.bias else [0.0] * len(own), float)
+    variances = [r.sigma_b2(int(n)) if config.sigma_b2 is None else config.sigma_b2 for r, _, n, _ in rules]
+    return sigma_w2, np.array(variances if config.bias else [0.0] * len(variances), float)

@@ -14,7 +14,7 @@ from gradlab.theory.gaussian import check_variances, expectation
 
 
 def batch_norm_factor(activation: str, batch: int | None = None) -> float:
-    r"""The factor of a layer z -> batch norm -> phi -> W.
+    r"""Compute the factor of a layer z -> batch norm -> phi -> W.
 
     .. math:: \frac{E\phi'(z)^2}{\mathrm{Var}\,\phi(z)}\ge 1,\qquad z\sim N(0,1),
 
@@ -25,8 +25,9 @@ def batch_norm_factor(activation: str, batch: int | None = None) -> float:
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     batch : int, optional
-        B; only for the identity. None: infinite.
+        Examples B of a batch, of 4 or more; only the identity has a law for finite batches. None: an infinite batch.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def batch_norm_factor(activation: str, batch: int | None = None) -> float:
 
 
 def layer_norm_factor(activation: str, *, sigma_w2: float = 1.0, sigma_b2: float = 0.0) -> float:
-    r"""The factor of a layer z -> layer norm or RMS norm -> phi -> W, b.
+    r"""Compute the factor of a layer z -> layer norm or RMS norm -> phi -> W, b.
 
     .. math:: \zeta = \frac{E\phi'(z)^2}{E\phi(z)^2 + \sigma_b^2/\sigma_w^2},\qquad z\sim N(0,1).
 
@@ -57,8 +58,9 @@ def layer_norm_factor(activation: str, *, sigma_w2: float = 1.0, sigma_b2: float
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     sigma_w2, sigma_b2 : float
-        Fan-in times the weight variance, and the bias variance of W and b.
+        Fan-in times the weight variance of W, and the variance of b.
 
     Examples
     --------
@@ -72,7 +74,7 @@ def layer_norm_factor(activation: str, *, sigma_w2: float = 1.0, sigma_b2: float
 
 
 def normalised_skip_factors(activation: str, depth: int, skip: float = 1.0) -> np.ndarray:
-    r"""The factors of layers h' = W phi(LN h) + mu h, one for each l = 1 ... L (Doshi, He & Gromov 2021, 2023).
+    r"""Compute the factors of layers h' = W phi(LN h) + mu h, one for each l = 1 ... L (Doshi, He & Gromov 2021, 2023).
 
     The stream's variance grows from layer to layer, :math:`K_{l+1} = v + \mu^2K_l` with
     :math:`K_1 = v`, and the branch weighs ever less:
@@ -85,10 +87,11 @@ def normalised_skip_factors(activation: str, depth: int, skip: float = 1.0) -> n
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     depth : int
-        L.
+        Number of layers L.
     skip : float
-        mu, from 0 to 1.
+        Factor mu of the skip, from 0 (no skip) to 1.
 
     Returns
     -------
@@ -108,5 +111,5 @@ def normalised_skip_factors(activation: str, depth: int, skip: float = 1.0) -> n
 
 
 def _moments(activation: str) -> np.ndarray:
-    """E phi, E phi^2 and E phi'^2 of a standard normal."""
+    """Compute E phi, E phi^2 and E phi'^2 over a standard normal."""
     return expectation(activation, lambda z, u, phi, dphi: np.stack([phi, phi * phi, dphi * dphi]), 1.0)

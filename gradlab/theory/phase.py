@@ -25,20 +25,23 @@ _HALVINGS = 50
 
 @dataclass(frozen=True)
 class PhaseDiagram:
-    """Mean field on a grid; fields of shape (sigma_b2, sigma_w2).
+    """Hold the mean field on a grid; its fields have the shape (sigma_b2, sigma_w2).
 
     Parameters
     ----------
     activation : str
+        Name of the activation.
     sigma_w2, sigma_b2 : ndarray, one axis each
+        Weight and bias variances of the grid.
     q_star, c_star : ndarray
-        q* is 0 and inf where the variance shrinks or grows for ever; c* as in `MeanField`.
+        Limits of variance and correlation: q* is 0 or inf where the variance shrinks or grows for ever; c* is as in
+        `MeanField`.
     chi1, chi_c : ndarray
         Factor of the mean squared delta per layer, and slope of the correlation map at c*.
     xi_c, xi_grad : ndarray
         Depth scales in layers; inf on the line, `xi_grad` negative where gradients explode.
     critical : CriticalLine
-        chi1 = 1, with what part of it can be used.
+        The line chi1 = 1, and which part of it can be used.
     """
 
     activation: str
@@ -56,19 +59,21 @@ class PhaseDiagram:
 def phase_diagram(
     activation: str | Activation, *, sigma_w2: np.ndarray, sigma_b2: np.ndarray, q0: float = 1.0
 ) -> PhaseDiagram:
-    """Fixed points and depth scales on a grid of weight and bias variances.
+    """Compute fixed points and depth scales on a grid of weight and bias variances.
 
     Parameters
     ----------
     activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
     sigma_w2, sigma_b2 : array, one axis each
+        Weight variances (times fan-in) and bias variances of the grid.
     q0 : float
-        Mean square of an input.
+        Mean square of an input. It decides which of several fixed points is reached.
 
     Examples
     --------
-    >>> found = phase_diagram("tanh", sigma_w2=[1.0, 2.0, 3.0], sigma_b2=[0.05, 0.3])
-    >>> (found.chi1 > 1).tolist()
+    >>> diagram = phase_diagram("tanh", sigma_w2=[1.0, 2.0, 3.0], sigma_b2=[0.05, 0.3])
+    >>> (diagram.chi1 > 1).tolist()
     [[False, True, True], [False, False, True]]
     """
     entry = entry_of(activation)
@@ -101,7 +106,7 @@ def _depth(slope: np.ndarray) -> np.ndarray:
 
 
 def _correlated(entry: Activation, w: np.ndarray, log_q: np.ndarray, chi1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """c* and the slope there, at points where chi1 is above 1."""
+    """Compute c* and the slope at c*, at points where chi1 is above 1."""
     low, high = float(log_q.min()), float(log_q.max()) + 1e-9
     x, y = (np.cos(np.pi * (np.arange(n) + 0.5) / n) for n in (_NODES_Q, _NODES_ANGLE))
     q, angle = np.exp(low + (high - low) * (x + 1) / 2), np.pi / 4 * (y + 1)
@@ -120,7 +125,7 @@ def _correlated(entry: Activation, w: np.ndarray, log_q: np.ndarray, chi1: np.nd
 
 
 def _along_q(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Chebyshev coefficients in the angle at each of the places in [-1, 1] along ln q."""
+    """Return Chebyshev coefficients in the angle, at each of the places in [-1, 1] along ln q."""
     coefficients = values
     for axis, n in enumerate(values.shape):
         nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)

@@ -1,4 +1,4 @@
-r"""The curve that theory expects of a network, in the columns of the frame, to be drawn beside the measured one.
+r"""Predict the columns of the frame for a network, layer by layer, to compare them with what was measured.
 
 Backward columns are relative to the last hidden layer L, whose value is 0: with
 :math:`\chi_k = \sigma_w^2(k+1)\,E\phi'(\sqrt{q_k}z)^2` and n_k the units of layer k,
@@ -26,10 +26,10 @@ from gradlab.theory.finite_width import coefficients
 from gradlab.theory.gaussian import check_variances, entry_of, moments
 from gradlab.theory.layer_terms import LayerTerms, finite_width_terms
 from gradlab.theory.network import check_plain, scales
-from gradlab.theory.refusal import Refusal
+from gradlab.theory.refusal import Reason, Refusal
 from gradlab.theory.trajectories import Transients, correlations, variances
 
-#: What each column is the theory of.
+#: The columns that theory predicts, and which mean each of them is.
 FUNCTIONALS: dict[str, str] = {
     "log10_preactivation_rms": "root of the mean over initialisations of the mean square",
     "log10_activation_rms": "root of the mean over initialisations of the mean square",
@@ -42,41 +42,45 @@ FUNCTIONALS: dict[str, str] = {
 }
 #: Base draws whose entries are independent, so that M/n holds to first order.
 INDEPENDENT = ("normal", "uniform", "truncated")
-#: Share of |delta|^2 by which a layer's terms of first order may change it, the gates' apart: where it is more, the
-#: second order is no longer small beside the scatter of 200 networks (tests/theory/test_layer_terms.py).
+#: Largest share of |delta|^2 by which the terms of first order, without the one of the gates, may change a layer. Above
+#: it the second order is no longer small beside the scatter of 200 networks (tests/theory/test_layer_terms.py).
 SMALL = 0.05
-#: Examples that the terms are computed of: the rest begins, and soon goes on, as these do.
+#: The terms are computed for this many examples; the variances of all others begin and continue like theirs.
 FEW = 8
 #: Pairs of examples that correlations are measured on: 0 with 1, 2 with 3, ...
 PAIRS = 32
-#: Reasons that are always the same.
-CORRELATED = Refusal("correlated examples", "the sum over examples depends on how their deltas are correlated")
-ONE_A_LAYER = Refusal("one variance", "it asks for the variances of each example, q= has one a layer")
-NO_PAIR = Refusal("no pair", "no pair of inputs: x with two examples, or c0=")
-MEASURED_VARIANCES = Refusal("measured variances", "the variances are measured ones")
+#: Refusals whose sentence is always the same.
+CORRELATED = Refusal(Reason.CORRELATED_EXAMPLES, "the sum over examples depends on how their deltas are correlated")
+ONE_VARIANCE = Refusal(
+    Reason.ONE_VARIANCE_PER_LAYER, "it needs the variances of each example, and q= has one for each layer"
+)
+NO_PAIR = Refusal(Reason.NO_PAIR, "no pair of inputs: x with two examples, or c0=")
+MEASURED_VARIANCES = Refusal(Reason.MEASURED_VARIANCES, "the variances are measured ones")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What theory expects of each layer of a network.
+    """Hold what theory expects in each layer of a network.
 
     Parameters
     ----------
     activation, init : str
+        Names of the network's activation and initialiser.
     layer : ndarray of int
-        1 ... L, then the readout L + 1.
+        Numbers of the layers: 1 ... L, then the readout L + 1.
     columns : mapping of str to ndarray
-        By the frame's names, one value a layer; NaN where a column has none (backward columns at the readout).
+        Predicted columns by their names in the frame, one value for each layer. Backward columns are NaN at the
+        readout.
     functional : mapping of str to str
-        What each of the columns is: a mean of squares or a geometric mean, with or without finite width.
+        Which mean each column is: of squares or geometric, with or without finite width.
     refused : mapping of str to Refusal
-        Columns that theory does not give here, with the reason.
+        Columns that theory cannot predict here, with the reason.
     sigma_w2, sigma_b2 : ndarray
-        Of each layer.
+        Fan-in times the weight variance, and the bias variance, of each layer.
     measured : bool
         Whether backward columns follow from variances that were measured.
     no_finite_width : Refusal or None
-        Why the term M/n is not, or not wholly, in ``delta_log10_mean``; None where it is.
+        Why ``delta_log10_mean`` lacks the term M/n or a part of it; None where the term is there.
     """
 
     activation: str
@@ -92,32 +96,33 @@ class Prediction:
 
     @property
     def basis(self) -> str:
-        """What stands for the finite width in ``delta_log10_mean``: "measured q", "M/n" or "none"."""
+        """Name what accounts for finite width in ``delta_log10_mean``: "measured q", "M/n" or "none"."""
         return "measured q" if self.measured else "M/n" if self.no_finite_width is None else "none"
 
     def decades(self, column: str = "log10_delta_rms") -> float:
-        """log10 of the first hidden layer over the last, of a backward column."""
+        """Return a backward column at the first hidden layer minus at the last, in decades."""
         return float(self.columns[column][0] - self.columns[column][len(self.layer) - 2])
 
     def rate_of(self, column: str = "log10_delta_rms") -> float:
-        """Factor per layer toward the input, over layers 1 to L; NaN for one hidden layer."""
+        """Return the factor per layer toward the input, over layers 1 to L; NaN for one hidden layer."""
         steps = len(self.layer) - 2
         return float(10 ** (self.decades(column) / steps)) if steps else float("nan")
 
     @property
     def rate(self) -> float:
-        """Factor of the rms delta per layer toward the input, root of the mean square over initialisations."""
+        """Return the factor of the rms delta per layer toward the input; the mean square is over initialisations."""
         return self.rate_of()
 
     def __str__(self) -> str:
         names = list(self.columns)
-        lines = [f"{self.activation} {self.init}: what theory expects", "layer  " + "  ".join(names)]
+        lines = [f"{self.activation} {self.init}: predicted by theory", "layer  " + "  ".join(names)]
         for i, layer in enumerate(self.layer):
             cells = (f"{self.columns[n][i]:{len(n)}.4g}".replace("nan", "  -") for n in names)
             lines.append(f"{layer:5d}  " + "  ".join(cells))
         lines += [f"{name}: {text}" for name, text in self.functional.items()]
         term = {} if self.no_finite_width is None else {"M/n": self.no_finite_width}
-        return "\n".join([*lines, *(f"no {name}: {why}" for name, why in (term | dict(self.refused)).items())])
+        missing = (term | dict(self.refused)).items()
+        return "\n".join([*lines, *(f"no {name}: {why}; try {why.advice}" for name, why in missing)])
 
 
 def predict(
@@ -130,25 +135,26 @@ def predict(
     outputs: int | None = None,
     columns: Sequence[str] | None = None,
 ) -> Prediction:
-    """Mean field of a network, layer by layer, from its inputs.
+    """Compute the mean field of a network, layer by layer, from its inputs.
 
     Parameters
     ----------
     net : MLP
+        A plain fully connected network: no norm, one activation.
     x : array, shape (batch, features), optional
         The data: each example starts with its own mean square, each pair with its own correlation.
     q0 : float, optional
-        Instead of `x`: the mean square of an input. None: 1.
+        Mean square of an input; give it instead of `x` when there are no data. None: 1.
     c0 : float, optional
-        Instead of `x`: the correlation of two inputs. None: no correlations.
+        Correlation of two inputs; give it instead of `x` to predict correlations. None: no correlations.
     q : array, shape (..., L), optional
-        Instead of the theory's own: each layer's variance given the layer below, sigma_w2 times the mean squared
-        activation that was measured there, plus sigma_b2; of one network or of several. For networks whose variance
-        fluctuates because no fixed point is stable.
+        Measured variances of the preactivations, to be used instead of theory's own. The variance of a layer is
+        sigma_w2 times the mean squared activation measured in the layer before, plus sigma_b2; for one network or for
+        several. Give it for networks whose variance fluctuates because no fixed point is stable.
     outputs : int, optional
         Units of the readout. None: its forward columns are NaN where its weights depend on it (Xavier).
     columns : sequence of str, optional
-        Which of `FUNCTIONALS` to compute. None: all that can be.
+        Which columns of `FUNCTIONALS` to compute. None: all that theory can predict here.
 
     Raises
     ------
@@ -159,8 +165,8 @@ def predict(
     Examples
     --------
     >>> import gradlab as gl
-    >>> found = predict(gl.MLP(depth=50, width=256, activation="sigmoid", init="xavier_normal"))
-    >>> round(found.rate, 3), round(found.rate_of("delta_log10_mean"), 3)
+    >>> sigmoid = predict(gl.MLP(depth=50, width=256, activation="sigmoid", init="xavier_normal"))
+    >>> round(sigmoid.rate, 3), round(sigmoid.rate_of("delta_log10_mean"), 3)
     (0.236, 0.235)
     """
     check_plain(net)
@@ -177,30 +183,30 @@ def predict(
     check_variances("q0", signal)
     refused: dict[str, Refusal] = {}
     if q is None:
-        found = variances(entry, sigma_w2[:-1], sigma_b2[:-1], np.log(signal))
+        layers = variances(entry, sigma_w2[:-1], sigma_b2[:-1], np.log(signal))
     else:
-        found = _measured(entry, q, net.depth)
-    if not np.all(np.isfinite(found.log_dphi2)):
+        layers = _measured(entry, q, net.depth)
+    if not np.all(np.isfinite(layers.log_dphi2)):
         raise GradlabError(
             "an activation with a slope somewhere", f"{entry.name!r}, whose derivative is 0 with probability 1",
             "another activation: through this one no gradient passes",
         )  # fmt: skip
-    shift, why = _finite_width(net, entry, sizes[1:], sigma_w2, sigma_b2, found, q is not None)
-    values = _backward(found, sizes, sigma_w2, inputs, shift, q is not None)
-    values |= _forward(found, sigma_w2[-1], sigma_b2[-1])
+    shift, why = _finite_width(net, entry, sizes[1:], sigma_w2, sigma_b2, layers, q is not None)
+    values = _backward(layers, sizes, sigma_w2, inputs, shift, q is not None)
+    values |= _forward(layers, sigma_w2[-1], sigma_b2[-1])
     if (x is not None and np.shape(x)[0] > 1) or q is not None:
         values.pop("log10_weight_grad_norm", None)
         refused["log10_weight_grad_norm"] = CORRELATED
     if q is not None:
         values.pop("log10_per_example_grad_norm_rms", None)
-        refused["log10_per_example_grad_norm_rms"] = ONE_A_LAYER
+        refused["log10_per_example_grad_norm_rms"] = ONE_VARIANCE
     if "log10_one_minus_c" in wanted and inputs.gap is not None and q is None:
-        values["log10_one_minus_c"] = _correlation(entry, found, sigma_w2, sigma_b2, inputs)
+        values["log10_one_minus_c"] = _correlation(entry, layers, sigma_w2, sigma_b2, inputs)
     elif "log10_one_minus_c" in wanted:
         refused["log10_one_minus_c"] = NO_PAIR
     texts = {name: FUNCTIONALS[name] for name in FUNCTIONALS if name in wanted and name in values}
     if "delta_log10_mean" in texts:
-        texts["delta_log10_mean"] += f", {_width_told(net.depth, q is not None, why)}"
+        texts["delta_log10_mean"] += f", {_width_in_words(net.depth, q is not None, why)}"
     if "log10_delta_rms" in texts and q is not None:
         texts["log10_delta_rms"] += ", from measured variances"
     return Prediction(
@@ -211,7 +217,7 @@ def predict(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Mean squares of the examples; for the pairs: the two mean squares, and half the mean squared difference."""
+    """Hold the mean squares of the examples; for pairs their two mean squares and half the mean squared difference."""
 
     q0: np.ndarray
     pairs: tuple[np.ndarray, ...] = ()
@@ -242,7 +248,7 @@ def _inputs(x: Any, q0: float | None, c0: float | None) -> _Inputs:
 
 
 def _measured(entry: Activation, q: Any, depth: int) -> Transients:
-    """Moments at variances that were measured; layers first, networks second."""
+    """Compute moments at measured variances; the first axis counts layers, the second networks."""
     q = np.asarray(q, float)
     if q.ndim < 1 or q.shape[-1] != depth:
         raise GradlabError(f"q of shape (..., {depth}), a variance for each hidden layer", f"shape {q.shape}")
@@ -254,27 +260,29 @@ def _measured(entry: Activation, q: Any, depth: int) -> Transients:
 
 def _finite_width(
     config: Any, entry: Activation, widths: np.ndarray, sigma_w2: np.ndarray, sigma_b2: np.ndarray,
-    found: Transients, measured: bool,
+    layers: Transients, measured: bool,
 ) -> tuple[np.ndarray, Refusal | None]:  # fmt: skip
-    """First order in 1/n of ln|delta|^2 in layers 1 ... L - 1, and why it is not there, or not wholly."""
+    """Return the first order in 1/n of ln|delta|^2 in layers 1 ... L - 1, and why it or a part of it is missing."""
     none = np.zeros((len(widths) - 1, 1))
     if not len(none):
         return none, None
     why = _without_expansion(config, entry, sigma_w2, sigma_b2, measured)
     if why is None:
-        log_q = found.log_q if measured else _few(found.log_q)
+        log_q = layers.log_q if measured else _few(layers.log_q)
         terms = finite_width_terms(entry, log_q, width=widths, sigma_b2=sigma_b2[:-1], measured=measured)
         if measured:
             terms = LayerTerms(*(term.mean(1, keepdims=True) for term in terms))
         if terms.largest <= SMALL:
             return terms.total, MEASURED_VARIANCES if measured else None
         share = f"{100 * terms.largest:.0f} %"
-        why = Refusal("large", f"it would change |delta|^2 by {share} in a layer, so it is no small correction")
+        why = Refusal(
+            Reason.LARGE_TERM, f"it would change |delta|^2 by {share} in a layer, so it is no small correction"
+        )
     return none, why
 
 
-def _width_told(depth: int, measured: bool, why: Refusal | None) -> str:
-    """What of the finite width is in ``delta_log10_mean``, in words."""
+def _width_in_words(depth: int, measured: bool, why: Refusal | None) -> str:
+    """Say in words which part of the finite width ``delta_log10_mean`` has."""
     if depth == 1:
         return "of a single layer"
     if why is None:
@@ -287,23 +295,23 @@ def _width_told(depth: int, measured: bool, why: Refusal | None) -> str:
 def _without_expansion(
     config: Any, entry: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray, measured: bool
 ) -> Refusal | None:
-    """Why there is no first order in 1/n; None where there is."""
+    """Return why there is no first order in 1/n; None where there is one."""
     inner = slice(1, -1)  # the first layer's weights have another fan-in, and no delta comes through them
     if hidden_rule(config).family.name not in INDEPENDENT:
-        return Refusal("dependent weights", f"{config.init} weights are not independent of each other")
+        return Refusal(Reason.DEPENDENT_WEIGHTS, f"{config.init} weights are not independent of each other")
     if measured or entry.homogeneous:
         return None
     if not (_equal(sigma_w2[inner]) and _equal(sigma_b2[inner])):
-        return Refusal("uneven layers", "sigma_w2 changes from layer to layer")
+        return Refusal(Reason.UNEVEN_LAYERS, "sigma_w2 changes from layer to layer")
     try:
         coefficients(entry.name, float(sigma_w2[1]), float(sigma_b2[1]))
     except GradlabError as error:
-        return Refusal("no fixed point", error.received)
+        return Refusal(Reason.NO_FIXED_POINT, error.received)
     return None
 
 
 def _few(log_q: np.ndarray) -> np.ndarray:
-    """The curves of examples that stand for all: the middles of `FEW` equal parts of them, by their mean square."""
+    """Choose the curves of a few examples: the middle ones of `FEW` equal parts, sorted by mean square."""
     count = log_q.shape[1]
     parts = min(FEW, count)
     return log_q[:, np.argsort(log_q[0])[((np.arange(parts) + 0.5) * count / parts).astype(int)]]
@@ -314,16 +322,16 @@ def _equal(values: np.ndarray) -> bool:
 
 
 def _backward(
-    found: Transients, sizes: np.ndarray, sigma_w2: np.ndarray, inputs: _Inputs, shift: np.ndarray, measured: bool
+    layers: Transients, sizes: np.ndarray, sigma_w2: np.ndarray, inputs: _Inputs, shift: np.ndarray, measured: bool
 ) -> dict[str, np.ndarray]:
-    """Backward columns over the hidden layers, NaN at the readout."""
+    """Compute the backward columns over the hidden layers; they are NaN at the readout."""
     widths = sizes[1:]
-    steps = np.log(widths[1:] / widths[:-1] * sigma_w2[1:-1])[:, None] + found.log_dphi2[:-1]
+    steps = np.log(widths[1:] / widths[:-1] * sigma_w2[1:-1])[:, None] + layers.log_dphi2[:-1]
     last = np.zeros((1, steps.shape[1]))
     log_delta2 = np.concatenate([np.cumsum(steps[::-1], 0)[::-1], last])
     bias = np.concatenate([np.cumsum(shift[::-1], 0)[::-1], np.zeros((1, shift.shape[1]))])
-    # a delta of layer L is phi' there times what comes from the readout, the same for all examples
-    weighted = log_delta2 + found.log_dphi2[-1]
+    # the delta of layer L is phi' times the gradient from the readout, which has one size for all examples
+    weighted = log_delta2 + layers.log_dphi2[-1]
     square = _log_mean(weighted)
     values = {
         "log10_delta_rms": 0.5 * (square - square[-1]),
@@ -332,37 +340,37 @@ def _backward(
     if not measured:
         with np.errstate(divide="ignore"):
             entering = np.log(inputs.q0)[None]
-        below = np.concatenate([entering, found.log_phi2[:-1]]) + np.log(sizes[:-1])[:, None]
-        gradient = _log_mean(weighted + below + np.log(widths)[:, None])
+        entering_log = np.concatenate([entering, layers.log_phi2[:-1]]) + np.log(sizes[:-1])[:, None]
+        gradient = _log_mean(weighted + entering_log + np.log(widths)[:, None])
         values["log10_per_example_grad_norm_rms"] = 0.5 * (gradient - gradient[-1])
         values["log10_weight_grad_norm"] = values["log10_per_example_grad_norm_rms"]
     return {name: np.append(value / np.log(10), np.nan) for name, value in values.items()}
 
 
-def _forward(found: Transients, sigma_w2: float, sigma_b2: float) -> dict[str, np.ndarray]:
-    """Forward columns of the hidden layers and of the readout, whose activation is the preactivation itself."""
+def _forward(layers: Transients, sigma_w2: float, sigma_b2: float) -> dict[str, np.ndarray]:
+    """Compute the forward columns of hidden layers and readout; the readout's activation is its preactivation."""
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN: an unknown readout
-        logits = np.logaddexp(np.log(sigma_w2) + found.log_phi2[-1:], np.log(sigma_b2))
-    pre, act = (_log_mean(np.concatenate([v, logits])) for v in (found.log_q, found.log_phi2))
+        logits = np.logaddexp(np.log(sigma_w2) + layers.log_phi2[-1:], np.log(sigma_b2))
+    pre, act = (_log_mean(np.concatenate([v, logits])) for v in (layers.log_q, layers.log_phi2))
     return {"log10_preactivation_rms": 0.5 * pre / np.log(10), "log10_activation_rms": 0.5 * act / np.log(10)}
 
 
 def _log_mean(logs: np.ndarray) -> np.ndarray:
-    """ln of the mean over the last axis, from logarithms."""
+    """Return ln of the mean over the last axis, from logarithms."""
     with np.errstate(invalid="ignore"):  # NaN stays NaN
         return np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1])
 
 
 def _correlation(
-    entry: Activation, found: Transients, sigma_w2: np.ndarray, sigma_b2: np.ndarray, inputs: _Inputs
+    entry: Activation, layers: Transients, sigma_w2: np.ndarray, sigma_b2: np.ndarray, inputs: _Inputs
 ) -> np.ndarray:
-    """log10 of the mean over pairs of 1 - c, hidden layers and readout."""
+    """Return log10 of the mean over pairs of 1 - c, for hidden layers and readout."""
     ends = [variances(entry, sigma_w2[:-1], sigma_b2[:-1], np.log(sigma_w2[0] * s + sigma_b2[0])) for s in inputs.pairs]
     with np.errstate(divide="ignore", invalid="ignore"):
         logits = [np.logaddexp(np.log(sigma_w2[-1]) + end.log_phi2[-1:], np.log(sigma_b2[-1])) for end in ends]
         log_q = [np.concatenate([end.log_q, last]) for end, last in zip(ends, logits, strict=True)]
-        middle, apart = 0.5 * (log_q[0][0] + log_q[1][0]), log_q[0][0] - log_q[1][0]
+        middle, difference = 0.5 * (log_q[0][0] + log_q[1][0]), log_q[0][0] - log_q[1][0]
         first = np.log(sigma_w2[0] * inputs.gap) - middle
-        lengths = 2 * np.sinh(apart / 4) ** 2
+        lengths = 2 * np.sinh(difference / 4) ** 2
         first = np.where(lengths == 0, first, np.log(np.maximum(np.exp(first) - lengths, 0)))
     return _log_mean(correlations(entry, sigma_w2, sigma_b2, *log_q, first)) / np.log(10)

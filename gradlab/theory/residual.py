@@ -1,4 +1,4 @@
-r"""Residual networks, infinitely wide: factors of the mean squared delta per block, toward the input.
+r"""Residual networks of infinite width: factors of the mean squared delta per block, toward the input.
 
 A skip adds 1 to whatever the branch does. So a residual network never vanishes, but it may explode:
 a branch of unit size doubles the mean square in every block. Scales of :math:`1/\sqrt L` keep it
@@ -17,7 +17,7 @@ from gradlab.theory.gaussian import check_variances, expectation
 
 
 def residual_factor(scale: float | np.ndarray, chi: float = 1.0) -> float | np.ndarray:
-    r"""The factor of a block x + a F(x): :math:`1 + a^2\chi`, chi that of the branch alone.
+    r"""Compute the factor of a block x + a F(x): :math:`1 + a^2\chi`, where chi is the factor of the branch alone.
 
     Exact at every width, with biases of any variance, for a linear branch x W and for a branch of two layers,
     relu(x W) V, with chi = 1 (He, then LeCun); for one-layer branches up to O(1/n), because gates persist from block to
@@ -27,8 +27,9 @@ def residual_factor(scale: float | np.ndarray, chi: float = 1.0) -> float | np.n
     Parameters
     ----------
     scale : float or array
-        a, of one block or of each.
+        Factor a of the branch: of one block, or of each.
     chi : float
+        Factor of the mean squared delta through the branch alone; 1 for He or LeCun weights as above.
 
     Examples
     --------
@@ -39,8 +40,10 @@ def residual_factor(scale: float | np.ndarray, chi: float = 1.0) -> float | np.n
     return 1 + np.asarray(scale, np.float64) ** 2 * chi if np.ndim(scale) else 1 + float(scale) ** 2 * chi
 
 
-def fixup_gain(blocks: int, layers: int = 2) -> float:
-    r"""The gain of Fixup's branches (Zhang, Dauphin & Ma 2019): :math:`L^{-1/(2m-2)}` on all but their last layers.
+def fixup_gain(depth: int, layers: int = 2) -> float:
+    r"""Compute the gain of Fixup's branches, :math:`L^{-1/(2m-2)}` (Zhang, Dauphin & Ma 2019).
+
+    It multiplies the weights of all layers of a branch but the last.
 
     The last layer of each branch, of m, starts at 0, so that the network is the identity and the gradients by those
     layers are the only ones. Each of the L is the gain to the power m - 1 as large as without, so the sum of their
@@ -48,33 +51,33 @@ def fixup_gain(blocks: int, layers: int = 2) -> float:
 
     Parameters
     ----------
-    blocks : int
-        L.
+    depth : int
+        Number of blocks L.
     layers : int
-        m, 2 or more.
+        Layers m of each branch, 2 or more.
 
     Examples
     --------
     >>> fixup_gain(100), round(fixup_gain(100, layers=3), 4)
     (0.1, 0.3162)
     """
-    if blocks < 1 or layers < 2:
-        raise GradlabError("a block or more, of two layers or more", f"blocks={blocks}, layers={layers}")
-    return float(blocks ** (-1 / (2 * layers - 2)))
+    if depth < 1 or layers < 2:
+        raise GradlabError("a block or more, of two layers or more", f"depth={depth}, layers={layers}")
+    return float(depth ** (-1 / (2 * layers - 2)))
 
 
 def residual_log_variance(scales: Sequence[float], width: int) -> float:
-    r"""Var ln|.|^2 over initialisations to first order, :math:`\frac4n\sum_l a_l^2` (Hanin & Rolnick 2018).
+    r"""Compute Var ln|.|^2 over initialisations to first order, :math:`\frac4n\sum_l a_l^2` (Hanin & Rolnick 2018).
 
-    Of blocks without biases. Bounded where the sum of the squared scales is: no
-    fluctuations that grow with depth.
+    It holds for blocks without biases. Where the sum of the squared scales is bounded, so are the fluctuations,
+    whatever the depth.
 
     Parameters
     ----------
     scales : sequence of float
-        a_l of each block; small ones, for it is the first order in a^2.
+        Factor a_l of each branch. They should be small, because this is the first order in a^2.
     width : int
-        n.
+        Units n of the stream.
 
     Examples
     --------
@@ -88,14 +91,14 @@ def residual_log_variance(scales: Sequence[float], width: int) -> float:
 
 @dataclass(frozen=True)
 class StreamLaw:
-    """What the stream of a residual network carries, block by block.
+    """Hold the variance of the stream of a residual network and the factors of its delta, block by block.
 
     Parameters
     ----------
     variance : ndarray, shape (L + 1,)
         Mean square per unit before block 1 ... L, and after the last.
     factor : ndarray, shape (L,)
-        Of the mean squared delta through block 1 ... L, toward the input.
+        Factors of the mean squared delta through block 1 ... L, toward the input.
     """
 
     variance: np.ndarray
@@ -103,7 +106,7 @@ class StreamLaw:
 
     @property
     def log_growth(self) -> float:
-        """ln of the product of the factors."""
+        """Return ln of the product of the factors."""
         return float(np.sum(np.log(self.factor)))
 
 
@@ -111,7 +114,7 @@ def reduced_residual(
     activation: str, depth: int, sigma_w2: float = 1.0, *, sigma_b2: float = 0.0, scale: float = 1.0,
     variance: float = 1.0,
 ) -> StreamLaw:  # fmt: skip
-    r"""The recursion of blocks x + a phi(x W + b), without a second matrix (Yang & Schoenholz 2017).
+    r"""Compute the recursion of blocks x + a phi(x W + b), without a second matrix (Yang & Schoenholz 2017).
 
     .. math:: K_{l+1} = K_l + a^2E\phi(\sqrt{q_l}z)^2,\qquad \chi_l = 1 + a^2\sigma_w^2E\phi'(\sqrt{q_l}z)^2,
               \qquad q_l = \sigma_w^2K_l + \sigma_b^2.
@@ -123,11 +126,13 @@ def reduced_residual(
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     depth : int
-        L.
+        Number of blocks L.
     sigma_w2, sigma_b2 : float
+        Fan-in times the variance of the weights W, and the variance of the biases b.
     scale : float
-        a.
+        Factor a of the branch.
     variance : float
         Mean square of the input.
 
@@ -153,7 +158,9 @@ def reduced_residual(
 def pre_norm(
     activation: str, depth: int, sigma_1: float = 1.0, sigma_2: float = 1.0, *, sigma_b2: float = 0.0
 ) -> StreamLaw:
-    r"""Feed-forward blocks x + phi(LN(x) W_1 + b_1) W_2 + b_2, the norm inside the branch (Xiong et al. 2020).
+    r"""Compute the stream of feed-forward blocks x + phi(LN(x) W_1 + b_1) W_2 + b_2 (Xiong et al. 2020).
+
+    The norm is inside the branch.
 
     With :math:`h\sim N(0, \sigma_1^2+\sigma_b^2)`, :math:`v = \sigma_2^2E\phi(h)^2+\sigma_b^2` and
     :math:`w = \sigma_1^2\sigma_2^2E\phi'(h)^2`, both 1/2 for ReLU with LeCun weights and no biases, and an input of
@@ -169,17 +176,18 @@ def pre_norm(
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     depth : int
-        Blocks L.
+        Number of blocks L.
     sigma_1, sigma_2 : float
-        Roots of fan-in times the variances of the two weights.
+        Square roots of fan-in times the variance, of W_1 and of W_2.
     sigma_b2 : float
-        Variance of the biases of both.
+        Variance of the biases b_1 and b_2.
 
     Examples
     --------
-    >>> law = pre_norm("relu", 64)
-    >>> round(float(law.variance[-1]), 12), round(float(pre_norm_gradients(law)[-1]), 4)
+    >>> stream = pre_norm("relu", 64)
+    >>> round(float(stream.variance[-1]), 12), round(float(pre_norm_gradients(stream)[-1]), 4)
     (33.0, 0.1741)
     """
     _check_depth(depth)
@@ -188,20 +196,31 @@ def pre_norm(
     return StreamLaw(stream, 1 + w / stream[:-1])
 
 
-def pre_norm_gradients(law: StreamLaw) -> np.ndarray:
-    """Root mean square over initialisations of the delta after each block, that above the final norm being 1.
+def pre_norm_gradients(stream: StreamLaw) -> np.ndarray:
+    """Compute the rms over initialisations of the delta after each block, relative to the delta above the final norm.
 
-    The gradient by W_2 of block l is proportional to it. Shape (L,), block 1 first.
+    The gradient by W_2 of block l is proportional to it.
+
+    Parameters
+    ----------
+    stream : StreamLaw
+        From `pre_norm`.
+
+    Returns
+    -------
+    ndarray, shape (L,)
+        Block 1, next to the input, first.
     """
-    above = np.append(np.cumprod(law.factor[:0:-1])[::-1], 1.0)
-    return np.sqrt(above / law.variance[-1])
+    above = np.append(np.cumprod(stream.factor[:0:-1])[::-1], 1.0)
+    return np.sqrt(above / stream.variance[-1])
 
 
 def post_norm_factor(activation: str, sigma_1: float = 1.0, sigma_2: float = 1.0, *, sigma_b2: float = 0.0) -> float:
-    r"""The factor of blocks LN(x + phi(x W_1 + b_1) W_2 + b_2), the norm behind the sum: :math:`(1+w)/(1+v)`.
+    r"""Compute the factor of blocks LN(x + phi(x W_1 + b_1) W_2 + b_2), with the norm behind the sum.
 
-    v and w as in `pre_norm`. Exactly 1 for ReLU without biases: what the norm takes away the branch has added, so
-    feed-forward blocks do not vanish with depth. What biases add the norm takes away all the same.
+    It is :math:`(1+w)/(1+v)`, with v, w and the arguments of `pre_norm`. For ReLU without biases it is exactly 1: the
+    norm divides by what the branch has added, so feed-forward blocks do not vanish with depth. With biases the norm
+    also divides by what the biases add, and the factor is below 1.
 
     Examples
     --------
@@ -213,7 +232,7 @@ def post_norm_factor(activation: str, sigma_1: float = 1.0, sigma_2: float = 1.0
 
 
 def _branch(activation: str, sigma_1: float, sigma_2: float, sigma_b2: float) -> tuple[float, float]:
-    """Variance of a two-layer branch for an input of mean square 1, and the factor of its delta."""
+    """Compute the variance of a two-layer branch for an input of mean square 1, and the factor of its delta."""
     check_variances("sigma_1", sigma_1)
     check_variances("sigma_2", sigma_2)
     check_variances("sigma_b2", sigma_b2, "at least 0")

@@ -1,6 +1,6 @@
-r"""How alike the gradients of a ReLU network at two inputs are, layer by layer.
+r"""Cosine between the gradients of a ReLU network at two inputs, layer by layer.
 
-The deltas of two inputs share what both gates let pass. With He weights, no bias, and c_l the
+The deltas of two inputs agree where the gates of both are open. With He weights, no bias, and c_l the
 correlation of the preactivations of layer l, a layer multiplies the cosine of the two deltas by the
 arc-cosine kernel of order 0, and the forward signal moves by that of order 1 (Cho & Saul 2009):
 
@@ -27,12 +27,12 @@ from gradlab._errors import GradlabError
 
 
 def kappa0(c: np.ndarray) -> np.ndarray:
-    """E 2 phi'(u) phi'(v) of ReLU, u and v standard normal with correlation c: the share of gates that agree."""
+    """Compute E 2 phi'(u) phi'(v) of ReLU, u and v standard normal with correlation c: the share of equal gates."""
     return 1 - np.arccos(np.clip(c, -1, 1)) / np.pi
 
 
 def kappa1(c: np.ndarray) -> np.ndarray:
-    """E 2 phi(u) phi(v) of ReLU: the correlation of the next layer's preactivations."""
+    """Compute E 2 phi(u) phi(v) of ReLU: the correlation of the next layer's preactivations."""
     c = np.clip(c, -1, 1)
     return (np.sqrt((1 - c) * (1 + c)) + (np.pi - np.arccos(c)) * c) / np.pi
 
@@ -40,16 +40,17 @@ def kappa1(c: np.ndarray) -> np.ndarray:
 def gradient_correlation(
     c: float | np.ndarray, depth: int, *, share: float | Sequence[float] = 1.0, centred: bool = False
 ) -> np.ndarray:
-    r"""Cosine between the deltas of two inputs in each layer of a He-initialised ReLU network, infinitely wide.
+    r"""Compute the cosine between the deltas of two inputs in each layer of a wide He-initialised ReLU network.
 
-    Without biases: they bring inputs nearer to each other than kappa_1 does; centred units are free of them.
+    The network has no biases: they would bring inputs nearer to each other than kappa_1 does. Where units are centred,
+    biases change nothing.
 
     Parameters
     ----------
     c : float or array
         Correlation of the two inputs, in [-1, 1].
     depth : int
-        Hidden layers, or blocks, L.
+        Number of hidden layers, or of blocks, L.
     share : float or sequence of float
         Share of the variance that comes out of the branch, for each block: 1 without a skip,
         :math:`a^2/(1+a^2)` for a skip plus a branch of scale a.
@@ -60,7 +61,7 @@ def gradient_correlation(
     Returns
     -------
     ndarray, shape (depth, *c.shape)
-        Layer 1 ... L; that of the input gradient is the one of layer 1.
+        Layers 1 ... L. The cosine of the input gradients is that of layer 1.
 
     Examples
     --------

@@ -20,15 +20,15 @@ import numpy as np
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
 from gradlab.theory.gaussian import check_variances, expectation
+from gradlab.theory.log_norm import WEIGHTS
 from gradlab.theory.meanfield import mean_field
 
-WEIGHTS = ("gaussian", "orthogonal")
 #: Activations whose spectrum is known in closed form, at the scale that keeps the mean square: LeCun and He.
 CLOSED = ("identity", "relu")
 
 
 class SlopeMoments(NamedTuple):
-    """Moments mu_1 and mu_2 of phi'^2 over a Gaussian of variance `q`."""
+    """Hold the moments mu_1 and mu_2 of phi'^2 over a Gaussian of variance `q`."""
 
     q: float
     mu1: float
@@ -36,12 +36,19 @@ class SlopeMoments(NamedTuple):
 
     @property
     def excess(self) -> float:
-        """mu_2 / mu_1^2 - 1: what a layer of orthogonal weights adds to m2 / m1^2."""
+        """Return mu_2 / mu_1^2 - 1, which a layer of orthogonal weights adds to m2 / m1^2."""
         return self.mu2 / self.mu1**2 - 1
 
 
 def slope_moments(activation: str, q: float) -> SlopeMoments:
-    """E phi'^2 and E phi'^4 at a preactivation variance q.
+    """Compute E phi'^2 and E phi'^4 at a variance q of the preactivations.
+
+    Parameters
+    ----------
+    activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
+    q : float
+        Variance of the preactivations.
 
     Examples
     --------
@@ -56,20 +63,23 @@ def slope_moments(activation: str, q: float) -> SlopeMoments:
 def moment_ratio(
     activation: str, depth: int, *, sigma_w2: float, sigma_b2: float = 0.0, weights: str = "gaussian"
 ) -> float:
-    """m2 / m1^2 of J J^T of `depth` layers at the fixed point of the variance; 1 is isometry.
+    """Compute m2 / m1^2 of J J^T of `depth` layers at the fixed point of the variance; 1 is isometry.
 
     Parameters
     ----------
     activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
     depth : int
-        Layers L between the two ends of the Jacobian.
+        Number of layers L between the two ends of the Jacobian.
     sigma_w2, sigma_b2 : float
+        Fan-in times the weight variance, and the bias variance.
     weights : {"gaussian", "orthogonal"}
+        Distribution of the weights. With Gaussian weights every layer adds 1 more.
 
     Raises
     ------
     GradlabError
-        No fixed point of the variance above 0 and below infinity, unless the activation is homogeneous.
+        If the variance has no fixed point above 0 and below infinity, unless the activation is homogeneous.
 
     Examples
     --------
@@ -87,11 +97,22 @@ def moment_ratio(
 
 
 def isometric_depth(activation: str, q: float, *, weights: str = "orthogonal", ratio: float = 2.0) -> float:
-    """The depth at which m2 / m1^2 reaches `ratio`: how deep a network is near dynamical isometry.
+    """Compute the depth at which m2 / m1^2 reaches `ratio`: up to it a network is near dynamical isometry.
 
     Gaussian weights add 1 per layer and ReLU adds 1 whatever its scale, so neither is isometric at any depth; a
     smooth activation with orthogonal weights is, up to a depth that grows without bound as q* goes to 0
     (for tanh as 1 / (8 q*^2); Pennington et al. 2017, section 3).
+
+    Parameters
+    ----------
+    activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
+    q : float
+        Variance q* of the preactivations.
+    weights : {"gaussian", "orthogonal"}
+        Distribution of the weights.
+    ratio : float
+        Largest m2 / m1^2 that still counts as isometry; above 1.
 
     Examples
     --------
@@ -105,7 +126,7 @@ def isometric_depth(activation: str, q: float, *, weights: str = "orthogonal", r
 
 
 def effective_depth(widths: Any) -> float:
-    """The sum of 1 / n_l over the hidden layers: the depth that fluctuations and correlations at finite width see.
+    """Compute the sum of 1 / n_l over the hidden layers, on which fluctuations at finite width depend.
 
     Where it is far below 1 the laws of infinite width hold; the variance of ln|Ju|^2 of a He-initialised ReLU
     network is 5 times it (Hanin 2018; Hanin & Nica 2020; for equal widths L/n: Hanin 2022, Roberts, Yaida & Hanin
@@ -125,9 +146,10 @@ def effective_depth(widths: Any) -> float:
 
 
 def largest_eigenvalue(activation: str, depth: int, weights: str = "gaussian") -> float:
-    r"""The upper edge of the spectrum of J J^T of `depth` layers, at the scale that keeps the mean square.
+    r"""Compute the upper edge of the spectrum of J J^T of `depth` layers, at the scale that keeps the mean square.
 
-    Biases change nothing: of identity and ReLU the slopes alone enter, half of which are open whatever the bias.
+    Biases change nothing: only the slopes of identity and ReLU enter, and half of the gates of ReLU are open whatever
+    the bias.
 
     Linear Gaussian: :math:`(L+1)^{L+1}/L^L`; ReLU orthogonal: :math:`L^L/(L-1)^{L-1}`; ReLU Gaussian:
     :math:`(1+z)(1+2z)^L/z` at its minimum. The largest singular value is the root.
@@ -135,9 +157,11 @@ def largest_eigenvalue(activation: str, depth: int, weights: str = "gaussian") -
     Parameters
     ----------
     activation : {"identity", "relu"}
-        With sigma_w2 = 1 and 2.
+        Linear layers with sigma_w2 = 1, or ReLU with sigma_w2 = 2.
     depth : int
+        Number of layers L.
     weights : {"gaussian", "orthogonal"}
+        Distribution of the weights.
 
     Examples
     --------
@@ -155,7 +179,7 @@ def largest_eigenvalue(activation: str, depth: int, weights: str = "gaussian") -
 def spectral_density(
     activation: str, depth: int, weights: str = "gaussian", points: int = 400
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""The density of log10 of the singular values of J, for networks of `depth` layers.
+    r"""Compute the density of log10 of the singular values of J, for networks of `depth` layers.
 
     The generating function of the moments, :math:`M(x) = z`, is the inverse of :math:`x = (1+z)/(z\,S(z))` and the
     density of x is :math:`-\mathrm{Im}\,[(1+z)/x]/\pi`; z is followed from the edge inward. For linear Gaussian
@@ -164,16 +188,24 @@ def spectral_density(
     Parameters
     ----------
     activation : {"identity", "relu"}
-        With sigma_w2 = 1 and 2.
+        Linear layers with sigma_w2 = 1, or ReLU with sigma_w2 = 2.
     depth : int
+        Number of layers L.
     weights : {"gaussian", "orthogonal"}
-        Orthogonal linear networks have no density: all singular values are 1.
+        Distribution of the weights. Orthogonal linear networks have no density: all singular values are 1.
     points : int
+        How many points the curve has.
 
     Returns
     -------
     log10_singular_value, density : ndarray, shape (points,)
-        Ascending. Per decade; of ReLU it sums to 1/2 over the values that are not zero.
+        Singular values in ascending order, and their density per decade. For ReLU the density sums to 1/2, the share
+        of singular values that are not zero.
+
+    Raises
+    ------
+    GradlabError
+        If the spectrum has no density or no closed form.
 
     Examples
     --------
@@ -190,14 +222,14 @@ def spectral_density(
     edge = math.log(largest_eigenvalue(activation, depth, weights))
     span = 6.0 * (depth + 1)  # below it e^-6 of the mass: the density rises as x^(-L/(L+1)) toward 0
     logs = edge - span * np.linspace(0, 1, points + 1)[1:] ** 2  # fine where it begins like a root
-    z, found = complex(_edge(activation, depth, weights), 0.0), np.empty(points)
+    z, densities = complex(_edge(activation, depth, weights), 0.0), np.empty(points)
     # near its minimum x is a parabola: the first step leaves the real axis at a right angle
     z += 1j * abs(z) * 0.5 * math.sqrt(edge - logs[0])
     for i, log_x in enumerate(logs):
         z = _newton(z, log_x, activation, depth, weights)
         rho = abs(((1 + z) / np.exp(log_x)).imag) / math.pi
-        found[i] = rho * np.exp(log_x) * 2 * math.log(10)  # x = s^2: per unit of log10 s
-    return (0.5 * logs / math.log(10))[::-1], found[::-1]
+        densities[i] = rho * np.exp(log_x) * 2 * math.log(10)  # x = s^2: per unit of log10 s
+    return (0.5 * logs / math.log(10))[::-1], densities[::-1]
 
 
 def _s(weights: str) -> int:
@@ -213,7 +245,7 @@ def _check_closed(activation: str, weights: str) -> None:
 
 
 def _powers(activation: str, depth: int, weights: str) -> tuple[int, int, int]:
-    """Powers of 1 + z, of z and of 1 + 2z in x(z) = (1 + z) / (z S(z))."""
+    """Return the powers of 1 + z, of z and of 1 + 2z in x(z) = (1 + z) / (z S(z))."""
     gate = depth if activation == "relu" else 0  # S of a gate: (1 + z) / (z + 1/2), with sigma_w2 = 2
     gaussian = depth if weights == "gaussian" else 0  # S of Gaussian weights: 1 / (1 + z)
     return 1 + gaussian - gate, -1, gate
@@ -231,7 +263,7 @@ def _slope(z: complex, activation: str, depth: int, weights: str) -> complex:
 
 
 def _edge(activation: str, depth: int, weights: str) -> float:
-    """The z > 0 at which x has its minimum: a/(1+z) + b/z + 2c/(1+2z) = 0; inf where it has none."""
+    """Find the z > 0 at which x has its minimum: a/(1+z) + b/z + 2c/(1+2z) = 0; inf where x has none."""
     a, b, c = _powers(activation, depth, weights)
     roots = np.roots([2 * a + 2 * b + 2 * c, a + 3 * b + 2 * c, b])
     real = [r.real for r in np.atleast_1d(roots) if abs(r.imag) < 1e-12 and r.real > 0]

@@ -39,7 +39,7 @@ def test_steps_of_a_mode_are_those_of_its_flow(start):
     assert learning_steps(math.inf, start, 0.99) == pytest.approx(limit, abs=0.51 if limit > 100 else 0.0051)
     closed = (math.log(0.99 * (1 - start) / (start * 0.01)) + 1 / start - 1 / 0.99) / 0.2
     assert learning_steps(math.inf, start, 0.99) == pytest.approx(closed, rel=1e-9)
-    scaled = learning_steps(7, 3 * start, 3 * 0.99, target=3.0, rate=0.2)
+    scaled = learning_steps(7, 3 * start, 3 * 0.99, target=3.0, learning_rate=0.2)
     assert scaled == pytest.approx(learning_steps(7, start, 0.99) / 3 ** (2 - 2 / 7), rel=1e-9)
 
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(GradlabError, match="expected"):
             learning_steps(*wrong)
     with pytest.raises(GradlabError, match="rate"):
-        learning_steps(3, 0.5, 0.9, rate=0.0)
+        learning_steps(3, 0.5, 0.9, learning_rate=0.0)
 
 
 WIDTHS = (256, 512, 1024, 2048, 4096)

@@ -76,7 +76,7 @@ def test_plain_networks_follow_the_law(widths, inputs, orthogonal):
         pytest.skip("rectangular orthogonal weights have no law of their own here")
     rng = np.random.default_rng(7)
     nets = 4000
-    law = gl.theory.log_norm_law(widths, inputs=inputs, orthogonal=orthogonal)
+    law = gl.theory.log_norm_law(widths, inputs=inputs, weights="orthogonal" if orthogonal else "gaussian")
     with np.errstate(divide="ignore"):
         values = np.log(squared_lengths(rng, widths, inputs, nets, orthogonal=orthogonal))
     alive = np.isfinite(values)
@@ -96,18 +96,18 @@ def test_plain_networks_follow_the_law(widths, inputs, orthogonal):
 def test_orthogonal_weights_fluctuate_less_and_linear_ones_not_at_all():
     """E r^2 = (n+5)/(n+2) for ReLU layers whose weights are Haar orthogonal: 3/n instead of 5/n."""
     n = 50
-    law = gl.theory.log_norm_law([n], orthogonal=True)
+    law = gl.theory.log_norm_law([n], weights="orthogonal")
     assert np.exp(law.log_moment(1)) == pytest.approx(1, rel=1e-12)
     assert np.exp(law.log_moment(2)) == pytest.approx((n + 5) / (n + 2), rel=1e-12)
     assert law.variance == pytest.approx(3 / n, abs=25 / n**2)
-    still = gl.theory.log_norm_law([n] * 100, "identity", 1.21, orthogonal=True)
+    still = gl.theory.log_norm_law([n] * 100, "identity", 1.21, weights="orthogonal")
     assert still.variance == pytest.approx(0, abs=1e-12) and still.mean == pytest.approx(100 * np.log(1.21), rel=1e-12)
     with pytest.raises(GradlabError, match="variance 0"):
         still.density(0.0)
 
 
 @pytest.mark.parametrize(
-    "law", [([1], {}), ([3, 2], {"inputs": 4}), ([100] * 50, {}), ([60] * 3, {"orthogonal": True})]
+    "law", [([1], {}), ([3, 2], {"inputs": 4}), ([100] * 50, {}), ([60] * 3, {"weights": "orthogonal"})]
 )
 def test_density_cdf_and_cumulants_belong_together(law):
     law = gl.theory.log_norm_law(law[0], **law[1])
@@ -126,7 +126,9 @@ def test_what_cannot_be_is_refused():
             gl.theory.log_norm_law(**wrong)
     with pytest.raises(GradlabError, match="relu"):
         gl.theory.log_norm_law([10], "tanh")
+    with pytest.raises(GradlabError, match="gaussian, orthogonal"):
+        gl.theory.log_norm_law([10], weights="orthogonl")
     with pytest.raises(GradlabError, match="one width"):
-        gl.theory.log_norm_law([10, 12], orthogonal=True)
+        gl.theory.log_norm_law([10, 12], weights="orthogonal")
     with pytest.raises(GradlabError, match="nearly discrete"):
-        gl.theory.log_norm_law([4], orthogonal=True).cdf(0.0)
+        gl.theory.log_norm_law([4], weights="orthogonal").cdf(0.0)

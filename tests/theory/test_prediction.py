@@ -9,7 +9,7 @@ from gradlab._errors import GradlabError
 from gradlab._types import MEASURED
 from gradlab.config import ACTIVATIONS, MLPConfig
 from gradlab.measurement.measure import measure_group
-from gradlab.theory import coefficients, finite_width_terms, mean_field, mean_field_of, predict, transients
+from gradlab.theory import Reason, coefficients, finite_width_terms, mean_field, network_mean_field, predict, transients
 from gradlab.theory.prediction import FUNCTIONALS
 
 BACKWARD = ("log10_delta_rms", "delta_log10_mean", "log10_per_example_grad_norm_rms", "log10_weight_grad_norm")
@@ -39,7 +39,7 @@ def test_at_a_fixed_point_the_rate_is_the_root_of_chi1():
     assert per_layer[90:110] == pytest.approx(np.log(point.chi1) + bias, abs=1e-9)
     assert abs(per_layer[0] - np.log(point.chi1) - bias) > 1e-3
     assert found.decades() == pytest.approx(19 * 0.5 * np.log10(point.chi1), rel=1e-12)
-    assert mean_field_of(net) == point
+    assert network_mean_field(net) == point
 
 
 def test_unequal_widths_take_the_fan_rule():
@@ -80,7 +80,7 @@ def test_measured_variances_take_the_place_of_the_theory_s():
     rest = finite_width_terms("tanh", np.log(q).T, width=64, measured=True).total.T
     want = [0.5 * (chi[:, i:4] + rest[:, i:]).sum(1).mean() / np.log(10) for i in range(5)]
     assert found.columns["delta_log10_mean"][:5] == pytest.approx(want, abs=1e-12)
-    assert found.measured and found.no_finite_width.code == "measured variances"
+    assert found.measured and found.no_finite_width.reason is Reason.MEASURED_VARIANCES
     assert "from measured variances" in found.functional["delta_log10_mean"]
     assert "from measured variances" in found.functional["log10_delta_rms"]
     plain = predict(net, columns=["log10_delta_rms"])
@@ -97,7 +97,7 @@ def test_a_delta_along_the_forward_signal_is_no_small_correction():
     q = np.exp(transients("gelu", sigma_w2=2.0, depth=30).log_q)
     found = predict(net, q=q)
     assert "in a layer, so it is no small correction" in found.functional["delta_log10_mean"]
-    assert found.no_finite_width.code == "large" and found.basis == "measured q"
+    assert found.no_finite_width.reason is Reason.LARGE_TERM and found.basis == "measured q"
     chi = 2 * gl.theory.expectation("gelu", lambda z, u, p, d: d * d, q)
     assert found.decades("delta_log10_mean") == pytest.approx(0.5 * np.log10(chi[:-1]).sum(), abs=1e-12)
     terms = finite_width_terms("gelu", np.log(q)[:, None], width=64, measured=True)

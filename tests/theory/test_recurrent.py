@@ -14,18 +14,18 @@ def test_powers_of_a_multiple_of_an_orthogonal_matrix_are_rho_to_the_t():
     law = gl.theory.recurrent_powers(0.9 * q, 3000)
     for found in (law.log10_norm, law.log10_radius, law.log10_bound):
         # the factor is wrong by a rounding at most, and every step repeats it
-        np.testing.assert_allclose(found, law.steps * math.log10(0.9), rtol=1e-12)
+        np.testing.assert_allclose(found, law.time_steps * math.log10(0.9), rtol=1e-12)
 
 
 def test_a_jordan_block_grows_first():
     """W^t = a^t [[1, bt/a], [0, 1]]: radius 0.9, but the norm is 7.77 after 9 steps and above 1 until step 43."""
     a, b = 0.9, 2.0
     law = gl.theory.recurrent_powers([[a, b], [0, a]], 60)
-    exact = [np.log10(np.linalg.norm(a**t * np.array([[1, b * t / a], [0, 1]]), 2)) for t in law.steps]
+    exact = [np.log10(np.linalg.norm(a**t * np.array([[1, b * t / a], [0, 1]]), 2)) for t in law.time_steps]
     np.testing.assert_allclose(law.log10_norm, exact, atol=1e-12)
     assert 10 ** law.log10_norm.max() == pytest.approx(7.77, abs=5e-3)
-    assert law.steps[law.log10_norm.argmax()] == 9 and -1 / math.log(a) == pytest.approx(9.5, abs=0.05)
-    assert law.steps[law.log10_norm > 0].max() == 43
+    assert law.time_steps[law.log10_norm.argmax()] == 9 and -1 / math.log(a) == pytest.approx(9.5, abs=0.05)
+    assert law.time_steps[law.log10_norm > 0].max() == 43
     assert np.all(law.log10_radius <= law.log10_norm + 1e-12) and np.all(law.log10_norm <= law.log10_bound + 1e-12)
 
 
@@ -69,7 +69,7 @@ def test_no_recurrent_network_exceeds_the_bound(activation, scale):
         w = rng.normal(size=(10, 10)) * scale / 10**0.5
         law = gl.theory.recurrent_powers(w, 30, activation)
         h, j, sizes = rng.normal(size=10), np.eye(10), []
-        for _ in law.steps:
+        for _ in law.time_steps:
             h = phi(w @ h + 0.1 * rng.normal(size=10))
             j = slope(h)[:, None] * (w @ j)
             sizes.append(np.log10(np.linalg.norm(j, 2)))
@@ -106,7 +106,7 @@ def test_what_cannot_be_is_refused():
     for wrong in (np.ones((2, 3)), np.ones(3), [[np.nan]]):
         with pytest.raises(GradlabError, match="square matrix"):
             gl.theory.recurrent_powers(wrong, 3)
-    with pytest.raises(GradlabError, match="at least one step"):
+    with pytest.raises(GradlabError, match="at least one time step"):
         gl.theory.recurrent_powers(np.eye(2), 0)
     with pytest.raises(GradlabError, match="more than one step"):
         gl.theory.chrono_bias(1)
