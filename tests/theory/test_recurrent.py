@@ -108,7 +108,7 @@ def test_what_cannot_be_is_refused():
             gl.theory.recurrent_powers(wrong, 3)
     with pytest.raises(GradlabError, match="at least one time step"):
         gl.theory.recurrent_powers(np.eye(2), 0)
-    with pytest.raises(GradlabError, match="more than one step"):
+    with pytest.raises(GradlabError, match="more than one time step"):
         gl.theory.chrono_bias(1)
     with pytest.raises(GradlabError, match="activation"):
         gl.theory.slope_bound("tan")
