@@ -81,11 +81,11 @@ def inside(folder: str | os.PathLike[str], *names: str) -> Path:
     """
     path = Path(folder, *names)
     try:
-        root, found = Path(folder).resolve(), path.resolve()
+        root, target = Path(folder).resolve(), path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is none
         raise GradlabError(f"a file in {folder}", f"{'/'.join(names)!a}: {error}", "removing it") from error
-    if found == root or not found.is_relative_to(root):
-        received = f"{'/'.join(names)!a}, which leads to {found}"
+    if target == root or not target.is_relative_to(root):
+        received = f"{'/'.join(names)!a}, which leads to {target}"
         raise GradlabError(f"a file inside {folder}", received, "the folder without links that lead out of it")
     return path
 

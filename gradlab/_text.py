@@ -70,7 +70,7 @@ def markdown(text: Any) -> str:
     line = re.sub(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)|(?<=_)_|&(?=#?\w)|(?<!\w)#|#$", r"\\\g<0>", plain(text))
     # what pages on the web make links of by themselves
     line = re.sub(r":(?=//)", r"\\:", line)
-    line = re.sub(r"\bwww\.", lambda found: found.group()[:-1] + r"\.", line, flags=re.IGNORECASE)
+    line = re.sub(r"\bwww\.", lambda match: match.group()[:-1] + r"\.", line, flags=re.IGNORECASE)
     # what begins a list, or is a rule, or makes a heading of the line before
     line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
     return re.sub(r"^(?:[-+](?=\s|$)|[-=](?=[-=\s]*$))", r"\\\g<0>", line)

@@ -90,18 +90,18 @@ class Layers:
         GradlabError
             Where it has a leaf that is not among `leaves`, or one of another shape.
         """
-        found = named_leaves(tree)
+        arrays = named_leaves(tree)
         known = {leaf.path: leaf for leaf in self.leaves}
-        for path, value in found.items():
+        for path, value in arrays.items():
             if path not in known:
                 raise unknown(f"each leaf of the {what}", path, known)
             if tuple(np.shape(value)) != known[path].shape:
                 raise GradlabError(
                     f"{path} of the {what} of shape {known[path].shape}", f"{np.shape(value)}", "trees of one model"
                 )
-        if not found:
+        if not arrays:
             raise GradlabError(f"{what} with leaves", "none", "the tree that jax.grad returns")
-        return tuple(found.get(leaf.path) for leaf in self.leaves)
+        return tuple(arrays.get(leaf.path) for leaf in self.leaves)
 
 
 def layers_of(
@@ -136,11 +136,11 @@ def layers_of(
     Layers
     """
     stacked, order, pool = _listed(stacked), _listed(order), _listed(pool)
-    found = named_leaves(tree, absent)
+    arrays = named_leaves(tree, absent)
     for prefix in stacked:
-        if not any(_below(path, prefix) for path in found):
-            raise unknown("stacked", prefix, {path.rpartition("/")[0] or path for path in found})
-    leaves = tuple(_leaf(path, value, any(_below(path, p) for p in stacked)) for path, value in found.items())
+        if not any(_below(path, prefix) for path in arrays):
+            raise unknown("stacked", prefix, {path.rpartition("/")[0] or path for path in arrays})
+    leaves = tuple(_leaf(path, value, any(_below(path, p) for p in stacked)) for path, value in arrays.items())
     if not leaves:
         raise GradlabError("a tree with arrays of floats", "none", "the parameters, or their gradients")
     groups: dict[str, list[int]] = {}
@@ -167,10 +167,10 @@ def named_leaves(tree: Any, absent: bool = False) -> dict[str, Any]:
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:
-    found = list(_walk(tree, ()))
-    if found and all(len(path) > 1 and path[0] == "params" for path, _ in found):
-        found = [(path[1:], value) for path, value in found]
-    return [("/".join(path) or "array", value) for path, value in found]
+    leaves = list(_walk(tree, ()))
+    if leaves and all(len(path) > 1 and path[0] == "params" for path, _ in leaves):
+        leaves = [(path[1:], value) for path, value in leaves]
+    return [("/".join(path) or "array", value) for path, value in leaves]
 
 
 def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -213,9 +213,9 @@ def _command(argv: list[str]) -> int:
         return 2
 
 
-def _grid(command: str, about: str, kind: type[Sweep], argv: list[str]) -> int:
+def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) -> int:
     """A command that computes a grid, and may write its page."""
-    given, unset = parse_options(command, about, argv, kind, SWEEP_OPTIONS, {})
+    given, unset = parse_options(command, description, argv, kind, SWEEP_OPTIONS, {})
     if given["config"] is not None:
         given |= {k: v for k, v in from_file(given["config"], SWEEP_OPTIONS, kind).items() if k in unset}
     _run_files(given["import_"])
@@ -240,8 +240,10 @@ def _grid(command: str, about: str, kind: type[Sweep], argv: list[str]) -> int:
     else:
         print(f"its page: gradlab report {shlex.quote(str(out))}")
     if not (frame["status"] == "ok").any():
-        told = f"all {networks} networks failed, the first with {frame['status'].iloc[0]}"
-        print(f"gradlab: expected a network that succeeds; received none: {told}; try other options", file=sys.stderr)
+        failure = f"all {networks} networks failed, the first with {frame['status'].iloc[0]}"
+        print(
+            f"gradlab: expected a network that succeeds; received none: {failure}; try other options", file=sys.stderr
+        )
         return 1
     return 0
 
@@ -303,8 +305,8 @@ def _check(argv: list[str]) -> int:
     named = given["data"] or Sweep(architecture=kind.architecture, branch=getattr(config, "branch", "dense")).data
     with _computing(given["cache"]):
         data = load(named, batch=given["batch"], loss=given["loss"], target=given["target"], dtype="float64")
-        found = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
-    return 0 if found.ok else 1
+        comparison = check(build(config), data.x, data.y, loss=given["loss"], key=given["key"], dtype=given["dtype"])
+    return 0 if comparison.ok else 1
 
 
 def _theory(argv: list[str]) -> int:
@@ -314,7 +316,7 @@ def _theory(argv: list[str]) -> int:
     fields = {name: given[name] for name in ("activation", "width")}
     axes = {name: (None,) if given[name] is None else given[name] for name in ("sigma_w2", "sigma_b2")}
     grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    configs = [MLPConfig(init=rule, **fields, **own) for own in grid]
+    configs = [MLPConfig(init=rule, **fields, **pair) for pair in grid]
     plane = min(len(set(values)) for values in axes.values()) > 1
     if given["out"] and len(configs) > 1 and not plane:
         raise GradlabError(
@@ -363,5 +365,5 @@ def _run_files(paths: Sequence[str]) -> None:
         except GradlabError:
             raise
         except Exception as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            raise GradlabError(f"{path} to run", told, f"python {path}, to see where it fails") from error
+            failure = " ".join(f"{type(error).__name__}: {error}".split())
+            raise GradlabError(f"{path} to run", failure, f"python {path}, to see where it fails") from error

@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_options(
     command: str,
-    about: str,
+    description: str,
     argv: list[str],
     config: type | None,
     options: Sequence[tuple],
@@ -41,25 +41,25 @@ def parse_options(
 
     The fields are those of `config`, unchecked: it checks them itself when it is made.
     """
-    table = {f.name: (kind, defaults.get(f.name, f.default), told) for f, kind, told in fields_of(config)}
-    table |= {name: (kind, default, told) for name, kind, default, told in options}
+    table = {f.name: (kind, defaults.get(f.name, f.default), meaning) for f, kind, meaning in fields_of(config)}
+    table |= {name: (kind, default, meaning) for name, kind, default, meaning in options}
     parser = _Parser(
-        prog=f"gradlab {command}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=f"gradlab {command}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
         usage=f"gradlab {command} [options]" + "".join(f" {_PLACES[name]}" for name in table if name in _PLACES),
         allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
-    for name, (kind, default, told) in table.items():
-        told = told.replace("%", "%%")
+    for name, (kind, default, meaning) in table.items():
+        meaning = meaning.replace("%", "%%")
         if default is dataclasses.MISSING:
             several = {"nargs": "+"} if _several(kind) else {}
-            parser.add_argument(name, metavar=_PLACES[name], help=told, **several)
+            parser.add_argument(name, metavar=_PLACES[name], help=meaning, **several)
             continue
-        told += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        meaning += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
         if kind is bool:
-            parser.add_argument(_option(name), dest=name, action=argparse.BooleanOptionalAction, help=told)
+            parser.add_argument(_option(name), dest=name, action=argparse.BooleanOptionalAction, help=meaning)
         else:
             several = {"nargs": "*"} if _several(kind) else {}
-            parser.add_argument(_option(name), dest=name, metavar=_metavar(name, kind), help=told, **several)
+            parser.add_argument(_option(name), dest=name, metavar=_metavar(name, kind), help=meaning, **several)
     words = [word.partition("=") for word in argv]
     parsed, rest = parser.parse_known_args(
         [(a.replace("_", "-") if a.startswith("--") else a) + b + c for a, b, c in words]
@@ -153,7 +153,7 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
         values = renamed(values["request"])
     kinds = {name: kind for name, kind, *_ in options}
     names = {field.name for field, *_ in fields_of(config)}
-    found: dict[str, Any] = {}
+    values_read: dict[str, Any] = {}
     for written, value in values.items():
         name = written.replace("-", "_")
         if name in ("import", "import_"):
@@ -169,5 +169,5 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
             raise GradlabError(
                 f"{written} in {path} to be a {wanted.__name__}", shown(value), f"gradlab sweep --{written}"
             )
-        found[name] = plain(value)
-    return found
+        values_read[name] = plain(value)
+    return values_read

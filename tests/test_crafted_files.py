@@ -14,7 +14,7 @@ import pytest
 import gradlab as gl
 from gradlab import GradlabError
 from gradlab.data import load
-from gradlab.frames.files import ABOUT, read
+from gradlab.frames.files import NOTE, read
 
 
 class Dangerous:
@@ -62,7 +62,7 @@ def extended(path, storage):
             "index_columns": ["__import__('os')"], "column_indexes": [{"name": None, "field_name": None,
             "pandas_type": "__import__('os').system('touch x')", "numpy_type": "object", "metadata": None}],
         }).encode(),
-        ABOUT: json.dumps({"schema_version": 1, "class": "os.system"}).encode(),
+        NOTE: json.dumps({"schema_version": 1, "class": "os.system"}).encode(),
     }  # fmt: skip
     pq.write_table(pa.table({"y": [0, 1], "x": storage}, schema=schema.with_metadata(notes)), path)
 

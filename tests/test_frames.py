@@ -238,8 +238,8 @@ def test_groups_without_a_value_are_groups_and_categories_stay():
     [
         ({"by": "actvation"}, "'activation'"),
         ({"by": []}, "at least one column"),
-        ({"by": "layer", "values": "log10_delta"}, "'log10_delta_rms'"),
-        ({"by": "layer", "values": "loss"}, "column of numbers"),
+        ({"by": "layer", "columns": "log10_delta"}, "'log10_delta_rms'"),
+        ({"by": "layer", "columns": "loss"}, "column of numbers"),
         ({"by": "layer", "band": "ci"}, "'ci95'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Records to the tidy frame, its summaries, and its files."""
+"""Tables: records as rows of the tidy frame, summaries of them, and their files."""
 
 import lazy_loader
 

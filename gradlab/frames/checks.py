@@ -1,4 +1,4 @@
-"""Whether a table is the frame of a run: its columns, what they hold, and that no layer is missing."""
+"""Check that a table is the frame of a run: its columns, their values, and that no layer is missing."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ def check_run(frame: pd.DataFrame, name: str = "the frame") -> None:
     Parameters
     ----------
     frame : DataFrame
+        The table to check.
     name : str
-        What to call it.
+        What to call the table in the message.
 
     Raises
     ------
     GradlabError
-        Where there are no rows, a column is missing or holds something else than it should, a row is there twice, or
-        a network has not all of its hidden layers.
+        If the table is empty, a column is missing or holds values of another kind, a row stands twice, or a network
+        lacks a hidden layer.
     """
     if frame.empty:
         raise GradlabError("a frame with rows", f"{name}, which is empty", "the sweep again")
@@ -51,12 +52,12 @@ def check_run(frame: pd.DataFrame, name: str = "the frame") -> None:
         _check_column(column, frame[column], name)
     if (frame.loc[frame["layer"] >= 1, "depth"] < 1).any():
         raise GradlabError(f"depth of at least 1 in {name}", "0", "the sweep again")
-    of_row = [column for column in ("run", *KEY, "batch", "loss", "data", "dtype") if column in frame]
-    _check_layers(frame, of_row, name)
+    key = [column for column in ("run", *KEY, "batch", "loss", "data", "dtype") if column in frame]
+    _check_layers(frame, key, name)
 
 
 def _check_column(column: str, values: pd.Series, name: str) -> None:
-    """Refuse a column whose kind is not that of its name."""
+    """Refuse a column whose values are not of the kind that its name stands for."""
     if column in CATEGORIES:
         held = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else values.dropna().unique()
         missing = column in COORDINATES and values.isna().any()
@@ -73,21 +74,21 @@ def _check_column(column: str, values: pd.Series, name: str) -> None:
                 raise _other(f"whole numbers from 0 to {most:,}", column, name, f"{numbers[wrong][0]:g}")
 
 
-def _check_layers(frame: pd.DataFrame, of_row: Sequence[str], name: str) -> None:
-    """Refuse rows that are there twice, and networks of which some hidden layers are missing."""
-    twice = frame.duplicated(of_row)
+def _check_layers(frame: pd.DataFrame, key: Sequence[str], name: str) -> None:
+    """Refuse rows that stand twice, and networks that lack hidden layers."""
+    twice = frame.duplicated(key)
     if twice.any():
-        received = f"two of {_told(frame[twice].iloc[0], of_row)}"
+        received = f"two of {_in_words(frame[twice].iloc[0], key)}"
         raise GradlabError(f"each row of {name} once", received, "the sweep again")
     hidden = frame[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
-    one = [column for column in of_row if column != "layer"]
+    one = [column for column in key if column != "layer"]
     groups = hidden.groupby(one, observed=True, sort=False, dropna=False)["depth"]
     lacking = hidden[groups.transform("size") != hidden["depth"]]
     if len(lacking):
         row = lacking.iloc[0]
         rows = int(groups.get_group(tuple(row[one])).size)
         raise GradlabError(
-            f"all {row['depth']:.0f} hidden layers of each network in {name}", f"{rows} of {_told(row, one)}",
+            f"all {row['depth']:.0f} hidden layers of each network in {name}", f"{rows} of {_in_words(row, one)}",
             "the rows of whole networks",
         )  # fmt: skip
 
@@ -96,7 +97,7 @@ def _repr(value: Any) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)[:80]
 
 
-def _told(row: pd.Series, columns: Sequence[str]) -> str:
+def _in_words(row: pd.Series, columns: Sequence[str]) -> str:
     return ", ".join(f"{column} {row[column]}" for column in columns)
 
 

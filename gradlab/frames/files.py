@@ -1,4 +1,4 @@
-"""The frame's files: Parquet with checksums, runs of sweeps, examples; older schemas are brought up to date."""
+"""Files of frames: Parquet with checksums, folders of runs, examples; frames of older schemas are updated."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gradlab.frames.checks import check_run
 from gradlab.frames.migrations import MIGRATIONS
 from gradlab.frames.rows import concat
 
-#: Key of our entry in the metadata of a Parquet file.
-ABOUT = b"gradlab"
+#: Key of gradlab's note in the metadata of a Parquet file.
+NOTE = b"gradlab"
 
 
 class RunFolder:
-    """The names of what lies in a run's folder."""
+    """Name the files in the folder of a run."""
 
     REQUEST = "sweep.toml"
     PROVENANCE = "provenance.json"
@@ -42,18 +42,18 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Run:
-    """A sweep's folder, loaded; or several, then each field but the frame is a mapping by the run's name.
+    """Hold what the folder of a run contains. For several runs each field but `frame` is a mapping by the run's name.
 
     Parameters
     ----------
     frame : DataFrame
-        ``frame.parquet``, in today's schema.
+        The rows of ``frame.parquet``, in the present schema.
     request : mapping
-        ``sweep.toml`` as it stands: what was asked.
+        The request in ``sweep.toml``, as it stands there.
     provenance : mapping
-        ``provenance.json``: versions, platform, command.
+        Versions, platform and command, from ``provenance.json``.
     path : Path or mapping of str to Path
-        The folder.
+        The folder of the run.
     """
 
     frame: pd.DataFrame
@@ -63,23 +63,29 @@ class Run:
 
 
 def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run:
-    """A run from its folder; several at once have one frame, with a column `run`.
+    """Load a run from its folder, or several runs into one frame with the column `run`.
 
     Parameters
     ----------
     path : path or sequence of path
-        What was given as ``out=`` or ``--out``.
+        The folder that was given as ``out=`` or ``--out``. Give several to compare runs.
 
     Returns
     -------
     Run
+        The frame, the request and the provenance.
+
+    Raises
+    ------
+    GradlabError
+        If a folder is not that of a finished run, or a file in it is damaged.
     """
     if isinstance(path, (str, bytes, os.PathLike)) or not isinstance(path, Iterable):
         return _load_one(path_from(path, "path"))
     paths = [path_from(p, "path") for p in path]
     if not paths:
         raise GradlabError("at least one folder", "none", 'gl.load("runs/demo")')
-    # The folder's own name where that tells the runs apart.
+    # Runs are named after their folders where these names differ, otherwise by their whole paths.
     short = [p.resolve().name for p in paths]
     names = short if len(set(short)) == len(short) else [str(p) for p in paths]
     if len(set(names)) < len(names):
@@ -123,16 +129,17 @@ def _parsed(folder: Path, name: str, parse: Callable[[str], Any]) -> dict[str, A
 
 
 def example(name: str) -> pd.DataFrame:
-    """A small frame that comes with gradlab, so that every plot can be tried without computing.
+    """Return a small frame that comes with gradlab, to try every plot without computing.
 
     Parameters
     ----------
     name : str
-        A wrong name is answered with the list of names.
+        Name of the example. The message for a wrong name lists all names.
 
     Returns
     -------
     DataFrame
+        The tidy frame of a small sweep.
     """
     folder = resources.files("gradlab") / "examples"
     files = {f.name.removesuffix(".parquet"): f for f in folder.iterdir()} if folder.is_dir() else {}
@@ -144,39 +151,39 @@ def example(name: str) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a frame as Parquet with checksums: whole under its name, or not at all.
+    """Write a frame as Parquet with checksums. The file appears whole, or not at all.
 
     Parameters
     ----------
     frame : DataFrame
-        Its ``attrs`` travel with it.
+        The frame; its ``attrs`` are written too.
     path : path
-        The file.
+        The file to write.
     """
     attrs = {name: value for name, value in frame.attrs.items() if name != "schema"}
-    # pandas would write attrs a second time, beside ours.
+    # pandas would write `attrs` a second time, beside the note of gradlab.
     bare = frame.copy(deep=False)
     bare.attrs = {}
     table = pa.Table.from_pandas(bare, preserve_index=False)
-    table = noted(table, {**attrs, "schema_version": frame.attrs.get("schema", SCHEMA_VERSION)})
+    table = with_note(table, {**attrs, "schema_version": frame.attrs.get("schema", SCHEMA_VERSION)})
     with replacing(path_from(path, "path")) as temporary, open(temporary, "wb") as file:
-        # Without checksums a flipped byte goes unseen in 295 of 300 trials (DECISIONS 25).
+        # Without checksums a flipped byte goes unseen in 295 of 300 trials.
         pq.write_table(table, file, write_page_checksum=True)
 
 
-def noted(table: pa.Table, note: Mapping[str, Any]) -> pa.Table:
-    """The table with a note of ours, and of what it holds, in its metadata."""
+def with_note(table: pa.Table, note: Mapping[str, Any]) -> pa.Table:
+    """Return the table with a note in its metadata, which also describes the columns and rows."""
     note = {**note, "holds": _holds(table)}
     note["digest"] = content_hash(note)
-    return table.replace_schema_metadata({**table.schema.metadata, ABOUT: json.dumps(note)})
+    return table.replace_schema_metadata({**table.schema.metadata, NOTE: json.dumps(note)})
 
 
-def note_of(table: pa.Table, early: bool = False) -> dict[str, Any]:
-    """The note that `noted` left, empty where it left none; ValueError where note and table are not those.
+def read_note(table: pa.Table, early: bool = False) -> dict[str, Any]:
+    """Return the note that `with_note` wrote, empty where there is none; ValueError where it does not fit the table.
 
-    With ``early=True`` the notes of the first versions, which do not say what the table holds, are taken as they stand.
+    With ``early=True`` notes of the first versions, which do not describe the table, are accepted unchecked.
     """
-    note = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
+    note = json.loads((table.schema.metadata or {}).get(NOTE, b"{}"))
     digest = content_hash({name: value for name, value in note.items() if name != "digest"})
     checked = "holds" in note or "digest" in note or not early
     if note and checked and (note.get("holds") != _holds(table) or note.get("digest") != digest):
@@ -185,10 +192,10 @@ def note_of(table: pa.Table, early: bool = False) -> dict[str, Any]:
 
 
 def _holds(table: pa.Table) -> dict[str, Any]:
-    """Columns, rows and what pandas noted of them.
+    """Describe the columns and rows of a table, and the note that pandas made of them.
 
-    Checksums guard the pages of a Parquet file but not its footer, where these stand: without this note 2 % of
-    all flipped bits of a small file gave another frame, with it none.
+    Checksums guard the pages of a Parquet file but not its footer, where columns and rows are described. Without this
+    note 2 % of all flipped bits of a small file gave another frame, with it none.
     """
     kinds = [field.type for field in table.schema]
     columns = [[name, _kind(kind)] for name, kind in zip(table.column_names, kinds, strict=True)]
@@ -197,14 +204,14 @@ def _holds(table: pa.Table) -> dict[str, Any]:
 
 
 def _kind(kind: pa.DataType) -> str:
-    """An Arrow type in words; without the widths of indices and offsets, which Parquet does not keep."""
+    """Name an Arrow type, without the widths of indices and offsets, which Parquet does not keep."""
     if pa.types.is_dictionary(kind):
         return f"category of {_kind(kind.value_type)}, ordered={kind.ordered}"
     return str(kind).removeprefix("large_")
 
 
 def read(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a frame, checksums verified, and bring it to today's schema.
+    """Read a frame, verify its checksums, and convert it to the present schema.
 
     Parameters
     ----------
@@ -214,18 +221,19 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
+        The frame with its ``attrs``.
 
     Raises
     ------
     GradlabError
-        Where the file is absent, damaged, of a newer schema, or not a frame of gradlab.
+        If the file is absent, damaged, of a newer schema, or not a frame of gradlab.
     """
     path = path_from(path, "path")
     if not os.path.isfile(path):
         raise GradlabError("a frame's file", f"{path}, which is not there", "the name of a file that exists")
     try:
         arrow = read_table(path)
-        note = note_of(arrow, early=True)
+        note = read_note(arrow, early=True)
         table = arrow.to_pandas()
     # A flipped byte in the footer makes pyarrow raise almost anything.
     except Exception as error:
@@ -240,37 +248,42 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_table(path: Path) -> pa.Table:
-    """The table of a Parquet file, checksums verified; pyarrow raises almost anything where it is damaged."""
-    # a file that is open: of a path with a colon, Arrow would make an address
+    """Read the table of a Parquet file and verify its checksums; pyarrow may raise any error where it is damaged."""
+    # An open file, because Arrow takes a path with a colon for an address.
     with open(path, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
         if file.metadata.num_rows > MOST_ROWS:
             raise ValueError(f"{file.metadata.num_rows:,} rows, above {MOST_ROWS:,}")
         return file.read()
 
 
-def migrate(table: pd.DataFrame, name: str = "the frame") -> pd.DataFrame:
-    """The frame in today's schema, one version at a time.
+def migrate(frame: pd.DataFrame, name: str = "the frame") -> pd.DataFrame:
+    """Convert a frame to the present schema, one version at a time.
 
     Parameters
     ----------
-    table : DataFrame
-        With its version in ``attrs["schema"]``.
+    frame : DataFrame
+        A frame with the version of its schema in ``attrs["schema"]``.
     name : str
-        What to call it in an error.
+        What to call the frame in an error.
+
+    Raises
+    ------
+    GradlabError
+        If the schema is newer than this gradlab, or no step leads on from it.
     """
-    attrs = dict(table.attrs)
+    attrs = dict(frame.attrs)
     version = attrs["schema"]
     if version > SCHEMA_VERSION:
         raise GradlabError(
             f"a schema of version {SCHEMA_VERSION} or older", f"{name} of version {version}", "a newer gradlab"
         )
-    for step in range(version, SCHEMA_VERSION):
-        if step not in MIGRATIONS:
-            expected = f"a schema of version {step + 1} or newer"
+    for old in range(version, SCHEMA_VERSION):
+        if old not in MIGRATIONS:
+            expected = f"a schema of version {old + 1} or newer"
             raise GradlabError(expected, f"{name} of version {version}", "the sweep again")
-        table = MIGRATIONS[step](table)
-    table.attrs = {**attrs, "schema": SCHEMA_VERSION}
-    return table
+        frame = MIGRATIONS[old](frame)
+    frame.attrs = {**attrs, "schema": SCHEMA_VERSION}
+    return frame
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The frame as JSON lines, an object a row: strict JSON, so what is not finite stands as a string."""
+"""Frames as JSON lines, one object for each row. JSON has no NaN and no infinity, so these stand as strings."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from gradlab._types import SCHEMA_VERSION
 from gradlab.frames.files import migrate
 from gradlab.frames.rows import CATEGORIES, finished
 
-#: What JSON has no number for; `json` would write words that are not JSON, others write null.
+#: Numbers that JSON lacks, and the strings that stand for them.
 WORDS: dict[str, float] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def to_jsonl(frame: pd.DataFrame, path: str | os.PathLike[str], append: bool = False) -> None:
-    """Write a frame as JSON lines.
+    """Write a frame as JSON lines, one object for each row.
 
     Parameters
     ----------
     frame : DataFrame
         From `gradlab.frame` or `gradlab.run`.
     path : path
-        The file.
+        The file to write.
     append : bool
-        Whether rows are added to those that are there, as while training; else the file is whole or not there.
+        True: add the rows to an existing file, for example while training. False: write the whole file at once, so
+        that it is never half written.
 
     Examples
     --------
@@ -56,27 +57,28 @@ def to_jsonl(frame: pd.DataFrame, path: str | os.PathLike[str], append: bool = F
 
 
 def from_jsonl(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read what `to_jsonl` wrote.
+    """Read a frame that `to_jsonl` wrote.
 
     Parameters
     ----------
     path : path
+        The file of JSON lines.
 
     Returns
     -------
     DataFrame
-        The frame as it was written, in today's schema.
+        The frame as it was written, in the present schema.
 
     Raises
     ------
     GradlabError
-        Where the file is not there, a line is not whole, or a row is there twice.
+        If the file is absent, a line is not a whole row, or a row stands twice.
     """
     try:
         lines = path_from(path, "path").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        told = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
-        raise GradlabError("a file of JSON lines", f"{path}: {told}", "the name of a file") from error
+        reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
+        raise GradlabError("a file of JSON lines", f"{path}: {reason}", "the name of a file") from error
     rows = [_row(line, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
     if not rows:
         raise GradlabError("at least one row", f"{path}, which is empty", "another file")

@@ -1,4 +1,4 @@
-"""How frames of older schemas become frames of today's, one step for each version."""
+"""Convert frames of older schemas to the present one, one function for each version."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def place_of_norms(table: pd.DataFrame) -> pd.DataFrame:
     return concat([kept.assign(**{name: values for name, values in new.items() if differs[name]})])
 
 
-#: The step from each older version of the schema to the next.
+#: The function that converts each older version of the schema to the next one.
 MIGRATIONS: dict[int, Callable[[pd.DataFrame], pd.DataFrame]] = {1: place_of_norms}

@@ -1,4 +1,4 @@
-"""What theory expects of the networks of a frame, by their names in it, and how near the measured rates come."""
+"""Predict the networks of a frame by theory, and compare measured rates with the predicted ones."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OTHER_MEAN = Refusal(
 )
 NOT_PREDICTED = Refusal(Reason.NOT_PREDICTED, "no prediction was made of this network")
 TRAINED = Refusal(Reason.TRAINED, "theory is about random weights, and these are trained")
-#: The column that the variance of the preactivations above follows from.
+#: The column from which the variance of the next layer's preactivations follows.
 SIGNAL = "log10_activation_rms"
-#: Examples whose mean squares stand for those of the batch, where each has its own curve for every seed.
+#: How many examples stand for a batch where each of them has a curve of its own for every seed.
 EXAMPLES = 8
 
 
@@ -41,32 +41,39 @@ def predict_all(
     c0: float | None = None,
     columns: Sequence[str] | None = None,
 ) -> dict[str, Prediction | Refusal]:
-    """What theory expects of each network, by the network's name in the frame; or why it expects nothing.
+    """Predict each network by theory, for the argument ``theory=`` of tables and figures.
 
     Parameters
     ----------
     networks : Sweep, network, configuration, or iterable of these
-    x : array, optional
-        The inputs. None: those of the sweep where it names a data set and no `q0` or `c0` is given.
+        The networks to predict.
+    x : array, shape (batch, features), optional
+        The inputs. None: those of the sweep, if it names a data set and neither `q0` nor `c0` is given.
     frame : DataFrame, optional
-        Measured rows of the networks. Where theory has no finite-width term, as in marginal networks whose variance
-        has no stable fixed point, the backward columns then follow from the variances that each seed had there
-        (``log10_activation_rms``), and their text says so.
+        Measured rows of the networks. Give them for marginal networks, whose variance has no stable fixed point and
+        whose finite-width term theory therefore lacks: then their backward columns follow from the variances that
+        each seed had (``log10_activation_rms``), and their text says so.
     q0, c0 : float, optional
-        Instead of `x`: mean square of an input, correlation of two inputs.
+        Mean square of an input and correlation of two inputs; give them instead of `x` where there are no data.
     columns : sequence of str, optional
-        Which to predict. None: all that can be.
+        Names of the columns to predict. None: all that theory can predict.
 
     Returns
     -------
-    dict
-        What `gradlab.plots.gradient_flow`, `gradlab.rates` and `gradlab.depth_scales` take as ``theory=``.
+    dict of str to Prediction or Refusal
+        By the network's name in the frame. A `Refusal` says why theory predicts nothing, and what to try.
+        `gradlab.plots.gradient_flow`, `gradlab.rates` and `gradlab.depth_scales` take it as ``theory=``.
+
+    Raises
+    ------
+    GradlabError
+        If `networks` holds something that is no network.
 
     Examples
     --------
     >>> import gradlab as gl
-    >>> found = gl.predict_all([gl.MLP(depth=3, activation="tanh"), gl.MLP(depth=3, norm="layer")], q0=1.0)
-    >>> [type(f).__name__ for f in found.values()]
+    >>> theory = gl.predict_all([gl.MLP(depth=3, activation="tanh"), gl.MLP(depth=3, norm="layer")], q0=1.0)
+    >>> [type(one).__name__ for one in theory.values()]
     ['Prediction', 'Refusal']
     """
     from gradlab.theory.prediction import predict
@@ -77,21 +84,21 @@ def predict_all(
         nets: list[Any] = list(networks.configs())
     else:
         nets = list(networks) if isinstance(networks, Iterable) else [networks]
-    found: dict[str, Prediction | Refusal] = {}
+    predictions: dict[str, Prediction | Refusal] = {}
     for net in nets:
         if not hasattr(net, "as_dict"):
             raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predict_all(sweep)")
         try:
             plain = predict(net, x, q0=q0, c0=c0, columns=columns)
-            found[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, q0)
+            predictions[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, q0)
         except GradlabError as error:
             text = f"mean field asks for {error.expected}, this is {error.received}"
-            found[network_hash(net)] = Refusal(Reason.OTHER_NETWORK, text)
-    return found
+            predictions[network_hash(net)] = Refusal(Reason.OTHER_NETWORK, text)
+    return predictions
 
 
 def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, q0: float | None) -> Any:
-    """The prediction with backward columns from each seed's variances, where it has no term M/n."""
+    """Return the prediction with backward columns from each seed's variances, where it has no term M/n."""
     from gradlab.theory.prediction import predict
     from gradlab.theory.trajectories import transients
 
@@ -103,20 +110,20 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
         return plain
     starts = np.array([q0 or 1.0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
     sigma_w2, sigma_b2 = plain.sigma_w2[:-1], plain.sigma_b2[:-1]
-    own = transients(plain.activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=starts, depth=config.depth).log_q
+    curves = transients(plain.activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=starts, depth=config.depth).log_q
     with np.errstate(divide="ignore"):
         above = np.logaddexp(np.log(sigma_w2[1:]) + signal[:, :-1], np.log(sigma_b2[1:]))
-    # what is measured is the mean over a batch: each example departs from its own curve by as much as that does
-    shift = np.pad(above - (np.logaddexp.reduce(own[1:], axis=1) - np.log(len(starts))), ((0, 0), (1, 0)))
-    found = predict(config, x, q=np.exp(own.T[:, None] + shift), columns=wanted)
-    texts = {name: f"{found.functional[name]} ({plain.no_finite_width})" for name in wanted}
+    # The frame has the mean over a batch only, so each example is shifted from its own curve by as much as the mean.
+    shift = np.pad(above - (np.logaddexp.reduce(curves[1:], axis=1) - np.log(len(starts))), ((0, 0), (1, 0)))
+    measured = predict(config, x, q=np.exp(curves.T[:, None] + shift), columns=wanted)
+    texts = {name: f"{measured.functional[name]} ({plain.no_finite_width})" for name in wanted}
     return dataclasses.replace(
-        plain, columns={**plain.columns, **found.columns}, functional={**plain.functional, **texts}, measured=True
+        plain, columns={**plain.columns, **measured.columns}, functional={**plain.functional, **texts}, measured=True
     )
 
 
 def _signal(frame: pd.DataFrame, network: str, depth: int) -> np.ndarray | None:
-    """ln of the mean squared activation of the hidden layers at initialisation, a row for each seed; None without."""
+    """Return ln of the mean squared activation of hidden layers at initialisation, (seeds, layers); None without it."""
     if SIGNAL not in frame:
         return None
     rows = frame[(frame["network"].astype(str) == network) & (frame["layer"] >= 1) & (frame["layer"] <= depth)]
@@ -127,7 +134,7 @@ def _signal(frame: pd.DataFrame, network: str, depth: int) -> np.ndarray | None:
 
 
 def quantiles(square: np.ndarray, count: int = EXAMPLES) -> np.ndarray:
-    """The middle of each of `count` equal parts of the sorted mean squares; all of them where there are no more."""
+    """Return the middle of each of `count` equal parts of the sorted mean squares, or all where there are fewer."""
     square = np.sort(square)
     count = min(count, len(square))
     return square[((np.arange(count) + 0.5) * len(square) / count).astype(int)]
@@ -141,34 +148,40 @@ def _inputs(sweep: Sweep) -> Any:
 
 
 def counterpart(column: str, batch: int) -> str:
-    """The column of a prediction of which the mean over seeds of a measured `column` is an estimate; empty without.
+    """Return the predicted column that the mean over seeds of a measured `column` estimates; empty if there is none.
 
-    Means over seeds of logarithms are geometric means. Theory has that of one example's delta alone: with a batch of
-    one, ``log10_delta_rms`` is it too.
+    The mean over seeds of a logarithm is a geometric mean. Theory predicts the geometric mean of the delta of one
+    example, so ``delta_log10_mean`` has a counterpart always, and ``log10_delta_rms`` with a batch of one.
     """
     return BACKWARD[0] if column == BACKWARD[0] or (column in BACKWARD and batch == 1) else ""
 
 
 def beside_theory(table: pd.DataFrame, theory: Mapping[str, Prediction | Refusal], column: str) -> pd.DataFrame:
-    """The table of measured rates of a column, with the predicted ones of the same functional; see `gradlab.rates`."""
-    told = [_told(row, theory, column) for row in table.to_dict("records")]
+    """Add the predicted rates to a table of measured rates of `column`; see `gradlab.rates`."""
+    predictions = [_predicted_rate(row, theory, column) for row in table.to_dict("records")]
     table["column"] = column
     for i, name in enumerate(("predicted", "basis", "functional", "refused")):
-        table[name] = [t[i] for t in told]
+        table[name] = [t[i] for t in predictions]
     for name, value in (("ratio", "rate"), ("ratio_low", "low"), ("ratio_high", "high")):
         table[name] = table[value] / table["predicted"]
     return table
 
 
-def _told(row: Mapping[str, Any], theory: Mapping[str, Any], column: str) -> tuple[float, str, str, str]:
-    """The predicted rate, what stands for the finite width in it, what it is, and why there is none."""
-    found = TRAINED if row["step"] else theory.get(str(row["network"]), NOT_PREDICTED)
-    if isinstance(found, Refusal):
-        return np.nan, "", "", found.text
+def _predicted_rate(row: Mapping[str, Any], theory: Mapping[str, Any], column: str) -> tuple[float, str, str, str]:
+    """Return the predicted rate, what accounts for finite width in it, which mean it is, and why there is none."""
+    prediction = TRAINED if row["step"] else theory.get(str(row["network"]), NOT_PREDICTED)
+    if isinstance(prediction, Refusal):
+        return np.nan, "", "", prediction.text
     same = counterpart(column, row.get("batch", 0))
     if not same:
         return np.nan, "", "", OTHER_MEAN.text
-    if same not in found.columns:
-        return np.nan, "", "", str(found.refused.get(same, f"no {same} was asked of it"))
-    value = found.rate_of(same)
-    return value, found.basis, found.functional[same], "" if np.isfinite(value) else "a single hidden layer has no rate"
+    if same not in prediction.columns:
+        not_asked = Refusal(Reason.NOT_ASKED, f"{same} was not predicted")
+        return np.nan, "", "", prediction.refused.get(same, not_asked).text
+    value = prediction.rate_of(same)
+    return (
+        value,
+        prediction.basis,
+        prediction.functional[same],
+        "" if np.isfinite(value) else "a single hidden layer has no rate",
+    )

@@ -1,4 +1,4 @@
-"""Records to the tidy frame: one row per network, seed, step and layer; the columns stand in `gradlab._types`."""
+"""Make the tidy frame of records: one row per network, seed, step and layer; `gradlab._types` names the columns."""
 
 from __future__ import annotations
 
@@ -28,51 +28,56 @@ CATEGORIES: tuple[str, ...] = (
     "network", "architecture", "loss", "data", "dtype", "layer_name", "status",
     *(name for name, option in OPTIONS.items() if "str" in option.type or "Literal" in option.type),
 )  # fmt: skip
-#: What makes a row unique.
+#: The columns that identify a row.
 KEY: tuple[str, ...] = ("network", "seed", "step", "layer")
 
 
 def network_hash(config: NetworkConfig | TrainingConfig) -> str:
-    """The short hash that names a network in the frame: that of its configuration, and of nothing else."""
+    """Return the short hash that names a network in the frame; it depends on the configuration alone."""
     return content_hash(config.as_dict())
 
 
 class Record(Protocol):
-    """What a measurement hands back. The fields of its network, if it has a `config`, stand in front of its rows."""
+    """Anything that a measurement returns. If it has a `config`, the fields of that network precede its rows."""
 
     def rows(self) -> Mapping[str, np.ndarray]:
-        """Columns by name, each as long as there are rows."""
+        """Return the columns by name, all of one length."""
         ...
 
 
 def frame(record: Trace | Record | Iterable[Trace | Record]) -> pd.DataFrame:
-    """The table of one or several records.
+    """Make a table of one or several records.
 
     Parameters
     ----------
     record : Trace, Training, Observation, other record, or iterable of records
         What `gradlab.measure`, `gradlab.train`, `gradlab.observe`, `gradlab.monitor_records`, `gradlab.histograms`,
         `gradlab.jacobian_spectrum`, `gradlab.jacobian_density`, `gradlab.carry_circle` or `gradlab.shattering` return.
-        Several are of one kind; of several observations without a step of their own the first is step 0.
+        Several records must be of one kind. Several observations without a step are numbered from step 0.
 
     Returns
     -------
     DataFrame
-        Of what `measure`, `train`, `observe` and the monitor record, the tidy frame: one row per network, seed, step
-        and layer, with the coordinates, the fields of the configuration that differ from their default anywhere, and
-        the measured columns. A quantity beyond the range of a double stands as its log10; a true zero is ``-inf``.
-        ``attrs["schema"]`` is the version of the schema. Of the coordinates, those that another's model has not got
-        are NaN, names are empty.
+        The records of `measure`, `train`, `observe` and the monitor become the tidy frame: one row per network, seed,
+        step and layer, with the coordinates, the fields of the configuration that differ from their default anywhere,
+        and the measured columns. Sizes are log10, so that none leaves the range of a double; a true zero is ``-inf``.
+        ``attrs["schema"]`` is the version of the schema. Where a foreign model lacks a coordinate, it is NaN, and a
+        missing name is an empty string.
 
-        Of other records a table of their own rows (see their `rows`), behind `architecture`, `activation`, `init`,
-        `depth`, `width` (of the first hidden layer), `sigma_w2`, `sigma_b2` and `gain` of the network, where it has
-        these.
+        Other records become a table of their own rows (see their `rows`). In front of these stand `architecture`,
+        `activation`, `init`, `depth`, `width` (of the first hidden layer), `sigma_w2`, `sigma_b2` and `gain` of the
+        network, as far as it has them.
+
+    Raises
+    ------
+    GradlabError
+        If there is no record, the records are of several kinds, or a row would stand twice.
 
     Examples
     --------
     >>> import gradlab as gl
-    >>> found = gl.jacobian_spectrum(gl.MLP(depth=2, width=4), [[1.0, 2.0]], outputs=3)
-    >>> gl.frame(found)[["depth", "seed", "index"]].values.tolist()
+    >>> spectrum = gl.jacobian_spectrum(gl.MLP(depth=2, width=4), [[1.0, 2.0]], outputs=3)
+    >>> gl.frame(spectrum)[["depth", "seed", "index"]].values.tolist()
     [[2, 0, 0], [2, 0, 1]]
     """
     several = isinstance(record, Iterable) and not hasattr(record, "rows")
@@ -89,34 +94,34 @@ def frame(record: Trace | Record | Iterable[Trace | Record]) -> pd.DataFrame:
 def failed_rows(
     config: NetworkConfig | TrainingConfig,
     seeds: Sequence[int],
-    error: BaseException | str,
+    status: BaseException | str,
     *,
     loss: str,
     data: str,
     batch: int,
     dtype: str,
 ) -> pd.DataFrame:
-    """The rows of a network that could not be measured.
+    """Make the rows of a network that could not be measured.
 
     Parameters
     ----------
     config : NetworkConfig
         The network.
     seeds : sequence of int
-        Seed numbers.
-    error : exception or str
-        What happened; it becomes the status.
+        Numbers of the seeds.
+    status : exception or str
+        What happened; it becomes the column `status`.
     loss, data, dtype : str
-        Names.
+        Names of the loss, the data and the dtype, for the columns of these names.
     batch : int
-        Examples.
+        Number of examples.
 
     Returns
     -------
     DataFrame
         One row per seed, with layer 0 and nothing measured.
     """
-    status = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    status = status if isinstance(status, str) else f"{type(status).__name__}: {status}"
     layer = LayerInfo(layer=0, layer_name="", width=_first_width(config), fan_in=0, fan_out=0)
     return frame(
         Trace(
@@ -127,22 +132,22 @@ def failed_rows(
 
 
 def _readable(records: Sequence[Record]) -> pd.DataFrame:
-    """The rows of records that are no traces: of layers with all coordinates, or a table of their own columns."""
-    found = [record.rows() for record in records]
-    names = [*COORDINATES, *(name for name in MEASURED if any(name in rows for rows in found))]
-    if all(rows.keys() <= set(names) for rows in found):
+    """Make the rows of records that are no traces: rows of the tidy frame, or a table of their own columns."""
+    columns = [record.rows() for record in records]
+    names = [*COORDINATES, *(name for name in MEASURED if any(name in rows for rows in columns))]
+    if all(rows.keys() <= set(names) for rows in columns):
         missing = {name: "" if name in CATEGORIES else np.nan for name in COORDINATES} | {"seed": 0, "status": "ok"}
-        known = [missing | {"step": number} | dict(rows) for number, rows in enumerate(found)]
+        known = [missing | {"step": number} | dict(rows) for number, rows in enumerate(columns)]
         tables = [pd.DataFrame({name: one[name] for name in names if name in one}) for one in known]
         return finished(pd.concat(tables, ignore_index=True))
-    if len({tuple(rows) for rows in found}) > 1:
+    if len({tuple(rows) for rows in columns}) > 1:
         raise GradlabError("records of one kind", "several with other columns", "a frame for each of them")
-    tables = [pd.DataFrame(_about(r) | dict(rows)) for r, rows in zip(records, found, strict=True)]
+    tables = [pd.DataFrame(_network_fields(r) | dict(rows)) for r, rows in zip(records, columns, strict=True)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _about(record: Any) -> dict[str, Any]:
-    """The fields of the network of a record; none of a bare layer."""
+def _network_fields(record: Any) -> dict[str, Any]:
+    """Return the fields of the network of a record; a bare layer has none."""
     config = getattr(record, "config", None)
     if config is None:
         return {}
@@ -169,7 +174,7 @@ def _check_trace(trace: Trace) -> None:
 
 
 def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
-    """Coordinates of all rows: seeds slow, layers fast, one trace after the other."""
+    """Make the coordinates of all rows: one trace after the other, for each seed all layers."""
     sizes = [len(t.seeds) * len(t.layers) for t in traces]
     of_trace = {
         "network": [network_hash(t.config) for t in traces],
@@ -198,21 +203,21 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
 
 
 def activation_at(config: NetworkConfig | TrainingConfig, layer: int) -> str:
-    """The activation of a layer; of the readout that of the layer below it, of layer 0 all of them."""
-    own = config.activations
-    if len(own) == 1:
-        return own[0]
-    return own[min(layer, len(own)) - 1] if layer else one_after_another(own)
+    """Return the activation of a layer. The readout has that of the last hidden layer, layer 0 has all of them."""
+    names = config.activations
+    if len(names) == 1:
+        return names[0]
+    return names[min(layer, len(names)) - 1] if layer else one_after_another(names)
 
 
 def _plain(values: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """Text as objects, so that concatenating does not depend on the longest; numbers as they are."""
+    """Return text as an array of objects, whatever its length, and numbers as an array of numbers."""
     text = len(values) > 0 and isinstance(values[0], str)
     return np.asarray(values, dtype=object if text else None)
 
 
 def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
-    """Fields of the configurations that no coordinate holds, where one differs from its default."""
+    """Make the columns of configuration fields that are no coordinates and differ from their default somewhere."""
     sizes = [len(t.seeds) * len(t.layers) for t in traces]
     changed = set().union(*(t.config.changed() for t in traces))
     columns = {}
@@ -221,20 +226,20 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
             given = [_written(name, getattr(t.config, name, None)) for t in traces]
             values = np.repeat(np.asarray(given, dtype=object), sizes)
             plain = pd.Series(values).infer_objects()
-            # a number that no network has: NaN, and not an object
+            # A number that no network has is NaN of a double, not an object.
             columns[name] = values if name in CATEGORIES else plain.astype(float) if plain.isna().all() else plain
     return columns
 
 
 def own_fields() -> dict[str, Any]:
-    """Fields of configurations that are not coordinates, with the default that most architectures have."""
+    """Return the fields of configurations that are no coordinates, with the default of most architectures."""
     names = [name for name in GRID if name not in COORDINATES]
     of_networks = {name: default_of(next(a for a, c in CONFIGS.items() if name in c.names()), name) for name in names}
     return {**of_networks, **UNCHANGED}
 
 
 def default_of(architecture: str, name: str) -> Any:
-    """The default of a field in an architecture; None where it has no such field."""
+    """Return the default of a field in an architecture; None where it has no such field."""
     kind = CONFIGS.get(architecture)
     return _written(name, getattr(kind, name)) if kind is not None and name in kind.names() else None
 
@@ -245,7 +250,7 @@ def _written(name: str, value: Any) -> Any:
 
 
 def _measured(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
-    """Measured columns that any trace has; NaN where a trace has not got them."""
+    """Make the measured columns that any trace has; traces that lack one are NaN there."""
     present = [name for name in MEASURED if any(name in t.columns for t in traces)]
     columns = {}
     for name in present:
@@ -260,10 +265,10 @@ def _measured(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
 
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its categories and version; refuses rows that are there twice."""
+    """Give a frame its categories and the version of its schema; refuse rows that stand twice."""
     for name in CATEGORIES:
         if name in table and not isinstance(table[name].dtype, pd.CategoricalDtype):
-            # In order of appearance: a figure shows them as they were asked for.
+            # Categories keep the order of appearance, because figures show them in that order.
             codes, known = pd.factorize(table[name].to_numpy(object))
             table[name] = pd.Categorical.from_codes(codes, pd.Index(known, dtype="str"))
     key = [name for name in ("run", *KEY) if name in table]
@@ -282,7 +287,7 @@ def finished(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Several frames as one: a field of the configuration that one of them lacks had its default there.
+    """Join several frames into one. Where a frame lacks a field of the configuration, the field had its default.
 
     Parameters
     ----------
@@ -292,21 +297,22 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
+        The rows of all frames, in their order.
     """
     if not frames:
         raise GradlabError("at least one frame", "none", "gl.frame(gl.measure(net, x, y))")
-    found = dict.fromkeys(name for table in frames for name in table.columns)
-    own = own_fields()
-    order = [*(n for n in ("run", *COORDINATES) if n in found), *(n for n in own if n in found)]
-    order += [name for name in (*MEASURED, *found) if name in found and name not in order]
+    names = dict.fromkeys(name for table in frames for name in table.columns)
+    fields = own_fields()
+    order = [*(n for n in ("run", *COORDINATES) if n in names), *(n for n in fields if n in names)]
+    order += [name for name in (*MEASURED, *names) if name in names and name not in order]
     order = list(dict.fromkeys(order))
     filled = []
     for table in frames:
         kinds = table["architecture"].astype(object)
-        lacking = {n: kinds.map(lambda a, n=n: default_of(a, n)) for n in own if n in found and n not in table}
-        if "optimizer" in table:  # a training has all fields of trainings, what is measured at initialisation has none
-            lacking |= {n: own[n] for n in TRAINING_GRID if n in lacking}
-        # Categories of different frames differ: as text they append, and become categories again at the end.
+        lacking = {n: kinds.map(lambda a, n=n: default_of(a, n)) for n in fields if n in names and n not in table}
+        if "optimizer" in table:  # a training has all fields of trainings; a network measured untrained has none
+            lacking |= {n: fields[n] for n in TRAINING_GRID if n in lacking}
+        # Frames may have different categories, so they are joined as text and made categories again at the end.
         text = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)}
         table = table.astype(text).assign(**lacking)
         filled.append(table.reindex(columns=order))
@@ -317,7 +323,7 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Missing measures as NaN of a double, so that appending does not guess at the dtype of empty columns."""
+    """Make measured columns doubles, so that joining need not guess the dtype of empty ones."""
     numbers = [name for name, option in OPTIONS.items() if "float" in option.type and name not in CATEGORIES]
     doubles = [name for name in table if name in MEASURED or name in numbers]
     return table.astype(dict.fromkeys(doubles, np.float64))

@@ -1,4 +1,4 @@
-r"""Depth scales: in how many layers variance, correlation and gradient come a factor e nearer to where they go.
+r"""Depth scales: the number of layers in which variance, correlation and gradient approach their limits by a factor e.
 
 The distances are :math:`|q - q^*|` and :math:`|c - c^*|` of the means over seeds; where c* is 1 the distance is the
 geometric mean of 1 - c, which has no floor. Poole et al. 2016; Schoenholz et al. 2017.
@@ -27,21 +27,21 @@ FORWARD: dict[str, tuple[str, str, str]] = {
     "q": ("log10_preactivation_rms", "xi_q", "q_star"),
     "c": ("log10_one_minus_c", "xi_c", "c_star"),
 }
-#: A fit takes the layers in which theory's own curve has its last slope to this share, ...
+#: A fit uses the layers in which the slope of theory's curve is within this share of its final slope.
 STRAIGHT = 0.1
-#: ... and in which the distance is more than this many standard errors; at least so many layers.
+#: It uses only distances of more than ABOVE standard errors, and needs at least LEAST layers.
 ABOVE, LEAST = 3.0, 3
 
 
 def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal]) -> pd.DataFrame:
-    """How far variance and correlation are from their limits, layer by layer, measured and predicted.
+    """Compute how far variance and correlation are from their limits, layer by layer, measured and predicted.
 
     Parameters
     ----------
     frame : DataFrame
-        Of plain networks with `log10_preactivation_rms`, `log10_one_minus_c`, or both.
+        Rows of plain networks, with `log10_preactivation_rms`, `log10_one_minus_c`, or both.
     theory : mapping
-        From `gradlab.predict_all`; networks that theory refuses are left out.
+        From `gradlab.predict_all`. Networks that theory refuses are left out.
 
     Returns
     -------
@@ -51,22 +51,22 @@ def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal]) -
         `resolved` says whether the measured one is more than three standard errors, by jackknife over seeds.
     """
     rows = []
-    for network, found, cells in _networks(frame, theory):
-        about = {name: cells[name].iloc[0] for name in ("activation", "sigma_w2", "sigma_b2")}
-        limits = _mean_field(found)
+    for network, prediction, cells in _networks(frame, theory):
+        coordinates = {name: cells[name].iloc[0] for name in ("activation", "sigma_w2", "sigma_b2")}
+        limits = _mean_field(prediction)
         for quantity, (column, _, limit) in FORWARD.items():
             goal = getattr(limits, limit)
-            if column not in cells or column not in found.columns or not np.isfinite(goal):
+            if column not in cells or column not in prediction.columns or not np.isfinite(goal):
                 continue
             values = _by_seed(cells, column)
             middle, parts = _distance(quantity, values, goal)
             error = _jackknife_error(parts)
-            curve, _ = _distance(quantity, found.columns[column][None, : values.shape[1]], goal)
+            curve, _ = _distance(quantity, prediction.columns[column][None, : values.shape[1]], goal)
             with np.errstate(divide="ignore", invalid="ignore"):
                 measured, expects = np.log10(middle), np.log10(curve)
             for i in range(len(middle)):
                 rows.append(
-                    {"network": network, **about, "quantity": quantity, "limit": goal, "layer": i + 1,
+                    {"network": network, **coordinates, "quantity": quantity, "limit": goal, "layer": i + 1,
                      "log10_distance": measured[i], "theory": expects[i],
                      "resolved": bool(middle[i] > ABOVE * error[i]), "n_seeds": len(values)}
                 )  # fmt: skip
@@ -81,16 +81,16 @@ def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal]) -
 def depth_scales(
     frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal], *, level: float = 0.95
 ) -> pd.DataFrame:
-    r"""Depth scales of each network, fitted to what was measured, beside theory's.
+    r"""Fit the depth scales of each network to what was measured, and compare them with theory's.
 
     Parameters
     ----------
     frame : DataFrame
-        From `gradlab.frame` or `gradlab.run`, of two seeds or more.
+        From `gradlab.frame` or `gradlab.run`, with two seeds or more.
     theory : mapping
         From `gradlab.predict_all`.
     level : float
-        Level of the intervals over seeds (jackknife; of xi_grad the t-interval of the rate).
+        Level of the intervals over seeds: a jackknife for xi_q and xi_c, the t-interval of the rate for xi_grad.
 
     Returns
     -------
@@ -102,24 +102,30 @@ def depth_scales(
         `note` says why there is no value: the layers in which the approach is exponential and above noise are too few.
     """
     rows = []
-    of_network = [n for n in COORDINATES if n not in ("seed", "status", "layer", "layer_name")]
+    shared = [n for n in COORDINATES if n not in ("seed", "status", "layer", "layer_name")]
     far = distances(frame, theory)
     rate_table = rates(frame, level=level, theory=theory).set_index("network")
-    for network, found, cells in _networks(frame, theory):
-        about = {name: cells[name].iloc[0] for name in of_network if name in cells and cells[name].nunique() == 1}
-        limits = _mean_field(found)
+    for network, prediction, cells in _networks(frame, theory):
+        coordinates = {name: cells[name].iloc[0] for name in shared if name in cells and cells[name].nunique() == 1}
+        limits = _mean_field(prediction)
         for quantity, (column, scale, _) in FORWARD.items():
-            own = far[(far["network"] == network) & (far["quantity"] == quantity)]
-            if len(own):
-                fit = _fitted(own, quantity, _by_seed(cells, column), getattr(limits, scale), level)
+            cells_of_scale = far[(far["network"] == network) & (far["quantity"] == quantity)]
+            if len(cells_of_scale):
+                fit = _fitted(cells_of_scale, quantity, _by_seed(cells, column), getattr(limits, scale), level)
                 rows.append(
-                    {**about, "scale": scale, "theory": getattr(limits, scale), "limit": own["limit"].iloc[0], **fit}
+                    {
+                        **coordinates,
+                        "scale": scale,
+                        "theory": getattr(limits, scale),
+                        "limit": cells_of_scale["limit"].iloc[0],
+                        **fit,
+                    }
                 )
         rate = rate_table.loc[network]
         inverse = [-2 * np.log(rate[name]) for name in ("rate", "low", "high", "predicted")]
         counts = {name: rate[name] for name in ("first_layer", "last_layer", "n_seeds")}
         rows.append(
-            {**about, "scale": "xi_grad", "theory": limits.xi_grad, "limit": np.nan, **_scale(*inverse), **counts,
+            {**coordinates, "scale": "xi_grad", "theory": limits.xi_grad, "limit": np.nan, **_scale(*inverse), **counts,
              "note": ""}
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -128,20 +134,20 @@ def depth_scales(
 def trainable_depths(
     frame: pd.DataFrame, *, sigma_w2: Sequence[float] | None = None, scales: float | Sequence[float] = 6.0
 ) -> pd.DataFrame:
-    r"""Depths to which theory lets networks of these weights be trained: multiples of the depth scale of correlations.
+    r"""Compute the depths up to which theory expects networks to be trainable: multiples of the depth scale xi_c.
 
-    Two inputs come nearer to their common correlation by a factor e in :math:`\xi_c` layers; what has travelled
-    through some multiples of it can no longer be told apart. Schoenholz et al. 2017 found networks of up to about
+    In :math:`\xi_c` layers the correlation of two inputs approaches its limit by a factor e, so after some multiples
+    of it a network no longer distinguishes its inputs. Schoenholz et al. 2017 found networks of up to about
     :math:`6\xi_c` trainable.
 
     Parameters
     ----------
     frame : DataFrame
-        Of plain networks: its activations, initialisers and variances.
+        Rows of plain networks; their activations, initialisers and variances are used.
     sigma_w2 : sequence of float, optional
-        Weight variances instead of those of the frame's networks, for a smooth line.
+        Weight variances to use instead of those of the frame, for a smooth line. None: those of the frame.
     scales : float or sequence of float
-        Numbers of depth scales.
+        How many depth scales a signal survives; several give several lines.
 
     Returns
     -------
@@ -166,44 +172,44 @@ def trainable_depths(
             raise unknown("column", name, map(str, frame.columns))
     networks = frame.loc[frame["layer"] >= 1, names].drop_duplicates(ignore_index=True)
     if sigma_w2 is not None:
-        own = networks[["activation", "sigma_b2"]].drop_duplicates()
-        networks = own.merge(pd.DataFrame({"sigma_w2": np.asarray(sigma_w2, float)}), how="cross")[names]
+        activations = networks[["activation", "sigma_b2"]].drop_duplicates()
+        networks = activations.merge(pd.DataFrame({"sigma_w2": np.asarray(sigma_w2, float)}), how="cross")[names]
     if networks.empty or networks["sigma_w2"].isna().any():
         raise GradlabError("networks with a variance of weights", "none", "gl.run(gl.Sweep(sigma_w2=[1, 2], ...))")
-    of = [
+    fields = [
         mean_field(str(row.activation), sigma_w2=float(row.sigma_w2), sigma_b2=float(row.sigma_b2))
         for row in networks.itertuples()
     ]
-    networks = networks.assign(xi_c=[m.xi_c if 0 < m.q_star < np.inf else np.nan for m in of])
+    networks = networks.assign(xi_c=[m.xi_c if 0 < m.q_star < np.inf else np.nan for m in fields])
     counts = np.atleast_1d(np.asarray(scales, float))
     return pd.concat([networks.assign(scales=k, depth=k * networks["xi_c"]) for k in counts], ignore_index=True)
 
 
 def _networks(frame: pd.DataFrame, theory: Mapping[str, Any]) -> list[tuple[str, Any, pd.DataFrame]]:
-    """Name, prediction and hidden layers of each network that theory does not refuse."""
+    """Return name, prediction and hidden layers of each network that theory does not refuse."""
     hidden = frame.loc[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
     groups = hidden.groupby("network", observed=True, sort=False)
-    found = [(str(name), theory.get(str(name)), pd.DataFrame(cells)) for name, cells in groups]
-    return [(name, one, cells) for name, one, cells in found if one is not None and not isinstance(one, Refusal)]
+    pairs = [(str(name), theory.get(str(name)), pd.DataFrame(cells)) for name, cells in groups]
+    return [(name, one, cells) for name, one, cells in pairs if one is not None and not isinstance(one, Refusal)]
 
 
-def _mean_field(found: Prediction) -> MeanField:
-    """The fixed points of the inner layers of a predicted network."""
+def _mean_field(prediction: Prediction) -> MeanField:
+    """Compute the fixed points of the inner layers of a predicted network."""
     from gradlab.theory.meanfield import mean_field
 
-    inner = min(1, len(found.layer) - 2)
-    return mean_field(found.activation, sigma_w2=found.sigma_w2[inner], sigma_b2=found.sigma_b2[inner])
+    inner = min(1, len(prediction.layer) - 2)
+    return mean_field(prediction.activation, sigma_w2=prediction.sigma_w2[inner], sigma_b2=prediction.sigma_b2[inner])
 
 
 def _by_seed(cells: pd.DataFrame, column: str) -> np.ndarray:
-    """Values of a column, (seeds, layers)."""
+    """Return the values of a column, shape (seeds, layers)."""
     return cells.pivot(index="seed", columns="layer", values=column).to_numpy(float)
 
 
 def _distance(quantity: str, values: np.ndarray, goal: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of the mean over seeds from its limit, and the same without each of the seeds."""
+    """Return the distance of the mean over seeds from its limit, and the same with each seed left out in turn."""
     if quantity == "c" and goal == 1:
-        # a geometric mean: it shrinks for ever
+        # A geometric mean, because 1 - c shrinks for ever.
         whole, without = values.mean(0), _without_each(values)
         return 10**whole, 10**without
     plain = 10 ** (2 * values) if quantity == "q" else 1 - 10**values
@@ -212,7 +218,7 @@ def _distance(quantity: str, values: np.ndarray, goal: float) -> tuple[np.ndarra
 
 
 def _without_each(values: np.ndarray) -> np.ndarray:
-    """Means over all seeds but one, (seeds, layers)."""
+    """Return means over all seeds but one, shape (seeds, layers)."""
     n = len(values)
     return (values.sum(0) - values) / (n - 1) if n > 1 else np.full_like(values, np.nan)
 
@@ -222,18 +228,18 @@ def _jackknife_error(parts: np.ndarray) -> np.ndarray:
     return np.sqrt((n - 1) / n * np.sum((parts - parts.mean(0)) ** 2, 0))
 
 
-def _fitted(own: pd.DataFrame, quantity: str, values: np.ndarray, scale: float, level: float) -> dict[str, Any]:
-    """The slope of ln distance over the layers in which it is straight and above noise."""
-    theory, layers = own["theory"].to_numpy() * np.log(10), own["layer"].to_numpy()
-    middle, parts = _distance(quantity, values, own["limit"].iloc[0])
+def _fitted(rows: pd.DataFrame, quantity: str, values: np.ndarray, scale: float, level: float) -> dict[str, Any]:
+    """Fit the slope of ln distance over the layers in which it is straight and above noise."""
+    theory, layers = rows["theory"].to_numpy() * np.log(10), rows["layer"].to_numpy()
+    middle, parts = _distance(quantity, values, rows["limit"].iloc[0])
     none = {"value": np.nan, "low": np.nan, "high": np.nan, "same_fit": np.nan, "n_seeds": len(values)}
     if not 0 < scale < np.inf:
         return {**none, "first_layer": 0, "last_layer": 0, "note": "theory gives no exponential approach"}
     bent = np.abs(np.diff(theory) + 1 / scale) > STRAIGHT / scale
-    # theory's own distance ends in rounding, far down: bends there are none
-    bent &= theory[1:] > np.log(1e-10) if quantity == "q" or own["limit"].iloc[0] < 1 else True
+    # Far down theory's own distance is rounding, and a bend there means nothing.
+    bent &= theory[1:] > np.log(1e-10) if quantity == "q" or rows["limit"].iloc[0] < 1 else True
     first = int(np.flatnonzero(bent)[-1]) + 1 if bent.any() else 0
-    quiet = np.flatnonzero(~own["resolved"].to_numpy(bool)[first:])
+    quiet = np.flatnonzero(~rows["resolved"].to_numpy(bool)[first:])
     end = first + int(quiet[0]) if len(quiet) else len(layers)
     if len(values) < 2 or end - first < LEAST:
         why = "seeds" if len(values) < 2 else "layers in which the approach is exponential and above noise"
@@ -248,7 +254,7 @@ def _fitted(own: pd.DataFrame, quantity: str, values: np.ndarray, scale: float, 
 
 
 def _scale(inverse: float, one: float, other: float, same: float) -> dict[str, float]:
-    """A scale with its interval from those of its inverse; without an end where the inverse may be 0."""
+    """Invert a value and its interval; an end is infinite where the inverse may be 0."""
     low, high = min(one, other), max(one, other)
     ends = (1 / high, 1 / low) if low * high > 0 else (1 / high, np.inf) if inverse > 0 else (-np.inf, 1 / low)
     return {"value": 1 / inverse, "low": ends[0], "high": ends[1], "same_fit": 1 / same if same else np.inf}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Band = Literal["ci95", "sd", "range", "seeds"]
 BANDS: tuple[str, ...] = ("ci95", "sd", "range", "seeds")
-#: Columns that have a rate, the one that finite-width laws hold for first.
+#: Columns that have a rate. Finite-width laws hold for the first one.
 BACKWARD: tuple[str, ...] = ("delta_log10_mean", "log10_delta_rms")
 #: Coordinates that differ from layer to layer of one network.
 OF_A_LAYER: tuple[str, ...] = ("layer", "layer_name", "fan_in", "fan_out", "status")
@@ -31,55 +31,60 @@ OF_A_LAYER: tuple[str, ...] = ("layer", "layer_name", "fan_in", "fan_out", "stat
 def summarise(
     frame: pd.DataFrame,
     by: str | Sequence[str],
-    values: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     band: Band = "ci95",
 ) -> pd.DataFrame:
-    """Means over seeds with a band, and counts of what could not enter them.
+    """Average columns over seeds, with a band, and count the rows that could not enter the mean.
 
     A ``log10_`` column is averaged as it stands, which is the geometric mean of the quantity. Rows of
-    one seed that fall into one group are averaged first: networks of one seed share their random draws, so
-    the seeds are what is independent, and the band is one over seeds.
+    one seed in one group are averaged first: networks of one seed share their random draws, so only
+    seeds are independent, and the band is over seeds.
 
     Parameters
     ----------
     frame : DataFrame
         From `gradlab.frame` or `gradlab.run`.
     by : str or sequence of str
-        Columns that make a group.
-    values : str or sequence of str, optional
-        Columns to summarise. None: all measured ones.
+        Columns whose values make a group.
+    columns : str or sequence of str, optional
+        Columns to average. None: all measured ones.
     band : {"ci95", "sd", "range", "seeds"}
-        95 % t-interval of the mean, mean ± standard deviation, smallest and largest,
-        or every seed by itself (a row each, with its number in `seed`, and `low` = `mean` = `high`).
-        Of a share, such as an accuracy, the interval is a t-interval of its logit, and mean ± standard deviation is
-        cut at 0 and 1: no share lies outside. Where all seeds have 0, or all have 1, both ends are there.
+        The 95 % t-interval of the mean; mean ± standard deviation; smallest and largest value; or every seed by itself
+        (one row for each, with its number in `seed`, and `low` = `mean` = `high`). The interval of a share, such as an
+        accuracy, is a t-interval of its logit, and mean ± standard deviation is cut at 0 and 1, so that no end lies
+        outside. Where all seeds have 0, or all have 1, both ends are that value.
 
     Returns
     -------
     DataFrame
-        A row per group and column: the columns of `by`, then ``column mean low high n n_zero n_not_finite``.
+        One row per group and column: the columns of `by`, then ``column mean low high n n_zero n_not_finite``.
         `n` counts seeds in the mean; `n_zero` (``-inf``, a true zero) and `n_not_finite` (NaN, ``+inf``)
-        count rows left out of it. `mean` is NaN where no row is finite; `low` and `high` where there is no band.
+        count rows left out of it. `mean` is NaN where no row is finite; `low` and `high` are NaN without a band.
+
+    Raises
+    ------
+    GradlabError
+        If a column is not in the frame or does not hold numbers.
     """
     groups = _listed(frame, "column to group by", by)
     if not groups:
         raise GradlabError("at least one column to group by", "none", 'by=["layer"]')
     if band not in BANDS:
         raise unknown("band", band, BANDS)
-    if values is None:
-        values = [name for name in MEASURED if name in frame]
-    columns = _listed(frame, "column to summarise", values)
-    for name in columns:
+    if columns is None:
+        columns = [name for name in MEASURED if name in frame]
+    names = _listed(frame, "column to summarise", columns)
+    for name in names:
         if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise GradlabError("a column of numbers to summarise", name, 'values="log10_delta_rms"')
+            raise GradlabError("a column of numbers to summarise", name, 'columns="log10_delta_rms"')
     if band == "seeds":
         groups = list(dict.fromkeys([*groups, "seed"]))
     seeds = list(dict.fromkeys([*groups, "seed"]))
-    return pd.concat([_column_summary(frame, groups, seeds, name, band) for name in columns], ignore_index=True)
+    return pd.concat([_column_summary(frame, groups, seeds, name, band) for name in names], ignore_index=True)
 
 
 def _listed(frame: pd.DataFrame, kind: str, names: str | Sequence[str]) -> list[str]:
-    """`names` as a list, all of them columns of the frame."""
+    """Return `names` as a list, and refuse names that are no columns of the frame."""
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in frame.columns:
@@ -113,7 +118,7 @@ def _column_summary(frame: pd.DataFrame, groups: list[str], seeds: list[str], co
 
 
 def is_share(column: str) -> bool:
-    """Whether a column holds shares of a whole, which lie from 0 to 1."""
+    """Say whether a column holds shares of a whole, which lie from 0 to 1."""
     return column == "accuracy" or column.endswith(("_fraction", "_accuracy"))
 
 
@@ -131,9 +136,9 @@ def _band(stats: Any, band: str, share: bool) -> tuple[pd.Series, pd.Series]:
 
 
 def _within(mean: pd.Series, half: pd.Series, side: int) -> pd.Series:
-    """An end of a share's interval: the half-width carried to the logit by its slope there, and back.
+    """Compute one end of a share's interval: the half-width becomes one of the logit, and the end is mapped back.
 
-    The logit of m is log(m / (1 - m)) with slope 1 / (m (1 - m)); at 0 and 1, where it has none, all seeds are alike.
+    The logit of m is log(m / (1 - m)) with slope 1 / (m (1 - m)). At 0 and 1, where it has none, all seeds are equal.
     """
     inner = (mean > 0) & (mean < 1)
     m = mean.where(inner, 0.5)
@@ -146,39 +151,44 @@ def rates(
     frame: pd.DataFrame, by: Literal["network", "seed"] = "network", level: float = 0.95, *, column: str | None = None,
     theory: Mapping[str, Prediction | Refusal] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """The second table: rate, decades and verdict of each network, or of each network and seed.
+    """Compute rate, decades and verdict of each network, or of each network and seed.
 
     Parameters
     ----------
     frame : DataFrame
         From `gradlab.frame` or `gradlab.run`.
     by : {"network", "seed"}
-        A row per network, with the interval over seeds, or a row per network and seed, without.
+        One row per network, with an interval over seeds; or one row per network and seed, without.
     level : float
         Level of the interval.
     column : str, optional
-        ``log10_delta_rms`` (the rms over a batch) or ``delta_log10_mean`` (each example by itself). None: the first;
-        beside theory the second, where the frame has it.
+        ``log10_delta_rms`` (the rms over a batch) or ``delta_log10_mean`` (the mean over examples of the log of one).
+        None: the first; with `theory` the second, where the frame has it, because theory predicts that mean.
     theory : mapping, optional
-        From `gradlab.predict_all`: each network's predicted rate stands beside the measured one.
+        From `gradlab.predict_all`. Then each network's predicted rate stands beside the measured one.
 
     Returns
     -------
     DataFrame
-        The coordinates that are the network's (`width` is NaN where its hidden layers differ, `activation` names
-        all of them), then
+        The coordinates of the network (`width` is NaN where hidden layers differ in it, `activation` names all of
+        them), then
         ``rate low high level decades decades_low decades_high shape exponent verdict n_seeds n_zero n_failed n_beyond
-        first_layer last_layer from_depth judged numbers sentence``. `n_seeds` entered the rate, `n_zero` had a
-        delta that is exactly 0, `n_failed` one that is not finite or absent, `n_beyond` of the `n_seeds` change by more
-        than a decade by themselves; `judged` says what the verdict is about. `from_depth` is the depth at which
-        the decades pass one at this rate, NaN where it cannot be carried on.
+        first_layer last_layer from_depth judged numbers sentence``. `n_seeds` seeds entered the rate; `n_zero` had a
+        delta that is exactly 0; `n_failed` had one that is absent or not finite; `n_beyond` of the `n_seeds` change by
+        more than a decade by themselves. `judged` says what the verdict is about. `from_depth` is the depth at which
+        the change passes one decade at this rate, NaN where the rate does not hold beyond this depth.
 
         With `theory` also ``column predicted ratio ratio_low ratio_high basis functional refused``: `ratio` is measured
-        over predicted; `basis` is what stands for the finite width, "M/n", "measured q" or "none"; `refused` says why
+        over predicted; `basis` names what accounts for finite width, "M/n", "measured q" or "none"; `refused` says why
         there is no prediction, and is empty where there is one. Finite width adds M/n to ``delta_log10_mean``,
         the geometric mean over initialisations and examples; with a batch of one ``log10_delta_rms`` is the same. With
-        larger batches its ratio is refused: measured it is a geometric mean over seeds of a root mean square over
-        examples, theory's is a root mean square over both, which a few rare networks decide.
+        larger batches the ratio of ``log10_delta_rms`` is refused: the measured one is a geometric mean over seeds of
+        a root mean square over examples, theory's is a root mean square over both, which a few rare networks decide.
+
+    Raises
+    ------
+    GradlabError
+        If the frame lacks the column, or is that of a monitor, which sees no deltas.
     """
     if column is None:
         column = BACKWARD[0] if theory is not None and BACKWARD[0] in frame else BACKWARD[1]
@@ -190,8 +200,8 @@ def rates(
         received = "the frame of a monitor, which sees no deltas, only gradients by the weights"
         raise GradlabError(column, received, 'gl.summarise(frame, by=["step", "layer_name"])')
     _listed(frame, "column", [column, *KEY, "depth"])
-    own = [name for name in own_fields() if name in frame]
-    coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + own
+    fields = [name for name in own_fields() if name in frame]
+    coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + fields
     names = ("run", "network", "batch", "loss", "data", "dtype", "step")
     keys = [name for name in names if name in frame]
     needed = [n for n in ("layer", "depth", "seed", column, "width", "activation") if n in frame]
@@ -199,17 +209,17 @@ def rates(
     places, rows = [], []
     for indices in frame.groupby(keys, observed=True, sort=False, dropna=False).indices.values():
         network = {name: values[indices] for name, values in arrays.items()}
-        first, about = _about_network(network)
+        first, coordinates_of = _network_coordinates(network)
         deltas, seeds = by_layer(network, column, int(network["depth"][first]))
         if by == "network":
             made = [_rate_row(deltas, level)]
         else:
             made = [{"seed": s, **_rate_row(d[None], level)} for s, d in zip(seeds, deltas, strict=True)]
-        rows += [{**about, **row} for row in made]
+        rows += [{**coordinates_of, **row} for row in made]
         places += [indices[first]] * len(made)
-    found = pd.DataFrame(rows)
-    names = dict.fromkeys([*coordinates, *found])
-    table = pd.DataFrame({n: found[n] if n in found else frame[n].array.take(places) for n in names})
+    judged = pd.DataFrame(rows)
+    names = dict.fromkeys([*coordinates, *judged])
+    table = pd.DataFrame({n: judged[n] if n in judged else frame[n].array.take(places) for n in names})
     if "activation" in table and isinstance(frame["activation"].dtype, pd.CategoricalDtype):
         known = frame["activation"].cat.categories.union(table["activation"].dropna().unique(), sort=False)
         table["activation"] = pd.Categorical(table["activation"], categories=known)
@@ -222,28 +232,28 @@ def rates(
     return beside_theory(table, theory, column)
 
 
-def _about_network(network: Mapping[str, np.ndarray]) -> tuple[int, dict[str, Any]]:
-    """The place of the row that has a network's coordinates, and what its layers have in common.
+def _network_coordinates(network: Mapping[str, np.ndarray]) -> tuple[int, dict[str, Any]]:
+    """Return the position of a row with a network's coordinates, and the width and activations of its hidden layers.
 
     The row is one that was measured, if there is one.
     """
-    layers, about = network["layer"], {}
+    layers, coordinates = network["layer"], {}
     measured = layers >= 1
     first = int(measured.argmax())
     hidden = (measured | ~measured.any()) & (layers <= network["depth"][first])
     if "width" in network:
         widths = pd.unique(network["width"][hidden])
-        about["width"] = widths[0] if len(widths) == 1 else np.nan
+        coordinates["width"] = widths[0] if len(widths) == 1 else np.nan
     if "activation" in network:
         _, one_of_each = np.unique(layers[hidden], return_index=True)
         names = network["activation"][hidden][one_of_each]
         alike = len(pd.unique(names)) < 2
-        about["activation"] = network["activation"][first] if alike else one_after_another(map(str, names))
-    return first, about
+        coordinates["activation"] = network["activation"][first] if alike else one_after_another(map(str, names))
+    return first, coordinates
 
 
 def by_layer(network: Mapping[str, Any], column: str, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """A column of one network's hidden layers, (seeds, depth), NaN where there is no row; and the seeds."""
+    """Return a column of one network's hidden layers, shape (seeds, depth), NaN without a row; and the seeds."""
     seeds, codes = np.unique(np.asarray(network["seed"]), return_inverse=True)
     layers = np.asarray(network["layer"])
     hidden = (layers >= 1) & (layers <= depth)

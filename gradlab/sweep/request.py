@@ -61,10 +61,10 @@ class Request:
         prints: dict[str, str] = {}
         for config in networks(sweep):
             prints.update(task.key(config))
-        about = {"name": data.name, "content_hash": data.content_hash}
+        described = {"name": data.name, "content_hash": data.content_hash}
         if data.labels:
-            about["labels"] = list(data.labels)
-        return cls(sweep, about, dict(task.settings), prints)
+            described["labels"] = list(data.labels)
+        return cls(sweep, described, dict(task.settings), prints)
 
     @property
     def history(self) -> tuple[Sweep, ...]:

@@ -214,8 +214,8 @@ def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
         raise
     # rows of other types, in a folder that was made by something else
     except (Damaged, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise GradlabError("parts as they were written", told, "the same command without them") from error
+        reason = " ".join(str(error).split())[:200]
+        raise GradlabError("parts as they were written", reason, "the same command without them") from error
     check_run(frame, "the rows of the sweep")
     return frame
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError
 from gradlab._files import TEMPORARY, inside, path_from, read_text, replacing, writable, write_text
-from gradlab.frames.files import RunFolder, note_of, noted, read_table, write
+from gradlab.frames.files import RunFolder, read_note, read_table, with_note, write
 from gradlab.sweep.plan import Part
 from gradlab.sweep.request import Request
 
@@ -192,13 +192,13 @@ class FolderStore:
 def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
     """The rows of a part with a note of what they are; categories as plain strings."""
     table = decoded(pa.Table.from_pandas(frame, preserve_index=False)).combine_chunks()
-    return noted(table, {"hash": part.hash, "seeds": list(part.seeds)})
+    return with_note(table, {"hash": part.hash, "seeds": list(part.seeds)})
 
 
 def checked(table: pa.Table, part: Part) -> pa.Table:
     """The table that `to_table` made of a part; raises `Damaged` where it is not that one."""
     try:
-        note = note_of(table)
+        note = read_note(table)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # a note of another form
         raise Damaged(str(error)) from error
     if note != {"hash": part.hash, "seeds": list(part.seeds)}:

@@ -48,7 +48,7 @@ class Task(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Registered functions travel along: another process does not know them."""
-        return {**self.__dict__, "registered": {kind: of.registered for kind, of in REGISTRIES.items()}}
+        return {**self.__dict__, "registered": {kind: registry.registered for kind, registry in REGISTRIES.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for kind, entries in state.pop("registered").items():

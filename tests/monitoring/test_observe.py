@@ -65,7 +65,7 @@ def test_the_frame_is_the_frame():
     assert table[["depth", "batch", "sigma_w2", "width"]].isna().all(axis=None)
     assert set(table["activation"]) == {""} and set(table["dtype"]) == {"float32"}
     assert table["step"].tolist() == [0, 0, 0] and table["seed"].tolist() == [0, 0, 0]
-    means = gl.summarise(table, by="layer", values="log10_weight_grad_norm")
+    means = gl.summarise(table, by="layer", columns="log10_weight_grad_norm")
     np.testing.assert_array_equal(means["mean"], table["log10_weight_grad_norm"])
     assert len(concat([table, gl.frame(gl.observe({"other": grads}))])) == 6
 

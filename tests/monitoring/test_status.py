@@ -176,7 +176,7 @@ def test_rates_of_a_monitor_are_refused_with_what_can_be_done():
     table = gl.frame(gl.observe({"a": {"kernel": draw(2, 2)}, "b": {"kernel": draw(2, 2)}}))
     with pytest.raises(gl.GradlabError, match="received the frame of a monitor, which sees no deltas"):
         gl.rates(table)
-    means = gl.summarise(table, by=["step", "layer_name"], values="log10_weight_grad_norm")  # as the message says
+    means = gl.summarise(table, by=["step", "layer_name"], columns="log10_weight_grad_norm")  # as the message says
     np.testing.assert_array_equal(means["mean"], table["log10_weight_grad_norm"])
 
 
