@@ -135,7 +135,7 @@ def main():
     # the last of each shape, which varies most
     last = samples.groupby("shape", sort=False)["network"].last().tolist()
     seen = samples[samples["network"].isin(last)]
-    axes = gl.plots.fluctuations(samples, density, hue="shape", shown=last, preset="paper")
+    axes = gl.plots.fluctuations(samples, theory=density, hue="shape", shown=last, preset="paper")
     publish(
         asked.out, SAID, name="lognormal", finding=finding, figure=axes[0].figure, summary=shown(table),
         drawn={"density": density, "networks": table, "seeds": seen[["network", "seed", "ln_norm2"]]},

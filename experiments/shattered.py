@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.plots.cosines import cosines
+from gradlab.frames.cosines import cosines
 from gradlab.reporting import Finding, Words, options, publish
 
 BELOW, NEAR = (1, 2, 3, 5, 8, 10), 0.06
@@ -143,7 +143,7 @@ def main():
     setting = {"width": width, "depth": depth, "batch": batch, "seeds": seeds, "init": "he_normal", "dtype": "float32"}
     with gl.plots.style("paper"):
         figure, axes = plt.subplot_mosaic("aaaaa;bcdef", figsize=(7, 4.6), layout="constrained", height_ratios=(2, 1))
-        gl.plots.shattering(table, hue="network", law=expected.rename(columns={"law": "cosine"}), ax=axes["a"])
+        gl.plots.shattering(table, hue="network", theory=expected.rename(columns={"law": "cosine"}), ax=axes["a"])
         gl.plots.input_gradients(signals, ax=[axes[k] for k in "bcdef"])
     publish(
         asked.out, SAID, name="shattered", finding=finding, figure=figure, drawn={"cosines": means, "lines": signals},

@@ -108,7 +108,7 @@ def main():
     smooth = np.unique([*np.linspace(min(sweep.sigma_w2), max(sweep.sigma_w2), 121), *np.linspace(1.7, 1.82, 41)])
     allowed = gl.trainable_depths(frame, sigma_w2=smooth, scales=(NEAR, PAPER, FAR))
     with gl.plots.style("paper"):
-        axes = gl.plots.trainability(frame, value="train_accuracy", allowed=allowed)
+        axes = gl.plots.trainability(frame, value="train_accuracy", theory=allowed)
     told = {"near": NEAR, "far": FAR, "paper": PAPER, "sigma_b2": SIGMA_B2, "critical": float(CRITICAL)}
     told |= {"cells": len(table), "unjudged": int((table["says"] == "nothing").sum())}
     told |= {"beside": (at := table.loc[table["xi_c"].idxmax()])["sigma_w2"], "longest": at["xi_c"]}
