@@ -11,7 +11,7 @@ import pandas as pd
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.reporting import Finding, Words, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words
 
 CLOSE, DEEPER = 1e-3, 520
 OURS, USUAL, SCALED, DOUBLE = (
@@ -33,7 +33,7 @@ gradient, so it has no edge."""
 CAPTION = """log10 of the norm of each hidden layer's weight gradient; one sigmoid network {depth} layers deep, width
 {width}, {init} weights, on {data}, n = 1 seed, so there is no band. Points on the floor are exact zeros. Dashed: the
 smallest normal numbers of float16 and float32."""
-SAID = Words("What autodiff prints", CLAIM, TEXT, CAPTION)
+SAID = Words("What autodiff prints", CLAIM, TEXT, {"autodiff": Caption(CAPTION)})
 
 
 def usual_norm(gradient):
@@ -92,20 +92,28 @@ def edges(quick):
     }
 
 
+def losses(table):
+    """The layers that each way to compute loses."""
+    return {name: table.index[~np.isfinite(table[name])].tolist() for name in table}
+
+
 def judge(table):
-    """The finding on the claim, and the layers that each way loses."""
-    lost = {name: table.index[~np.isfinite(table[name])].tolist() for name in table}
+    """The finding on the claim, and the largest distance from float64."""
+    lost = losses(table)
     error = (table[OURS] - table[DOUBLE]).abs().max()
     answers = {
         "agreement with float64 in every layer": bool(error <= CLOSE),
         "0 by the usual norm in more layers than by the scaled one": len(lost[USUAL]) > len(lost[SCALED]),
         "0 by both next to the input": 1 in lost[USUAL] and 1 in lost[SCALED],
     }
-    return Finding.of(answers), lost, error
+    return Finding.of(answers), error
 
 
-def shown(table, lost):
+def shown(tables):
     """The table of the page: each way to compute, what it says of three layers, and what it loses."""
+    tidy = tables["autodiff"]
+    table = tidy.pivot(index="layer", columns="method", values="log10_weight_grad_norm")[list(tidy["method"].unique())]
+    lost = losses(table)
     middle = len(table) // 2
     rows = {}
     for name in table:
@@ -119,19 +127,19 @@ def shown(table, lost):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("log10 of the norm by")
 
 
+PAGE = Experiment("autodiff", SAID, lambda tables: {"autodiff": gl.plots.autodiff(tables["autodiff"])}, shown)
+
+
 def main():
     """Compute, judge, draw, write."""
-    asked = options(__doc__, __file__, "readme", SAID)
+    asked = PAGE.options(__doc__, __file__, "readme")
     net, data, table = measure(asked.quick)
-    finding, lost, error = judge(table)
+    finding, error = judge(table)
     tidy = table.reset_index().melt("layer", var_name="method", value_name="log10_weight_grad_norm")
     setting = {"depth": net.depth, "width": net.width, "activation": "sigmoid", "init": "Xavier"}
     setting |= {"data": data.name, "batch": len(data.x), "loss": "softmax_cross_entropy"}
-    publish(
-        asked.out, SAID, name="autodiff", finding=finding, figure=gl.plots.autodiff(tidy), drawn={"autodiff": tidy},
-        summary=shown(table, lost), setting=setting,
-        numbers={"error": float(error), **edges(asked.quick)}, formats=("png", "svg", "pdf"),
-    )  # fmt: skip
+    numbers = {"error": float(error), **edges(asked.quick)}
+    PAGE.publish(asked.out, {"autodiff": tidy}, finding=finding, setting=setting, numbers=numbers)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
+from gradlab.training.cliff import Cliff
 
 ACTIVATION, TIME, TARGET, CLIP, UPDATES = "sigmoid", 50, 0.7, 1.0, 2000
 #: The box above the wall that descents begin in: (w, b) from, to.
@@ -35,7 +36,7 @@ CAPTION = """Left: loss of the unit over its two parameters, in logarithmic colo
 {shown} updates with the learning rate {rate:g}, the gradient as it is (dashed, it leaves the picture) or clipped to
 the norm {clip:g}; the longest steps are {thrown:.2g} and {kept:.2g}. Right: the loss along both. The table is over n =
 {starts} starts; intervals are 95 % (Clopper–Pearson) for shares over starts."""
-SAID = Words("Clipping keeps descent at the wall", CLAIM, TEXT, CAPTION)
+SAID = Words("Clipping keeps descent at the wall", CLAIM, TEXT, {"clipping_cliff": Caption(CAPTION)})
 
 
 def measure(quick):
@@ -86,6 +87,12 @@ def judge(table):
     return pd.DataFrame(rows)
 
 
+def draw(tables):
+    """The surface with one descent of each kind, and the loss along both."""
+    cliff = Cliff(tables["surface"], tables["path"], ACTIVATION, TIME, TARGET, CLAIMED[0], CLIP)
+    return {"clipping_cliff": gl.plots.cliff(cliff)[0].figure}
+
+
 def shown_table(table):
     """The table of the page."""
     interval = lambda row, name: " ".join(
@@ -106,9 +113,12 @@ def shown_table(table):
     return pd.DataFrame(cells).set_index("learning rate")
 
 
+PAGE = Experiment("clipping_cliff", SAID, draw, lambda tables: shown_table(tables["shares"]))
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "clipping_cliff", SAID)
+    asked = PAGE.options(__doc__, __file__)
     cliff, ends = measure(asked.quick)
     table = judge(ends)
     judged = table[table["judged"]].to_dict("records")
@@ -116,7 +126,6 @@ def main():
     longest = descents(cliff).set_index("method")["longest"]
     setting = {"activation": ACTIVATION, "time": TIME, "target": TARGET, "clip": CLIP, "dtype": "float64"}
     setting |= {"starts": int(table["n"].max()), "updates": UPDATES}
-    surface = cliff.surface[["w", "b", "log10_loss"]]
     slope = 10 ** cliff.surface["log10_grad_norm"]
     told = {
         "good": GOOD,
@@ -126,11 +135,8 @@ def main():
         "rate": cliff.learning_rate,
     }
     told |= {"shown": int(cliff.paths["step"].max()), "thrown": longest["unclipped"], "kept": longest["clipped"]}
-    axes = gl.plots.cliff(cliff)
-    publish(
-        asked.out, SAID, name="clipping_cliff", finding=finding, figure=axes[0].figure, summary=shown_table(table),
-        drawn={"surface": surface, "path": cliff.paths, "shares": table}, setting=setting, numbers=told,
-    )  # fmt: skip
+    tables = {"surface": cliff.surface, "path": cliff.paths, "shares": table}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
 if __name__ == "__main__":

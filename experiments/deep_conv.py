@@ -17,7 +17,7 @@ import pandas as pd
 import gradlab as gl
 from gradlab.config import ConvNetConfig
 from gradlab.data import load
-from gradlab.reporting import Finding, Words, above, below, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below
 
 SIGMA_W2, SIGMA_B2, DECADES, CHANNELS = 1.05, 2.01e-5, 2.0, 16
 ORTHOGONAL, GAUSSIAN = KINDS = "delta_orthogonal", "lecun_normal"
@@ -43,7 +43,12 @@ CAPTION = """ConvNets of depth {depth:,} with {channels} channels on {data}, bat
 logits⟩ with a random u for each example. Left: a line for each seed, every {every}th layer and some near the input.
 Right: the span over all layers; small points are seeds, large ones their geometric mean with its 95 % t-interval, grey
 what the claim says is empty of delta-orthogonal networks."""
-SAID = Words("Ten thousand layers keep their gradient with delta-orthogonal weights", CLAIM, TEXT, CAPTION)
+SAID = Words(
+    "Ten thousand layers keep their gradient with delta-orthogonal weights",
+    CLAIM,
+    TEXT,
+    {"deep_conv": Caption(CAPTION)},
+)
 
 
 def measure(quick):
@@ -133,9 +138,14 @@ def shown(means):
     return pd.DataFrame(cells).set_index("weights")
 
 
+PAGE = Experiment(
+    "deep_conv", SAID, lambda t: {"deep_conv": draw(t["profiles"], t["spans"], t["means"])}, lambda t: shown(t["means"])
+)
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "deep_conv", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame, (seconds, memory) = measure(asked.quick)
     table = spans(frame)
     means, every = judge(table), max(1, sweep.depth[0] // 200)
@@ -143,14 +153,10 @@ def main():
     setting = {"data": sweep.data, "depth": sweep.depth[0], "channels": CHANNELS, "batch": sweep.batch}
     setting |= {"loss": sweep.loss, "seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     lines = thinned(frame, every)
-    with gl.plots.style("paper"):
-        figure = draw(lines, table, means)
     told = {"seconds": seconds, "memory": memory, "cores": os.cpu_count(), "networks": len(table), "every": every}
     told |= {"side": math.isqrt(load(sweep.data, batch=1).x[0].size), "apart": apart(lines)}
-    publish(
-        asked.out, SAID, name="deep_conv", finding=finding, figure=figure, drawn={"profiles": lines, "spans": table},
-        summary=shown(means), setting=setting, numbers=told,
-    )  # fmt: skip
+    tables = {"profiles": lines, "spans": table, "means": means}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-import gradlab as gl
-from gradlab.reporting import Finding, Words, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
 from experiments.corpus.published import RULES  # noqa: E402
@@ -41,7 +40,7 @@ whole, and the lines of gradlab's rules were drawn while they could be looked at
 CAPTION = """{broken} broken models, by the first of their right names, and {healthy} healthy ones. A cell: how many
 were found with a right layer (gradlab) or by any alarm of a fitting kind (the others); of the healthy ones, of how many
 nothing was said. The darker, the more."""
-SAID = Words("Who finds what is wrong", CLAIM, TEXT, CAPTION)
+SAID = Words("Who finds what is wrong", CLAIM, TEXT, {"diagnosis": Caption(CAPTION)})
 
 
 def judged(rows):
@@ -102,11 +101,11 @@ def draw(counts):
     return figure
 
 
-def shown(summary, broken):
+def shown(summary):
     """The table of the page."""
     cells = {
         "rules": summary["tool"],
-        "broken models found": [f"{r.found} of {broken}" for r in summary.itertuples()],
+        "broken models found": [f"{r.found} of {r.broken}" for r in summary.itertuples()],
         "recall": summary["recall"].map("{:.2f}".format),
         "false alarms": summary["false_alarms"],
         "precision": summary["precision"].map("{:.2f}".format),
@@ -120,21 +119,22 @@ def missed_words(table, found):
     return f"Wrong about: {', '.join(f'`{name}`' for name in wrong)}." if wrong else "It is wrong about none of them."
 
 
+PAGE = Experiment(
+    "diagnosis", SAID, lambda tables: {"diagnosis": draw(tables["faults"])}, lambda tables: shown(tables["rules"])
+)
+
+
 def main():
     """Try all, judge, draw, write."""
-    asked = options(__doc__, __file__, "diagnosis", SAID)
+    asked = PAGE.options(__doc__, __file__)
     names = list(FEW) if asked.quick else list(cases())
     table, found = judged(tried_in_processes(names))
     counts, summary = counted(table, found), summarised(table, found)
     healthy = int((table["fault"] == "healthy").sum())
     setting = {"healthy": healthy, "broken": len(table) - healthy, "rules": list(TOOLS)}
-    with gl.plots.style("paper"):
-        figure = draw(counts)
-    publish(
-        asked.out, SAID, name="diagnosis", finding=judge(summary), figure=figure,
-        summary=shown(summary, setting["broken"]), setting=setting,
-        numbers={"missed_words": missed_words(table, found)},
-        drawn={"cases": table, "faults": counts, "rules": summary},
+    PAGE.publish(
+        asked.out, {"cases": table, "faults": counts, "rules": summary.assign(broken=setting["broken"])},
+        finding=judge(summary), setting=setting, numbers={"missed_words": missed_words(table, found)},
     )  # fmt: skip
 
 

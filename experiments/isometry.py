@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import t
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below
 
 RATIO, SIGMA_B2 = 2.0, 2.01e-5
 CLAIM = f"""Between the preactivations of layers 1 and L + 1, m2/m1² of JJᵀ (1 where all singular values are equal)
@@ -30,7 +30,7 @@ of the singular values, pooled over seeds, on an axis that is linear below 1 and
 below the rounding of the largest in float32 are in no bin. Right: points are geometric means over seeds, bars their 95
 % t-interval (mostly narrower than the point), lines the law of infinite width, grey what the claim calls near
 isometry."""
-SAID = Words("Orthogonal tanh networks come near isometry", CLAIM, TEXT, CAPTION)
+SAID = Words("Orthogonal tanh networks come near isometry", CLAIM, TEXT, {"isometry": Caption(CAPTION)})
 KINDS = ("tanh, orthogonal", "tanh, Gaussian", "ReLU, orthogonal", "ReLU, Gaussian")
 
 
@@ -74,12 +74,13 @@ def measure(quick, width, seeds):
     return pd.concat(values, ignore_index=True), table
 
 
-def draw(values, table):
+def draw(tables):
     """Two spectra, and the ratio of the moments against depth."""
+    values, table = tables["spectra"], tables["moments"]
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.3), layout="constrained")
     depths = sorted(table["layers"].unique())
     for axes, depth in ((left, depths[0]), (middle, depths[-1])):
-        gl.plots.spectrum(values[values["layers"] == depth], ax=axes, hue="network", legend=False)
+        gl.plots.spectrum(values[values["layers"] == depth], axes, hue="network", legend=False)
         axes.set_title(f"{depth} layers", fontsize=10)
         axes.set_yscale("symlog", linthresh=1)
         axes.set_yticks([0, 0.5, 1, 2, 4], ["0", "0.5", "1", "2", "4"])
@@ -96,18 +97,7 @@ def draw(values, table):
     right.minorticks_off()
     right.set_title("Distance from isometry", fontsize=10)
     figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
-    return figure
-
-
-def spectra(figure, values):
-    """The densities as they are drawn: a row for each bin of each network in the two panels."""
-    parts = []
-    for axes in figure.axes[:2]:
-        densities = [patch.get_data() for patch in axes.patches if patch.get_gid() == "density"]
-        for name, drawn in zip(values["network"].unique(), densities, strict=True):
-            bins = {"log10_low": drawn.edges[:-1], "log10_high": drawn.edges[1:], "density_per_decade": drawn.values}
-            parts.append(pd.DataFrame({"panel": axes.get_title(), "network": name, **bins}))
-    return pd.concat(parts, ignore_index=True)
+    return {"isometry": figure}
 
 
 def shown(table):
@@ -123,19 +113,20 @@ def shown(table):
     return pd.DataFrame(cells).set_index("network")
 
 
+PAGE = Experiment("isometry", SAID, draw, lambda tables: shown(tables["moments"]))
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "isometry", SAID)
+    asked = PAGE.options(__doc__, __file__)
     setting = {"width": 60 if asked.quick else 200, "seeds": 4 if asked.quick else 8, "sigma_b2": SIGMA_B2}
     values, table = measure(asked.quick, setting["width"], setting["seeds"])
     finding = Finding.of({f"{r.network}, {r.layers} layers": r.claim for r in table.itertuples()})
-    with gl.plots.style("paper"):
-        figure = draw(values, table)
     _, sigma_w2, sigma_b2, q = network(KINDS[0], 1, 2)
     one = gl.theory.moment_ratio("tanh", 1, sigma_w2=sigma_w2, sigma_b2=sigma_b2, weights="orthogonal")
-    publish(
-        asked.out, SAID, name="isometry", finding=finding, figure=figure, summary=shown(table),
-        drawn={"moments": table.drop(columns="claim"), "spectra": spectra(figure, values)}, setting=setting,
+    ends = values[values["layers"].isin((values["layers"].min(), values["layers"].max()))]
+    PAGE.publish(
+        asked.out, {"moments": table, "spectra": ends}, finding=finding, setting=setting,
         numbers={"depth": gl.theory.isometric_depth("tanh", q, ratio=RATIO), "added": (one - 1) / q**2},
     )  # fmt: skip
 

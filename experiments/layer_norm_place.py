@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
 
 FACTOR, HALF, APART, SHALLOW = 1.2, 0.5, 4.0, 2
 CLAIM = f"""In transformers at initialisation, whose readout is the mean over positions, from {SHALLOW} blocks to each
@@ -38,7 +38,7 @@ CAPTION = """Transformers of width {width} and {heads} heads, ReLU, n Var = 1, a
 seeds. Points are geometric means over seeds, bars and bands their 95 % t-interval; of ratios within a seed left and
 middle. Dashed: 1/rms of the measured stream of pre-LN; dotted: (1 + L/2)^−½, the law without attention; both from 1 at
 the fewest blocks. Right: the deepest networks."""
-SAID = Words("Layer normalisation before or after the sum", CLAIM, TEXT, CAPTION)
+SAID = Words("Layer normalisation before or after the sum", CLAIM, TEXT, {"layer_norm_place": Caption(CAPTION)})
 DELTA, WEIGHTS, STREAM = "log10_delta_rms", "log10_weight_grad_norm", "log10_preactivation_rms"
 NORMS = ("pre", "post")
 
@@ -130,21 +130,24 @@ def shown(table):
     return wide.rename_axis(columns=None).set_index("norm").loc[list(NORMS)]
 
 
+PAGE = Experiment(
+    "layer_norm_place",
+    SAID,
+    lambda t: {"layer_norm_place": draw(t["ratios"], t["blocks"])},
+    lambda t: shown(t["ratios"]),
+)
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "layer_norm_place", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame = measure(asked.quick)
     table, blocks = ratios(frame), named(frame)
     lines = gl.summarise(blocks[blocks["depth"] == blocks["depth"].max()], ["norm", "layer"], DELTA)
     finding = Finding.of(judge(table))
     setting = {"data": sweep.data, "width": sweep.width[0], "heads": sweep.heads[0], "init": sweep.init[0]}
     setting |= {"batch": sweep.batch, "seeds": len(sweep.seed_numbers), "loss": sweep.loss, "dtype": sweep.dtype}
-    with gl.plots.style("paper"):
-        figure = draw(table, lines)
-    publish(
-        asked.out, SAID, name="layer_norm_place", finding=finding, figure=figure, summary=shown(table),
-        drawn={"ratios": table, "blocks": lines}, setting=setting,
-    )  # fmt: skip
+    PAGE.publish(asked.out, {"ratios": table, "blocks": lines}, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pandas as pd
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.reporting import Finding, Words, below, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, below
 
 SHALLOW, DEEP, GROWTH, LEARNT, FLOOR = 4, 32, 1.5, 0.05, -6
 KINDS = {"orthogonal": "orthogonal", "lecun_normal": "Gaussian"}
@@ -37,7 +37,12 @@ stay finite; dashed the line that learning time is read at. Middle: learning tim
 seeds, bars their 95 % t-interval, where every seed learnt. Right: learning time against c, the learning rate times the
 depth, of the shallowest and the deepest; grey: the number of steps, which stands for all that did not come to the
 line."""
-SAID = Words("The learning time of deep linear networks, orthogonal and Gaussian", CLAIM, TEXT, CAPTION)
+SAID = Words(
+    "The learning time of deep linear networks, orthogonal and Gaussian",
+    CLAIM,
+    TEXT,
+    {"linear_depth": Caption(CAPTION)},
+)
 
 
 def task():
@@ -105,14 +110,16 @@ def curves(chosen):
     return pd.concat(parts, ignore_index=True)
 
 
-def draw(frame, chosen, table):
+def draw(tables):
     """Losses at the best rate, learning time against depth, and against the rate."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
-    depths, steps = sorted(frame["depth"].unique()), len(frame["losses"].iloc[0])
+    losses, table = tables["losses"], tables["networks"]
+    frame = tables["times"].assign(log10_time=lambda f: np.log10(f["time"]))
+    depths, steps = sorted(frame["depth"].unique()), losses["step"].max() + 1
     colours = {"orthogonal": "C0", "Gaussian": "C1"}
     ends = lambda of: of[of["depth"].isin((SHALLOW, depths[-1]))].groupby(["init", "depth"])
     style = lambda depth: "--" if depth == SHALLOW else "-"
-    for (init, depth), curve in curves(chosen).groupby(["init", "depth"]):
+    for (init, depth), curve in losses.groupby(["init", "depth"]):
         name = KINDS[init]
         left.plot(curve["log10_loss"].to_numpy(), style(depth), color=colours[name], label=f"{name}, {depth} layers")
     for kind, own in table.groupby("weights"):
@@ -133,7 +140,7 @@ def draw(frame, chosen, table):
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     left.legend(fontsize=7, frameon=False)
     middle.legend(fontsize=7, frameon=False)
-    return figure
+    return {"linear_depth": figure}
 
 
 def shown(table):
@@ -146,21 +153,20 @@ def shown(table):
     return cells.set_axis(names, axis="columns")
 
 
+PAGE = Experiment("linear_depth", SAID, draw, lambda tables: shown(tables["networks"]))
+
+
 def main():
     """Train, judge, draw, write."""
-    asked = options(__doc__, __file__, "linear_depth", SAID)
+    asked = PAGE.options(__doc__, __file__)
     setting, told, frame = measure(asked.quick)
     table, finding = judge(chosen := best(frame))
-    with gl.plots.style("paper"):
-        figure = draw(frame, chosen, table)
     own = table.loc[table["weights"] == "orthogonal", "time"]
     told |= {"fewest": int(own.min()), "most": math.ceil(own.max()), "networks": len(table)}
     told |= {"edge": int(table["c"].isin((min(setting["c"]), max(setting["c"]))).sum())}
-    publish(
-        asked.out, SAID, name="linear_depth", finding=finding, figure=figure, summary=shown(table), setting=setting,
-        drawn={"times": frame.drop(columns=["losses", "log10_time"]), "networks": table, "losses": curves(chosen)},
-        numbers=told,
-    )  # fmt: skip
+    kept = frame.drop(columns=["losses", "log10_time"])
+    tables = {"times": kept, "networks": table, "losses": curves(chosen)}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import kstest
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words
 
 ERRORS, LEVEL, APART, WIDE, NARROW = 4.0, 1e-3, 0.25, 25, 10
 CLAIM = f"""Over initialisations of He ReLU networks without bias, ln|Ju|² (u a unit cotangent at the output, Ju the
@@ -28,8 +28,10 @@ of the last part of the claim was not: it was first judged by {ERRORS:g} standar
 and was changed to the 95 % interval afterwards, on the same seeds. So that part is not confirmed by data that are new
 to it."""
 CAPTION = """ReLU networks at initialisation, n = {seeds} seeds each; one standard normal input, {features} features.
-{rest}"""
-SAID = Words("Gradients differ between initialisations as the product law says", CLAIM, TEXT, CAPTION)
+{drawn}"""
+SAID = Words(
+    "Gradients differ between initialisations as the product law says", CLAIM, TEXT, {"lognormal": Caption(CAPTION)}
+)
 
 
 def shapes(quick):
@@ -114,6 +116,14 @@ def judge(samples, laws):
     return pd.DataFrame(rows), Finding.of(answers)
 
 
+def draw(tables):
+    """Three histograms, the last of each shape, which varies most, beside their laws; and all variances."""
+    samples = tables["seeds"]
+    last = samples.groupby("shape", sort=False)["network"].last().tolist()
+    axes = gl.plots.fluctuations(samples, tables["density"], hue="shape", shown=last, preset="paper")
+    return {"lognormal": axes[0].figure}
+
+
 def shown(table):
     """The table of the page."""
     within = lambda r, m: f"{getattr(r, m):.4f} ± {getattr(r, m + '_error'):.4f} ({getattr(r, m + '_law'):.4f})"
@@ -124,23 +134,19 @@ def shown(table):
     return table.assign(**cells).set_index("network")[list(cells)]
 
 
+PAGE = Experiment("lognormal", SAID, draw, lambda tables: shown(tables["networks"]))
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "lognormal", SAID)
+    asked = PAGE.options(__doc__, __file__)
     seeds, features = (200, 20) if asked.quick else (2000, 64)
     samples, law = measure(asked.quick, seeds, features), laws(asked.quick)
     (table, finding), density = judge(samples, law), curves(law)
     setting = {"activation": "relu", "init": "he_normal", "bias": False, "seeds": seeds, "features": features}
     setting |= {"loss": "probe", "dtype": "float32", "data": "one standard normal input"}
-    # the last of each shape, which varies most
-    last = samples.groupby("shape", sort=False)["network"].last().tolist()
-    seen = samples[samples["network"].isin(last)]
-    axes = gl.plots.fluctuations(samples, theory=density, hue="shape", shown=last, preset="paper")
-    publish(
-        asked.out, SAID, name="lognormal", finding=finding, figure=axes[0].figure, summary=shown(table),
-        drawn={"density": density, "networks": table, "seeds": seen[["network", "seed", "ln_norm2"]]},
-        setting=setting, numbers={"rest": gl.plots.caption(axes)},
-    )  # fmt: skip
+    tables = {"density": density, "networks": table, "seeds": samples}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

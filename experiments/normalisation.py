@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
 
 FIRST, SCALES, NONE = 5, (0.5, 4.0), "none"
 NORMS = ("batch", "layer", NONE)
@@ -34,7 +34,9 @@ CAPTION = """Networks of depth {depth}, width {width} and batch {batch} on {data
 with a random u for each example. Lines are geometric means over seeds of the rms delta relative to that of the last
 hidden layer, bands their 95 % t-interval, mostly narrower than the line; full lines σ_w² = {low}, dashed {high} (with
 a norm they coincide); dotted black the root of the factor of infinite width and batch."""
-SAID = Words("Batch norm makes ReLU networks explode, layer norm does not", CLAIM, TEXT, CAPTION)
+SAID = Words(
+    "Batch norm makes ReLU networks explode, layer norm does not", CLAIM, TEXT, {"normalisation": Caption(CAPTION)}
+)
 
 
 def measure(quick):
@@ -133,21 +135,27 @@ def shown(table):
     return pd.DataFrame(cells).set_index("activation")
 
 
+PAGE = Experiment(
+    "normalisation", SAID, lambda t: {"normalisation": draw(t["profiles"])}, lambda t: shown(t["networks"])
+)
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "normalisation", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame = measure(asked.quick)
     setting = {"data": sweep.data, "depth": sweep.depth[0], "width": sweep.width[0], "batch": sweep.batch}
     setting |= {"loss": sweep.loss, "seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     table, lines = judge(frame, 2 / setting["batch"] + 10 / setting["width"]), profiles(frame)
     finding = Finding.of(answers(table))
-    with gl.plots.style("paper"):
-        figure = draw(lines)
-    publish(
-        asked.out, SAID, name="normalisation", finding=finding, figure=figure, summary=shown(table), setting=setting,
-        drawn={"profiles": lines, "networks": table},
+    tables = {"profiles": lines, "networks": table}
+    PAGE.publish(
+        asked.out,
+        tables,
+        finding=finding,
+        setting=setting,
         numbers={"low": SCALES[0], "high": SCALES[1], **departures(table)},
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
 
 TOLERANCE, WIDTH = 0.05, 1000
 NAMES = {"standard_uniform": "standard", "xavier_uniform": "normalised"}
@@ -29,7 +29,7 @@ last hidden layer's (bottom) at initialisation; points are geometric means over 
 t-intervals, mostly smaller than the point; lines are theory. Right: activations along {steps} steps of SGD at
 {learning_rate}, one seed, minibatches of {batch}: mean (line) ± standard deviation (band) over units and examples, and
 their upper percentile (dashed, that of the column `activation_p98_over_rms`)."""
-SAID = Words("Normalised weights keep the variance of gradients", CLAIM, TEXT, CAPTION)
+SAID = Words("Normalised weights keep the variance of gradients", CLAIM, TEXT, {"normalised_init": Caption(CAPTION)})
 
 
 def measure(quick):
@@ -70,8 +70,9 @@ def answers(table):
     return {f"{r.weights}, {r.quantity}, layer {r.layer}": r.claim for r in table.itertuples()}
 
 
-def draw(table, trained):
+def draw(tables):
     """Variances by layer beside theory, and activations along the training."""
+    table, trained = tables["variances"], tables["training"]
     figure, axes = plt.subplots(2, 4, figsize=(10, 4.6), layout="constrained", width_ratios=(1.3, 1, 1, 1))
     for ax, quantity in zip(axes[:, 0], ("activation", "gradient"), strict=True):
         for weights, own in table[table["quantity"] == quantity].groupby("weights"):
@@ -85,13 +86,13 @@ def draw(table, trained):
     axes[0, 0].set_ylabel("variance of activations")
     axes[1, 0].set_ylabel("variance of ∂L/∂z over layer 5's")
     axes[0, 0].legend(fontsize=7, frameon=False)
-    gl.plots.activation_bands(trained, row="init", layers=(1, 3, 5), ax=list(axes[:, 1:].flat), legend=False)
+    gl.plots.activation_bands(trained, rows="init", layers=(1, 3, 5), ax=list(axes[:, 1:].flat), legend=False)
     for row, init in zip(axes, NAMES.values(), strict=True):
         edges = [edge for ax in row[1:] for edge in ax.get_ylim()]
         for ax in row[1:]:
             ax.set(ylim=(min(edges), max(edges)), ylabel="")
         row[1].set_ylabel(f"activation, {init}")
-    return figure
+    return {"normalised_init": figure}
 
 
 def shown(table):
@@ -109,23 +110,21 @@ def shown(table):
     return pd.DataFrame(cells).set_index("weights")
 
 
+PAGE = Experiment("normalised_init", SAID, draw, lambda tables: shown(tables["variances"]))
+
+
 def main():
     """Measure, train, judge, draw, write."""
-    asked = options(__doc__, __file__, "normalised_init", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, training, start, expected, trained = measure(asked.quick)
     table = judge(start, expected)
     finding = Finding.of(answers(table))
     setting = {"data": sweep.data, "depth": sweep.depth[0], "width": sweep.width[0], "batch": sweep.batch}
     setting |= {"loss": sweep.loss, "seeds": len(sweep.seed_numbers), "steps": training.steps, "dtype": sweep.dtype}
     setting |= {"learning_rate": training.learning_rate[0]}
-    with gl.plots.style("paper"):
-        figure = draw(table, trained)
     along = trained[trained["layer"].between(1, trained["depth"])]
-    kept = [n for n in along if n.startswith(("activation_", "log10_activation")) or n == "train_accuracy"]
-    publish(
-        asked.out, SAID, name="normalised_init", finding=finding, figure=figure, summary=shown(table), setting=setting,
-        drawn={"variances": table, "training": along[["init", "step", "layer", *kept]]},
-    )  # fmt: skip
+    kept = along.dropna(axis=1, how="all")
+    PAGE.publish(asked.out, {"variances": table, "training": kept}, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 import gradlab as gl
 from gradlab.frames.scales import STRAIGHT
-from gradlab.reporting import Finding, Words, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words
 
 SIGMAS = (1.0, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0)
 #: Width and multiple of ξ_c to which Schoenholz et al. train.
@@ -35,8 +35,8 @@ width {PAPER[0]} down to about {PAPER[1]} ξ_c; nothing is trained here, and the
 falls at another pace by a term of order 1/n per layer. Bounds, width and seeds were chosen after a small run
 (`--quick`), from the widths of its intervals."""
 CAPTION = """tanh, σ_b² = {sigma_b2}, width {width}, depth {depth}, {batch} Gaussian inputs with correlation {c0}, n =
-{seeds} seeds, loss probe. Colours are those of the legends below. {rest}"""
-SAID = Words("Order to chaos: rates and depth scales of tanh networks", CLAIM, TEXT, CAPTION)
+{seeds} seeds, loss probe. Colours are those of the legends below. {drawn}"""
+SAID = Words("Order to chaos: rates and depth scales of tanh networks", CLAIM, TEXT, {"phase": Caption(CAPTION)})
 
 
 def measure(quick):
@@ -72,9 +72,9 @@ def draw(frame, expected, table):
     figure, axes = plt.subplots(2, 2, figsize=(7, 5.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     grid = {"sigma_w2": np.linspace(0.8, 4.4, 60), "sigma_b2": np.linspace(0, 0.3, 40)}
-    gl.plots.phase_diagram(table, theory=gl.theory.phase_diagram("tanh", **grid), ax=axes[0, 0])
-    gl.plots.transition(frame, theory=expected, critical=CRITICAL, ax=axes[0, 1], legend=False)
-    gl.plots.depth_scales(frame, theory=expected, critical=CRITICAL, ax=axes[1])
+    gl.plots.phase_diagram(gl.theory.phase_diagram("tanh", **grid), table, ax=axes[0, 0])
+    gl.plots.transition(frame, expected, critical=CRITICAL, ax=axes[0, 1], legend=False)
+    gl.plots.depth_scales(frame, expected, critical=CRITICAL, ax=axes[1])
     return figure
 
 
@@ -99,20 +99,18 @@ def shown(table, scales):
 
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "phase", SAID)
+    page = Experiment(
+        "phase", SAID, lambda _: {"phase": draw(frame, expected, table)}, lambda t: shown(t["rates"], t["scales"])
+    )
+    asked = page.options(__doc__, __file__)
     sweep, frame, expected = measure(asked.quick)
     table, scales = gl.rates(frame, theory=expected), gl.depth_scales(frame, theory=expected)
     finding = judge(table, scales, sweep.depth[0])
     setting = {"sigma_b2": SIGMA_B2, "width": sweep.width[0], "depth": sweep.depth[0], "batch": sweep.batch}
     setting |= {"c0": sweep.c0, "seeds": len(sweep.seed_numbers), "data": sweep.data, "loss": sweep.loss}
-    with gl.plots.style("paper"):
-        figure = draw(frame, expected, table)
     profiles = gl.summarise(frame[frame["layer"] <= frame["depth"]], ["sigma_w2", "layer"], COLUMNS)
-    publish(
-        asked.out, SAID, name="phase", finding=finding, figure=figure, summary=shown(table, scales),
-        drawn={"rates": table, "scales": scales, "profiles": profiles},
-        setting=setting, numbers={"rest": gl.plots.caption(figure)},
-    )  # fmt: skip
+    tables = {"rates": table, "scales": scales, "profiles": profiles}
+    page.publish(asked.out, tables, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

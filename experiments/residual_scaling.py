@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import t
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
 
 NEAR, BOUND = 0.05, 3.0
 PLAIN, ROOT, INVERSE, LEARNED = SCALES = "1", "1/sqrt(L)", "1/L", "learned"
@@ -30,7 +30,7 @@ CAPTION = """Residual ReLU networks of width {width} on {data}, n = {seeds} seed
 each example. Left: the deepest ones, two weights a branch; lines are geometric means over seeds, bands their 95 %
 t-interval. Right: growth over all blocks, bars are 95 % intervals (Cox), open markers branches of one weight, full of
 two; dashed the law, (1 + a²)^(L−1), grey what the claim says is empty. Unscaled networks are far above it."""
-SAID = Words("A skip alone explodes", CLAIM, TEXT, CAPTION)
+SAID = Words("A skip alone explodes", CLAIM, TEXT, {"residual_scaling": Caption(CAPTION)})
 
 
 def measure(quick):
@@ -139,20 +139,23 @@ def shown(table):
     return pd.DataFrame(cells).set_index("a")
 
 
+PAGE = Experiment(
+    "residual_scaling",
+    SAID,
+    lambda t: {"residual_scaling": draw(t["profiles"], t["networks"])},
+    lambda t: shown(t["networks"]),
+)
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "residual_scaling", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame = measure(asked.quick)
     table, lines = judge(frame), profiles(frame)
     finding = Finding.of(cases(table))
     setting = {"data": sweep.data, "width": sweep.width[0], "batch": sweep.batch, "loss": sweep.loss}
     setting |= {"seeds": len(sweep.seed_numbers), "init": sweep.init[0], "dtype": sweep.dtype}
-    with gl.plots.style("paper"):
-        figure = draw(lines, table)
-    publish(
-        asked.out, SAID, name="residual_scaling", finding=finding, figure=figure, summary=shown(table),
-        drawn={"profiles": lines, "networks": table}, setting=setting,
-    )  # fmt: skip
+    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 
 import gradlab as gl
 from gradlab.measurement.stats import SATURATION
-from gradlab.reporting import Finding, Words, above, below, either, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, either
 from gradlab.reporting.words import listed
 
 RATE, SATURATED = 0.9, 0.25
@@ -32,7 +32,7 @@ CAPTION = """Sigmoid networks of width {width} at initialisation on {data}, n = 
 deepest ones, lines are means over seeds (of the delta geometric), bands their 95 % t-interval, often narrower than the
 line. Right: all networks, bars are 95 % t-intervals over seeds; the grey corner is what the claim says is empty.
 Numbers at lines and points are σ_w."""
-SAID = Words("A sigmoid network decays or saturates", CLAIM, TEXT, CAPTION)
+SAID = Words("A sigmoid network decays or saturates", CLAIM, TEXT, {"saturation": Caption(CAPTION)})
 
 
 def measure(quick):
@@ -129,20 +129,20 @@ def shown(table):
     return table.assign(**cells)[list(cells)].set_index("σ_w")
 
 
+PAGE = Experiment(
+    "saturation", SAID, lambda t: {"saturation": draw(t["profiles"], t["networks"])}, lambda t: shown(t["networks"])
+)
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "saturation", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame = measure(asked.quick)
     table, lines = judge(frame), profiles(frame)
     finding = Finding.of({f"σ_w = {r.sigma_w:.2g}, depth {r.depth}": r.claim for r in table.itertuples()})
     setting = {"data": sweep.data, "width": sweep.width[0], "batch": sweep.batch, "loss": sweep.loss}
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
-    with gl.plots.style("paper"):
-        figure = draw(lines, table)
-    publish(
-        asked.out, SAID, name="saturation", finding=finding, figure=figure, summary=shown(table),
-        drawn={"profiles": lines, "networks": table}, setting=setting,
-    )  # fmt: skip
+    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.frames.cosines import cosines
-from gradlab.reporting import Finding, Words, options, publish
+from gradlab.plots.cosines import cosines
+from gradlab.reporting import Caption, Experiment, Finding, Words
 
 BELOW, NEAR = (1, 2, 3, 5, 8, 10), 0.06
 PLAIN, CENTRED, SKIP, NORMED = "plain", "centred", "centred, with skip", "normalised, with skip"
@@ -36,8 +36,8 @@ leaves out the law, and the claim holds all the same. Farther below the output t
 more: at {{below}} layers it lies {{far:.0%}} above the law. A first small run showed the third law to be wrong, and
 then the exponent was derived; half as many seeds left one case open in the next run, so they were doubled. Below in
 the figure: df/dx of networks with one input, centred over the inputs drawn, beside noises."""
-CAPTION = """ReLU networks of width {width} with He weights, {batch} inputs. {rest}"""
-SAID = Words("Shattered gradients need centred units", CLAIM, TEXT, CAPTION)
+CAPTION = """ReLU networks of width {width} with He weights, {batch} inputs. {drawn}"""
+SAID = Words("Shattered gradients need centred units", CLAIM, TEXT, {"shattered": Caption(CAPTION)})
 
 
 def frozen(scale):
@@ -118,6 +118,15 @@ def lines(quick, width):
     return pd.concat([pd.DataFrame({"network": n, "x": x, "gradient": v}) for n, v in parts.items()], ignore_index=True)
 
 
+def draw(tables):
+    """Cosines by layer beside their law, and gradients along a line of inputs."""
+    figure, axes = plt.subplot_mosaic("aaaaa;bcdef", figsize=(7, 4.6), layout="constrained", height_ratios=(2, 1))
+    expected = tables["means"][["network", "from_loss", "law"]].rename(columns={"law": "cosine"})
+    gl.plots.shattering(tables["cosines"], hue="network", law=expected, ax=axes["a"])
+    gl.plots.input_gradients(tables["lines"], ax=[axes[k] for k in "bcdef"])
+    return {"shattered": figure}
+
+
 def shown(means):
     """The table of the page: cosine with its interval, and the law in brackets."""
     means = means[means["from_loss"].isin(BELOW)]
@@ -126,9 +135,12 @@ def shown(means):
     return table[[PLAIN, CENTRED, SKIP, NORMED]].rename_axis("layers below the output (law)")
 
 
+PAGE = Experiment("shattered", SAID, draw, lambda tables: shown(tables["means"]))
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "shattered", SAID)
+    asked = PAGE.options(__doc__, __file__)
     width, depth, batch, seeds = (64, 12, 16, 4) if asked.quick else (400, DEPTH, BATCH, 40)
     table, expected = measure(width, depth, batch, seeds), law(depth, batch)
     (means, finding), signals = judge(table, expected), lines(asked.quick, width)
@@ -141,14 +153,10 @@ def main():
     )  # intervals that leave out the law
     far = {"below": int(end["from_loss"]), "far": end["mean"] / end["law"] - 1}
     setting = {"width": width, "depth": depth, "batch": batch, "seeds": seeds, "init": "he_normal", "dtype": "float32"}
-    with gl.plots.style("paper"):
-        figure, axes = plt.subplot_mosaic("aaaaa;bcdef", figsize=(7, 4.6), layout="constrained", height_ratios=(2, 1))
-        gl.plots.shattering(table, hue="network", theory=expected.rename(columns={"law": "cosine"}), ax=axes["a"])
-        gl.plots.input_gradients(signals, ax=[axes[k] for k in "bcdef"])
-    publish(
-        asked.out, SAID, name="shattered", finding=finding, figure=figure, drawn={"cosines": means, "lines": signals},
-        summary=shown(means), setting=setting,
-        numbers={"rest": gl.plots.caption(figure), "apart": apart, "cases": len(cells), **far},
+    kept = ["network", "seed", "layer", "from_loss", "cosine", "pairs"]
+    PAGE.publish(
+        asked.out, {"cosines": table[kept], "means": means, "lines": signals}, finding=finding, setting=setting,
+        numbers={"apart": apart, "cases": len(cells), **far},
     )  # fmt: skip
 
 

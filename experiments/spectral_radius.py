@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
 from gradlab.reporting.words import listed
 
 RADII, GATED_RADII, ROUNDING = (0.5, 0.9, 1.0, 1.1, 1.5), (0.5, 1.0, 1.5), 1e-5
@@ -34,7 +34,7 @@ the gate that keeps a gradient. The lines of the claim were drawn after a first 
 CAPTION = """Width {width}, {steps} time steps of Gaussian input, n = {seeds} seeds; lines and points are geometric
 means, bands and bars their 95 % t-interval over seeds, mostly narrower than the line. Right: rate against ρ; grey: the
 roads through a gate alone, from below that of the GRU, 1/2, and of the LSTM, σ(1) and 1 − 1/T."""
-SAID = Words("Radius, units and gates of recurrent networks", CLAIM, TEXT, CAPTION)
+SAID = Words("Radius, units and gates of recurrent networks", CLAIM, TEXT, {"spectral_radius": Caption(CAPTION)})
 PLAIN, GATED = ("linear", "tanh"), ("LSTM, b_f = 1", "LSTM, b_f = ln(T−1)", "GRU")
 
 
@@ -131,20 +131,23 @@ def shown(table):
     return pd.DataFrame(cells).set_index("cell")
 
 
+PAGE = Experiment(
+    "spectral_radius",
+    SAID,
+    lambda t: {"spectral_radius": draw(t["profiles"], t["networks"])},
+    lambda t: shown(t["networks"]),
+)
+
+
 def main():
     """Measure, judge, draw, write."""
-    asked = options(__doc__, __file__, "spectral_radius", SAID)
+    asked = PAGE.options(__doc__, __file__)
     frames, setting = measure(asked.quick)
     table, lines = judge(frames), profiles(frames)
     finding = Finding.of({f"{r.kind}, ρ = {r.radius:g}": r.claim for r in table.itertuples()})
     moves, road = setting["steps"] - 1, [math.log10(alone(kind, setting["steps"])) for kind in GATED]
     told = {"moves": moves, "decades": -moves * road[0], "kept": 10 ** (moves * road[1]), "cell": 10 ** road[0]}
-    with gl.plots.style("paper"):
-        figure = draw(lines, table)
-    publish(
-        asked.out, SAID, name="spectral_radius", finding=finding, figure=figure, summary=shown(table), numbers=told,
-        drawn={"profiles": lines, "networks": table}, setting=setting,
-    )  # fmt: skip
+    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting, numbers=told)
 
 
 if __name__ == "__main__":

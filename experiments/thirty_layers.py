@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, both, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
 from gradlab.reporting.words import listed
 
 LEARNT, CHANCE, STALLED = 0.9, 0.15, 0.01
@@ -35,7 +35,12 @@ CAPTION = """{depth} hidden ReLU layers of width {width} on {data}, SGD with mom
 geometric), bands their 95 % t-interval; dashed is ln 10 and the accuracy of chance, upright the step at which He's
 have learnt. Right: rms of ∂L/∂z by layer before the first step. Step 0 stands at the left edge. Numbers at the names
 are learning rates."""
-SAID = Words("He's weights train thirty ReLU layers within {steps} steps, Xavier's do not", CLAIM, TEXT, CAPTION)
+SAID = Words(
+    "He's weights train thirty ReLU layers within {steps} steps, Xavier's do not",
+    CLAIM,
+    TEXT,
+    {"thirty_layers": Caption(CAPTION)},
+)
 
 
 def measure(quick):
@@ -86,8 +91,9 @@ def lines(frame):
     return curves, gl.summarise(start, ["init", "layer"], "log10_delta_rms")
 
 
-def draw(curves, start, step):
+def draw(tables):
     """Accuracy and loss against the step; the delta by layer at initialisation."""
+    curves, start, step = tables["curves"], tables["start"], tables["networks"]["judged_at"].iloc[0]
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
     colours, styles = {"he_normal": "C0", "xavier_normal": "C1"}, dict(zip(RATES, ("-", "--", ":"), strict=True))
     for (init, rate, column), line in curves.groupby(["init", "learning_rate", "column"]):
@@ -112,7 +118,7 @@ def draw(curves, start, step):
     right.set(xlabel="layer (1 = next to the input)", ylabel="rms delta, ∂L/∂z", title="Before the first step")
     left.legend(fontsize=7, frameon=False, loc="upper left")
     right.legend(fontsize=7, frameon=False)
-    return figure
+    return {"thirty_layers": figure}
 
 
 def shown(table):
@@ -130,21 +136,21 @@ def shown(table):
     return pd.DataFrame(cells).set_index("weights")
 
 
+PAGE = Experiment("thirty_layers", SAID, draw, lambda tables: shown(tables["networks"]))
+
+
 def main():
     """Train, judge, draw, write."""
-    asked = options(__doc__, __file__, "thirty_layers", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame = measure(asked.quick)
     table, (curves, start) = judge(frame), lines(frame)
     finding = Finding.of({f"{r.init} with learning rate {r.learning_rate:g}": r.claim for r in table.itertuples()})
     setting = {"data": sweep.data, "depth": sweep.depth[0], "width": sweep.width[0], "batch": sweep.batch}
     setting |= {"steps": sweep.steps, "judged at step": (step := learnt(frame)), "loss": sweep.loss}
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
-    with gl.plots.style("paper"):
-        figure = draw(curves, start, step)
-    publish(
-        asked.out, SAID, name="thirty_layers", finding=finding, figure=figure, summary=shown(table), setting=setting,
-        drawn={"curves": curves, "start": start, "networks": table}, numbers={"momentum": MOMENTUM, "clip": CLIP},
-    )  # fmt: skip
+    tables = {"curves": curves, "start": start, "networks": table.assign(judged_at=step)}
+    told = {"momentum": MOMENTUM, "clip": CLIP}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Finding, Words, above, below, options, publish
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below
 
 NEAR, FAR, PAPER = 3, 12, 6
 LEARNT, CHANCE = 0.8, 0.3
@@ -35,7 +35,12 @@ CAPTION = """Training accuracy after {steps} steps of SGD (learning rate {learni
 {data}, tanh networks of width {width}, σ_b² = {sigma_b2}; means over n = {seeds} seeds. Lines: {near}, {paper} and
 {far} ξ_c from theory, infinite where σ_w² = {critical:.3f}; at {paper} ξ_c Schoenholz et al. saw networks cease to
 train."""
-SAID = Words("Tanh networks of up to a few depth scales train, at one width and rate", CLAIM, TEXT, CAPTION)
+SAID = Words(
+    "Tanh networks of up to a few depth scales train, at one width and rate",
+    CLAIM,
+    TEXT,
+    {"trainability": Caption(CAPTION)},
+)
 
 
 def measure(quick):
@@ -80,6 +85,12 @@ def answers(table):
     return {f"depth {r.depth} at σ_w² = {r.sigma_w2:g}": r.claim for r in told.itertuples()}
 
 
+def draw(tables):
+    """Accuracy over depth and variance, with theory's lines."""
+    axes = gl.plots.trainability(tables["trainings"], value="train_accuracy", allowed=tables["theory"])
+    return {"trainability": axes.figure}
+
+
 def shown(table):
     """The table of the page."""
     cells = {
@@ -96,9 +107,12 @@ def shown(table):
     return table.assign(**cells)[list(cells)].set_index("σ_w²")
 
 
+PAGE = Experiment("trainability", SAID, draw, lambda tables: shown(tables["networks"]))
+
+
 def main():
     """Train, judge, draw, write."""
-    asked = options(__doc__, __file__, "trainability", SAID)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame = measure(asked.quick)
     table = judge(frame)
     finding = Finding.of(answers(table))
@@ -107,15 +121,11 @@ def main():
     setting |= {"dtype": sweep.dtype}
     smooth = np.unique([*np.linspace(min(sweep.sigma_w2), max(sweep.sigma_w2), 121), *np.linspace(1.7, 1.82, 41)])
     allowed = gl.trainable_depths(frame, sigma_w2=smooth, scales=(NEAR, PAPER, FAR))
-    with gl.plots.style("paper"):
-        axes = gl.plots.trainability(frame, value="train_accuracy", theory=allowed)
     told = {"near": NEAR, "far": FAR, "paper": PAPER, "sigma_b2": SIGMA_B2, "critical": float(CRITICAL)}
     told |= {"cells": len(table), "unjudged": int((table["says"] == "nothing").sum())}
     told |= {"beside": (at := table.loc[table["xi_c"].idxmax()])["sigma_w2"], "longest": at["xi_c"]}
-    publish(
-        asked.out, SAID, name="trainability", finding=finding, figure=axes.figure, summary=shown(table),
-        drawn={"networks": table, "theory": allowed}, setting=setting, numbers=told,
-    )  # fmt: skip
+    tables = {"networks": table, "theory": allowed, "trainings": frame[frame["layer"] == 1].dropna(axis=1, how="all")}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-from .experiment import Words as Words
-from .experiment import options as options
-from .experiment import publish as publish
+from .experiment import Experiment as Experiment
+from .experiment_words import Caption as Caption
+from .experiment_words import Words as Words
 from .findings import Finding as Finding
 from .findings import above as above
+from .findings import answered as answered
 from .findings import below as below
 from .findings import both as both
 from .findings import either as either
+from .findings import margin as margin
 from .html import to_html as to_html
 from .page import report as report

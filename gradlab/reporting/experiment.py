@@ -1,14 +1,11 @@
-"""Pages of experiments: the sentences of a script around the numbers, the figure and the tables of its run."""
+"""Pages of experiments: the sentences of a script around the figures and the tables of its run."""
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import platform
-import re
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,189 +13,230 @@ from typing import Any
 import pandas as pd
 
 from gradlab._errors import GradlabError
-from gradlab._files import file_name, inside, path_from, writable, write_text
+from gradlab._files import file_name, path_from, read_text, writable, write_text
+from gradlab._text import markdown
 from gradlab.config import content_hash
 from gradlab.reporting import tables
+from gradlab.reporting.csv_tables import read_tables, write_tables
+from gradlab.reporting.experiment_words import Words
 from gradlab.reporting.findings import Finding
 from gradlab.reporting.html import environment
 from gradlab.sweep.provenance import backend, commit, versions
 
+#: The tables of a run, by name.
+Tables = Mapping[str, pd.DataFrame]
+#: Formats of every figure; the page shows the first.
+FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
+#: Rows of a table that a page shows; of a longer one those nearest to a line of the claim, and the rest folded.
+MOST_ROWS = 10
+#: Rows whose numbers the alternative text of a figure has.
+_SPOKEN = 4
+#: The column of a shown table that gives the order of its rows, and is not shown.
+MARGIN = "margin"
+_PROVENANCE = "provenance.json"
+
+
+def _nothing(_: Tables) -> dict[str, Any]:
+    return {}
+
 
 @dataclass(frozen=True)
-class Words:
-    """What a page says, with names in braces where a number of the run belongs: none is typed.
+class Experiment:
+    """A script's page: all that stands on it is made from the tables of a run, and can be made from them again.
 
     Parameters
     ----------
-    title, claim : str
-        Plain text; markdown may stand in them.
-    text : str
-        Markdown: how to read it, and what does not follow.
-    caption : str
-        What n and the band are.
+    name : str
+        Of the script in ``experiments/``, without its ending.
+    said : Words
+        The sentences, with a caption for each figure.
+    draw : callable
+        Tables -> figures by name, the names of `said.captions`. It draws from nothing but the tables.
+    show : callable
+        Tables -> the table of the page. Where it has a column ``margin`` (see `gradlab.reporting.margin`), the rows
+        nearest to a line of the claim stand first and the rest is folded; the column itself is not shown.
+    tell : callable, optional
+        Tables -> numbers that the sentences name.
     """
 
-    title: str
-    claim: str
-    text: str
-    caption: str
+    name: str
+    said: Words
+    draw: Callable[[Tables], Mapping[str, Any]]
+    show: Callable[[Tables], pd.DataFrame]
+    tell: Callable[[Tables], Mapping[str, Any]] = _nothing
 
-    def filled(self, numbers: Mapping[str, Any]) -> dict[str, str]:
-        """All of them with the numbers in their places."""
+    def options(self, doc: str | None, script: str, folder: str = "") -> argparse.Namespace:
+        """Read the command line: ``--quick``, ``--out``, and ``--words`` or ``--redraw``, which end the script here.
+
+        Parameters
+        ----------
+        doc, script : str
+            ``__doc__`` and ``__file__`` of the script.
+        folder : str
+            Of the page in ``reports/``. Empty: the experiment's name.
+
+        Returns
+        -------
+        Namespace
+            With `quick` and `out`.
+        """
+        parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--quick", action="store_true", help="few and small networks: seconds, another result")
+        parser.add_argument("--words", action="store_true", help="only the sentences and the table of the page anew")
+        parser.add_argument("--redraw", action="store_true", help="figures, sentences and table anew, nothing measured")
+        default = Path(script).resolve().parents[1] / "reports" / (folder or self.name)
+        parser.add_argument("--out", type=Path, default=default, help="folder of the page (%(default)s)")
+        asked = parser.parse_args()
+        if asked.words or asked.redraw:
+            print(self.redraw(asked.out) if asked.redraw else self.reword(asked.out))
+            raise SystemExit(0)
+        return asked
+
+    def publish(
+        self, out: Path | str, measured: Tables, *, finding: Finding, setting: Mapping[str, Any],
+        numbers: Mapping[str, Any] | None = None,
+    ) -> Path:  # fmt: skip
+        """Write the tables of a run, draw the figures from what was written, write the page, and say the finding.
+
+        Parameters
+        ----------
+        out : path
+            The folder: ``README.md``, each figure as PNG, SVG and PDF, each table as CSV, ``provenance.json``.
+        measured : mapping of str to DataFrame
+            All that the figures, the table of the page and the numbers of its sentences are made from.
+        finding : Finding
+        setting : mapping
+            What was measured. Sentences may name it; its hash stands in every figure.
+        numbers : mapping, optional
+            What sentences name and no table holds, such as the seconds that it took.
+
+        Returns
+        -------
+        Path
+            The page.
+        """
+        out = path_from(out)
+        about = {
+            "command": f"python experiments/{self.name}.py",
+            "hash": content_hash(dict(setting)),
+            "commit": commit(),
+            "versions": versions(),
+            "platform": {"system": platform.system(), "machine": platform.machine()},
+            "backend": backend(),
+            "setting": dict(setting),
+            "numbers": dict(numbers or {}),
+            "finding": {"outcome": finding.outcome, "line": finding.line},
+            "tables": list(measured),
+            "captions": {},
+        }
+        with writable(out):
+            write_tables(out, measured)
+            page = self._write(out, about, drawn=True)
+        print(f"{finding}\n{page}")
+        return page
+
+    def redraw(self, out: Path | str) -> Path:
+        """Draw the figures anew from the tables that a run wrote, and write the page around them.
+
+        The tables and the finding stay as the run left them.
+
+        Parameters
+        ----------
+        out : path
+            The folder that `publish` wrote.
+
+        Returns
+        -------
+        Path
+            The page.
+
+        Raises
+        ------
+        GradlabError
+            No page of an experiment there, or sentences that name a number which nothing gives.
+        """
+        out = path_from(out)
+        return self._write(out, _about(out), drawn=True)
+
+    def reword(self, out: Path | str) -> Path:
+        """Write the sentences and the table of the page anew; the figures too stay as they are.
+
+        Parameters, result and errors are those of `redraw`.
+        """
+        out = path_from(out)
+        return self._write(out, _about(out), drawn=False)
+
+    def _write(self, out: Path, about: dict[str, Any], *, drawn: bool) -> Path:
+        """Write figures, provenance and page from the tables that lie in the folder."""
+        import matplotlib.pyplot as plt
+
+        from gradlab import plots
+        from gradlab.plots.captions import figure_of
+
         try:
-            return {name: _wrapped(template.format(**numbers)) for name, template in vars(self).items()}
-        except (KeyError, IndexError) as error:
-            wanted = f"a number for each name in braces, {', '.join(map(str, error.args))} too"
-            raise GradlabError(wanted, ", ".join(numbers), "numbers=, or the script without --words") from None
+            measured = read_tables(out, about["tables"])
+        except (OSError, ValueError) as error:
+            raise GradlabError("the tables of a run", f"{out}: {error}", "the script itself") from None
+        numbers = about["numbers"] = {**about["numbers"], **self.tell(measured)}
+        known = {**about["setting"], **numbers}
+        texts = self.said.filled(known)
+        if drawn:
+            with plots.style("paper"):
+                figures = self.draw(measured)
+            _check_names(self.said.captions, figures)
+            about["captions"] = {name: plots.caption(figure) for name, figure in figures.items()}
+        captions = {n: c.filled({**known, "drawn": about["captions"][n]}) for n, c in self.said.captions.items()}
+        shown = self.show(measured)
+        first, folded = _split(shown)
+        with writable(out):
+            for name in captions if drawn else ():
+                with plots.style("paper"):
+                    plots.save(figures[name], out / name, FORMATS, about["hash"], about["command"])
+                plt.close(figure_of(figures[name]))
+            origin = json.dumps(about, indent=2, ensure_ascii=False, default=lambda value: value.item())
+            write_text(out / _PROVENANCE, origin + "\n")
+            page = environment().get_template("experiment.md.j2").render(
+                **texts, about=about, outcome=about["finding"]["line"], formats=FORMATS,
+                figures=[(name, see, rest, _alt(see, first)) for name, (see, rest) in captions.items()],
+                table=tables.markdown(first), folded=tables.markdown(folded), rows=len(first), more=len(folded),
+                nearest=MARGIN in shown,
+            )  # fmt: skip
+            write_text(out / "README.md", page)
+        return out / "README.md"
 
 
-def _wrapped(text: str) -> str:
-    """Paragraphs in lines of one length, whatever numbers came into them."""
-    fill = functools.partial(textwrap.fill, width=119, break_long_words=False, break_on_hyphens=False)
-    return "\n\n".join(map(fill, text.split("\n\n")))
+def _check_names(captions: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    if set(captions) != set(figures) or any(name != file_name(name) for name in figures):
+        wanted = f"a figure for each caption, under the name of a file: {', '.join(captions)}"
+        raise GradlabError(wanted, ", ".join(figures), "the same names")
 
 
-def options(doc: str | None, script: str, name: str, said: Words) -> argparse.Namespace:
-    """The options that every experiment has: ``--quick``, ``--words``, and ``--out``, by default ``reports/NAME``.
-
-    With ``--words`` the page is written anew around what is there (`reword`), and the script ends here.
-
-    Parameters
-    ----------
-    doc, script : str
-        ``__doc__`` and ``__file__`` of the script.
-    name : str
-    said : Words
-    """
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few and small networks: seconds, another result")
-    parser.add_argument("--words", action="store_true", help="only the sentences anew: nothing is measured or judged")
-    parser.add_argument("--out", type=Path, default=Path(script).resolve().parents[1] / "reports" / name)
-    asked = parser.parse_args()
-    if asked.words:
-        print(reword(asked.out, said))
-        raise SystemExit(0)
-    return asked
-
-
-def publish(
-    out: Path | str,
-    said: Words,
-    *,
-    name: str,
-    finding: Finding,
-    figure: Any,
-    drawn: Mapping[str, pd.DataFrame],
-    summary: pd.DataFrame,
-    setting: Mapping[str, Any],
-    numbers: Mapping[str, Any] | None = None,
-    formats: Sequence[str] = ("png", "svg"),
-) -> Path:
-    """Write the page of an experiment, its figure, its tables and where they come from; and say the finding.
-
-    Parameters
-    ----------
-    out : path
-        The folder: ``README.md``, ``NAME.png``, ``NAME.svg``, tables, ``provenance.json``.
-    said : Words
-    name : str
-        Of the figure, and of the script in ``experiments/``.
-    finding : Finding
-    figure : Figure
-    drawn : mapping of str to DataFrame
-        The tables that the figure was drawn from, by name.
-    summary : DataFrame
-        What the page shows.
-    setting : mapping
-        What was measured, for the provenance.
-    numbers : mapping, optional
-        What else the words name: kept in the provenance, so that sentences can be written anew.
-    formats : sequence of str
-        Of the figure; the page shows the first.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
-    from gradlab import plots
-
-    out = path_from(out)
-    for file in (name, *drawn):
-        if file != file_name(file):
-            raise GradlabError("the name of a file", repr(file), f"{file_name(file)!r}")
-    command = f"python experiments/{name}.py"
-    about = {
-        "command": command,
-        "hash": content_hash(dict(setting)),
-        "commit": commit(),
-        "versions": versions(),
-        "platform": {"system": platform.system(), "machine": platform.machine()},
-        "backend": backend(),
-        "setting": dict(setting),
-        "numbers": dict(numbers or {}),
-        "finding": finding.outcome,
-    }
-    texts = said.filled(_numbers(about))
-    with writable(out):
-        plots.save(figure, out / name, formats=tuple(formats), run_hash=about["hash"], command=command)
-        for file, table in drawn.items():
-            write_text(inside(out, f"{file}.csv"), table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-        write_text(out / "provenance.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-        origin = environment().get_template("experiment_origin.md.j2").render(
-            name=name, command=command, formats=list(formats), setting=about["setting"],
-            versions=about["versions"], files=[f"[{file}.csv]({file}.csv)" for file in drawn],
-        ).rstrip("\n")  # fmt: skip
-        picture, summary = f"{name}.{formats[0]}", tables.markdown(summary)
-        write_text(out / "README.md", _page(texts, finding.line, picture, summary, origin))
-    print(f"{finding}\n{out / 'README.md'}")
-    return out / "README.md"
-
-
-def reword(out: Path | str, said: Words) -> Path:
-    """Write the sentences of a page anew; its finding, figure and tables stay as the last run left them.
-
-    Parameters
-    ----------
-    out : path
-        The folder that `publish` wrote.
-    said : Words
-
-    Raises
-    ------
-    GradlabError
-        No page of an experiment there, or words that name a number which its run did not keep.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
-    out = path_from(out)
+def _about(out: Path) -> dict[str, Any]:
+    """The provenance of a page, in the form that `publish` writes."""
     try:
-        about = json.loads((out / "provenance.json").read_text(encoding="utf-8"))
-        page = (out / "README.md").read_text(encoding="utf-8")
-        outcome = re.search(r"^\*\*(Held|Not held|Undecided)\*\*.*$", page, re.MULTILINE)[0]
-        picture = re.search(r"^!\[.*\]\((.*)\)$", page, re.MULTILINE)[1]
-        summary = re.search(r"(?:^\|.*\n)+", page, re.MULTILINE)[0].rstrip("\n")
-        numbers = _numbers(about)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        about = json.loads(read_text(out, _PROVENANCE))
+    except (OSError, ValueError) as error:
         raise GradlabError("a folder with the page of an experiment", f"{out}: {error}", "the script itself") from None
-    content = _page(said.filled(numbers), outcome, picture, summary, page[page.index(_ORIGIN) :].rstrip("\n"))
-    with writable(out):
-        write_text(out / "README.md", content)
-    return out / "README.md"
+    if not isinstance(about, dict) or not {"setting", "numbers", "finding", "tables", "captions"} <= set(about):
+        received = f"{out}, which another version of the script wrote"
+        raise GradlabError("a folder with the page of an experiment", received, "the script itself")
+    return about
 
 
-#: Where the part of a page begins that says how it was made.
-_ORIGIN = "## How to make it again"
+def _split(shown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows that a page shows, and those that it folds: those nearest to a line stand first."""
+    cells = shown.drop(columns=MARGIN, errors="ignore")
+    if len(shown) <= MOST_ROWS:
+        return cells, cells[:0]
+    margins = shown[MARGIN] if MARGIN in shown else pd.Series(0.0, shown.index)
+    near = margins.reset_index(drop=True).sort_values(kind="stable").index[:MOST_ROWS]
+    return cells.iloc[near], cells.iloc[[i for i in range(len(shown)) if i not in set(near)]]
 
 
-def _numbers(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What words may name: the setting of a run, and the numbers that it kept for them."""
-    return {**about["setting"], **about["numbers"]}
-
-
-def _page(texts: Mapping[str, str], outcome: str, picture: str, summary: str, origin: str) -> str:
-    page = environment().get_template("experiment.md.j2")
-    return page.render(**texts, outcome=outcome, picture=picture, summary=summary, origin=origin)
+def _alt(see: str, shown: pd.DataFrame) -> str:
+    """What a figure shows, for those who do not see it: the first sentence of its caption, and numbers."""
+    rows = [
+        f"{index}: " + ", ".join(f"{name} {cell}" for name, cell in zip(shown.columns, cells, strict=True))
+        for index, *cells in shown.head(_SPOKEN).itertuples()
+    ]
+    return markdown(f"{see.replace('*', '')} {'; '.join(rows)}.")

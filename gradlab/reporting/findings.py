@@ -26,6 +26,31 @@ def above(low: float, high: float, line: float) -> Answer:
     return below(-high, -low, -line)
 
 
+def margin(low: float, high: float, line: float) -> float:
+    """How far an interval lies from a line, in its half-widths beyond its nearer end.
+
+    It orders the rows of a table: those nearest to a line are what a claim turns on.
+
+    Parameters
+    ----------
+    low, high, line : float
+
+    Returns
+    -------
+    float
+        0 where the interval ends at the line, negative where the line lies inside, inf for an interval without width;
+        NaN where there is no interval.
+    """
+    half = (high - low) / 2
+    beyond = abs((low + high) / 2 - line) - half
+    return beyond / half if half else math.copysign(math.inf, beyond)
+
+
+def answered(answer: Answer) -> str:
+    """``true``, ``false``, or ``open`` where an interval straddles the line: the cell of a table."""
+    return "open" if answer is None else str(bool(answer)).lower()
+
+
 def either(*answers: Answer) -> Answer:
     """Whether one of them is true; undecided where none is and one may be."""
     if True in answers:

@@ -85,7 +85,7 @@ def test_one_legend_for_several_panels(engine, where):
     title = figure.suptitle("a title")
     frame = healthy(depths=(16,))
     for ax, column in zip(panels.flat, ("activation_rms", "delta_rms", "weight_grad_norm"), strict=False):
-        plots.gradient_flow(frame, value=f"log10_{column}", ax=ax)
+        plots.gradient_flow(frame, columns=f"log10_{column}", ax=ax)
     made = plots.legend(figure, where=where)
     assert plots.legend(figure, where=where) is not made and len(figure.legends) == 1
     figure.canvas.draw()
@@ -114,7 +114,7 @@ def test_what_one_legend_cannot_name():
     with pytest.raises(GradlabError, match="figure, right; received 'inside'"):
         plots.legend(figure, where="inside")
     with pytest.raises(GradlabError, match="received 'above'"):
-        plots.gradient_flow(healthy(), ax=panels[0], value="log10_delta_rms", legend="above")
+        plots.gradient_flow(healthy(), ax=panels[0], columns="log10_delta_rms", legend="above")
 
 
 @pytest.mark.parametrize(("where", "preset"), [("figure", "slide"), *slow(OURS)])
@@ -145,16 +145,16 @@ def test_titles_that_a_user_wrote_stay():
     for ax in panels:
         ax.set_title("mine")
     plots.activation_bands(learnt(), layers=[1, 2], ax=panels)
-    plots.heatmap(healthy(depths=(4, 8)), ax=panels, col="activation")
+    plots.heatmap(healthy(depths=(4, 8)), ax=panels, cols="activation")
     one = learnt(({"activation": "tanh"}, {"activation": "relu"}))
     plots.learning_speed(one, ax=panels)
-    plots.trainability(one, x="init", y="depth", col="activation", ax=panels)
+    plots.trainability(one, "init", "depth", cols="activation", ax=panels)
     signal = pd.DataFrame({"x": np.tile(np.arange(8.0), 2), "gradient": np.tile([1.0, -1.0], 8)})
     plots.input_gradients(signal.assign(network=np.repeat(["a", "b"], 8)), ax=panels)
     circle = pd.DataFrame({"layer": [0, 1, 2], "seed": 0, "log10_length": [0.0, 0.1, 0.2]})
     plots.circle(circle, ax=panels, shapes={1: np.eye(3)[:, :2]})
     assert [ax.get_title() for ax in panels] == ["mine", "mine"]
-    ax = plots.gradient_flow(healthy(), ax=panels[0], value="log10_delta_rms", title="asked for")
+    ax = plots.gradient_flow(healthy(), ax=panels[0], columns="log10_delta_rms", title="asked for")
     assert ax.get_title() == "asked for" and drawn(ax, "mean")
 
 

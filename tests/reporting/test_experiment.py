@@ -1,89 +1,170 @@
 import json
-import math
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from gradlab._errors import GradlabError
 from gradlab.config import content_hash
-from gradlab.reporting.experiment import Words, publish, reword
-from gradlab.reporting.findings import Finding, above, below, both, either
+from gradlab.reporting.experiment import MOST_ROWS, Experiment
+from gradlab.reporting.experiment_words import Caption, Words
+from gradlab.reporting.findings import Finding
 
-ANSWERS = (True, False, None)
-
-
-def test_an_interval_answers_yes_no_or_not_yet():
-    assert below(0.1, 0.2, 0.3) is True
-    assert below(0.1, 0.2, 0.15) is None
-    assert below(0.1, 0.2, 0.05) is False
-    assert above(0.1, 0.2, 0.05) is True
-    assert above(0.1, 0.2, 0.15) is None
-    assert above(0.1, 0.2, 0.3) is False
-    assert below(math.nan, math.nan, 1.0) is None
-
-
-@pytest.mark.parametrize("a", ANSWERS)
-@pytest.mark.parametrize("b", ANSWERS)
-def test_three_valued_logic(a, b):
-    rank = {False: 0, None: 1, True: 2}
-    assert rank[either(a, b)] == max(rank[a], rank[b])
-    assert rank[both(a, b)] == min(rank[a], rank[b])
+CAPTIONS = {
+    "line": Caption(
+        "It rises by {rise:g}.", {"a": "The line, in {colour}.", "b": "The same."}, "n = 1.", "Depth {depth}."
+    ),
+    "points": Caption("Points stand on it."),
+}  # fmt: skip
+SAID = Words(
+    "A line", "It rises by {rise:g} over {depth} layers.", "As it is.", CAPTIONS,
+    (("more than {rise:g}", "before the run"), ("less than 1", "after a look at one seed")), "a line",
+)  # fmt: skip
+LINE = pd.DataFrame({"layer": [1, 2, 3], "rate": [1 / 3, 0.1 + 0.2, -np.inf], "claim": [True, None, False]})
 
 
-def test_a_claim_holds_where_no_case_speaks_against_it():
-    assert Finding.of({"a": True, "b": True}).outcome == "held"
-    assert Finding.of({"a": True, "b": None}).outcome == "undecided"
-    finding = Finding.of({"a": True, "b": None, "c": False})
-    assert finding.outcome == "not held"
-    assert str(finding) == "not held, in 3 cases; false for c; the interval leaves open b"
-    with pytest.raises(GradlabError, match="at least one case"):
-        Finding.of({})
-
-
-SAID = Words("A line", "It rises by {rise:g} over {depth} layers.", "As it is.", "One line, {depth} layers.")
-
-
-@pytest.fixture
-def page(tmp_path):
-    """A page of a claim that is false."""
-    figure, axes = plt.subplots()
-    axes.plot([0, 1])
-    table = pd.DataFrame({"layer": [1], "rate": [0.25]})
-    made = publish(
-        tmp_path, SAID, name="line", finding=Finding.of({"it rises": False}), figure=figure, drawn={"line": table},
-        summary=table, setting={"depth": 3}, numbers={"rise": 0.5},
-    )  # fmt: skip
-    plt.close(figure)
+def draw(tables, marker="o"):
+    """Two figures; the points are those of the table."""
+    made = {}
+    for name, style in (("line", "-"), ("points", marker)):
+        made[name], axes = plt.subplots(figsize=(2, 1))
+        axes.plot(tables["line"]["layer"], tables["line"]["rate"].clip(lower=0), style)
     return made
 
 
-def test_a_page_carries_its_hash_in_the_figure_and_beside_it(page):
+def show(tables):
+    """The table of the page; the third row is nearest to its line."""
+    return tables["line"].assign(margin=[2.0, 1.0, -0.5]).set_index("layer")
+
+
+def tell(tables):
+    """The slope of the line."""
+    return {"rise": tables["line"]["rate"][0]}
+
+
+def experiment(said=SAID, **changes):
+    """The experiment, of other words or other functions."""
+    return Experiment(**{"name": "line", "said": said, "draw": draw, "show": show, "tell": tell, **changes})
+
+
+def publish(folder, **changes):
+    """Its page, of a claim that is false."""
+    own = {"finding": Finding.of({"it rises": False}), "setting": {"depth": 3}, "numbers": {"colour": "blue"}}
+    made = experiment(**changes).publish(folder, {"line": LINE}, **own)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a page."""
+    return publish(tmp_path_factory.mktemp("page")).parent
+
+
+@pytest.fixture
+def page(folder, tmp_path):
+    """A page to be changed."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path / "README.md"
+
+
+def files(folder, *but):
+    """The bytes of the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in but}
+
+
+def test_a_page_carries_its_hash_in_its_figures_and_beside_them(folder):
     """The file itself says what was run and how to run it again."""
-    about = json.loads((page.parent / "provenance.json").read_text())
+    about = json.loads((folder / "provenance.json").read_text())
     assert about["hash"] == content_hash({"depth": 3})
-    with Image.open(page.parent / "line.png") as image:
+    assert {f"{name}.{kind}" for name in CAPTIONS for kind in ("png", "svg", "pdf")} <= set(files(folder))
+    with Image.open(folder / "points.png") as image:
         assert image.text["gradlab:run"] == about["hash"]
         assert image.text["gradlab:command"] == "python experiments/line.py"
-    # a claim that is false is called so on the page, and its numbers are those of the run
-    assert "**Not held**" in page.read_text()
-    assert "It rises by 0.5 over 3 layers." in page.read_text()
+        assert image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)  # PNG counts whole pixels per metre
+
+
+def test_a_page_shows_what_its_claim_is_and_what_was_fixed_when(folder):
+    text = (folder / "README.md").read_text()
+    assert "**Not held**" in text and "A case is a line." in text
+    assert "It rises by 0.333333 over 3 layers." in text
+    assert "**It rises by 0.333333.** *(a) The line, in blue. (b) The same. n = 1. Depth 3.*" in text
+    assert "| more than 0.333333 | before the run |\n| less than 1 | after a look at one seed |" in text
+    assert text.index("![It rises by 0.333333. 1: rate 0.333") < text.index("**It rises") < text.index("(points.png)")
+    assert "margin" not in text
+
+
+def test_figures_are_drawn_from_the_tables_that_were_written(page):
+    """What the files hold is what is drawn: a number that is changed there moves the line."""
+    before = files(page.parent)
+    assert experiment().redraw(page.parent) == page
+    assert files(page.parent) == before
+    seen = {}
+    experiment(draw=lambda tables: seen.update(tables) or draw(tables)).redraw(page.parent)
+    pd.testing.assert_frame_equal(seen["line"], LINE, check_exact=True)
+    (page.parent / "line.csv").write_text("layer,rate,claim\n1,0.5,true\n2,0.6,open\n3,0.7,false\n")
+    experiment().redraw(page.parent)
+    assert "It rises by 0.5 over 3 layers." in page.read_text() and "**Not held**" in page.read_text()
+    assert files(page.parent)["points.svg"] != before["points.svg"]
 
 
 def test_sentences_are_written_anew_around_the_numbers_of_the_run(page):
-    before, others = page.read_text(), {p: p.read_bytes() for p in page.parent.iterdir() if p != page}
-    assert reword(page.parent, SAID) == page
+    before, others = page.read_text(), files(page.parent, "README.md")
+    assert experiment().reword(page.parent) == page
     assert page.read_text() == before
-    reword(page.parent, Words("A line", "It falls by {rise:.2f}.", "As it is.", "Of {depth}."))
-    assert page.read_text() == before.replace("It rises by 0.5 over 3 layers.", "It falls by 0.50.").replace(
-        "One line, 3 layers.", "Of 3."
-    )
-    assert {p: p.read_bytes() for p in page.parent.iterdir() if p != page} == others
+    said = Words("A line", "It falls by {rise:.2f}.", "As it is.", CAPTIONS, SAID.fixed, "a line")
+    experiment(said).reword(page.parent)
+    assert page.read_text() == before.replace("It rises by 0.333333 over 3 layers.", "It falls by 0.33.")
+    assert files(page.parent, "README.md") == others
     with pytest.raises(GradlabError, match="fall"):
-        reword(page.parent, Words("A line", "It falls by {fall}.", "", ""))
+        experiment(Words("A line", "It falls by {fall}.", "", CAPTIONS)).reword(page.parent)
 
 
-def test_a_folder_without_a_page_is_told(tmp_path):
+def test_of_a_long_table_the_rows_nearest_to_a_line_stand_first_and_the_rest_is_folded(page):
+    n = MOST_ROWS + 3
+    distances = np.r_[np.arange(n - 2, dtype=float), np.nan, -1.0]  # the last straddles, the one before has no interval
+    long = pd.DataFrame({"case": [f"case {i}" for i in range(n)], "margin": distances}).set_index("case")
+    experiment(show=lambda _: long.assign(cell=range(n))).reword(page.parent)
+    shown, folded = page.read_text().split("<details>")
+    rows = lambda text: [
+        int(line.split()[2]) for line in text.splitlines() if line.startswith("| case ") and "cell" not in line
+    ]
+    assert rows(shown) == [n - 1, *range(MOST_ROWS - 1)]
+    assert rows(folded) == [n - 4, n - 3, n - 2]
+    assert f"The {MOST_ROWS} rows nearest to a line of the claim; 3 more are folded." in shown
+    assert "[line.csv](line.csv)" in folded.split("</details>")[1]
+
+
+def test_a_figure_without_a_caption_is_refused(tmp_path):
+    with pytest.raises(GradlabError, match="line, points"):
+        publish(tmp_path, draw=lambda tables: {"line": draw(tables)["line"]})
+    plt.close("all")
+    with pytest.raises(GradlabError, match="a caption for each figure"):
+        Words("A line", "", "", {})
+    with pytest.raises(GradlabError, match="when the line '5 %' was fixed"):
+        Words("A line", "", "", CAPTIONS, (("5 %", "sometime"),))
+
+
+def test_a_folder_without_a_page_is_named(tmp_path):
     with pytest.raises(GradlabError, match="the page of an experiment"):
-        reword(tmp_path, SAID)
+        experiment().reword(tmp_path)
+    (tmp_path / "provenance.json").write_text('{"finding": "held"}')
+    with pytest.raises(GradlabError, match="another version"):
+        experiment().redraw(tmp_path)
+
+
+@pytest.mark.parametrize(("option", "anew"), [("--words", False), ("--redraw", True)])
+def test_the_command_line_writes_anew_and_measures_nothing(page, monkeypatch, capsys, option, anew):
+    monkeypatch.setattr("sys.argv", ["line.py", option, "--out", str(page.parent)])
+    other = experiment(draw=lambda tables: draw(tables, "x"))
+    before = files(page.parent)
+    with pytest.raises(SystemExit, match="0"):
+        other.options("Draw a line.", __file__)
+    assert capsys.readouterr().out == f"{page}\n"
+    assert (files(page.parent)["points.png"] != before["points.png"]) == anew
+    assert not plt.get_fignums()
+    monkeypatch.setattr("sys.argv", ["line.py", "--quick"])
+    asked = other.options("Draw a line.", __file__)
+    assert asked.quick and asked.out.parts[-2:] == ("reports", "line")

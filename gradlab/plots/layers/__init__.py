@@ -1,1 +1,0 @@
-"""Figures of the layers of networks: how a gradient travels, and how fast."""

@@ -1,1 +1,0 @@
-"""Figures of anyone's model: its diagnosis, its named layers."""

@@ -1,1 +1,0 @@
-"""Figures of theory, with measurements on it."""

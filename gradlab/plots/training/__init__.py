@@ -1,1 +1,0 @@
-"""Figures of trainings: what each layer does, step by step."""
