@@ -164,8 +164,7 @@ def main():
     own = table.loc[table["weights"] == "orthogonal", "time"]
     told |= {"fewest": int(own.min()), "most": math.ceil(own.max()), "networks": len(table)}
     told |= {"edge": int(table["c"].isin((min(setting["c"]), max(setting["c"]))).sum())}
-    kept = frame.drop(columns=["losses", "log10_time"])
-    tables = {"times": kept, "networks": table, "losses": curves(chosen)}
+    tables = {"times": frame.drop(columns=["losses", "log10_time"]), "networks": table, "losses": curves(chosen)}
     PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
