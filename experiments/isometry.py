@@ -80,7 +80,7 @@ def draw(tables):
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.3), layout="constrained")
     depths = sorted(table["layers"].unique())
     for axes, depth in ((left, depths[0]), (middle, depths[-1])):
-        gl.plots.spectrum(values[values["layers"] == depth], axes, hue="network", legend=False)
+        gl.plots.spectrum(values[values["layers"] == depth], ax=axes, hue="network", legend=False)
         axes.set_title(f"{depth} layers", fontsize=10)
         axes.set_yscale("symlog", linthresh=1)
         axes.set_yticks([0, 0.5, 1, 2, 4], ["0", "0.5", "1", "2", "4"])

@@ -120,7 +120,7 @@ def draw(tables):
     """Three histograms, the last of each shape, which varies most, beside their laws; and all variances."""
     samples = tables["seeds"]
     last = samples.groupby("shape", sort=False)["network"].last().tolist()
-    axes = gl.plots.fluctuations(samples, tables["density"], hue="shape", shown=last, preset="paper")
+    axes = gl.plots.fluctuations(samples, theory=tables["density"], hue="shape", shown=last, preset="paper")
     return {"lognormal": axes[0].figure}
 
 

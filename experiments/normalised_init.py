@@ -86,7 +86,7 @@ def draw(tables):
     axes[0, 0].set_ylabel("variance of activations")
     axes[1, 0].set_ylabel("variance of ∂L/∂z over layer 5's")
     axes[0, 0].legend(fontsize=7, frameon=False)
-    gl.plots.activation_bands(trained, rows="init", layers=(1, 3, 5), ax=list(axes[:, 1:].flat), legend=False)
+    gl.plots.activation_bands(trained, row="init", layers=(1, 3, 5), ax=list(axes[:, 1:].flat), legend=False)
     for row, init in zip(axes, NAMES.values(), strict=True):
         edges = [edge for ax in row[1:] for edge in ax.get_ylim()]
         for ax in row[1:]:

@@ -72,9 +72,9 @@ def draw(frame, expected, table):
     figure, axes = plt.subplots(2, 2, figsize=(7, 5.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     grid = {"sigma_w2": np.linspace(0.8, 4.4, 60), "sigma_b2": np.linspace(0, 0.3, 40)}
-    gl.plots.phase_diagram(gl.theory.phase_diagram("tanh", **grid), table, ax=axes[0, 0])
-    gl.plots.transition(frame, expected, critical=CRITICAL, ax=axes[0, 1], legend=False)
-    gl.plots.depth_scales(frame, expected, critical=CRITICAL, ax=axes[1])
+    gl.plots.phase_diagram(table, theory=gl.theory.phase_diagram("tanh", **grid), ax=axes[0, 0])
+    gl.plots.transition(frame, theory=expected, critical=CRITICAL, ax=axes[0, 1], legend=False)
+    gl.plots.depth_scales(frame, theory=expected, critical=CRITICAL, ax=axes[1])
     return figure
 
 

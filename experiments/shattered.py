@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.plots.cosines import cosines
+from gradlab.frames.cosines import cosines
 from gradlab.reporting import Caption, Experiment, Finding, Words
 
 BELOW, NEAR = (1, 2, 3, 5, 8, 10), 0.06
@@ -122,7 +122,7 @@ def draw(tables):
     """Cosines by layer beside their law, and gradients along a line of inputs."""
     figure, axes = plt.subplot_mosaic("aaaaa;bcdef", figsize=(7, 4.6), layout="constrained", height_ratios=(2, 1))
     expected = tables["means"][["network", "from_loss", "law"]].rename(columns={"law": "cosine"})
-    gl.plots.shattering(tables["cosines"], hue="network", law=expected, ax=axes["a"])
+    gl.plots.shattering(tables["cosines"], hue="network", theory=expected, ax=axes["a"])
     gl.plots.input_gradients(tables["lines"], ax=[axes[k] for k in "bcdef"])
     return {"shattered": figure}
 

@@ -87,7 +87,7 @@ def answers(table):
 
 def draw(tables):
     """Accuracy over depth and variance, with theory's lines."""
-    axes = gl.plots.trainability(tables["trainings"], value="train_accuracy", allowed=tables["theory"])
+    axes = gl.plots.trainability(tables["trainings"], value="train_accuracy", theory=tables["theory"])
     return {"trainability": axes.figure}
 
 

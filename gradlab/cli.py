@@ -340,7 +340,7 @@ def _theory(argv: list[str]) -> int:
 
             if plane:
                 fine = {name: np.linspace(min(values), max(values), _FINE) for name, values in axes.items()}
-                drawn = plots.phase_diagram(phase_diagram(given["activation"], q0=given["q0"], **fine))
+                drawn = plots.phase_diagram(theory=phase_diagram(given["activation"], q0=given["q0"], **fine))
             else:
                 drawn = plots.maps(maps_of())
             made = plots.save(drawn, given["out"], command=f"gradlab theory {shlex.join(argv)}")

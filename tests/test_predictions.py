@@ -175,10 +175,10 @@ def test_a_geometric_mean_is_no_root_mean_square():
     row = gl.rates(frame, theory=expected).iloc[0]
     error = np.log(row["ratio_high"] / row["ratio"]) / 2.0227  # t-quantile
     assert abs(np.log(row["ratio"])) < 4 * error and row["basis"] == "M/n"
-    ax = gl.plots.gradient_flow(frame, theory=expected, columns="log10_delta_rms")
+    ax = gl.plots.gradient_flow(frame, theory=expected, value="log10_delta_rms")
     assert not [line for line in ax.lines if line.get_gid() == "theory"]
     assert "theory's a root mean square" in gl.plots.caption(ax)
-    ax = gl.plots.gradient_flow(frame, theory=expected, columns="delta_log10_mean")
+    ax = gl.plots.gradient_flow(frame, theory=expected, value="delta_log10_mean")
     assert [line for line in ax.lines if line.get_gid() == "theory"]
 
 
@@ -189,7 +189,7 @@ def test_with_one_example_the_two_columns_are_one():
     expected = gl.predict_all(net, x)
     rows = [gl.rates(frame, theory=expected, column=c).iloc[0] for c in ("log10_delta_rms", "delta_log10_mean")]
     assert rows[0]["ratio"] == pytest.approx(rows[1]["ratio"], rel=1e-6) and rows[0]["basis"] == "M/n"
-    ax = gl.plots.gradient_flow(frame, theory=expected, columns="log10_delta_rms")
+    ax = gl.plots.gradient_flow(frame, theory=expected, value="log10_delta_rms")
     (line,) = [line for line in ax.lines if line.get_gid() == "theory"]
     law = next(iter(expected.values())).columns["delta_log10_mean"][:20]
     np.testing.assert_allclose(line.get_ydata() - line.get_ydata()[-1], law, atol=1e-9)

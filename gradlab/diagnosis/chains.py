@@ -83,6 +83,20 @@ def readout(evidence: Evidence) -> int:
     return products[-1] if products and not evidence.places[products[-1]].site.scans else -1
 
 
+def main_chain(evidence: Evidence) -> Chain | None:
+    """Return the chain that stands for the model: over depth, else over time; None without a chain.
+
+    It is the stream that blocks hand on, else the longest of products. Of several as long it is the last in a block,
+    whose delta is that of the stream behind.
+    """
+    kind = lambda chain: evidence.places[chain.places[0]].site.kind
+    order = lambda chain: (
+        chain.delta is not None, chain.along == "layers", kind(chain) == "carry", kind(chain) == "product",
+        len(chain.places), chain.places[0],
+    )  # fmt: skip
+    return max(chains(evidence), key=order, default=None)
+
+
 def stacks(found: Sequence[Chain]) -> list[list[Chain]]:
     """Chains that run beside each other: those of the parts of one stack of blocks."""
     groups: list[list[Chain]] = []

@@ -12,6 +12,7 @@ from jax import Array
 from gradlab.diagnosis.diagnosis import Diagnosis
 from gradlab.diagnosis.model import Model
 from gradlab.diagnosis.problem import problem_of
+from gradlab.diagnosis.rebuilt import rebuilt
 from gradlab.diagnosis.rules import disagreement, judge, rules_named
 from gradlab.diagnosis.trials import try_remedies
 
@@ -67,8 +68,9 @@ def diagnose(
         Whether signals and gradients are read once more in float64, which tells what is lost in the working precision
         from true zeros. Takes about as long again as the first look.
     trials : bool
-        Whether remedies are tried on copies of the parameters, and the loss is followed around them: along the
-        gradient at many learning rates, and along a random direction, which finds a derivative that is wrong.
+        Whether remedies are tried on copies of the parameters, and of one of gradlab's networks by building it with
+        other options; and whether the loss is followed around the parameters: along the gradient at many learning
+        rates, and along a random direction, which finds a derivative that is wrong.
     on_progress : callable, optional
         Called with a line of text before each part.
 
@@ -127,7 +129,8 @@ def diagnose(
     if trials and findings and not refused:
         with _timed(seconds, "remedies"):
             say("trying remedies")
-            findings = try_remedies(findings, evidence, model.params, model.changed)
+            network = rebuilt(loss_fn, problem.whole(model.params), batch, key)
+            findings = try_remedies(findings, evidence, model.params, model.changed, network=network)
     return Diagnosis(evidence, findings, margins, problem.name, refused, seconds)
 
 

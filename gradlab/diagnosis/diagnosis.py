@@ -84,18 +84,10 @@ class Diagnosis:
 
     @cached_property
     def chain(self) -> Chain | None:
-        """The main chain over depth, else over time: the stream that blocks hand on, else the longest of products.
+        """The chain that stands for the model, over depth or over time; None without one."""
+        from gradlab.diagnosis.chains import main_chain
 
-        Of several as long it is the last in a block, whose delta is that of the stream behind. None without a chain.
-        """
-        from gradlab.diagnosis.chains import chains
-
-        kind = lambda chain: self.evidence.places[chain.places[0]].site.kind
-        order = lambda chain: (
-            chain.delta is not None, chain.along == "layers", kind(chain) == "carry", kind(chain) == "product",
-            len(chain.places), chain.places[0],
-        )  # fmt: skip
-        return max(chains(self.evidence), key=order, default=None)
+        return main_chain(self.evidence)
 
     @property
     def rate(self) -> Rate | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["info", "warning", "error"]
 
@@ -104,6 +104,8 @@ class Remedy:
     change : str
         What it does to the parameters, by the name that `gradlab.diagnosis.trials` has for it; empty where it stands
         elsewhere than in the parameters.
+    options : tuple of (str, Any)
+        Of one of gradlab's networks the options that it changes, and their new values.
     """
 
     text: str
@@ -111,6 +113,7 @@ class Remedy:
     outcomes: tuple[Outcome, ...] = ()
     not_tried: str = ""
     change: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def tried(self) -> bool:

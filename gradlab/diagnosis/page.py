@@ -156,7 +156,7 @@ def draw(d: Diagnosis, folder: Path) -> Figure:
     import matplotlib.pyplot as plt
 
     from gradlab import plots
-    from gradlab.plots.captions import figure_of
+    from gradlab.plots.ground.captions import figure_of
 
     drawn = figure_of(plots.diagnosis(d))
     try:

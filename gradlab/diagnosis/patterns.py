@@ -29,6 +29,9 @@ _SIGNS: tuple[tuple[set[str], str], ...] = (
     ({"erfc", "product"}, "gelu"),
     ({"expm1", "select"}, "elu"),
     ({"log1p", "exp"}, "softplus"),
+    ({"exp", "abs", "select", "quotient", "product"}, "silu"),
+    ({"exp", "abs", "select", "quotient"}, "sigmoid"),
+    ({"exp", "reciprocal"}, "sigmoid"),
     ({"abs", "quotient"}, "softsign"),
     ({"tanh"}, "tanh"),
     ({"logistic"}, "sigmoid"),
@@ -216,6 +219,8 @@ class _Search:
             return ("relu",) if any(self.number(var) == 0 for var in eqn.invars[1:]) else ("select",)
         if name == "max" and not several:
             return ("relu",) if any(self.number(var) == 0 for var in eqn.invars) else ("max",)
+        if name == "div" and mine[0] is None:
+            return ("reciprocal",)
         return ({"mul": "product", "div": "quotient"}.get(name, name),)
 
     def _sums(self, total: Any, of: Any) -> bool:

@@ -17,9 +17,12 @@ from gradlab.diagnosis.weights import Weights, initialiser, weights_of
 
 #: What an outcome is of.
 DELTA = "factor per layer of the delta"
+SIGNAL_IN_TIME = "factor per step of the signal"
+DELTA_IN_TIME = "factor per step of the delta"
 SIGNAL = "factor per layer of the signal"
 
-_IN_CODE = "it stands in the model's code, not in its parameters"
+#: Why a remedy is not tried that changes the user's own code.
+IN_CODE = "it stands in the model's code, not in its parameters"
 _IN_DATA = "it stands in the data, not in the parameters"
 _IN_LOOP = "it stands in the training loop"
 
@@ -104,7 +107,7 @@ def _variance(sigma_w2: float) -> str:
 
 def _in_the_code(finding: Finding, view: View, chain: Chain, weights: Weights, before: float) -> list[Remedy]:
     told = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
-    code = lambda text, rate=math.nan: Remedy(text, outcomes=told(rate), not_tried=_IN_CODE)
+    code = lambda text, rate=math.nan: Remedy(text, outcomes=told(rate), not_tried=IN_CODE)
     remedies = []
     if finding.rule is Rule.GL001 and weights.function not in ("", "identity", "relu", "tanh"):
         remedies += [
@@ -126,7 +129,7 @@ def _in_the_code(finding: Finding, view: View, chain: Chain, weights: Weights, b
 
 def _of_time(finding: Finding, view: View, chain: Chain) -> tuple[Remedy, ...]:
     before = chain.delta.value if chain.delta is not None else math.nan
-    told = (Outcome("factor per step of the delta", before, math.nan, math.nan),)
+    told = (Outcome(DELTA_IN_TIME, before, math.nan, math.nan),)
     gated = any(view.places[a.members[0]].site.function in GATES and view.in_time(a) for a in view.layers("activation"))
     steps = len(chain.places)
     remedies = [Remedy("draw the recurrent matrix orthogonal", outcomes=told, change="orthogonal")]
@@ -137,7 +140,7 @@ def _of_time(finding: Finding, view: View, chain: Chain) -> tuple[Remedy, ...]:
             )
             remedies.insert(0, Remedy(text, not_tried="which bias is that of the forget gate is not known"))
         else:
-            remedies.append(Remedy("gates (LSTM, GRU), or a skip from step to step", not_tried=_IN_CODE))
+            remedies.append(Remedy("gates (LSTM, GRU), or a skip from step to step", not_tried=IN_CODE))
     else:
         remedies.append(Remedy("clip the gradient by its global norm", not_tried=_IN_LOOP))
     return tuple(remedies)
@@ -160,7 +163,7 @@ def _of_saturation(finding: Finding, view: View) -> tuple[Remedy, ...]:
             change="unit variance",
         ),
         Remedy("standardise the inputs: mean 0, variance 1", not_tried=_IN_DATA),
-        Remedy("a layer norm in front of the activation", not_tried=_IN_CODE),
+        Remedy("a layer norm in front of the activation", not_tried=IN_CODE),
     )
 
 
@@ -170,7 +173,7 @@ def _of_dead(finding: Finding, view: View) -> tuple[Remedy, ...]:
         Remedy("set the biases of the layer to 0", outcomes=told, change="no bias"),
         Remedy("draw the weights of the layer anew (He)", outcomes=told, change="draw"),
         Remedy("a smaller learning rate, if they died in training", not_tried=_IN_LOOP),
-        Remedy("leaky ReLU, ELU or GELU in place of ReLU", not_tried=_IN_CODE),
+        Remedy("leaky ReLU, ELU or GELU in place of ReLU", not_tried=IN_CODE),
     )
 
 
@@ -180,7 +183,7 @@ def _of_precision(finding: Finding, view: View) -> tuple[Remedy, ...]:
     if deep:
         text = "cure the vanishing: loss scaling only moves the layer from which on nothing is left"
         return Remedy(text, not_tried="see the finding of the vanishing"), scale
-    return scale, Remedy("bfloat16 in place of float16: it has the range of float32", not_tried=_IN_CODE)
+    return scale, Remedy("bfloat16 in place of float16: it has the range of float32", not_tried=IN_CODE)
 
 
 #: By operation, what keeps it from leaving the numbers.
@@ -204,24 +207,24 @@ def _of_nonfinite(finding: Finding, view: View) -> tuple[Remedy, ...]:
         birth for birth in view.whole.births if birth.reaches and f"comes from {birth.primitive}" in finding.evidence
     ]
     if not named:
-        return (Remedy("look at the operation there, under jax.debug_nans", not_tried=_IN_CODE),)
+        return (Remedy("look at the operation there, under jax.debug_nans", not_tried=IN_CODE),)
     birth = named[0]
     if birth.direction == "input":
         return (Remedy("clean the data, or mask them before the first product", not_tried=_IN_DATA),)
     guard = _GUARDS.get(birth.primitive, "a guard of its operands: clamp them, or where() around the operand as well")
-    return (Remedy(f"{birth.primitive} in {birth.source or birth.place}: {guard}", not_tried=_IN_CODE),)
+    return (Remedy(f"{birth.primitive} in {birth.source or birth.place}: {guard}", not_tried=IN_CODE),)
 
 
 def _of_scale(finding: Finding, view: View) -> tuple[Remedy, ...]:
     if "targets" in finding.evidence:
         return (Remedy("standardise the targets: mean 0, variance 1", not_tried=_IN_DATA),)
     if "softmax" in finding.evidence:
-        return (Remedy("hand the logits to the loss, without the softmax", not_tried=_IN_CODE),)
+        return (Remedy("hand the logits to the loss, without the softmax", not_tried=IN_CODE),)
     if "saturated" in finding.evidence:
-        return (Remedy("a loss of the logits (sigmoid_binary_cross_entropy)", not_tried=_IN_CODE),)
+        return (Remedy("a loss of the logits (sigmoid_binary_cross_entropy)", not_tried=IN_CODE),)
     return (
         Remedy("standardise the inputs: mean 0, variance 1", not_tried=_IN_DATA),
-        Remedy("a smaller readout, or a norm in front of it", not_tried=_IN_CODE),
+        Remedy("a smaller readout, or a norm in front of it", not_tried=IN_CODE),
     )
 
 
@@ -232,27 +235,27 @@ _ADVICE: dict[Rule, Callable[[Finding, View], Sequence[Remedy]]] = {
     Rule.GL007: _of_dead,
     Rule.GL008: _said(
         ("smaller biases, or weights nearer to the critical point", "which of both it is, is not known"),
-        ("a norm over the batch or skips around the layers", _IN_CODE),
+        ("a norm over the batch or skips around the layers", IN_CODE),
         (
             "leaky ReLU of a slope tailored to the depth (Zhang et al. 2022), with gain sqrt(2 / (1 + slope^2))",
-            _IN_CODE,
+            IN_CODE,
         ),
     ),
     Rule.GL009: _said(
         ("weights nearer to the critical point", "see the exploding of the gradient, where there is one"),
-        ("skips around the layers: the correlation then falls as a power of depth", _IN_CODE),
+        ("skips around the layers: the correlation then falls as a power of depth", IN_CODE),
     ),
     Rule.GL010: _of_precision,
-    Rule.GL011: _said(("connect it, or take it out of the parameters", _IN_CODE)),
+    Rule.GL011: _said(("connect it, or take it out of the parameters", IN_CODE)),
     Rule.GL012: _said(("nothing, if it is meant", "there is nothing to change")),
     Rule.GL013: _said(
-        ("a smaller epsilon, or a larger signal in front of the norm", _IN_CODE),
-        ("another axis, or a larger batch, where the variance is taken over one number", _IN_CODE),
+        ("a smaller epsilon, or a larger signal in front of the norm", IN_CODE),
+        ("another axis, or a larger batch, where the variance is taken over one number", IN_CODE),
     ),
     Rule.GL014: _said(("another learning rate, or a warm-up", _IN_LOOP)),
     Rule.GL015: _said(
-        ("divide the logits by the root of the head's size", _IN_CODE),
-        ("normalise queries and keys (QK norm)", _IN_CODE),
+        ("divide the logits by the root of the head's size", IN_CODE),
+        ("normalise queries and keys (QK norm)", IN_CODE),
         ("smaller weights of queries and keys", "which products are these is not known"),
     ),
     Rule.GL016: _said(
@@ -263,7 +266,7 @@ _ADVICE: dict[Rule, Callable[[Finding, View], Sequence[Remedy]]] = {
         ("look whether the labels belong to their examples", _IN_DATA),
     ),
     Rule.GL018: _of_nonfinite,
-    Rule.GL019: _said(("compare the function's own derivative with jax.test_util.check_grads", _IN_CODE)),
+    Rule.GL019: _said(("compare the function's own derivative with jax.test_util.check_grads", IN_CODE)),
     Rule.GL020: _of_scale,
     Rule.GL021: _said(("multiply the loss, or take a smaller epsilon: optax.adam(rate, eps=1e-12)", _IN_LOOP)),
 }

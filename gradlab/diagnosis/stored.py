@@ -70,7 +70,7 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
     ]
     return {
         "text": remedy.text, "factor": _number(remedy.factor), "tried": remedy.tried, "outcomes": outcomes,
-        "not_tried": remedy.not_tried,
+        "not_tried": remedy.not_tried, "options": dict(remedy.options),
     }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Remedies tried: the change is made on a copy of the parameters, and the model measured again.
 
 What can be changed so is the parameters themselves: rescaled, drawn anew, made orthogonal, scaled layer by layer to
-unit variance. What stands in the model's code, in its data or in its loop is not, and the remedy says so.
+unit variance; and the options of one of gradlab's networks (`gradlab.diagnosis.options`). What stands in the model's
+code, in its data or in its loop is not, and the remedy says so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from gradlab.diagnosis.chains import Chain
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
+from gradlab.diagnosis.options import try_options
+from gradlab.diagnosis.rebuilt import Rebuilt
 from gradlab.diagnosis.remedies import DELTA, SIGNAL, chain_of, gain
 from gradlab.diagnosis.view import View
 from gradlab.diagnosis.weights import Weights, weights_of
@@ -34,7 +37,12 @@ _MOST = 6
 
 
 def try_remedies(
-    findings: Sequence[Finding], evidence: Evidence, params: Any, measure: Measure, seed: int = 0
+    findings: Sequence[Finding],
+    evidence: Evidence,
+    params: Any,
+    measure: Measure,
+    seed: int = 0,
+    network: Rebuilt | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, with what became of their remedies.
 
@@ -50,10 +58,17 @@ def try_remedies(
         ``measure(params) -> Evidence``: the same model with other parameters.
     seed : int
         Of what is drawn anew.
+    network : Rebuilt, optional
+        The model where it is one of gradlab's networks: then its options are changed as well.
+
+    Returns
+    -------
+    tuple of Finding
+        In the same order.
     """
     view = View(evidence)
     tried = [
-        _tried(finding, Bench(view, params, measure, seed)) if i < _MOST else finding
+        _tried(finding, Bench(view, params, measure, seed), network) if i < _MOST else finding
         for i, finding in enumerate(findings)
     ]
     return tuple(tried)
@@ -95,9 +110,12 @@ class Bench:
         return View(self.measure(self.changed(arrays)))
 
 
-def _tried(finding: Finding, bench: Bench) -> Finding:
+def _tried(finding: Finding, bench: Bench, network: Rebuilt | None) -> Finding:
     attempts = _ATTEMPTS.get(finding.rule)
-    return finding if attempts is None else replace(finding, remedies=attempts(finding, bench))
+    remedies = finding.remedies if attempts is None else attempts(finding, bench)
+    if network is not None:
+        remedies = try_options(finding, remedies, bench.view, network)
+    return replace(finding, remedies=remedies)
 
 
 # --- GL001 to GL004 --------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class Weights:
         In `Evidence.parameters`, one for each place that has one of its own.
     sigma_w2 : float
         Fan-in times the variance of a weight, the median over the layers; NaN where it is not known.
+    sigma_b2 : float
+        Mean square of the biases beside them, the median over the layers; 0 without such.
     function : str
         The activation behind them, by gradlab's name; empty where there is none, or more than one.
     plain : bool
@@ -45,6 +47,7 @@ class Weights:
 
     parameters: tuple[int, ...]
     sigma_w2: float
+    sigma_b2: float
     function: str
     plain: bool
     input: float
@@ -60,12 +63,12 @@ class Weights:
         function = function or self.function
         if not self.plain or function not in TABLE.names or not 0 < sigma_w2 * self.input < math.inf:
             return math.nan
-        found = transients(function, sigma_w2=sigma_w2, q0=self.input, depth=self.depth)
+        found = transients(function, sigma_w2=sigma_w2, sigma_b2=self.sigma_b2, q0=self.input, depth=self.depth)
         return math.exp(0.5 * float(np.mean(found.log_dphi2[:-1] + math.log(sigma_w2))))
 
     def normalised_rate(self) -> float:
-        """The same with layer norm in front of the activation, whatever the weights."""
-        if not self.plain or self.function not in TABLE.names:
+        """The same with layer norm in front of the activation, whatever the weights; NaN where there are biases."""
+        if not self.plain or self.function not in TABLE.names or self.sigma_b2 > 0:
             return math.nan
         return layer_norm_factor(self.function) ** 0.5
 
@@ -90,8 +93,9 @@ def weights_of(view: View, chain: Chain) -> Weights:
         and not any(True for _ in view.layers("norm"))
     )
     sigma_w2 = 10 ** float(np.median(known)) if known else math.nan
+    sigma_b2 = float(np.median([_sigma_b2(view, i) for i in chosen])) if chosen else 0.0
     first = float(view.evidence.signal("log10_value_rms")[:, chain.places[0]].mean())
-    return Weights(tuple(chosen), sigma_w2, function, plain, 100**first / sigma_w2, len(chain.places))
+    return Weights(tuple(chosen), sigma_w2, sigma_b2, function, plain, 100**first / sigma_w2, len(chain.places))
 
 
 @functools.cache
@@ -119,6 +123,13 @@ def _log10_sigma_w2(view: View, parameter: int, chain: Chain) -> float:
     norm = view.evidence.gradient("log10_weight_norm")[:, parameter].mean()
     count = view.units(parameter)
     return 2 * float(norm) - math.log10(count) if count else math.nan
+
+
+def _sigma_b2(view: View, weight: int) -> float:
+    """Mean square of the bias beside a weight; 0 without one."""
+    bias = view.bias_of(weight)
+    norm = -math.inf if bias is None else float(view.evidence.gradient("log10_weight_norm")[:, bias].mean())
+    return 100**norm / view.units(weight) if norm > -math.inf else 0.0
 
 
 def _function(view: View, chain: Chain) -> str:

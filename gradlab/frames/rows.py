@@ -245,7 +245,7 @@ def default_of(architecture: str, name: str) -> Any:
 
 
 def _written(name: str, value: Any) -> Any:
-    """A value of a field as its column holds it: where some are text, numbers are text too."""
+    """Return a value of a field as its column holds it: where some values are text, numbers become text too."""
     return f"{value:.12g}" if name in CATEGORIES and isinstance(value, float) else value
 
 

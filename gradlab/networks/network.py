@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
+from gradlab.config.networks import CONFIGS, lacking
 from gradlab.core.batch import inputs, outputs_of, targets_of
 from gradlab.core.dropout import Dropout
 from gradlab.core.keys import as_key
@@ -102,6 +104,50 @@ class Network(ABC):
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
         """
         return with_layers(self, params, layers)
+
+    def options(self) -> dict[str, Any]:
+        """Return its options by name; empty for a network of a user's own layers, which has none."""
+        return {name: getattr(self, name) for name in self.names()}
+
+    def with_options(self, **changes: Any) -> Network:
+        """Return the same network with other options.
+
+        Parameters
+        ----------
+        **changes
+            By name. With ``architecture=`` it becomes another kind of network, and keeps the options that both have.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        GradlabError
+            An option that this kind of network does not have, or a value that it does not take.
+
+        Examples
+        --------
+        >>> import gradlab as gl
+        >>> net = gl.MLP(depth=20, activation="sigmoid", init="xavier_normal")
+        >>> net.with_options(activation="relu", init="he_normal")
+        MLP(depth=20)
+        >>> net.with_options(architecture="resnet", branch_scale="1/L")
+        ResNet(depth=20, activation='sigmoid', init='xavier_normal', branch_scale='1/L')
+        """
+        from gradlab.networks import build
+
+        own = self.options()
+        if not own:
+            raise GradlabError("a network with options", repr(self), "gl.MLP, gl.ResNet and the like have them")
+        architecture = changes.pop("architecture", self.architecture)
+        if architecture not in CONFIGS:
+            raise unknown("architecture", architecture, tuple(CONFIGS))
+        kind = CONFIGS[architecture]
+        values = {name: value for name, value in own.items() if name in kind.names()} | changes
+        known = {one.name: one.default for one in fields(kind)} | values
+        absent = lacking(kind.needs(), known)
+        return build(kind(**{name: value for name, value in values.items() if name not in absent - {*changes}}))
 
     def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
         """What the layer at `path` is called, the `number`-th of `count` from the input."""

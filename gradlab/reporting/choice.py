@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from gradlab import plots
-from gradlab.plots.curves import ACCURACY, LOSS
-from gradlab.plots.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
-from gradlab.plots.intervals import row_height, row_name
-from gradlab.plots.profiles import SIGNALS
-from gradlab.plots.tables import of_networks as own_width
-from gradlab.plots.tables import some_layers
+from gradlab.plots.ground.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
+from gradlab.plots.ground.tables import of_networks as own_width
+from gradlab.plots.ground.tables import some_layers
+from gradlab.plots.layers.forest import row_height, row_name
+from gradlab.plots.layers.gradient_flow import SIGNALS
+from gradlab.plots.training.training_curves import ACCURACY, LOSS
 from gradlab.reporting import tables, words
 from gradlab.reporting.figures import Figure
 
@@ -155,7 +155,7 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
             note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
             which = _said(which, f"{note}their decades, with both ends.").strip()
             table = _rows_of(table, kept, names)
-    return plots.forest(table, rows=names, shade=shade if table[shade].nunique() > 1 else None), _said(which)
+    return plots.forest(table, row=names, shade=shade if table[shade].nunique() > 1 else None), _said(which)
 
 
 def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -170,14 +170,14 @@ def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     found = arrange(
         rows, score="final", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
     )
-    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows}
+    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "row": found.row}
     axes = plots.gradient_flow(found.frame, band=_band(found), **looks)
     return axes, _said(which, found.note, lost)
 
 
 def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     found = arrange(measured, score="final", what="the decades", without=("depth", *_STEPS), shade="end")
-    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "rows": found.rows, "cols": found.cols}
+    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "row": found.row, "col": found.col}
     axes = plots.rate_against_depth(found.frame, band=_band(found), **looks)
     return axes, _said(found.note, lost)
 
@@ -190,7 +190,7 @@ def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
         rows, score="final", what="the decades", most=(12, 4, MOST_COLUMNS), without=("depth", *_STEPS),
         first=("init",), kinds=1,
     )  # fmt: skip
-    axes = plots.heatmap(found.frame, x="depth", y=found.hue or "init", rows=found.rows, cols=found.cols)
+    axes = plots.heatmap(found.frame, x="depth", y=found.hue or "init", row=found.row, col=found.col)
     return axes, _said(which, found.note, lost)
 
 
@@ -200,7 +200,7 @@ def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
     found = arrange(
         rows, **score, most=(MOST_LINES // max(sets, 1), MOST_ROWS, 1), without=_STEPS, kinds=1
     )  # fmt: skip
-    axes = plots.training_curves(found.frame, hue=found.hue, rows=found.rows, band=_band(found))
+    axes = plots.training_curves(found.frame, hue=found.hue, row=found.row, band=_band(found))
     return axes, _said(which, found.note)
 
 
@@ -211,7 +211,7 @@ def _layers(measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = Tr
     if lines and inner["layer"].nunique() > MOST_LINES:
         options["layers"] = layers = some_layers(inner, None, MOST_LINES)
         which = f"{which} Layers {words.listed(list(map(str, layers)))} of {inner['layer'].nunique()}."
-    axes = figure(found.frame, rows=found.rows, cols=found.cols, **options)
+    axes = figure(found.frame, row=found.row, col=found.col, **options)
     return axes, _said(which, found.note)
 
 

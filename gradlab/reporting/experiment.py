@@ -171,7 +171,7 @@ class Experiment:
         import matplotlib.pyplot as plt
 
         from gradlab import plots
-        from gradlab.plots.captions import figure_of
+        from gradlab.plots.ground.captions import figure_of
 
         try:
             measured = read_tables(out, about["tables"])

@@ -10,7 +10,7 @@ from typing import Any
 from gradlab import plots
 from gradlab._files import file_name
 from gradlab._text import from_figure, markdown
-from gradlab.plots.captions import figure_of
+from gradlab.plots.ground.captions import figure_of
 from gradlab.reporting import words
 
 #: Formats of every figure; the page shows the first.

@@ -17,7 +17,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
 from gradlab.frames.rows import own_fields
-from gradlab.plots.words import spoken, told
+from gradlab.plots.ground.words import spoken, told
 
 #: Coordinates that name a configuration where they differ within a run, beside its own fields.
 OTHERS: tuple[str, ...] = ("run", "architecture", "width", "batch", "loss", "data", "dtype", "step")

@@ -133,7 +133,20 @@ def critical_sigma_w2(activation: str | Activation, sigma_b2: float = 0.0) -> fl
 
 
 def critical_point(activation: str | Activation, sigma_b2: float = 0.0) -> CriticalPoint:
-    """Return the usable point with chi1 = 1 and this bias variance; errors are those of `critical_sigma_w2`."""
+    """Return the usable point with chi1 = 1 and a bias variance.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A name in the table, or an entry of it; `gradlab.register_activation` adds one of your own.
+    sigma_b2 : float
+        Bias variance, at least 0.
+
+    Raises
+    ------
+    GradlabError
+        In the cases of `critical_sigma_w2`.
+    """
     entry = entry_of(activation)
     check_variances("sigma_b2", np.asarray(sigma_b2), "at least 0")
     sigma_b2 = float(sigma_b2)

@@ -218,9 +218,18 @@ def pre_norm_gradients(stream: StreamLaw) -> np.ndarray:
 def post_norm_factor(activation: str, sigma_1: float = 1.0, sigma_2: float = 1.0, *, sigma_b2: float = 0.0) -> float:
     r"""Compute the factor of blocks LN(x + phi(x W_1 + b_1) W_2 + b_2), with the norm behind the sum.
 
-    It is :math:`(1+w)/(1+v)`, with v, w and the arguments of `pre_norm`. For ReLU without biases it is exactly 1: the
-    norm divides by what the branch has added, so feed-forward blocks do not vanish with depth. With biases the norm
-    also divides by what the biases add, and the factor is below 1.
+    It is :math:`(1+w)/(1+v)`, with v and w of `pre_norm`. For ReLU without biases it is exactly 1: the norm divides by
+    what the branch has added, so feed-forward blocks do not vanish with depth. With biases the norm also divides by
+    what the biases add, and the factor is below 1.
+
+    Parameters
+    ----------
+    activation : str
+        A name in the table; `gradlab.register_activation` adds one of your own.
+    sigma_1, sigma_2 : float
+        Square roots of fan-in times the variance, of W_1 and of W_2.
+    sigma_b2 : float
+        Variance of the biases b_1 and b_2.
 
     Examples
     --------

@@ -133,6 +133,14 @@ def test_chaotic_tanh_goes_to_the_critical_point():
     assert after == pytest.approx(predicted, abs=0.03) and 0.9 < predicted < 0.97
 
 
+def test_theory_counts_the_biases_in():
+    random = np.random.default_rng(1)
+    finding = Network(12, 1 / WIDTH**0.5, "tanh", bias=lambda i: 2 * random.normal(size=WIDTH)).tried()
+    before, predicted, after = outcomes(finding.remedies[0])["factor per layer of the delta"]
+    # at sigma_w2 = 1 and without biases theory says 0.9; the factor on the weights is 1 within their scatter
+    assert before < 0.6 and predicted == pytest.approx(before, abs=0.05) and after == pytest.approx(before, abs=0.02)
+
+
 def test_sigmoids_are_repaired_by_weights_ten_times_as_large_or_by_another_activation():
     finding = Network(8, 1 / WIDTH**0.5, "logistic").tried()
     assert finding.kind == "vanishing"

@@ -184,7 +184,7 @@ def test_a_frozen_layer_is_drawn_as_frozen_and_not_as_failed():
     import matplotlib.pyplot as plt
 
     grads = {name: {"w": None if name == "b" else jnp.asarray(draw(3, 3))} for name in "abc"}
-    axes = gl.plots.gradient_flow(gl.frame(gl.observe(grads)), columns="log10_weight_grad_norm")
+    axes = gl.plots.gradient_flow(gl.frame(gl.observe(grads)), value="log10_weight_grad_norm")
     drawn = {line.get_gid(): line.get_xdata().tolist() for line in axes.lines if line.get_gid()}
     assert drawn["frozen"] == [2] and "failed" not in drawn and "zero" not in drawn
     texts = [text.get_text() for text in axes.figure.legends[0].get_texts()]

@@ -94,7 +94,7 @@ def test_a_sweep_takes_a_sequence_within_the_sequence(tmp_path):
     assert len(gl.run(sweep, out=tmp_path, progress=False)) == len(frame) == 2 * 2 * 3
     assert list(gl.rates(frame)["activation"]) == ["tanh", "tanh, relu"]
     assert [str(told)[:33] for told in gl.predict_all(sweep).values()][1] == "mean field asks for one activation"[:33]
-    axes = gl.plots.gradient_flow(frame, columns="log10_delta_rms")  # a network is one line, whatever its layers
+    axes = gl.plots.gradient_flow(frame, value="log10_delta_rms")  # a network is one line, whatever its layers
     assert len({line.get_color() for line in axes.lines if len(line.get_xdata()) == 2}) == 2
 
 

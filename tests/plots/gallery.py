@@ -23,7 +23,8 @@ def gaussian():
 
 
 def phases():
-    return theory.phase_diagram("tanh", sigma_w2=np.linspace(0.5, 4, 9), sigma_b2=np.linspace(0, 0.3, 7))
+    grid = {"sigma_w2": np.linspace(0.5, 4, 9), "sigma_b2": np.linspace(0, 0.3, 7)}
+    return {"theory": theory.phase_diagram("tanh", **grid)}
 
 
 def signals():
@@ -35,9 +36,10 @@ def signals():
 def shattered():
     table = test_shattering.table()
     law = pd.DataFrame({"net": "plain", "from_loss": [1, 2, 3], "cosine": [0.5, 0.25, 0.1]})
-    return {"table": table, "law": law}
+    return {"frame": table, "theory": law}
 
 
+NORMS, LAW = test_fluctuations.tables()
 SHAPES = {0: np.eye(3)[:, :2], 4: np.eye(4)[:, :2]}
 
 DRAWN = {
@@ -52,20 +54,22 @@ DRAWN = {
     "update_ratio": lambda **o: plots.update_ratio(learnt(), **o),
     "activation_bands": lambda **o: plots.activation_bands(learnt(), **o),
     "training_curves": lambda **o: plots.training_curves(learnt(TWO), **o),
-    "trainability": lambda **o: plots.trainability(learnt(TWO), "activation", "init", **o),
-    "transition": lambda **o: plots.transition(*gaussian(), **o),
-    "depth_scales": lambda **o: plots.depth_scales(*gaussian(), **o),
-    "phase_diagram": lambda **o: plots.phase_diagram(phases(), frames.rates(gaussian()[0]), **o),
-    "phase_diagram xi": lambda **o: plots.phase_diagram(phases(), frames.rates(gaussian()[0]), field="xi_grad", **o),
+    "trainability": lambda **o: plots.trainability(learnt(TWO), x="activation", y="init", **o),
+    "transition": lambda **o: plots.transition(gaussian()[0], theory=gaussian()[1], **o),
+    "depth_scales": lambda **o: plots.depth_scales(gaussian()[0], theory=gaussian()[1], **o),
+    "phase_diagram": lambda **o: plots.phase_diagram(frames.rates(gaussian()[0]), theory=phases(), **o),
+    "phase_diagram xi": lambda **o: plots.phase_diagram(
+        frames.rates(gaussian()[0]), theory=phases(), field="xi_grad", **o
+    ),
     "maps": lambda **o: plots.maps(theory.mean_field_maps("tanh", sigma_w2=2.0), **o),
     "maps at 0": lambda **o: plots.maps(theory.mean_field_maps("tanh", sigma_w2=1.0), **o),
     "maps relu": lambda **o: plots.maps(theory.mean_field_maps("relu", sigma_w2=2.0), **o),
-    "circle": lambda **o: plots.circle(test_spectrum.lengths(), chi1={1.0: 1.1, 4.0: 2.0}, **o),
+    "circle": lambda **o: plots.circle(test_spectrum.lengths(), theory={1.0: 1.1, 4.0: 2.0}, **o),
     "circle shapes": lambda **o: plots.circle(test_spectrum.lengths(), shapes=SHAPES, **o),
-    "spectrum": lambda **o: plots.spectrum(test_spectrum.table(), edges={"orthogonal": 0.6}, **o),
+    "spectrum": lambda **o: plots.spectrum(test_spectrum.table(), theory=test_spectrum.law(), **o),
     "input_gradients": lambda **o: plots.input_gradients(signals(), **o),
     "shattering": lambda **o: plots.shattering(**shattered(), hue="net", **o),
     "cliff": lambda **o: plots.cliff(test_walls.found(), **o),
     "diagnosis": lambda **o: plots.diagnosis(test_diagnosis.found(6, [(1, "GL001", "vanishing", "error")], 2), **o),
-    "fluctuations": lambda **o: plots.fluctuations(*test_fluctuations.tables(), **o),
+    "fluctuations": lambda **o: plots.fluctuations(NORMS, theory=LAW, **o),
 }

@@ -58,7 +58,7 @@ def test_a_gif_over_the_training(tmp_path, seen):
 
 
 def test_numbered_pages_over_depth(tmp_path, seen):
-    made = plots.animate(healthy(depths=(4, 16)), tmp_path / "d.v2.pdf", "depth", preset="paper", run_hash="cafe")
+    made = plots.animate(healthy(depths=(4, 16)), tmp_path / "d.v2.pdf", over="depth", preset="paper", run_hash="cafe")
     assert [p.name for p in made] == ["d.v2-001.pdf", "d.v2-002.pdf", "d.v2-poster.png"]
     assert all(p.read_bytes().startswith(b"%PDF") for p in made[:2])
     assert b"cafe" in made[0].read_bytes().replace(b"\0", b"")
@@ -74,14 +74,16 @@ def test_over_a_variance_colours_are_those_of_what_else_differs(tmp_path, seen):
         for name in ("tanh", "relu"):
             one = trace(6, 2, np.log10(w), activation=name, init="gaussian", sigma_w2=w)
             made.append(frames.frame(one).assign(sigma_w2=w))
-    plots.animate(frames.concat(made), tmp_path / "w.gif", "sigma_w2", preset="paper")
+    plots.animate(frames.concat(made), tmp_path / "w.gif", over="sigma_w2", preset="paper")
     assert [title for _, title, *_ in seen][:3] == [rf"$\sigma_w^2$ = {w}" for w in ("0.5", "1", "4")]
     assert len({str(limits) for limits, *_ in seen}) == 1 and all(len(lines) == 2 for _, _, lines, _ in seen)
 
 
 @pytest.mark.slow
 def test_over_names_the_axes_stand_still_under_titles_of_other_heights(tmp_path, seen):
-    plots.animate(learnt(({"activation": "elu"}, {"activation": "sigmoid"}), (0,)), tmp_path / "n.gif", "activation")
+    plots.animate(
+        learnt(({"activation": "elu"}, {"activation": "sigmoid"}), (0,)), tmp_path / "n.gif", over="activation"
+    )
     assert [title for _, title, *_ in seen] == ["ELU", "sigmoid", "sigmoid"]
     assert len({str(limits) for limits, *_ in seen}) == 1
     assert not seen[-1][-1].get_autoscale_on()
@@ -90,12 +92,12 @@ def test_over_names_the_axes_stand_still_under_titles_of_other_heights(tmp_path,
 @pytest.mark.slow
 def test_layer_by_layer_as_the_signal_travels(tmp_path, seen):
     frame = frames.frame([trace(2), trace(3)])
-    plots.animate(frame, tmp_path / "l.gif", "layer", x="layer", hue="depth", preset="paper")
+    plots.animate(frame, tmp_path / "l.gif", over="layer", x="layer", hue="depth", preset="paper")
     back = [[line[:, 0].tolist() for line in lines] for _, _, lines, _ in seen]
     assert back[:3] == [[[2], [3]], [[1, 2], [2, 3]], [[1, 2], [1, 2, 3]]]
     assert seen[0][1] == "1 layer from the loss" and len(seen) == 4
     seen.clear()
-    plots.animate(frame, tmp_path / "f.gif", "layer", column="log10_activation_rms", hue="depth", preset="paper")
+    plots.animate(frame, tmp_path / "f.gif", over="layer", value="log10_activation_rms", hue="depth", preset="paper")
     assert [line[:, 0].tolist() for line in seen[0][2]] == [[1], [1]] and seen[1][1] == "2 layers from the input"
 
 
@@ -172,17 +174,17 @@ def test_what_cannot_be_animated(tmp_path):
     with pytest.raises(GradlabError, match="rows"):
         plots.animate(frame[:0], path)
     with pytest.raises(GradlabError, match="'steps'"):
-        plots.animate(frame, path, "steps")
+        plots.animate(frame, path, over="steps")
     with pytest.raises(GradlabError, match="several values of step"):
         plots.animate(frame[frame["step"] == 0], path)
     with pytest.raises(GradlabError, match="one step"):
-        plots.animate(frame, path, "depth")
+        plots.animate(frame, path, over="depth")
     with pytest.raises(GradlabError, match="fps"):
         plots.animate(frame, path, fps=0)
     with pytest.raises(GradlabError, match="'from_loss'"):
         plots.animate(frame, path, x="fromloss")
     with pytest.raises(GradlabError, match="'log10_delta_rms'"):
-        plots.animate(frame, path, column="log10_delta")
+        plots.animate(frame, path, value="log10_delta")
     (tmp_path / "file").write_text("")
     with pytest.raises(GradlabError, match="to be able to write"):
         plots.animate(frame, tmp_path / "file" / "a.gif", preset="paper")

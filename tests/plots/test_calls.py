@@ -34,7 +34,7 @@ def test_networks_of_several_depths_are_light_and_dark():
 
 def test_more_networks_than_can_be_told_apart_are_refused():
     many = frames.frame([trace(d, seeds=1) for d in range(2, 34)])
-    with pytest.raises(GradlabError, match=r"up to 24 lines.*32.*rows='depth'"):
+    with pytest.raises(GradlabError, match=r"up to 24 lines.*32.*row='depth'"):
         plots.gradient_flow(many)
 
 
@@ -59,7 +59,7 @@ def test_layers_of_a_strangers_model_have_their_names():
 
 
 def test_the_critical_variance_is_theorys_and_its_line_is_a_curve():
-    ax = plots.transition(*gaussian())
+    ax = plots.transition(gaussian()[0], theory=gaussian()[1])
     (inset,) = ax.child_axes
     (upright,) = drawn(inset, "critical")
     assert upright.get_xdata()[0] == pytest.approx(critical_sigma_w2("tanh", 0.05), rel=1e-9)
@@ -75,12 +75,12 @@ def test_the_critical_variance_is_theorys_and_its_line_is_a_curve():
 
 def test_points_of_the_phase_diagram_are_seen_on_every_colour():
     table = frames.rates(gaussian()[0])
-    ax = plots.phase_diagram(test_theory.diagram(), table, field="xi_grad")
+    ax = plots.phase_diagram(table, theory=test_theory.diagram(), field="xi_grad")
     ring, dots = (next(c for c in ax.collections if c.get_gid() == gid) for gid in ("ring", "measured"))
     np.testing.assert_array_equal(ring.get_offsets(), dots.get_offsets())
     assert ring.get_sizes()[0] > dots.get_sizes()[0] and np.allclose(ring.get_facecolor()[0][:3], 0)
     assert "square of their rate" not in plots.caption(ax) and "depth scale of their rate" in plots.caption(ax)
-    middle = plt.get_cmap(plots.phase_diagram(test_theory.diagram()).collections[0].get_cmap().name)(0.5)
+    middle = plt.get_cmap(plots.phase_diagram(theory=test_theory.diagram()).collections[0].get_cmap().name)(0.5)
     assert np.mean(middle[:3]) > 0.9  # light, where the gradient is steady
 
 
@@ -88,7 +88,8 @@ def test_dots_in_the_noise_stand_nowhere():
     frame, found = gaussian()
     rng = np.random.default_rng(1)
     wobble = np.where(frame["layer"] > 8, 1e-3 * rng.normal(size=len(frame)), 0)
-    left, _ = plots.depth_scales(frame.assign(log10_preactivation_rms=frame["log10_preactivation_rms"] + wobble), found)
+    noisy = frame.assign(log10_preactivation_rms=frame["log10_preactivation_rms"] + wobble)
+    left, _ = plots.depth_scales(noisy, theory=found)
     for dots in drawn(left, "measured"):
         at = dots.get_xdata()
         runs = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
@@ -98,7 +99,7 @@ def test_dots_in_the_noise_stand_nowhere():
 @pytest.mark.slow
 def test_circles_of_one_size_with_whole_layers():
     table = pd.DataFrame({"layer": range(9), "seed": 0, "log10_length": 0.1 * np.arange(9), "sigma_w2": 2.0})
-    axes = plots.circle(table, chi1={None: 10**0.2}, shapes={0: np.eye(3)[:, :2], 8: 3 * np.eye(3)[:, :2]})
+    axes = plots.circle(table, theory={None: 10**0.2}, shapes={0: np.eye(3)[:, :2], 8: 3 * np.eye(3)[:, :2]})
     axes[0].figure.canvas.draw()
     sizes = [ax.get_window_extent() for ax in axes]
     assert sizes[0].width == pytest.approx(sizes[1].width) and sizes[0].height == pytest.approx(sizes[2].height)
@@ -126,7 +127,7 @@ def test_of_networks_of_one_shape_the_histograms_differ_in_colour():
 
     samples, law = test_fluctuations.tables()
     samples["shape"] = samples["network"].map({"flat": "one", "long": "one", "narrow": "two"})
-    left, _ = plots.fluctuations(samples, law, hue="shape")
+    left, _ = plots.fluctuations(samples, theory=law, hue="shape")
     lines = [line for line in left.lines if line.get_gid() == "law"]
     assert len({line.get_color() for line in lines}) == len(lines) == 2
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from gradlab.plots import canvas, words
-from gradlab.plots.facets import MOST_LINES, arrange, factors, panels
-from gradlab.plots.headers import broken, write_headers
+from gradlab.plots.ground import canvas, words
+from gradlab.plots.ground.facets import MOST_LINES, arrange, factors, panels
+from gradlab.plots.ground.headers import broken, write_headers
 
 from .reading import faults
 
@@ -26,7 +26,7 @@ def test_colour_then_line_then_rows_and_columns():
     frame = networks(activation=["tanh", "relu"], init=["a", "b"], depth=[2, 4], gain=[1.0, 2.0])
     found = arrange(frame)
     assert (found.hue, found.style) == ("activation", "init")
-    assert sorted(found.rows + found.cols) == ["depth", "gain"]
+    assert sorted(found.row + found.col) == ["depth", "gain"]
     assert len(found.frame) == 16 and found.note == ""
     shaded = arrange(frame.assign(end="x").pipe(lambda f: pd.concat([f, f.assign(end="y")])), shade="end")
     assert (shaded.hue, shaded.style, shaded.shade) == ("activation", None, "end")  # 2 × 2 × 2 lines would be too many
@@ -38,9 +38,9 @@ def test_no_panel_has_more_lines_than_asked_for(most):
     frame = networks(**levels, gain=list(np.arange(1.0, 10)))
     frame["decades"] = np.arange(len(frame), dtype=float)
     found = arrange(frame, score="decades", most=most)
-    drawn = found.frame.groupby([*found.rows, *found.cols]).size() if found.rows + found.cols else [len(found.frame)]
+    drawn = found.frame.groupby([*found.row, *found.col]).size() if found.row + found.col else [len(found.frame)]
     assert max(drawn) <= most[0] <= MOST_LINES
-    assert len(panels(found.frame, found.rows)) <= most[1] and len(panels(found.frame, found.cols)) <= most[2]
+    assert len(panels(found.frame, found.row)) <= most[1] and len(panels(found.frame, found.col)) <= most[2]
     assert f"Drawn are {len(found.frame)} of {len(frame)} networks" in found.note
 
 
@@ -82,11 +82,11 @@ def test_names_are_those_of_the_house():
 
 def test_headers_are_broken_and_never_cut():
     long = ["sigmoid, Xavier normal, width 16, σ_b² = 0.05, clipped adaptively at 0.1", "one name " * 30]
-    with canvas.canvas(None, None, 2, 4, wide=True, height=2.6) as board:
-        write_headers(board, long, [*long, "ReLU", "tanh, He normal"])
-    assert faults(board.figure) == []
+    with canvas.canvas(None, None, 2, 4, wide=True, height=2.6) as sheet:
+        write_headers(sheet, long, [*long, "ReLU", "tanh, He normal"])
+    assert faults(sheet.figure) == []
     assert broken("tanh, Xavier normal", 15) == "tanh,\nXavier normal"  # at the comma, not within a name
-    plt.close(board.figure)
+    plt.close(sheet.figure)
 
 
 def test_a_word_that_is_longer_than_its_line_keeps_its_beginning():

@@ -30,7 +30,7 @@ def drawn(ax, gid):
 
 def test_what_is_drawn_is_what_the_tables_say():
     samples, law = tables()
-    left, right = plots.fluctuations(samples, law)
+    left, right = plots.fluctuations(samples, theory=law)
     for line, name in zip(drawn(left, "law"), SIZES, strict=True):
         rows = law[law["network"] == name]
         np.testing.assert_array_equal(np.column_stack(line.get_data()), rows[["ln_norm2", "density"]])
@@ -55,7 +55,7 @@ def test_what_is_drawn_is_what_the_tables_say():
 
 def test_dead_networks_are_counted_and_left_out():
     samples, law = tables(dead=3)
-    axes = plots.fluctuations(samples, law, first_order=None)
+    axes = plots.fluctuations(samples, theory=law, first_order=None)
     assert "9 of 1200 networks are dead" in plots.caption(axes)
     assert not drawn(axes[1], "first order")
 
@@ -64,7 +64,7 @@ def test_users_axes_hue_and_choice():
     samples, law = tables()
     figure, axes = plt.subplots(1, 2)
     samples["kind"] = samples["network"].map({"flat": "a", "long": "a", "narrow": "b"})
-    found = plots.fluctuations(samples, law, hue="kind", shown=["long"], ax=axes, bins=10)
+    found = plots.fluctuations(samples, theory=law, hue="kind", shown=["long"], ax=axes, bins=10)
     assert list(found) == list(axes) and len(drawn(axes[0], "law")) == 1
     assert [t.get_text() for t in axes[0].get_legend().get_texts()][:2] == ["a", "b"]
     assert len(figure.axes) == 2
@@ -73,10 +73,10 @@ def test_users_axes_hue_and_choice():
 def test_wrong_tables_are_refused():
     samples, law = tables()
     with pytest.raises(GradlabError, match="inverse_width_sum"):
-        plots.fluctuations(samples.drop(columns="inverse_width_sum"), law)
+        plots.fluctuations(samples.drop(columns="inverse_width_sum"), theory=law)
     with pytest.raises(GradlabError, match="density"):
-        plots.fluctuations(samples, law.drop(columns="density"))
+        plots.fluctuations(samples, theory=law.drop(columns="density"))
     with pytest.raises(GradlabError, match="flat, long, narrow"):
-        plots.fluctuations(samples, law, shown=["wide"])
+        plots.fluctuations(samples, theory=law, shown=["wide"])
     with pytest.raises(GradlabError, match="not dead"):
-        plots.fluctuations(samples.assign(ln_norm2=-np.inf), law)
+        plots.fluctuations(samples.assign(ln_norm2=-np.inf), theory=law)

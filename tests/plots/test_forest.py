@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colors
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
@@ -34,7 +35,7 @@ def test_marks_and_bars_are_the_rates():
 def test_depths_share_a_row_from_light_to_dark():
     ax = plots.forest(healthy(depths=(4, 16)))
     assert len(ax.get_yticklabels()) == 4 and len(drawn(ax, "mark")) == 8
-    grey = [np.mean(plots.styles.matplotlib.colors.to_rgb(line.get_color())) for line in drawn(ax, "mark")]
+    grey = [np.mean(colors.to_rgb(line.get_color())) for line in drawn(ax, "mark")]
     assert all(light > dark for light, dark in zip(grey[::2], grey[1::2], strict=True))
     texts = [t.get_text() for t in ax.figure.legends[0].get_texts()]
     assert texts[:2] == ["depth 4", "depth 16"]
@@ -67,4 +68,4 @@ def test_rows_are_named_by_the_columns_asked_for():
     few = frame[(frame["activation"] == "sigmoid") & (frame["init"] == "he_normal")]
     names = lambda **options: [t.get_text() for t in plots.forest(few, **options).get_yticklabels()]
     assert names() == ["all networks"]
-    assert names(rows=["activation", "init"]) == ["sigmoid, He normal"]
+    assert names(row=["activation", "init"]) == ["sigmoid, He normal"]

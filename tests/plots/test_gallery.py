@@ -8,8 +8,8 @@ import pytest
 from matplotlib import pyplot as plt
 
 from gradlab import plots
-from gradlab.plots.captions import figure_of
-from gradlab.plots.styles import PRESETS
+from gradlab.plots.ground.captions import figure_of
+from gradlab.plots.ground.styles import PRESETS
 
 from .gallery import DRAWN
 

@@ -43,7 +43,7 @@ def finite(table, x, column):
 def test_layers_between_zeros(depth, band):
     frame = frames.frame(trace(depth, seeds=3))
     frame.loc[frame["layer"] % 2 == 0, "log10_delta_rms"] = -np.inf
-    ax = plots.gradient_flow(frame, columns="log10_delta_rms", band=band)
+    ax = plots.gradient_flow(frame, value="log10_delta_rms", band=band)
     rows = frame[frame["layer_name"] != "readout"]
     means = frames.summarise(rows, "layer", "log10_delta_rms")
     assert finite(means, "layer", "mean") <= seen(ax, ("mean", "alone"))

@@ -48,7 +48,7 @@ def slow(cases):
     return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
 
 
-MORE = [("figure", None), ("figure", "tight"), ("right", None)]
+MORE = [("above", None), ("above", "tight"), ("below", None), ("right", None)]
 OURS = [("inside", "paper"), ("right", "slide")]
 SLOW = slow(itertools.product(DRAWN, ENGINES))
 QUICK = [("flow", None), ("update", "constrained")]
@@ -79,13 +79,13 @@ def test_in_one_of_four_panels(name, engine):
     assert a.height == pytest.approx(b.height, abs=1e-9) and a.y0 == pytest.approx(b.y0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("where", "engine"), [("figure", "constrained"), *slow(MORE)])
+@pytest.mark.parametrize(("where", "engine"), [("above", "constrained"), ("below", "constrained"), *slow(MORE)])
 def test_one_legend_for_several_panels(engine, where):
     figure, panels = plt.subplots(2, 2, figsize=(7, 5), layout=engine)
     title = figure.suptitle("a title")
     frame = healthy(depths=(16,))
     for ax, column in zip(panels.flat, ("activation_rms", "delta_rms", "weight_grad_norm"), strict=False):
-        plots.gradient_flow(frame, columns=f"log10_{column}", ax=ax)
+        plots.gradient_flow(frame, value=f"log10_{column}", ax=ax)
     made = plots.legend(figure, where=where)
     assert plots.legend(figure, where=where) is not made and len(figure.legends) == 1
     figure.canvas.draw()
@@ -111,13 +111,13 @@ def test_what_one_legend_cannot_name():
     plots.learning_speed(learnt(depth=5), ax=panels[1], legend=False)
     with pytest.raises(GradlabError, match="one look for 'layer 2'"):
         plots.legend(figure)
-    with pytest.raises(GradlabError, match="figure, right; received 'inside'"):
+    with pytest.raises(GradlabError, match="above, below, right; received 'inside'"):
         plots.legend(figure, where="inside")
     with pytest.raises(GradlabError, match="received 'above'"):
-        plots.gradient_flow(healthy(), ax=panels[0], columns="log10_delta_rms", legend="above")
+        plots.gradient_flow(healthy(), ax=panels[0], value="log10_delta_rms", legend="beside")
 
 
-@pytest.mark.parametrize(("where", "preset"), [("figure", "slide"), *slow(OURS)])
+@pytest.mark.parametrize(("where", "preset"), [("above", "slide"), *slow(OURS)])
 def test_a_figure_of_ours_with_a_title(where, preset):
     axes = plots.gradient_flow(healthy(depths=(16,)), legend=where, title="Gradients vanish", preset=preset)
     figure = axes[0].figure
@@ -145,16 +145,16 @@ def test_titles_that_a_user_wrote_stay():
     for ax in panels:
         ax.set_title("mine")
     plots.activation_bands(learnt(), layers=[1, 2], ax=panels)
-    plots.heatmap(healthy(depths=(4, 8)), ax=panels, cols="activation")
+    plots.heatmap(healthy(depths=(4, 8)), ax=panels, col="activation")
     one = learnt(({"activation": "tanh"}, {"activation": "relu"}))
     plots.learning_speed(one, ax=panels)
-    plots.trainability(one, "init", "depth", cols="activation", ax=panels)
+    plots.trainability(one, x="init", y="depth", col="activation", ax=panels)
     signal = pd.DataFrame({"x": np.tile(np.arange(8.0), 2), "gradient": np.tile([1.0, -1.0], 8)})
     plots.input_gradients(signal.assign(network=np.repeat(["a", "b"], 8)), ax=panels)
     circle = pd.DataFrame({"layer": [0, 1, 2], "seed": 0, "log10_length": [0.0, 0.1, 0.2]})
     plots.circle(circle, ax=panels, shapes={1: np.eye(3)[:, :2]})
     assert [ax.get_title() for ax in panels] == ["mine", "mine"]
-    ax = plots.gradient_flow(healthy(), ax=panels[0], columns="log10_delta_rms", title="asked for")
+    ax = plots.gradient_flow(healthy(), ax=panels[0], value="log10_delta_rms", title="asked for")
     assert ax.get_title() == "asked for" and drawn(ax, "mean")
 
 

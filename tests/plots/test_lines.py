@@ -53,7 +53,7 @@ def test_flow_draws_what_summarise_returns(seeds, x):
 @pytest.mark.parametrize("band", ["ci95", "sd", "range"])
 def test_bands_are_those_of_summarise(band):
     frame = frames.frame(trace(seeds=5))
-    ax = plots.gradient_flow(frame, band=band, columns="log10_delta_rms")
+    ax = plots.gradient_flow(frame, band=band, value="log10_delta_rms")
     table = frames.summarise(hidden(frame), "layer", "log10_delta_rms", band).sort_values("layer")
     (shade,) = drawn(ax, "band")
     corners = {tuple(point) for path in shade.get_paths() for point in path.vertices}
@@ -64,13 +64,13 @@ def test_bands_are_those_of_summarise(band):
 
 def test_each_seed_where_asked():
     frame = frames.frame(trace(seeds=12))
-    ax = plots.gradient_flow(frame, band="seeds", columns="log10_delta_rms")
+    ax = plots.gradient_flow(frame, band="seeds", value="log10_delta_rms")
     table = frames.summarise(hidden(frame), "layer", "log10_delta_rms", "seeds")
     same(drawn(ax, "seed"), groups(table, ["seed"]), ("layer", "mean"))
 
 
 def test_a_delta_of_1e_630_has_its_place_and_its_tick():
-    ax = plots.gradient_flow(frames.frame(trace(1000)), columns="log10_delta_rms")
+    ax = plots.gradient_flow(frames.frame(trace(1000)), value="log10_delta_rms")
     low, high = ax.get_ylim()
     assert low < -629 < high
     assert ax.get_yscale() == "linear"
@@ -83,7 +83,7 @@ def test_a_delta_of_1e_630_has_its_place_and_its_tick():
 def test_zeros_are_marked_on_the_floor_and_stand_in_the_caption():
     frame = sick()
     frame = frame[(frame["activation"] == "relu") & (frame["depth"] > 5)]
-    ax = plots.gradient_flow(frame, hue="depth", columns="log10_delta_rms")
+    ax = plots.gradient_flow(frame, hue="depth", value="log10_delta_rms")
     part, whole = drawn(ax, "zero")
     assert values(part)[:, 0].tolist() == list(range(1, 8)) and part.get_markerfacecolor() == "white"
     assert values(whole)[:, 0].tolist() == list(range(1, 41)) and whole.get_markerfacecolor() != "white"
@@ -102,7 +102,7 @@ def test_zeros_are_marked_on_the_floor_and_stand_in_the_caption():
 
 def test_nothing_but_zeros_is_drawn_too():
     frame = frames.frame(trace(4, zeros=[(s, 5) for s in range(3)]))
-    ax = plots.gradient_flow(frame, columns="log10_delta_rms")
+    ax = plots.gradient_flow(frame, value="log10_delta_rms")
     (marks,) = drawn(ax, "zero")
     assert len(values(marks)) == 4
 
@@ -124,7 +124,7 @@ def test_nothing_but_a_failure():
 
 
 def test_networks_are_never_averaged_into_one_line():
-    ax = plots.gradient_flow(healthy(depths=(4, 8, 16)), hue="activation", columns="log10_delta_rms")
+    ax = plots.gradient_flow(healthy(depths=(4, 8, 16)), hue="activation", value="log10_delta_rms")
     assert len(drawn(ax, "mean")) == 12
     assert "Networks that differ in initialiser and depth have lines of their own" in plots.caption(ax)
 
@@ -146,7 +146,7 @@ def test_more_lines_than_colours():
     frame = frames.frame([trace(5, width=w) for w in range(8, 21)]).assign(
         name=lambda f: "w" + f["network"].astype(str)
     )
-    lines = drawn(plots.gradient_flow(frame, hue="name", columns="log10_delta_rms"), "mean")
+    lines = drawn(plots.gradient_flow(frame, hue="name", value="log10_delta_rms"), "mean")
     looks = {(line.get_color(), line.get_marker(), str(line._dash_pattern)) for line in lines}
     assert len(looks) == len(lines) == 13
 
@@ -155,7 +155,7 @@ def test_axes_that_are_given_are_drawn_on():
     _, given = plt.subplots(1, 3)
     axes = plots.gradient_flow(healthy(), ax=given)
     assert list(axes) == list(given) and len(plt.get_fignums()) == 1
-    single = plots.gradient_flow(healthy(), ax=given[0], columns="log10_weight_grad_norm", legend=False)
+    single = plots.gradient_flow(healthy(), ax=given[0], value="log10_weight_grad_norm", legend=False)
     assert single is given[0]
     assert single.get_ylabel().startswith("weight grad.")
     with pytest.raises(GradlabError, match="3 axes"):
@@ -169,14 +169,14 @@ def test_rows_of_one_layer_and_one_seed():
 
 
 def test_steady_noise_does_not_fill_the_axis():
-    ax = plots.gradient_flow(frames.frame(trace(50, 3, 0.0005, 0.003)), columns="log10_delta_rms")
+    ax = plots.gradient_flow(frames.frame(trace(50, 3, 0.0005, 0.003)), value="log10_delta_rms")
     assert np.ptp(ax.get_ylim()) >= 1 - 1e-9
 
 
 def test_a_measure_that_does_not_apply_is_no_failure():
     frame = healthy(depths=(4,))
     frame["saturated_fraction"] = np.where(frame["activation"] == "relu", np.nan, 0.1)
-    ax = plots.gradient_flow(frame, columns="saturated_fraction")
+    ax = plots.gradient_flow(frame, value="saturated_fraction")
     assert not drawn(ax, "failed")
     assert ax.get_ylabel() == "saturated units  [share]"
 
@@ -230,14 +230,14 @@ def test_depths_are_ticks():
     [
         (lambda f: plots.gradient_flow(f, hue="activaton"), "'activation'"),
         (lambda f: plots.gradient_flow(f, style="int"), "'init'"),
-        (lambda f: plots.gradient_flow(f, columns="log10_delta"), "'log10_delta_rms'"),
+        (lambda f: plots.gradient_flow(f, value="log10_delta"), "'log10_delta_rms'"),
         (lambda f: plots.gradient_flow(f, x="layers"), "'layer'"),
         (lambda f: plots.gradient_flow(f, band="ci"), "'ci95'"),
         (lambda f: plots.gradient_flow(f, preset="papr"), "'paper'"),
         (lambda f: plots.gradient_flow(f.iloc[:0]), "a frame with rows"),
         (lambda f: plots.gradient_flow([1]), "expected a frame"),
         (lambda f: plots.gradient_flow(f.filter(regex="^(?!log10_)")), "log10_activation_rms"),
-        (lambda f: plots.gradient_flow(f.filter(regex="^(?!log10_)"), columns="log10_delta_rms"), "log10_delta_rms"),
+        (lambda f: plots.gradient_flow(f.filter(regex="^(?!log10_)"), value="log10_delta_rms"), "log10_delta_rms"),
         (lambda f: plots.gradient_flow(f, ax=3), "1 axes"),
         (lambda f: plots.rate_against_depth(f, x="dept"), "'depth'"),
         (lambda f: plots.rate_against_depth(f.drop(columns="log10_delta_rms")), "log10_delta_rms"),

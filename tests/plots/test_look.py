@@ -14,6 +14,7 @@ from PIL import Image
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
+from gradlab.plots.ground.captions import figure_of
 
 from .synthetic import bins, healthy, learnt, printed, sick, trace
 
@@ -29,7 +30,7 @@ FIGURES = {
     "learning": lambda preset: plots.learning_speed(learnt(FOUR), preset=preset),
     "bands": lambda preset: plots.activation_bands(learnt(FOUR[:2], depth=8), preset=preset),
     "curves": lambda preset: plots.training_curves(learnt(FOUR), preset=preset),
-    "trained": lambda preset: plots.trainability(learnt(FOUR), "activation", "init", preset=preset),
+    "trained": lambda preset: plots.trainability(learnt(FOUR), x="activation", y="init", preset=preset),
 }
 
 
@@ -76,7 +77,7 @@ def test_a_flat_line_has_ticks(value):
 
 
 def test_limits_that_a_user_sets_are_kept():
-    ax = plots.gradient_flow(sick(), hue="activation", columns="log10_delta_rms")
+    ax = plots.gradient_flow(sick(), hue="activation", value="log10_delta_rms")
     ax.set_ylim(-100, 50)
     assert ax.get_ylim() == (-100, 50)
     assert labels(ax.yaxis)["0"] == -100  # the floor is where the axis ends
@@ -94,7 +95,7 @@ def test_lines_drawn_later_are_taken_in():
 @pytest.mark.parametrize("preset", ["paper", "slide"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
-    figure = plots.captions.figure_of(FIGURES[name](preset))
+    figure = figure_of(FIGURES[name](preset))
     figure.canvas.draw()
     width, height = figure.get_size_inches()
     if preset == "slide":
@@ -121,7 +122,7 @@ def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_axis_says_what_it_is_with_its_unit(name):
-    figure = plots.captions.figure_of(FIGURES[name]("paper"))
+    figure = figure_of(FIGURES[name]("paper"))
     texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
     assert any("[" in t or "(1 = " in t for t in texts)
     assert plots.caption(figure).endswith(".")
@@ -129,9 +130,9 @@ def test_every_axis_says_what_it_is_with_its_unit(name):
 
 
 def test_fonts_of_presets():
-    ax = plots.gradient_flow(frames.frame(trace(5)), columns="log10_delta_rms")
+    ax = plots.gradient_flow(frames.frame(trace(5)), value="log10_delta_rms")
     assert ax.xaxis.label.get_size() == 8 and ax.xaxis.label.get_family() == ["STIXGeneral", "DejaVu Sans"]
-    ax = plots.gradient_flow(frames.frame(trace(5)), columns="log10_delta_rms", preset="slide")
+    ax = plots.gradient_flow(frames.frame(trace(5)), value="log10_delta_rms", preset="slide")
     assert ax.xaxis.label.get_size() == 22
     with plots.style("slide"):
         assert matplotlib.rcParams["font.size"] == 22
@@ -155,7 +156,7 @@ def test_files_carry_run_command_and_caption(tmp_path):
 
 
 def test_formats_and_where_files_go(tmp_path):
-    ax = plots.gradient_flow(healthy(depths=(4,)), columns="log10_delta_rms")
+    ax = plots.gradient_flow(healthy(depths=(4,)), value="log10_delta_rms")
     assert [p.name for p in plots.save(ax, tmp_path / "new" / "a.pdf")] == ["a.pdf"]
     assert [p.name for p in plots.save(ax.figure, tmp_path / "b", formats="svg")] == ["b.svg"]
     assert not list(tmp_path.rglob("*.tmp"))
@@ -174,7 +175,7 @@ sys.path.insert(0, {folder!r})
 from synthetic import sick
 from gradlab import plots
 assert "jax" not in sys.modules
-ax = plots.gradient_flow(sick(), hue="activation", columns="log10_delta_rms")
+ax = plots.gradient_flow(sick(), hue="activation", value="log10_delta_rms")
 plots.save(ax, sys.argv[1], run_hash="cafe", command="x")
 plots.save(plots.heatmap(sick(), x="activation"), sys.argv[1] + "map", ("svg",), run_hash="cafe", command="x")
 """

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 import gradlab as gl
 from gradlab import plots
 from gradlab._errors import GradlabError
-from gradlab.plots.named import LARGEST, MEAN
+from gradlab.plots.models.layer_gradients import LARGEST, MEAN
 
 
 def drawn(ax, gid):

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
-from gradlab.plots.grids import number
+from gradlab.plots.layers.heatmap import number
 
 from .synthetic import bins, healthy, printed, sick
 
@@ -126,7 +126,7 @@ def test_rows_layers_signals_and_curves():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"signal": "deltas"}, "'delta'"), ({"layers": [99]}, "layers among 1"), ({"rows": "int"}, "'init'")],
+    [({"signal": "deltas"}, "'delta'"), ({"layers": [99]}, "layers among 1"), ({"row": "int"}, "'init'")],
 )
 def test_errors_of_histograms(options, message):
     with pytest.raises(GradlabError, match=message):
@@ -158,7 +158,7 @@ def test_autodiff_on_given_axes_without_deaths_and_with_nothing_alive():
     _, ax = plt.subplots()
     alive = printed(30)
     alive = alive[alive["method"].str.contains("gradlab|64")]
-    assert plots.autodiff(alive, ax) is ax
+    assert plots.autodiff(alive, ax=ax) is ax
     assert not [line for line in ax.lines if line.get_gid() in ("zero", "death")]
     dead = pd.DataFrame({"method": "float16", "layer": [1, 2], "log10_weight_grad_norm": -np.inf})
     plots.autodiff(dead)

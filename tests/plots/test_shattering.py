@@ -48,7 +48,7 @@ def test_law_and_users_axes():
     rows = table()
     law = pd.DataFrame({"from_loss": np.arange(5), "cosine": 0.5 ** np.arange(5.0), "net": "plain"})
     _, ax = plt.subplots()
-    assert plots.shattering(rows, hue="net", law=law, ax=ax) is ax
+    assert plots.shattering(rows, hue="net", theory=law, ax=ax) is ax
     (line,) = drawn(ax, "law")
     np.testing.assert_allclose(line.get_ydata(), np.log10(law["cosine"]))
     texts = [t.get_text() for t in ax.get_legend().get_texts()]

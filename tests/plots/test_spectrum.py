@@ -27,9 +27,15 @@ def by_gid(artists, gid):
     return [a for a in artists if a.get_gid() == gid]
 
 
+def law(far=0.0):
+    """The largest value of one network, the density of another."""
+    rows = [("orthogonal", far + 0.6, np.nan), ("gaussian", far, 1.0), ("gaussian", far + 1, 2.0)]
+    return pd.DataFrame(rows, columns=["init", "log10_singular_value", "density"])
+
+
 @pytest.mark.parametrize("far", [0.0, -630.0])
 def test_densities_hold_the_share_that_is_resolved_wherever_they_lie(far):
-    ax = plots.spectrum(table(far), edges={"orthogonal": far + 0.6}, curves={"gaussian": ([far, far + 1], [1, 2])})
+    ax = plots.spectrum(table(far), theory=law(far))
     steps = by_gid(ax.patches, "density")
     assert len(steps) == 2
     for line, shift in zip(steps, (0, -1), strict=True):
@@ -47,7 +53,7 @@ def test_densities_hold_the_share_that_is_resolved_wherever_they_lie(far):
 def test_on_given_axes_with_one_line_and_errors():
     _, ax = plt.subplots()
     one = table()[lambda t: t["init"] == "gaussian"]
-    assert plots.spectrum(one, ax) is ax
+    assert plots.spectrum(one, ax=ax) is ax
     assert ax.get_legend() is None
     with pytest.raises(GradlabError, match="weight"):
         plots.spectrum(one.drop(columns="weight"))
@@ -66,7 +72,7 @@ def lengths():
 
 
 def test_lengths_stand_beside_the_root_of_chi1():
-    ax = plots.circle(lengths(), chi1={4.0: 10**0.8})
+    ax = plots.circle(lengths(), theory={4.0: 10**0.8})
     dots = by_gid(ax.lines, "length")
     assert dots[1].get_ydata()[5] == pytest.approx(1 + 0.4 * 5)
     (line,) = by_gid(ax.lines, "theory")
@@ -83,4 +89,4 @@ def test_shapes_are_closed_curves():
     (line,) = by_gid(axes[1].lines, "shape")
     assert len(line.get_xdata()) == 21 and line.get_xdata()[0] == line.get_xdata()[-1] == 2
     with pytest.raises(GradlabError, match="2 axes"):
-        plots.circle(lengths(), plt.figure().subplots(), shapes={0: shape})
+        plots.circle(lengths(), ax=plt.figure().subplots(), shapes={0: shape})

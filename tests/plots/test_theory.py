@@ -96,7 +96,7 @@ def diagram():
 
 def test_phase_diagram_has_one_scale_for_theory_and_measured_rates(both):
     record, table = diagram(), rates(both[0])
-    ax = plots.phase_diagram(record, table)
+    ax = plots.phase_diagram(table, theory=record)
     (mesh,) = [c for c in ax.collections if hasattr(c, "get_coordinates")]
     np.testing.assert_allclose(mesh.get_array().reshape(3, 2), np.log10(record.chi1.T))
     (points,) = drawn(ax, "measured")
@@ -107,7 +107,7 @@ def test_phase_diagram_has_one_scale_for_theory_and_measured_rates(both):
     np.testing.assert_array_equal(line.get_xydata()[:2], [[0, 2], [0.1, 2.3]])
     assert {t.get_text() for t in ax.texts} == {"ordered: vanish", "chaotic: explode"}
     assert "3 measured networks, n = 6 seeds" in plots.caption(ax) and "runs away" in plots.caption(ax)
-    other = plots.phase_diagram(record, field="xi_grad", ax=plt.subplots()[1])
+    other = plots.phase_diagram(theory=record, field="xi_grad", ax=plt.subplots()[1])
     (mesh,) = [c for c in other.collections if hasattr(c, "get_coordinates")]
     assert mesh.get_array().reshape(3, 2)[0, 0] == pytest.approx(np.log10(1 / np.log(2)))
 
@@ -115,9 +115,12 @@ def test_phase_diagram_has_one_scale_for_theory_and_measured_rates(both):
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda table: plots.phase_diagram("tanh"), "gl.theory.phase_diagram"),
-        (lambda table: plots.phase_diagram(diagram(), field="q"), "field"),
-        (lambda table: plots.phase_diagram(diagram(), table.assign(activation="relu")), "rates of networks of tanh"),
+        (lambda table: plots.phase_diagram(theory="tanh"), "gl.theory.phase_diagram"),
+        (lambda table: plots.phase_diagram(theory=diagram(), field="q"), "field"),
+        (
+            lambda table: plots.phase_diagram(table.assign(activation="relu"), theory=diagram()),
+            "rates of networks of tanh",
+        ),
     ],
 )
 def test_phase_diagram_refuses(both, call, text):
@@ -170,7 +173,7 @@ def test_a_curve_in_the_noise_has_no_depth_scale(both):
 
 def test_transition_draws_both(both):
     frame, found = both
-    ax = plots.transition(frame, found)
+    ax = plots.transition(frame, theory=found)
     for line, (name, one) in zip(drawn(ax, "theory"), found.items(), strict=True):
         np.testing.assert_allclose(line.get_ydata(), one.columns["delta_log10_mean"][:DEPTH])
         own = frame[(frame["network"] == name) & (frame["layer"] <= DEPTH)]
@@ -189,13 +192,13 @@ def test_transition_draws_both(both):
 
 def test_transition_needs_a_prediction(both):
     with pytest.raises(GradlabError, match="no reason"):
-        plots.transition(both[0], dict.fromkeys(both[1], Refusal("any", "no reason")))
+        plots.transition(both[0], theory=dict.fromkeys(both[1], Refusal("any", "no reason")))
 
 
 def test_depth_scales_draws_distances_and_fits(both):
     far = distances(*both)
     fits = depth_scales(*both)
-    for ax, quantity in zip(plots.depth_scales(*both), "qc", strict=True):
+    for ax, quantity in zip(plots.depth_scales(both[0], theory=both[1]), "qc", strict=True):
         for dots, line, w in zip(drawn(ax, "measured"), drawn(ax, "theory"), SIGMA_W2, strict=True):
             own = far[(far["quantity"] == quantity) & (far["sigma_w2"] == w)]
             seen = own[own["resolved"].cummin()]  # beyond the first gap a dot or two are noise
@@ -210,7 +213,7 @@ def test_depth_scales_draws_distances_and_fits(both):
 def test_overlay_begins_at_the_measured_last_layer(both):
     frame, found = both
     axes = plots.gradient_flow(
-        frame, theory=found, columns=["log10_preactivation_rms", "log10_delta_rms", "log10_weight_grad_norm"]
+        frame, theory=found, value=["log10_preactivation_rms", "log10_delta_rms", "log10_weight_grad_norm"]
     )
     forward, backward, refused = axes
     for ax, shift in ((forward, 0.0), (backward, -3.0)):
@@ -223,9 +226,9 @@ def test_overlay_begins_at_the_measured_last_layer(both):
     assert FUNCTIONALS["log10_delta_rms"] in text
     assert "No line of theory for Frobenius norm of the gradient of the mean loss by the weight: no." in text
     first = {next(iter(found)): found[next(iter(found))]}
-    part = plots.caption(plots.gradient_flow(frame, theory=first, columns="log10_delta_rms"))
+    part = plots.caption(plots.gradient_flow(frame, theory=first, value="log10_delta_rms"))
     assert "over batch and units (σ_w² = 1):" in part and "(σ_w² = 1.7 and σ_w² = 2.5): no prediction" in part
-    from_loss = plots.gradient_flow(frame, theory=found, columns="log10_delta_rms", x="from_loss")
+    from_loss = plots.gradient_flow(frame, theory=found, value="log10_delta_rms", x="from_loss")
     assert drawn(from_loss, "theory")[0].get_ydata()[0] == pytest.approx(drawn(backward, "theory")[0].get_ydata()[0])
     assert drawn(from_loss, "theory")[0].get_xdata()[0] == DEPTH
 
@@ -233,10 +236,10 @@ def test_overlay_begins_at_the_measured_last_layer(both):
 def test_overlay_of_one_prediction_or_none(both):
     frame, found = both
     name = next(iter(found))
-    ax = plots.gradient_flow(frame[frame["network"] == name], theory=found[name], columns="log10_delta_rms")
+    ax = plots.gradient_flow(frame[frame["network"] == name], theory=found[name], value="log10_delta_rms")
     assert len(drawn(ax, "theory")) == 1
     ax = plots.gradient_flow(
-        frame, theory=dict.fromkeys(found, Refusal("any", "it is out of reach")), columns="log10_delta_rms"
+        frame, theory=dict.fromkeys(found, Refusal("any", "it is out of reach")), value="log10_delta_rms"
     )
     assert not drawn(ax, "theory") and "it is out of reach" in plots.caption(ax)
     with pytest.raises(GradlabError, match="a prediction for each network"):

@@ -5,11 +5,13 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colors
 from matplotlib import pyplot as plt
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
-from gradlab.plots.decades import spaced_by_powers
+from gradlab.plots.ground.decades import spaced_by_powers
+from gradlab.plots.ground.styles import COLOURS
 
 from .synthetic import STEPS, failed, learnt
 from .test_lines import drawn, groups, hidden, same, values
@@ -44,7 +46,7 @@ def test_lines_of_layers_are_the_summaries(figure, column, seeds):
 
 
 def test_colours_go_from_dark_to_light_and_many_layers_have_no_marks():
-    grey = lambda ax: [np.dot(plots.styles.matplotlib.colors.to_rgb(line.get_color()), (0.3, 0.59, 0.11))
+    grey = lambda ax: [np.dot(colors.to_rgb(line.get_color()), (0.3, 0.59, 0.11))
                        for line in drawn(ax, "mean")]  # fmt: skip
     few, many = plots.learning_speed(learnt(depth=4)), plots.learning_speed(learnt(depth=20, steps=(0, 1, 2)))
     for ax in (few, many):
@@ -101,7 +103,7 @@ def test_a_panel_for_each_configuration_and_never_a_mean_over_networks():
             hidden(frame[frame["activation"] == name]), ["layer", "step"], "log10_weight_grad_norm"
         )
         same(drawn(ax, "mean"), groups(table, ["layer"]), ("step", "mean"))
-    whole = plots.learning_speed(frame, rows="init", style="activation", **blank())
+    whole = plots.learning_speed(frame, row="init", style="activation", **blank())
     assert len(drawn(whole, "mean")) == 8
     assert len({line.get_linestyle() + str(line._dash_pattern) for line in drawn(whole, "mean")}) == 2
     five = plots.learning_speed(
@@ -160,7 +162,7 @@ def test_a_training_that_diverged_is_marked_where_it_did_though_its_numbers_are_
     assert "2 seeds: diverged at step 4 (sigmoid)" in plots.caption(bands)
     for ax in plots.training_curves(frame, ax=plt.subplots(1, 2)[1]):
         (mark,) = drawn(ax, "failed")
-        assert values(mark)[:, 0].tolist() == [4] and mark.get_color() == plots.styles.COLOURS[1]
+        assert values(mark)[:, 0].tolist() == [4] and mark.get_color() == COLOURS[1]
         assert "2 seeds of sigmoid: diverged at step 4" in plots.caption(ax)
 
 
@@ -317,23 +319,23 @@ def test_the_map_shows_the_last_step_where_it_belongs():
 
 def test_the_depths_that_theory_allows_lie_over_the_map():
     table = pd.DataFrame({"sigma_w2": [4.0, 0.5, 1.0], "depth": [3.0, 5.0, np.inf], "scales": 6.0})
-    ax = plots.trainability(grid(), allowed=table)
+    ax = plots.trainability(grid(), theory=table)
     (line,) = [a for a in ax.lines if a.get_gid() == "allowed"]
     assert line.get_xdata().tolist() == [0.5, 1.0, 4.0]
     assert line.get_ydata()[[0, 2]].tolist() == [5.0, 3.0]
     assert np.isfinite(line.get_ydata()[1]) and line.get_ydata()[1] > 100 * ax.get_ylim()[1]
     assert "6" in ax.figure.legends[0].get_texts()[0].get_text() and "theory" in plots.caption(ax)
     two = pd.concat([table, table.assign(scales=3.0, depth=table["depth"] / 2)])
-    assert len([a for a in plots.trainability(grid(), allowed=two, **blank()).lines if a.get_gid() == "allowed"]) == 2
+    assert len([a for a in plots.trainability(grid(), theory=two, **blank()).lines if a.get_gid() == "allowed"]) == 2
     with pytest.raises(GradlabError, match="'depth'"):
-        plots.trainability(grid(), allowed=table.drop(columns="depth"))
+        plots.trainability(grid(), theory=table.drop(columns="depth"))
 
 
 def test_the_map_over_names():
     frame = grid()
     frame["init"] = frame["sigma_w2"].map(lambda w: f"start {w}")
     table = pd.DataFrame({"init": ["start 0.5", "start 4.0"], "depth": [3.0, 5.0]})
-    ax = plots.trainability(frame, "init", allowed=table)
+    ax = plots.trainability(frame, x="init", theory=table)
     bars = [c for c in ax.collections if c.get_gid() == "allowed"]
     segments = np.concatenate([b.get_segments() for b in bars])
     assert segments[:, :, 1].tolist() == [[3, 3], [5, 5]]
@@ -358,13 +360,15 @@ def test_failures_on_the_map():
 
 def test_maps_that_cannot_be_drawn():
     with pytest.raises(GradlabError, match="two different"):
-        plots.trainability(grid(), "depth", "depth")
+        plots.trainability(grid(), x="depth", y="depth")
     with pytest.raises(GradlabError, match="'test_accuracy'"):
         plots.trainability(grid().drop(columns=["test_accuracy", "train_accuracy"]))
     with pytest.raises(GradlabError, match="a step from 0 to 4"):
         plots.trainability(grid(), step=3)
     with pytest.raises(GradlabError, match="one network in each cell"):
-        plots.trainability(frames.concat([grid(), learnt([{"activation": "relu", "init": "he_normal"}])]), "activation")
+        plots.trainability(
+            frames.concat([grid(), learnt([{"activation": "relu", "init": "he_normal"}])]), x="activation"
+        )
 
 
 def test_a_third_coordinate_has_panels():

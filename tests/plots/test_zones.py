@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gradlab import plots
-from gradlab.plots.zones import colour, colours, scale
+from gradlab.plots.ground.zones import colour, colours, scale
 
 from .synthetic import healthy
 from .test_lines import drawn

@@ -11,7 +11,7 @@ import pytest
 from gradlab import plots
 from gradlab.config import Sweep, TrainingSweep
 from gradlab.frames.rows import concat, frame
-from gradlab.plots.captions import figure_of
+from gradlab.plots.ground.captions import figure_of
 from gradlab.reporting.content import Content
 from gradlab.reporting.page import report
 from tests.plots.reading import faults

@@ -1,0 +1,1 @@
+"""What all figures stand on: axes, looks, words, captions, legends, tables. No file here draws a figure."""

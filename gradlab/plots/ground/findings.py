@@ -1,0 +1,126 @@
+"""The first sentence of a caption: what is to be seen, in numbers of the table that was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlab.plots.ground import words
+from gradlab.plots.ground.tables import differing, lines
+
+#: What travels from the input on; the rest comes from the loss.
+FORWARD: tuple[str, ...] = ("log10_activation_rms", "log10_preactivation_rms", "log10_one_minus_c")
+#: Columns whose description is longer than a sentence bears.
+_SHORT: dict[str, str] = {
+    "log10_delta_rms": "rms delta", "delta_log10_mean": "delta of one example",
+    "log10_weight_grad_norm": "weight gradient's norm", "log10_bias_grad_norm": "bias gradient's norm",
+    "log10_update_ratio": "update over the weight", "log10_weight_update_norm": "weight update's norm",
+    "log10_one_minus_c": "1 − c of two inputs",
+}  # fmt: skip
+
+
+def quantity(column: str) -> str:
+    """A column in as few words as tell it."""
+    return _SHORT.get(column) or words.described(column).split(",")[0].split(" (")[0]
+
+
+def labels(rows: pd.DataFrame) -> dict[Any, str]:
+    """Each network in the words that tell it from the others; nothing where there is one."""
+    if "network" not in rows:
+        return {}
+    names = [name for name in differing(rows, ("step",)) if name != "network"]
+    first = rows.drop_duplicates("network")
+    return {row["network"]: ", ".join(words.entry(n, row[n]) for n in names) for _, row in first.iterrows()}
+
+
+def _label(key: dict[str, Any], known: dict[Any, str]) -> str:
+    """The coordinates of a line, each once; "last step" needs no number beside it."""
+    without = ("network", "layer", "set", *(("step",) if "end" in key else ()))
+    told = [known.get(key["network"], "")] if "network" in key else []
+    told += [words.entry(n, v) if n != "panel" else v for n, v in key.items() if n not in without]
+    return ", ".join(dict.fromkeys(piece for text in told for piece in text.split(", ") if piece))
+
+
+def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str) -> str:
+    """What the quantity does from one end of the networks to the other, of those in which it does least and most."""
+    if not (column.startswith("log10_") or column == "delta_log10_mean"):
+        return ""
+    known = labels(rows)
+    found: list[tuple[float, str, int]] = []
+    for key, line in lines(means, keys):
+        line = line.sort_values(x, ascending=(x == "layer"))
+        if len(line) < 2:
+            continue
+        ends = [_end(line.iloc[0]), _end(line.iloc[-1])]
+        away = ends[1] - ends[0] if column in FORWARD else ends[0] - ends[1]
+        if not np.isnan(away):
+            found.append((away, _label(key, known), len(line)))
+    if not found:
+        return ""
+    way = "From the first to the last" if column in FORWARD else "From the last to the first"
+    if len(found) == 1:
+        return f"{way} of {found[0][2]} layers the {quantity(column)} {words.change(found[0][0])}."
+    low, high = min(found), max(found)
+    told = f"{words.change(low[0])}{_of(low[1])} and {words.change(high[0])}{_of(high[1])}"
+    if words.change(low[0]) == words.change(high[0]):
+        told = f"{words.change(low[0])} in all"
+    return f"{way} layer the {quantity(column)} {told}, the ends of {len(found)} networks."
+
+
+def _end(row: pd.Series) -> float:
+    """log10 of a mean; -inf where all seeds are exactly zero, NaN where none is finite."""
+    return -np.inf if row["n"] == 0 and row["n_zero"] > 0 else float(row["mean"])
+
+
+def _of(label: str) -> str:
+    return f" ({label})" if label else ""
+
+
+def last_step(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str) -> str:
+    """Between which values a quantity lies at the end of a training, and of which layers and networks."""
+    known = labels(rows)
+    logs = column.startswith("log10_") or column == "delta_log10_mean"
+    found: list[tuple[float, str]] = []
+    steps = set()
+    for key, line in lines(means, keys):
+        finite = line[np.isfinite(line["mean"].to_numpy(float))]
+        if len(finite):
+            row = finite.sort_values(x).iloc[-1]
+            steps.add(row[x])
+            where = f"layer {key['layer']}" if "layer" in key else str(key.get("set", ""))
+            told = ", ".join(part for part in (where, _label(key, known)) if part)
+            found.append((float(row["mean"]), told))
+    if not found:
+        return ""
+    when = "At the last steps with a finite value"
+    if len(steps) == 1:
+        step = next(iter(steps))
+        when = f"At the last step, {step:g}," if step == means[x].max() else f"At step {step:g}, the last finite one,"
+    value = lambda v: f"{10**v:.2g}" if logs and v > -300 else f"10^{v:.3g}" if logs else f"{v:.2g}"
+    low, high = min(found), max(found)
+    name = quantity(column)
+    if len(found) > 1 and value(low[0]) == value(high[0]):
+        return f"{when} the {name} is {value(low[0])} in all {len(found)} lines."
+    if len(found) == 1:
+        return f"{when} the {name} is {value(low[0])}{_of(low[1])}."
+    return f"{when} the {name} lies between {value(low[0])}{_of(low[1])} and {value(high[0])}{_of(high[1])}."
+
+
+def extremes(table: pd.DataFrame, value: str, what: str, names: Sequence[str], log10: bool = True) -> str:
+    """Between which values a column of a table lies, and of which networks."""
+    finite = table[np.isfinite(table[value].to_numpy(float))]
+    if finite.empty:
+        return ""
+    told = []
+    for place in (finite[value].idxmin(), finite[value].idxmax()):
+        row = finite.loc[place]
+        number = f"{10 ** row[value]:.3g}" if log10 else f"{row[value]:.3g}"
+        told.append(f"{number}{_of(', '.join(words.entry(n, row[n]) for n in names if n in row))}")
+    if len(finite) == 1:
+        return f"{what} is {told[0]}."
+    if told[0].split(" (")[0] == told[1].split(" (")[0]:
+        return f"{what} is {told[0].split(' (')[0]} in all {len(finite)}."
+    return f"{what} lies between {told[0]} and {told[1]}."

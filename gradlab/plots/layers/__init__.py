@@ -1,0 +1,1 @@
+"""Figures of the layers of networks: how a gradient travels, and how fast."""

@@ -1,0 +1,1 @@
+"""Figures of anyone's model: its diagnosis, its named layers."""

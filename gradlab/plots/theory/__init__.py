@@ -1,0 +1,1 @@
+"""Figures of theory, with measurements on it."""

@@ -1,0 +1,1 @@
+"""Figures of trainings: what each layer does, step by step."""

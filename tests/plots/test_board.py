@@ -1,0 +1,116 @@
+"""A figure of several panels: sizes, letters, legend, caption; roles, direct labels and alternative text."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from gradlab import plots
+from gradlab._errors import GradlabError
+
+from .synthetic import healthy
+
+TANH = healthy(depths=(4, 16))
+
+
+def filled(**options):
+    board = plots.board("aab;ccd", **options)
+    plots.gradient_flow(TANH[TANH["init"] == "he_normal"], value="log10_delta_rms", hue="activation", ax=board["a"])
+    with board.drawing():
+        board["b"].plot([1, 2], [0.0, 1.0], label="own line", **plots.role("theory"))
+        board["c"].set(xlabel="x", ylabel="y")
+    return board
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({}, (7.0, 4.7)), ({"width": "column", "height": 3.0}, (3.4, 3.0)), ({"preset": "slide"}, (13.333, 7.5))],
+)
+def test_a_board_has_the_true_width_and_letters(options, size):
+    board = plots.board("aab;ccd", **options)
+    assert tuple(board.figure.get_size_inches()) == pytest.approx(size)
+    assert [board[name].get_title(loc="left") for name in board] == ["(a)", "(b)", "(c)", "(d)"]
+    assert len(board) == 4
+    alone = plots.board("a")
+    assert alone["a"].get_title(loc="left") == "" and alone.figure.get_figwidth() == 3.4
+
+
+@pytest.mark.parametrize("where", ["above", "below", "right"])
+def test_one_legend_has_the_lines_of_all_panels(where):
+    board = filled()
+    assert board["a"].get_legend() is None  # the figure's legend is the only one
+    legend = board.legend(where, more=matplotlib.lines.Line2D([], []))
+    names = [text.get_text() for text in legend.get_texts()]
+    assert {"sigmoid", "own line", "more"} <= set(names) and len(set(names)) == len(names)
+    board.figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(board[name].get_tightbbox()) for name in board)
+
+
+def test_the_caption_names_the_panels_and_travels_with_the_figure(tmp_path):
+    board = filled()
+    assert board.caption.startswith("(a) From the last")
+    text = board.describe("See this.", b="A line.", setting="n = 3.")
+    assert text.startswith("See this. (a) From") and " (b) A line. n = 3." in text
+    assert plots.caption(board.figure) == plots.caption(board["a"]) == board.caption == text
+    made = board.save(tmp_path / "f", ("png", "pdf"))
+    assert [p.suffix for p in made] == [".png", ".pdf"]
+    assert b"See this." in made[0].read_bytes()
+
+
+@pytest.mark.parametrize("wrong", ["", "ab;c", "..", "ab;"])
+def test_a_layout_that_is_none_is_refused(wrong):
+    with pytest.raises(GradlabError, match=r"gl\.plots\.board"):
+        plots.board(wrong)
+
+
+def test_names_that_are_not_there_are_refused():
+    with pytest.raises(GradlabError, match="one of a; received 'b'"):
+        plots.board("a")["b"]
+    with pytest.raises(GradlabError, match="theory"):
+        plots.role("theorem")
+    with pytest.raises(GradlabError, match="one value"):
+        plots.looks([])
+
+
+def test_roles_keep_their_share_of_the_lines_in_every_preset():
+    shares = []
+    for preset in plots.PRESETS:
+        with plots.style(preset):
+            shares.append(plots.role("theory")["linewidth"] / matplotlib.rcParams["lines.linewidth"])
+    assert shares == pytest.approx([0.7, 0.7])
+    darker = plots.role("theory", "#0072B2")["color"]
+    assert np.mean(darker) < np.mean(matplotlib.colors.to_rgb("#0072B2"))
+
+
+def test_values_are_told_apart_without_colour():
+    found = plots.looks(["a", "b", "c"])
+    assert len({str(look["linestyle"]) for look in found.values()}) == 3
+    assert len({look["marker"] for look in found.values()}) == 3
+    assert {look["linestyle"] for look in plots.looks(["a", "b"], line=False).values()} == {"-"}
+
+
+def test_labels_at_the_ends_of_lines_keep_their_order_and_do_not_overlap():
+    board = plots.board("a")
+    with board.drawing():
+        for i, end in enumerate([1.0, 1.001, 1.002, 0.0]):
+            board["a"].plot([0, 1, np.nan], [0.5, end, np.nan], label=f"line {i}", color=f"C{i}")
+        labels = plots.label_ends(board["a"])
+    board.figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in labels]
+    assert [label.get_text() for label in labels] == ["line 0", "line 1", "line 2", "line 3"]
+    heights = [box.y0 for box in boxes]
+    assert heights[3] < heights[0] < heights[1] < heights[2]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert labels[0].get_color() == "C0"
+    with pytest.raises(GradlabError, match="lines with labels"):
+        plots.label_ends(board["a"])  # they are named already
+
+
+def test_the_alternative_text_has_the_numbers_of_the_lines():
+    board = filled()
+    with board.drawing():
+        board["b"].set(xlabel="depth", ylabel="rate")
+    text = plots.alt(board.figure)
+    assert "(b) Rate against depth: own line from 0 at 1 to 1 at 2." in text
+    assert "(a) Rms delta" in text and "$" not in text and "\\" not in text
+    assert "(d)" not in text  # nothing is said of a panel without labels
