@@ -66,7 +66,8 @@ def diagnose(
         Codes (``"GL005"``) or kinds (``"saturation"``) of rules that say nothing.
     exact : bool
         Whether signals and gradients are read once more in float64, which tells what is lost in the working precision
-        from true zeros. Takes about as long again as the first look.
+        from true zeros. Takes about as long again as the first look. Where memory is short it is one example that is
+        read again, or nothing; the page says which.
     trials : bool
         Whether remedies are tried on copies of the parameters, and of one of gradlab's networks by building it with
         other options; and whether the loss is followed around the parameters: along the gradient at many learning

@@ -13,6 +13,7 @@ from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.gather import coverage_of, exact_columns, gradients_of, parameters_of, places_of, signals_of
 from gradlab.diagnosis.noise import signal_to_noise
 from gradlab.diagnosis.nonfinite import births
+from gradlab.diagnosis.one_example import OneExampleLook
 from gradlab.diagnosis.precision import ExactLook
 from gradlab.diagnosis.problem import Problem, Sample
 from gradlab.diagnosis.program import Program
@@ -97,15 +98,32 @@ class Model:
         return evidence.replace(births=births(self.program, *self.samples[int(np.argmax(bad))]))
 
     def with_exact(self, evidence: Evidence) -> Evidence:
-        """With a second look in float64: of the first sample, and of the others where it shows something else."""
+        """With a second look in float64: of the first sample, and of the others where it shows something else.
+
+        Of one example where there is no memory for the batch, and not at all where that cannot be done either.
+        """
         look = ExactLook(self.program)
         if look.refused:
-            return evidence.replace(notes=(*evidence.notes, look.refused))
+            return self._with_one_example(evidence, look.refused)
         found = exact_columns(evidence, [look(*self.samples[0])])
         if evidence.samples > 1 and _differs(evidence, found):
             found = exact_columns(evidence, [look(*sample) for sample in self.samples])
         signals, gradients = found
         return evidence.replace(signals=evidence.signals | signals, gradients=evidence.gradients | gradients)
+
+    def _with_one_example(self, evidence: Evidence, short: str) -> Evidence:
+        look = OneExampleLook(self._loss, self.samples[0], self.program.sites)
+        found = None if look.refused else look.columns(evidence, self.samples)
+        if found is None:
+            why = look.refused or "its deltas are not those of the batch"
+            note = f"no second look in float64: of the batch {short}; of one example, {why}"
+            return evidence.replace(notes=(*evidence.notes, note))
+        signals, gradients = found
+        return evidence.replace(
+            signals=evidence.signals | signals,
+            gradients=evidence.gradients | gradients,
+            notes=(*evidence.notes, f"the second look in float64 was at one example alone: of the batch {short}"),
+        )
 
     def with_parameters(self, evidence: Evidence, optimizer: Any = None) -> Evidence:
         """With what gradients of the first sample say of units, of examples and of an optimiser's first update."""

@@ -69,9 +69,7 @@ class ExactLook:
         self._program = program
         need, free = memory_of(program.gradient), free_memory()
         self.refused = (
-            f"no second look in float64: it may take {need / 1e9:.1f} GB of {free / 1e9:.1f} GB that are free"
-            if need > MEMORY * free
-            else ""
+            f"it may take {need / 1e9:.2g} GB of {free / 1e9:.2g} GB that are free" if need > MEMORY * free else ""
         )
 
     def __call__(self, params: Any, args: Sequence[Any]) -> Exact:

@@ -134,6 +134,25 @@ def test_squares_beyond_the_range_of_float32(value, log10):
     assert np.log10(exact.loss) == pytest.approx(log10, abs=1e-7)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize(
+    "of_bits",
+    [
+        lambda x: lax.nextafter(x, jnp.full_like(x, 2)) - x,
+        lambda x: lax.bitcast_convert_type(x, "uint32" if x.dtype == "float32" else "uint16").astype(x.dtype),
+    ],
+    ids=["next number", "bits"],
+)
+def test_what_depends_on_bits_sees_those_of_the_models_own_format(of_bits, dtype):
+    """The number after 1 and the bits of a half are others in float64, so these operations keep their format."""
+    x = jnp.asarray([0.5, 1.0], dtype)
+    loss = lambda p, x: jnp.sum(p * lax.stop_gradient(of_bits(x)))
+    _, exact = looked(loss, jnp.ones(2, dtype), x)
+    expected = np.asarray(of_bits(x), "float64")
+    assert exact.loss == expected.sum()
+    assert columns(exact.leaves[0])["log10_max"] == pytest.approx(np.log10(expected.max()), abs=1e-12)
+
+
 def test_memory_is_asked_before(monkeypatch):
     program = Program.of(chain, jnp.ones((30, 4, 4)), (jnp.ones((5, 4)),))
     # 480 entries of the weights, those of their gradient, 30 times 20 of what is kept of the layers, of 8 bytes
@@ -141,7 +160,7 @@ def test_memory_is_asked_before(monkeypatch):
     assert 8 * (2 * 480 + 600) < need < 8 * 10 * 600
     assert ExactLook(program).refused == ""
     monkeypatch.setattr(precision, "free_memory", lambda: 1.5 * need)
-    assert "no second look in float64" in ExactLook(program).refused
+    assert "GB that are free" in ExactLook(program).refused
 
 
 def test_decades_below_the_smallest_number():
