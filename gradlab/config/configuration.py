@@ -106,6 +106,11 @@ class Configuration:
         """The options that are there only where another field has some values."""
         return {f.name: f.metadata["needs"] for f in fields(cls) if f.metadata.get("needs")}
 
+    def has(self, name: str) -> bool:
+        """Whether it has an option, as its other options are."""
+        other, known = self.needs().get(name, (name, None))
+        return name in self.names() and (known is None or getattr(self, other) in known)
+
     def changed(self) -> dict[str, Any]:
         """The options that differ from their defaults."""
         return {f.name: getattr(self, f.name) for f in fields(self) if "affects" in f.metadata and self._differs(f)}

@@ -50,6 +50,11 @@ class CustomConfig:
         return ()
 
     @property
+    def network(self) -> CustomConfig:
+        """Itself: what has a network, as a training does, is asked for it by the same name."""
+        return self
+
+    @property
     def activations(self) -> tuple[str, ...]:
         """One text for all layers."""
         return (self.activation,)

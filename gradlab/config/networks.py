@@ -133,6 +133,11 @@ class NetworkConfig(Configuration):
             )  # fmt: skip
 
     @property
+    def network(self) -> NetworkConfig:
+        """Itself: what has a network, as a training does, is asked for it by the same name."""
+        return self
+
+    @property
     def initializers(self) -> tuple[str, ...]:
         """Names of the initialisers that it uses: of the hidden weights, and of the readout."""
         return tuple(dict.fromkeys((self.init, self.readout or self.init)))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
-from gradlab.config.configuration import Configuration, Need, configuration, setting
+from gradlab.config.configuration import Configuration, configuration, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
 from gradlab.config.fields import (
     Check,
@@ -264,23 +264,16 @@ class Sweep(Configuration):
 
     def _check_needs(self, configs: Sequence[Any]) -> None:
         """Raise where a coordinate is given that no network of the grid has, though its architecture does."""
-        needs = {name: need for config in configs for name, need in self._needs(config).items()}
+        asked = [one for config in configs for one in (config, config.network)]
+        needs = {name: need for one in asked for name, need in one.needs().items()}
         for name, (other, known) in needs.items():
             usual = {self._own(name, a) if name in OWN else self._usual(name) for a in self.architecture}
             given = getattr(self, name) not in (*usual, (None,))
-            if given and not any(self._has(config, name) for config in configs):
+            if given and not any(one.has(name) for one in asked):
                 raise GradlabError(
                     f"{name}= only with {other}={' or '.join(map(repr, known))}",
                     f"{other}={', '.join(map(repr, getattr(self, other)))}", f"leaving {name} out",
                 )  # fmt: skip
-
-    def _has(self, config: Any, name: str) -> bool:
-        """Whether a network of the grid has a coordinate."""
-        needs = self._needs(config)
-        return hasattr(config, name) and (name not in needs or getattr(config, needs[name][0]) in needs[name][1])
-
-    def _needs(self, config: Any) -> dict[str, Need]:
-        return config.needs()
 
     def _owners(self, name: str) -> list[str]:
         """The architectures that have a coordinate; none where it belongs to no architecture."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_RECORDS
-from gradlab.config.configuration import Configuration, Need, configuration, like, option, setting
+from gradlab.config.configuration import Configuration, configuration, like, option, setting
 from gradlab.config.fields import (
     below_1,
     boolean,
@@ -40,7 +40,7 @@ ON_FAILURE: tuple[str, ...] = ("stop", "continue")
 
 @configuration
 class TrainingConfig(Configuration):
-    """One network and how it is trained. It has the fields of its network too."""
+    """One network and how it is trained."""
 
     network: NetworkConfig = field(kw_only=False, metadata={"about": "What is trained."})
     optimizer: str = option(
@@ -98,12 +98,6 @@ class TrainingConfig(Configuration):
         clips = [name for name in ("clip_norm", "clip_value", "clip_adaptive") if getattr(self, name) is not None]
         if len(clips) > 1:
             raise GradlabError("one way of clipping", " and ".join(clips), f"{clips[0]}= alone")
-
-    def __getattr__(self, name: str) -> Any:
-        """The fields of the network."""
-        if name.startswith("__") or name == "network":
-            raise AttributeError(name)
-        return getattr(self.network, name)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as plain values: what identifies the training."""
@@ -213,9 +207,6 @@ class TrainingSweep(Sweep):
 
     def _kinds(self) -> list[type[Configuration]]:
         return [*super()._kinds(), TrainingConfig]
-
-    def _needs(self, config: TrainingConfig) -> dict[str, Need]:
-        return {**config.network.needs(), **config.needs()}
 
     def _owners(self, name: str) -> list[str]:
         return [] if name in TRAINING_GRID else super()._owners(name)

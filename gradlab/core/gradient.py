@@ -215,8 +215,8 @@ class Taps(NamedTuple):
         """The sum multiplied out, shape (..., taps * channels in, channels out), over one power of two."""
         found = self._visit(lambda tap: tap.product())
         each = jnp.moveaxis(found.mantissa, 0, -3)
-        exponent = None if found.exponent is None else found.exponent[0]  # that of the examples, the same at each tap
-        return Scaled(each.reshape(*each.shape[:-3], -1, each.shape[-1]), exponent)
+        # the exponent is that of the examples, the same at each tap
+        return found.map(lambda _: each.reshape(*each.shape[:-3], -1, each.shape[-1]), lambda e: e[0])
 
     def materialise(self) -> Array:
         """The plain array, shape (..., taps * channels in, channels out)."""
@@ -302,8 +302,7 @@ class Whole(NamedTuple):
 
 def _as_matrix(s: Scaled) -> Scaled:
     """All axes behind those of the groups as the second of two."""
-    exponent = jnp.int32(0) if s.exponent is None else s.exponent
-    return Scaled(s.mantissa.reshape(*exponent.shape, 1, -1), exponent)
+    return Scaled(s.mantissa.reshape(*s.powers.shape, 1, -1), s.powers)
 
 
 def _norm(matrix: Scaled) -> Log2:

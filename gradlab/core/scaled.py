@@ -34,12 +34,12 @@ class Scaled(NamedTuple):
     ----------
     mantissa : Array, shape (..., batch, features)
         Floats.
-    exponent : Array or None, shape a prefix of the mantissa's
-        int32, one per example (and group). None: a plain array that is never rescaled.
+    exponent : Array, shape a prefix of the mantissa's
+        int32, one per example (and group). None in a plain array, which is never rescaled: this file alone asks for it.
     """
 
     mantissa: Array
-    exponent: Array | None
+    exponent: Any
 
     @property
     def is_plain(self) -> bool:
@@ -47,9 +47,14 @@ class Scaled(NamedTuple):
         return self.exponent is None
 
     @property
+    def powers(self) -> Array:
+        """The exponents; a single 0 for a plain array."""
+        return jnp.int32(0) if self.is_plain else self.exponent
+
+    @property
     def lead(self) -> int:
         """How many axes the exponents have: those of groups and examples. A plain array has no groups."""
-        return 1 if self.exponent is None else self.exponent.ndim
+        return 1 if self.is_plain else self.exponent.ndim
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -58,11 +63,11 @@ class Scaled(NamedTuple):
 
     def value(self) -> Array:
         """The plain array; it overflows and underflows as its dtype does."""
-        return self.mantissa if self.exponent is None else times_power(self.mantissa, self.exponent)
+        return self.mantissa if self.is_plain else times_power(self.mantissa, self.exponent)
 
     def map(self, function: Callable[[Array], Array], of_exponent: Callable[[Array], Array] = lambda e: e) -> Scaled:
         """A function of the mantissas, and one of the exponents if there are any."""
-        return Scaled(function(self.mantissa), None if self.exponent is None else of_exponent(self.exponent))
+        return Scaled(function(self.mantissa), None if self.is_plain else of_exponent(self.exponent))
 
     def constant(self, x: Array, lead: int | None = None) -> Scaled:
         """Plain numbers over exponents of 0, where this one has any: for as many leading axes as here, or `lead`."""
@@ -138,7 +143,7 @@ def normalise(s: Scaled) -> Scaled:
     An example that is zero throughout gets the exponent `LOWEST`, so that it never sets the scale
     of others.
     """
-    if s.exponent is None:
+    if s.is_plain:
         return s
     top = jnp.max(jnp.abs(s.mantissa), tuple(range(s.lead, s.mantissa.ndim)))
     k = exponent_of(top)
@@ -159,7 +164,7 @@ def align(s: Scaled, axis: int = -1) -> Scaled:
 
     An example that lies far below the rounding of whatever sums the two becomes 0.
     """
-    if s.exponent is None:
+    if s.is_plain:
         return s
     top = jnp.max(s.exponent, axis, keepdims=True)
     mantissa = s.mantissa * expand(weight(s.exponent - top, s.mantissa.dtype), s.mantissa)
@@ -173,7 +178,7 @@ def alive_exponent(exponent: Array) -> Array:
 
 def add(a: Scaled, b: Scaled) -> Scaled:
     """The sum, over the larger of the two exponents."""
-    if a.exponent is None and b.exponent is None:
+    if a.is_plain and b.is_plain:
         return Scaled(a.mantissa + b.mantissa, None)
     top = jnp.maximum(a.exponent, b.exponent)
     one, two = (s.mantissa * expand(weight(s.exponent - top, s.mantissa.dtype), s.mantissa) for s in (a, b))

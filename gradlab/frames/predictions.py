@@ -86,10 +86,10 @@ def predict_all(
         nets = list(networks) if isinstance(networks, Iterable) else [networks]
     predictions: dict[str, Prediction | Refusal] = {}
     for net in nets:
-        if not hasattr(net, "as_dict"):
+        if not hasattr(net, "network"):
             raise GradlabError("networks, or a sweep", type(net).__name__, "gl.predict_all(sweep)")
         try:
-            plain = predict(net, x, q0=q0, c0=c0, columns=columns)
+            plain = predict(net.network, x, q0=q0, c0=c0, columns=columns)
             predictions[network_hash(net)] = plain if frame is None else _with_measured(plain, net, x, frame, q0)
         except GradlabError as error:
             text = f"mean field asks for {error.expected}, this is {error.received}"
@@ -105,17 +105,19 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
     wanted = [name for name in BACKWARD if name in plain.columns]
     if plain.no_finite_width is None or not wanted:
         return plain
-    signal = _signal(frame, network_hash(config), config.depth)
+    signal = _signal(frame, network_hash(config), config.network.depth)
     if signal is None:
         return plain
     starts = np.array([q0 or 1.0]) if x is None else quantiles(np.mean(np.asarray(x, float) ** 2, axis=1))
     sigma_w2, sigma_b2 = plain.sigma_w2[:-1], plain.sigma_b2[:-1]
-    curves = transients(plain.activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=starts, depth=config.depth).log_q
+    curves = transients(
+        plain.activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2, q0=starts, depth=config.network.depth
+    ).log_q
     with np.errstate(divide="ignore"):
         above = np.logaddexp(np.log(sigma_w2[1:]) + signal[:, :-1], np.log(sigma_b2[1:]))
     # The frame has the mean over a batch only, so each example is shifted from its own curve by as much as the mean.
     shift = np.pad(above - (np.logaddexp.reduce(curves[1:], axis=1) - np.log(len(starts))), ((0, 0), (1, 0)))
-    measured = predict(config, x, q=np.exp(curves.T[:, None] + shift), columns=wanted)
+    measured = predict(config.network, x, q=np.exp(curves.T[:, None] + shift), columns=wanted)
     texts = {name: f"{measured.functional[name]} ({plain.no_finite_width})" for name in wanted}
     return dataclasses.replace(
         plain, columns={**plain.columns, **measured.columns}, functional={**plain.functional, **texts}, measured=True

@@ -157,7 +157,8 @@ def _network_fields(record: Any) -> dict[str, Any]:
 
 
 def _first_width(config: NetworkConfig | TrainingConfig) -> int:
-    return config.width[0] if isinstance(config.width, tuple) else config.width
+    width = config.network.width
+    return width[0] if isinstance(width, tuple) else width
 
 
 def _check_trace(trace: Trace) -> None:
@@ -178,10 +179,10 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
     sizes = [len(t.seeds) * len(t.layers) for t in traces]
     of_trace = {
         "network": [network_hash(t.config) for t in traces],
-        "architecture": [t.config.architecture for t in traces],
-        "depth": [t.depth or t.config.depth or 0 for t in traces],
+        "architecture": [t.config.network.architecture for t in traces],
+        "depth": [t.depth or t.config.network.depth or 0 for t in traces],
         "batch": [t.batch for t in traces],
-        "init": [t.config.init for t in traces],
+        "init": [t.config.network.init for t in traces],
         "sigma_w2": np.asarray([t.sigma_w2 for t in traces], dtype=float),
         "sigma_b2": np.asarray([t.sigma_b2 for t in traces], dtype=float),
         "loss": [t.loss for t in traces],
@@ -204,7 +205,7 @@ def _coordinates(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
 
 def activation_at(config: NetworkConfig | TrainingConfig, layer: int) -> str:
     """Return the activation of a layer. The readout has that of the last hidden layer, layer 0 has all of them."""
-    names = config.activations
+    names = config.network.activations
     if len(names) == 1:
         return names[0]
     return names[min(layer, len(names)) - 1] if layer else one_after_another(names)
@@ -223,7 +224,8 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     columns = {}
     for name in own_fields():
         if name in changed:
-            given = [_written(name, getattr(t.config, name, None)) for t in traces]
+            owners = [t.config if name in TRAINING_GRID else t.config.network for t in traces]
+            given = [_written(name, getattr(owner, name, None)) for owner in owners]
             values = np.repeat(np.asarray(given, dtype=object), sizes)
             plain = pd.Series(values).infer_objects()
             # A number that no network has is NaN of a double, not an object.

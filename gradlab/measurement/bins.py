@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gradlab.core.scaled import alive_exponent, expand, exponent_of, power
+from gradlab.core.scaled import Scaled, alive_exponent, expand, exponent_of, power
 
 BINS, REACH = 101, 5.0
 #: Left edges of the bins, and the right edge of the last; what lies beyond has bins of its own.
@@ -42,14 +42,12 @@ def bin_counts(values: Array, lead: int = 0) -> Array:
     return counts.reshape(*shape, BINS + 3)
 
 
-def size_counts(mantissa: Array, exponent: Array | None, lead: int) -> Array:
-    """Counts of the sizes of ``mantissa * 2**exponent``, shape (..., 259).
+def size_counts(s: Scaled, lead: int) -> Array:
+    """Counts of the sizes of the entries of `s`, shape (..., 259).
 
     Parameters
     ----------
-    mantissa : Array
-    exponent : Array or None
-        Of the leading axes of the mantissa.
+    s : Scaled
     lead : int
         Leading axes that are kept.
 
@@ -59,9 +57,10 @@ def size_counts(mantissa: Array, exponent: Array | None, lead: int) -> Array:
         The bins from that of the largest entry down, what is smaller than all of them, the exact zeros, and the number
         h of the first bin, whose entries lie in [2**(h/2 - 1), 2**((h - 1)/2)). What is not finite is in no bin.
     """
+    mantissa = s.mantissa
     k = exponent_of(mantissa)
     upper = jnp.abs(mantissa) * power(-k, mantissa.dtype) >= np.sqrt(0.5)
-    shift = jnp.int32(0) if exponent is None else expand(alive_exponent(exponent), mantissa)
+    shift = expand(alive_exponent(s.powers), mantissa)
     place = 2 * (k + shift) + upper.astype(jnp.int32)
     usable = (mantissa != 0) & jnp.isfinite(mantissa)
     shape = mantissa.shape[:lead]

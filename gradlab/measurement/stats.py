@@ -165,7 +165,7 @@ def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2), keepdims=True))
         kept["delta_counts"] = _counts(mantissa / jnp.where(size > 0, size, 1))
     if "delta_sizes" in wanted:
-        kept["delta_sizes"] = size_counts(dy.mantissa.shape[-2] * dy.mantissa, dy.exponent, dy.mantissa.ndim - 2)
+        kept["delta_sizes"] = size_counts(dy.map(lambda m: m.shape[-2] * m), dy.mantissa.ndim - 2)
     return kept
 
 
@@ -189,7 +189,7 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         kept |= _entries(weight.product(), wanted)
     if "weight_grad_sizes" in wanted:
         gradient = weight.product()
-        kept["weight_grad_sizes"] = size_counts(*gradient, gradient.mantissa.ndim - 2)
+        kept["weight_grad_sizes"] = size_counts(gradient, gradient.mantissa.ndim - 2)
     single = wanted.intersection(OF_EXAMPLES)
     found = weight.examples() if single else None
     if single and not isinstance(found, NotMeasured):

@@ -74,7 +74,7 @@ def training(
         entries = _weights(config.network, x, task.data.classes)
         flops += 6.0 * plan.batch * positions * entries * plan.steps * len(seeds)
         largest = max(largest, entries)
-        rows += len(seeds) * len(plan.records) * ((config.depth or positions) + 2)
+        rows += len(seeds) * len(plan.records) * ((config.network.depth or positions) + 2)
     memory = at_once * 6 * np.dtype(task.dtype).itemsize * largest  # weights, gradient, update, moments
     return Cost(4 * len(configs), flops, memory, _disk(task, rows))
 

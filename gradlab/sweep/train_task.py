@@ -50,8 +50,8 @@ class TrainTask(Task):
 
     def group(self, config: TrainingConfig) -> tuple:
         """Each network is a unit of its own: a training is long, and what it has computed is kept."""
-        return (config.architecture, *(f"{name}={value}" for name, value in config.as_dict()["training"].items()),
-                config.label())  # fmt: skip
+        way = (f"{name}={value}" for name, value in config.as_dict()["training"].items())
+        return (config.network.architecture, *way, config.label())
 
     def rows(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
         """Train each of the networks."""

@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 import gradlab as gl
 from gradlab import plots
 from gradlab._errors import GradlabError
+from gradlab.core.scaled import Scaled
 from gradlab.measurement.bins import SIZES, joined_sizes, size_counts, size_rows
 
 #: log10 of the middle of each layer's entries, and its share of exact zeros.
@@ -24,7 +25,7 @@ def counts(x):
     """As a measurement counts them, of any size: float64 for numbers, a power of two for where they are."""
     shift = int(np.floor(np.log2(np.abs(x).max())))
     mantissa = np.ldexp(x, -shift).astype(np.float32)
-    return np.asarray(size_counts(np.asarray(mantissa)[None], np.array([shift], np.int32), 1))[0]
+    return np.asarray(size_counts(Scaled(np.asarray(mantissa)[None], np.array([shift], np.int32)), 1))[0]
 
 
 def table(signals=("log10_delta",), inits=("a",)):

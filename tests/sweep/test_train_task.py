@@ -23,7 +23,7 @@ COLUMNS = ("log10_delta_rms", "log10_preactivation_rms", "log10_activation_rms",
 def test_a_grid_has_networks_and_ways_to_train_them():
     sweep = gl.TrainingSweep(depth=[2, 3], optimizer=["sgd", "adam"], activation="relu", init="he_normal")
     configs = list(sweep.configs())
-    assert [(c.depth, c.optimizer, c.learning_rate) for c in configs] == [
+    assert [(c.network.depth, c.optimizer, c.learning_rate) for c in configs] == [
         (2, "sgd", 0.1), (2, "adam", 0.001), (3, "sgd", 0.1), (3, "adam", 0.001)
     ]  # fmt: skip
     assert len({str(c.as_dict()) for c in configs}) == 4
@@ -31,11 +31,11 @@ def test_a_grid_has_networks_and_ways_to_train_them():
     assert differences(sweep, gl.Sweep()) == ["a Sweep instead of a TrainingSweep"]
 
 
-def test_a_training_has_the_fields_of_its_network_and_no_others():
-    config = TrainingConfig(gl.MLP(depth=7))
-    assert (config.depth, config.architecture) == (7, "mlp")
+def test_a_training_and_a_network_are_asked_for_the_network_alike():
+    net = gl.MLP(depth=7)
+    assert TrainingConfig(net).network == net.network == net
     with pytest.raises(AttributeError):
-        config.heads  # noqa: B018
+        TrainingConfig(net).depth  # noqa: B018
 
 
 def test_what_would_be_computed_is_told_beforehand(capsys):
