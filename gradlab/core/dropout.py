@@ -11,7 +11,7 @@ from jax import Array
 from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site
 from gradlab.core.keys import as_key
-from gradlab.core.layer import Layer, tangent
+from gradlab.core.layer import Layer, serial, tangent
 from gradlab.core.scaled import Scaled, normalise
 
 
@@ -67,9 +67,9 @@ def dropout(rate: float, key: Array | int) -> Layer:
 class Dropout(NamedTuple):
     """The dropout of a whole network: one rate and one key, from which each layer draws a mask of its own.
 
-    A network takes it where its layers are built, ``net.layer(outputs, dropout)``, and `gradlab.backprop`
-    hands it on; each network's notes say where its masks stand. Parameters, and so draws and checkpoints,
-    are those of the network without it. A new mask in each step is a new key, which may be traced.
+    ``net.layer(outputs, dropout)`` is a network with its masks, and `gradlab.backprop` takes it too; each network's
+    notes say where its masks stand. Parameters, and so draws and checkpoints, are those of the network without it.
+    A new mask in each step is a new key, which may be traced.
 
     Parameters
     ----------
@@ -87,22 +87,39 @@ class Dropout(NamedTuple):
     rate: float
     key: Array | int
 
-    def after(self, layer: Layer, number: Any) -> Layer:
-        """`layer`, and behind it the mask of this number; parameters and records stay those of `layer`.
+    def within(self, network: Layer) -> Layer:
+        """Put a mask behind each layer of a network that has a place for one (`Layer.mask`).
 
         Parameters
         ----------
-        layer : Layer
-        number : int or Array
-            Folded into the key; it may be traced, as in the copies of a `repeat`.
+        network : Layer
+            A `serial`. Copies of a `repeat` have the masks of their number, other parts those of their fold.
+
+        Returns
+        -------
+        Layer
+            With the parameters and the records of `network`.
 
         Raises
         ------
         GradlabError
             A rate outside [0, 1).
         """
+        _check(self.rate)
+        return serial(*(part._replace(layer=self._inside(part.layer, part.fold)) for part in network.sequence))
+
+    def _inside(self, layer: Layer, block: Any) -> Layer:
+        """A part of the block of this number with its masks."""
+        change = lambda inner, number: self._inside(inner, block if number is None else number)
+        inner = layer if layer.rebuilt is None else layer.rebuilt(change)
+        if layer.mask is None:
+            return inner
+        count, place = layer.mask
+        return self._behind(inner, block * count + place)
+
+    def _behind(self, layer: Layer, number: Any) -> Layer:
+        """`layer`, and behind it the mask of this number, which may be traced."""
         rate = self.rate
-        _check(rate)
         key = lambda: jax.random.fold_in(as_key(self.key), number)
 
         def forward(params, x):

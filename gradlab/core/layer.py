@@ -51,6 +51,11 @@ class Layer(NamedTuple):
         Of `repeat` the number of its copies, along the leading axis of parameters and records; 0 of any other layer.
     first : callable, optional
         Of `repeat`: ``n -> Layer``, its first n copies.
+    rebuilt : callable, optional
+        Of a combinator: ``change -> Layer``, itself with ``change(layer, number)`` in place of each layer that it is
+        made of; the number is that of a copy of `repeat`, else None.
+    mask : (int, int), optional
+        (n, i) where a network that is trained with dropout has a mask behind this layer, the i-th of n in its block.
     """
 
     init: Callable[..., Any]
@@ -61,6 +66,8 @@ class Layer(NamedTuple):
     sequence: tuple[Part, ...] = ()
     copies: int = 0
     first: Callable[[Any], Layer] | None = None
+    rebuilt: Callable[[Callable[[Layer, Any], Layer]], Layer] | None = None
+    mask: tuple[int, int] | None = None
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
@@ -213,7 +220,8 @@ def serial(*layers: Layer | Part) -> Layer:
         return dx
 
     parts = lambda tree: [(part.name, part.layer, subtree) for part, subtree in zip(sequence, tree, strict=True)]
-    return Layer(init, forward, backward, parts, along, sequence)
+    rebuilt = lambda change: serial(*(part._replace(layer=change(part.layer, None)) for part in sequence))
+    return Layer(init, forward, backward, parts, along, sequence, rebuilt=rebuilt)
 
 
 def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) -> Layer:
@@ -269,7 +277,8 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) ->
         step = lambda dx, ips: (tangent(copy(ips[0]), *ips[1:], dx), None)
         return lax.scan(step, dx, (jnp.asarray(numbers), params, saved), length=depth)[0]
 
-    return Layer(init, forward, first(depth).backward, parts, along, copies=depth, first=first)
+    rebuilt = lambda change: repeat(lambda i: change(copy(i), i), depth, start)
+    return Layer(init, forward, first(depth).backward, parts, along, copies=depth, first=first, rebuilt=rebuilt)
 
 
 def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:

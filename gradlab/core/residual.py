@@ -89,7 +89,7 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         through = tangent(layer, branch, inner, dx)
         return add(_like(normalise(dx), through), _times(own.get("scale", scale), through))
 
-    return Layer(init, forward, backward, tangent=along)
+    return Layer(init, forward, backward, tangent=along, rebuilt=lambda change: residual(change(layer, None), scale))
 
 
 def _times(factor: Any, s: Scaled) -> Scaled:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gradlab.config import ConvNetConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.conv import conv
-from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, Part, serial
 from gradlab.core.pooling import global_mean
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule
-from gradlab.networks.stack import Stack, chained, masked, normed, readout_block
+from gradlab.networks.stack import Stack, chained, normed, readout_block
 
 
 @configuration
@@ -38,19 +35,19 @@ class ConvNet(ConvNetConfig, Network):
         """Axes that one example may have."""
         return (2, 3)
 
-    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
+    def stack(self, outputs: int) -> Stack:
         """First convolution, the others in loops over those of one activation, readout."""
         phis = self.activations if len(self.activations) > 1 else self.activations * self.depth
-        hidden = lambda width, phi, number: _block(self, phi, dropout, number)
-        return chained(hidden, self.widths, phis, readout_block(self, outputs, global_mean()), dropout)
+        hidden = lambda width, phi: _block(self, phi)
+        return chained(hidden, self.widths, phis, readout_block(self, outputs, global_mean()))
 
 
-def _block(config: ConvNetConfig, name: str, dropout: Dropout | None, number: Any) -> Layer:
-    """The convolution of this number with its normalisation and activation."""
+def _block(config: ConvNetConfig, name: str) -> Layer:
+    """Return a convolution with its norm and its activation."""
     weight = conv(
         config.width, config.kernel, hidden_rule(config), padding=config.padding, gain=config.gain, bias=config.bias,
         bias_std=bias_std(config),
     )  # fmt: skip
-    phi = (Part("activation", masked(activation(name), dropout, number)),)
+    phi = (Part("activation", activation(name)._replace(mask=(1, 0))),)
     norm = tuple(Part("norm", n) for n in normed(config.norm))
     return serial(Part("conv", weight), *((*norm, *phi) if config.norm_position == "before" else (*phi, *norm)))

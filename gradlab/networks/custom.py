@@ -89,12 +89,16 @@ class CustomNetwork(CustomConfig, Network):
             )  # fmt: skip
         return self.outputs
 
-    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
-        """The layer itself."""
+    def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
+        """The stack as it is: its layers have no places for masks."""
         if dropout is not None:
             raise GradlabError(
                 "dropout as a layer of the network", "dropout= with layers of your own", "gl.dropout(rate, key)"
             )
+        return stack
+
+    def stack(self, outputs: int) -> Stack:
+        """The layer itself."""
         self.outputs_for(outputs)
         return Stack(_sequence(self.given))
 

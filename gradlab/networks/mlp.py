@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gradlab.config import MLPConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
-from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import Initializer
 from gradlab.core.layer import Layer, Part, serial
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule, readout_rule
-from gradlab.networks.stack import Stack, chained, masked, normed
+from gradlab.networks.stack import Stack, chained, normed
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
 Parts = tuple[str | tuple[str, int], ...]
@@ -40,15 +37,12 @@ class MLP(MLPConfig, Network):
         """Hidden layers by their number."""
         return "readout" if number == count else f"hidden_{number}"
 
-    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
+    def stack(self, outputs: int) -> Stack:
         """First block, runs of equal blocks, readout."""
-        return stack(self, outputs, dropout=dropout)
+        return stack(self, outputs)
 
 
-def stack(
-    config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None,
-    dropout: Dropout | None = None,
-) -> Stack:  # fmt: skip
+def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None) -> Stack:
     """The layers of a network, or of a family of networks that share products.
 
     Parameters
@@ -59,8 +53,6 @@ def stack(
         Activations of the groups in every layer, for arrays with a leading group axis.
     depth : int, optional
         Another depth than the config's, for networks of constant width.
-    dropout : Dropout, optional
-        Layer l has the mask of number l.
     """
     depth = depth or config.depth
     names = config.activations if len(config.activations) > 1 else config.activations * depth
@@ -74,9 +66,9 @@ def stack(
         layers[1 if config.norm_position == "before" else 2 : 0] = [Part("norm", layer) for layer in normed(norm)]
         return serial(*layers)
 
-    def hidden(width: int, phi: Parts, number: Any) -> Layer:
-        return block(width, rule, config.gain, masked(activation(*phi), dropout, number), config.norm)
+    def hidden(width: int, phi: Parts) -> Layer:
+        return block(width, rule, config.gain, activation(*phi)._replace(mask=(1, 0)), config.norm)
 
     # the readout is a block too, so that every row of the frame is read in the same way
     head = block(outputs, readout_rule(config), 1.0, activation("identity"))
-    return chained(hidden, widths, phis, head, dropout)
+    return chained(hidden, widths, phis, head)

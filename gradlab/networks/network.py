@@ -57,12 +57,16 @@ class Network(ABC):
         return tree
 
     @abstractmethod
-    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
+    def stack(self, outputs: int) -> Stack:
         """The layers of the network with this many outputs, cut where a measurement needs it."""
+
+    def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
+        """A stack of the network with its masks of dropout; None: without."""
+        return stack if dropout is None else stack._replace(whole=dropout.within(stack.whole))
 
     def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
         """The network as one `Layer`, with this many outputs; with `dropout` as it is trained with it."""
-        return self.stack(outputs, dropout=dropout).whole
+        return self.masked(self.stack(outputs), dropout).whole
 
     def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
         """Name and parameters of each layer that has a weight, from input to readout, unstacked.

@@ -15,7 +15,7 @@ from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule
-from gradlab.networks.stack import Stack, copies, linear, masked, normed, readout_block, stacked
+from gradlab.networks.stack import Stack, linear, normed, readout_block, stacked
 
 
 @configuration
@@ -53,15 +53,18 @@ class ResNet(ResNetConfig, Network):
         scale = self.scale
         return {} if isinstance(scale, str) else {"scale": scale}
 
-    def stack(self, outputs: int, scale: Any = None, *, dropout: Dropout | None = None) -> Stack:
-        """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
-        scale = self.scale if scale is None else scale
+    def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
+        """The stack with its masks of dropout, if a branch has a place for them."""
         if dropout is not None and self.norm_position == "after" and self.branch_layers == 1:
             raise GradlabError(
                 "an activation inside the branches, behind which dropout stands",
                 "norm_position='after' with branch_layers=1, whose only one is on the stream", "branch_layers=2",
             )  # fmt: skip
-        block = lambda number: _block(self, scale, dropout, number)
+        return super().masked(stack, dropout)
+
+    def stack(self, outputs: int, scale: Any = None) -> Stack:
+        """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
+        scale = self.scale if scale is None else scale
         if self.branch == "dense":
             stem, before = linear(self, self.width, "lecun_normal"), ()
         else:
@@ -69,12 +72,12 @@ class ResNet(ResNetConfig, Network):
             stem = serial(Part("conv", weight), Part("activation", activation("identity")))
             before = (global_mean(),)
         last = normed(self.norm) if self.norm_position == "before" else ()
-        run = repeat(copies(block, dropout), self.depth, 1)
+        run = repeat(_block(self, scale), self.depth, 1)
         return stacked(stem, run, readout_block(self, outputs, *last, *before))
 
 
-def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: Any) -> Layer:
-    """The residual block of this number."""
+def _block(config: ResNetConfig, scale: Any) -> Layer:
+    """Return a residual block."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
     weight = (
@@ -85,7 +88,7 @@ def _block(config: ResNetConfig, scale: Any, dropout: Dropout | None, number: An
     phi, norm = activation(config.activation), normed(config.norm)
     layers: list[Layer] = []
     for i in range(config.branch_layers):
-        inside = masked(phi, dropout, number * config.branch_layers + i)
+        inside = phi._replace(mask=(config.branch_layers, i))
         layers += [*norm, inside, weight] if config.norm_position == "before" else [weight, *norm, inside]
     if config.norm_position == "before":
         return residual(serial(*layers), scale)

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 
 from gradlab._errors import GradlabError
 from gradlab.config import RNNConfig, configuration
-from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, Part, serial
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
@@ -14,7 +13,7 @@ from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule
-from gradlab.networks.stack import STEM_FOLD, Stack, masked, readout_block
+from gradlab.networks.stack import STEM_FOLD, Stack, readout_block
 
 
 @configuration
@@ -44,14 +43,16 @@ class RNN(RNNConfig, Network):
         """Axes that one example may have."""
         return (2,)
 
-    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
+    def stack(self, outputs: int) -> Stack:
         """The unrolled cell, readout."""
         cells = unroll(_cell(self), truncate=self.truncate)
         if self.depth is not None:
             cells = _of_the_last(self.depth, cells)
-        cells = masked(cells, dropout, 1)
         head = readout_block(self, outputs)
-        return Stack(serial(Part("cell", cells, STEM_FOLD), Part("readout", head, READOUT_FOLD)), stem="cell")
+        return Stack(
+            serial(Part("cell", cells._replace(mask=(1, 1)), STEM_FOLD), Part("readout", head, READOUT_FOLD)),
+            stem="cell",
+        )
 
 
 def _of_the_last(steps: int, layer: Layer) -> Layer:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from gradlab.config import NetworkConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
-from gradlab.core.dropout import Dropout
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
@@ -89,39 +87,26 @@ def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) ->
 
 
 def chained(
-    block: Callable[[int, Any, Any], Layer], widths: tuple[int, ...], kinds: Sequence[Hashable], readout: Layer,
-    dropout: Dropout | None,
-) -> Stack:  # fmt: skip
-    """A first block, the others in loops over equal ones, a readout.
+    block: Callable[[int, Any], Layer], widths: tuple[int, ...], kinds: Sequence[Hashable], readout: Layer
+) -> Stack:
+    """Return a first block, the others in loops over equal ones, and a readout.
 
     Parameters
     ----------
     block : callable
-        ``(width, kind, number) -> Layer``; its draws are those of the number, whichever loop it stands in.
+        ``(width, kind) -> Layer``; block l draws from the key folded with l, whichever loop it stands in.
     widths : tuple of int
     kinds : sequence
         What blocks differ in beside their width.
     readout : Layer
-    dropout : Dropout, optional
     """
     shapes = runs_of(widths, kinds)
-    parts = [Part("first", block(widths[0], kinds[0], 1), 1)]
+    parts = [Part("first", block(widths[0], kinds[0]), 1)]
     for i, (width, number, count) in enumerate(shapes):
-        own = functools.partial(block, width, kinds[number - 1])
-        run = repeat(copies(own, dropout), count, number) if count else own(number)
-        parts.append(Part(f"run_{i}", run, None if count else number))
+        one = block(width, kinds[number - 1])
+        parts.append(Part(f"run_{i}", repeat(one, count, number)) if count else Part(f"run_{i}", one, number))
     whole = serial(*parts, Part("readout", readout, READOUT_FOLD))
     return Stack(whole, bool(shapes and shapes[-1][2]))
-
-
-def masked(layer: Layer, dropout: Dropout | None, number: Any) -> Layer:
-    """`layer` with its mask of dropout, if there is one."""
-    return layer if dropout is None else dropout.after(layer, number)
-
-
-def copies(block: Callable[[Any], Layer], dropout: Dropout | None) -> Layer | Callable[[Any], Layer]:
-    """What `repeat` takes: one layer where all copies are equal, else the copy of each number, with its own masks."""
-    return block(0) if dropout is None else block
 
 
 def linear(config: NetworkConfig, width: int, init: str) -> Layer:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gradlab.config import TransformerConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
-from gradlab.core.dropout import Dropout
 from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule
-from gradlab.networks.stack import Stack, copies, masked, normed, readout_block, stacked
+from gradlab.networks.stack import Stack, normed, readout_block, stacked
 
 
 @configuration
@@ -47,7 +44,7 @@ class Transformer(TransformerConfig, Network):
         """Axes that one example may have."""
         return (2,)
 
-    def stack(self, outputs: int, *, dropout: Dropout | None = None) -> Stack:
+    def stack(self, outputs: int) -> Stack:
         """Embedding, blocks, readout."""
         embed = dense(self.width, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
         stem = serial(
@@ -55,21 +52,19 @@ class Transformer(TransformerConfig, Network):
         )
         last = normed(self.norm) if self.norm_position == "before" else ()
         head = readout_block(self, outputs, *last, global_mean())
-        run = repeat(copies(lambda number: _block(self, dropout, number), dropout), self.depth, 1)
-        return stacked(stem, run, head)
+        return stacked(stem, repeat(_block(self), self.depth, 1), head)
 
 
-def _block(config: TransformerConfig, dropout: Dropout | None, number: Any) -> Layer:
-    """Attention and feed-forward of the block of this number, each around the stream."""
+def _block(config: TransformerConfig) -> Layer:
+    """Return attention and feed-forward part, each with the stream around it."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
-    attend = masked(attention(config.heads, rule, causal=config.causal, **options), dropout, 2 * number)
+    attend = attention(config.heads, rule, causal=config.causal, **options)._replace(mask=(2, 0))
     forward = serial(
         Part("in", dense(config.expansion * config.width, rule, **options), 0),
         Part("activation", activation(config.activation)),
         Part("out", dense(config.width, rule, **options), 2),
-    )
-    forward = masked(forward, dropout, 2 * number + 1)
+    )._replace(mask=(2, 1))
     (norm,) = normed(config.norm)
     if config.norm_position == "before":
         around = lambda name, layer: residual(serial(Part("norm", norm), Part(name, layer)))

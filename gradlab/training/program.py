@@ -118,8 +118,9 @@ def up_to(stack: Stack, depth: Any) -> Layer:
     return serial(*below, run._replace(layer=stack.last_run.first(depth - stack.below_depth)), readout)
 
 
-def _gradient(kind: Kind, layer: Callable[[Dropout | None], Layer], state: State, given: Arguments) -> Any:
+def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, given: Arguments) -> Any:
     """Order of the epoch, loss of the minibatch, and its gradient."""
+    net = kind.of.network
     count = len(state.order)
     epoch, place = state.step // (count // kind.batch), state.step % (count // kind.batch)
     of_epoch = jax.random.fold_in(jax.random.fold_in(given.key, ORDER_FOLD), epoch)
@@ -128,7 +129,8 @@ def _gradient(kind: Kind, layer: Callable[[Dropout | None], Layer], state: State
     rows = lax.dynamic_slice(order, (place * kind.batch,), (kind.batch,))
     masks = jax.random.fold_in(jax.random.fold_in(given.key, DROPOUT_FOLD), state.step) if kind.dropout else None
     dropout = None if masks is None else Dropout(kind.dropout, masks)
-    value, grads = run(layer(dropout), state.params, given.x[rows], given.y[rows], kind.loss, materialise)
+    layer = layer_of(net.masked(net.stack(kind.outputs, **given.blocks), dropout))
+    value, grads = run(layer, state.params, given.x[rows], given.y[rows], kind.loss, materialise)
     value = value.value()
     if kind.decays:
         penalty, decayed = weight_decay(state.params, 1.0)
@@ -154,9 +156,7 @@ def gradient(kind: Kind) -> Any:
 
     @jax.jit
     def gradient(state: State, given: Arguments) -> Any:
-        of = kind.of.network
-        layer = lambda dropout: up_to(of.stack(kind.outputs, dropout=dropout, **given.blocks), given.depth)
-        return _gradient(kind, layer, state, given)
+        return _gradient(kind, lambda stack: up_to(stack, given.depth), state, given)
 
     return gradient
 
@@ -192,8 +192,8 @@ def advance(kind: Kind, recipe: Recipe, together: bool) -> Any:
     """
 
     def step(state: State, given: Arguments) -> State:
-        layer = lambda dropout: kind.of.network.stack(kind.outputs, dropout=dropout, **given.blocks).whole
-        return _update(recipe, state, _gradient(kind, layer, state, given), given.numbers)[0]
+        found = _gradient(kind, lambda stack: stack.whole, state, given)
+        return _update(recipe, state, found, given.numbers)[0]
 
     def of_all(state: State, given: Arguments) -> State:
         one = lambda state, key: step(state, given._replace(key=key))
