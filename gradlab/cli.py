@@ -70,6 +70,7 @@ examples:
   gradlab sweep --data mine.csv --target label --batch 64 --out runs/mine
   gradlab sweep --config sweep.toml --seeds 20       (options win over the file)
   gradlab sweep --import mish.py --activation mish   (mish.py calls gl.register_activation)
+  gradlab sweep --config large.toml --out runs/large --shard 3/10       (one task of an array job)
 
 The same command started again computes only what is missing."""
 
@@ -120,6 +121,12 @@ SWEEP_OPTIONS = (
     ("retry_failed", bool, False, "Compute networks again that failed."),
     ("executor", str, "local", "Where to compute: local, or dask."),
     ("workers", int, 1, "Processes, with --executor dask."),
+    (
+        "shard",
+        str | None,
+        None,
+        "K/N: one of N slices, for an array job on one --out; the last assembles.",
+    ),
     ("quiet", bool, False, "Say only where the results are."),
     CACHE,
     ("config", str | None, None, "TOML file with any of these options but --import; the command line wins."),
@@ -228,10 +235,13 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
 
     frame = run(
         sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"], dry_run=dry,
-        executor=given["executor"], workers=given["workers"], cache=given["cache"],
+        executor=given["executor"], workers=given["workers"], cache=given["cache"], shard=given["shard"],
         command=f"gradlab {command} {shlex.join(argv)}",
     )  # fmt: skip
     if dry:
+        return 0
+    if frame.attrs.get("complete") is False:
+        print(f"shard {given['shard']}: {len(frame)} rows, in {out}")
         return 0
     networks = frame["network"].nunique()
     print(f"{networks} networks, {len(frame)} rows: {out / RunFolder.FRAME} and {out / RunFolder.TABLE}")

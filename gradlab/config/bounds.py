@@ -21,6 +21,8 @@ MOST_NETWORKS, MOST_MEASUREMENTS = 200_000, 10_000_000
 #: Hidden layers times seeds, summed over the networks of one grid: a row of the frame each.
 MOST_ROWS = 200_000_000
 
+#: Slices of a sweep: what array jobs of large sites bear.
+MOST_SHARDS = 100_000
 #: Values of one coordinate, which may be given as a range without end.
 MOST_VALUES = 200_000
 #: Weights of one network: 400 GB in float32. Steps of all sequences of one batch: 8 GB of ten symbols in float64.

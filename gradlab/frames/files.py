@@ -38,6 +38,8 @@ class RunFolder:
     FILES = (REQUEST, PROVENANCE, FRAME, TABLE)
     PARTS = "parts"
     LOCK = ".lock"
+    #: Notes of single shards, until the whole run is put together; and the locks that they hold.
+    SHARD, SHARD_LOCK = "provenance.{}-of-{}.json", ".lock.{}-of-{}"
 
 
 @dataclass(frozen=True)

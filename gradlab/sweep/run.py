@@ -26,6 +26,7 @@ from gradlab.sweep.grid import networks
 from gradlab.sweep.plan import Part, Unit, describe, forecast, plan
 from gradlab.sweep.provenance import Session, call
 from gradlab.sweep.request import Request
+from gradlab.sweep.shard import Shard
 from gradlab.sweep.store import Damaged, FolderStore, MemoryStore
 from gradlab.sweep.task import Task
 
@@ -53,6 +54,7 @@ def run(
     executor: str = "local",
     workers: int = 1,
     cache: bool = True,
+    shard: str | tuple[int, int] | None = None,
     command: str | None = None,
 ) -> pd.DataFrame:
     """Measure all networks of a sweep, or train them.
@@ -81,6 +83,10 @@ def run(
     cache : bool
         With `out`, keep compiled programs in the user's folder for caches (``JAX_COMPILATION_CACHE_DIR`` where that
         is set), so that the next process takes them from there. False: compile them again.
+    shard : str or (int, int), optional
+        ``"3/10"``: compute the third of ten slices, into a folder that all slices share, as the tasks of an array job
+        do. They run in any order and at the same time. The one that ends last puts the frame together; so does the
+        same call without `shard`. Ten shards have the bits of one serial run. Needs `out`.
     command : str, optional
         What starts this sweep again, for the provenance. None: this call.
 
@@ -88,7 +94,8 @@ def run(
     -------
     DataFrame
         The tidy frame, networks in the order of the grid, seeds ascending; ``attrs["hash"]`` is
-        the hash of the run. From ``dry_run`` the forecast, one row per unit of work.
+        the hash of the run. From ``dry_run`` the forecast, one row per unit of work. Of a `shard` that was not the
+        last the rows of its own networks, with ``attrs["complete"]`` False.
 
     Raises
     ------
@@ -108,9 +115,12 @@ def run(
     around = contextlib.nullcontext if out is None else partial(kept_programs, cache)
     execute, report = find_executor(executor, workers, around), reporter(progress)
     require_backend()
+    part_of = None if shard is None else Shard.of(shard)
+    if part_of is not None and out is None:
+        raise GradlabError("out= a folder that the shards share", "none", 'out="runs/large"')
     sweep, loaded = _load(sweep, data)
     worker = (task or resolve_name(TASKS[sweep.TASK]))(sweep, loaded)
-    store: Store = MemoryStore() if out is None else FolderStore(out, report.note)
+    store: Store = MemoryStore() if out is None else FolderStore(out, report.note, part_of)
     request, reasons = Request.of(sweep, loaded, worker), []
     try:
         store.check()
@@ -120,22 +130,29 @@ def run(
         if recorded is not None:
             request, reasons = request.after(recorded, str(out))
         units = plan(request.history, worker, request.context)
-        lacking = _lacking(units, store, retry_failed, report)
+        own = units if part_of is None else part_of.units(units)
+        lacking = _lacking(own, store, retry_failed, report)
         for line in reasons:
             report.note(line)
         if dry_run:
-            table = forecast(units, worker, lambda part: part.name in lacking)
+            table = forecast(own, worker, lambda part: part.name in lacking)
             if progress is not False:
                 print(describe(table, len(networks(request.sweep))))
             return table
         store.record(request)
         named = data is None or isinstance(data, (str, os.PathLike))
         session = Session(request, store.provenance(), command or call(sweep, out, named), getattr(loaded, "x", None))
-        todo = [unit for unit in units if any(part.name in lacking for part in unit.parts)]
+        todo = [unit for unit in own if any(part.name in lacking for part in unit.parts)]
         if todo:
             report.start(sum(len(unit.parts) * len(unit.seeds) for unit in todo))
             with around():
                 _keep(execute(worker, todo), lacking, store, session, report)
+        if part_of is not None and not _last(units, store, request, part_of, report):
+            frame = _rows(own, store)
+            frame.attrs |= {"hash": request.hash, "complete": False}
+            return frame
+        if part_of is not None:
+            store.note_provenance(store.provenance())
         frame = assemble(request.sweep, units, store)
         frame.attrs["hash"] = request.hash
         store.finish(frame)
@@ -174,6 +191,29 @@ def _lacking(units: Sequence[Unit], store: Store, retry_failed: bool, report: Li
                 report.note(f"part {part.name} ({part.config.label()}) is damaged, it is computed again: {error}")
         names.add(part.name)
     return names
+
+
+def _last(units: Sequence[Unit], store: Store, request: Request, shard: Shard, report: Lines) -> bool:
+    """Whether all parts are there and this shard may put the run together, which is said where it may not."""
+    lacking = sum(not store.has(part) for unit in units for part in unit.parts)
+    total = sum(len(unit.parts) for unit in units)
+    if lacking:
+        report.note(f"shard {shard} is done; {lacking} of {total} parts are for other shards")
+        return False
+    if not store.take_alone():
+        report.note(f"shard {shard} is done, and other shards still run: the last of them puts the frame together")
+        return False
+    recorded = store.recorded()
+    if recorded is None or recorded.hash != request.hash:
+        report.note(f"shard {shard} is done; its folder was extended meanwhile")
+        return False
+    return not _lacking(units, store, False, report)
+
+
+def _rows(units: Sequence[Unit], store: Store) -> pd.DataFrame:
+    """The rows of some units, as a frame; without a column where there are none."""
+    parts = [part for unit in units for part in unit.parts]
+    return join([store.read(part) for part in parts], [part.config for part in parts]) if parts else pd.DataFrame()
 
 
 def _keep(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from gradlab._files import TEMPORARY, inside, path_from, read_text, replacing, w
 from gradlab.frames.files import RunFolder, read_note, read_table, with_note, write
 from gradlab.sweep.plan import Part
 from gradlab.sweep.request import Request
+from gradlab.sweep.shard import Shard
 
 
 class Damaged(Exception):
@@ -42,6 +44,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """Let others write."""
+
+    def take_alone(self) -> bool:
+        """Whether nobody else writes."""
+        return True
 
     def recorded(self) -> Request | None:
         """The request that was recorded last."""
@@ -74,7 +80,7 @@ class MemoryStore:
 
 
 class FolderStore:
-    """Keeps parts in ``OUT/parts``, one process at a time.
+    """Keeps parts in ``OUT/parts``: for one process at a time, or for the shards of a sweep together.
 
     Parameters
     ----------
@@ -82,12 +88,14 @@ class FolderStore:
         The folder; it is made where it does not exist.
     note : callable
         Takes lines for the user.
+    shard : Shard, optional
+        Shares the folder with other shards, each of which writes parts and notes of its own.
     """
 
-    def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None]):
-        self.out, self.note = path_from(out), note
+    def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None], shard: Shard | None = None):
+        self.out, self.note, self.shard = path_from(out), note, shard
         self.parts, self.request = self.out / RunFolder.PARTS, self.out / RunFolder.REQUEST
-        self._lock: int | None = None
+        self._locks: list[int] = []
 
     def check(self) -> None:
         """Refuse a folder that belongs to something else."""
@@ -96,7 +104,7 @@ class FolderStore:
                 return
             if not self.out.is_dir():
                 raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
-            names = [p.name for p in self.out.iterdir() if p.name != RunFolder.LOCK]
+            names = [p.name for p in self.out.iterdir() if not p.name.startswith(RunFolder.LOCK)]
             # a first moment that was killed leaves the beginning of a request
             foreign = sorted(n for n in names if not (n.startswith(f"{RunFolder.REQUEST}.") and n.endswith(TEMPORARY)))
         if foreign:
@@ -106,17 +114,34 @@ class FolderStore:
             )  # fmt: skip
 
     def open(self) -> None:
-        """Take the folder for this process."""
+        """Take the folder for this process, or for this shard among others."""
         self.recorded()
         with writable(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-            self._lock = lock(inside(self.out, RunFolder.LOCK), self.note)
+            self._locks.append(lock(inside(self.out, RunFolder.LOCK), self.note, shared=self.shard is not None))
+            if self.shard is not None:
+                own = RunFolder.SHARD_LOCK.format(self.shard.number, self.shard.count)
+                self._locks.append(lock(inside(self.out, own), self.note))
 
     def close(self) -> None:
         """Let other processes have the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def take_alone(self, seconds: float = 10.0) -> bool:
+        """Whether this shard has the folder for itself now, to put the run together; no other shard runs then."""
+        end = time.monotonic() + seconds
+        self.close()  # two shards that end at once would wait for each other
+        while True:
+            try:
+                self._locks.append(lock(inside(self.out, RunFolder.LOCK), self.note))
+            except GradlabError:
+                if time.monotonic() > end:
+                    return False
+                time.sleep(0.1)
+            else:
+                self.shard = None
+                return True
 
     def recorded(self) -> Request | None:
         """The request in ``sweep.toml``, None in a new folder."""
@@ -139,21 +164,45 @@ class FolderStore:
             write_text(self.request, text)
         with writable(self.parts):
             inside(self.out, self.parts.name).mkdir(exist_ok=True)
+            if self.shard is not None:  # what is half written may be another shard's
+                return
             left = [file for name in RunFolder.FILES for file in self.out.glob(f"{name}*{TEMPORARY}")]
             for file in (*left, *self.parts.glob(f"*.parquet*{TEMPORARY}")):
                 file.unlink()
 
     def provenance(self) -> dict[str, Any]:
-        """What ``provenance.json`` holds; nothing where it is absent or unreadable."""
+        """What ``provenance.json`` holds, or the note of this shard; nothing where it is absent or unreadable.
+
+        The whole run's has the sessions of all shards, which have ended when it is read.
+        """
+        found = self._note(self._notes)
+        if self.shard is None:
+            shards = [self._note(path.name) for path in self._shard_notes()]
+            sessions = [s for note in (found, *shards) for s in _sessions(note)]
+            found = found | {"sessions": sessions} if shards else found
+        return found
+
+    def note_provenance(self, provenance: dict[str, Any]) -> None:
+        """Write ``provenance.json``, or the note of this shard."""
+        write_text(self.out / self._notes, json.dumps(provenance, indent=2) + "\n")
+        if self.shard is None:
+            for path in self._shard_notes():  # they are in it now
+                path.unlink(missing_ok=True)
+
+    @property
+    def _notes(self) -> str:
+        shard = self.shard
+        return RunFolder.PROVENANCE if shard is None else RunFolder.SHARD.format(shard.number, shard.count)
+
+    def _shard_notes(self) -> list[Path]:
+        return sorted(self.out.glob(RunFolder.SHARD.format("*", "*")))
+
+    def _note(self, name: str) -> dict[str, Any]:
         try:
-            values = json.loads(read_text(self.out, RunFolder.PROVENANCE))
+            values = json.loads(read_text(self.out, name))
         except (OSError, ValueError, RecursionError):
             return {}
         return values if isinstance(values, dict) else {}
-
-    def note_provenance(self, provenance: dict[str, Any]) -> None:
-        """Write ``provenance.json``."""
-        write_text(self.out / RunFolder.PROVENANCE, json.dumps(provenance, indent=2) + "\n")
 
     def has(self, part: Part) -> bool:
         """Whether there is a file in the place of a part."""
@@ -216,13 +265,19 @@ def decoded(table: pa.Table) -> pa.Table:
     return table
 
 
-def lock(path: Path, note: Callable[[str], None]) -> int:
-    """Hold the file `path` for this process; the system lets go of it when the process ends, however it ends."""
+def _sessions(note: dict[str, Any]) -> list[Any]:
+    """The sessions in a note of how rows came to be; none where it has another form."""
+    sessions = note.get("sessions")
+    return sessions if isinstance(sessions, list) else []
+
+
+def lock(path: Path, note: Callable[[str], None], *, shared: bool = False) -> int:
+    """Hold the file `path` for this process, or with others that share it; the system lets go of it when it ends."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise GradlabError(
