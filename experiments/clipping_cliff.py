@@ -43,7 +43,7 @@ def measure(quick):
     """The surface with one descent, and descents from random starts for each learning rate."""
     fine = 41 if quick else 141
     w, b = np.linspace(3.2, 8.0, fine), np.linspace(-3.4, -0.6, fine)
-    model = {"activation": ACTIVATION, "time": TIME, "target": TARGET, "clip": CLIP}
+    model = {"activation": ACTIVATION, "time_steps": TIME, "target": TARGET, "clip": CLIP}
     shown = gl.clipping_cliff(w, b, [(6.0, -2.0)], learning_rate=CLAIMED[0], updates=400, **model)
     starts = np.random.default_rng(21).uniform(*BOX, (40 if quick else 1600, 2))
     ends = []

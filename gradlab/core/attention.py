@@ -12,7 +12,7 @@ from gradlab.core.dense import dense
 from gradlab.core.gradient import Site, Summed
 from gradlab.core.initializers import Initializer, gaussian
 from gradlab.core.keys import fold_in_each
-from gradlab.core.layer import Layer, below
+from gradlab.core.layer import Layer, prefixed
 from gradlab.core.scaled import Scaled, add, matmul, normalise, plain
 
 #: The four products, in the order in which their keys are folded.
@@ -91,12 +91,12 @@ def attention(
     def backward(params, saved, dy, read):
         x, q, k, v, o = saved
         through = product(x.mantissa.shape[-1])
-        do, output = through.backward(params["output"], o, dy, below(read, "output"))
+        do, output = through.backward(params["output"], o, dy, prefixed(read, "output"))
         do = normalise(do)
         dq, dk, dv = _chain_rule(q, k, v, do, heads, causal)
         record, dx = {"output": output}, None
         for name, d in (("query", dq), ("key", dk), ("value", dv)):
-            part, record[name] = through.backward(params[name], x, d, below(read, name))
+            part, record[name] = through.backward(params[name], x, d, prefixed(read, name))
             dx = normalise(part) if dx is None else add(dx, normalise(part))
         return dx, record
 

@@ -34,14 +34,14 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def kept_programs(wanted: bool = True, tell: Callable[[str], None] = note) -> Iterator[None]:
+def kept_programs(wanted: bool = True, on_progress: Callable[[str], None] = note) -> Iterator[None]:
     """Take compiled programs from the disk, and put new ones there, as long as this lasts.
 
     Parameters
     ----------
     wanted : bool
         False: compile everything, whatever JAX is set to.
-    tell : callable
+    on_progress : callable
         Takes a line for the user, once, where programs cannot be kept.
 
     Notes
@@ -52,7 +52,7 @@ def kept_programs(wanted: bool = True, tell: Callable[[str], None] = note) -> It
     changed: dict[str, object] = {"jax_enable_compilation_cache": wanted and jax.config.jax_enable_compilation_cache}
     programs = None
     if changed["jax_enable_compilation_cache"]:
-        programs = Programs(Path(jax.config.jax_compilation_cache_dir or cache_folder()), tell)
+        programs = Programs(Path(jax.config.jax_compilation_cache_dir or cache_folder()), on_progress)
         changed["jax_compilation_cache_dir"] = str(programs.folder)
         # on GPUs XLA would keep files of its own there, and stop where it cannot
         changed["jax_persistent_cache_enable_xla_caches"] = "none"
@@ -80,13 +80,13 @@ class Programs:
     ----------
     folder : path
         It is made when there is something to keep.
-    tell : callable
+    on_progress : callable
         Takes a line for the user.
     """
 
-    def __init__(self, folder: Path, tell: Callable[[str], None]):
+    def __init__(self, folder: Path, on_progress: Callable[[str], None]):
         self.folder = self._path = folder
-        self._tell, self._new = tell, False
+        self._on_progress, self._new = on_progress, False
 
     def get(self, key: str) -> bytes | None:
         """The program of that key; None where there is none, or another one than was written."""
@@ -106,8 +106,10 @@ class Programs:
                 temporary.write_bytes(hashlib.sha256(value).digest() + value)
             self._new = True
         except GradlabError as error:
-            tell, self._tell = self._tell, lambda text: None
-            tell(f"compiled programs cannot be kept in {self.folder} ({error.received}): they are compiled again")
+            on_progress, self._on_progress = self._on_progress, lambda text: None
+            on_progress(
+                f"compiled programs cannot be kept in {self.folder} ({error.received}): they are compiled again"
+            )
 
     def shrink(self) -> None:
         """Where something was added and all take too much room, remove what was not used for the longest time."""

@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.core.dense import biased, for_groups, gained
-from gradlab.core.gradient import Site, Taps, row_sum
+from gradlab.core.gradient import KernelGradient, Site, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.keys import fold_in
 from gradlab.core.layer import Layer
@@ -100,7 +100,7 @@ def conv(
     def backward(params, saved, dy, read):
         a, delta, W, geometry = saved, normalise(dy), params["weight"], geometry_of(saved)
         edged = a.map(lambda m: _padded(m, geometry))
-        gradient = {"weight": Taps(edged, delta, geometry.kernel, geometry.stride)}
+        gradient = {"weight": KernelGradient(edged, delta, geometry.kernel, geometry.stride)}
         if "bias" in params:
             gradient["bias"] = row_sum(delta)
         record = read(Site("conv", (), params, a, None, delta, gradient))

@@ -93,7 +93,7 @@ def differences(layer: Layer, often: bool = False) -> Callable[[Any, Scaled, np.
     @compiled
     def backward(params, x, u):
         def read(site):
-            for entry, _ in site.about if site.kind == "activation" else ():
+            for entry, _ in site.entries:
                 kinks.extend(entry.kinks)
             return materialise(site)
 

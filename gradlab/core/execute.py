@@ -31,7 +31,7 @@ _SMALL = 2**20
 _FEW = 2**25
 
 
-def in_one_call(seeds: Sequence[int]) -> bool:
+def are_batched(seeds: Sequence[int]) -> bool:
     """Whether seeds are batched, as suits the backend: on CPUs small products are slow where they are batched."""
     return jax.default_backend() != "cpu" and len(seeds) > 1
 
@@ -47,7 +47,7 @@ def over_seeds(
     signals of one seed: a program with little to do is compiled fast, one with much for speed.
     """
     keys = fold_in_each(key, seeds)
-    if in_one_call(seeds):
+    if are_batched(seeds):
         together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
         together = jax.device_get(together)
         return [finish(jax.tree.map(lambda v: v[i], together)) for i in range(len(seeds))]  # noqa: B023

@@ -74,8 +74,10 @@ class Site(NamedTuple):
         Cotangent of the output: the gradient of the *mean* loss.
     gradient : dict of str to Gradient
         The factored gradient of each parameter.
-    about : Any
-        What else the layer knows of itself (an activation: its entry in the table).
+    entries : tuple of (Activation, int or None)
+        The entries of an activation layer, each with the number of its groups; empty of any other layer.
+    steps : Steps or None
+        What a recurrent layer shows of its time steps; None of any other layer.
     """
 
     kind: str
@@ -85,7 +87,8 @@ class Site(NamedTuple):
     y: Scaled | None
     dy: Scaled
     gradient: dict[str, Gradient]
-    about: Any = None
+    entries: tuple[Any, ...] = ()
+    steps: Any = None
 
 
 #: Turns a site into the record that is kept of it.
@@ -188,7 +191,7 @@ def _cosines(inner: Array, exponent: Array) -> tuple[Array, Scaled]:
     return inner * inverse[..., None] * inverse[..., None, :], Scaled(sizes, exponent)
 
 
-class Taps(NamedTuple):
+class KernelGradient(NamedTuple):
     """The gradient of a convolution's weight: at each tap of the kernel that of a weight at `Positions`.
 
     Parameters
@@ -251,13 +254,13 @@ class Taps(NamedTuple):
 class Summed(NamedTuple):
     """The gradient of a parameter so small that each example's own is written down: ``sum_i g_i``.
 
-    `own` has the shape (..., batch, *shape of the parameter): biases, gains of a norm, the scale of a branch.
+    `each` has the shape (..., batch, *shape of the parameter): biases, gains of a norm, the scale of a branch.
     """
 
-    own: Scaled
+    each: Scaled
 
     def _sum(self) -> Scaled:
-        return normalise(align(self.own).map(lambda m: jnp.sum(m, self.own.lead - 1)))
+        return normalise(align(self.each).map(lambda m: jnp.sum(m, self.each.lead - 1)))
 
     def product(self) -> Scaled:
         """The sum over one power of two, shape (..., 1, entries)."""
@@ -273,12 +276,12 @@ class Summed(NamedTuple):
 
     def examples(self) -> tuple[Array, Scaled]:
         """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
-        exponent = self.own.exponent
-        unit, sizes = unit_rows(self.own.mantissa.reshape(*exponent.shape, -1))
+        exponent = self.each.exponent
+        unit, sizes = unit_rows(self.each.mantissa.reshape(*exponent.shape, -1))
         return _gram(unit), Scaled(sizes, exponent)
 
 
-class Whole(NamedTuple):
+class FullGradient(NamedTuple):
     """A gradient that its layer hands back multiplied out, over the cotangent's exponent."""
 
     array: Scaled

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gradlab.core.gradient import Reader, Site, Whole, materialise
+from gradlab.core.gradient import FullGradient, Reader, Site, materialise
 from gradlab.core.keys import fold_in
 from gradlab.core.random import stacked
 from gradlab.core.scaled import Scaled, align, normalise, plain
@@ -105,7 +105,7 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
         shared = common_exponent(dy)
         dx, gradients = chain_rule(params, saved, shared.mantissa)
         of_all = lambda g: shared.map(lambda _: g, lambda e: e[..., 0])
-        whole = {name: Whole(of_all(g)) for name, g in gradients.items()}
+        whole = {name: FullGradient(of_all(g)) for name, g in gradients.items()}
         record = read(Site(kind, (), params, x, None, dy, whole))
         return normalise(shared.map(lambda _: dx)), record
 
@@ -154,7 +154,7 @@ def tangent(layer: Layer, params: Any, saved: Any, dx: Scaled) -> Scaled:
     return normalise(Scaled(dy, dx.exponent))
 
 
-def below(read: Reader, name: str) -> Reader:
+def prefixed(read: Reader, name: str) -> Reader:
     """`read`, with `name` in front of the path of every site."""
     return lambda site: read(site._replace(path=(name, *site.path)))
 
@@ -210,7 +210,7 @@ def serial(*layers: Layer | Part) -> Layer:
     def backward(params, saved, dy, read):
         records = []
         for part, p, s in reversed(list(zip(sequence, params, saved, strict=True))):
-            dy, record = part.layer.backward(p, s, dy, below(read, part.name))
+            dy, record = part.layer.backward(p, s, dy, prefixed(read, part.name))
             records.append(record)
         return dy, tuple(reversed(records))
 

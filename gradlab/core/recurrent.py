@@ -75,7 +75,7 @@ def rnn_cell(
 
     return Cell(
         "rnn", units, 1, units, _drawn(units, 1, init, recurrent_init, gain, bias, bias_std), forward, backward,
-        shown=lambda dstate, d: d, through=lambda kept, d: d, homogeneous=entry.homogeneous, about=entry,
+        shown=lambda dstate, d: d, through=lambda kept, d: d, homogeneous=entry.homogeneous,
     )  # fmt: skip
 
 

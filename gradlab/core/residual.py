@@ -10,7 +10,7 @@ from jax import Array
 from gradlab._errors import GradlabError
 from gradlab.core.gradient import Site, summed
 from gradlab.core.initializers import default_dtype
-from gradlab.core.layer import Layer, below, tangent
+from gradlab.core.layer import Layer, prefixed, tangent
 from gradlab.core.random import numpy_for, placed
 from gradlab.core.scaled import Scaled, add, expand, for_groups, normalise
 
@@ -80,7 +80,7 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         delta, s = normalise(dy), own.get("scale", scale)
         gradient = {"scale": summed(delta.times(f), (*f.positions, -1))} if learned else {}
         record = read(Site("residual", (), own, x, y, delta, gradient))
-        through, branch_record = layer.backward(branch, inner, _times(s, delta), below(read, "branch"))
+        through, branch_record = layer.backward(branch, inner, _times(s, delta), prefixed(read, "branch"))
         return add(delta, through), (record, branch_record)
 
     def along(params, saved, dx):

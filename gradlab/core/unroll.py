@@ -53,8 +53,6 @@ class Cell(NamedTuple):
         ``(kept, d) -> Scaled``: the delta of the recurrent product, from that of u.
     homogeneous : bool
         Whether powers of two pass through a step: the state then carries exponents.
-    about : Any
-        What else the cell knows of itself.
     """
 
     kind: str
@@ -67,7 +65,6 @@ class Cell(NamedTuple):
     shown: Callable[[Scaled, Scaled], Scaled]
     through: Callable[[Scaled, Scaled], Scaled]
     homogeneous: bool = False
-    about: Any = None
 
 
 class Steps(NamedTuple):
@@ -114,7 +111,7 @@ def unroll(cell: Cell, *, returns: str = "last", truncate: int | None = None) ->
     The reader sees two sites. ("input",), of kind "dense", is the product with the input; its `dy` covers
     all steps of an example. ("recurrent",), of kind "recurrent", has the time axis in `x` (state before),
     `y` (output), and `dy` (the step's delta, as the cell defines it), with exponents (group..., batch,
-    time), and `Steps` in `about`.
+    time), and `Steps` in `steps`.
 
     A signal has one exponent for each example: in the cotangent that goes *on to the layer below*, steps
     that lie 2**125 below the largest of their example are 0. Deltas and gradients are not touched by that.
@@ -174,35 +171,35 @@ def unroll(cell: Cell, *, returns: str = "last", truncate: int | None = None) ->
         numbers = jnp.arange(states.mantissa.shape[0], dtype=jnp.int32)
         _, (dstates, d) = lax.scan(step, dstate, (dys, before, kept, numbers), reverse=True)
         dx = normalise(d.map(lambda m: matmul(m, params["input"]["weight"].T)))
-        fed = Fed(_rows(_time_first(x)), _rows(d), _together(_rows(d)))
-        seen = (_output(s) for s in (before, states))
-        outputs = (s if cell.homogeneous else d.constant(s.mantissa) for s in seen)
-        again = Again(
+        of_input = InputStep(_rows(_time_first(x)), _rows(d), _together(_rows(d)))
+        outputs = map(_output, (before, states))
+        outputs = (s if cell.homogeneous else d.constant(s.mantissa) for s in outputs)
+        recurrent = RecurrentStep(
             *(_rows(s) for s in (*outputs, cell.shown(dstates, d), cell.through(kept, d))),
             _batch_first(kept), _batch_first(dstates, 3),
         )  # fmt: skip
-        return _together(_batch_first(dx)), fed, again
+        return _together(_batch_first(dx)), of_input, recurrent
 
     def backward(params, saved, dy, read):
-        dx, fed, again = way_back(params, saved, dy)
+        dx, of_input, recurrent = way_back(params, saved, dy)
         return dx, {
-            "input": _read_input(params["input"], saved[0], fed, read),
-            "recurrent": _read_recurrent(params["recurrent"], cell, again, read),
+            "input": _read_input(params["input"], saved[0], of_input, read),
+            "recurrent": _read_recurrent(params["recurrent"], cell, recurrent, read),
         }
 
     return Layer(init, forward, backward)
 
 
-class Fed(NamedTuple):
-    """Of the product with the input: its rows, their deltas, and these over one exponent for each example."""
+class InputStep(NamedTuple):
+    """The product with the input at all time steps: its inputs, its deltas, and these over one exponent per example."""
 
     x: Scaled
     d: Scaled
     dy: Scaled
 
 
-class Again(NamedTuple):
-    """Of the recurrent product, step by step: what its site shows."""
+class RecurrentStep(NamedTuple):
+    """The recurrent product at all time steps: what its site shows."""
 
     before: Scaled
     after: Scaled
@@ -212,17 +209,17 @@ class Again(NamedTuple):
     dstate: Scaled
 
 
-def _read_input(params: Any, x: Scaled, fed: Fed, read: Callable) -> Any:
-    gradient: dict[str, Any] = {"weight": Positions(fed.x, fed.d)}
+def _read_input(params: Any, x: Scaled, step: InputStep, read: Callable) -> Any:
+    gradient: dict[str, Any] = {"weight": Positions(step.x, step.d)}
     if "bias" in params:
-        gradient["bias"] = row_sum(fed.dy)
-    return read(Site("dense", ("input",), params, x, None, fed.dy, gradient))
+        gradient["bias"] = row_sum(step.dy)
+    return read(Site("dense", ("input",), params, x, None, step.dy, gradient))
 
 
-def _read_recurrent(params: Any, cell: Cell, again: Again, read: Callable) -> Any:
-    gradient = {"weight": Positions(again.before, again.d)}
-    about = Steps(cell, again.kept, again.dstate)
-    return read(Site("recurrent", ("recurrent",), params, again.before, again.after, again.dy, gradient, about))
+def _read_recurrent(params: Any, cell: Cell, step: RecurrentStep, read: Callable) -> Any:
+    gradient = {"weight": Positions(step.before, step.d)}
+    steps = Steps(cell, step.kept, step.dstate)
+    return read(Site("recurrent", ("recurrent",), params, step.before, step.after, step.dy, gradient, steps=steps))
 
 
 def _sequence(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -122,8 +122,8 @@ def _parts(net: Network, outputs: int, record: Any) -> list[Part]:
         else:
             found.append((None, 1, row(part)))
     if "run" in record:
-        count = net.depth - stack.below_depth
-        found.append((stack.below_depth + 1, count, {c: v[:count] for c, v in row(record["run"]).items()}))
+        count = net.depth - stack.earlier_depth
+        found.append((stack.earlier_depth + 1, count, {c: v[:count] for c, v in row(record["run"]).items()}))
     return [*found, (None, 1, row(record["readout"]))]
 
 

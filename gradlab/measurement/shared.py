@@ -138,7 +138,7 @@ def measure_program(
         entries = tuple((ACTIVATIONS[name], count) for name, count in names)
         inputs = scaled(x[None])
         lower, run, head = net.split(params)
-        below, saved_below = net.below.forward(lower, inputs)
+        below, saved_below = net.earlier.forward(lower, inputs)
         top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run, below)
         pairs, steps = {}, None
         if correlated and len(x) > 1:
@@ -148,7 +148,7 @@ def measure_program(
             """The activation that enters the readout of the network of depth d."""
             if net.last_run is None:
                 return below
-            i = jnp.minimum(d - net.below_depth, net.last_run.copies - 1)
+            i = jnp.minimum(d - net.earlier_depth, net.last_run.copies - 1)
             stored = jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), saved_run[0])
             return jax.tree.map(lambda a, b: jnp.where(d == depth, a, b), top, stored)
 
@@ -158,13 +158,13 @@ def measure_program(
             dy, record = net.readout.backward(head, saved, dy, statistics(columns))
             found: dict[str, Any] = {"readout": record, "loss": value}
             if steps is not None:
-                before = jax.tree.map(lambda v: v[d - net.below_depth], steps)
+                before = jax.tree.map(lambda v: v[d - net.earlier_depth], steps)
                 gap = carried(head[0], saved[0], before)
                 found["pairs"] = through(((ACTIVATIONS["identity"], None),), saved[1], gap)[1]
             read = statistics(columns, None if n_depths == 1 else d == depth)
             if net.last_run is not None:
-                dy, found["run"] = net.last_run.first(d - net.below_depth).backward(run, saved_run, dy, read)
-            found["below"] = net.below.backward(lower, saved_below, dy, read)[1]
+                dy, found["run"] = net.last_run.first(d - net.earlier_depth).backward(run, saved_run, dy, read)
+            found["below"] = net.earlier.backward(lower, saved_below, dy, read)[1]
             return found
 
         each = lax.map(at_depth, depths) if n_depths > 1 else jax.tree.map(lambda v: v[None], at_depth(depths[0]))

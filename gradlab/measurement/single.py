@@ -105,8 +105,8 @@ def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
     def measured(params, x, y, depth, numbers):
         stack = of.network.stack(outputs, **numbers)
         lower, run, head = stack.split(params)
-        through = depth - stack.below_depth
-        a, saved_below = stack.below.forward(lower, scaled(x, x.ndim - 1))
+        through = depth - stack.earlier_depth
+        a, saved_below = stack.earlier.forward(lower, scaled(x, x.ndim - 1))
         saved_run = None
         if stack.last_run is not None:
             a, saved_run = stack.last_run.first(through).forward(run, a)
@@ -116,7 +116,7 @@ def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
         found = {"readout": above, "loss": value}
         if stack.last_run is not None:
             dy, found["run"] = stack.last_run.first(through).backward(run, saved_run, dy, read)
-        found["below"] = stack.below.backward(lower, saved_below, dy, read)[1]
+        found["below"] = stack.earlier.backward(lower, saved_below, dy, read)[1]
         return found
 
     return measured

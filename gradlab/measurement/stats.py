@@ -239,7 +239,7 @@ def _norm(weight: Array) -> Array:
 
 def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     """The forward signal around an activation."""
-    z, y, entries = site.x, site.y, site.about
+    z, y, entries = site.x, site.y, site.entries
     kept = _signal(z, wanted) | _output(y, wanted)
     if "activation_p98_over_rms" in wanted:
         kept["activation_p98_over_rms"] = _percentile_over_rms(y)

@@ -190,7 +190,7 @@ def _facts(layer: Layer, shape: tuple[int, ...], name: str) -> tuple:
     names: list[str] = []
 
     def look(site: Site) -> dict[str, Any]:
-        names.extend(entry.name for entry, _ in site.about) if site.kind == "activation" else None
+        names.extend(entry.name for entry, _ in site.entries)
         return {}
 
     def forward(params, x):

@@ -37,14 +37,14 @@ class Stack(NamedTuple):
     stem: str = ""
 
     @property
-    def below(self) -> Layer:
+    def earlier(self) -> Layer:
         """All that is below the readout, or below the last run of equal blocks."""
         return serial(*self.whole.sequence[: -1 - self.runs])
 
     @property
-    def below_depth(self) -> int:
+    def earlier_depth(self) -> int:
         """The number of counted layers that are `below`."""
-        return sum(max(part.layer.copies, 1) for part in self.below.sequence) - bool(self.stem)
+        return sum(max(part.layer.copies, 1) for part in self.earlier.sequence) - bool(self.stem)
 
     @property
     def last_run(self) -> Layer | None:

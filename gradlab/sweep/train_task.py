@@ -39,9 +39,9 @@ class TrainTask(Task):
     def settings(self) -> dict[str, Any]:
         """What all trainings have in common."""
         plan = self.plan
-        return {
+        return {  # "patient" is the name in folders on disk
             "name": TrainingSweep.TASK, "steps": plan.steps, "records": list(plan.records), "test": self.test,
-            "sharpness": plan.sharpness, "patient": plan.patient,
+            "sharpness": plan.sharpness, "patient": plan.keep_going,
         }  # fmt: skip
 
     def key(self, config: TrainingConfig) -> dict[str, str]:

@@ -41,15 +41,15 @@ class Cliff:
         A row for each start, method ("unclipped", "clipped") and step: ``start method step w b log10_loss
         log10_grad_norm``, the norm before clipping; step 0 is the start itself.
     activation : str
-    time : int
-        Steps of the unit, t.
+    time_steps : int
+        How often the unit is applied, T.
     target, learning_rate, clip : float
     """
 
     surface: pd.DataFrame
     paths: pd.DataFrame
     activation: str
-    time: int
+    time_steps: int
     target: float
     learning_rate: float
     clip: float
@@ -61,7 +61,7 @@ def clipping_cliff(
     starts: Sequence[tuple[float, float]],
     *,
     activation: str = "sigmoid",
-    time: int = 50,
+    time_steps: int = 50,
     target: float = 0.7,
     learning_rate: float = 0.3,
     clip: float = 1.0,
@@ -81,7 +81,7 @@ def clipping_cliff(
     starts : sequence of (float, float)
         Where descents begin, (w, b) each.
     activation : str
-    time : int
+    time_steps : int
         T, how often the unit is applied.
     target : float
     learning_rate, clip : float
@@ -106,11 +106,11 @@ def clipping_cliff(
     begin = np.asarray(starts, float)
     if begin.ndim != 2 or begin.shape[-1] != 2 or not len(begin) or not np.all(np.isfinite(begin)):
         raise GradlabError("starts, pairs (w, b) of finite numbers", f"shape {begin.shape}", "starts=[(6.0, -2.0)]")
-    time, updates = positive_integer("time", time), positive_integer("updates", updates)
+    time_steps, updates = positive_integer("time_steps", time_steps), positive_integer("updates", updates)
     learning_rate, clip = number("learning_rate", learning_rate), number("clip", clip)
     target = number("target", target, "a finite number")
     with jax.enable_x64(True):
-        slope = jax.value_and_grad(_loss(activation, time, target))
+        slope = jax.value_and_grad(_loss(activation, time_steps, target))
         points = np.stack(np.meshgrid(across, along, indexing="ij"), -1).reshape(-1, 2)
         surface = {"w": points[:, 0], "b": points[:, 1], **_logs(*jax.jit(jax.vmap(slope))(jnp.asarray(points)))}
         plain = optax.sgd(learning_rate)
@@ -118,7 +118,7 @@ def clipping_cliff(
         walk = lambda tx: jax.jit(jax.vmap(functools.partial(_descend, slope, tx, updates)))(jnp.asarray(begin))
         paths = [_path(method, *walk(tx)) for method, tx in zip(METHODS, chains, strict=True)]
     return Cliff(
-        pd.DataFrame(surface), pd.concat(paths, ignore_index=True), activation, time, target, learning_rate, clip
+        pd.DataFrame(surface), pd.concat(paths, ignore_index=True), activation, time_steps, target, learning_rate, clip
     )  # fmt: skip
 
 
@@ -129,10 +129,10 @@ def _grid(name: str, values: Any) -> np.ndarray:
     return values
 
 
-def _loss(activation: str, time: int, target: float) -> Callable[[Array], Array]:
+def _loss(activation: str, time_steps: int, target: float) -> Callable[[Array], Array]:
     """The loss of (w, b), whose derivative is the hand-written one."""
     unit = hand_written(unroll(rnn_cell(1, activation)))
-    silence = jnp.zeros((1, time, 1))
+    silence = jnp.zeros((1, time_steps, 1))
 
     def loss(point: Array) -> Array:
         w, b = point

@@ -183,7 +183,7 @@ def train(
     plan = Plan(
         steps=positive_integer("steps", steps), batch=positive_integer("batch", batch),
         records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
-        patient=on_failure == "continue", optimizer=own,
+        keep_going=on_failure == "continue", optimizer=own,
     )  # fmt: skip
     numbers = tuple(seed_numbers(seeds))
     start = None if params is None else _of_seeds(params, numbers)

@@ -26,7 +26,7 @@ class Plan:
     columns : sequence of str, optional
         Columns to record. None: all.
     sharpness : bool
-    patient : bool
+    keep_going : bool
         Whether to go on when a loss is not finite.
     optimizer : OwnOptimizer, optional
         Instead of one that a configuration names.
@@ -40,7 +40,7 @@ class Plan:
     key: int
     columns: Sequence[str] | None = None
     sharpness: bool = False
-    patient: bool = False
+    keep_going: bool = False
     optimizer: OwnOptimizer | None = None
 
     @classmethod

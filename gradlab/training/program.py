@@ -58,7 +58,7 @@ class State(NamedTuple):
 
 
 #: Which arrays of a state several seeds have their own of. The step is one for all, or each step would shuffle anew.
-OF_SEEDS = State(params=0, clip_state=0, opt_state=0, step=None, order=0, losses=0, failed=0)
+SEED_AXES = State(params=0, clip_state=0, opt_state=0, step=None, order=0, losses=0, failed=0)
 
 
 class Arguments(NamedTuple):
@@ -115,7 +115,7 @@ def up_to(stack: Stack, depth: Any) -> Layer:
     if stack.last_run is None:
         return stack.whole
     *below, run, readout = stack.whole.sequence
-    return serial(*below, run._replace(layer=stack.last_run.first(depth - stack.below_depth)), readout)
+    return serial(*below, run._replace(layer=stack.last_run.first(depth - stack.earlier_depth)), readout)
 
 
 def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, given: Arguments) -> Any:
@@ -185,7 +185,7 @@ def start(recipe: Recipe) -> Any:
 
 @functools.lru_cache(maxsize=32)
 def advance(kind: Kind, recipe: Recipe, together: bool) -> Any:
-    """(state, arguments, stop, patient) -> the state at `stop`, or behind a loss that is not finite if not patient.
+    """Return (state, arguments, stop, keep_going) -> the state at `stop`, or right behind a loss that is not finite.
 
     How a training is cut into calls changes no bit of it. `together`: of several seeds in one call, states and keys
     have an axis of seeds in front, but for the step, which they share; it goes on while the loss of one is finite.
@@ -197,11 +197,11 @@ def advance(kind: Kind, recipe: Recipe, together: bool) -> Any:
 
     def of_all(state: State, given: Arguments) -> State:
         one = lambda state, key: step(state, given._replace(key=key))
-        return jax.vmap(one, in_axes=(OF_SEEDS, 0), out_axes=OF_SEEDS)(state, given.key)
+        return jax.vmap(one, in_axes=(SEED_AXES, 0), out_axes=SEED_AXES)(state, given.key)
 
     @jax.jit
-    def advance(state: State, given: Arguments, stop: Array, patient: Array) -> State:
-        go_on = lambda state: (state.step < stop) & (~state.failed.all() | patient)
+    def advance(state: State, given: Arguments, stop: Array, keep_going: Array) -> State:
+        go_on = lambda state: (state.step < stop) & (~state.failed.all() | keep_going)
         return lax.while_loop(go_on, lambda state: (of_all if together else step)(state, given), state)
 
     return advance

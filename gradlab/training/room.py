@@ -46,7 +46,7 @@ class Room(NamedTuple):
             return tree
         stack = self.deepest.stack(self.outputs)
         below, run, head = stack.split(tree)
-        count = self.net.depth - stack.below_depth
+        count = self.net.depth - stack.earlier_depth
         return (*below, *([jax.tree.map(lambda v: np.asarray(v)[:count], run)] if count else []), head)
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from gradlab.config import NetworkConfig, TrainingConfig
-from gradlab.core.execute import WORKERS, in_one_call
+from gradlab.core.execute import WORKERS, are_batched
 from gradlab.measurement.records import Trace
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.failure import HISTORY, explain
@@ -23,8 +23,8 @@ from gradlab.training.records import Failure, Training
 from gradlab.training.split import Split
 from gradlab.training.trainer import Trainer
 
-Told = Callable[[int], None]
-Keep = Callable[[int], Checkpoints] | None
+OnProgress = Callable[[int], None]
+CheckpointsOf = Callable[[int], Checkpoints] | None
 
 
 class Trained(NamedTuple):
@@ -40,8 +40,8 @@ def train_network(
     data: Split,
     plan: Plan,
     seeds: Sequence[int],
-    told: Told = lambda steps: None,
-    keep: Keep = None,
+    on_progress: OnProgress = lambda steps: None,
+    checkpoints_of: CheckpointsOf = None,
     start: Mapping[int, Any] | None = None,
     deepest: NetworkConfig | None = None,
 ) -> Training:
@@ -53,27 +53,29 @@ def train_network(
     data : Split
     plan : Plan
     seeds : sequence of int
-    told : callable
+    on_progress : callable
         Takes numbers of steps that are done.
-    keep : callable, optional
+    checkpoints_of : callable, optional
         The checkpoints of a seed; each is then trained by itself, as each may begin at another step.
     start : mapping of int to pytree, optional
         The weights that each seed starts from. None: they are drawn.
     deepest : NetworkConfig, optional
         The deepest of the networks that are trained in a row, whose beginning this one is: they share programs.
     """
-    lanes = len(seeds) if keep is None and in_one_call(seeds) else 1
+    at_once = len(seeds) if checkpoints_of is None and are_batched(seeds) else 1
     wide = plan.dtype == "float64"
     with jax.enable_x64(wide):
-        trainer = Trainer(config, data, plan, lanes, start, deepest)
+        trainer = Trainer(config, data, plan, at_once, start, deepest)
         recorder = Recorder(trainer)
-        if keep is None:  # what is resumed may have little left to do
+        if checkpoints_of is None:  # what is resumed may have little left to do
             _compile(trainer, recorder, seeds[0])
-        if lanes > 1:
-            trained = _trained(trainer, recorder, seeds, told)
+        if at_once > 1:
+            trained = _trained(trainer, recorder, seeds, on_progress)
         else:
-            alone = lambda seed: _alone(trainer, recorder, seed, told, keep)
-            found = _side_by_side([lambda seed=seed: alone(seed) for seed in seeds], wide, 1 if keep else WORKERS)
+            one_seed = lambda seed: _alone(trainer, recorder, seed, on_progress, checkpoints_of)
+            found = _side_by_side(
+                [lambda seed=seed: one_seed(seed) for seed in seeds], wide, 1 if checkpoints_of else WORKERS
+            )
             trained = {seed: one for of in found for seed, one in of.items()}
     return Training(
         traces=tuple(_joined([trained[s].traces[step] for s in seeds if step in trained[s].traces])
@@ -87,8 +89,8 @@ def train_network(
 def _compile(trainer: Trainer, recorder: Recorder, seed: int) -> None:
     """Compile side by side what all seeds share."""
     state = trainer.start(seed)
-    lanes = dict.fromkeys(range(trainer.lanes), state)
-    calls = [lambda: trainer.advance(lanes, 0), *recorder.parts(seed, state)]
+    at_once = dict.fromkeys(range(trainer.at_once), state)
+    calls = [lambda: trainer.advance(at_once, 0), *recorder.parts(seed, state)]
     _side_by_side(calls, trainer.plan.dtype == "float64")
 
 
@@ -109,19 +111,25 @@ def _within(wide: bool, call: Callable, *arguments: Any) -> Any:
         return call(*arguments)
 
 
-def _alone(trainer: Trainer, recorder: Recorder, seed: int, told: Told, keep: Keep) -> dict[int, Trained]:
+def _alone(
+    trainer: Trainer, recorder: Recorder, seed: int, on_progress: OnProgress, checkpoints_of: CheckpointsOf
+) -> dict[int, Trained]:
     """One seed by itself, from and to its checkpoints."""
-    if keep is None:
-        return _trained(trainer, recorder, [seed], told)
-    checkpoints = keep(seed)
+    if checkpoints_of is None:
+        return _trained(trainer, recorder, [seed], on_progress)
+    checkpoints = checkpoints_of(seed)
     try:
-        return _trained(trainer, recorder, [seed], told, checkpoints)
+        return _trained(trainer, recorder, [seed], on_progress, checkpoints)
     finally:
         checkpoints.close()
 
 
 def _trained(
-    trainer: Trainer, recorder: Recorder, seeds: Sequence[int], told: Told, checkpoints: Checkpoints | None = None
+    trainer: Trainer,
+    recorder: Recorder,
+    seeds: Sequence[int],
+    on_progress: OnProgress,
+    checkpoints: Checkpoints | None = None,
 ) -> dict[int, Trained]:
     """All steps of seeds that go side by side; those that fail are left behind, explained.
 
@@ -132,7 +140,7 @@ def _trained(
     trainer : Trainer
     recorder : Recorder
     seeds : sequence of int
-    told : callable
+    on_progress : callable
     checkpoints : Checkpoints, optional
         Of the only seed: where to begin, and where to leave states.
     """
@@ -146,7 +154,7 @@ def _trained(
         traces[seed] = {step: recorder.again(seed, states[seed], step, *record) for step, record in kept.items()}
         saves = checkpoints.steps(plan.steps)
     begun = int(states[seeds[0]].step)
-    told(begun)
+    on_progress(begun)
     anchors = {seed: [state] for seed, state in states.items()}  # states to go back to, should a loss not be finite
     failed: dict[int, Trained] = {}
     under_way: dict[tuple[int, int], Future[Trace]] = {}
@@ -163,14 +171,14 @@ def _trained(
             states = jax.block_until_ready(trainer.advance(states, stop))
             finish()
             for seed, state in list(states.items()):
-                if bool(state.failed) and not plan.patient:
+                if bool(state.failed) and not plan.keep_going:
                     good, trace, failure = explain(trainer, recorder, seed, anchors[seed], state)
                     traces[seed][int(good.step)] = trace
                     failed[seed] = Trained(traces[seed], good, failure)
                     state = good
                     del states[seed]
                 else:
-                    told(stop - begun)
+                    on_progress(stop - begun)
                     if stop in plan.records:
                         under_way[seed, stop] = beside.submit(_within, wide, recorder.record, seed, state)
                     if int(state.step) - int(anchors[seed][-1].step) >= HISTORY:

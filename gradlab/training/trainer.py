@@ -48,7 +48,7 @@ class Trainer:
     config : TrainingConfig
     data : Split
     plan : Plan
-    lanes : int
+    at_once : int
         Seeds that are trained in one call.
     given : mapping of int to pytree, optional
         The weights that each seed starts from. None: they are drawn.
@@ -58,17 +58,17 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainingConfig, data: Split, plan: Plan, lanes: int = 1, given: Mapping[int, Any] | None = None,
+        self, config: TrainingConfig, data: Split, plan: Plan, at_once: int = 1, given: Mapping[int, Any] | None = None,
         deepest: Any = None,
     ):  # fmt: skip
-        self.config, self.data, self.plan, self.lanes, self.given = config, data, plan, lanes, given
+        self.config, self.data, self.plan, self.at_once, self.given = config, data, plan, at_once, given
         self.net: Network = build(config.network)
         self.outputs = data.outputs
         self.shape = example_shape(self.net, data.x)
         self.recipe = Recipe.of(config, plan.optimizer)
         deepest = build(deepest or config.network)
         entries = sum(prod(v.shape) for v in jax.tree.leaves(shapes_of(resolved(deepest), self.shape, self.outputs)))
-        self.brief = lanes == 1 and plan.steps * max(entries, OVERHEAD) <= BRIEF
+        self.brief = at_once == 1 and plan.steps * max(entries, OVERHEAD) <= BRIEF
         self.call = once if self.brief else repeatedly
         self.room = Room(self.net, deepest, self.shape, self.outputs)
         of = resolved(bare(deepest))
@@ -115,39 +115,39 @@ class Trainer:
     def advance(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
         """The states of seeds that share a step, at step `stop` or behind the first loss that is not finite.
 
-        Several seeds are one call, of always as many lanes, so that steps that are taken again have the same bits.
+        Several seeds are one call, of always as many at_once, so that steps that are taken again have the same bits.
         """
-        if self.lanes > 1:
+        if self.at_once > 1:
             return self._together(states, stop)
         return {seed: self._alone(seed, state, stop) for seed, state in states.items()}
 
     def _alone(self, seed: int, state: State, stop: int) -> State:
-        patient = self.plan.patient
+        keep_going = self.plan.keep_going
         if not self.brief:
             return self.call(
                 program.advance(self.own_kind, self.recipe, False), state, self.arguments(self.key(seed)),
-                device_array(stop, "int32"), device_array(patient, "bool"),
+                device_array(stop, "int32"), device_array(keep_going, "bool"),
             )  # fmt: skip
         for _ in range(int(state.step), stop):
-            if bool(state.failed) and not patient:
+            if bool(state.failed) and not keep_going:
                 break
             state = self.step(seed, state).after
         return state
 
     def _together(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
         """One call for several seeds; one whose loss is not finite goes along, and is then put behind that loss."""
-        seeds = [*states, *[min(states)] * (self.lanes - len(states))]
-        step, patient = states[seeds[0]].step, self.plan.patient
+        seeds = [*states, *[min(states)] * (self.at_once - len(states))]
+        step, keep_going = states[seeds[0]].step, self.plan.keep_going
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in seeds))
         after = self.call(
             program.advance(self.own_kind, self.recipe, True), together._replace(step=step),
             self.arguments(jnp.stack([self.key(seed) for seed in seeds])), device_array(stop, "int32"),
-            device_array(patient, "bool"),
+            device_array(keep_going, "bool"),
         )  # fmt: skip
-        after = after._replace(step=jnp.full(self.lanes, after.step))
-        found = {seed: jax.tree.map(lambda leaf: leaf[lane], after) for lane, seed in enumerate(states)}  # noqa: B023
+        after = after._replace(step=jnp.full(self.at_once, after.step))
+        found = {seed: jax.tree.map(lambda leaf: leaf[place], after) for place, seed in enumerate(states)}  # noqa: B023
         return {
-            s: _behind_the_loss(state) if bool(state.failed) and not patient else state for s, state in found.items()
+            s: _behind_the_loss(state) if bool(state.failed) and not keep_going else state for s, state in found.items()
         }
 
 

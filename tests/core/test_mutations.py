@@ -104,7 +104,7 @@ EDITS = (
     Edit("gradient", OUTER, "return Scaled(-matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)"),
     Edit("gradient", "align(Scaled(self.a.mantissa, self.exponents()))", "align(self.a)"),
     Edit("gradient", "jnp.maximum(a + d, LOWEST)", "jnp.maximum(a - d, LOWEST)"),
-    Edit("gradient", "jnp.sum(m, self.own.lead - 1)", "jnp.mean(m, self.own.lead - 1)"),
+    Edit("gradient", "jnp.sum(m, self.each.lead - 1)", "jnp.mean(m, self.each.lead - 1)"),
     # scaled.py
     Edit("scaled", "LOWEST, s.exponent + k)", "LOWEST, s.exponent - k)"),
     Edit("scaled", "expand(_power(-k, top.dtype)", "expand(_power(k, top.dtype)"),
@@ -134,7 +134,7 @@ OF_LAYERS = tuple(
     Edit(file, old, new, layer=layer)
     for file, layer, old, new in (
         ("residual", "residual", "return add(delta, through), (record", "return through, (record"),
-        ("residual", "residual", "inner, _times(s, delta), below", "inner, delta, below"),
+        ("residual", "residual", "inner, _times(s, delta), prefixed", "inner, delta, prefixed"),
         ("residual", "rezero", "delta.times(f)", "delta.times(y)"),
         ("residual", "residual", "y = add(x, _times", "y = add(f, _times"),
         ("norm", "batch_norm", "v.mantissa - xhat * mean(v.mantissa * xhat)", "v.mantissa"),

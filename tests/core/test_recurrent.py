@@ -119,15 +119,15 @@ def test_the_recurrent_site_shows_each_step(kind, x64):
     assert np.asarray(site.dy.value()) == pytest.approx(np.asarray(shown), rel=1e-12, abs=1e-14)
     if kind == "lstm":  # the path through the cell: what h makes of c counts as well
         dh, dc = by_state[:, :, 0], by_state[:, :, 1]
-        ao = site.about.kept.mantissa[..., 9:]
-        f, i, g = (fn(site.about.kept.mantissa[..., s]) for fn, s in (
+        ao = site.steps.kept.mantissa[..., 9:]
+        f, i, g = (fn(site.steps.kept.mantissa[..., s]) for fn, s in (
             (jax.nn.sigmoid, slice(3, 6)), (jax.nn.sigmoid, slice(0, 3)), (jnp.tanh, slice(6, 9))
         ))  # fmt: skip
         c = jnp.zeros((3, 3))
         for t in range(3):
             c = f[:, t] * c + i[:, t] * g[:, t]
             total = dc[:, t] + dh[:, t] * jax.nn.sigmoid(ao[:, t]) * (1 - jnp.tanh(c) ** 2)
-            ours = site.about.dstate.value()[:, t, 1]
+            ours = site.steps.dstate.value()[:, t, 1]
             assert np.asarray(ours) == pytest.approx(np.asarray(total), rel=1e-12, abs=1e-14)
     assert np.asarray(found[("input",)].gradient["weight"].d.value()) == pytest.approx(
         np.asarray(by_drive), rel=1e-12, abs=1e-14
@@ -167,7 +167,7 @@ def test_the_path_through_the_cell_of_an_lstm(forget_bias, x64):
     for part in params.values():
         part["weight"] = 0 * part["weight"]
     _, found = sites(layer, params, jnp.ones((1, steps + 1, 2)), scaled(jnp.ones((1, 3))))
-    dc = np.asarray(found[("recurrent",)].about.dstate.value())[0, :, 1]
+    dc = np.asarray(found[("recurrent",)].steps.dstate.value())[0, :, 1]
     law = (1 / (1 + math.exp(-forget_bias))) ** steps
     assert dc[0] / dc[-1] == pytest.approx(law, rel=1e-12)
     if forget_bias > 1:
@@ -182,7 +182,7 @@ def test_the_radius_bounds_a_tanh_network_and_identity_keeps_the_gradient(x64):
     params, x = drawn(layer, (steps, 2))
     norm = float(jnp.linalg.norm(params["recurrent"]["weight"], 2))
     _, found = sites(layer, params, x, scaled(jnp.ones((3, 5))))
-    dh = np.linalg.norm(np.asarray(found[("recurrent",)].about.dstate.value())[:, :, 0], axis=-1)
+    dh = np.linalg.norm(np.asarray(found[("recurrent",)].steps.dstate.value())[:, :, 0], axis=-1)
     assert np.all(dh[:, 0] <= norm ** (steps - 1) * dh[:, -1] * (1 + 1e-12))
 
     irnn = unroll(rnn_cell(5, "relu", recurrent_init="identity"))
@@ -222,7 +222,7 @@ def test_two_thousand_steps_in_float32(kind, radius):
         found = {}
         layer.backward(params, saved, scaled(dy), lambda site: found.update({site.path: site}))
         site = found[("recurrent",)]
-        return log10_rms(site.dy), log10_rms(Scaled(site.about.dstate.mantissa[..., -1, :], site.about.dstate.exponent))
+        return log10_rms(site.dy), log10_rms(Scaled(site.steps.dstate.mantissa[..., -1, :], site.steps.dstate.exponent))
 
     ours = deltas(params, saved, jnp.asarray(dy, "float32"))
     with jax.enable_x64(True):

@@ -161,7 +161,7 @@ def test_the_mask_of_a_recurrent_network_stands_on_its_last_state_alone(x64):
 
     @jax.jit
     def both(params):
-        state = case.net.stack(CLASSES).below.forward(params[:1], plain(jnp.asarray(x)))[0].value()
+        state = case.net.stack(CLASSES).earlier.forward(params[:1], plain(jnp.asarray(x)))[0].value()
         kept = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - RATE, state.shape)
         head = params[-1][0]
         expected = jnp.where(kept, state / (1 - RATE), 0) @ head["weight"] + head["bias"]

@@ -119,7 +119,7 @@ def test_path_through_the_cells_of_an_lstm(forget_bias, x64):
     params[0]["recurrent"]["weight"] = jnp.zeros_like(params[0]["recurrent"]["weight"])
     layer, found = net.layer(2), {}
     _, saved = layer.forward(params, scaled(x, 2))
-    keep = lambda site: found.update(cells=site.about.dstate) if isinstance(site.about, Steps) else None
+    keep = lambda site: found.update(cells=site.steps.dstate) if isinstance(site.steps, Steps) else None
     layer.backward(params, saved, scaled(jnp.asarray([[1.0, -2.0], [0.5, 3.0]])), keep)
     cells = np.asarray(found["cells"].value())[..., 1, :]
     law = (1 / (1 + np.exp(-forget_bias))) ** np.arange(steps - 1, -1, -1)

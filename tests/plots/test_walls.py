@@ -28,7 +28,7 @@ def found():
             ]
             rows += [(start, method, i, w + start, b, loss) for i, (w, b, loss) in enumerate(steps)]
     paths = pd.DataFrame(rows, columns=["start", "method", "step", "w", "b", "log10_loss"])
-    about = {"activation": "sigmoid", "time": 50, "target": 0.7, "learning_rate": 0.3, "clip": 1.0}
+    about = {"activation": "sigmoid", "time_steps": 50, "target": 0.7, "learning_rate": 0.3, "clip": 1.0}
     return SimpleNamespace(surface=surface, paths=paths, **about)
 
 

@@ -59,7 +59,7 @@ def test_descents_follow_their_rule():
 
 def test_a_loss_of_zero_is_no_missing_value():
     before = jax.config.jax_enable_x64
-    found = gl.clipping_cliff([0, 1], [0, 1], [(0.0, 0.0)], target=0.5, time=1, updates=1)
+    found = gl.clipping_cliff([0, 1], [0, 1], [(0.0, 0.0)], target=0.5, time_steps=1, updates=1)
     assert jax.config.jax_enable_x64 == before  # float64 ends where it began
     assert found.surface["log10_loss"][0] == -np.inf and found.paths["log10_grad_norm"].eq(-np.inf).all()
 
@@ -74,7 +74,7 @@ def test_a_loss_of_zero_is_no_missing_value():
         ({"clip": 0.0}, "clip to be a positive number"),
         ({"learning_rate": -1}, "learning_rate to be a positive number"),
         ({"updates": 0}, "updates"),
-        ({"time": 1.5}, "time"),
+        ({"time_steps": 1.5}, "time_steps"),
         ({"target": np.inf}, "target to be a finite number"),
         ({"activation": "sigmiod"}, "sigmoid"),
     ],

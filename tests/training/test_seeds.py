@@ -22,7 +22,7 @@ def both(monkeypatch):
     together = Trainer._together
 
     def counted(self, states, stop):
-        calls.append(self.lanes)
+        calls.append(self.at_once)
         train.states = together(self, states, stop)
         return train.states
 

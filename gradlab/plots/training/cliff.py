@@ -169,7 +169,7 @@ def _caption(found: Any, paths: pd.DataFrame, both: bool) -> str:
     longest = words.listed(f"{jumps[name]:.2g} {name}" for name in LOOKS if name in jumps)
     parts = [
         f"The longest step in the plane is {longest}.",
-        f"Loss of one {found.activation} unit that is applied {found.time} times, h = φ(w h + b) from h = 0, "
+        f"Loss of one {found.activation} unit that is applied {found.time_steps} times, h = φ(w h + b) from h = 0, "
         f"(h − {found.target:g})², over its two parameters; colours are logarithmic, and end where the scale does.",
         f"Descents from n = {n} start{'' if n == 1 else 's'} (stars), no mean and no band: {updates} updates with the "
         f"learning rate {found.learning_rate:g}, the gradient as it is or clipped to the norm {found.clip:g}.",
