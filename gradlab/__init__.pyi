@@ -67,6 +67,7 @@ from .networks.resnet import ResNet as ResNet
 from .networks.rnn import RNN as RNN
 from .networks.transformer import Transformer as Transformer
 from .reporting.page import report as report
+from .sweep.cluster import Jobs as Jobs
 from .sweep.run import run as run
 from .training.cliff import clipping_cliff as clipping_cliff
 from .training.curvature import sharpness as sharpness

@@ -119,8 +119,13 @@ SWEEP_OPTIONS = (
     ("tex", bool, False, "Also tables, figures and numbers for LaTeX."),
     ("dry_run", bool, False, "Say what would be computed, and stop."),
     ("retry_failed", bool, False, "Compute networks again that failed."),
-    ("executor", str, "local", "Where to compute: local, or dask."),
-    ("workers", int, 1, "Processes, with --executor dask."),
+    ("executor", str, "local", "Where to compute: local, dask, or a batch system: slurm, pbs, sge, lsf, oar."),
+    ("workers", int, 1, "Processes, with --executor dask; jobs, with a batch system."),
+    ("scheduler", str | None, None, "With --executor dask: a scheduler that runs already, tcp://HOST:PORT."),
+    ("queue", str | None, None, "Queue or partition of a batch system. None: the site's default."),
+    ("walltime", str, "01:00:00", "How long each job of a batch system may last."),
+    ("cores", int, 2, "Processor cores of each job."),
+    ("memory", str, "8GB", "Memory of each job."),
     (
         "shard",
         str | None,
@@ -231,11 +236,13 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
     dry, quiet = given["dry_run"], given["quiet"]
 
     from gradlab.frames.files import RunFolder
+    from gradlab.sweep.cluster import Jobs
     from gradlab.sweep.run import run
 
     frame = run(
         sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"], dry_run=dry,
         executor=given["executor"], workers=given["workers"], cache=given["cache"], shard=given["shard"],
+        scheduler=given["scheduler"], jobs=Jobs(*(given[name] for name in ("queue", "walltime", "cores", "memory"))),
         command=f"gradlab {command} {shlex.join(argv)}",
     )  # fmt: skip
     if dry:

@@ -1,16 +1,18 @@
-"""Where the units of a sweep are computed: in this process, or by the workers of dask."""
+"""Where the units of a sweep are computed: in this process, or by the workers of a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
+from gradlab.sweep.cluster import EXECUTORS, Cluster, Jobs, check_same, deciding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     Results = Iterator[tuple[Unit, list[pd.DataFrame]]]
     Around = Callable[[], AbstractContextManager]
+    Note = Callable[[str], None]
 
 
 def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
@@ -32,8 +35,12 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
     return [frame for part in unit.parts for frame in compute(task, type(unit)(unit.group, (part,)))]
 
 
-def compute_inside(around: Around, task: Task, unit: Unit) -> list[pd.DataFrame]:
-    """`compute`, in another process, inside the context that ``around()`` makes there."""
+def compute_inside(around: Around, here: Mapping[str, str], task: Task, unit: Unit) -> list[pd.DataFrame]:
+    """`compute`, in another process, inside the context that ``around()`` makes there.
+
+    `here` are the packages of the process that started the sweep: a worker that came later may have others.
+    """
+    check_same(here, deciding())
     with around():
         return compute(task, unit)
 
@@ -51,42 +58,65 @@ def local(task: Task, units: Sequence[Unit]) -> Results:
         yield unit, compute(task, unit)
 
 
-def dask(task: Task, units: Sequence[Unit], workers: int, around: Around) -> Results:
-    """Units on `workers` processes of this machine, in the order in which they end.
+def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, note: Note) -> Results:
+    """Units on the processes of a cluster, in the order in which they end.
 
-    The processes are spawned, so a script needs ``if __name__ == "__main__":``. A unit whose
-    worker was killed is given to another; one that kills several workers in turn is a failure.
+    A unit whose worker was killed is given to another; one that kills several workers in turn is a failure. Where the
+    scheduler is gone, that is said, and what has ended is kept.
     """
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import as_completed
 
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
+    with cluster.client(note) as client, told_when_gone(client):
         # no more units than workers: one that waits behind another dies with it, and would count as a culprit too
-        submit = lambda unit: client.submit(compute_inside, around, task, unit, pure=False)
+        submit = lambda unit: client.submit(compute_inside, around, deciding(), task, unit, pure=False)
         waiting = iter(units)
-        pending = {submit(unit): unit for unit in islice(waiting, workers)}
-        ended = as_completed(list(pending))
-        for future in ended:
-            unit, error = pending.pop(future), future.exception()
-            yield unit, failed(task, unit, error) if error else future.result()
-            future.release()
-            for following in islice(waiting, 1):
-                future = submit(following)
-                pending[future] = following
+        pending: dict[Any, Unit] = {}
+        ended = as_completed([])
+
+        def fill() -> None:
+            """Give work to workers that have none; of a cluster of others they may have become more."""
+            free = max(1, len(client.scheduler_info(n_workers=-1)["workers"])) - len(pending)
+            for unit in islice(waiting, max(free, 0)):
+                future = submit(unit)
+                pending[future] = unit
                 ended.add(future)
 
+        fill()
+        for future in ended:
+            unit, error = pending.pop(future), future.exception()
+            if future.cancelled():
+                raise CancelledError
+            if isinstance(error, (GradlabError, ModuleNotFoundError)):  # of the worker, not of a network
+                raise error
+            yield unit, failed(task, unit, error) if error else future.result()
+            future.release()
+            fill()
 
-def executor(name: str, workers: int, around: Around) -> Callable[[Task, Sequence[Unit]], Results]:
-    """The executor of that name, with so many processes; each computes inside a context that ``around()`` makes."""
-    if name not in ("local", "dask"):
-        raise unknown("executor", name, ("local", "dask"))
+
+@contextlib.contextmanager
+def told_when_gone(client: Any) -> Iterator[None]:
+    """Turn the many ways in which a scheduler can be missed into one message."""
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except (CancelledError, CommClosedError, OSError, TimeoutError) as error:
+        raise GradlabError(
+            "the scheduler to stay until the sweep ends", f"{type(error).__name__}: it is gone",
+            "the same command again: what was finished is kept",
+        ) from error  # fmt: skip
+
+
+def executor(
+    name: str, workers: int, around: Around, *, scheduler: Any = None, jobs: Jobs | None = None, note: Note = print
+) -> Callable[[Task, Sequence[Unit]], Results]:
+    """The executor of that name; its processes compute inside a context that ``around()`` makes."""
+    if name not in EXECUTORS:
+        raise unknown("executor", name, EXECUTORS)
     workers = positive_integer("workers", workers)
     if name == "local":
-        if workers != 1:
-            raise GradlabError("workers=1 with executor='local'", f"workers={workers}", "executor='dask'")
+        for option, value, default in (("workers", workers, 1), ("scheduler", scheduler, None)):
+            if value != default:
+                raise GradlabError(f"executor='dask' with {option}={value!r}", "executor='local'", "executor='dask'")
         return local
-    if find_spec("distributed") is None:
-        raise GradlabError("the package distributed, for executor='dask'", "none", "pip install distributed")
-    return partial(dask, workers=workers, around=around)
+    return partial(dask, cluster=Cluster(name, workers, scheduler, jobs or Jobs()), around=around, note=note)

@@ -21,6 +21,7 @@ from gradlab.core.backend import require_backend
 from gradlab.core.cache import kept_programs
 from gradlab.frames.checks import check_run
 from gradlab.frames.rows import concat, finished
+from gradlab.sweep.cluster import SYSTEMS, Cluster, Jobs
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
 from gradlab.sweep.plan import Part, Unit, describe, forecast, plan
@@ -53,6 +54,8 @@ def run(
     dry_run: bool = False,
     executor: str = "local",
     workers: int = 1,
+    scheduler: Any = None,
+    jobs: Jobs | None = None,
     cache: bool = True,
     shard: str | tuple[int, int] | None = None,
     command: str | None = None,
@@ -77,9 +80,15 @@ def run(
     dry_run : bool
         Compute and write nothing; print and return what would be computed.
     executor : str
-        ``"local"``, or ``"dask"`` for several processes.
+        ``"local"``, ``"dask"`` for several processes, or a batch system: ``"slurm"``, ``"pbs"``, ``"sge"``, ``"lsf"``,
+        ``"oar"``, whose jobs dask-jobqueue submits.
     workers : int
-        Number of processes, for ``executor="dask"``.
+        Number of processes, or of jobs.
+    scheduler : str or distributed.Client, optional
+        A cluster of dask that runs already, such as ``"tcp://HOST:8786"``. Its workers must have the versions of
+        Python, gradlab, JAX and NumPy of this process, since other ones give other last bits.
+    jobs : Jobs, optional
+        Queue, walltime, cores and memory of each job, for a batch system.
     cache : bool
         With `out`, keep compiled programs in the user's folder for caches (``JAX_COMPILATION_CACHE_DIR`` where that
         is set), so that the next process takes them from there. False: compile them again.
@@ -113,7 +122,8 @@ def run(
     ([0, 1, 20], 36)
     """
     around = contextlib.nullcontext if out is None else partial(kept_programs, cache)
-    execute, report = find_executor(executor, workers, around), reporter(progress)
+    report = reporter(progress)
+    execute = find_executor(executor, workers, around, scheduler=scheduler, jobs=jobs, note=report.note)
     require_backend()
     part_of = None if shard is None else Shard.of(shard)
     if part_of is not None and out is None:
@@ -138,6 +148,8 @@ def run(
             table = forecast(own, worker, lambda part: part.name in lacking)
             if progress is not False:
                 print(describe(table, len(networks(request.sweep))))
+                if executor in SYSTEMS:
+                    print(Cluster(executor, workers, jobs=jobs or Jobs()).job_script().rstrip())
             return table
         store.record(request)
         named = data is None or isinstance(data, (str, os.PathLike))

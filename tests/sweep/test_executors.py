@@ -7,6 +7,7 @@ import pytest
 from fakes import FakeData, FakeTask
 
 from gradlab.config import Sweep
+from gradlab.sweep.cluster import deciding
 from gradlab.sweep.executors import compute, compute_inside
 from gradlab.sweep.plan import plan
 from gradlab.sweep.run import run
@@ -55,7 +56,7 @@ def test_another_process_computes_inside_a_context_of_its_own(monkeypatch):
 
     monkeypatch.setattr(FakeTask, "rows", lambda *args: inside.append("rows"))
     task = FakeTask(SWEEP, FakeData())
-    compute_inside(around, task, plan([SWEEP], task, {})[0])
+    compute_inside(around, deciding(), task, plan([SWEEP], task, {})[0])
     assert inside == ["in", "rows", "out"]
 
 

@@ -1,0 +1,190 @@
+"""Processes of dask that compute units: started here, running already, or asked for at a batch system."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from gradlab._errors import GradlabError, unknown
+from gradlab.config import positive_integer
+from gradlab.sweep.provenance import versions
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Batch systems by name, and the class of dask-jobqueue that writes their job scripts.
+SYSTEMS: dict[str, str] = {
+    "slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster", "oar": "OARCluster",
+}  # fmt: skip
+EXECUTORS: tuple[str, ...] = ("local", "dask", *SYSTEMS)
+#: Packages whose versions decide last bits: they must be the same in all processes.
+DECIDING = ("python", "gradlab-jax", "jax", "jaxlib", "numpy")
+#: Seconds for a scheduler to answer.
+PATIENCE = 15.0
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What each job of a batch system asks for, in the words of its site.
+
+    Parameters
+    ----------
+    queue : str, optional
+        Queue or partition. None: the site's default.
+    walltime : str
+        Hours, minutes and seconds that a job may last. What it has finished then is kept.
+    cores : int
+        Processor cores of a job; each job computes one unit at a time, on all of them.
+    memory : str
+        Of a job, with its unit.
+    """
+
+    queue: str | None = None
+    walltime: str = "01:00:00"
+    cores: int = 2
+    memory: str = "8GB"
+
+    def __post_init__(self):
+        positive_integer("cores", self.cores)
+        if not re.fullmatch(r"(\d+-)?\d{1,3}:\d{2}:\d{2}", str(self.walltime)):
+            raise GradlabError("walltime as HH:MM:SS", repr(self.walltime), 'walltime="04:00:00"')
+        if not re.fullmatch(r"\d+(\.\d+)?\s*[kMGT]i?B", str(self.memory)):
+            raise GradlabError("memory with its unit", repr(self.memory), 'memory="8GB"')
+        if self.queue is not None and not re.fullmatch(r"[\w.,@-]+", str(self.queue)):
+            raise GradlabError("the name of a queue", repr(self.queue), 'queue="short"')
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the processes of an executor come from.
+
+    Parameters
+    ----------
+    executor : str
+        ``"dask"``, or the name of a batch system.
+    workers : int
+        Processes, or jobs.
+    scheduler : str or Client, optional
+        One that runs already; then `workers` is theirs to say.
+    jobs : Jobs
+    """
+
+    executor: str
+    workers: int
+    scheduler: Any = None
+    jobs: Jobs = Jobs()
+
+    def __post_init__(self):
+        positive_integer("workers", self.workers)
+        if self.executor not in EXECUTORS[1:]:
+            raise unknown("executor", self.executor, EXECUTORS)
+        if self.scheduler is not None and self.executor != "dask":
+            raise GradlabError("executor='dask' with scheduler=", f"executor={self.executor!r}", "executor='dask'")
+        packages = ["distributed", *(["dask_jobqueue"] if self.executor in SYSTEMS else [])]
+        for name in packages:
+            if find_spec(name) is None:
+                package = name.replace("_", "-")
+                extra = "cluster" if name == "dask_jobqueue" else "scale-out"
+                raise GradlabError(
+                    f"the package {package}, for executor={self.executor!r}", "none",
+                    f"pip install 'gradlab-jax[{extra}]'",
+                )  # fmt: skip
+        if isinstance(self.scheduler, str) and not re.fullmatch(r"(tcp|tls)://[\w.:\[\]-]+:\d+", self.scheduler):
+            raise GradlabError("the address of a scheduler", repr(self.scheduler), 'scheduler="tcp://HOST:8786"')
+
+    def job_script(self) -> str:
+        """The script that the batch system is given for each job."""
+        with contextlib.closing(self._jobs_cluster(0)) as cluster:
+            return cluster.job_script()
+
+    def _jobs_cluster(self, count: int) -> Any:
+        import dask_jobqueue
+
+        jobs = self.jobs
+        make = getattr(dask_jobqueue, SYSTEMS[self.executor])
+        return make(
+            queue=jobs.queue, walltime=jobs.walltime, cores=jobs.cores, memory=jobs.memory, processes=1,
+            n_workers=count, job_name="gradlab", scheduler_options={"dashboard_address": None},
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def client(self, note: Callable[[str], None]) -> Iterator[Client]:
+        """A client of the cluster, once it has a process whose versions are ours; what was started here ends here."""
+        from distributed import Client, LocalCluster
+
+        with contextlib.ExitStack() as stack:
+            if hasattr(self.scheduler, "submit"):
+                client = self.scheduler
+            elif self.scheduler is not None:
+                try:
+                    client = stack.enter_context(Client(self.scheduler, timeout=PATIENCE))
+                except (OSError, TimeoutError) as error:
+                    raise GradlabError(
+                        f"a scheduler that answers at {self.scheduler}", " ".join(str(error).split())[:200],
+                        "starting it there: dask scheduler",
+                    ) from error  # fmt: skip
+            else:
+                made = (
+                    LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+                    if self.executor == "dask"
+                    else self._jobs_cluster(self.workers)
+                )
+                client = stack.enter_context(Client(stack.enter_context(made)))
+            if not client.scheduler_info(n_workers=-1)["workers"]:
+                note("waiting for the first worker")
+                client.wait_for_workers(1)
+            check_versions(client)
+            yield client
+
+
+def check_versions(client: Client) -> None:
+    """Refuse workers whose packages would give other last bits, or that lack one."""
+    here = deciding()
+    for there in client.run(_asked(DECIDING)).values():
+        check_same(here, there)
+
+
+def deciding() -> dict[str, str]:
+    """The packages of this process whose versions decide last bits."""
+    return {name: value for name, value in versions().items() if name in DECIDING}
+
+
+def check_same(here: Mapping[str, str], there: Mapping[str, str]) -> None:
+    """Refuse a worker's packages where they are not those of the process that started the sweep."""
+    differing = {name: (here.get(name), there.get(name)) for name in DECIDING if here.get(name) != there.get(name)}
+    if differing:
+        raise GradlabError(
+            f"workers with the packages of this process, {_listed({n: v for n, (v, _) in differing.items()})}",
+            _listed({name: value for name, (_, value) in differing.items()}),
+            "pip install of the same versions on all of them: " + " ".join(_requirements(differing)),
+        )
+
+
+def _asked(names: tuple[str, ...]) -> Callable[[], dict[str, str]]:
+    """A function that needs nothing of ours where it runs: it travels whole."""
+
+    def ask() -> dict[str, str]:
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = {"python": platform.python_version()}
+        for name in names[1:]:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        return found
+
+    return ask
+
+
+def _listed(packages: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {value or 'not installed'}" for name, value in packages.items())
+
+
+def _requirements(differing: Mapping[str, tuple[str | None, str | None]]) -> list[str]:
+    return [f"{name}=={here}" for name, (here, _) in differing.items() if here is not None and name != "python"]
