@@ -30,7 +30,7 @@ MOST_WEIGHTS, MOST_POSITIONS = 10**11, 10**8
 
 
 def largest(option: str) -> int:
-    """The largest value of an integer option."""
+    """Return the largest value of an integer option."""
     return LARGEST.get(option, LARGEST_INTEGER)
 
 

@@ -22,11 +22,12 @@ Need = tuple[str, tuple[Any, ...]]
 def option(
     default: Any, about: str, check: Check, affects: Affects, *, needs: Need | None = None, later: bool = False
 ) -> Any:
-    """A field of a network or of a training.
+    """Declare an option of a network or a training: a field that says what it takes and what it changes.
 
     Parameters
     ----------
     default : Any
+        What it is where nothing is given.
     about : str
         What help and documentation say.
     check : callable
@@ -43,18 +44,18 @@ def option(
 
 
 def like(kind: type, name: str, default: Any, **more: Any) -> Any:
-    """The field of another configuration, with a default of its own, and metadata that differ."""
+    """Declare the field of another configuration anew, with its own default and what else differs."""
     return field(default=default, metadata={**kind.__dataclass_fields__[name].metadata, **more})
 
 
 def setting(default: Any, about: str, check: Check | None = None, **more: Any) -> Any:
-    """A field that is no option of a network or a training; `more` is metadata."""
+    """Declare a field that is no option of a network or a training; `more` is metadata."""
     return field(default=default, metadata={"about": about, "check": check, **more})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, like, setting, field))
 def configuration(kind: type[T]) -> type[T]:
-    """A class as a frozen dataclass with keywords alone, whose documentation lists its fields.
+    """Make a class a frozen dataclass that takes keywords alone and whose docstring lists its fields.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def configuration(kind: type[T]) -> type[T]:
 
 
 def _entry(one: Field) -> str:
-    """A field as a docstring has it."""
+    """Return the entry of a field for a docstring."""
     about = textwrap.fill(one.metadata["about"], 110, initial_indent="    ", subsequent_indent="    ")
     return f"{one.name} : {one.type}\n{about}"
 
@@ -81,7 +82,7 @@ class Configuration:
     """What configurations of networks and trainings and grids of them have in common."""
 
     def __new__(cls, *_: Any, **given: Any):
-        """A misspelt field is told with the nearest right one, before the dataclass refuses it without a hint."""
+        """Refuse a misspelt field with the nearest right one; the dataclass would refuse it without a hint."""
         known = [f.name for f in fields(cls)]
         for name in given:
             if name not in known:
@@ -97,22 +98,22 @@ class Configuration:
 
     @classmethod
     def names(cls, *affects: Affects) -> tuple[str, ...]:
-        """The names of its options, or of those alone that affect one of these."""
+        """Return the names of all options, or only of those that affect one of these."""
         judged = {f.name: f.metadata.get("affects") for f in fields(cls)}
         return tuple(name for name, what in judged.items() if what in (affects or ("draw", "number", "program")))
 
     @classmethod
     def needs(cls) -> dict[str, Need]:
-        """The options that are there only where another field has some values."""
+        """Return the options that exist only for some values of another field, with that field and its values."""
         return {f.name: f.metadata["needs"] for f in fields(cls) if f.metadata.get("needs")}
 
     def has(self, name: str) -> bool:
-        """Whether it has an option, as its other options are."""
+        """Return whether the option exists for the present values of the others."""
         other, known = self.needs().get(name, (name, None))
         return name in self.names() and (known is None or getattr(self, other) in known)
 
     def changed(self) -> dict[str, Any]:
-        """The options that differ from their defaults."""
+        """Return the options that differ from their defaults."""
         return {f.name: getattr(self, f.name) for f in fields(self) if "affects" in f.metadata and self._differs(f)}
 
     def _check(self, *but: str) -> None:

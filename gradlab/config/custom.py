@@ -22,6 +22,7 @@ class CustomConfig:
     shape : tuple of int
         Of one example.
     outputs : int
+        Number of outputs, which the last layer has.
     depth : int
         Number of hidden layers: rows below the readout.
     width : int
@@ -51,16 +52,16 @@ class CustomConfig:
 
     @property
     def network(self) -> CustomConfig:
-        """Itself: what has a network, as a training does, is asked for it by the same name."""
+        """Return itself, so that networks and trainings are asked for their network by one name."""
         return self
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """One text for all layers."""
+        """Return one text for all layers."""
         return (self.activation,)
 
     def as_dict(self) -> dict[str, Any]:
-        """What identifies the network."""
+        """Return what identifies the network."""
         return {"architecture": self.architecture, "shape": self.shape, "layer": self.fingerprint}
 
     def changed(self) -> dict[str, Any]:
@@ -69,11 +70,11 @@ class CustomConfig:
 
     @property
     def key(self) -> str:
-        """What a grid holds in its place: architecture and fingerprint."""
+        """Return what a grid holds instead of the network: architecture and fingerprint."""
         return f"{self.architecture} {self.fingerprint}"
 
     def label(self) -> str:
-        """A short description for progress lines and messages: ``custom depth=3 1f09ac``."""
+        """Return a short description for progress lines and messages: ``custom depth=3 1f09ac``."""
         return f"{self.architecture} depth={self.depth} {self.fingerprint[:6]}"
 
 
@@ -83,7 +84,7 @@ _made: dict[str, CustomConfig] = {}
 
 
 def keys_of(networks: Any) -> tuple[str, ...]:
-    """The keys of networks of a user's layers, each once: of `CustomNetwork`s, or keys that a grid holds already."""
+    """Return the keys of `CustomNetwork`s, each once; keys that a grid holds already stay as they are."""
     several = networks if isinstance(networks, Iterable) and not isinstance(networks, str) else (networks,)
     keys = []
     for one in several:
@@ -106,7 +107,7 @@ def keys_of(networks: Any) -> tuple[str, ...]:
 
 
 def config_of(key: str) -> CustomConfig:
-    """The configuration behind a key."""
+    """Return the configuration that belongs to a key."""
     if key not in _made:
         raise GradlabError(
             f"the network {key!r}, of a user's own layers, to be made in this process", "no such network",

@@ -28,7 +28,7 @@ def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
 
 
 def shown(value: Any) -> str:
-    """A value in a message, however long it is; Python refuses to print an integer of more than 4300 digits."""
+    """Return a short text of a value, however long it is. Python refuses to print integers of more than 4300 digits."""
     if isinstance(value, Integral) and abs(value) >= 10**30:
         return f"about {'-' if value < 0 else ''}2^{int(value).bit_length() - 1}"
     text = repr(value)
@@ -67,7 +67,7 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def _scalar(value: Any) -> Any:
-    """A number of NumPy as Python's own, so that it is written and hashed alike."""
+    """Return a NumPy number as Python's own, so that both are written and hashed alike."""
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 
@@ -85,23 +85,23 @@ def below_1(name: str, value: Any) -> float:
 
 
 def optional(check: Check) -> Check:
-    """What takes None too."""
+    """Return a check that takes None too."""
     return lambda name, value: None if value is None else check(name, value)
 
 
 def one_or_each(check: Check) -> Check:
-    """What takes one value for all layers, or a sequence with one for each."""
+    """Return a check that takes one value for all layers, or a sequence with one for each."""
     each = lambda name, value: tuple(check(name, v) for v in many(value))
     return lambda name, value: each(name, value) if several(value) else check(name, value)
 
 
 def named(kind: str, names: Sequence[str]) -> Check:
-    """What takes a name of a kind, in any of its spellings."""
+    """Return a check that takes a name of this kind, in any of its spellings."""
     return lambda name, value: resolve(kind, value, names)
 
 
 def choice(*known: Any) -> Check:
-    """What takes one of the known values alone."""
+    """Return a check that takes only these values."""
 
     def check(name: str, value: Any) -> Any:
         if value not in known:
@@ -112,7 +112,7 @@ def choice(*known: Any) -> Check:
 
 
 def branch_scale(name: str, value: Any) -> float | str:
-    """A number, also one written as text, or the name of a rule."""
+    """Return the scale of a branch as a number, or as the name of a rule; a number may be written as text."""
     if isinstance(value, str):
         spelled = value.replace(" ", "")
         if spelled in ("1/sqrt(L)", "1/L", "learned"):
@@ -127,20 +127,20 @@ def branch_scale(name: str, value: Any) -> float | str:
 
 
 def place(name: str, value: Any) -> str:
-    """Where a norm stands: "before" or "after"; "pre" and "post" are read as these."""
+    """Return where a norm stands, "before" or "after"; "pre" and "post" are read as these."""
     spelled = {"pre": "before", "post": "after"}.get(value, value) if isinstance(value, str) else value
     return choice("before", "after")(name, spelled)
 
 
 def several(value: Any) -> bool:
-    """Whether a user wrote several values: a list, a tuple, a range, an array, but not a name."""
+    """Return whether a user wrote several values: a list, a tuple, a range or an array, but not a name."""
     if isinstance(value, (str, bytes)):
         return False
     return isinstance(value, (Sequence, Iterator)) or getattr(value, "shape", ()) != ()
 
 
 def many(value: Any, most: int = MOST_VALUES) -> tuple:
-    """A coordinate of a grid as a tuple of at most so many values: a single value is a grid of one."""
+    """Return a coordinate of a grid as a tuple of at most `most` values; a single value is a grid of one."""
     if not several(value):
         return (value,)
     found = tuple(islice(value.tolist() if hasattr(value, "tolist") else value, most + 1))

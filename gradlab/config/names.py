@@ -55,7 +55,7 @@ REGISTRIES: dict[str, Registry] = {
 
 
 def resolve(kind: str, name: str, names: Sequence[str]) -> str:
-    """The canonical form of `name`, or an error that lists the nearest right names."""
+    """Return the canonical form of `name`, or raise an error that lists the nearest right names."""
     if kind in REGISTRIES:
         return REGISTRIES[kind].resolve(name)
     canonical = ALIASES.get(name, name) if isinstance(name, str) else name

@@ -28,7 +28,7 @@ NORMS = ("batch", "layer", "rms")
 
 
 def lacking(needs: Mapping[str, Need], values: Mapping[str, Any]) -> set[str]:
-    """The fields that something with these values does not have."""
+    """Return the fields that do not exist for these values of others."""
     return {name for name, (other, known) in needs.items() if values[other] not in known}
 
 
@@ -134,31 +134,31 @@ class NetworkConfig(Configuration):
 
     @property
     def network(self) -> NetworkConfig:
-        """Itself: what has a network, as a training does, is asked for it by the same name."""
+        """Return itself, so that networks and trainings are asked for their network by one name."""
         return self
 
     @property
     def initializers(self) -> tuple[str, ...]:
-        """Names of the initialisers that it uses: of the hidden weights, and of the readout."""
+        """Return the names of the initialisers of the hidden weights and of the readout, each once."""
         return tuple(dict.fromkeys((self.init, self.readout or self.init)))
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Units of each of the hidden layers."""
+        """Return the units of each hidden layer."""
         return self.width if isinstance(self.width, tuple) else (self.width,) * self.depth
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """Names of the activations of the hidden layers: one for each, or one that all of them have."""
+        """Return the names of the activations: one for each hidden layer, or one for all of them."""
         return self.activation if isinstance(self.activation, tuple) else (self.activation,)
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields as plain values, with the architecture: what identifies the network."""
+        """Return all fields as plain values, with the architecture: what identifies the network."""
         kept = [f.name for f in fields(self) if not f.metadata["later"] or self._differs(f)]
         return {"architecture": self.architecture, **{name: getattr(self, name) for name in kept}}
 
     def label(self) -> str:
-        """A short description for progress lines and messages: ``mlp depth=50 tanh xavier_normal``."""
+        """Return a short description for progress lines and messages: ``mlp depth=50 tanh xavier_normal``."""
         rest = {k: v for k, v in self.changed().items() if k not in ("depth", "activation", "init")}
         extra = "".join(f" {k}={v}" for k, v in rest.items())
         return f"{self.architecture} depth={self.depth} {one_after_another(self.activations)} {self.init}{extra}"
@@ -224,7 +224,7 @@ class ResNetConfig(NormedConfig):
 
     @property
     def scale(self) -> float | str:
-        """The factor of each branch as a number, or "learned"."""
+        """Return the factor of each branch as a number, or "learned"."""
         return {"1/sqrt(L)": self.depth**-0.5, "1/L": 1 / self.depth}.get(self.branch_scale, self.branch_scale)
 
 

@@ -16,16 +16,16 @@ class Entry(Protocol):
 
     @property
     def name(self) -> str:
-        """The name it is registered under."""
+        """Return the name under which it is registered."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what its functions compute; empty for a built-in one."""
+        """Return a hash of what its functions compute; empty for a built-in one."""
         ...
 
     def renewed(self) -> Self:
-        """The entry as its functions are now: itself, if they compute what they did when it was made."""
+        """Return the entry as its functions are now: itself, if they compute what they did when it was made."""
         ...
 
 
@@ -78,30 +78,30 @@ class Registry(Generic[E]):
 
     @property
     def registered(self) -> tuple[E, ...]:
-        """The entries that a user registered, oldest first; `add` takes them in another process."""
+        """Return the entries that a user registered, oldest first; `add` takes them in another process."""
         return tuple(entry for name, entry in self._entries.items() if name not in self.built_in)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, the built-in ones first."""
+        """Return all names, the built-in ones first."""
         return (*self.built_in, *(entry.name for entry in self.registered))
 
     def resolve(self, name: str) -> str:
-        """The canonical form of a name, or an error that lists the nearest right names."""
+        """Return the canonical form of a name, or raise an error that lists the nearest right names."""
         canonical = self._aliases.get(name, name) if isinstance(name, str) else name
         if canonical not in self.names:
             raise unknown(self.kind, name, self.names, IMPORT_HINT)
         return canonical
 
     def __getitem__(self, name: str) -> E:
-        """The entry of that name, as it was registered."""
+        """Return the entry of that name, as it was registered."""
         return self._entries[self.resolve(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
     def current(self, name: str) -> E:
-        """The entry of that name, as its functions are now; with this in its key no cache is stale.
+        """Return the entry of that name, as its functions are now. A cache whose key holds it is never stale.
 
         A registered function may read a global, or an object, that has changed since. It is then checked again as
         when it was registered.
@@ -116,6 +116,6 @@ class Registry(Generic[E]):
             self._entries[name] = self._entries[name].renewed()
 
     def fingerprint(self, name: str) -> str:
-        """What identifies what a registered entry computes now; empty for a built-in name."""
+        """Return a hash of what a registered entry computes now; empty for a built-in name."""
         name = self.resolve(name)
         return "" if name in self.built_in else self.current(name).fingerprint

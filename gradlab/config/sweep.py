@@ -172,16 +172,16 @@ class Sweep(Configuration):
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:
-        """The seeds as numbers."""
+        """Return the numbers of the seeds."""
         return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
 
     @property
     def loaded(self) -> int | None:
-        """Examples to load: the batch. None: all."""
+        """Return how many examples to load: those of the batch. None means all."""
         return self.batch
 
     def configs(self) -> Iterator[NetworkConfig | CustomConfig]:
-        """The networks of the grid, in its order."""
+        """Yield the networks of the grid, in its order."""
         if self.networks:
             yield from map(config_of, self.networks)
             return
@@ -197,21 +197,21 @@ class Sweep(Configuration):
                     yield config
 
     def _values(self, name: str, architecture: str) -> tuple:
-        """The values of a coordinate for the networks of one architecture."""
+        """Return the values of a coordinate for one architecture."""
         found = getattr(self, name)
         if name in OWN and None in found:
             found = _spelled_out(found, self._own(name, architecture))
         return found
 
     def _filled(self, name: str, values: tuple) -> tuple:
-        """The values with the defaults of the architectures in the place of None, where all of them have the same."""
+        """Return the values with the default in place of None, where all architectures have the same default."""
         if name not in OWN:
             return values
         own = {self._own(name, a) for a in self.architecture if name in CONFIGS[a].names()}
         return _spelled_out(values, own.pop()) if len(own) == 1 else values
 
     def _own(self, name: str, architecture: str) -> tuple:
-        """The values of a coordinate that an architecture has where none is given."""
+        """Return the values that an architecture has where none is given."""
         if name == "depth":
             return (None,) if architecture == "rnn" else self.DEPTHS
         if architecture == "mlp" and name in _MLP:
@@ -219,24 +219,24 @@ class Sweep(Configuration):
         return (getattr(CONFIGS[architecture], name, None),)
 
     def _usual(self, name: str) -> tuple:
-        """The values of a coordinate where none is given."""
+        """Return the values of a coordinate where none is given."""
         return self._own(name, "mlp") if name in OWN else self._default(name)
 
     def _default(self, name: str) -> tuple:
         return type(self).__dataclass_fields__[name].default
 
     def _kinds(self) -> list[type[Configuration]]:
-        """The configurations that have its coordinates; those of the grid's architectures first."""
+        """Return the kinds of configurations that have coordinates, those of the grid's architectures first."""
         return [*(CONFIGS[a] for a in self.architecture), *CONFIGS.values()]
 
     def _check_of(self, name: str) -> Check:
-        """What a coordinate takes."""
+        """Return the check of a coordinate."""
         if name == "architecture":
             return named("architecture", ARCHITECTURES)
         return next(k.__dataclass_fields__[name].metadata["check"] for k in self._kinds() if name in k.names())
 
     def _suited_data(self) -> str:
-        """The digits in the form that the architectures read."""
+        """Return the name of the digits in the form that the architectures read."""
         if "convnet" in self.architecture or ("resnet" in self.architecture and "conv" in self.branch):
             return "digits_images"
         return "digits_rows" if {"rnn", "transformer"} & set(self.architecture) else "digits"
@@ -276,10 +276,10 @@ class Sweep(Configuration):
                 )  # fmt: skip
 
     def _owners(self, name: str) -> list[str]:
-        """The architectures that have a coordinate; none where it belongs to no architecture."""
+        """Return the architectures that have a coordinate; none where it belongs to no architecture."""
         return [] if name == "architecture" else [a for a, kind in CONFIGS.items() if name in kind.names()]
 
 
 def _spelled_out(values: tuple, own: tuple) -> tuple:
-    """Values with an architecture's own in the place of None, each once."""
+    """Return the values with those of an architecture in place of None, each once."""
     return tuple(dict.fromkeys(v for one in values for v in (own if one is None else (one,))))

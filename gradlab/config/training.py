@@ -100,18 +100,18 @@ class TrainingConfig(Configuration):
             raise GradlabError("one way of clipping", " and ".join(clips), f"{clips[0]}= alone")
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields as plain values: what identifies the training."""
+        """Return all fields as plain values: what identifies the training."""
         given = {name: getattr(self, name) for name in ("own", "start") if getattr(self, name)}
         return {**self.network.as_dict(), "training": {name: getattr(self, name) for name in TRAINING_GRID}, **given}
 
     def changed(self) -> dict[str, Any]:
-        """The fields that differ from their defaults; optimiser and learning rate are always named."""
+        """Return the fields that differ from their defaults; optimiser and learning rate are always among them."""
         always = "optimizer", "learning_rate"
         own = {n: getattr(self, n) for n in TRAINING_GRID if n in always or getattr(self, n) != UNCHANGED[n]}
         return {**self.network.changed(), **own}
 
     def label(self) -> str:
-        """A short description for progress lines and messages: ``mlp depth=10 relu he_normal adam 0.001``."""
+        """Return a short description for progress lines and messages: ``mlp depth=10 relu he_normal adam 0.001``."""
         own = {n: v for n, v in self.changed().items() if n in TRAINING_GRID}
         rest = "".join(f" {n}={v}" for n, v in own.items() if n not in ("optimizer", "learning_rate"))
         given = " from given weights" if self.start else ""
@@ -192,11 +192,11 @@ class TrainingSweep(Sweep):
 
     @property
     def loaded(self) -> int | None:
-        """Examples to load: all of them are trained or tested on."""
+        """Return how many examples to load; all of them are trained or tested on."""
         return self.examples
 
     def configs(self) -> Iterator[TrainingConfig]:
-        """The trainings of the grid, in its order."""
+        """Yield the trainings of the grid, in its order."""
         products = itertools.product(*(getattr(self, name) for name in TRAINING_GRID))
         given = [dict(zip(TRAINING_GRID, values, strict=True)) for values in products]
         ways = [{n: v for n, v in way.items() if n not in lacking(TrainingConfig.needs(), way)} for way in given]
@@ -213,7 +213,7 @@ class TrainingSweep(Sweep):
 
 
 def record_steps(records: Any, steps: int) -> tuple[int, ...]:
-    """The steps at which statistics are taken, ascending.
+    """Return the steps at which statistics are taken, ascending.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def _from_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]
 
 
 def _named(path: Path, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The table with the names that its header has, each once; without a column that is its index."""
+    """Return the table with the names of its header, each once, and without a column that is its index."""
     import pandas as pd
 
     mark = next((mark for mark in SEPARATORS if mark in names[0]), None) if len(names) == 1 else None
@@ -109,14 +109,14 @@ def _named(path: Path, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _counts(values: np.ndarray) -> bool:
-    """Whether these are the numbers of the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
+    """Return whether these are the numbers of the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
     if len(values) < _FEW or values.dtype.kind not in "fiu" or values[0] not in (0, 1):
         return False
     return bool(np.array_equal(values, np.arange(len(values)) + values[0]))
 
 
 def _column(path: Path, name: str, column: pd.Series) -> np.ndarray:
-    """A column as plain numbers; what is missing becomes NaN, which is found later."""
+    """Return a column as plain numbers; what is missing becomes NaN, which is refused later."""
     import pandas as pd
 
     kinds = pd.api.types

@@ -18,7 +18,7 @@ _SHOWN = 12
 
 
 def is_text(values: Any) -> bool:
-    """Whether an array, a list or a column holds text."""
+    """Return whether an array, a list or a column holds text."""
     dtype = getattr(values, "dtype", None)
     if dtype is None and isinstance(values, (list, tuple)):
         return bool(values) and all(isinstance(v, str) for v in values)
@@ -28,7 +28,7 @@ def is_text(values: Any) -> bool:
 
 
 def decimal_comma(values: Any) -> str:
-    """A hint where some of the text is numbers with a decimal comma; else empty."""
+    """Return a hint where some of the text is numbers with a decimal comma; else an empty text."""
     some = next((v for v in values if isinstance(v, str) and _COMMA.fullmatch(v)), None)
     return "" if some is None else f"decimal points instead of decimal commas: {some.strip().replace(',', '.')}"
 
@@ -39,6 +39,7 @@ def numbered(values: Any, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     Parameters
     ----------
     values : array of str, shape (examples,) or (examples, 1)
+        Labels as text; their order in the alphabet gives the numbers.
     name : str
         What a message calls them.
 

@@ -38,6 +38,7 @@ class Data:
     Parameters
     ----------
     x : ndarray, shape (batch, features), (batch, time, features) or (batch, height, width, channels)
+        Examples, one in each row.
     y : ndarray
         Integer labels (batch,), or real targets (batch,) or (batch, outputs).
     name : str
@@ -70,7 +71,7 @@ def load(
     key: int = 0,
     dtype: str = "float32",
 ) -> Data:
-    """A checked batch from a named set, a file, or arrays.
+    """Load a checked batch from a named set, a file, or arrays.
 
     "digits" are the 1797 images that scikit-learn ships, standardised over the whole set; "gaussian"
     has 64 features and the labels of a random linear teacher; "circle" is a great circle in a random
@@ -101,6 +102,7 @@ def load(
     key : int
         For the synthetic sets.
     dtype : str
+        Of the examples; the measurement takes the same.
 
     Returns
     -------
@@ -167,7 +169,15 @@ def load(
 
 
 def balanced(y: np.ndarray, batch: int) -> np.ndarray:
-    """Indices of `batch` examples, the classes in turn, each class in the order of the data."""
+    """Return the indices of `batch` examples: the classes in turn, each class in the order of the data.
+
+    Parameters
+    ----------
+    y : ndarray of int
+        Labels.
+    batch : int
+        How many examples to choose.
+    """
     turn = np.empty(len(y), int)
     for label in np.unique(y):
         members = np.flatnonzero(y == label)
@@ -176,7 +186,7 @@ def balanced(y: np.ndarray, batch: int) -> np.ndarray:
 
 
 def _named(source: Any) -> tuple[str, str]:
-    """What the frame calls a source, and its kind: "arrays", "file", or the name of a set."""
+    """Return what the frame calls a source, and its kind: "arrays", "file", or the name of a set."""
     if isinstance(source, (tuple, list)):
         if len(source) != 2:
             raise GradlabError("two arrays (x, y)", f"{len(source)}", "data=(x, y)")

@@ -26,7 +26,7 @@ OUTPUTS = {"adding": 1, "copying": SYMBOLS, "characters": len(CHARACTERS)}
 
 
 def adding(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarray]:
-    r"""The adding problem (Hochreiter & Schmidhuber 1997, section 5.4), all sequences of one length T.
+    r"""Make the adding problem (Hochreiter & Schmidhuber 1997, section 5.4), all sequences of one length T.
 
     Each step holds a value of U(-1, 1) and a marker. Two values X_1 and X_2 are marked with 1: one of the
     first ten steps, and another one of the first T/2 - 1; the first and the last step are marked with -1,
@@ -53,7 +53,7 @@ def adding(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def copying(batch: int, length: int, key: int) -> tuple[np.ndarray, np.ndarray]:
-    """The memory behind the copying problem: ten symbols, a long blank, a mark; the label is the first symbol.
+    """Make the memory behind the copying problem: ten symbols, a long blank, a mark; the label is the first symbol.
 
     In the manner of Hochreiter & Schmidhuber 1997 (section 5.2), where the first symbol of a sequence tells the
     last one; one label a sequence, so that every loss and readout takes it.

@@ -36,7 +36,7 @@ def draw(key: int, purpose: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """The 1797 images of 8 x 8 that scikit-learn ships, standardised over the whole set."""
+    """Load the 1797 images of 8 x 8 that scikit-learn ships, standardised over the whole set."""
     # the file itself: importing scikit-learn takes longer than a small sweep
     found = importlib.util.find_spec("sklearn")
     if found is None or not found.submodule_search_locations:
@@ -71,7 +71,7 @@ def gaussian(batch: int, q0: float, c0: float, key: int) -> tuple[np.ndarray, np
 
 
 def circle(batch: int, q0: float, key: int) -> tuple[np.ndarray, np.ndarray]:
-    """A great circle of mean square q0 in a random plane (Poole et al. 2016), labelled by angle."""
+    """Make a great circle of mean square q0 in a random plane (Poole et al. 2016), labelled by angle."""
     _positive("q0", q0)
     plane, _ = np.linalg.qr(draw(key, _PLANE, (FEATURES, 2)))
     angle = 2 * np.pi * np.arange(batch) / batch

@@ -19,7 +19,7 @@ _BUILDERS = {
 
 
 def build(config: NetworkConfig) -> Network:
-    """The network with the fields of a configuration; one of a user's own layers is a network already."""
+    """Return the network with the fields of a configuration; one of a user's own layers is a network already."""
     if config.architecture not in _BUILDERS:
         return config
     home, name = _BUILDERS[config.architecture]

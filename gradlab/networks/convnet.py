@@ -32,11 +32,11 @@ class ConvNet(ConvNetConfig, Network):
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Axes that one example may have."""
+        """Return how many axes one example may have."""
         return (2, 3)
 
     def stack(self, outputs: int) -> Stack:
-        """First convolution, the others in loops over those of one activation, readout."""
+        """Return the first convolution, the others in loops over those of one activation, and the readout."""
         phis = self.activations if len(self.activations) > 1 else self.activations * self.depth
         hidden = lambda width, phi: _block(self, phi)
         return chained(hidden, self.widths, phis, readout_block(self, outputs, global_mean()))

@@ -71,17 +71,17 @@ class CustomNetwork(CustomConfig, Network):
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Axes of one example."""
+        """Return how many axes one example has."""
         return (len(self.shape),)
 
     def outputs_in(self, params: Any) -> int:
-        """Number of its outputs, which its layers have."""
+        """Return the number of outputs, which its layers have."""
         if not weighted((), params):
             raise GradlabError("params, the parameters of the network", shown(params), HINT)
         return self.outputs
 
     def outputs_for(self, classes: int) -> int:
-        """Number of its outputs, which may be more than the data have classes."""
+        """Return the number of outputs, which may be more than the data have classes."""
         if classes > self.outputs:
             raise GradlabError(
                 f"data with at most {self.outputs} classes or columns, the outputs of {self}", f"{classes}",
@@ -90,7 +90,7 @@ class CustomNetwork(CustomConfig, Network):
         return self.outputs
 
     def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
-        """The stack as it is: its layers have no places for masks."""
+        """Return the stack as it is, for a user's layers have no places for masks; refuse dropout."""
         if dropout is not None:
             raise GradlabError(
                 "dropout as a layer of the network", "dropout= with layers of your own", "gl.dropout(rate, key)"
@@ -98,20 +98,20 @@ class CustomNetwork(CustomConfig, Network):
         return stack
 
     def stack(self, outputs: int) -> Stack:
-        """The layer itself."""
+        """Return the layer itself."""
         self.outputs_for(outputs)
         return Stack(_sequence(self.given))
 
     def rows(self, params: Any, tree: Any) -> list[Row]:
-        """The rows of a tree that is laid out as the parameters are: of themselves, or of records."""
+        """Return the rows of a tree that is laid out as the parameters are: of the parameters, or of records."""
         return _rows(_sequence(self.given), params, tree)
 
     def parts(self, params: Any, tree: Any) -> tuple[Any, ...]:
-        """The layers with a weight, or runs of equal ones, in a tree that is laid out as the parameters are."""
+        """Return the parts of such a tree: layers with a weight, or repeated layers."""
         return tuple(row.tree for row in self.rows(params, tree))
 
     def shapes(self) -> Any:
-        """Shapes and dtypes of the parameters."""
+        """Return shapes and dtypes of the parameters."""
         return _shapes(_sequence(self.given), self.shape)[0]
 
     def check_unchanged(self) -> None:
@@ -131,12 +131,12 @@ class Row(NamedTuple):
 
 
 def _sequence(layer: Layer) -> Layer:
-    """A layer as a `serial`."""
+    """Return a layer as a `serial`."""
     return layer if layer.sequence else serial(Part("layer", layer))
 
 
 def _units(layer: Layer, params: Any, tree: Any) -> Iterator[tuple[Layer, Any, Any]]:
-    """What a sequence of sequences is made of, in the order of the signal."""
+    """Yield the layers of a sequence of sequences, in the order of the signal."""
     if not layer.sequence:
         yield layer, params, tree
         return
@@ -155,7 +155,7 @@ def _rows(layer: Layer, params: Any, tree: Any) -> list[Row]:
 
 
 def _shapes(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """Shapes of the parameters, and the shape of one example's output."""
+    """Return the shapes of the parameters, and the shape of one example's output."""
     found: list[Any] = []
 
     def init(key):
@@ -167,7 +167,7 @@ def _shapes(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]
 
 
 def _content(layer: Layer, shape: tuple[int, ...]) -> str:
-    """A hash of what a layer draws and computes."""
+    """Return a hash of what a layer draws and computes."""
     x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
 
     def both(params, x):
@@ -181,7 +181,7 @@ def _content(layer: Layer, shape: tuple[int, ...]) -> str:
 
 
 def _facts(layer: Layer, shape: tuple[int, ...], name: str) -> tuple:
-    """The fields of the configuration, and all that has to be right of it."""
+    """Return the fields of the configuration, and raise where the layer is not one that can be measured."""
     if not isinstance(layer, Layer):
         raise GradlabError("a Layer", type(layer).__name__, "gl.serial(gl.dense(8), ..., gl.dense(outputs))")
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or name in ARCHITECTURES:

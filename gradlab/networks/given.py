@@ -20,7 +20,7 @@ Layers = Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Mapping[str, Any]
 
 
 def digest(params: Any) -> str:
-    """What identifies given parameters: a hash of their tree and of all their numbers."""
+    """Return what identifies given parameters: a hash of their tree and of all their numbers."""
     leaves, structure = jax.tree.flatten(params)
     found = hashlib.sha256(str(structure).encode())
     for leaf in map(np.asarray, leaves):
@@ -29,7 +29,7 @@ def digest(params: Any) -> str:
 
 
 def with_layers(net: Network, params: Any, layers: Layers) -> Any:
-    """A copy of `params` with other arrays in some layers; see `Network.with_layers`."""
+    """Return a copy of `params` with other arrays in some layers; see `Network.with_layers`."""
     leaves, structure = jax.tree.flatten(params)
     starts = np.cumsum([0, *(np.size(leaf) for leaf in leaves)])
     # the place of every number in one long vector, laid out as a tree: unstacked as the numbers themselves are

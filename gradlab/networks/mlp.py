@@ -34,21 +34,23 @@ class MLP(MLPConfig, Network):
     """
 
     def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
-        """Hidden layers by their number."""
+        """Return "readout", or "hidden_" with the number of the layer."""
         return "readout" if number == count else f"hidden_{number}"
 
     def stack(self, outputs: int) -> Stack:
-        """First block, runs of equal blocks, readout."""
+        """Return the first block, the repeated blocks and the readout."""
         return stack(self, outputs)
 
 
 def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: int | None = None) -> Stack:
-    """The layers of a network, or of a family of networks that share products.
+    """Return the layers of a network, or of a family of networks that share products.
 
     Parameters
     ----------
     config : MLPConfig
+        The network, or one of the family.
     outputs : int
+        Number of outputs.
     parts : tuple, optional
         Activations of the groups in every layer, for arrays with a leading group axis.
     depth : int, optional

@@ -29,7 +29,7 @@ class Network(ABC):
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Axes that one example may have: 1 for features, 2 for sequences, 3 for images."""
+        """Return how many axes one example may have: 1 for features, 2 for sequences, 3 for images."""
         return (1,)
 
     #: What a measured layer is called, with its number behind.
@@ -38,38 +38,38 @@ class Network(ABC):
     nests: ClassVar[bool] = True
 
     def numbers(self) -> dict[str, float]:
-        """Numbers of the blocks that a compiled program takes as arguments: keyword arguments of `stack`."""
+        """Return numbers of the blocks that a compiled program takes as arguments: keyword arguments of `stack`."""
         return {}
 
     #: Number of outputs, of a network that has it from its layers; None where the data decide.
     outputs: ClassVar[int | None] = None
 
     def outputs_in(self, params: Any) -> int:
-        """Number of outputs of given parameters."""
+        """Return the number of outputs of given parameters."""
         return outputs_in(params)
 
     def outputs_for(self, classes: int) -> int:
-        """Number of outputs for data with so many classes or columns."""
+        """Return the number of outputs for data with so many classes or columns."""
         return classes
 
     def parts(self, params: Any, tree: Any) -> tuple[Any, ...]:
-        """The layers, or runs of equal layers, in a tree that is laid out as the parameters are."""
+        """Return the layers, or repeated layers, of a tree that is laid out as the parameters are."""
         return tree
 
     @abstractmethod
     def stack(self, outputs: int) -> Stack:
-        """The layers of the network with this many outputs, cut where a measurement needs it."""
+        """Return the layers of the network with this many outputs, cut where a measurement needs it."""
 
     def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
-        """A stack of the network with its masks of dropout; None: without."""
+        """Return a stack of the network with its masks of dropout, or as it is for None."""
         return stack if dropout is None else stack._replace(whole=dropout.within(stack.whole))
 
     def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
-        """The network as one `Layer`, with this many outputs; with `dropout` as it is trained with it."""
+        """Return the network as one `Layer` with this many outputs; with its masks where `dropout` is given."""
         return self.masked(self.stack(outputs), dropout).whole
 
     def layers(self, params: Any) -> list[tuple[str, dict[str, Array]]]:
-        """Name and parameters of each layer that has a weight, from input to readout, unstacked.
+        """Return name and parameters of each layer that has a weight, from input to readout, unstacked.
 
         Weights of one block that have no name of their own are numbered: ``run/1/1``, ``run/1/2``.
         """
@@ -79,7 +79,7 @@ class Network(ABC):
         return [(name, leaf) for name, (_, leaf) in zip(_told_apart(names), found, strict=True)]
 
     def with_layers(self, params: Any, layers: Layers) -> Any:
-        """Parameters with arrays of one's own in some layers: the inverse of `layers`.
+        """Return parameters with arrays of one's own in some layers: the inverse of `layers`.
 
         Parameters
         ----------
@@ -154,16 +154,18 @@ class Network(ABC):
         return build(kind(**{name: value for name, value in values.items() if name not in absent - {*changes}}))
 
     def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
-        """What the layer at `path` is called, the `number`-th of `count` from the input."""
+        """Return the name of the layer at `path`, which is the `number`-th of `count` from the input."""
         return "readout" if number == count else "/".join(path)
 
     def init_params(self, key: Array | int, x: Any, y: Any = None, *, outputs: int | None = None) -> Any:
-        """Parameters for data of these shapes.
+        """Draw parameters for data of these shapes.
 
         Parameters
         ----------
         key : JAX key or int
+            What the draws begin from: another key gives other weights.
         x : Array, shape (batch, features), or the axes that the network reads
+            Examples, of which only the shape counts.
         y : Array, optional
             Targets, from which the number of outputs is read: classes, or columns.
         outputs : int, optional
@@ -187,7 +189,7 @@ class Network(ABC):
         return self.layer(outputs).init(as_key(key), shape)[0]
 
     def apply(self, params: Any, x: Array) -> Array:
-        """The plain forward pass: logits of shape (batch, outputs). Differentiable by JAX."""
+        """Return the logits of the plain forward pass, shape (batch, outputs). JAX can differentiate it."""
         outputs = self.outputs_in(params)
         if not isinstance(x, jax.core.Tracer):
             inputs(x)
@@ -196,7 +198,7 @@ class Network(ABC):
 
 
 def _told_apart(names: list[str]) -> list[str]:
-    """Names that occur once as they are, the others with their number behind."""
+    """Return names that occur once as they are, and the others with a number behind."""
     several, seen = Counter(names), Counter()
     found = []
     for name in names:
@@ -210,7 +212,7 @@ _KINDS = {1: "(batch, features)", 2: "(batch, time, features)", 3: "(batch, heig
 
 
 def example_shape(net: Network, x: Array) -> tuple[int, ...]:
-    """Shape of one example, or an error that says what the network reads."""
+    """Return the shape of one example, or raise an error that says what the network reads."""
     if jnp.ndim(x) - 1 not in net.ranks:
         wanted = " or ".join(_KINDS[rank] for rank in net.ranks)
         hint = "x.reshape(len(x), -1)" if net.ranks == (1,) else "data that have these axes, or another architecture"
@@ -222,7 +224,7 @@ def example_shape(net: Network, x: Array) -> tuple[int, ...]:
 
 
 def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], dict[str, Array]]]:
-    """The parameters of the layers with a weight in a tree, with their names."""
+    """Return the parameters of all layers with a weight in a tree, each with its path."""
     if isinstance(tree, dict):
         if "weight" in tree:
             return [(path, tree)]

@@ -45,16 +45,16 @@ class ResNet(ResNetConfig, Network):
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Axes that one example may have."""
+        """Return how many axes one example may have."""
         return (1,) if self.branch == "dense" else (2, 3)
 
     def numbers(self) -> dict[str, float]:
-        """The factor of the branches, where it is no parameter."""
+        """Return the factor of the branches, where it is no parameter."""
         scale = self.scale
         return {} if isinstance(scale, str) else {"scale": scale}
 
     def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
-        """The stack with its masks of dropout, if a branch has a place for them."""
+        """Return the stack with its masks of dropout; refuse a branch without a place for one."""
         if dropout is not None and self.norm_position == "after" and self.branch_layers == 1:
             raise GradlabError(
                 "an activation inside the branches, behind which dropout stands",
@@ -63,7 +63,7 @@ class ResNet(ResNetConfig, Network):
         return super().masked(stack, dropout)
 
     def stack(self, outputs: int, scale: Any = None) -> Stack:
-        """Stem, blocks, readout; `scale` stands in for the branches' own, as a number that may be traced."""
+        """Return stem, blocks and readout; `scale` replaces the scale of the branches and may be traced."""
         scale = self.scale if scale is None else scale
         if self.branch == "dense":
             stem, before = linear(self, self.width, "lecun_normal"), ()

@@ -26,7 +26,9 @@ class Resolved:
     Parameters
     ----------
     network : Network
+        The network itself.
     activations : tuple of Activation
+        The entries of its activations, each once.
     hidden, readout : Initializer or None
         Of the hidden weights and of the readout; None where the network is of a user's own layers.
     """
@@ -38,7 +40,7 @@ class Resolved:
 
 
 def resolved(config: NetworkConfig | CustomConfig) -> Resolved:
-    """What the names of a configuration stand for now; layers must compute what they did."""
+    """Return what the names of a configuration stand for now; layers must compute what they did."""
     net = build(config)
     if isinstance(net, CustomNetwork):
         net.check_unchanged()
@@ -50,7 +52,7 @@ def resolved(config: NetworkConfig | CustomConfig) -> Resolved:
 
 
 def fingerprints(config: NetworkConfig | CustomConfig) -> dict[str, str]:
-    """What tells registered functions of the same names apart, by kind and name; nothing of built-in ones."""
+    """Return hashes of the registered functions that a network uses, by kind and name; built-in ones have none."""
     if isinstance(config, CustomConfig):  # it is part of the configuration
         return {}
     named = {"activation": config.activations, "initializer": config.initializers}

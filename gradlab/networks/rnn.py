@@ -40,11 +40,11 @@ class RNN(RNNConfig, Network):
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Axes that one example may have."""
+        """Return how many axes one example may have."""
         return (2,)
 
     def stack(self, outputs: int) -> Stack:
-        """The unrolled cell, readout."""
+        """Return the unrolled cell and the readout."""
         cells = unroll(_cell(self), truncate=self.truncate)
         if self.depth is not None:
             cells = _of_the_last(self.depth, cells)
@@ -56,7 +56,7 @@ class RNN(RNNConfig, Network):
 
 
 def _of_the_last(steps: int, layer: Layer) -> Layer:
-    """`layer` on the last steps of a sequence alone."""
+    """Return `layer` on the last time steps of a sequence alone."""
 
     def cut(x: Scaled) -> Scaled:
         return Scaled(x.mantissa[..., -steps:, :], x.exponent)

@@ -38,39 +38,39 @@ class Stack(NamedTuple):
 
     @property
     def earlier(self) -> Layer:
-        """All that is below the readout, or below the last run of equal blocks."""
+        """Return all layers before the readout, or before the last repeated blocks."""
         return serial(*self.whole.sequence[: -1 - self.runs])
 
     @property
     def earlier_depth(self) -> int:
-        """The number of counted layers that are `below`."""
+        """Return how many counted layers are `earlier`."""
         return sum(max(part.layer.copies, 1) for part in self.earlier.sequence) - bool(self.stem)
 
     @property
     def last_run(self) -> Layer | None:
-        """The last run of equal blocks."""
+        """Return the last repeated blocks."""
         return self.whole.sequence[-2].layer if self.runs else None
 
     @property
     def readout(self) -> Layer:
-        """What is above."""
+        """Return the readout."""
         return self.whole.sequence[-1].layer
 
     def split(self, params: Any) -> tuple[Any, Any, Any]:
-        """The parameters of `below`, of the last run (None where there is none) and of the readout."""
+        """Return the parameters of `earlier`, of the last repeated blocks (or None) and of the readout."""
         *below, head = params
         run = below.pop() if self.runs else None
         return tuple(below), run, head
 
 
 def stacked(stem: Layer, run: Layer, readout: Layer) -> Stack:
-    """A stem that is not counted, a run of equal blocks, a readout."""
+    """Return a stem that is not counted, repeated blocks, and a readout."""
     parts = Part("stem", stem, STEM_FOLD), Part("run", run), Part("readout", readout, READOUT_FOLD)
     return Stack(serial(*parts), True, "stem")
 
 
 def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) -> list[tuple[int, int, int]]:
-    """Blocks above the first one as (width, number of the first layer, count); count 0: it changes the width.
+    """Return the blocks behind the first one as (width, number of the first layer, count); count 0 changes the width.
 
     Blocks of one kind whose input and output are equally wide stand in one loop; None: all are of one kind.
     """
@@ -96,9 +96,11 @@ def chained(
     block : callable
         ``(width, kind) -> Layer``; block l draws from the key folded with l, whichever loop it stands in.
     widths : tuple of int
+        Units of each block.
     kinds : sequence
         What blocks differ in beside their width.
     readout : Layer
+        The last layer, which is no block.
     """
     shapes = runs_of(widths, kinds)
     parts = [Part("first", block(widths[0], kinds[0]), 1)]
@@ -110,18 +112,18 @@ def chained(
 
 
 def linear(config: NetworkConfig, width: int, init: str) -> Layer:
-    """A dense layer as a block of its own, read as every block is."""
+    """Return a dense layer as a block of its own, which is read as every block is."""
     weight = dense(width, init, bias=config.bias, bias_std=bias_std(config))
     return serial(Part("dense", weight), Part("activation", activation("identity")))
 
 
 def readout_block(config: NetworkConfig, outputs: int, *before: Layer) -> Layer:
-    """The linear readout, behind what has to stand `before` it."""
+    """Return the linear readout, behind the layers that have to stand `before` it."""
     head = dense(outputs, readout_rule(config), bias=config.bias, bias_std=bias_std(config))
     parts = (Part(f"before_{i}", layer) for i, layer in enumerate(before))
     return serial(*parts, Part("dense", head), Part("activation", activation("identity")))
 
 
 def normed(name: str | None) -> tuple[Layer, ...]:
-    """The normalisation of that name, if there is one."""
+    """Return the normalisation of that name; none for None."""
     return () if name is None else (NORMS[name](),)

@@ -41,11 +41,11 @@ class Transformer(TransformerConfig, Network):
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Axes that one example may have."""
+        """Return how many axes one example may have."""
         return (2,)
 
     def stack(self, outputs: int) -> Stack:
-        """Embedding, blocks, readout."""
+        """Return embedding, blocks and readout."""
         embed = dense(self.width, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
         stem = serial(
             Part("dense", embed), Part("activation", activation("identity")), Part("positions", positions("sinusoidal"))

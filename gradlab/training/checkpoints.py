@@ -33,6 +33,7 @@ class Checkpoints:
     folder : path
         Of the training; each seed has a folder in it.
     seed : int
+        Number of the seed, which names its folder.
     about : mapping
         Plain values that say what the training is.
 
@@ -57,7 +58,7 @@ class Checkpoints:
         self._manager = orbax.CheckpointManager(place / f"seed_{seed}", options=options, item_handlers=handler)
 
     def steps(self, steps: int) -> set[int]:
-        """The steps at which a state is kept."""
+        """Return the steps at which a state is kept."""
         return {round(steps * (i + 1) / COUNT) for i in range(COUNT)}
 
     def save(self, state: State, records: Mapping[int, tuple[Mapping[str, np.ndarray], str]]) -> None:
@@ -73,7 +74,7 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def restore(self, like: State) -> tuple[State, dict[int, tuple[dict[str, np.ndarray], str]]]:
-        """The state that was kept last, and its records; `like` and none where there is none.
+        """Return the state that was kept last and its records, or `like` and no records where there is none.
 
         Parameters
         ----------
@@ -93,7 +94,7 @@ class Checkpoints:
         return jax.tree.unflatten(structure, [jax.numpy.asarray(v) for v in found]), dict(sorted(records.items()))
 
     def _read(self, step: int, leaves: Sequence[Any]) -> tuple[list[Any], dict[int, tuple[dict[str, np.ndarray], str]]]:
-        """The arrays of a state and the records; their shapes are looked at before any is read."""
+        """Return the arrays of a state and the records; their shapes are checked before any is read."""
         there = self._manager.item_metadata(step)
         kept, rest = there["state"], jax.tree.leaves([there["records"], there["status"]])
         if sum(math.prod(v.shape) for v in rest) > MOST_ENTRIES:
@@ -137,7 +138,7 @@ def _claim(place: Path, about: Mapping[str, Any]) -> None:
 
 
 def _noted(place: Path) -> dict[str, Any]:
-    """What a folder of checkpoints says that it belongs to."""
+    """Return what a folder of checkpoints says that it belongs to."""
     try:
         there = json.loads(read_text(place, ABOUT))
     except GradlabError:

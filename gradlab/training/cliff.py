@@ -41,9 +41,11 @@ class Cliff:
         A row for each start, method ("unclipped", "clipped") and step: ``start method step w b log10_loss
         log10_grad_norm``, the norm before clipping; step 0 is the start itself.
     activation : str
+        Name of the activation.
     time_steps : int
         How often the unit is applied, T.
     target, learning_rate, clip : float
+        As for `clipping_cliff`.
     """
 
     surface: pd.DataFrame
@@ -67,7 +69,7 @@ def clipping_cliff(
     clip: float = 1.0,
     updates: int = 500,
 ) -> Cliff:
-    r"""Loss and gradient of one recurrent unit over its parameters, and gradient descent with and without clipping.
+    r"""Compute loss and gradient of one recurrent unit over its parameters, and descents with and without clipping.
 
     .. math:: h_t = \varphi(w\,h_{t-1} + b),\quad h_0 = 0,\qquad L(w, b) = (h_T - \text{target})^2.
 
@@ -81,9 +83,11 @@ def clipping_cliff(
     starts : sequence of (float, float)
         Where descents begin, (w, b) each.
     activation : str
+        Name of the activation. Only one that saturates gives a wall.
     time_steps : int
         T, how often the unit is applied.
     target : float
+        What the state should be after the last step.
     learning_rate, clip : float
         No clipped step is longer than their product.
     updates : int
@@ -130,7 +134,7 @@ def _grid(name: str, values: Any) -> np.ndarray:
 
 
 def _loss(activation: str, time_steps: int, target: float) -> Callable[[Array], Array]:
-    """The loss of (w, b), whose derivative is the hand-written one."""
+    """Return the loss of (w, b), whose derivative is the hand-written one."""
     unit = hand_written(unroll(rnn_cell(1, activation)))
     silence = jnp.zeros((1, time_steps, 1))
 
@@ -145,7 +149,7 @@ def _loss(activation: str, time_steps: int, target: float) -> Callable[[Array], 
 def _descend(
     slope: Callable[[Array], tuple[Array, Array]], tx: optax.GradientTransformation, updates: int, start: Array
 ) -> tuple[Array, Array, Array]:
-    """Points, losses and gradients along one descent, the start and the end included."""
+    """Return points, losses and gradients along one descent, with its start and its end."""
 
     def update(carry, _):
         point, state = carry

@@ -22,12 +22,14 @@ TOLERANCE = 1e-3
 
 
 def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str | None = None) -> float:
-    r"""Largest eigenvalue of :math:`\nabla^2_\theta L`, to a relative error of about 0.001.
+    r"""Return the largest eigenvalue of :math:`\nabla^2_\theta L`, to a relative error of about 0.001.
 
     Parameters
     ----------
     net : network
+        The network.
     params : pytree
+        Its parameters, at which the Hessian is taken.
     x, y : array
         The batch.
     loss : str, optional

@@ -30,13 +30,16 @@ class Explained(NamedTuple):
 
 
 def explain(trainer: Trainer, recorder: Recorder, seed: int, anchors: Sequence[State], failed: State) -> Explained:
-    """The last state whose parameters are all finite, and the first layer in which something is not.
+    """Find the last state whose parameters are all finite, and the first layer in which something is not.
 
     Parameters
     ----------
     trainer : Trainer
+        The training that failed.
     recorder : Recorder
+        What takes the statistics of its states.
     seed : int
+        Number of the seed that failed.
     anchors : sequence of State
         Earlier states; the steps from one of them on are taken again, which gives the same bits.
     failed : State
@@ -63,7 +66,7 @@ def explain(trainer: Trainer, recorder: Recorder, seed: int, anchors: Sequence[S
 
 
 def _unstable(trainer: Trainer, traces: Sequence[Trace]) -> str:
-    """Where rate times sharpness was largest, if that was more than gradient descent bears and both are known."""
+    """Say where rate times sharpness was largest, if both are known and it was more than gradient descent bears."""
     bound = stable_below(trainer.config)
     if "sharpness" not in traces[0].columns or np.isnan(bound):
         return ""
@@ -77,7 +80,7 @@ def _unstable(trainer: Trainer, traces: Sequence[Trace]) -> str:
 
 
 def _in_step(trainer: Trainer, seed: int, state: State, trace: Trace) -> tuple[str, int]:
-    """Whether the gradient or the update made parameters that are not finite, and the row of the first such layer."""
+    """Return whether gradient or update made parameters that are not finite, and the row of the first such layer."""
     rows = [i for i, info in enumerate(trace.layers) if info.fan_in > 0]
     bad = lambda tree: _bad_layers(trainer, state, tree)
     grads = bad(trainer.gradient(seed, state)[2])
@@ -87,7 +90,7 @@ def _in_step(trainer: Trainer, seed: int, state: State, trace: Trace) -> tuple[s
 
 
 def _in_signal(trace: Trace) -> tuple[str, int]:
-    """The row of the first layer whose signal leaves the range on its way up; else it is the loss that does."""
+    """Return the row of the first layer whose signal leaves the range of the dtype; if none does, it is the loss."""
     largest = np.log10(np.finfo(trace.dtype).max)
     for place, info in enumerate(trace.layers):
         sizes = [trace.columns[c][0, place] for c in ("log10_preactivation_rms", "log10_activation_rms")
@@ -98,7 +101,7 @@ def _in_signal(trace: Trace) -> tuple[str, int]:
 
 
 def _absent(size: float, info: LayerInfo) -> bool:
-    """Whether a layer has no such column: the row of a recurrent cell has no signal of its own."""
+    """Return whether a layer has no such column: the row of a recurrent cell has no signal of its own."""
     return size != size and info.layer == 0
 
 
@@ -107,6 +110,6 @@ def _finite(tree: Any) -> bool:
 
 
 def _bad_layers(trainer: Trainer, state: State, tree: Any) -> np.ndarray:
-    """Whether each layer with a weight, from input to readout, holds numbers that are not finite."""
+    """Return whether each layer with a weight, from input to readout, holds numbers that are not finite."""
     layers = layers_in(trainer.net, state.params, tree)
     return np.array([not all(np.isfinite(values).all() for _, values in leaves) for leaves in layers])

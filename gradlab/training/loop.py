@@ -68,11 +68,12 @@ def train(
     progress: bool | None = None,
     **misspelt: Any,
 ) -> Training:
-    r"""Train a network: forward pass, loss, hand-written backward pass, update; again.
+    r"""Train a network by the hand-written backward pass, and record what each of its layers does.
 
     Parameters
     ----------
     net : network
+        The network, of any architecture.
     x, y : array
         Examples and targets.
     optimizer : str or optax.GradientTransformation
@@ -130,11 +131,12 @@ def train(
         Folder of checkpoints (by orbax, ``pip install gradlab-jax[checkpoints]``). The same call there goes on where
         it was killed, with the same bits; of a training that failed the last good state is left.
     dtype : {"float32", "float64"}
+        Precision of weights, gradients and updates. "float64" shows whether rounding matters, at half the speed.
     data : str
         What the frame calls the data.
     progress : bool, optional
         False: say nothing. None: a bar on a terminal, now and then a line elsewhere.
-    **misspelt
+    **misspelt : Any
         Refused, with the option that is meant.
 
     Returns
@@ -206,13 +208,13 @@ def train(
 
 
 def _shapes(net: Network, loaded: Data, dtype: str) -> Any:
-    """Shapes and dtypes of the parameters that are drawn for the data."""
+    """Return shapes and dtypes of the parameters that are drawn for the data."""
     with jax.enable_x64(dtype == "float64"):
         return jax.eval_shape(lambda: net.init_params(0, jnp.asarray(loaded.x[:1], dtype), outputs=loaded.classes))
 
 
 def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
-    """The weights that each seed starts from."""
+    """Return the weights that each seed starts from."""
     if not (isinstance(params, Mapping) and all(isinstance(key, int) for key in params)):
         return dict.fromkeys(seeds, params)
     missing = [seed for seed in seeds if seed not in params]
@@ -225,7 +227,7 @@ def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
 
 
 def _fitting(net: Network, start: Mapping[int, Any], loaded: Data) -> int:
-    """The number of outputs of given weights, which may be more than the data have classes."""
+    """Return the number of outputs of given weights, which may be more than the data have classes."""
     found = {net.outputs_in(params) for params in start.values()}
     outputs = max(found)
     if len(found) > 1 or outputs < loaded.classes:

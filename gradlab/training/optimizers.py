@@ -33,12 +33,12 @@ class Recipe(NamedTuple):
 
     @classmethod
     def of(cls, config: TrainingConfig, own: OwnOptimizer | None = None) -> Recipe:
-        """The recipe of a configuration; `own` stands in for the optimiser that it names."""
+        """Return the recipe of a configuration; `own` replaces the optimiser that it names."""
         return cls(own or _SAME_PROGRAM.get(config.optimizer, config.optimizer), _clip(config))
 
 
 def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[str, Array]:
-    """The numbers of a configuration that its programs take as arguments; the learning rate of every step."""
+    """Return the numbers that compiled updates take as arguments, the learning rate of every step among them."""
     values = {
         "rates": np.zeros(steps + 1) if config.own else rates(config, steps),
         "momentum": config.momentum,
@@ -53,17 +53,17 @@ def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[st
 
 
 def decays_in_loss(config: TrainingConfig) -> bool:
-    """Whether weight decay is a term of the loss."""
+    """Return whether weight decay is a term of the loss."""
     return config.weight_decay > 0 and config.optimizer != "adamw"
 
 
 def clipping(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
-    """What is done to the gradient before the optimiser sees it."""
+    """Return what is done to the gradient before the optimiser sees it."""
     return _CLIPS[recipe.clip](numbers["clip"]) if recipe.clip else optax.identity()
 
 
 def optimizer(recipe: Recipe, numbers: Mapping[str, Any], step: Any) -> optax.GradientTransformation:
-    """The optimiser behind the clipping, at a step.
+    """Return the optimiser behind the clipping, at a step.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def optimizer(recipe: Recipe, numbers: Mapping[str, Any], step: Any) -> optax.Gr
 
 
 def rates(config: TrainingConfig, steps: int) -> np.ndarray:
-    """The learning rate of each step, and of the one behind the last."""
+    """Return the learning rate of each step, and of the one behind the last."""
     step = np.arange(steps + 1)
     share = np.clip((step - config.warmup) / max(steps - config.warmup, 1), 0, 1)
     falling = {
@@ -100,12 +100,12 @@ def stable_below(config: TrainingConfig) -> float:
 
 
 def _clip(config: TrainingConfig) -> str:
-    """The field that says how gradients are clipped; empty where they are not."""
+    """Return the field that says how gradients are clipped; empty where they are not."""
     return next((name for name in _CLIPS if getattr(config, name) is not None), "")
 
 
 def _decayed(params: Any) -> Any:
-    """Whether each parameter decays, as in the loss: weights do, biases, gains and scales do not."""
+    """Return whether each parameter decays, as in the loss: weights do; biases, gains and scales do not."""
     named = lambda path, _: getattr(path[-1], "key", None) not in NOT_DECAYED
     return jax.tree_util.tree_map_with_path(named, params)
 

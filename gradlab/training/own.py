@@ -24,6 +24,7 @@ class OwnOptimizer:
     fingerprint : str
         A hash of what it does with the parameters of the network.
     transformation : optax.GradientTransformation
+        The transformation itself; equality does not look at it.
     """
 
     label: str
@@ -32,11 +33,12 @@ class OwnOptimizer:
 
 
 def own_optimizer(transformation: Any, label: str | None, params: Any) -> OwnOptimizer:
-    """The optimiser behind a transformation.
+    """Return a transformation with its label and a hash of what it computes.
 
     Parameters
     ----------
     transformation : optax.GradientTransformation
+        What the user made.
     label : str, optional
         None: "optax" with the first digits of a hash of what it does, alike for all networks.
     params : pytree of arrays or of jax.ShapeDtypeStruct
@@ -60,7 +62,7 @@ def own_optimizer(transformation: Any, label: str | None, params: Any) -> OwnOpt
 
 
 def _content(transformation: Any, params: Any) -> str:
-    """A hash of the operations of both functions, with their constants: rates, schedules, what is decayed."""
+    """Return a hash of the operations of both functions with their constants: rates, schedules, what is decayed."""
 
     def step(params: Any) -> Any:
         state = transformation.init(params)

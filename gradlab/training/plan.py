@@ -18,14 +18,17 @@ class Plan:
     Parameters
     ----------
     steps, batch : int
+        Updates, and examples in a minibatch.
     records : tuple of int
         Steps at which statistics are taken, ascending.
     loss, dtype : str
+        Names of the loss and of the precision.
     key : int
         Base key of all seeds.
     columns : sequence of str, optional
         Columns to record. None: all.
     sharpness : bool
+        Whether the sharpness is recorded.
     keep_going : bool
         Whether to go on when a loss is not finite.
     optimizer : OwnOptimizer, optional
@@ -45,7 +48,7 @@ class Plan:
 
     @classmethod
     def of(cls, sweep: TrainingSweep) -> Plan:
-        """The plan of a sweep's trainings."""
+        """Return the plan of a sweep's trainings."""
         records = sweep.records if isinstance(sweep.records, tuple) else record_steps(sweep.records, sweep.steps)
         return cls(
             sweep.steps, sweep.batch, records, sweep.loss, sweep.dtype, sweep.key, sweep.columns, sweep.sharpness,
@@ -54,12 +57,12 @@ class Plan:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The columns that `gradlab.measure` takes at each record."""
+        """Return the columns that `gradlab.measure` takes at each record."""
         if self.columns is None:
             asked = (*TRAINING, *ON_REQUEST)
             return (*(c for c in MEASURED if c not in asked), "activation_p98_over_rms")  # for the activation bands
         return tuple(c for c in self.columns if c not in TRAINING) or NETWORK
 
     def keeps(self, column: str) -> bool:
-        """Whether a column is recorded."""
+        """Return whether a column is recorded."""
         return self.columns is None or column in self.columns or column in NETWORK

@@ -36,6 +36,7 @@ class State(NamedTuple):
     Parameters
     ----------
     params : pytree
+        The weights.
     clip_state, opt_state : pytree
         Of optax.
     step : int32 array, shape ()
@@ -71,6 +72,7 @@ class Arguments(NamedTuple):
     x, y : Array
         Examples, and targets as the loss takes them.
     depth : int32 array, shape ()
+        Number of hidden layers, up to those of the program.
     blocks : mapping of str to Array
         Numbers of the network's blocks.
     numbers : mapping of str to Array
@@ -93,7 +95,9 @@ class Kind(NamedTuple):
     of : Resolved
         Of the deepest network, without what decides no program.
     outputs : int
+        Number of outputs.
     loss : str
+        Name of the loss.
     batch : int
         Examples in a minibatch. An epoch leaves out those that fill no batch; they are others in each epoch.
     dropout : float
@@ -111,7 +115,7 @@ class Kind(NamedTuple):
 
 
 def up_to(stack: Stack, depth: Any) -> Layer:
-    """The first `depth` counted layers of a stack, and its readout; the depth may be traced."""
+    """Return the first `depth` counted layers of a stack and its readout; the depth may be traced."""
     if stack.last_run is None:
         return stack.whole
     *below, run, readout = stack.whole.sequence
@@ -119,7 +123,7 @@ def up_to(stack: Stack, depth: Any) -> Layer:
 
 
 def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, given: Arguments) -> Any:
-    """Order of the epoch, loss of the minibatch, and its gradient."""
+    """Return the order of the epoch, the loss of the minibatch, and its gradient."""
     net = kind.of.network
     count = len(state.order)
     epoch, place = state.step // (count // kind.batch), state.step % (count // kind.batch)
@@ -140,7 +144,7 @@ def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, give
 
 
 def _update(recipe: Recipe, state: State, found: Any, numbers: Any) -> tuple[State, Any, Any]:
-    """The next state, the clipped gradient and the update."""
+    """Return the next state, the clipped gradient and the update."""
     order, value, grads = found
     clipped, clip_state = clipping(recipe, numbers).update(grads, state.clip_state, state.params)
     updates, opt_state = optimizer(recipe, numbers, state.step).update(clipped, state.opt_state, state.params)
@@ -152,7 +156,7 @@ def _update(recipe: Recipe, state: State, found: Any, numbers: Any) -> tuple[Sta
 
 @functools.lru_cache(maxsize=32)
 def gradient(kind: Kind) -> Any:
-    """(state, arguments) -> order of the epoch, loss and gradient of the next step, at any depth."""
+    """Return (state, arguments) -> order of the epoch, loss and gradient of the next step, at any depth."""
 
     @jax.jit
     def gradient(state: State, given: Arguments) -> Any:
@@ -163,7 +167,7 @@ def gradient(kind: Kind) -> Any:
 
 @functools.lru_cache(maxsize=32)
 def update(recipe: Recipe) -> Any:
-    """(state, what `gradient` found, numbers) -> (state, clipped gradient, update) of the next step."""
+    """Return (state, what `gradient` returned, numbers) -> (state, clipped gradient, update) of the next step."""
 
     @jax.jit
     def update(state: State, found: Any, numbers: Any) -> tuple[State, Any, Any]:
@@ -174,7 +178,7 @@ def update(recipe: Recipe) -> Any:
 
 @functools.lru_cache(maxsize=32)
 def start(recipe: Recipe) -> Any:
-    """(parameters, numbers) -> the states of clipping and optimiser before the first step."""
+    """Return (parameters, numbers) -> the states of clipping and optimiser before the first step."""
 
     @jax.jit
     def start(params: Any, numbers: Any) -> tuple[Any, Any]:
@@ -209,7 +213,7 @@ def advance(kind: Kind, recipe: Recipe, together: bool) -> Any:
 
 @functools.lru_cache(maxsize=32)
 def outputs_of(of: Resolved, outputs: int) -> Any:
-    """(params, x, depth, blocks) -> outputs for each example, as `Scaled`: of the network without dropout."""
+    """Return (params, x, depth, blocks) -> outputs for each example, as `Scaled`, of the network without dropout."""
 
     @jax.jit
     def outputs_at(params: Any, x: Array, depth: Array, blocks: Any) -> Scaled:
@@ -220,5 +224,5 @@ def outputs_of(of: Resolved, outputs: int) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def mean_loss(loss: str) -> Any:
-    """(outputs, targets) -> the mean loss, as `Scaled`."""
+    """Return (outputs, targets) -> the mean loss, as `Scaled`."""
     return jax.jit(lambda found, y: loss_named(loss)(found, y)[0])

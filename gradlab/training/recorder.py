@@ -29,6 +29,7 @@ class Recorder:
     Parameters
     ----------
     trainer : Trainer
+        The training whose states it records.
     """
 
     def __init__(self, trainer: Trainer):
@@ -47,7 +48,7 @@ class Recorder:
         ]
 
     def parts(self, seed: int, state: State) -> tuple[Callable[[], Any], ...]:
-        """The calls that a record is made of; each compiles programs of its own."""
+        """Return the calls that a record is made of; each compiles programs of its own."""
         return (
             lambda: self._statistics(seed, state),
             lambda: self.trainer.step(seed, state),
@@ -55,7 +56,7 @@ class Recorder:
         )
 
     def record(self, seed: int, state: State) -> Trace:
-        """Statistics of a state, on the measured batch, and of the update that follows it."""
+        """Return the statistics of a state on the measured batch, and of the update that follows it."""
         trace = self._statistics(seed, state)
         layers = len(trace.layers)
         # a time step has no weight of its own; in the order of the rows the others are the layers of the parameters
@@ -70,11 +71,11 @@ class Recorder:
         return replace(trace, columns=kept, step=int(state.step))
 
     def again(self, seed: int, state: State, step: int, columns: Mapping[str, np.ndarray], status: str) -> Trace:
-        """An earlier record of a seed, from what a checkpoint kept of it."""
+        """Return an earlier record of a seed, from what a checkpoint kept of it."""
         return replace(self._statistics(seed, state), columns=dict(columns), step=step, status=(status,))
 
     def _statistics(self, seed: int, state: State) -> Trace:
-        """What `gradlab.measure` finds."""
+        """Return what `gradlab.measure` returns for the present weights."""
         trainer, plan = self.trainer, self.plan
         params = trainer.room.widen(state.params)
         trace = given(trainer.net, params, self.measured, self.wanted, trainer.room.deepest, trainer.call)
@@ -83,7 +84,7 @@ class Recorder:
         )
 
     def _of_update(self, seed: int, state: State) -> dict[str, np.ndarray]:
-        """Norms of the clipped gradient and of the update of the step that follows, layer by layer."""
+        """Return norms of the clipped gradient and of the update of the step that follows, layer by layer."""
         step = self.trainer.step(seed, state)
         sizes = lambda tree, kind: layer_norms(self.trainer.net, state.params, tree, kind)
         found = {
@@ -98,7 +99,7 @@ class Recorder:
         return found
 
     def _judged(self, state: State) -> dict[str, float]:
-        """Loss and accuracy on all examples that are trained on, and kept apart; nothing where there are none."""
+        """Return loss and accuracy of all training examples and of all test examples, where there are any."""
         trainer, loss, first = self.trainer, self.plan.loss, 0
         outputs_of = program.outputs_of(trainer.kind.of, trainer.outputs)
         params = trainer.room.widen(state.params)
@@ -123,7 +124,7 @@ class Recorder:
 
 
 def _accuracy(outputs: Scaled, y: np.ndarray, loss: str) -> float:
-    """Share of labels that the largest output names; NaN for targets that are no labels."""
+    """Return the share of labels that the largest output names; NaN for targets that are no labels."""
     if y.dtype.kind not in "iu":
         return float("nan")
     values = np.asarray(outputs.mantissa)
@@ -135,19 +136,23 @@ def _accuracy(outputs: Scaled, y: np.ndarray, loss: str) -> float:
 
 
 def _mixes(net: Network) -> bool:
-    """Whether what a network makes of an example may depend on the others of its batch."""
+    """Return whether a network's outputs for an example may depend on the others of its batch."""
     return isinstance(net, CustomConfig) or getattr(net, "norm", None) == "batch"
 
 
 def layer_norms(net: Network, params: Any, tree: Any, kind: str) -> np.ndarray:
-    """log10 norm of a tree's weights, or biases, layer by layer; NaN where a layer has none.
+    """Return the log10 norm of a tree's weights, or biases, layer by layer; NaN where a layer has none.
 
     Parameters
     ----------
     net : network
+        The network.
     params : pytree
+        Its parameters, which say where layers begin.
     tree : pytree like `params`
+        What is measured: parameters, gradients or updates.
     kind : {"weight", "bias"}
+        Which arrays of a layer count.
     """
     norms: list[float] = []
     for leaves in layers_in(net, params, tree):
@@ -157,7 +162,7 @@ def layer_norms(net: Network, params: Any, tree: Any, kind: str) -> np.ndarray:
 
 
 def layers_in(net: Network, params: Any, tree: Any) -> list[list[tuple[str, np.ndarray]]]:
-    """The arrays of a tree with their names, layer by layer from input to readout: of the layers that have a weight."""
+    """Return the named arrays of each layer that has a weight, from input to readout."""
     layers = []
     for part, own in zip(net.parts(params, params), net.parts(params, tree), strict=True):
         weights = [layer["weight"] for _, layer in weighted((), part)]

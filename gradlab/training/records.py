@@ -21,11 +21,13 @@ class Failure:
     Parameters
     ----------
     seed : int
+        Number of the seed.
     step : int
         The step whose loss is not finite; the parameters before it are the last good ones.
     layer : int
         The first layer in which something is not finite, in the direction of the signal.
     layer_name : str
+        Name of that layer.
     direction : {"forward", "backward", "update", "loss"}
         Whether it is the signal on its way up, the gradient on its way down, the new parameters, or the loss alone.
     history : DataFrame
@@ -44,7 +46,7 @@ class Failure:
 
     @property
     def status(self) -> str:
-        """The failure in one line, as it stands in the frame."""
+        """Return the failure in one line, as it stands in the frame."""
         what = {
             "forward": "the forward signal is not finite from",
             "backward": "the gradient is not finite from",
@@ -77,14 +79,14 @@ class Training:
     failures: tuple[Failure, ...] = ()
 
     def __iter__(self) -> Iterator[Trace]:
-        """The traces, so that a training is a record as others are."""
+        """Iterate over the traces, so that a training is a record as others are."""
         return iter(self.traces)
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The recorded steps."""
+        """Return the recorded steps."""
         return tuple(trace.step for trace in self.traces)
 
     def last(self, column: str) -> np.ndarray:
-        """A column of the last recorded step, seed by seed, of the readout: for what all layers share."""
+        """Return a column of the last recorded step, seed by seed, of the readout: for what all layers share."""
         return self.traces[-1].columns[column][:, -1]

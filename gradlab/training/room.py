@@ -18,9 +18,11 @@ class Room(NamedTuple):
     Parameters
     ----------
     net, deepest : Network
+        The network that is trained, and the one whose arrays it uses.
     shape : tuple of int
         Of one example.
     outputs : int
+        Number of outputs.
     """
 
     net: Network
@@ -29,7 +31,7 @@ class Room(NamedTuple):
     outputs: int
 
     def widen(self, params: Any) -> Any:
-        """The parameters of `net` in arrays of the deepest one's; what is above its last block is 0."""
+        """Return the parameters of `net` in arrays as deep as those of the deepest network, filled up with zeros."""
         if self.net.depth == self.deepest.depth:
             return params
         dtype = jax.tree.leaves(params)[0].dtype
@@ -41,7 +43,7 @@ class Room(NamedTuple):
         return (*below, jax.tree.map(above, run, room), head)
 
     def narrow(self, tree: Any) -> Any:
-        """The inverse of `widen`, of a tree like the parameters."""
+        """Undo `widen`, for a tree like the parameters."""
         if self.net.depth == self.deepest.depth:
             return tree
         stack = self.deepest.stack(self.outputs)
@@ -52,5 +54,5 @@ class Room(NamedTuple):
 
 @functools.lru_cache(maxsize=32)
 def shapes_of(of: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
-    """Shapes of a network's parameters."""
+    """Return the shapes of a network's parameters."""
     return jax.eval_shape(lambda key: of.network.layer(outputs).init(key, shape)[0], jax.random.key(0))

@@ -50,9 +50,13 @@ def train_network(
     Parameters
     ----------
     config : TrainingConfig
+        The network and how it is trained.
     data : Split
+        Training, test and measured examples.
     plan : Plan
+        How long it is trained, and what is recorded.
     seeds : sequence of int
+        Numbers of the seeds.
     on_progress : callable
         Takes numbers of steps that are done.
     checkpoints_of : callable, optional
@@ -95,7 +99,7 @@ def _compile(trainer: Trainer, recorder: Recorder, seed: int) -> None:
 
 
 def _side_by_side(calls: Sequence[Callable[[], Any]], wide: bool, workers: int = WORKERS) -> list[Any]:
-    """What the calls return, some of them under way at once; `wide`: in 64 bits."""
+    """Return what the calls return, some of them under way at once; `wide` computes in 64 bits."""
 
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -106,7 +110,7 @@ def _side_by_side(calls: Sequence[Callable[[], Any]], wide: bool, workers: int =
 
 
 def _within(wide: bool, call: Callable, *arguments: Any) -> Any:
-    """``call(*arguments)`` in 64 bits, or in 32: a setting of the thread."""
+    """Return ``call(*arguments)`` in 64 bits, or in 32, which is a setting of the thread."""
     with jax.enable_x64(wide):
         return call(*arguments)
 
@@ -114,7 +118,7 @@ def _within(wide: bool, call: Callable, *arguments: Any) -> Any:
 def _alone(
     trainer: Trainer, recorder: Recorder, seed: int, on_progress: OnProgress, checkpoints_of: CheckpointsOf
 ) -> dict[int, Trained]:
-    """One seed by itself, from and to its checkpoints."""
+    """Train one seed by itself, from and to its checkpoints."""
     if checkpoints_of is None:
         return _trained(trainer, recorder, [seed], on_progress)
     checkpoints = checkpoints_of(seed)
@@ -131,16 +135,20 @@ def _trained(
     on_progress: OnProgress,
     checkpoints: Checkpoints | None = None,
 ) -> dict[int, Trained]:
-    """All steps of seeds that go side by side; those that fail are left behind, explained.
+    """Take all steps of seeds that go side by side; those that fail are explained and left behind.
 
     A record is made while the next steps are taken.
 
     Parameters
     ----------
     trainer : Trainer
+        The training.
     recorder : Recorder
+        What takes its statistics.
     seeds : sequence of int
+        Numbers of the seeds.
     on_progress : callable
+        Takes numbers of steps that are done.
     checkpoints : Checkpoints, optional
         Of the only seed: where to begin, and where to leave states.
     """
@@ -192,7 +200,7 @@ def _trained(
 
 
 def _joined(traces: Sequence[Trace]) -> Trace:
-    """The traces of several seeds at one step as one."""
+    """Return the traces of several seeds at one step as one trace."""
     columns = {name: np.concatenate([trace.columns[name] for trace in traces]) for name in traces[0].columns}
     seeds, status = (tuple(value for trace in traces for value in getattr(trace, n)) for n in ("seeds", "status"))
     return replace(traces[0], columns=columns, seeds=seeds, status=status)

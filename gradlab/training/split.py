@@ -42,7 +42,7 @@ class Split(NamedTuple):
 
 
 def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: int) -> Split:
-    """The roles of given data.
+    """Divide data into training, test and measured examples.
 
     Parameters
     ----------
@@ -53,7 +53,9 @@ def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: i
     batch : int
         Examples in a minibatch, and in the batch for statistics.
     outputs : int
+        Number of outputs that the targets ask for.
     name : str
+        What the frame calls the data.
     key : int
         Of the draw.
 
@@ -80,7 +82,7 @@ def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: i
 
 
 def _chosen(y: np.ndarray, share: float, key: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the examples to train on, and of those to keep apart."""
+    """Return the numbers of the examples to train on, and of those to test on."""
     from sklearn.model_selection import train_test_split
 
     if not 0 <= share < 1:

@@ -46,8 +46,11 @@ class Trainer:
     Parameters
     ----------
     config : TrainingConfig
+        The network and how it is trained.
     data : Split
+        Training, test and measured examples.
     plan : Plan
+        How long it is trained, and what is recorded.
     at_once : int
         Seeds that are trained in one call.
     given : mapping of int to pytree, optional
@@ -79,19 +82,19 @@ class Trainer:
         self.x, self.y = self.on_device(data.x, data.y)
 
     def on_device(self, x: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
-        """Examples in the dtype of the training, and targets as the loss takes them."""
+        """Return examples in the dtype of the training, and targets as the loss takes them."""
         return device_array(x, self.plan.dtype), targets(self.plan.loss, y, self.outputs, jnp.dtype(self.plan.dtype))
 
     def key(self, seed: int) -> Array:
-        """Of all that a seed draws."""
+        """Return the key of all draws of a seed."""
         return fold_in(as_key(self.plan.key), seed)
 
     def arguments(self, key: Array) -> Arguments:
-        """What every step takes beside the state."""
+        """Return what every step takes beside the state."""
         return Arguments(key, self.x, self.y, self.depth, self.blocks, self.numbers)
 
     def start(self, seed: int) -> State:
-        """The state before the first step: given weights, or those that `gradlab.measure` draws for the seed."""
+        """Return the state before the first step, with given weights or those that `gradlab.measure` draws."""
         plan = self.plan
         drawn = lambda: self.net.layer(self.outputs).init(self.key(seed), self.shape)[0]
         params = drawn() if self.given is None else self.given[seed]
@@ -102,18 +105,18 @@ class Trainer:
         return State(params, *states, device_array(0, "int32"), order, losses, device_array(False, "bool"))
 
     def gradient(self, seed: int, state: State) -> tuple[Array, Array, Any]:
-        """Order of the epoch, loss and gradient of the next step."""
+        """Return order of the epoch, loss and gradient of the next step."""
         # without what belongs to an optimiser, so that all of them share the program
         state = state._replace(params=self.room.widen(state.params), clip_state=None, opt_state=None, losses=None)
         order, loss, grads = self.call(program.gradient(self.kind), state, self.arguments(self.key(seed)))
         return order, loss, self.room.narrow(grads)
 
     def step(self, seed: int, state: State) -> Step:
-        """The next step, with what it is made of."""
+        """Return the next step, with what it is made of."""
         return Step(*self.call(program.update(self.recipe), state, self.gradient(seed, state), self.numbers))
 
     def advance(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
-        """The states of seeds that share a step, at step `stop` or behind the first loss that is not finite.
+        """Return the states of seeds that share a step, at step `stop` or behind the first loss that is not finite.
 
         Several seeds are one call, of always as many at_once, so that steps that are taken again have the same bits.
         """
@@ -135,7 +138,7 @@ class Trainer:
         return state
 
     def _together(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
-        """One call for several seeds; one whose loss is not finite goes along, and is then put behind that loss."""
+        """Train several seeds in one call; one whose loss is not finite goes along, and is then put behind it."""
         seeds = [*states, *[min(states)] * (self.at_once - len(states))]
         step, keep_going = states[seeds[0]].step, self.plan.keep_going
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in seeds))
@@ -152,5 +155,5 @@ class Trainer:
 
 
 def _behind_the_loss(state: State) -> State:
-    """The state of a seed that failed, with the step behind its first loss that is not finite."""
+    """Return the state of a seed that failed, with the step behind its first loss that is not finite."""
     return state._replace(step=jnp.int32(np.flatnonzero(~np.isfinite(state.losses))[0] + 1))
