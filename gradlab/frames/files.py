@@ -64,13 +64,24 @@ class Run:
     path: Path | Mapping[str, Path]
 
 
-def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run:
+def load(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    columns: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> Run:
     """Load a run from its folder, or several runs into one frame with the column `run`.
 
     Parameters
     ----------
     path : path or sequence of path
         The folder that was given as ``out=`` or ``--out``. Give several to compare runs.
+    columns : sequence of str, optional
+        Read these columns alone: of a large run the rest stays on the disk. None: all.
+    where : mapping of str to value or list of values, optional
+        Read the rows alone in which each column has the value, or one of the values, as
+        ``{"activation": ["relu", "tanh"], "layer": 1}``. With `columns` or `where` a run that is not finished can be
+        read too, as far as it is there.
 
     Returns
     -------
@@ -83,7 +94,7 @@ def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run
         If a folder is not that of a finished run, or a file in it is damaged.
     """
     if isinstance(path, (str, bytes, os.PathLike)) or not isinstance(path, Iterable):
-        return _load_one(path_from(path, "path"))
+        return _load_one(path_from(path, "path"), columns, where)
     paths = [path_from(p, "path") for p in path]
     if not paths:
         raise GradlabError("at least one folder", "none", 'gl.load("runs/demo")')
@@ -92,7 +103,7 @@ def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run
     names = short if len(set(short)) == len(short) else [str(p) for p in paths]
     if len(set(names)) < len(names):
         raise GradlabError("different folders", ", ".join(names), "each folder once")
-    runs = dict(zip(names, map(_load_one, paths), strict=True))
+    runs = {name: _load_one(one, columns, where) for name, one in zip(names, paths, strict=True)}
     return Run(
         frame=concat([run.frame.assign(run=name) for name, run in runs.items()]),
         request={name: run.request for name, run in runs.items()},
@@ -101,17 +112,24 @@ def load(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Run
     )
 
 
-def _load_one(folder: Path) -> Run:
+def _load_one(folder: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> Run:
     if not os.path.isdir(folder):
         raise GradlabError("the folder of a run", f"{folder}, which is no folder", "the folder given as out=")
-    for name, expected, hint in (
-        (RunFolder.REQUEST, "the folder of a run", "the folder given as out="),
-        (RunFolder.FRAME, "a finished run", "the same sweep again: it continues where it stopped"),
-    ):
+    some = columns is not None or where is not None
+    needed = [(RunFolder.REQUEST, "the folder of a run", "the folder given as out=")]
+    if not some:
+        hint = "the same sweep again: it continues where it stopped; or gl.load(folder, columns=...)"
+        needed.append((RunFolder.FRAME, "a finished run", hint))
+    for name, expected, hint in needed:
         if not os.path.lexists(folder / name):
             raise GradlabError(expected, f"{folder} without {name}", hint)
     request = _parsed(folder, RunFolder.REQUEST, tomllib.loads)
-    provenance = _parsed(folder, RunFolder.PROVENANCE, json.loads)
+    unfinished = some and not os.path.lexists(folder / RunFolder.PROVENANCE)  # of shards none has ended last yet
+    provenance = {} if unfinished else _parsed(folder, RunFolder.PROVENANCE, json.loads)
+    if some:
+        from gradlab.frames.selection import select
+
+        return Run(select(folder, columns, where), request, provenance, folder)
     frame = read(inside(folder, RunFolder.FRAME))
     check_run(frame, str(folder / RunFolder.FRAME))
     return Run(frame, request, provenance, folder)

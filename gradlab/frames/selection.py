@@ -1,0 +1,143 @@
+"""Some columns and rows of a run, read without the rest: of its frame, or of the parts that are there so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from gradlab._errors import GradlabError, unknown
+from gradlab._files import inside
+from gradlab._types import SCHEMA_VERSION
+from gradlab.frames.files import RunFolder, read, read_note
+
+#: Columns by which rows of parts are put in order: no plan says here in which order the networks were asked for.
+_ORDER = ("network", "seed", "step", "layer")
+
+
+def select(folder: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Read some columns and rows of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run. Of one that is not finished the parts are read that are there.
+    columns : sequence of str, optional
+        None: all.
+    where : mapping of str to value or list of values, optional
+        A row is read where each of these columns has the value, or one of the values.
+
+    Returns
+    -------
+    DataFrame
+        Rows in the order of the frame; of an unfinished run by network, seed, step and layer.
+    """
+    frame = folder / RunFolder.FRAME
+    if frame.exists():
+        whole = inside(folder, RunFolder.FRAME)
+        table = _of_frame(whole, columns, where)
+        if table is None:  # of an earlier schema: its columns have other names or kinds
+            return _chosen(read(whole), columns, where)
+        return table
+    return _of_parts(folder, columns, where)
+
+
+def _of_frame(path: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame | None:
+    """Of a finished run; None where its schema is an earlier one."""
+    try:
+        with open(path, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            described = SimpleNamespace(
+                schema=schema, column_names=schema.names, num_rows=file.metadata.num_rows
+            )  # what the note of the frame guards, without the rows
+            note = read_note(described, early=True)
+        if note.get("schema_version") != SCHEMA_VERSION:
+            return None
+        names = _names(schema.names, columns, where)
+        filters = _expression(where)
+        with open(path, "rb") as source:
+            table = pq.read_table(source, columns=names, filters=filters, page_checksum_verification=True)
+    except GradlabError:
+        raise
+    except Exception as error:  # a flipped byte in the footer makes pyarrow raise almost anything
+        raise GradlabError(
+            f"{path} as it was written", " ".join(str(error).split())[:300], "the sweep again"
+        ) from error
+    frame = table.to_pandas()
+    for name in frame.columns[frame.dtypes == "category"]:
+        frame[name] = frame[name].cat.remove_unused_categories()
+    frame.attrs = {name: value for name, value in note.items() if name != "schema_version"}
+    frame.attrs["schema"] = SCHEMA_VERSION
+    return frame if columns is None else frame[list(columns)]
+
+
+def _of_parts(folder: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Of a run that is not finished."""
+    parts = sorted(inside(folder, RunFolder.PARTS).glob("*.parquet")) if (folder / RunFolder.PARTS).is_dir() else []
+    if not parts:
+        raise GradlabError("a run of which something is finished", f"{folder} without parts", "the same sweep again")
+    paths = [str(inside(folder, RunFolder.PARTS, part.name)) for part in parts]
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    try:
+        schema = pa.unify_schemas([pq.read_schema(path) for path in paths], promote_options="permissive")
+        names = _names(schema.names, columns, where)
+        names += [name for name in _ORDER if name in schema.names and name not in names]
+        form = ds.ParquetFileFormat(default_fragment_scan_options=options)
+        table = ds.dataset(paths, schema=schema, format=form).to_table(columns=names, filter=_expression(where))
+    except GradlabError:
+        raise
+    except Exception as error:
+        raise GradlabError(
+            f"the parts in {folder} as they were written", " ".join(str(error).split())[:300],
+            "the same sweep again: it computes damaged ones anew",
+        ) from error  # fmt: skip
+    frame = table.to_pandas()
+    order = [name for name in _ORDER if name in frame]
+    frame = frame.sort_values(order, kind="stable", ignore_index=True)
+    texts = {name: "category" for name in frame.columns if pd.api.types.is_string_dtype(frame[name])}
+    frame = frame.astype(texts)
+    return frame if columns is None else frame[list(columns)]
+
+
+def _names(known: Sequence[str], columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> list[str]:
+    """The columns to read."""
+    asked = list(known) if columns is None else list(columns)
+    for name in (*asked, *(where or {})):
+        if name not in known:
+            raise unknown("column", name, known)
+    return list(dict.fromkeys([*asked, *(where or {})]))
+
+
+def _values(value: Any) -> list[Any]:
+    """One value or several, as those that a column may hold."""
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    return [v.item() if isinstance(v, np.generic) else v for v in (value if several else [value])]
+
+
+def _expression(where: Mapping[str, Any] | None) -> Any:
+    """The rows asked for, as a filter of Arrow."""
+    if not where:
+        return None
+    expression = None
+    for name, value in where.items():
+        field = ds.field(name).cast(pa.string()) if all(isinstance(v, str) for v in _values(value)) else ds.field(name)
+        test = field.isin(_values(value))
+        expression = test if expression is None else expression & test
+    return expression
+
+
+def _chosen(frame: pd.DataFrame, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The same of a frame that was read whole."""
+    names = _names(list(frame.columns), columns, where)
+    keep = np.ones(len(frame), bool)
+    for name, value in (where or {}).items():
+        keep &= frame[name].isin(_values(value)).to_numpy()
+    chosen = frame.loc[keep, names].reset_index(drop=True)
+    return chosen if columns is None else chosen[list(columns)]
