@@ -56,7 +56,7 @@ def measure(quick, width, seeds):
             net, sigma_w2, sigma_b2, q = network(kind, depth, width)
             x = np.random.default_rng(0).normal(size=(1, width))
             x *= (width * (q - sigma_b2) / sigma_w2) ** 0.5 / np.linalg.norm(x)
-            found = gl.jacobian_spectrum(net, x, source=1, target=depth + 1, seeds=seeds)
+            found = gl.jacobian_spectrum(net, x, from_layer=1, to_layer=depth + 1, seeds=seeds)
             values.append(gl.frame(found).assign(network=kind, layers=depth))
             logs = np.log(found.moment_ratio[:, 0])
             error = t.ppf(0.975, seeds - 1) * logs.std(ddof=1) / seeds**0.5

@@ -50,7 +50,7 @@ from .measurement.histograms import histograms as histograms
 from .measurement.jacobian import jacobian_density as jacobian_density
 from .measurement.jacobian import jacobian_spectrum as jacobian_spectrum
 from .measurement.lyapunov import lyapunov as lyapunov
-from .measurement.lyapunov import lyapunov_of as lyapunov_of
+from .measurement.lyapunov import matrix_lyapunov as matrix_lyapunov
 from .measurement.manifold import carry_circle as carry_circle
 from .measurement.measure import measure as measure
 from .measurement.shattering import shattering as shattering

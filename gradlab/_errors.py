@@ -1,4 +1,4 @@
-"""One way to say what was expected, what was received and what to try."""
+"""Errors and notes: one way to say what was expected, what was received and what to try."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class GradlabError(ValueError):
-    """A request that cannot be met; the message says expected, received and what to try.
+    """Raised when a request cannot be met; the message says what was expected, what was received and what to try.
 
     The command line prints the message alone, without a traceback, and exits with code 2.
 
@@ -33,24 +33,24 @@ class GradlabError(ValueError):
 
 
 class GradlabNote(UserWarning):
-    """Something that was read in one of several ways: the result stands, and the note says how it was read."""
+    """Warn that an input was read in one of several possible ways; the note says which."""
 
 
 def note(text: str) -> None:
-    """Tell a user how something was read; Python shows each note once, the command line as a line of its own."""
+    """Note how an input was read. Python shows each note once, the command line on a line of its own."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gradlab":
-        level, frame = level + 1, frame.f_back  # the line of the user, not one of ours
+        level, frame = level + 1, frame.f_back  # the warning names the user's line, not one of gradlab
     warnings.warn(GradlabNote(text), stacklevel=level)
 
 
 def nearest(name: object, names: Iterable[str], n: int = 3) -> list[str]:
-    """The names most like `name`, best first."""
+    """Return the names most similar to `name`, best first."""
     return difflib.get_close_matches(str(name), list(names), n=n, cutoff=0.5)
 
 
 def unknown(kind: str, name: object, names: Iterable[str], extra: str = "") -> GradlabError:
-    """The error for a name that no table holds; lists the nearest names, then all of them."""
+    """Make the error for an unknown name; it lists the nearest names, then all of them."""
     names = list(names)
     close = nearest(name, names)
     hint = " or ".join(repr(c) for c in close) if close else "one of them"

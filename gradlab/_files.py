@@ -1,7 +1,6 @@
-"""Files: what a path may be, where a name leads, and how one is written whole or not at all.
+"""Files: check paths and names, and write a file whole or not at all.
 
-A folder may come from somebody else. Its names lead nowhere but into itself, whatever they are and whatever
-links lie in it.
+A folder may come from somebody else. No name and no link in it leads out of it.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ from typing import Any
 
 from gradlab._errors import GradlabError
 
-#: End of the names of files that are being written.
+#: Ending of the names of files that are being written.
 TEMPORARY = ".tmp"
-#: Bytes of a text that is read whole: a request, a provenance, a note.
+#: Largest number of bytes of a text that is read whole: a request, a provenance, a note.
 LARGEST_TEXT = 64 * 2**20
-#: Characters of a file's name that is made from a text, before its hash.
+#: Largest number of characters of a file's name that is made from a text, before its hash.
 LONGEST_NAME = 60
-#: What Windows takes for a device, whatever its ending.
+#: Names that Windows takes for devices, whatever their ending.
 _DEVICES = frozenset(("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))))
 
 
 def path_from(value: Any, option: str = "out") -> Path:
-    """The path that a user gave, or an error that names the option.
+    """Return the path that a user gave, or raise an error that names the option.
 
     Parameters
     ----------
     value : str or path
-        Text that every file system can hold: no bytes, not empty, no control characters.
+        Text that every file system can hold: not bytes, not empty, without control characters.
     option : str
-        What to call it in an error.
+        What to call the path in an error.
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(text, str):
@@ -51,10 +50,10 @@ def path_from(value: Any, option: str = "out") -> Path:
 
 
 def file_name(text: Any) -> str:
-    """A name for a file, without its ending, from any text: small letters, digits, ``-`` and ``_``.
+    """Make the name of a file, without its ending, from any text: small letters, digits, ``-`` and ``_``.
 
-    What cannot stand in it becomes ``-``, and then a hash of the text follows, so that two texts have two names,
-    also where a file system does not tell large letters from small ones.
+    Every other character becomes ``-``, and then a hash of the text follows, so that two texts have two names, even
+    on a file system that ignores the case of letters.
 
     Examples
     --------
@@ -70,19 +69,19 @@ def file_name(text: Any) -> str:
 
 
 def inside(folder: str | os.PathLike[str], *names: str) -> Path:
-    """The path of something in a folder; refused where it leads outside, by a name or by a link in the folder.
+    """Return the path of something in a folder; refuse one that leads outside, by a name or by a link.
 
     Parameters
     ----------
     folder : path
-        It may itself be reached by links: that is the user's choice.
+        The folder. It may itself be reached by links, which the user chose.
     *names : str
-        One for each step down.
+        Names of the folders on the way, then of the file.
     """
     path = Path(folder, *names)
     try:
         root, target = Path(folder).resolve(), path.resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is none
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, or an impossible name
         raise GradlabError(f"a file in {folder}", f"{'/'.join(names)!a}: {error}", "removing it") from error
     if target == root or not target.is_relative_to(root):
         received = f"{'/'.join(names)!a}, which leads to {target}"
@@ -99,14 +98,14 @@ def check_links(folder: Path) -> None:
 
 
 def read_text(folder: str | os.PathLike[str], name: str) -> str:
-    """The text of a regular file inside a folder.
+    """Read the text of a regular file inside a folder.
 
     Raises
     ------
     GradlabError
-        Where the file leads outside, or is too large to be what it should be.
+        If the name leads outside, or the file is too large.
     OSError, UnicodeDecodeError
-        Where it cannot be read.
+        If the file cannot be read.
     """
     path = inside(folder, name)
     if not path.exists():
@@ -119,9 +118,9 @@ def read_text(folder: str | os.PathLike[str], name: str) -> str:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A new file beside `path`; what was written there becomes `path` in one step, once it is on the disk.
+    """Give a new file beside `path` to write to; once it is on the disk it becomes `path` in one step.
 
-    A link that stood under the name is replaced, not followed. The folder is made where it does not exist.
+    A link under the name is replaced, not followed. The folder is made where it does not exist.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name[:200]}.{secrets.token_hex(4)}{TEMPORARY}")
@@ -140,7 +139,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """The whole text under its name, or what was there before."""
+    """Write a text whole under its name, or leave what was there before."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

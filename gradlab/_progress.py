@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar on a terminal, now and then a line elsewhere."""
+"""Report how far a sweep is: by a bar on a terminal, by a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LINE_EVERY = 10.0
 
 
 class Lines:
-    """A line to the standard error at most every `every` seconds."""
+    """Write a line to the standard error, at most one in `every` seconds."""
 
     def __init__(self, every: float = LINE_EVERY, title: str = "gradlab sweep", unit: str = "runs"):
         self.every, self.title, self.unit = every, title, unit
         self.total = self.done = 0
 
     def note(self, text: str) -> None:
-        """Say something at once, on one line: names in it may come from somebody else's folder."""
+        """Write a text at once, on one line, because names in it may come from somebody else's folder."""
         print(f"gradlab: {plain(text)}", file=sys.stderr, flush=True)
 
     def start(self, total: int) -> None:
@@ -41,19 +41,19 @@ class Lines:
 
 
 class Silent(Lines):
-    """Says nothing."""
+    """Report nothing."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Write nothing."""
 
 
 class Bar(Lines):
-    """A bar with rate and remaining time, by rich."""
+    """Show a bar with rate and remaining time, by rich."""
 
     bar: Any = None
 
     def note(self, text: str) -> None:
-        """Say something, above the bar where it is shown."""
+        """Write a text, above the bar if it is shown."""
         if self.bar is None:
             super().note(text)
         else:
@@ -86,12 +86,12 @@ class Bar(Lines):
 
 
 def pace(done: int, total: int, seconds: float, unit: str = "runs") -> str:
-    """``120 of 360 runs, 12.1/s, 20 s left``."""
+    """Write a line such as ``120 of 360 runs, 12.1/s, 20 s left``."""
     rate = done / max(seconds, 1e-9)
     return f"{done} of {total} {unit}, {rate:.3g}/s, {(total - done) / max(rate, 1e-9):.0f} s left"
 
 
 def reporter(show: bool | None, title: str = "gradlab sweep", unit: str = "runs") -> Lines:
-    """What reports: a bar on a terminal and lines elsewhere, or nothing where `show` is False."""
+    """Make the reporter: a bar on a terminal and lines elsewhere, or nothing where `show` is False."""
     kind = Silent if show is False else Bar if sys.stderr.isatty() else Lines
     return kind(title=title, unit=unit)

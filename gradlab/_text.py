@@ -1,7 +1,7 @@
-"""Text as text: what a name, a note or a command says stands on a page, in a paper or in a figure, and is never obeyed.
+"""Escape text for pages, papers and figures, so that a name, a note or a command is shown and never obeyed.
 
 Names of activations, columns, data and layers, commands and notes may come from a stranger's folder. Everything that
-writes Markdown, LaTeX or figures takes them through here; HTML is made from the Markdown.
+writes Markdown, LaTeX or figures escapes them here; HTML is made from the Markdown.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 from gradlab._errors import GradlabError
 
-#: Stands for a character that cannot be shown.
+#: The mark in place of a character that cannot be shown.
 REPLACED = "\N{REPLACEMENT CHARACTER}"
-#: Marks that turn the direction of what follows, or that take no place: a name with them reads as another.
+#: Marks that change the direction of writing or are invisible: with them one name looks like another.
 _HIDDEN = frozenset("\u061c\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff") | frozenset(
     chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x2070), *range(0xE0000, 0xE0080))
 )
-#: Characters in a name that a user gives to an activation or an initialiser.
+#: Largest number of characters in a name that a user gives to an activation or an initialiser.
 LONGEST_NAME = 100
-#: Characters in a figure's name of something, before its middle is left out.
+#: Largest number of characters of a name in a figure; the middle of a longer one is left out.
 _LONGEST_IN_FIGURE = 120
 
 _TEX = {
@@ -37,20 +37,21 @@ _POWER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?(?:\(\d+\))?)e(-?\d+)")
 
 
 def hidden(text: str) -> list[str]:
-    """The characters of a text that are not shown, or that change how the rest is shown."""
+    """List the characters of a text that are not shown, or that change how the rest is shown."""
     return [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _HIDDEN]
 
 
 def plain(text: Any) -> str:
-    """The text on one line, with a mark in place of each character that cannot be shown."""
+    """Put a text on one line, with a mark in place of each character that cannot be shown."""
     line = " ".join(str(text).split())
     return "".join(REPLACED if c in lost else c for c in line) if (lost := set(hidden(line))) else line
 
 
 def shortened(text: Any, most: int) -> str:
-    """The text on one line of at most so many characters, without its middle where it is longer.
+    """Put a text on one line of at most `most` characters, without its middle if it is longer.
 
-    The beginning of a layer's name says which part of the model it is in, its end which layer it is.
+    The middle goes because the beginning of a layer's name says in which part of the model it is, and the end which
+    layer it is.
     """
     line = plain(text)
     if len(line) <= most:
@@ -60,7 +61,7 @@ def shortened(text: Any, most: int) -> str:
 
 
 def markdown(text: Any) -> str:
-    """Text that Markdown shows as it is, on one line, also inside a table and at the beginning of a line.
+    """Escape a text so that Markdown shows it as it is, on one line, also in a table and at the beginning of a line.
 
     Examples
     --------
@@ -68,23 +69,23 @@ def markdown(text: Any) -> str:
     !\\[z\\](x.png) \\<b\\> a_b 1 \\| 2 https\\://x.y
     """
     line = re.sub(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)|(?<=_)_|&(?=#?\w)|(?<!\w)#|#$", r"\\\g<0>", plain(text))
-    # what pages on the web make links of by themselves
+    # Some renderers make links of addresses by themselves.
     line = re.sub(r":(?=//)", r"\\:", line)
     line = re.sub(r"\bwww\.", lambda match: match.group()[:-1] + r"\.", line, flags=re.IGNORECASE)
-    # what begins a list, or is a rule, or makes a heading of the line before
+    # These characters would begin a list, draw a rule, or make a heading of the line before.
     line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
     return re.sub(r"^(?:[-+](?=\s|$)|[-=](?=[-=\s]*$))", r"\\\g<0>", line)
 
 
 def fenced(text: Any) -> str:
-    """Several lines as a block of code in Markdown, fenced by more backticks than it has anywhere in a row."""
+    """Make a block of code in Markdown, fenced by more backticks than the text has in a row."""
     lines = [plain(line) if hidden(line) else line for line in str(text).split("\n")]
     fence = "`" * (max([2, *map(len, re.findall("`+", str(text)))]) + 1)
     return "\n".join((fence, *lines, fence))
 
 
 def code(text: Any) -> str:
-    """Text as code within a line of Markdown; not inside a table."""
+    """Mark a text as code within a line of Markdown; not for use in a table."""
     line = plain(text)
     ticks = "`" * (max([0, *map(len, re.findall("`+", line))]) + 1)
     space = " " if line.startswith("`") or line.endswith("`") else ""
@@ -92,9 +93,9 @@ def code(text: Any) -> str:
 
 
 def tex(text: Any) -> str:
-    """Text for LaTeX, also as a cell of a table; ``4e-20`` becomes a power of ten.
+    """Escape a text for LaTeX, also as a cell of a table; ``4e-20`` becomes a power of ten.
 
-    A character that LaTeX has no letter for stands as its number.
+    A character that LaTeX cannot print stands as its number.
 
     Examples
     --------
@@ -104,20 +105,20 @@ def tex(text: Any) -> str:
     known = lambda c: _TEX.get(c, c if ord(c) < 0x180 else f"[U+{ord(c):04X}]")
     line = "".join(map(known, plain(text)))
     line = _POWER.sub(r"\\ensuremath{\1\\times10^{\2}}", line)
-    # after a line break of a table, LaTeX takes a bracket or a star for the options of the break
+    # Behind a line break of a table LaTeX would take a bracket or a star for options of the break.
     line = re.sub(r"^[\[*]", r"{\g<0>}", line)
     # a hyphen before a number is a minus sign
     return re.sub(r"(?<![\w.{^])-(?=\d)", r"\\ensuremath{-}", line)
 
 
 def spreadsheet(text: Any) -> str:
-    """A name in a CSV file: what a spreadsheet would take for a formula has an apostrophe in front."""
+    """Escape a name for a CSV file: an apostrophe keeps a spreadsheet from taking it for a formula."""
     line = plain(text)
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
 def figure(text: Any) -> str:
-    """Text for a figure: a dollar is a dollar and begins no formula; of a very long text the middle is left out."""
+    """Escape a text for a figure: a dollar begins no formula, and the middle of a very long text is left out."""
     line = plain(text)
     if len(line) > _LONGEST_IN_FIGURE:
         line = f"{line[:80]} … {line[-35:]}"
@@ -125,25 +126,25 @@ def figure(text: Any) -> str:
 
 
 def from_figure(text: str) -> str:
-    """The text of a figure as plain text, for captions."""
+    """Turn the text of a figure back into plain text, for captions."""
     return text.replace(r"\$", "$")
 
 
 def is_hash(text: Any) -> bool:
-    """Whether something is a hash as gradlab writes it: hexadecimal, and nothing else."""
+    """Say whether something is a hash as gradlab writes it: hexadecimal digits only."""
     return isinstance(text, str) and re.fullmatch(r"[0-9a-f]{4,64}", text) is not None
 
 
 def check_name(kind: str, name: Any) -> None:
-    """Refuse a name that would not be seen as it is: in a figure, in a list, on a command line.
+    """Refuse a name that a figure, a list or a command line would not show as it is.
 
     Parameters
     ----------
     kind : str
-        What is named.
+        The kind of thing that is named, for the message.
     name : str
-        Letters of every language, digits and signs may stand in it; characters that are not shown, and spaces at its
-        ends, may not.
+        The name. It may hold letters of every language, digits and signs, but no characters that are not shown, and no
+        spaces at its ends.
     """
     if not isinstance(name, str) or not name:
         received = "an empty text" if name == "" else type(name).__name__

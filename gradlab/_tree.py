@@ -1,8 +1,8 @@
-"""Names of the leaves of any pytree, and leaves grouped into layers.
+"""Name the leaves of any pytree, and group them into layers.
 
-A layer is what hangs on one parent: ``{"dense": {"kernel", "bias"}}`` is the layer ``dense``. A leaf that hangs
-on the root is a layer by itself. The grouping is found once, is hashable, and travels through `jit` and `scan`
-as part of the structure. The order of the layers is the same for each tree of one model, however it was made.
+Leaves with one parent are a layer: ``{"dense": {"kernel", "bias"}}`` is the layer ``dense``. A leaf at the root is a
+layer by itself. The groups are made once, are hashable, and pass through `jit` and `scan` as part of the structure.
+The order of the layers is the same for every tree of one model, however the tree was made.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from jax.tree_util import GetAttrKey, keystr, tree_flatten_with_path
 
 from gradlab._errors import GradlabError, unknown
 
-#: Names that a vector goes by where it is a bias; elsewhere a leaf of lower rank than its layer's highest is one.
+#: Names of vectors that are biases. With other names a leaf is a bias if another leaf of its layer has more axes.
 BIASES = frozenset({"bias", "b", "beta", "offset"})
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the tree: its path, its shape and dtype, and whether its first axis counts layers.
+    """Describe one array of the tree: its path, its shape and dtype, and whether its first axis counts layers.
 
-    Without dtype, and with a shape that says nothing, where the tree has None in the place of an array.
+    Where the tree holds None instead of an array, the dtype is empty and the shape means nothing.
     """
 
     path: str
@@ -38,18 +38,18 @@ class Leaf:
 
     @property
     def layers(self) -> int:
-        """How many layers share the array."""
+        """Return how many layers share the array."""
         return self.shape[0] if self.stacked else 1
 
     @property
     def entries(self) -> int:
-        """Entries that one layer has of it."""
+        """Return how many of its entries belong to one layer."""
         return math.prod(self.shape[1:] if self.stacked else self.shape)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: its name, and the places of its weights and biases in `Layers.slots`."""
+    """Describe one layer: its name, and the places of its weights and biases in `Layers.slots`."""
 
     name: str
     weights: tuple[int, ...]
@@ -59,14 +59,14 @@ class Row:
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a tree of parameters, in order; a pytree without leaves.
+    """Hold the layers of a tree of parameters, in order; it is a pytree without leaves.
 
     Parameters
     ----------
     leaves : tuple of Leaf
         The arrays of the tree that hold real floats.
     rows : tuple of Row
-        Layer 1 is the first. A slot is one layer's share of one leaf; they are numbered leaf by leaf.
+        The layers, from layer 1. A slot is the share of one layer in one leaf; slots are numbered leaf by leaf.
     """
 
     leaves: tuple[Leaf, ...]
@@ -74,21 +74,21 @@ class Layers:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the layers, in order."""
+        """Return the names of the layers, in order."""
         return tuple(row.name for row in self.rows)
 
     @property
     def slots(self) -> tuple[Leaf, ...]:
-        """The leaf that each slot belongs to."""
+        """Return the leaf that each slot belongs to."""
         return tuple(leaf for leaf in self.leaves for _ in range(leaf.layers))
 
     def align(self, tree: Any, what: str) -> tuple[Any, ...]:
-        """The arrays of another tree in the order of `leaves`; None where it has none.
+        """Return the arrays of another tree in the order of `leaves`; None where it lacks one.
 
         Raises
         ------
         GradlabError
-            Where it has a leaf that is not among `leaves`, or one of another shape.
+            If the tree has a leaf that is not among `leaves`, or one of another shape.
         """
         arrays = named_leaves(tree)
         known = {leaf.path: leaf for leaf in self.leaves}
@@ -116,24 +116,30 @@ def layers_of(
     Parameters
     ----------
     tree : pytree
-        Arrays, or anything with shape and dtype; integers, and what is no array, are left out.
+        A tree of arrays, or of anything with shape and dtype. Integers, and leaves that are no arrays, are left out.
     order : str or sequence of str
-        Names or patterns (``"blocks/*"``) of layers, from the input to the output, or of their arrays; layers that
-        none of them matches follow. Within a pattern, and without one, sequences and fields of classes stand in their
-        own order, keys of a dict by name, ``dense_2`` before ``dense_10``: `jit` sorts them by the alphabet, so the
-        order in which they were written cannot be known.
+        Names or patterns (``"blocks/*"``) of layers or of their arrays, from the input to the output; layers that match
+        none of them follow. Within a pattern, and without one, sequences and fields of classes keep their order, and
+        keys of a dict are sorted by name, ``dense_2`` before ``dense_10``, because `jit` loses the order in which they
+        were written. Give an order where names do not have that of the model.
     stacked : str or sequence of str
-        Paths below which every array has a first axis that counts layers (a scan over blocks): layer i of
+        Paths under which every array has a first axis that counts layers (a scan over blocks). Layer i of
         ``"blocks"`` is called ``blocks/i/...``.
     pool : str or sequence of str
-        Patterns of paths whose layers are one: with ``"blocks/*"`` all that is below ``blocks/7`` is the layer
-        ``blocks/7``; its weights are all their weights, its biases all their biases.
+        Patterns of paths whose layers become one. With ``"blocks/*"`` everything under ``blocks/7`` is the layer
+        ``blocks/7``, with all weights and all biases there.
     absent : bool
-        Whether None in a dict is an array that is not there, as in a tree of gradients.
+        Whether None in a dict stands for a missing array, as in a tree of gradients.
 
     Returns
     -------
     Layers
+        The layers in their order.
+
+    Raises
+    ------
+    GradlabError
+        If the tree has no arrays of floats, or a pattern matches nothing.
     """
     stacked, order, pool = _listed(stacked), _listed(order), _listed(pool)
     arrays = named_leaves(tree, absent)
@@ -152,10 +158,10 @@ def layers_of(
 
 
 def named_leaves(tree: Any, absent: bool = False) -> dict[str, Any]:
-    """Arrays of floats by their path, ``blocks/0/attention/kernel``, in the order of the tree.
+    """Return arrays of floats by their path, ``blocks/0/attention/kernel``, in the order of the tree.
 
-    Dots in a key separate like slashes, so the names of a PyTorch model group as well; ``params`` at the root
-    and ``value`` at the end (Flax) are left out. With ``absent`` None in a dict is there too.
+    Dots in a key separate like slashes, so that the names of a PyTorch model form layers as well; ``params`` at the
+    root and ``value`` at the end (Flax) are left out. With ``absent`` a None in a dict is returned too.
     """
     named: dict[str, Any] = {}
     for name, value in _named(tree):
@@ -174,17 +180,17 @@ def _named(tree: Any) -> list[tuple[str, Any]]:
 
 
 def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Leaves with their paths, one level at a time, because JAX sorts the keys of a dict."""
+    """Yield leaves with their paths, one level at a time, because JAX sorts the keys of a dict."""
     children, _ = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
     if node is None or (len(children) == 1 and not children[0][0]):
         yield path, node
         return
     names = [keystr(keys, simple=True) for keys, _ in children]
-    if isinstance(node, Mapping) or names == sorted(names):  # what some loops sort by the alphabet, for all loops
+    if isinstance(node, Mapping) or names == sorted(names):  # some training loops sort by the alphabet, so sort for all
         children = sorted(children, key=lambda entry: _natural(keystr(entry[0], simple=True)))
     for keys, child in children:
         if child is None and not isinstance(node, Mapping):
-            continue  # a field that is not there, such as the bias of a layer that has none
+            continue  # an empty field, such as the bias of a layer without one
         if isinstance(keys[0], GetAttrKey) and keys[0].name == "value" and len(children) == 1:
             yield from _walk(child, path)
         else:
@@ -193,7 +199,7 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], A
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:
-    """A key that sorts ``dense_2`` before ``dense_10``."""
+    """Make a key that sorts ``dense_2`` before ``dense_10``."""
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
@@ -213,7 +219,7 @@ def _leaf(path: str, value: Any, stacked: bool) -> Leaf:
 
 
 def _shares(leaves: Sequence[Leaf], stacked: Sequence[str]) -> list[tuple[str, int]]:
-    """The layer's name of each slot: stacked layers come one after the other, each with all its parts."""
+    """Return the layer's name of each slot: stacked layers come one after the other, each with all its parts."""
     first = {}
     named = []
     slot = 0
@@ -237,7 +243,7 @@ def _row(name: str, members: Sequence[int], slots: Sequence[Leaf]) -> Row:
 
 
 def _pooled(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
-    """Layers below a path that a pattern matches, part by part, as one."""
+    """Join the layers under each path that a pattern matches, part by part."""
     names = [row.name for row in rows]
     for pattern in patterns:
         if not any(_prefix(name, pattern) for name in names):
@@ -251,7 +257,7 @@ def _pooled(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
 
 
 def _prefix(name: str, pattern: str) -> str:
-    """The beginning of a path that a pattern of as many parts matches; empty where it does not."""
+    """Return the beginning of a path that a pattern of as many parts matches; empty where none does."""
     parts, wanted = name.split("/"), pattern.replace(".", "/").split("/")
     here = len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
     return "/".join(parts[: len(wanted)]) if here else ""
@@ -268,7 +274,7 @@ def _ordered(rows: list[Row], slots: Sequence[Leaf], order: Sequence[str]) -> li
 
 
 def matching(names: Sequence[str], pattern: str) -> list[str]:
-    """Names that a pattern like ``blocks/*`` matches."""
+    """Return the names that a pattern like ``blocks/*`` matches."""
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 

@@ -16,14 +16,14 @@ from gradlab.config import Sweep, shown
 
 #: Options whose value is a path.
 PATHS = ("out", "config", "import_", "run", "json", "html", "baseline")
-#: What stands in a command without a name before it.
+#: Arguments that stand in a command without a name before them.
 _PLACES: dict[str, str] = {"run": "PATH", "model": "FILE.py:FACTORY", "recorded": "FILE.npz"}
-#: How values are shown and read; what is wanted stands in the type of a field.
+#: How values of each type are named in the help.
 _METAVARS = {int: "INT", float: "NUMBER", str: "NAME", bool: "{True,False}"}
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises what it would print."""
+    """Raise errors instead of printing them."""
 
     def error(self, message: str) -> NoReturn:
         raise GradlabError(f"options of {self.prog}", message, f"{self.prog} --help")
@@ -37,9 +37,9 @@ def parse_options(
     options: Sequence[tuple],
     defaults: Mapping[str, Any],
 ) -> tuple[dict[str, Any], set[str]]:
-    """The options of a command by name, and the names of those that were not given.
+    """Parse a command; return its options by name, and the names of those that were not given.
 
-    The fields are those of `config`, unchecked: it checks them itself when it is made.
+    Options that are fields of `config` are not checked here: the configuration checks itself when it is made.
     """
     table = {f.name: (kind, defaults.get(f.name, f.default), meaning) for f, kind, meaning in fields_of(config)}
     table |= {name: (kind, default, meaning) for name, kind, default, meaning in options}
@@ -78,12 +78,12 @@ def _option(name: str) -> str:
 
 
 def _several(kind: Any) -> bool:
-    """Whether an option takes several values."""
+    """Say whether an option takes several values."""
     return any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind)))
 
 
 def _leaves(kind: Any) -> set[Any]:
-    """The types of a single value: int, float, str or bool, and None where that may be given."""
+    """Return the types of a single value: int, float, str or bool, and None where that is allowed."""
     inside = [str if isinstance(k, str) else k for k in typing.get_args(kind) if k is not Ellipsis]
     return set().union(*map(_leaves, inside)) if inside else {kind}
 
@@ -93,11 +93,11 @@ def _metavar(name: str, kind: Any) -> str:
 
 
 def _read(command: str, name: str, kind: Any, given: Any) -> Any:
-    """What was written for an option as its type has it."""
+    """Convert the text that was given for an option to the type of the option."""
     if isinstance(given, bool):
         return given
     leaves = _leaves(kind)
-    # where a number or a name may stand, the configuration reads the text
+    # Where both a number and a name are allowed, the configuration reads the text.
     one = str if str in leaves else next(k for k in _METAVARS if k in leaves)
 
     def value(word: str) -> Any:
@@ -113,13 +113,13 @@ def _read(command: str, name: str, kind: Any, given: Any) -> Any:
     if not _several(kind):
         return value(given)
     values = tuple(map(value, given))
-    # one value stands for itself where its type stands beside the tuple of several
+    # A single value is no tuple where the option allows both.
     single = typing.get_origin(kind) is not tuple and {int, float, str} & set(typing.get_args(kind))
     return values[0] if single and len(values) == 1 else values
 
 
 def fields_of(config: type | None) -> list[tuple[dataclasses.Field, Any, str]]:
-    """Field, type and description of what a configuration holds."""
+    """Return field, type and description of everything that a configuration holds."""
     kinds = typing.get_type_hints(config) if config else {}
     return [
         (field, kinds[field.name], field.metadata["about"].replace("`", ""))
@@ -129,7 +129,7 @@ def fields_of(config: type | None) -> list[tuple[dataclasses.Field, Any, str]]:
 
 
 def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
-    """The configuration, which checks itself."""
+    """Make the configuration, which checks itself."""
     try:
         return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given})
     except GradlabError as error:
@@ -139,7 +139,7 @@ def made(kind: type, given: Mapping[str, Any], file: str | None = None) -> Any:
 
 
 def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict[str, Any]:
-    """The options of a TOML file: those of the command line, or the ``sweep.toml`` of a run."""
+    """Read the options of a TOML file: names of the command line, or the ``sweep.toml`` of a run."""
     from gradlab.sweep.grid import plain, renamed
 
     try:

@@ -9,7 +9,7 @@ from gradlab._errors import GradlabError
 
 
 def log_norm_variances(samples: pd.DataFrame, law: pd.DataFrame, hue: str = "network") -> pd.DataFrame:
-    """A row for each network: seeds, dead ones, mean and variance of the others with a 95 % interval, and the law's."""
+    """Compare mean and variance over seeds, with a 95 % interval, with the exact law: one row for each network."""
     predicted = law.groupby("network", observed=True, sort=False)["variance"].first()
     rows = []
     for name, group in samples.groupby("network", observed=True, sort=False):

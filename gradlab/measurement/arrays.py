@@ -20,25 +20,31 @@ from gradlab._errors import GradlabError
 
 
 class Size(NamedTuple):
-    """Norm of an array as log10 (-inf for a true zero, NaN or inf where an entry is), and entries not finite."""
+    """Hold log10 of the norm of an array (-inf for a true zero) and the number of its entries that are not finite."""
 
     log10_norm: Any
     not_finite: Any
 
 
 def log10_norm(x: Any) -> Any:
-    """log10 of the Euclidean norm over all entries.
+    """Compute log10 of the Euclidean norm over all entries.
 
     Parameters
     ----------
     x : array
-        Any shape, any real float dtype.
+        An array of real floats, of any shape: NumPy's, JAX's or PyTorch's.
 
     Returns
     -------
     scalar array
-        float64 for float64, else float32. -inf where all entries are zero; NaN where an entry is NaN; inf where one
-        is infinite. Numbers below the smallest normal float are the zeros that XLA takes them for; NumPy keeps them.
+        float64 for float64, otherwise float32. -inf where all entries are zero; NaN where an entry is NaN; inf where
+        one is infinite. JAX takes numbers below the smallest normal float for zeros, because XLA flushes them; NumPy
+        does not.
+
+    Raises
+    ------
+    GradlabError
+        If `x` is no array of real floats.
 
     Examples
     --------
@@ -51,13 +57,13 @@ def log10_norm(x: Any) -> Any:
 
 
 def log10_rms(x: Any) -> Any:
-    """log10 of the root mean square over all entries; see `log10_norm`."""
+    """Compute log10 of the root mean square over all entries; see `log10_norm`."""
     count = max(int(np.size(x)), 1)
     return log10_norm(x) - np.float32(0.5 * np.log10(count))
 
 
 def size(x: Any) -> Size:
-    """Norm, and number of entries that are not finite; see `log10_norm`."""
+    """Compute the norm, and count the entries that are not finite; see `log10_norm`."""
     x = real(x)
     if isinstance(x, np.ndarray):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -71,7 +77,7 @@ def size(x: Any) -> Size:
 def _size(x: Array) -> Size:
     axes = tuple(range(x.ndim))
     squares = lax.dot_general(x, x, ((axes, axes), ((), ())), precision="highest")
-    # squares below the smallest normal float are lost; in all they are less than a rounding error of this
+    # Squares below the smallest normal float are lost. Above this floor they sum to less than a rounding error.
     floor = x.size * float(jnp.finfo(x.dtype).tiny) / float(jnp.finfo(x.dtype).eps)
     safe = (squares > jnp.asarray(floor, x.dtype)) & jnp.isfinite(squares)
     plain = lambda x, squares: Size(_half_log10(squares, jnp), jnp.asarray(0, jnp.int32))
@@ -83,24 +89,26 @@ def _half_log10(squares: Any, xp: Any) -> Any:
 
 
 def _scaled(x: Any, xp: Any) -> Size:
-    """The norm from entries over the largest of them."""
+    """Compute the norm from the entries divided by the largest of them."""
     top = xp.max(xp.abs(x)) if x.size else xp.asarray(0, x.dtype)
     usable = xp.isfinite(top) & (top > 0)
     ratio = x / xp.where(usable, top, xp.asarray(1, x.dtype))
     squares = xp.sum(xp.where(usable, ratio * ratio, xp.zeros_like(ratio)))
-    # log10 of a top that is 0, inf or NaN says it by itself
+    # Where the largest entry is 0, inf or NaN, its log10 is the result.
     norm = xp.log10(top) + _half_log10(xp.where(usable, squares, xp.asarray(1, x.dtype)), xp)
     return Size(norm, xp.sum(~xp.isfinite(x), dtype=xp.int32))
 
 
 def over_size(x: Any, log10_size: Any) -> Any:
-    """Entries over a size given as its log10, without leaving the range; zeros where the size is zero.
+    """Divide an array by a size that is given as its log10, without leaving the range of floats.
 
     Parameters
     ----------
     x : array
+        The array to divide.
     log10_size : scalar array
-        For instance `log10_rms` of the layer that `x` belongs to.
+        log10 of the size, for instance `log10_rms` of the layer that `x` belongs to. Where the size is 0, so is the
+        result.
     """
     x = real(x)
     xp = np if isinstance(x, np.ndarray) else jnp
@@ -112,7 +120,7 @@ def over_size(x: Any, log10_size: Any) -> Any:
 
 
 def pooled(log10_norms: Any, axis: int = -1) -> Any:
-    """log10 of the norm of several arrays together, from log10 of the norm of each."""
+    """Compute log10 of the norm of several arrays together, from log10 of the norm of each."""
     xp = np if isinstance(log10_norms, np.ndarray) else jnp
     top = xp.max(log10_norms, axis, keepdims=True)
     usable = xp.isfinite(top)
@@ -123,12 +131,12 @@ def pooled(log10_norms: Any, axis: int = -1) -> Any:
 
 
 def real(x: Any) -> np.ndarray | Array:
-    """The array as floats of 32 bits or more: a JAX array stays one, all else becomes NumPy's.
+    """Return the array as floats of 32 bits or more. A JAX array remains one, any other becomes NumPy's.
 
     Raises
     ------
     GradlabError
-        For complex numbers, and what is no array of floats.
+        If `x` holds complex numbers, or is no array of floats.
     """
     if not isinstance(x, jax.Array):
         x = to_numpy(x)
@@ -138,8 +146,8 @@ def real(x: Any) -> np.ndarray | Array:
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Anyone's array as NumPy's."""
-    if hasattr(x, "detach"):  # PyTorch's, which NumPy cannot read on a device, nor as bfloat16
+    """Convert the array of any library to NumPy's."""
+    if hasattr(x, "detach"):  # an array of PyTorch: NumPy reads none on a device, and no bfloat16
         x = x.detach().cpu()
         x = x.float() if str(x.dtype) == "torch.bfloat16" else x
     return np.asarray(x)

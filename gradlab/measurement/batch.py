@@ -1,4 +1,4 @@
-"""The examples of a measurement as arrays, checked once."""
+"""The data of a measurement as arrays on the device, checked once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from gradlab.networks.network import Network, example_shape, weighted
 
 
 class DeviceBatch(NamedTuple):
-    """What every network of a measurement sees.
+    """Hold the data that every network of a measurement sees.
 
     Parameters
     ----------
     x : Array, shape (batch, features...)
+        The inputs.
     y : Array or None
-        As the loss takes it; None: each seed draws probe vectors of its own.
+        The targets in the form that the loss takes. None: each seed draws probe vectors of its own.
     loss : str
+        Name of the loss.
     outputs : int
+        Number of the network's outputs.
     dtype : str
         "float32" or "float64".
     name : str
-        What the frame calls the data.
+        Name of the data in the frame.
     """
 
     x: Array
@@ -46,15 +49,20 @@ class DeviceBatch(NamedTuple):
     def of(
         cls, x: Any, y: Any, loss: str | None, dtype: str, outputs: int | None = None, name: str = "arrays"
     ) -> DeviceBatch:
-        """Check data and put them on the device; for float64 inside `jax.enable_x64`.
+        """Check data and put them on the device. For float64 call it inside `jax.enable_x64`.
 
         Parameters
         ----------
-        x, y, loss
+        x, y : arrays
             As for `gradlab.measure`.
-        dtype, name : str
+        loss : str or None
+            As for `gradlab.measure`.
+        dtype : str
+            "float32" or "float64".
         outputs : int, optional
-            Number of outputs, where the targets do not show every class.
+            Number of outputs; give it where the targets do not show every class.
+        name : str
+            Name of the data in the frame.
         """
         batch = batch_of(x, y, loss, outputs)
         x = device_array(cast("x", batch.x, dtype))
@@ -63,17 +71,17 @@ class DeviceBatch(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
+        """Return the shape of one example."""
         return tuple(self.x.shape[1:])
 
     def signals(self, params: Any) -> int:
-        """Entries of the signals that a pass through layers with these parameters makes."""
+        """Count the entries of all signals of one pass through layers with these parameters."""
         positions = len(self.x) * math.prod(self.shape[:-1])
         sizes = (leaf["weight"].shape for _, leaf in weighted((), params))
         return positions * sum(math.prod(shape[:-2]) * shape[-1] for shape in sizes)
 
     def with_params(self, net: Network, params: Any, key: Array | int) -> tuple[Any, DeviceBatch]:
-        """Given parameters as arrays of the batch's dtype, checked, and the batch with its targets."""
+        """Check given parameters and convert them to the batch's dtype; return them, and the batch with its targets."""
         check_parameters(net, params, example_shape(net, self.x), self.outputs)
         params = jax.tree.map(lambda v: device_array(v, self.dtype), params)
         if self.y is not None:

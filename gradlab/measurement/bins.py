@@ -1,8 +1,8 @@
-"""Entries counted in bins: of equal width, or by the powers of two that they lie between.
+"""Count the entries of arrays in bins: bins of equal width, or bins between powers of the square root of two.
 
-The bins of equal width are those of Glorot & Bengio 2010, figures 6 and 7: 101 in [-5, 5], two for what lies
-beyond, and a count of exact zeros, which would otherwise hide in the middle bin. Sizes are counted between powers of
-the root of 2, which floats hold exactly, whatever power of two an entry is multiplied by.
+The bins of equal width are those of Glorot & Bengio 2010, figures 6 and 7: 101 in [-5, 5], one for smaller and one for
+larger values, and a count of exact zeros, which would otherwise hide in the middle bin. Sizes are counted between
+powers of the square root of two, because multiplying by a power of two then moves entries by whole bins.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from jax import Array
 from gradlab.core.scaled import Scaled, alive_exponent, expand, exponent_of, power
 
 BINS, REACH = 101, 5.0
-#: Left edges of the bins, and the right edge of the last; what lies beyond has bins of its own.
+#: Left edges of the bins, and the right edge of the last one.
 EDGES = np.linspace(-REACH, REACH, BINS + 1)
-#: Bins of sizes, from that of the largest entry down: half an octave each, 38.5 decades in all.
+#: Number of bins of sizes, from the largest entry down: half an octave each, 38.5 decades in all.
 SIZES = 256
 
 
 def bin_counts(values: Array, lead: int = 0) -> Array:
-    """Counts of the entries of an array, shape (..., 104): below, the bins, above, exact zeros.
+    """Count the entries of an array in 104 bins: below, the 101 bins, above, exact zeros.
 
     Parameters
     ----------
     values : Array
+        The values to count. NaN are in no bin.
     lead : int
-        Leading axes that are kept: each of their places has counts of its own. NaN are in no bin.
+        Number of leading axes to keep. Each place along them has counts of its own.
     """
     shape = values.shape[:lead]
     values = values.reshape(math.prod(shape), -1)
-    # clipped as a float: infinity has no integer
+    # Clipped before the conversion, because infinity has no integer.
     place = jnp.clip(jnp.floor((values + REACH) * (BINS / (2 * REACH))) + 1, 0, BINS + 1).astype(jnp.int32)
     place = jnp.where(values == 0, BINS + 2, place)
     place = jnp.where(jnp.isnan(values), BINS + 3, place)  # behind the last bin, where nothing is kept
@@ -43,19 +44,21 @@ def bin_counts(values: Array, lead: int = 0) -> Array:
 
 
 def size_counts(s: Scaled, lead: int) -> Array:
-    """Counts of the sizes of the entries of `s`, shape (..., 259).
+    """Count the sizes of the entries of `s` in bins of half an octave.
 
     Parameters
     ----------
     s : Scaled
+        The entries to count.
     lead : int
-        Leading axes that are kept.
+        Number of leading axes to keep. Each place along them has counts of its own.
 
     Returns
     -------
-    Array of int32
-        The bins from that of the largest entry down, what is smaller than all of them, the exact zeros, and the number
-        h of the first bin, whose entries lie in [2**(h/2 - 1), 2**((h - 1)/2)). What is not finite is in no bin.
+    Array of int32, shape (..., 259)
+        The bins from the largest entry down, the number of smaller entries, the number of exact zeros, and the number
+        h of the first bin, whose entries lie in [2**(h/2 - 1), 2**((h - 1)/2)). Entries that are not finite are in no
+        bin.
     """
     mantissa = s.mantissa
     k = exponent_of(mantissa)
@@ -77,14 +80,14 @@ def size_counts(s: Scaled, lead: int) -> Array:
 
 
 def joined_sizes(counts: list[np.ndarray]) -> np.ndarray:
-    """Counts of sizes that were made apart, as one, on the host; shapes (..., 259)."""
+    """Add several counts of sizes, each of shape (..., 259), on the host."""
     counts = [np.asarray(c, float) for c in counts]
     top = np.max([np.where(c[..., : SIZES + 1].sum(-1) > 0, c[..., -1], -np.inf) for c in counts], 0)
     total = np.zeros_like(counts[0])
     for c in counts:
         gap = np.where(np.isfinite(top), top, 0) - c[..., -1]
         to = np.minimum(np.arange(SIZES) + gap[..., None], SIZES).astype(int)
-        to = np.maximum(to, 0)  # of counts without an entry
+        to = np.maximum(to, 0)  # counts without any entry have no first bin
         index = np.moveaxis(np.indices(to.shape), 0, -1)[..., :-1]
         np.add.at(total, (*np.moveaxis(index, -1, 0), to), c[..., :SIZES])
         total[..., SIZES : SIZES + 2] += c[..., SIZES : SIZES + 2]
@@ -93,7 +96,7 @@ def joined_sizes(counts: list[np.ndarray]) -> np.ndarray:
 
 
 def bin_rows(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """One histogram's counts, shape (104,), as columns: ``bin left right count``."""
+    """Make the columns ``bin left right count`` of one histogram's counts, shape (104,)."""
     return {
         "bin": np.array([-np.inf, *(0.5 * (EDGES[:-1] + EDGES[1:])), np.inf, np.nan]),
         "left": np.array([-np.inf, *EDGES[:-1], REACH, 0.0]),
@@ -103,7 +106,7 @@ def bin_rows(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def size_rows(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """One histogram's counts of sizes, shape (259,), as columns in log10, the smallest first; without empty bins."""
+    """Make columns in log10 of one histogram's counts of sizes, shape (259,), from the smallest, without empty bins."""
     bins, smaller, zeros, top = counts[:SIZES], counts[SIZES], counts[SIZES + 1], counts[SIZES + 2]
     edge = np.log10(2.0) * (top - np.arange(SIZES + 1) - 1) / 2  # the right one of each bin, and the last one's left
     left, right = edge[1:], edge[:-1]

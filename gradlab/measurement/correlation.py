@@ -10,7 +10,7 @@ a linear recursion, scaled like the backward pass. From the difference d of z_1 
 
 .. math:: 1 - c^2 = |d_\perp|^2/|z_2|^2,\qquad 1 - c = (1-c^2)/(1+c),
 
-d_perp the part of d orthogonal to z_1: nothing cancels.
+d_perp the part of d orthogonal to z_1, so that nothing cancels.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from gradlab.core.dense import gained
 from gradlab.core.scaled import Scaled, expand, matmul, normalise, power
 from gradlab.measurement.kept import Pairs
 
-#: Pairs at most: all B(B-1)/2 of them would cost more than the layer.
+#: Largest number of pairs: all B(B-1)/2 of them would cost more than the layer.
 PAIRS = 32
-#: A difference above this share of the signal is taken from the signals; below, it is carried.
+#: A difference above this share of the signal is taken from the signals; a smaller one is carried by the chain rule.
 RESOLVED = 1e-3
 
 
 def first_of_pairs(s: Scaled) -> tuple[Scaled, Scaled]:
-    """Examples 0, 2, 4, ... and 1, 3, 5, ... as pairs."""
+    """Pair examples 0, 2, 4, ... with examples 1, 3, 5, ..."""
     count = min(PAIRS, s.mantissa.shape[-2] // 2)
     take = lambda start: Scaled(s.mantissa[..., start : 2 * count : 2, :], s.exponent[..., start : 2 * count : 2])
     return take(0), take(1)
 
 
 def difference(s: Scaled) -> Scaled:
-    """Second minus first of each pair, over the first one's exponent."""
+    """Subtract the first from the second of each pair, with the exponent of the first."""
     one, two = first_of_pairs(s)
     shift = jnp.clip(two.exponent - one.exponent, -60, 60)
     gap = two.mantissa * expand(power(shift, two.mantissa.dtype), two.mantissa) - one.mantissa
@@ -48,102 +48,104 @@ def difference(s: Scaled) -> Scaled:
 
 
 def _relative(one: Scaled, gap: Scaled) -> tuple[Array, Array]:
-    """Largest entry of each difference in units of the first signal, and the largest entry of that."""
+    """Return the largest entry of each difference, and of each first signal, in the units of the first signal."""
     size = jnp.max(jnp.abs(gap.mantissa), -1) * power(gap.exponent - one.exponent, gap.mantissa.dtype)
     return size, jnp.max(jnp.abs(one.mantissa), -1)
 
 
-def apart(s: Scaled) -> Pairs:
-    """1 - c from the signals themselves; NaN where a pair is equal to within a few hundred roundings."""
+def pairs_from_signals(s: Scaled) -> Pairs:
+    """Compute 1 - c from the signals themselves; NaN where a pair is equal to within a few hundred roundings."""
     gap, (one, _) = difference(s), first_of_pairs(s)
-    found = one_minus_c(one, gap)
+    pairs = one_minus_c(one, gap)
     size, largest = _relative(one, gap)
-    # two zeros are no pair that has become equal
+    # Two signals that are 0 are known to be equal, and not by rounding.
     known = (size > 256 * jnp.finfo(size.dtype).eps * largest) | (largest + size == 0)
-    return Pairs(jnp.where(known, found.value, jnp.nan), found.exponent, found.alive)
+    return Pairs(jnp.where(known, pairs.value, jnp.nan), pairs.exponent, pairs.alive)
 
 
-class Step(NamedTuple):
-    """Where a difference stands between two layers: behind an activation, but for the next product.
+class PairGap(NamedTuple):
+    """Hold the difference of each pair behind an activation, before the next product.
 
     Parameters
     ----------
     linear : Scaled, shape (group..., pairs, units)
         The difference by the chain rule.
     resolved : Array of bool, shape (group..., pairs)
-        Whether the signals themselves show it.
+        Whether the signals themselves show the difference, well above their rounding.
     """
 
     linear: Scaled
     resolved: Array
 
     def at(self, x: Scaled) -> Scaled:
-        """The difference of the signals `x`."""
+        """Return the difference of the signals `x`: their own where it is resolved, otherwise the linear one."""
         return _choose(self.resolved, difference(x), self.linear)
 
 
-def first_step(x: Scaled) -> Step:
-    """At the input of a network the data themselves show the difference."""
+def input_gap(x: Scaled) -> PairGap:
+    """Return the difference of the inputs of a network, which the data themselves show."""
     gap = difference(x)
-    return Step(gap, jnp.ones(gap.exponent.shape, bool))
+    return PairGap(gap, jnp.ones(gap.exponent.shape, bool))
 
 
-def carried(params, x: Scaled, before: Step) -> Scaled:
-    """The difference behind a weight, from that of its inputs `x`."""
+def behind_weight(params, x: Scaled, before: PairGap) -> Scaled:
+    """Carry the difference of the inputs `x` through a weight."""
     gap = before.at(x)
     product = gained(params, matmul(gap.mantissa, params["weight"]))
     return normalise(Scaled(product, jnp.broadcast_to(gap.exponent, product.shape[:-1])))
 
 
-def through(entries, z: Scaled, gap: Scaled) -> tuple[Step, Pairs]:
-    """From preactivations to behind their activation, and 1 - c of the preactivations.
+def behind_activation(entries, z: Scaled, gap: Scaled) -> tuple[PairGap, Pairs]:
+    """Carry the difference of preactivations through their activation, and compute 1 - c of the preactivations.
 
     Parameters
     ----------
     entries : tuple
-        Of the activation layer.
+        The activations of the layer, each with the slice of the group that has it.
     z : Scaled, shape (group..., batch, units)
+        The preactivations.
     gap : Scaled, shape (group..., pairs, units)
-        The difference as it was carried on.
+        Their difference, as the weight gave it.
     """
     one, _ = first_of_pairs(z)
     direct = difference(z)
     size, largest = _relative(one, direct)
     resolved = size > RESOLVED * largest
     gap = _choose(resolved, direct, gap)
-    return Step(normalise(by_slices(entries, _through, one, gap)), resolved), one_minus_c(one, gap)
+    return PairGap(normalise(by_slices(entries, _through, one, gap)), resolved), one_minus_c(one, gap)
 
 
-def along(entries, first: tuple, run: tuple | None, before: Step) -> tuple[Step, Pairs]:
-    """Through a block and a run of equal ones behind it, in one loop.
+def behind_blocks(entries, first: tuple, run: tuple | None, before: PairGap) -> tuple[PairGap, Pairs]:
+    """Carry the difference through a block and the repeated blocks behind it, in one loop.
 
     Parameters
     ----------
     entries : tuple
-        Of the activation layers.
+        The activations of the layers, each with the slice of the group that has it.
     first, run : (params, (x, z))
-        Parameters of the dense layers, their inputs and preactivations; of a run with a leading axis. None: no run.
+        Parameters of the dense layers, their inputs and preactivations. The arrays of the repeated blocks have a
+        leading axis; None if there are none.
     before : Step
         The difference of the inputs.
 
     Returns
     -------
     Step, Pairs
-        Behind and at each of the blocks, along a leading axis.
+        The differences behind the blocks, and 1 - c at their preactivations, along a leading axis.
     """
     params, (x, z) = first
-    gap = carried(params, x, before)
+    gap = behind_weight(params, x, before)
     if run is None:
-        return jax.tree.map(lambda v: v[None], through(entries, z, gap))
+        return jax.tree.map(lambda v: v[None], behind_activation(entries, z, gap))
     more, (inputs, signals) = run
     last = len(signals.mantissa) - 1
     at = lambda tree, i: jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, 0, False), tree)
 
     def body(gap, i):
         here = jax.tree.map(lambda one, v: jnp.where(i == 0, one, v), z, at(signals, jnp.maximum(i - 1, 0)))
-        step, pairs = through(entries, here, gap)
+        here_gap, pairs = behind_activation(entries, here, gap)
         following = jnp.minimum(i, last)  # behind the last block nothing follows: its product is not used
-        return carried(at(more, following), at(inputs, following), step), (step, pairs)
+        return behind_weight(at(more, following), at(inputs, following), here_gap), (here_gap, pairs)
 
     return lax.scan(body, gap, jnp.arange(last + 2))[1]
 
@@ -153,30 +155,30 @@ def _choose(resolved: Array, a: Scaled, b: Scaled) -> Scaled:
 
 
 def _second(one: Scaled, gap: Scaled, share: float = 1.0) -> Array:
-    """The mantissas of the first signal and a share of the difference, over the first one's exponent."""
+    """Add a share of the difference to the first signal; return mantissas with the exponent of the first signal."""
     shift = gap.exponent - one.exponent
     near = jnp.where(shift > -125, power(jnp.minimum(shift, 60), gap.mantissa.dtype), 0)
     return one.mantissa + gap.mantissa * (share * near)[..., None]
 
 
 def _through(entry: Activation, z: Scaled, gap: Scaled) -> Scaled:
-    """phi' at the midpoint, times the difference."""
-    # the derivative of a homogeneous function does not depend on the scale, and the gap is far below it
+    """Multiply the difference by phi' at the midpoint of the pair."""
+    # A homogeneous activation has one slope on each side of 0, and the difference is too small to change the side.
     middle = z if entry.homogeneous else Scaled(_second(z, gap, 0.5), z.exponent)
     return Scaled(slope(entry, middle) * gap.mantissa, gap.exponent)
 
 
 def one_minus_c(one: Scaled, gap: Scaled) -> Pairs:
-    """1 - c of each pair, from the first signal and the difference.
+    """Compute 1 - c of each pair from the first signal and the difference.
 
-    Pairs with a signal that is exactly 0 have no correlation, whichever of the two it is.
+    A pair has no correlation where one of its signals is exactly 0.
     """
     z, d = one.mantissa, gap.mantissa
     two = _second(one, gap)
     size1, size2 = jnp.sum(z * z, -1), jnp.sum(two * two, -1)
     safe = lambda v: jnp.where(v > 0, v, 1)
     across = d - (jnp.sum(d * z, -1) / safe(size1))[..., None] * z
-    # once more: the first projection leaves a rounding of d along z
+    # Projected twice, because the first projection leaves a rounding error of d along z.
     across = across - (jnp.sum(across * z, -1) / safe(size1))[..., None] * z
     c = jnp.sum(z * two, -1) / jnp.sqrt(safe(size1) * safe(size2))
     small = jnp.sum(across * across, -1) / safe(size2) / (1 + jnp.maximum(c, 0))

@@ -1,4 +1,4 @@
-"""The weights of a group of networks that share draws: base draws, and each variant's scales."""
+"""Draw the weights of networks that share their draws: base draws, multiplied by the scales of each variant."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gradlab.networks.stack import runs_of
 
 
 class Variant(NamedTuple):
-    """What may differ among networks that share a product: the activation and the scales of the draws."""
+    """Hold what may differ among networks that share a product: the activation and the scales of the draws."""
 
     activation: str
-    weight_std: tuple[float, ...]  # of each weight, hidden layers then readout; one per shape
+    weight_std: tuple[float, ...]  # for each shape of a weight, hidden layers then readout
     bias_std: tuple[float, ...]
 
 
@@ -27,7 +27,7 @@ class Variant(NamedTuple):
 def draw_program(
     family: tuple, variants: tuple[Variant, ...], shapes: tuple[tuple[int, int], ...], loss: str, batch: int, dtype: str
 ):
-    """key -> (parameters of the group, probe vectors): base draws, and each group's scales."""
+    """Make the function that draws the parameters of a group, and probe vectors, from a key."""
     width, bias, weight_family, bias_family, head_family = family
     *hidden, head = shapes
     base, base_bias, base_head = weight_family.draw, bias_family.draw, head_family.draw
@@ -55,7 +55,7 @@ def draw_program(
             shape = hidden[number - 1]
             if count:
                 layers = range(number, number + count)
-                params.append(stacked(lambda _, own: block(own, shape, column), key, layers))  # noqa: B023
+                params.append(stacked(lambda _, block_key: block(block_key, shape, column), key, layers))  # noqa: B023
             else:
                 params.append(block(layer_key(number), shape, column))
         params.append(block(layer_key(READOUT_FOLD), head, -1, base_head))

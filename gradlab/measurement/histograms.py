@@ -1,4 +1,4 @@
-"""Counts of activations and deltas in bins, layer by layer: read on the pass that every measurement makes."""
+"""Count activations and deltas in bins, layer by layer, on the pass that every measurement makes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,26 @@ from gradlab.measurement.rows import rows
 from gradlab.measurement.stats import COUNTS, SIZES
 from gradlab.networks.network import Network, as_key, example_shape
 
+#: The signal whose entries each of the counted columns holds.
+COUNTED = {
+    "activation_counts": "activation", "delta_counts": "delta",
+    "delta_sizes": "log10_delta", "weight_grad_sizes": "log10_weight_grad",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Histograms:
-    """Counts for each hidden layer and bin. `gradlab.frame` makes the table.
+    """Hold counts for each hidden layer and bin. `gradlab.frame` makes the table.
 
     Parameters
     ----------
     config : network
+        The network.
     layers : tuple of int
-        Numbers of the hidden layers: of blocks, or of time steps.
+        Numbers of the hidden layers (or blocks, or time steps).
     counts : dict of str to ndarray, shape (layers, 104) or (layers, 259)
-        Of each signal. Bins are: below -5, the 101 between -5 and 5, from 5 on, and exact zeros, which are in no
-        other bin; of a signal "log10_...", as `measurement.bins.size_counts` has them.
+        Counts by signal. The 104 bins are: below -5, 101 between -5 and 5, from 5 on, and exact zeros, which are in no
+        other bin. Signals "log10_..." have the bins of `measurement.bins.size_counts`.
     """
 
     config: Network
@@ -40,14 +47,14 @@ class Histograms:
     counts: dict[str, np.ndarray]
 
     def rows(self) -> dict[str, np.ndarray]:
-        """A row for each signal, layer and bin: ``signal layer depth bin left right count``."""
+        """Return one row for each signal, layer and bin: ``signal layer depth bin left right count``."""
         parts = []
         for signal, table in self.counts.items():
             table_of = size_rows if signal.startswith("log10_") else bin_rows
             for layer, counts in zip(self.layers, table, strict=True):
-                found = table_of(counts)
+                columns = table_of(counts)
                 where = {"signal": signal, "layer": layer, "depth": len(self.layers)}
-                parts.append({name: np.full(len(found["bin"]), value) for name, value in where.items()} | found)
+                parts.append({name: np.full(len(columns["bin"]), value) for name, value in where.items()} | columns)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -55,39 +62,47 @@ def histograms(
     net: Network, x: Any, y: Any, *, key: Array | int = 0, seeds: int | Sequence[int] = 1, loss: str | None = None,
     params: Any = None, log10: bool = False,
 ) -> Histograms:  # fmt: skip
-    r"""Counts of activations, and of deltas over their own rms, in each hidden layer; or of sizes, over any range.
+    r"""Count activations, and deltas over their own rms, in bins for each hidden layer.
 
     Parameters
     ----------
     net : network
+        The network to look at.
     x, y : arrays
-        As for `gradlab.measure`.
+        Inputs and targets, as for `gradlab.measure`.
     key : int or JAX key
+        Key from which the weights are drawn: seed s draws from the key folded with s.
     seeds : int or sequence of int
-        Counts are summed over so many draws, or over these.
+        Number of seeds, or their numbers; the counts are sums over them. More seeds make smoother histograms.
     loss : str, optional
+        Name of the loss. None: softmax cross-entropy for integer `y`, otherwise mean squared error.
     params : pytree, optional
-        Given weights, instead of draws.
+        Weights to use instead of random ones, for example after training.
     log10 : bool
-        Count log10 of the absolute values of the deltas and of the entries of the weight gradients instead, which are
-        divided by nothing: `gradlab.plots.ridges` draws them. They may be of any size, such as 1e-600.
+        True: count log10 of the absolute values of the deltas and of the entries of the weight gradients instead. They
+        may be of any size, such as 1e-600, and are divided by nothing; `gradlab.plots.ridges` draws them.
 
     Returns
     -------
     Histograms
         `gradlab.frame` makes a table of it, one row per signal ("activation", "delta"), layer and bin: the fields of
-        the network, `signal`, `layer`, `bin` (centre; -inf and inf for what lies beyond +-5; NaN for the exact
+        the network, `signal`, `layer`, `bin` (its centre; -inf and inf for values beyond -5 and 5; NaN for exact
         zeros, which are in no other bin), `left`, `right`, `count`. The deltas are divided by the layer's own
-        rms, which leaves their shape. NaN are in no bin.
+        rms, so that their distribution is seen whatever their size. NaN are in no bin.
 
-        With ``log10=True`` the signals are "log10_delta" and "log10_weight_grad", and `bin`, `left` and `right` log10
-        of absolute values, in bins of half an octave; -inf holds what is 38 decades below the layer's largest entry,
-        or more.
+        With ``log10=True`` the signals are "log10_delta" and "log10_weight_grad", and `bin`, `left` and `right` are
+        log10 of absolute values, in bins of half an octave. The bin -inf holds entries that are 38 decades or more
+        below the layer's largest one.
+
+    Raises
+    ------
+    GradlabError
+        If the data or the parameters do not fit the network.
 
     Notes
     -----
-    What is counted is what the row of the layer shows in the frame of `gradlab.measure`: its delta (of a block the
-    gradient on the residual stream, of a time step that of the step), and its last activation (of a step the state).
+    The counted arrays are those of the layer's row in the frame of `gradlab.measure`: its delta (for a block the
+    gradient on the residual stream) and its last activation (for a time step the state).
 
     Examples
     --------
@@ -108,11 +123,10 @@ def histograms(
         else:
             params, batch = batch.with_params(net, params, key)
             records = [single.given(net, params, batch, wanted, net)]
-    found = [rows(net, batch.outputs, record, axes=1) for record in records]
-    numbers, columns = found[0]
+    tables = [rows(net, batch.outputs, record, axes=1) for record in records]
+    numbers, columns = tables[0]
     hidden = [i for i, number in enumerate(numbers[:-1]) if number >= 1]
     add = joined_sizes if log10 else lambda counts: np.sum(counts, 0)
-    total = lambda column: np.stack([add([columns[column][i] for _, columns in found]) for i in hidden]).astype(int)
-    signal = lambda column: ("log10_" if log10 else "") + column.rsplit("_", 1)[0]
-    counts = {signal(column): total(column) for column in wanted if column in columns}
+    total = lambda column: np.stack([add([columns[column][i] for _, columns in tables]) for i in hidden]).astype(int)
+    counts = {COUNTED[column]: total(column) for column in wanted if column in columns}
     return Histograms(net, tuple(numbers[i] for i in hidden), counts)

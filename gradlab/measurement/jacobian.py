@@ -23,37 +23,40 @@ from gradlab.measurement.products import Products, draws, log10_of
 from gradlab.measurement.records import value_rows
 from gradlab.networks.network import Network
 
-#: Up to this many singular values all are computed, also where few are asked for: on two cores, of 1000 through 50
-#: layers, all take a fifth of the time of Lanczos' ten (benchmarks/jacobian.py).
+#: Up to this many singular values all are computed, even where few are asked for: on two cores all 1000 values of 50
+#: layers take a fifth of the time in which Lanczos finds ten (benchmarks/jacobian.py).
 SMALL = 2048
 #: A Ritz value is taken when its residual, a bound on its distance to a singular value, is this share of it.
 TOLERANCE = 1e-6
-#: Relative error of a singular value that counts as resolved. Rounding of the products adds up to about 0.2 eps of the
-#: largest value, and 0.1 eps for each layer: the most that was seen, in 4 to 64 units and 3 to 400 layers.
+#: Largest relative error of a singular value that counts as resolved. Rounding of the products adds up to about 0.2 eps
+#: of the largest value plus 0.1 eps for each layer, the most that was seen with 4 to 64 units and 3 to 400 layers.
 RESOLVED, _OF_ALL, _OF_A_LAYER = 0.01, 0.2, 0.1
 Which = Literal["largest", "smallest", "both"]
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Singular values of Jacobians, one Jacobian for each seed and input.
+    """Hold the singular values of Jacobians, one Jacobian for each seed and input.
 
     Parameters
     ----------
     log10_singular_values : ndarray, shape (seeds, inputs, values)
-        From the largest; -inf for a true zero.
+        log10 of the values, from the largest; -inf for a true zero.
     log10_floor : ndarray, shape (seeds, inputs)
-        Values below it may be off by more than 1 %: (20 + 10 layers) * eps of the products * the largest value.
+        log10 of the size below which values may be off by more than 1 %: (20 + 10 layers) * eps of the products * the
+        largest value.
     shape : (int, int)
-        Of each Jacobian: units of the target, units of the source.
-    source, target : str or int
-        The two points.
+        Shape of each Jacobian: units at `to_layer`, units at `from_layer`.
+    from_layer, to_layer : str or int
+        The two points between which the derivative was taken.
     which : {"all", "largest", "smallest", "both"}
-        "both": the first half are the largest, the second the smallest.
+        Which end of the spectrum the values are. For "both" the first half are the largest, the second the smallest.
     method : {"full", "lanczos"}
+        How they were computed.
     seeds : tuple of int
+        Numbers of the seeds.
     dtype : str
-        Of the products.
+        Precision of the products.
     config : MLPConfig or None
         The network; None for a bare `Layer`.
     """
@@ -61,8 +64,8 @@ class Spectrum:
     log10_singular_values: np.ndarray
     log10_floor: np.ndarray
     shape: tuple[int, int]
-    source: str | int
-    target: str | int
+    from_layer: str | int
+    to_layer: str | int
     which: str
     method: str
     seeds: tuple[int, ...]
@@ -70,27 +73,27 @@ class Spectrum:
     config: MLPConfig | None = None
 
     def rows(self) -> dict[str, np.ndarray]:
-        """A row for each seed, input and singular value; `weight` is its share of the spectrum."""
+        """Return one row for each seed, input and singular value; `weight` is its share of the spectrum."""
         values = self.log10_singular_values
         return _rows(self.seeds, values, np.full(values.shape, 1 / values.shape[-1]), self.resolved)
 
     @property
     def resolved(self) -> np.ndarray:
-        """Which values lie above the floor, so that they are right to 1 % in either precision.
+        """Say which values lie above the floor, so that they are right to 1 % in either precision.
 
-        Of the Jacobian at the signals as they were computed: where rounding has moved these, past the kink of an
-        activation or along a chaotic network, it is the Jacobian at other signals than in higher precision.
+        This holds for the Jacobian at the signals as they were computed. Where rounding has moved the signals, past the
+        kink of an activation or in a chaotic network, higher precision gives the Jacobian at other signals.
         """
         return self.log10_singular_values > self.log10_floor[..., None]
 
     @property
     def log10_mean_square(self) -> np.ndarray:
-        """log10 of the mean of the squared singular values, m1 of J J^T; shape (seeds, inputs)."""
+        """Return log10 of the mean of the squared singular values, m1 of J J^T; shape (seeds, inputs)."""
         return self._moment(1)
 
     @property
     def moment_ratio(self) -> np.ndarray:
-        """m2 / m1^2 of J J^T, 1 where all singular values are equal (Pennington et al. 2017); shape (seeds, inputs)."""
+        """Return m2 / m1^2 of J J^T (Pennington et al. 2017), shape (seeds, inputs); 1 where all values are equal."""
         return 10 ** (self._moment(2) - 2 * self._moment(1))
 
     def _moment(self, order: int) -> np.ndarray:
@@ -105,29 +108,29 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Density:
-    """The distribution of the singular values of large Jacobians, by stochastic Lanczos quadrature.
+    """Hold the distribution of the singular values of large Jacobians, by stochastic Lanczos quadrature.
 
     Parameters
     ----------
-    log10_singular_values : ndarray, shape (seeds, inputs, probes * steps)
-        Nodes.
+    log10_singular_values : ndarray, shape (seeds, inputs, probes * iterations)
+        Nodes of the quadrature.
     weights : ndarray, same shape
-        They sum to 1 over the nodes: the share of the spectrum that a node stands for.
-    shape, source, target, seeds, dtype, config
+        Share of the spectrum that each node stands for; they sum to 1.
+    shape, from_layer, to_layer, seeds, dtype, config
         As in `Spectrum`.
     """
 
     log10_singular_values: np.ndarray
     weights: np.ndarray
     shape: tuple[int, int]
-    source: str | int
-    target: str | int
+    from_layer: str | int
+    to_layer: str | int
     seeds: tuple[int, ...]
     dtype: str
     config: MLPConfig | None = None
 
     def rows(self) -> dict[str, np.ndarray]:
-        """A row for each seed, input and node; `weight` is the share of the spectrum that it stands for."""
+        """Return one row for each seed, input and node; `weight` is the share of the spectrum that it stands for."""
         values = self.log10_singular_values
         return _rows(self.seeds, values, self.weights, np.isfinite(values))
 
@@ -144,50 +147,56 @@ def jacobian_spectrum(
     params: Any = None,
     k: int | None = None,
     which: Which = "largest",
-    source: str | int = "input",
-    target: str | int = "output",
+    from_layer: str | int = "input",
+    to_layer: str | int = "output",
     method: Literal["full", "lanczos"] | None = None,
     seeds: int | Sequence[int] = 1,
     key: Any = 0,
     outputs: int = 1,
 ) -> Spectrum:
-    """Singular values of the Jacobian of a network at given inputs.
+    """Compute singular values of the Jacobian of a network at given inputs.
 
     Parameters
     ----------
     net : network or Layer
+        The network, or a layer of one's own. Its examples must not interact, so it has no batch norm.
     x : array, shape (batch, features)
-        One Jacobian for each input; of a network whose examples do not interact.
+        The inputs; each of them has a Jacobian of its own.
     params : pytree, optional
-        Given weights. None: draws of `seeds` seeds, which are those of `gradlab.measure`.
+        Weights to use instead of random ones. None: draws of `seeds` seeds, which are those of `gradlab.measure`.
     k : int, optional
-        How many singular values, of each end. None: all.
+        How many singular values to return from each end. None: all.
     which : {"largest", "smallest", "both"}
-        The end, where `k` is given.
-    source, target : "input", "output" or int
-        The points between which the derivative is taken; an integer l is the preactivation of hidden layer l.
+        The end of the spectrum to return, where `k` is given.
+    from_layer, to_layer : "input", "output" or int
+        The points between which the derivative is taken. An integer l is the preactivation of hidden layer l.
     method : {"full", "lanczos"}, optional
-        Put the Jacobian together, or find `k` values from products. None: as is faster; Lanczos needs many
-        steps for the smallest values.
-    seeds, key, outputs
-        Where weights are drawn: number of seeds or their numbers, the base key, and units of the readout.
+        "full" puts the Jacobian together, "lanczos" finds `k` values from products. None: the faster one. Choose
+        "full" for the smallest values, because Lanczos needs many iterations for them.
+    seeds : int or sequence of int
+        Number of seeds, or their numbers, where weights are drawn.
+    key : int or JAX key
+        Key from which the weights are drawn: seed s draws from the key folded with s.
+    outputs : int
+        Units of the readout, where weights are drawn.
 
     Returns
     -------
     Spectrum
+        log10 of the singular values, and the floor below which they are rounding.
 
     Raises
     ------
     GradlabError
-        `k` beyond the number of singular values, a point that does not exist, inputs that are not finite or do
-        not fit, or a Jacobian that is not finite because the forward pass has overflowed.
+        If `k` is larger than the number of singular values, a point does not exist, the inputs are not finite or do
+        not fit, or the Jacobian is not finite because the forward pass has overflowed.
 
     Examples
     --------
     >>> import gradlab as gl
     >>> net = gl.MLP(depth=1000, width=8, activation="sigmoid", init="xavier_normal")
-    >>> found = gl.jacobian_spectrum(net, [[1.0] * 8], source=1, target=1000)
-    >>> bool(found.log10_singular_values[0, 0, 0] < -600)
+    >>> spectrum = gl.jacobian_spectrum(net, [[1.0] * 8], from_layer=1, to_layer=1000)
+    >>> bool(spectrum.log10_singular_values[0, 0, 0] < -600)
     True
     """
     if which not in ("largest", "smallest", "both"):
@@ -195,10 +204,10 @@ def jacobian_spectrum(
     if method not in (None, "full", "lanczos"):
         raise unknown("method", method, ("full", "lanczos"))
     numbers, trees = draws(net, params, x, key, seeds, outputs)
-    found = [_one(Products(net, tree, x, source, target), k, which, method, key) for tree in trees]
-    values, floors, ways, products = zip(*found, strict=True)
+    results = [_one(Products(net, tree, x, from_layer, to_layer), k, which, method, key) for tree in trees]
+    values, floors, ways, products = zip(*results, strict=True)
     return Spectrum(
-        np.stack(values), np.stack(floors), products[0].shape, source, target,
+        np.stack(values), np.stack(floors), products[0].shape, from_layer, to_layer,
         "all" if k is None else which, ways[0], numbers, str(products[0].dtype),
         net if isinstance(net, Network) else None,
     )  # fmt: skip
@@ -210,14 +219,14 @@ def jacobian_density(
     *,
     params: Any = None,
     probes: int = 4,
-    steps: int = 60,
-    source: str | int = "input",
-    target: str | int = "output",
+    iterations: int = 60,
+    from_layer: str | int = "input",
+    to_layer: str | int = "output",
     seeds: int | Sequence[int] = 1,
     key: Any = 0,
     outputs: int = 1,
 ) -> Density:
-    """The distribution of the singular values of large Jacobians, without putting them together.
+    """Compute the distribution of the singular values of large Jacobians, without putting them together.
 
     From a random start the squared first components of the bidiagonal matrix's singular vectors are the weights of
     a Gauss quadrature of the spectral measure (Golub & Meurant 1994); their mean over starts converges to
@@ -225,30 +234,48 @@ def jacobian_density(
 
     Parameters
     ----------
+    net : network or Layer
+        As in `jacobian_spectrum`.
+    x : array, shape (batch, features)
+        As in `jacobian_spectrum`.
+    params : pytree, optional
+        As in `jacobian_spectrum`.
     probes : int
-        Random starts.
-    steps : int
-        Lanczos steps of each: nodes of the quadrature.
-    net, x, params, source, target, seeds, key, outputs
+        Number of random starts; more of them make the density less noisy.
+    iterations : int
+        Lanczos iterations of each start, which are the nodes of the quadrature; more of them resolve finer detail.
+    from_layer, to_layer : "input", "output" or int
+        As in `jacobian_spectrum`.
+    seeds : int or sequence of int
+        As in `jacobian_spectrum`.
+    key : int or JAX key
+        As in `jacobian_spectrum`; the random starts are drawn from it too.
+    outputs : int
         As in `jacobian_spectrum`.
 
     Returns
     -------
     Density
+        Nodes and weights of the quadrature.
+
+    Raises
+    ------
+    GradlabError
+        As in `jacobian_spectrum`.
     """
-    probes, steps = positive_integer("probes", probes), positive_integer("steps", steps)
+    probes, iterations = positive_integer("probes", probes), positive_integer("iterations", iterations)
     numbers, trees = draws(net, params, x, key, seeds, outputs)
     values, weights = [], []
     for tree in trees:
-        products = Products(net, tree, x, source, target)
-        ritz = products.lanczos(min(steps, products.count), key, probes=probes)
+        products = Products(net, tree, x, from_layer, to_layer)
+        ritz = products.lanczos(min(iterations, products.count), key, probes=probes)
         logs, size = log10_of(ritz.values, ritz.exponent), (products.inputs, -1)
-        # problems are probes, then inputs
+        # The first axis holds all inputs of the first probe, then those of the next.
         sort = lambda v, size=size: np.moveaxis(v.reshape(probes, size[0], -1), 1, 0).reshape(size)
         values.append(sort(logs))
         weights.append(sort(ritz.weights / probes))
     return Density(
-        np.stack(values), np.stack(weights), products.shape, source, target, numbers, str(products.dtype),
+        np.stack(values), np.stack(weights), products.shape, from_layer, to_layer, numbers, str(products.dtype),
         net if isinstance(net, Network) else None,
     )  # fmt: skip
 
@@ -277,9 +304,9 @@ def _one(products: Products, k: int | None, which: str, method: str | None, key:
 
 
 def _enough(ritz: Ritz, first: int, last: int) -> bool:
-    """Whether the values at both ends are converged, with as many others between them."""
-    steps = ritz.values.shape[1]
-    if steps < 2 * (first + last):
+    """Say whether the values at both ends have converged, with as many others between them."""
+    iterations = ritz.values.shape[1]
+    if iterations < 2 * (first + last):
         return False
     right = ritz.residuals <= TOLERANCE * ritz.values
-    return bool(right[:, :first].all() and right[:, steps - last :].all())
+    return bool(right[:, :first].all() and right[:, iterations - last :].all())

@@ -6,7 +6,7 @@ Golub & Kahan 1965: from a unit vector :math:`v_1`,
 
 so :math:`J V = U B` with B upper bidiagonal, whose singular values come near those of J, the outermost first.
 New vectors are orthogonalised against all before, the last one of the recurrence among them, twice and in float64:
-without it copies of found values appear.
+without it copies of values appear that have converged already.
 Free of JAX.
 """
 
@@ -17,24 +17,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: From vectors (problems, n) to their images: mantissas (problems, m), and an exponent for each.
+#: Function of vectors (problems, n) that returns their images: mantissas (problems, m), and an exponent for each.
 Product = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-#: Below this share of the largest entry so far a coupling is rounding: the subspace is invariant.
+#: A coupling below this share of the largest one so far is rounding, and the subspace is invariant.
 BREAKDOWN = 1e-14
 
 
 class Ritz(NamedTuple):
-    """What a bidiagonal matrix says of J, in units of 2**exponent.
+    """Hold the singular values of a bidiagonal matrix, which approximate those of J.
 
     Parameters
     ----------
-    values : ndarray, shape (problems, steps)
-        Its singular values, from the largest.
-    residuals : ndarray, shape (problems, steps)
-        Bounds on the distance to a singular value of J.
-    weights : ndarray, shape (problems, steps)
-        Squares of the components of the start along each: with the values a Gauss quadrature of J's spectral measure.
+    values : ndarray, shape (problems, iterations)
+        Singular values, from the largest, in units of 2**exponent.
+    residuals : ndarray, shape (problems, iterations)
+        Bounds on their distance to a singular value of J, in the same units.
+    weights : ndarray, shape (problems, iterations)
+        Squared components of the start along each singular vector. With the values they are a Gauss quadrature of J's
+        spectral measure.
     exponent : ndarray, shape (problems,)
+        Power of two of each problem.
     """
 
     values: np.ndarray
@@ -47,30 +49,33 @@ def bidiagonalise(
     push: Product,
     pull: Product,
     start: np.ndarray,
-    steps: int,
+    iterations: int,
     enough: Callable[[Ritz], bool] = lambda ritz: False,
     *,
     every: int = 5,
     rng: np.random.Generator | None = None,
 ) -> Ritz:
-    """Golub-Kahan-Lanczos bidiagonalisation of several matrices at once.
+    """Bidiagonalise several matrices at once, by the method of Golub, Kahan and Lanczos.
 
     Parameters
     ----------
     push, pull : callable
         Products with J and with its transpose.
     start : ndarray, shape (problems, n)
-        Not zero. n is the smaller side of J, so that n steps are exact.
-    steps : int
-        At most; not more than n.
+        Start vectors, not zero. n is the smaller side of J, so that n iterations are exact.
+    iterations : int
+        Largest number of iterations, at most n.
     enough : callable
-        Asked after every `every` steps whether to stop.
+        ``enough(ritz)`` says whether to stop early.
+    every : int
+        How many iterations pass between two calls of `enough`.
     rng : Generator, optional
-        For new starts where a subspace turns out to be invariant.
+        Random numbers for new starts where a subspace turns out to be invariant.
 
     Returns
     -------
     Ritz
+        Singular values of the bidiagonal matrices.
     """
     rng = rng or np.random.default_rng(0)
     v, _ = _unit(np.asarray(start, np.float64))
@@ -79,15 +84,15 @@ def bidiagonalise(
     scaled = lambda product: np.ldexp(product[0].astype(np.float64), (product[1] - unit).clip(-2000, 2000)[:, None])
     image = np.ldexp(image.astype(np.float64), (exponent - unit).clip(-2000, 2000)[:, None])
     right, left, alphas, betas = [v], [], [], []
-    for step in range(1, steps + 1):
+    for iteration in range(1, iterations + 1):
         u, alpha = _next(image, left, alphas + betas, rng)
         left.append(u)
         alphas.append(alpha)
         v, beta = _next(scaled(pull(u)), right, alphas + betas, rng)
         betas.append(beta)
-        if step == steps:
+        if iteration == iterations:
             break
-        if step % every == 0 and enough(_ritz(alphas, betas, unit)):
+        if iteration % every == 0 and enough(_ritz(alphas, betas, unit)):
             break
         right.append(v)
         image = scaled(push(v))
@@ -102,14 +107,14 @@ def _unit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _next(
     x: np.ndarray, basis: list[np.ndarray], sizes: list[np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The next unit vector and its coupling: a random one, and 0, where nothing but rounding is left."""
+    """Return the next unit vector and its coupling; a random vector and 0 where nothing but rounding is left."""
     x = _orthogonal(x, basis)
     unit, size = _unit(x)
     largest = np.max(sizes, axis=0) if sizes else np.zeros_like(size)
     gone = size <= BREAKDOWN * largest
     if gone.any():
         fresh, left = _unit(_orthogonal(rng.normal(size=x.shape), basis))
-        room = left > 1e-8  # of a space that is used up nothing is left
+        room = left > 1e-8  # nothing is left where the basis spans the whole space
         unit = np.where(gone[:, None], np.where(room[:, None], fresh, 0), unit)
         size = np.where(gone, 0, size)
     return unit, size
@@ -125,7 +130,7 @@ def _orthogonal(x: np.ndarray, basis: list[np.ndarray]) -> np.ndarray:
 
 
 def _ritz(alphas: list[np.ndarray], betas: list[np.ndarray], exponent: np.ndarray) -> Ritz:
-    """Singular values of the bidiagonal matrix, with the last coupling as residual."""
+    """Compute the singular values of the bidiagonal matrix, with the last coupling as residual."""
     a, b = np.stack(alphas, 1), np.stack(betas, 1)
     index = np.arange(a.shape[1])
     matrix = np.zeros((*a.shape, a.shape[1]))

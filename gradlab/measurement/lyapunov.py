@@ -1,4 +1,4 @@
-r"""Lyapunov exponents: by how much per layer each direction grows, from a QR decomposition after every layer.
+r"""Lyapunov exponents: growth of each direction per layer, from a QR decomposition after every layer.
 
 A set of orthonormal tangents is carried through a layer and made orthonormal again, :math:`A_l Q_{l-1} = Q_l R_l`
 (Benettin et al. 1980; Eckmann & Ruelle 1985, section IV). The k-th exponent is the mean of :math:`\ln |R_l|_{kk}`:
@@ -23,48 +23,49 @@ from gradlab.core.layer import Layer
 from gradlab.core.parameters import described
 from gradlab.core.scaled import Log2, Scaled, align, matmul, normalise, scaled, to_numpy
 from gradlab.measurement.products import Products, draws, generator
-from gradlab.measurement.section import along
+from gradlab.measurement.section import carry_tangents
 from gradlab.networks.network import Network
 
 
 @dataclass(frozen=True)
 class Lyapunov:
-    """Growth of orthonormal directions, layer by layer.
+    """Hold the growth of orthonormal directions, layer by layer.
 
     Parameters
     ----------
     increments : ndarray, shape (seeds, inputs, layers, k)
-        ln |R_kk| of each layer, from the source upward, in the order of the decomposition; -inf where a direction is
-        annihilated.
+        ln |R_kk| of each layer, from `from_layer` on, in the order of the decomposition; -inf where a direction is
+        mapped to 0.
     seeds : tuple of int
-    source, target : str or int
-        The points between which the tangents went.
+        Numbers of the seeds.
+    from_layer, to_layer : str or int
+        The points between which the tangents were carried.
     config : MLPConfig or None
         The network; None for a sequence of matrices.
     """
 
     increments: np.ndarray
     seeds: tuple[int, ...]
-    source: str | int
-    target: str | int
+    from_layer: str | int
+    to_layer: str | int
     config: MLPConfig | None = None
 
     @property
     def exponents(self) -> np.ndarray:
-        """Mean increment per layer, shape (seeds, inputs, k): natural logarithms, the largest first.
+        """Return the mean increment per layer, shape (seeds, inputs, k): natural logarithms, the largest first.
 
-        Directions find their order only as layers go by: over few of them a later one may have grown more.
+        They are sorted here, because over few layers a later direction may have grown more than an earlier one.
         """
         return np.take_along_axis(np.mean(self.increments, 2), self._order, -1)
 
     @property
     def _order(self) -> np.ndarray:
-        """Directions from the one that grew most to the one that grew least, of each seed and input."""
+        """Sort the directions of each seed and input from the one that grew most to the one that grew least."""
         return np.argsort(-np.mean(self.increments, 2), -1, kind="stable")
 
     @property
     def standard_error(self) -> np.ndarray:
-        """Of the exponents in their order, for increments independent from layer to layer; shape (seeds, inputs, k)."""
+        """Return standard errors of the exponents, shape (seeds, inputs, k), for independent increments of layers."""
         layers = self.increments.shape[2]
         if layers < 2:
             return np.full_like(self.exponents, np.nan)
@@ -77,105 +78,119 @@ def lyapunov(
     *,
     params: Any = None,
     k: int | None = None,
-    source: str | int = 1,
-    target: str | int | None = None,
+    from_layer: str | int = 1,
+    to_layer: str | int | None = None,
     seeds: int | Sequence[int] = 1,
     key: Any = 0,
 ) -> Lyapunov:
-    """Lyapunov exponents of a network along its depth.
+    """Compute Lyapunov exponents of a network along its depth.
 
     Parameters
     ----------
     net : MLP
+        The network; only an `MLP` has layers that are known one by one.
     x : array, shape (batch, features)
-        The layers' derivatives are taken at these inputs.
+        Inputs at which the derivatives are taken.
     params : pytree, optional
-        Given weights. None: draws of `seeds` seeds.
+        Weights to use instead of random ones. None: draws of `seeds` seeds.
     k : int, optional
-        How many of the largest. None: as many as the narrowest point has units.
-    source, target : "input", "output" or int
-        The points; by default the preactivations of the first and of the last hidden layer.
-    seeds, key
-        Where weights are drawn.
+        How many of the largest exponents to compute. None: as many as the narrowest layer has units.
+    from_layer, to_layer : "input", "output" or int
+        The points between which tangents are carried. By default the preactivations of the first and of the last
+        hidden layer.
+    seeds : int or sequence of int
+        Number of seeds, or their numbers, where weights are drawn.
+    key : int or JAX key
+        Key from which the weights are drawn: seed s draws from the key folded with s.
 
     Returns
     -------
     Lyapunov
+        Exponents with standard errors, and the increments of each layer.
 
     Raises
     ------
     GradlabError
-        A network whose layers are not known (only an `MLP` is), or `k` beyond the narrowest layer.
+        If `net` is no `MLP`, or `k` is larger than the narrowest layer.
 
     Examples
     --------
     >>> import gradlab as gl
     >>> net = gl.MLP(depth=50, width=16, activation="identity", init="orthogonal", gain=0.5)
-    >>> found = gl.lyapunov(net, [[1.0] * 16], k=3)
-    >>> [round(float(v), 4) for v in found.exponents[0, 0]]
+    >>> growth = gl.lyapunov(net, [[1.0] * 16], k=3)
+    >>> [round(float(v), 4) for v in growth.exponents[0, 0]]
     [-0.6931, -0.6931, -0.6931]
     """
     if isinstance(net, Layer) or not hasattr(net, "widths"):
         raise GradlabError("a network whose layers are known, an MLP", described(net), "gl.MLP(...)")
-    target = net.depth if target is None else target
+    to_layer = net.depth if to_layer is None else to_layer
     numbers, trees = draws(net, params, x, key, seeds, 1)
-    found = []
+    increments = []
     for tree in trees:
-        products = Products(net, tree, x, source, target)
+        products = Products(net, tree, x, from_layer, to_layer)
         narrowest = products.narrowest
         count = narrowest if k is None else positive_integer("k", k)
         if count > narrowest:
             raise GradlabError(f"k of at most {narrowest}, the units of the narrowest layer", str(k), "k=None")
         start = _start(key, count, products.inputs, products.shape[1], products.dtype)
-        found.append(_natural(_program(products.layer)(products.params, products.saved, start)))
-    return Lyapunov(np.stack(found), numbers, source, target, net)
+        increments.append(_natural(_program(products.layer)(products.params, products.saved, start)))
+    return Lyapunov(np.stack(increments), numbers, from_layer, to_layer, net)
 
 
-def lyapunov_of(jacobians: Any, *, k: int | None = None, key: Any = 0) -> Lyapunov:
-    """Lyapunov exponents of a product of matrices: the Jacobians of the steps of a recurrent network, say.
+def matrix_lyapunov(jacobians: Any, *, k: int | None = None, key: Any = 0) -> Lyapunov:
+    """Compute Lyapunov exponents of a product of matrices, for example the Jacobians of a recurrent network.
 
     Parameters
     ----------
-    jacobians : array, shape (steps, n, n)
-        Each acts on column vectors, ``v -> jacobian @ v``, the first one first.
+    jacobians : array, shape (factors, n, n)
+        The matrices. Each acts on column vectors, ``v -> jacobian @ v``, the first one first.
     k : int, optional
-        How many of the largest. None: all.
+        How many of the largest exponents to compute. None: all.
     key : int or JAX key
-        Of the random start.
+        Key from which the random start is drawn; the exponents of a long product do not depend on it.
 
     Returns
     -------
     Lyapunov
-        With one seed and one input.
+        The exponents, for one seed and one input.
+
+    Raises
+    ------
+    GradlabError
+        If the matrices are not square, not finite, or fewer than `k` wide.
 
     Examples
     --------
     >>> import numpy as np
-    >>> found = lyapunov_of(np.broadcast_to([[0.9, 2.0], [0.0, 0.5]], (400, 2, 2)))
-    >>> [round(float(v), 1) for v in np.exp(found.exponents[0, 0])]
+    >>> growth = matrix_lyapunov(np.broadcast_to([[0.9, 2.0], [0.0, 0.5]], (400, 2, 2)))
+    >>> [round(float(v), 1) for v in np.exp(growth.exponents[0, 0])]
     [0.9, 0.5]
     """
     matrices = jnp.asarray(jacobians)
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2] or not matrices.size:
-        raise GradlabError("jacobians of shape (steps, n, n)", f"shape {matrices.shape}", "one matrix for each step")
+        raise GradlabError(
+            "jacobians of shape (factors, n, n)", f"shape {matrices.shape}", "one square matrix for each factor"
+        )
     if not jnp.issubdtype(matrices.dtype, jnp.floating) or not bool(jnp.isfinite(matrices).all()):
-        raise GradlabError("finite real numbers in the jacobians", f"{matrices.dtype}, some not", "other steps")
+        raise GradlabError(
+            "finite real numbers in the jacobians", f"{matrices.dtype}, some not", "the factors before these"
+        )
     n = matrices.shape[1]
     count = n if k is None else positive_integer("k", k)
     if count > n:
         raise GradlabError(f"k of at most {n}", str(k), "k=None")
     start = _start(key, count, 1, n, matrices.dtype)
-    return Lyapunov(_natural(_steps(matrices, start))[None], (0,), 0, len(matrices))
+    return Lyapunov(_natural(_matrix_increments(matrices, start))[None], (0,), 0, len(matrices))
 
 
 def _start(key: Any, count: int, batch: int, units: int, dtype) -> np.ndarray:
-    """Random orthonormal rows, (count, batch, units)."""
+    """Draw random orthonormal rows, (count, batch, units)."""
     draw = generator(key).normal(size=(batch, units, count))
     return np.moveaxis(np.linalg.qr(draw)[0], -1, 0).astype(dtype)
 
 
 def _orthonormal(v: Scaled) -> tuple[Scaled, Log2]:
-    """Tangents (k, batch, units) made orthonormal, and log2 of the diagonal of R, (batch, k)."""
+    """Make tangents (k, batch, units) orthonormal; return them, and log2 of the diagonal of R, (batch, k)."""
     mantissa, exponent = align(v, 0)
     q, r = jnp.linalg.qr(jnp.moveaxis(mantissa, 0, -1))
     size = jnp.abs(jnp.diagonal(r, axis1=-2, axis2=-1))
@@ -184,11 +199,11 @@ def _orthonormal(v: Scaled) -> tuple[Scaled, Log2]:
 
 @functools.lru_cache(maxsize=32)
 def _program(layer: Layer):
-    return jax.jit(lambda params, saved, start: along(layer, params, saved, scaled(start), _orthonormal)[1])
+    return jax.jit(lambda params, saved, start: carry_tangents(layer, params, saved, scaled(start), _orthonormal)[1])
 
 
 @jax.jit
-def _steps(matrices, start) -> Log2:
+def _matrix_increments(matrices, start) -> Log2:
     def one(v, matrix):
         columns = matmul(matrix, jnp.moveaxis(v.mantissa, 0, -1))
         return _orthonormal(normalise(Scaled(jnp.moveaxis(columns, -1, 0), v.exponent)))
@@ -197,5 +212,5 @@ def _steps(matrices, start) -> Log2:
 
 
 def _natural(records: Log2) -> np.ndarray:
-    """(layers, batch, k) of log2 as natural logarithms (batch, layers, k)."""
+    """Convert log2, shape (layers, batch, k), to natural logarithms, shape (batch, layers, k)."""
     return np.moveaxis(to_numpy(records), 0, 1) * np.log(10.0)

@@ -1,4 +1,4 @@
-"""Measure networks at initialisation: one, or a whole group; `shared` and `single` are the two ways to run them."""
+"""Measure one network or a group of networks at initialisation; `shared` and `single` are the two ways to run them."""
 
 from __future__ import annotations
 
@@ -36,34 +36,43 @@ def measure(
     dtype: str | None = None,
     data: str = "arrays",
 ) -> Trace:
-    r"""Per-layer statistics of one network over many seeds.
+    r"""Measure the statistics of every layer of a network, over many seeds.
 
     Parameters
     ----------
     net : network
+        The network, such as `gradlab.MLP`.
     x : array, shape (batch, features)
+        The inputs.
     y : array, optional
-        Integer labels or real targets; may be left out for ``loss="probe"``.
+        Integer labels or real targets. It may be left out with ``loss="probe"``.
     key : int or JAX key
-        Base key: seed s draws from the key folded with s.
+        Key from which the weights are drawn: seed s draws from the key folded with s.
     seeds : int or sequence of int
-        Number of seeds, or their numbers. 16 by default, of which the rate's interval is made; a sweep takes 5 of
-        each network, and what makes no interval of them (training, histograms, spectra, exponents, curves) takes 1.
+        Number of seeds, or their numbers. The interval of the rate is over seeds, so more of them make it narrower.
+        (The default is 16 here, 5 for each network of a sweep, and 1 where no interval is computed.)
     loss : str, optional
-        By default softmax cross-entropy for integer `y`, else mean squared error.
+        Name of the loss. None: softmax cross-entropy for integer `y`, otherwise mean squared error.
     params : pytree, optional
-        Given weights, instead of draws: one measurement, without an interval.
+        Weights to use instead of random ones, for example after training. They are measured once, without an
+        interval.
     columns : sequence of str, optional
-        Measured columns to keep, see `gradlab._types.MEASURED`. None: all.
+        Names of the columns to measure, see `gradlab._types.MEASURED`. Fewer columns take less time. None: all but
+        those on request.
     dtype : str, optional
-        "float32" or "float64". None: that of `params`, else float32.
+        "float32" or "float64". None: that of `params`, otherwise float32.
     data : str
-        What the frame calls the data.
+        Name of the data in the frame.
 
     Returns
     -------
     Trace
-        `.columns`, `.rate`, `.decades`, `.verdict`; `gradlab.frame` makes the table.
+        With `.columns`, `.rate`, `.decades` and `.verdict`; `gradlab.frame` makes the table.
+
+    Raises
+    ------
+    GradlabError
+        If the data or the parameters do not fit the network, or a name is unknown.
 
     Examples
     --------
@@ -96,16 +105,18 @@ def measure_group(
     data: str = "arrays",
     outputs: int | None = None,
 ) -> list[Trace]:
-    """Per-layer statistics of several networks that see the same data, products shared where draws are.
+    """Measure several networks on the same data. Networks with the same draws share their matrix products.
 
     Parameters
     ----------
-    configs : sequence of MLPConfig
+    configs : sequence of NetworkConfig
+        The networks.
     x, y, loss, key, columns, dtype, data
         As for `measure`.
     seeds : sequence of int
+        Numbers of the seeds.
     outputs : int, optional
-        Number of outputs, where the targets do not show every class.
+        Number of outputs; give it where the targets do not show every class.
 
     Returns
     -------
@@ -119,14 +130,14 @@ def measure_group(
         groups: dict[tuple, list[int]] = {}
         for i, config in enumerate(configs):
             example_shape(build(config), batch.x)
-            resolved(config)  # what its names stand for now, from here on
+            resolved(config)  # fixes what the names of its functions stand for
             way = (shared, shared.family(config)) if shared.shares(config) else (single, single.structure(config))
             groups.setdefault(way, []).append(i)
         traces: dict[int, Trace] = {}
         for (way, _), members in groups.items():
             records, params = way.drawn([configs[i] for i in members], batch, as_key(key), seeds, wanted)
-            for i, of, own in zip(members, records, params, strict=True):
-                traces[i] = trace(build(configs[i]), own, of, batch, seeds)
+            for i, of_seeds, shapes in zip(members, records, params, strict=True):
+                traces[i] = trace(build(configs[i]), shapes, of_seeds, batch, seeds)
     return [traces[i] for i in range(len(configs))]
 
 
@@ -134,7 +145,7 @@ def measure_given(
     net: Network, params: Any, x: Any, y: Any, *, loss: str | None, key: Array | int = 0,
     columns: Iterable[str] | None = None, dtype: str | None = None, data: str = "arrays",
 ) -> Trace:  # fmt: skip
-    """One measurement of given weights; parameters as for `measure`."""
+    """Measure given weights once; the arguments are those of `measure`."""
     dtype = dtype or dtype_of(net, params)
     with jax.enable_x64(dtype == "float64"):
         batch = DeviceBatch.of(x, y, loss, dtype, net.outputs_in(params), data)
@@ -146,7 +157,7 @@ def measure_given(
 def given(
     net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
 ) -> Trace:
-    """One measurement of given weights, in arrays of the deepest network whose beginning this one is."""
+    """Measure given weights once, with the program of the deepest network that begins like this one."""
     way = shared if shared.shares(net) else single
     return trace(net, params, [way.given(net, params, batch, wanted, deepest, call)], batch, (0,), drawn=False)
 
@@ -162,6 +173,6 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def dtype_of(net: Network, params: Any) -> str:
-    """Name of the dtype of given weights."""
+    """Return the name of the dtype of given weights."""
     net.outputs_in(params)
     return str(weighted((), params)[0][1]["weight"].dtype)

@@ -1,4 +1,4 @@
-"""Products with the Jacobian of a section of a network, each a mantissa with a power of two of its own."""
+"""Products with the Jacobian of a section of a network; each product is a mantissa with a power of two."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from gradlab.measurement.lanczos import Ritz, bidiagonalise
 from gradlab.measurement.section import section
 from gradlab.networks.network import example_shape, weighted
 
-#: Entries of the unit vectors that go through the network together.
+#: Largest number of entries of the unit vectors that go through the network at once.
 TOGETHER = 2**22
 
 
 class Products:
-    """Products with the Jacobian of a section at given inputs, and with its transpose."""
+    """Compute products with the Jacobian of a section at given inputs, and with its transpose."""
 
-    def __init__(self, net: Any, params: Any, x: Any, source: str | int, target: str | int):
+    def __init__(self, net: Any, params: Any, x: Any, from_layer: str | int, to_layer: str | int):
         at = _inputs(net, params, x)
         self.dtype = at.dtype
-        self.layer, self.params = section(net, params, source, target)
-        if source != "input":
-            below, theirs = section(net, params, "input", source)
-            at = programs(below)[0](theirs, at)[0]
+        self.layer, self.params = section(net, params, from_layer, to_layer)
+        if from_layer != "input":
+            earlier, earlier_params = section(net, params, "input", from_layer)
+            at = programs(earlier)[0](earlier_params, at)[0]
         content = _content(self.layer, self.params, at) if isinstance(net, Layer) else ""
         forward, self._pull, self._push = programs(self.layer, content)
         y, self.saved = forward(self.params, at)
@@ -47,32 +47,32 @@ class Products:
 
     @property
     def layers(self) -> int:
-        """How many weights stand one above the other; of a network whose blocks are not known, all it has."""
+        """Count the layers with a weight; in a network whose blocks are not known, all weights."""
         leaves = jax.tree_util.tree_leaves_with_path(self.params)
         shapes = [np.shape(leaf) for path, leaf in leaves if getattr(path[-1], "key", "") != "bias"]
         return sum(math.prod(shape[:-2]) for shape in shapes if len(shape) > 1)
 
     @property
     def narrowest(self) -> int:
-        """The fewest units of a point of a section of an `MLP`."""
+        """Return the units of the narrowest layer of a section of an `MLP`."""
         return min(self.shape[1], *(p["weight"].shape[-1] for _, p in weighted((), self.params)))
 
     @property
     def count(self) -> int:
-        """Number of singular values."""
+        """Return the number of singular values."""
         return min(self.shape)
 
     def product(self, transposed: bool, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of vectors (vectors, inputs, units): mantissas, and exponents (vectors, inputs)."""
+        """Multiply vectors (vectors, inputs, units); return mantissas, and exponents of shape (vectors, inputs)."""
         run = self._pull if transposed else self._push
-        found = run(self.params, self.saved, np.asarray(v, self.dtype))
-        mantissa, exponent = np.asarray(found.mantissa, np.float64), np.asarray(found.exponent, np.int64)
+        image = run(self.params, self.saved, np.asarray(v, self.dtype))
+        mantissa, exponent = np.asarray(image.mantissa, np.float64), np.asarray(image.exponent, np.int64)
         if not np.isfinite(mantissa).all():
             raise GradlabError("a Jacobian that is finite", "inf or NaN", "a smaller gain, or fewer layers")
         return mantissa, exponent
 
     def full(self) -> np.ndarray:
-        """log10 of all singular values, (inputs, values), from the Jacobian put together along its shorter side."""
+        """Compute log10 of all singular values, (inputs, values), from the whole Jacobian."""
         rows = self.shape[0] <= self.shape[1]
         eye = np.eye(self.count)
         parts = [
@@ -85,25 +85,27 @@ class Products:
         values = np.linalg.svd(np.moveaxis(matrix, 1, 0), compute_uv=False)
         return log10_of(values, np.where(unit < LOWEST // 2, 0, unit))
 
-    def lanczos(self, steps: int, key: Any, probes: int = 1, enough: Callable[[Ritz], bool] = lambda r: False) -> Ritz:
-        """Golub-Kahan-Lanczos from the shorter side; the problems are probes, then inputs."""
+    def lanczos(
+        self, iterations: int, key: Any, probes: int = 1, enough: Callable[[Ritz], bool] = lambda r: False
+    ) -> Ritz:
+        """Bidiagonalise from the shorter side; the problems are all inputs of the first probe, then of the next."""
         backwards = self.shape[0] < self.shape[1]
         lead = (probes, self.inputs)
 
         def product(transposed):
-            def of(v):
+            def apply(v):
                 mantissa, exponent = self.product(transposed, v.reshape(*lead, -1))
                 return mantissa.reshape(len(v), -1), exponent.reshape(-1)
 
-            return of
+            return apply
 
         rng = generator(key)
         start = rng.normal(size=(probes * self.inputs, self.count))
-        return bidiagonalise(product(backwards), product(not backwards), start, steps, enough, rng=rng)
+        return bidiagonalise(product(backwards), product(not backwards), start, iterations, enough, rng=rng)
 
 
 def _inputs(net: Any, params: Any, x: Any) -> np.ndarray:
-    """The inputs as the first layer takes them, in the precision of the parameters, which fit them."""
+    """Return the inputs as the first layer takes them, in the precision of the parameters; check that they fit."""
     x = inputs(x)
     if x.ndim != 2:
         raise GradlabError("x of shape (batch, features)", f"shape {x.shape}", "x.reshape(len(x), -1)")
@@ -115,12 +117,12 @@ def _inputs(net: Any, params: Any, x: Any) -> np.ndarray:
 
 
 def generator(key: Any) -> np.random.Generator:
-    """Random numbers on the host, from a JAX key or an integer."""
+    """Make a generator of random numbers on the host, from a JAX key or an integer."""
     return np.random.default_rng(np.asarray(jax.random.key_data(as_key(key))).ravel())
 
 
 def _content(layer: Layer, params: Any, x: Any) -> str:
-    """A hash of what a layer computes now: of a user's own it may read what has changed since it was made."""
+    """Hash what a layer computes now; a user's layer may read things that have changed since it was made."""
 
     def all_ways(params, x):
         x = scaled(x)
@@ -133,9 +135,9 @@ def _content(layer: Layer, params: Any, x: Any) -> str:
 
 @functools.lru_cache(maxsize=64)
 def programs(layer: Layer, content: str = "") -> tuple[Callable, Callable, Callable]:
-    """Compiled: the forward pass, the backward pass of several cotangents, several tangents.
+    """Make compiled programs: the forward pass, the backward pass of several cotangents, several tangents.
 
-    `content` tells apart what one layer computes in turn.
+    `content` distinguishes programs of one layer that computes other things than before.
     """
     pull = lambda params, saved, dy: layer.backward(params, saved, dy, lambda site: None)[0]
 
@@ -149,7 +151,7 @@ def programs(layer: Layer, content: str = "") -> tuple[Callable, Callable, Calla
 
 
 def draws(net: Any, params: Any, x: Any, key: Any, seeds: Any, outputs: int) -> tuple[tuple[int, ...], Any]:
-    """Numbers of the seeds, and the parameters of each, drawn when their turn comes; or the weights given."""
+    """Return the numbers of the seeds and the parameters of each, drawn one by one; or the given weights."""
     require_network(net, or_layer=True)
     if params is not None:
         return (0,), [params]
@@ -161,6 +163,6 @@ def draws(net: Any, params: Any, x: Any, key: Any, seeds: Any, outputs: int) -> 
 
 
 def log10_of(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """log10 of ``values * 2**exponent``, the exponent one for each row; -inf for a zero."""
+    """Compute log10 of ``values * 2**exponent``, with one exponent for each row; -inf for a zero."""
     with np.errstate(divide="ignore"):
         return np.log10(values) + exponent[:, None] * np.log10(2.0)

@@ -1,4 +1,4 @@
-"""What a measurement hands back: plain records of NumPy arrays, every field with shape and unit."""
+"""Records that measurements return: plain NumPy arrays, every field with its shape and unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def value_rows(axes: Mapping[str, Sequence[Any] | np.ndarray], **values: Any) -> dict[str, np.ndarray]:
-    """A row for each place along the axes: where it is, and what each of the arrays has there."""
+    """Make one row for each place along the axes: its coordinates, and the value of each array there."""
     at = np.meshgrid(*axes.values(), indexing="ij")
     columns = {**dict(zip(axes, at, strict=True)), **values}
     return {name: np.broadcast_to(column, at[0].shape).ravel() for name, column in columns.items()}
@@ -25,10 +25,10 @@ def value_rows(axes: Mapping[str, Sequence[Any] | np.ndarray], **values: Any) ->
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """Where a row of the frame stands: one layer of the network.
+    """Describe one layer of a network: a row of the frame.
 
-    `layer` counts from 1 (next to the input) to L, then the readout L + 1; 0 is what is not counted.
-    `width` is the number of its units; a time step has no fans of its own, 0.
+    `layer` counts from 1 (next to the input) to L, then the readout L + 1; uncounted layers such as a stem are 0.
+    `width` is the number of units. A time step has no fans of its own, so they are 0.
     """
 
     layer: int
@@ -40,28 +40,29 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Trace:
-    """Per-layer statistics of one network over several seeds.
+    """Hold the statistics of every layer of one network, over several seeds.
 
     Parameters
     ----------
     config : NetworkConfig or TrainingConfig
         The network, or how it is trained.
     layers : tuple of LayerInfo
-        From input to output: what is not counted (a stem, a cell's shared weights: layer 0), L hidden layers, readout.
+        From input to output: layers that are not counted (a stem, the shared weights of a cell) have the number 0; then
+        come L hidden layers and the readout.
     columns : mapping of str to ndarray
         Measured columns by name, each of shape (seeds, layers), float64; see `gradlab._types.MEASURED`.
     seeds : tuple of int
-        The seed numbers.
+        Numbers of the seeds.
     status : tuple of str
-        One per seed: ``"ok"``, or what failed.
+        One for each seed: ``"ok"``, or what failed.
     sigma_w2, sigma_b2 : float
         Fan-in times the weight variance, and the bias variance, of the hidden layers.
     loss, data, dtype : str
-        Names.
+        Names of the loss, the data and the dtype.
     batch : int
-        Examples.
+        Number of examples.
     drawn : bool
-        False when the weights were given (``params=``): then no interval over seeds exists.
+        False where the weights were given (``params=``): then there is no interval over seeds.
     step : int
         Training step, 0 at initialisation.
     """
@@ -82,7 +83,7 @@ class Trace:
 
     @cached_property
     def rate(self) -> Rate:
-        """Factor of the rms delta per layer toward the input, with its interval over seeds."""
+        """Return the factor of the rms delta per layer toward the input, with its interval over seeds."""
         from gradlab.measurement.slope import rate
 
         hidden = [i for i, info in enumerate(self.layers) if 1 <= info.layer <= self.depth]
@@ -90,17 +91,17 @@ class Trace:
 
     @property
     def depth(self) -> int:
-        """Number L of hidden layers: blocks, or time steps."""
+        """Return the number L of hidden layers (or blocks, or time steps)."""
         return sum(info.layer >= 1 and info.layer_name != "readout" for info in self.layers)
 
     @property
     def decades(self):
-        """log10(rms delta_1 / rms delta_L), geometric mean over seeds, with its interval."""
+        """Return log10(rms delta_1 / rms delta_L), the geometric mean over seeds, with its interval."""
         return self.rate.decades
 
     @property
     def verdict(self) -> Verdict:
-        """Shape and effect in one word, with the evidence."""
+        """Return the verdict: shape and effect in one word, with the evidence."""
         from gradlab.measurement.verdict import judge
 
         return judge(self.rate)

@@ -1,12 +1,12 @@
-"""From the record of a network to its rows: one for each hidden layer, from input to readout.
+"""Make the rows of a network from its record: one row for each hidden layer, then the readout.
 
 A block of a residual network or a transformer holds several weights and activations. Its row shows
 
-- the backward signal where it is handed on: the gradient on the residual stream at the block's
-  output if it has one, else at the preactivations of its first weight;
-- the forward signal there too: of a stream `log10_preactivation_rms` is its rms, and
-  `log10_activation_rms` that of the last activation;
-- all weights of the block as one vector of parameters, and all biases.
+- the delta where blocks meet: the gradient on the residual stream at the block's output if it has a
+  stream, otherwise at the preactivations of its first weight;
+- the forward signal at the same place: `log10_preactivation_rms` is the rms of the stream, and
+  `log10_activation_rms` that of the block's last activation;
+- all weights of the block as one vector of parameters, and all biases as another.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gradlab.networks.rules import hidden_rule
 #: Columns of the backward signal.
 SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts",
           "delta_sizes")  # fmt: skip
-#: Columns that each weight of a block has.
+#: Columns that every weight of a block has.
 OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
 #: Columns of the stream, the preactivation of a block.
 STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction")
@@ -43,29 +43,35 @@ STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fr
 def trace(
     net: Network, params: Any, records: Sequence[Any], batch: DeviceBatch, seeds: Sequence[int], *, drawn: bool = True
 ) -> Trace:
-    """The trace of a network from its records, one for each seed.
+    """Make the trace of a network from its records, one for each seed.
 
     Parameters
     ----------
     net : Network
+        The network.
     params : pytree
-        Parameters, or their shapes; runs may be longer than the network is deep.
+        Its parameters, or their shapes. Repeated blocks may be more than the network has.
     records : sequence
-        On the host, as `shared` and `single` make them.
+        Records on the host, as `shared` and `single` make them.
     batch : DeviceBatch
+        The data that was measured on.
     seeds : sequence of int
+        Numbers of the seeds.
     drawn : bool
-        False of given weights.
+        False where the weights were given.
     """
     blocks = [_blocks(net, batch.outputs, record) for record in records]
     numbers = [number for first, count, _ in blocks[0] for number in range(first, first + count)]
     layers = _layers(net, params, numbers)
-    status = tuple(_status(of, layers) for of in blocks)
-    per_seed = [_joined(of) | _loss(record["loss"], len(numbers)) for of, record in zip(blocks, records, strict=True)]
+    status = tuple(_status(blocks_of_seed, layers) for blocks_of_seed in blocks)
+    per_seed = [
+        _joined(blocks_of_seed) | _loss(record["loss"], len(numbers))
+        for blocks_of_seed, record in zip(blocks, records, strict=True)
+    ]
     names = [c for c in MEASURED if c in per_seed[0]]
     hidden = [info for info in layers if info.layer >= 1 and info.layer_name != "readout"]
     fans = hidden[-1].fan_in, hidden[-1].fan_out
-    inner = fans if fans[0] else (net.width, net.width)  # a step's is the recurrent weight
+    inner = fans if fans[0] else (net.width, net.width)  # the weight of a time step is the recurrent one
     return Trace(
         net, layers, {c: np.stack([columns[c] for columns in per_seed]) for c in names},
         tuple(int(s) for s in seeds), status,
@@ -73,12 +79,12 @@ def trace(
     )  # fmt: skip
 
 
-#: Equal blocks, or one: number of the first row, number of rows, and the columns with a leading axis of rows.
+#: One block, or repeated ones: number of the first row, number of rows, and columns with a leading axis of rows.
 Block = tuple[int, int, dict[str, np.ndarray]]
 
 
 def rows(net: Network, outputs: int, record: Any, axes: int = 0) -> tuple[list[int], dict[str, np.ndarray]]:
-    """The number of each row's layer, and the columns, of shape (rows,); `axes` are those that one value has more."""
+    """Return the number of each row's layer, and columns of shape (rows, ...), where one value has `axes` axes."""
     blocks = _blocks(net, outputs, record, axes)
     return [number for first, count, _ in blocks for number in range(first, first + count)], _joined(blocks)
 
@@ -99,41 +105,43 @@ def _blocks(net: Network, outputs: int, record: Any, axes: int = 0) -> list[Bloc
 
 
 def _joined(blocks: Sequence[Block]) -> dict[str, np.ndarray]:
-    """The columns of all rows; NaN where a row has none."""
+    """Join the columns of all rows; NaN where a row has none."""
     shapes = {c: v.shape[1:] for *_, columns in blocks for c, v in columns.items()}
     absent = lambda count, c: np.full((count, *shapes[c]), np.nan)
-    of = lambda c: np.concatenate([columns[c] if c in columns else absent(count, c) for _, count, columns in blocks])
-    return {c: of(c) for c in shapes}
+    joined = lambda c: np.concatenate(
+        [columns[c] if c in columns else absent(count, c) for _, count, columns in blocks]
+    )
+    return {c: joined(c) for c in shapes}
 
 
-#: Number of the first row, None for the next one; number of rows, should no column tell it; and the columns.
+#: Number of the first row, or None for the next one; number of rows, used where there is no column; and the columns.
 Part = tuple[int | None, int, dict[str, np.ndarray]]
 
 
 def _parts(net: Network, outputs: int, record: Any) -> list[Part]:
-    """The parts of a network, from input to readout."""
+    """Return the parts of a network, from input to readout."""
     stack = net.stack(outputs)
-    found: list[Part] = []
+    parts: list[Part] = []
     for i, part in enumerate(record["below"]):
         if stack.stem and i == 0:
-            found.append((0, 1, row(part)))
+            parts.append((0, 1, row(part)))
             if stack.stem == "cell":
-                found.append((1, 1, part["recurrent"].values["steps"]))
+                parts.append((1, 1, part["recurrent"].values["steps"]))
         else:
-            found.append((None, 1, row(part)))
+            parts.append((None, 1, row(part)))
     if "run" in record:
         count = net.depth - stack.earlier_depth
-        found.append((stack.earlier_depth + 1, count, {c: v[:count] for c, v in row(record["run"]).items()}))
-    return [*found, (None, 1, row(record["readout"]))]
+        parts.append((stack.earlier_depth + 1, count, {c: v[:count] for c, v in row(record["run"]).items()}))
+    return [*parts, (None, 1, row(record["readout"]))]
 
 
 def _parts_custom(net: CustomNetwork, record: Any) -> list[Part]:
-    """The same of a network of a user's layers."""
+    """Return the parts of a network of a user's layers, from input to readout."""
     return [(None, 1, row(part.tree)) for part in net.rows(net.shapes(), (*record["below"], record["readout"]))]
 
 
 def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInfo, ...]:
-    """Names, widths and fans of the rows."""
+    """Make names, widths and fans of the rows."""
     custom = isinstance(net, CustomNetwork)
     blocks: list[tuple[int, int]] = []  # fan-in and fan-out of the first weight of each block
     for part in (row.tree for row in net.rows(params, params)) if custom else params:
@@ -146,14 +154,14 @@ def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInf
         step = stem == "cell" and number > 0 and not last
         name = "readout" if last else stem if number == 0 else f"{net.layer_name}_{number}"
         fan_in, fan_out = blocks[-1] if last else blocks[number if stem else number - 1] if not step else (0, 0)
-        fan_out = net.width if step else fan_out  # a step has no weight of its own
+        fan_out = net.width if step else fan_out  # a time step has no weight of its own
         width = net.width if stem == "cell" and not last else fan_out
         infos.append(LayerInfo(number, name, width, fan_in, fan_out))
     return tuple(infos)
 
 
 def _scales(config: NetworkConfig, inner: tuple[int, int]) -> tuple[float, float]:
-    """sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out; NaN of a user's layers."""
+    """Return sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out; NaN for a user's layers."""
     if isinstance(config, CustomConfig):
         return float("nan"), float("nan")
     rule = hidden_rule(config)
@@ -162,14 +170,14 @@ def _scales(config: NetworkConfig, inner: tuple[int, int]) -> tuple[float, float
 
 
 def _loss(value: Scaled, count: int) -> dict[str, np.ndarray]:
-    """Size and sign of the loss, the same in each of the rows."""
+    """Make the columns of size and sign of the loss, which are the same in every row."""
     with np.errstate(divide="ignore"):
         size = np.log10(np.abs(value.mantissa)) + value.exponent * np.log10(2.0)
     return {"log10_abs_loss": np.full(count, size), "loss_sign": np.full(count, np.sign(value.mantissa))}
 
 
 def _status(blocks: Sequence[Block], layers: Sequence[LayerInfo]) -> str:
-    """'ok', or where a signal left the range of its dtype."""
+    """Return 'ok', or say where a signal left the range of its dtype."""
     for name in ("log10_preactivation_rms", "log10_activation_rms", "log10_delta_rms"):
         values = np.concatenate([columns.get(name, np.zeros(count)) for _, count, columns in blocks])
         bad = np.flatnonzero(np.isnan(values) | (values == np.inf))
@@ -181,51 +189,54 @@ def _status(blocks: Sequence[Block], layers: Sequence[LayerInfo]) -> str:
 
 
 def row(record: Any) -> dict[str, np.ndarray]:
-    """The columns of a block, from the tree of its layers' records, in the order of the signal.
+    """Make the columns of a block from the tree of its layers' records.
 
     Parameters
     ----------
     record : tree of SiteRecord
-        On the host, columns as its values (`measurement.kept.on_host`); a leading axis of
-        equal blocks is kept.
+        Records on the host, in the order of the signal, with columns as their values (`measurement.kept.on_host`). A
+        leading axis of repeated blocks is kept.
 
     Returns
     -------
     dict of str to ndarray
+        Columns by name.
     """
     sites = [
         s for s in jax.tree.leaves(record, is_leaf=lambda v: isinstance(v, SiteRecord)) if isinstance(s, SiteRecord)
     ]
-    own = [s.values for s in sites if s.kind != "residual"]
-    found: dict[str, np.ndarray] = {}
+    layers = [s.values for s in sites if s.kind != "residual"]
+    block: dict[str, np.ndarray] = {}
     for name, join in _JOINS.items():
-        values = [columns[name] for columns in own if name in columns]
+        values = [columns[name] for columns in layers if name in columns]
         if values:
-            found[name] = join(values)
+            block[name] = join(values)
     for columns in (s.values for s in sites if s.kind == "residual"):
-        found |= {name: columns[name] for name in STREAM if name in columns}
-    if sum(any(name in columns for name in OF_A_WEIGHT) for columns in own) > 1:
-        found.pop("gradient_cosine_mean", None)  # the cosine of the whole is not a mean of its parts'
-        if "gradient_snr" in found:
-            found["gradient_snr"] = _snr(found, own)
-        if "log10_weight_grad_mean_abs" in found:
-            found["log10_weight_grad_mean_abs"] = _mean_entry(own)
-    return found
+        block |= {name: columns[name] for name in STREAM if name in columns}
+    if sum(any(name in columns for name in OF_A_WEIGHT) for columns in layers) > 1:
+        block.pop(
+            "gradient_cosine_mean", None
+        )  # the cosine of the whole vector does not follow from those of its parts
+        if "gradient_snr" in block:
+            block["gradient_snr"] = _snr(block, layers)
+        if "log10_weight_grad_mean_abs" in block:
+            block["log10_weight_grad_mean_abs"] = _mean_entry(layers)
+    return block
 
 
-def _mean_entry(own: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """log10 of the mean over the entries of all weights of the block."""
-    parts = [c for c in own if "weight_entries" in c]
+def _mean_entry(layers: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Compute log10 of the mean over the entries of all weights of the block."""
+    parts = [c for c in layers if "weight_entries" in c]
     with np.errstate(divide="ignore"):
         sums = [np.asarray(c["log10_weight_grad_mean_abs"]) + np.log10(c["weight_entries"]) for c in parts]
     return _log10_sum(sums) - np.log10(sum(c["weight_entries"] for c in parts))
 
 
-def _snr(found: dict[str, np.ndarray], own: list[dict[str, np.ndarray]]) -> np.ndarray:
-    r"""B |mean|^2 / tr Cov of the block, from its weights' own: each trace is B |mean|^2 / snr."""
-    parts = [c for c in own if "gradient_snr" in c]
+def _snr(block: dict[str, np.ndarray], layers: list[dict[str, np.ndarray]]) -> np.ndarray:
+    r"""Compute B |mean|^2 / tr Cov of the block from those of its weights: each trace is B |mean|^2 / snr."""
+    parts = [c for c in layers if "gradient_snr" in c]
     if any("log10_weight_grad_norm" not in c for c in parts):
-        return np.full_like(found["gradient_snr"], np.nan)
+        return np.full_like(block["gradient_snr"], np.nan)
     squares = lambda c: 2 * np.asarray(c["log10_weight_grad_norm"])
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = [squares(c) - np.log10(c["gradient_snr"]) for c in parts]
@@ -233,14 +244,14 @@ def _snr(found: dict[str, np.ndarray], own: list[dict[str, np.ndarray]]) -> np.n
 
 
 def _log10_sum(values: list[np.ndarray]) -> np.ndarray:
-    """log10 of the sum of 10**v."""
+    """Compute log10 of the sum of 10**v."""
     return functools.reduce(
         lambda a, b: np.logaddexp2(*(np.asarray(v) / np.log10(2.0) for v in (a, b))) * np.log10(2.0), values
     )
 
 
 def _norm(values: list[np.ndarray]) -> np.ndarray:
-    """log10 of the root of the sum of squares."""
+    """Compute log10 of the root of the sum of squares."""
     return 0.5 * _log10_sum([2 * np.asarray(v) for v in values])
 
 
@@ -256,7 +267,7 @@ def _mean(values: list[np.ndarray]) -> np.ndarray:
     return np.mean(np.stack(values), 0)
 
 
-#: How the columns of a block's layers become one.
+#: How the columns of a block's layers become one column.
 _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     **dict.fromkeys(SIGNAL, _first),
     "log10_weight_grad_norm": _norm,

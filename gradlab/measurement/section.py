@@ -1,8 +1,7 @@
-"""The section of a network between two of its points, as one layer: what a Jacobian is taken of.
+"""Cut the section between two points of a network, as one layer: its Jacobian is what is measured.
 
-Points are the input, the preactivation z_l of layer l = 1 ... L, and the output z_{L+1}: what the dense layer of each
-block gives. A section begins behind the dense layer of one block and ends with that of another; runs of equal blocks
-stay loops.
+Points are the input, the preactivation z_l of layer l = 1 ... L, and the output z_{L+1}, which the dense layers give. A
+section begins behind the dense layer of one block and ends with the dense layer of another. Repeated blocks stay loops.
 """
 
 from __future__ import annotations
@@ -24,42 +23,46 @@ from gradlab.networks.network import Network
 from gradlab.networks.resolved import Resolved, resolved
 
 
-def section(net: Network | Layer, params: Any, source: str | int, target: str | int) -> tuple[Layer, Any]:
-    """The layer between two points of a network, with its parameters.
+def section(net: Network | Layer, params: Any, from_layer: str | int, to_layer: str | int) -> tuple[Layer, Any]:
+    """Cut out the layer between two points of a network, with its parameters.
 
     Parameters
     ----------
     net : network or Layer
-        Of one that is not an `MLP` only the whole, from input to output.
+        The network. Only an `MLP` can be cut; others are taken whole, from input to output.
     params : pytree
-    source, target : "input", "output" or int
-        An integer l stands for the preactivation of layer l.
+        The parameters of the network.
+    from_layer, to_layer : "input", "output" or int
+        The two points. An integer l stands for the preactivation of layer l.
 
     Raises
     ------
     GradlabError
-        A point that the network does not have, or a target that is not above the source.
+        If the network lacks one of the points, or `to_layer` is not behind `from_layer`.
     """
     if not isinstance(net, MLP):
-        if (source, target) != ("input", "output"):
+        if (from_layer, to_layer) != ("input", "output"):
             raise GradlabError(
-                "source='input' and target='output', for a network that is not an MLP",
-                f"{source!r} and {target!r}", "an MLP, or the part as a Layer of its own",
+                "from_layer='input' and to_layer='output', for a network that is not an MLP",
+                f"{from_layer!r} and {to_layer!r}", "an MLP, or the part as a Layer of its own",
             )  # fmt: skip
         return net if isinstance(net, Layer) else _whole(resolved(net), net.outputs_in(params)), params
-    low, high = _number("source", source, net.depth), _number("target", target, net.depth)
+    low, high = _number("from_layer", from_layer, net.depth), _number("to_layer", to_layer, net.depth)
     if low >= high:
-        raise GradlabError("a target above the source", f"{source!r} and {target!r}", "source='input', target='output'")
-    # without what changes numbers alone, so that equal programs are compiled once
+        raise GradlabError(
+            "to_layer behind from_layer", f"from_layer={from_layer!r}, to_layer={to_layer!r}",
+            "from_layer='input', to_layer='output'",
+        )  # fmt: skip
+    # Fields that change only numbers are left out, so that equal programs are compiled once.
     plain = MLP(**{name: getattr(net, name) for name in net.names("program")}, depth=net.depth)
     layer, cuts = _section(resolved(plain), net.outputs_in(params), low, high)
-    # views on the host, of which a CPU makes no copies: slices of 1000 layers compile nothing
+    # Cut on the host, where a slice is a view: slices of 1000 layers on the device would all be compiled.
     host = jax.tree.map(np.asarray, params)
     return layer, jax.device_put(tuple(jax.tree.map(lambda v: v[copies], host[i])[kept] for i, copies, kept in cuts))  # noqa: B023
 
 
 def _number(name: str, point: str | int, depth: int) -> int:
-    """The number of a point: 0 the input, L + 1 the output."""
+    """Return the number of a point: 0 for the input, L + 1 for the output."""
     named = {"input": 0, "output": depth + 1}
     number = named.get(point, point) if isinstance(point, str) else point
     if isinstance(number, bool) or not isinstance(number, int) or not (0 < number <= depth or point in named):
@@ -70,55 +73,59 @@ def _number(name: str, point: str | int, depth: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _whole(of: Resolved, outputs: int) -> Layer:
-    """The whole network, the same layer for equal arguments: programs are cached by it."""
-    return of.network.layer(outputs)
+def _whole(entry: Resolved, outputs: int) -> Layer:
+    """Make the layer of the whole network; it is cached, because compiled programs are cached by it."""
+    return entry.network.layer(outputs)
 
 
 @functools.lru_cache(maxsize=64)
-def _section(of: Resolved, outputs: int, low: int, high: int) -> tuple[Layer, list[tuple[int, Any, slice]]]:
-    """The layer from point `low` to point `high`, and where the parameters of its parts lie: the number of a block or
-    of a run of equal blocks, which copies of the run, which parts of the block."""
+def _section(entry: Resolved, outputs: int, low: int, high: int) -> tuple[Layer, list[tuple[int, Any, slice]]]:
+    """Make the layer from point `low` to point `high`, and say where the parameters of its parts lie.
+
+    Each place is the number of a block or of repeated blocks, which copies of them, and which parts of the block.
+    """
     # behind the first dense layer, whole blocks, the last dense layer
     ranges = ((low - 1, low, slice(1, None)), (low, high - 1, slice(None)), (high - 1, high, slice(0, 1)))
-    parts, cuts, below = [], [], 0
-    for place, (_, run, _) in enumerate(of.network.layer(outputs).sequence):
+    parts, cuts, offset = [], [], 0
+    for place, (_, run, _) in enumerate(entry.network.layer(outputs).sequence):
         count = max(run.copies, 1)
         for begin, end, kept in ranges:
-            first, last = max(begin - below, 0), min(end - below, count)
+            first, last = max(begin - offset, 0), min(end - offset, count)
             if first < last:
                 part = serial(*_block(run).sequence[kept])
                 parts.append(repeat(part, last - first) if run.copies else part)
                 cuts.append((place, slice(first, last) if run.copies else ..., kept))
-        below += count
+        offset += count
     return serial(*parts), cuts
 
 
 def _block(layer: Layer) -> Layer:
-    """One copy of a run of equal blocks; a block that stands alone as it is."""
+    """Return one copy of repeated blocks, or a single block as it is."""
     return layer.parts(())[0][1] if layer.copies else layer
 
 
-def along(
-    layer: Layer, params: Any, saved: Any, v: Scaled, step: Callable[[Scaled], tuple[Scaled, Any]]
+def carry_tangents(
+    layer: Layer, params: Any, saved: Any, v: Scaled, at_dense: Callable[[Scaled], tuple[Scaled, Any]]
 ) -> tuple[Scaled, Any]:
-    """Tangents carried up a section, with a step behind each dense layer.
+    """Carry tangents through a section, and call a function behind each dense layer.
 
     Parameters
     ----------
     layer : Layer
         A section of an `MLP`.
     params, saved : Any
-        Those of the layer.
+        Parameters of the layer, and what its forward pass saved.
     v : Scaled, shape (vectors, batch, units)
-    step : callable
-        ``(v) -> (v, record)``.
+        The tangents.
+    at_dense : callable
+        ``(v) -> (v, record)``, called behind each dense layer.
 
     Returns
     -------
     v : Scaled
+        The tangents at the end.
     records
-        Of all steps, along a leading axis.
+        The records behind all dense layers, along a leading axis.
     """
 
     def through(v, block, params, saved):
@@ -126,7 +133,7 @@ def along(
         for part, p, s in zip(block.sequence, params, saved, strict=True):
             v = jax.vmap(lambda d: tangent(part.layer, p, s, d))(v)  # noqa: B023
             if part.name == "dense":
-                v, record = step(v)
+                v, record = at_dense(v)
         return v, record
 
     records = []
@@ -142,13 +149,13 @@ def along(
 
 
 def preactivations(layer: Layer, params: Any, saved: Any, numbers: Sequence[int]) -> list[Array]:
-    """Plain z of some layers, the first one 1, of a section that begins at the input: from what its layers saved."""
-    found, number = {}, 0
+    """Return the preactivations of some layers (from 1) of a section that begins at the input."""
+    values, number = {}, 0
     for part, *trees in zip(layer.sequence, params, saved, strict=True):
         dense = _block(part.layer).sequence[0].layer
         for i in range(max(part.layer.copies, 1)):
             number += 1
             if number in numbers:
                 p, s = jax.tree.map(lambda v: v[i], trees) if part.layer.copies else trees  # noqa: B023
-                found[number] = dense.forward(p[0], s[0])[0].value()
-    return [found[number] for number in numbers]
+                values[number] = dense.forward(p[0], s[0])[0].value()
+    return [values[number] for number in numbers]

@@ -1,8 +1,8 @@
-"""Networks that share draws, and so share their matrix products: one program for a whole group.
+"""Measure networks that share draws, and therefore matrix products, by one program for the whole group.
 
 Networks that differ in depth, gain and activation share their draws: a network of depth d is the first d layers of
 the deepest one. Their signals are stacked along a leading group axis: one product per layer serves all, and one
-forward pass serves every depth. The backward pass of each depth enters the same loop further down.
+forward pass serves every depth. The backward pass of a shallower network enters the same loop at its own depth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gradlab.core.initializers import FAMILIES, Initializer
 from gradlab.core.losses import loss_named
 from gradlab.core.scaled import scaled
 from gradlab.measurement.batch import DeviceBatch
-from gradlab.measurement.correlation import Step, along, carried, first_step, through
+from gradlab.measurement.correlation import PairGap, behind_activation, behind_blocks, behind_weight, input_gap
 from gradlab.measurement.draws import Variant, draw_program
 from gradlab.measurement.kept import Pairs, SiteRecord, on_host
 from gradlab.measurement.stats import FORWARD, statistics
@@ -35,17 +35,17 @@ from gradlab.networks.stack import Stack, runs_of
 
 #: Columns of pairs of examples, whose differences are carried from layer to layer.
 PAIRED = frozenset({"log10_one_minus_c", "zero_pair_fraction"})
-#: What the forward pass shows is the same for all depths, and read at the deepest alone.
+#: Values of the forward pass are the same for all depths, so they are read for the deepest network only.
 SHOWN_ONCE = frozenset((*FORWARD, "activation_counts"))
 
 
 def shares(config: NetworkConfig) -> bool:
-    """Whether networks like this one can share products: blocks of a weight and an activation, nothing else."""
+    """Say whether networks like this one can share products: their blocks are a weight and an activation only."""
     return isinstance(config, MLPConfig) and config.norm is None and len(config.activations) == 1
 
 
 def family(config: MLPConfig) -> tuple:
-    """What networks must have in common to share draws."""
+    """Return what networks must have in common to share draws."""
     rule = hidden_rule(config)
     bias_family = rule.bias_family if config.sigma_b2 is None else FAMILIES["normal"]
     return config.width, config.bias, rule.family, bias_family, readout_rule(config).family
@@ -54,10 +54,10 @@ def family(config: MLPConfig) -> tuple:
 def drawn(
     configs: Sequence[MLPConfig], batch: DeviceBatch, key: Array, seeds: Sequence[int], wanted: tuple[str, ...]
 ) -> tuple[list[list[Any]], list[Any]]:
-    """Records of networks of one family, for each network seed by seed, and the shapes of their parameters."""
+    """Measure networks of one family; return the records of each network by seed, and the shapes of its parameters."""
     depth = max(c.depth for c in configs)
     template = configs[0]
-    # two layers at least, so that a depth of 1 has the scales of a deeper network
+    # At least two layers, so that a network of depth 1 has the scales of a deeper one.
     room = depth if isinstance(template.width, tuple) else max(depth, 2)
     shapes = _shapes(template, room, batch)
     variants = sorted({_variant(c, shapes) for c in configs}, key=lambda v: (v.activation, v))
@@ -85,7 +85,7 @@ def drawn(
 def given(
     net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
 ) -> Any:
-    """The record of given weights, in arrays of the deepest network whose beginning this one is; `call` compiles."""
+    """Measure given weights with the program of the deepest network that begins like this one; `call` runs it."""
     parts = ((ACTIVATIONS.current(net.activation), 1),)
     program = measure_program(net.width, deepest.depth, batch.outputs, parts, net.bias, batch.loss, wanted, 1)
     record = on_host(call(program, params, batch.x, batch.y, jnp.asarray([net.depth], jnp.int32)))
@@ -93,7 +93,7 @@ def given(
 
 
 def _shapes(config: MLPConfig, depth: int, batch: DeviceBatch) -> list[tuple[int, int]]:
-    """(fan_in, fan_out) of each layer, hidden ones then readout."""
+    """Return (fan_in, fan_out) of each hidden layer, then of the readout."""
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
     return list(itertools.pairwise((*batch.shape, *widths, batch.outputs)))
 
@@ -122,10 +122,10 @@ def measure_program(
     wanted: tuple[str, ...],
     n_depths: int,
 ):
-    """(params, x, y, depths) -> the records of every depth: one compiled program for the group.
+    """Make the compiled program of a group, which returns records of every depth from (params, x, y, depths).
 
-    `parts` are the activations, each with the number of its variants; `depths` are in rising order. What the forward
-    pass shows is the same for all depths, and is read at the last one alone.
+    `parts` are the activations, each with the number of its variants; `depths` are in rising order. Values of the
+    forward pass are the same for all depths, and are read for the last one only.
     """
     names = tuple((entry.name, count) for entry, count in parts)
     shape = MLPConfig(depth=depth, width=width, activation=names[0][0], bias=bias)
@@ -140,12 +140,12 @@ def measure_program(
         lower, run, head = net.split(params)
         below, saved_below = net.earlier.forward(lower, inputs)
         top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run, below)
-        pairs, steps = {}, None
+        pairs, gaps = {}, None
         if correlated and len(x) > 1:
-            pairs, steps = _correlations(net, params, saved_below, saved_run, inputs, entries)
+            pairs, gaps = _correlations(net, params, saved_below, saved_run, inputs, entries)
 
         def output_of(d):
-            """The activation that enters the readout of the network of depth d."""
+            """Return the activation that enters the readout of the network of depth d."""
             if net.last_run is None:
                 return below
             i = jnp.minimum(d - net.earlier_depth, net.last_run.copies - 1)
@@ -156,16 +156,16 @@ def measure_program(
             logits, saved = net.readout.forward(head, output_of(d))
             value, dy = evaluate(logits, y)
             dy, record = net.readout.backward(head, saved, dy, statistics(columns))
-            found: dict[str, Any] = {"readout": record, "loss": value}
-            if steps is not None:
-                before = jax.tree.map(lambda v: v[d - net.earlier_depth], steps)
-                gap = carried(head[0], saved[0], before)
-                found["pairs"] = through(((ACTIVATIONS["identity"], None),), saved[1], gap)[1]
+            records: dict[str, Any] = {"readout": record, "loss": value}
+            if gaps is not None:
+                before = jax.tree.map(lambda v: v[d - net.earlier_depth], gaps)
+                gap = behind_weight(head[0], saved[0], before)
+                records["pairs"] = behind_activation(((ACTIVATIONS["identity"], None),), saved[1], gap)[1]
             read = statistics(columns, None if n_depths == 1 else d == depth)
             if net.last_run is not None:
-                dy, found["run"] = net.last_run.first(d - net.earlier_depth).backward(run, saved_run, dy, read)
-            found["below"] = net.earlier.backward(lower, saved_below, dy, read)[1]
-            return found
+                dy, records["run"] = net.last_run.first(d - net.earlier_depth).backward(run, saved_run, dy, read)
+            records["below"] = net.earlier.backward(lower, saved_below, dy, read)[1]
+            return records
 
         each = lax.map(at_depth, depths) if n_depths > 1 else jax.tree.map(lambda v: v[None], at_depth(depths[0]))
         return {"each": each, "pairs": pairs}
@@ -173,42 +173,44 @@ def measure_program(
     return jax.jit(program)
 
 
-def _correlations(net: Stack, params, saved_below, saved_run, inputs, entries) -> tuple[dict[str, Any], Step]:
-    """1 - c of every hidden layer, and the differences at each place from which a readout may be taken."""
+def _correlations(net: Stack, params, saved_below, saved_run, inputs, entries) -> tuple[dict[str, Any], PairGap]:
+    """Compute 1 - c of every hidden layer, and the differences at every depth that may have a readout."""
     signals = [*saved_below, *([] if saved_run is None else [saved_run])]
-    blocks = [(p[0], own) for p, own in zip(params[:-1], signals, strict=True)]
+    blocks = [(p[0], signal) for p, signal in zip(params[:-1], signals, strict=True)]
     in_run = lambda block: block[1][1].mantissa.ndim == 4
-    found: list[Pairs] = []
-    steps = jax.tree.map(lambda v: v[None], first_step(inputs))
+    pairs_of_blocks: list[Pairs] = []
+    gaps = jax.tree.map(lambda v: v[None], input_gap(inputs))
     while blocks:
         first, run = blocks.pop(0), blocks.pop(0) if blocks and in_run(blocks[0]) else None
-        steps, pairs = along(entries, first, run, jax.tree.map(lambda v: v[-1], steps))
-        found += [jax.tree.map(lambda v: v[0], pairs)] + ([] if run is None else [jax.tree.map(lambda v: v[1:], pairs)])
+        gaps, pairs = behind_blocks(entries, first, run, jax.tree.map(lambda v: v[-1], gaps))
+        pairs_of_blocks += [jax.tree.map(lambda v: v[0], pairs)] + (
+            [] if run is None else [jax.tree.map(lambda v: v[1:], pairs)]
+        )
     if saved_run is None:
-        return {"below": found}, jax.tree.map(lambda v: v[-1:], steps)
-    return {"below": found[:-1], "run": found[-1]}, steps
+        return {"below": pairs_of_blocks}, jax.tree.map(lambda v: v[-1:], gaps)
+    return {"below": pairs_of_blocks[:-1], "run": pairs_of_blocks[-1]}, gaps
 
 
 def _cut(record: dict[str, Any], config: MLPConfig, wanted: tuple[str, ...], variant: int, place: int) -> Any:
-    """The record of one network, out of that of its group."""
+    """Cut the record of one network out of that of its group."""
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * 2
-    loops = [0, *(int(bool(count)) for *_, count in runs_of(widths))]  # of each part: the axis of the variants
+    loops = [0, *(int(bool(count)) for *_, count in runs_of(widths))]  # the axis of the variants, for each part
     each, pairs = record["each"], record["pairs"]
 
-    def site(of: SiteRecord, axis: int, once: frozenset[str], found: dict[str, Any]) -> SiteRecord:
-        values = {c: v[-1 if c in once else place].take(variant, axis) for c, v in of.values.items()}
-        return SiteRecord(of.kind, values | {c: v.take(variant, axis) for c, v in found.items()})
+    def site(whole: SiteRecord, axis: int, once: frozenset[str], more: dict[str, Any]) -> SiteRecord:
+        values = {c: v[-1 if c in once else place].take(variant, axis) for c, v in whole.values.items()}
+        return SiteRecord(whole.kind, values | {c: v.take(variant, axis) for c, v in more.items()})
 
-    def part(of, axis: int, once: frozenset[str], found: Pairs | None):
-        return site(of[0], axis, once, {}), site(of[1], axis, once, found.columns(wanted) if found else {})
+    def part(whole, axis: int, once: frozenset[str], shown: Pairs | None):
+        return site(whole[0], axis, once, {}), site(whole[1], axis, once, shown.columns(wanted) if shown else {})
 
-    found = {"loss": jax.tree.map(lambda v: v[place][variant], each["loss"])}
-    carried = pairs.get("below", [None] * len(loops))
-    found["below"] = tuple(
-        part(of, axis, SHOWN_ONCE, own) for of, axis, own in zip(each["below"], loops, carried, strict=False)
+    parts = {"loss": jax.tree.map(lambda v: v[place][variant], each["loss"])}
+    hidden_pairs = pairs.get("below", [None] * len(loops))
+    parts["below"] = tuple(
+        part(whole, axis, SHOWN_ONCE, one) for whole, axis, one in zip(each["below"], loops, hidden_pairs, strict=False)
     )
     if "run" in each:
-        found["run"] = part(each["run"], 1, SHOWN_ONCE, pairs.get("run"))
+        parts["run"] = part(each["run"], 1, SHOWN_ONCE, pairs.get("run"))
     last = jax.tree.map(lambda v: v[place], each["pairs"]) if "pairs" in each else None
-    found["readout"] = part(each["readout"], 0, frozenset(), last)
-    return found
+    parts["readout"] = part(each["readout"], 0, frozenset(), last)
+    return parts

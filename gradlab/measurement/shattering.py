@@ -1,9 +1,9 @@
-r"""Shattered gradients: how alike the gradients of one function are at two inputs (Balduzzi et al. 2017).
+r"""Shattered gradients: cosines between the gradients of one function at two inputs (Balduzzi et al. 2017).
 
 The network's single output f is differentiated at every input x_i; the delta of layer l is
 :math:`\partial f(x_i)/\partial z_l`, that of layer 0 the input gradient :math:`\nabla f(x_i)`. Where
-the cosines of two inputs' deltas fall toward the input, the gradient forgets which input it is of:
-seen along a line of inputs it turns from a smooth curve into white noise.
+these cosines fall toward the input, gradients at neighbouring inputs have little in common: along a
+line of inputs the gradient is no smooth curve any more, but white noise.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from gradlab.measurement.records import value_rows
 
 @dataclass(frozen=True)
 class Shattering:
-    """Cosines between the deltas of pairs of inputs, and the input gradients themselves.
+    """Hold cosines between the deltas of pairs of inputs, and the input gradients themselves.
 
     Parameters
     ----------
     cosine : ndarray, shape (seeds, layers + 1, groups)
-        Mean over the pairs of a group. Layer 0 is the input gradient; then the layers, from input to output.
-        NaN where one of the two is exactly 0 in all of the group's pairs.
+        Mean cosine over the pairs of a group. Layer 0 is the input gradient; then come the layers, from input to
+        output. NaN where in every pair of the group one of the two is exactly 0.
     distance : ndarray, shape (groups,)
         Euclidean distance between the two inputs, mean over the pairs of a group.
     pairs : ndarray, shape (groups,)
-        How many pairs a group holds.
+        Number of pairs in each group.
     gradient : ndarray, shape (seeds, batch, features)
-        Input gradients over their own rms over the batch.
+        Input gradients divided by their rms over the batch.
     log10_rms : ndarray, shape (seeds,)
         log10 of that rms.
     seeds : tuple of int
+        Numbers of the seeds.
     """
 
     cosine: np.ndarray
@@ -56,9 +57,9 @@ class Shattering:
     seeds: tuple[int, ...]
 
     def rows(self) -> dict[str, np.ndarray]:
-        """A row for each seed, layer and group: seed, layer, distance, from_loss, pairs, cosine.
+        """Return one row for each seed, layer and group: seed, layer, distance, from_loss, pairs, cosine.
 
-        ``from_loss`` counts layers from the output: 0 for the last one that was read.
+        ``from_loss`` counts layers from the output: it is 0 for the last one that was read.
         """
         layers = np.arange(self.cosine.shape[1])
         axes = {"seed": self.seeds, "layer": layers, "distance": self.distance}
@@ -75,41 +76,47 @@ def shattering(
     kind: str = "dense",
     dtype: str = "float32",
 ) -> Shattering:
-    r"""Cosines between the deltas of every pair of inputs, layer by layer, over many seeds.
+    r"""Compute cosines between the deltas of every pair of inputs, layer by layer, over many seeds.
 
     Parameters
     ----------
     net : network or Layer
-        A network is built with one output; a `Layer` must have one.
+        The network, which is built with one output; or a `Layer` with one output.
     x : array, shape (batch, features)
-        Two inputs or more; memory and time grow with the square of their number.
+        Two inputs or more. Memory and time grow with the square of their number.
     key : int or JAX key
-        Base key: seed s draws from the key folded with s.
+        Key from which the weights are drawn: seed s draws from the key folded with s.
     seeds : int or sequence of int
         Number of seeds, or their numbers.
     bins : int, optional
-        Pairs are averaged within so many bins of equal width in distance. None: each pair by itself.
+        Number of bins of equal width in distance, within which pairs are averaged. None: each pair by itself.
     kind : str
-        The sites whose cotangents are read: "dense" (the deltas of dense layers, the readout last),
-        "residual" (those of the stream after each block), or that of a layer of one's own.
+        Kind of the layers whose deltas are compared: "dense" (dense layers, the readout last), "residual" (the stream
+        behind each block), or the kind of a layer of one's own.
     dtype : {"float32", "float64"}
+        Precision; cosines of very deep networks may need float64.
 
     Returns
     -------
     Shattering
-        `gradlab.theory.gradient_correlation` is what to expect of it in ReLU networks.
+        The cosines. `gradlab.theory.gradient_correlation` predicts them for ReLU networks.
+
+    Raises
+    ------
+    GradlabError
+        If there are fewer than two inputs, several outputs, or no layer of this kind.
 
     Notes
     -----
-    All inputs share the cotangent 1. The deltas are those of the sum of the outputs: in a network whose
-    examples interact (batch normalisation) an output's gradient by the *other* inputs is in them.
+    The deltas are those of the sum of the outputs over all inputs. In a network whose examples interact (batch
+    normalisation) they therefore contain gradients of an output by the *other* inputs.
 
     Examples
     --------
     >>> import numpy as np
     >>> import gradlab as gl
-    >>> found = shattering(gl.MLP(depth=3, width=32), np.eye(2, 8), seeds=4)
-    >>> found.cosine.shape, found.distance.round(3).tolist()
+    >>> cosines = shattering(gl.MLP(depth=3, width=32), np.eye(2, 8), seeds=4)
+    >>> cosines.cosine.shape, cosines.distance.round(3).tolist()
     ((4, 5, 1), [1.414])
     """
     require_network(net, or_layer=True)
@@ -120,8 +127,8 @@ def shattering(
         raise GradlabError("x of shape (batch, features), of two inputs or more", f"shape {x.shape}", "more examples")
     bins = None if bins is None else positive_integer("bins", bins)
     one, two = np.triu_indices(len(x), 1)
-    apart = np.linalg.norm(x[one].astype(np.float64) - x[two], axis=-1)
-    group = np.arange(len(apart)) if bins is None else _binned(apart, bins)
+    distances = np.linalg.norm(x[one].astype(np.float64) - x[two], axis=-1)
+    group = np.arange(len(distances)) if bins is None else _binned(distances, bins)
     pairs = np.bincount(group)
 
     def grouped(gram: np.ndarray) -> np.ndarray:
@@ -135,20 +142,20 @@ def shattering(
         cosines, gradients, sizes = [], [], []
         for seed in numbers:
             params, _ = layer.init(fold_in(as_key(key), seed), x.shape[1:])
-            dx, own, records = program(params, x)
+            dx, cosine, records = program(params, x)
             grams = [np.asarray(r, np.float64).reshape(-1, len(x), len(x)) for r in jax.tree.leaves(records)]
             if not grams:
                 raise GradlabError(f"a layer of kind {kind!r}", "none in this network", "kind='dense'")
-            cosines.append([grouped(g) for g in (np.asarray(own, np.float64), *np.concatenate(grams))])
+            cosines.append([grouped(g) for g in (np.asarray(cosine, np.float64), *np.concatenate(grams))])
             gradient, log10_rms = _over_rms(dx)
             gradients.append(gradient)
             sizes.append(log10_rms)
-    distance = np.bincount(group, apart) / pairs
+    distance = np.bincount(group, distances) / pairs
     return Shattering(np.array(cosines), distance, pairs, np.array(gradients), np.array(sizes), numbers)
 
 
 def _program(layer: Layer, kind: str):
-    """(params, x) -> (input gradients, their cosines, cosines of the deltas of each layer)."""
+    """Make the program that returns input gradients, their cosines, and cosines of the deltas of each layer."""
 
     def read(site: Site) -> dict[str, Array]:
         return {"cosine": _cosines(site.dy)} if site.kind == kind else {}
@@ -164,7 +171,7 @@ def _program(layer: Layer, kind: str):
 
 
 def _cosines(d: Scaled) -> Array:
-    """Cosines between the rows, (batch, batch); NaN with a row that is 0."""
+    """Compute cosines between the rows, shape (batch, batch); NaN where a row is 0."""
     unit, size = unit_rows(d.mantissa.reshape(d.mantissa.shape[0], -1))
     gram = matmul(unit, jnp.swapaxes(unit, -1, -2))
     alive = size > 0
@@ -172,7 +179,7 @@ def _cosines(d: Scaled) -> Array:
 
 
 def _over_rms(dx: Scaled) -> tuple[np.ndarray, float]:
-    """Gradients of a batch over their common rms, in float64, and log10 of it."""
+    """Divide the gradients of a batch by their rms, in float64; return them and log10 of the rms."""
     mantissa, exponent = np.asarray(dx.mantissa, np.float64), np.asarray(dx.exponent, np.int64)
     top = int(np.max(exponent))
     value = np.ldexp(mantissa, np.clip(exponent - top, -1000, 0)[:, None])
@@ -182,8 +189,8 @@ def _over_rms(dx: Scaled) -> tuple[np.ndarray, float]:
     return value / rms, float(np.log10(rms) + top * np.log10(2.0))
 
 
-def _binned(apart: np.ndarray, bins: int) -> np.ndarray:
-    """The number of each pair's bin, empty ones left out."""
-    edges = np.linspace(np.min(apart), np.max(apart), bins + 1)
-    place = np.clip(np.digitize(apart, edges[1:-1]), 0, bins - 1)
+def _binned(distances: np.ndarray, bins: int) -> np.ndarray:
+    """Return the number of each pair's bin; empty bins are left out."""
+    edges = np.linspace(np.min(distances), np.max(distances), bins + 1)
+    place = np.clip(np.digitize(distances, edges[1:-1]), 0, bins - 1)
     return np.unique(place, return_inverse=True)[1]

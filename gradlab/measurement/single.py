@@ -1,8 +1,8 @@
-"""One forward and one backward pass for each network and seed: networks of any architecture.
+"""Measure networks of any architecture, by one forward and one backward pass for each network and seed.
 
-Networks of one structure share one compiled program, whatever their depths, draws and branch scales: both loops over
-blocks have a trip count that is an argument. Layer l's draw depends on the seed, l and its shape alone, so that the
-shallower network is the beginning of the deeper one here too.
+Networks of one structure share one compiled program, whatever their depths, draws and branch scales, because the number
+of repeated blocks is an argument of it. The draw of layer l depends on the seed, l and its shape only, so a shallower
+network has the first layers of a deeper one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gradlab.networks.resolved import Resolved, resolved
 
 
 def structure(config: NetworkConfig) -> tuple:
-    """What networks must have in common to share a program."""
+    """Return what networks must have in common to share a program."""
     if isinstance(config, CustomConfig):
         return config.architecture, config
     net = build(config)
@@ -43,7 +43,7 @@ def structure(config: NetworkConfig) -> tuple:
 def drawn(
     configs: Sequence[NetworkConfig], batch: DeviceBatch, key: Array, seeds: Sequence[int], wanted: tuple[str, ...]
 ) -> tuple[list[list[Any]], list[Any]]:
-    """Records of networks of one structure, for each network seed by seed, and the shapes of their parameters."""
+    """Measure networks of one structure; return records of each network by seed, and the shapes of its parameters."""
     deepest = max(configs, key=lambda c: c.depth or 0)
     run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted)
     records, shapes = [], []
@@ -64,13 +64,13 @@ def drawn(
 def given(
     net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
 ) -> Any:
-    """The record of given weights, in arrays of the deepest network whose beginning this one is; `call` compiles."""
+    """Measure given weights with the program of the deepest network that begins like this one; `call` runs it."""
     run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted)
     return on_host(call(run, params, batch.x, batch.y, *numbers_of(net, batch.dtype)))
 
 
 def bare(config: NetworkConfig) -> NetworkConfig:
-    """The configuration without what changes numbers alone, so that equal programs are compiled once."""
+    """Leave out fields of a configuration that change only numbers, so that equal programs are compiled once."""
     if isinstance(config, CustomConfig):
         return config
     learned = {"branch_scale": "learned"} if getattr(config, "branch_scale", "") == "learned" else {}
@@ -79,31 +79,31 @@ def bare(config: NetworkConfig) -> NetworkConfig:
 
 
 def numbers_of(net: Network, dtype: str) -> tuple[Array, dict[str, Array]]:
-    """What a program takes beside parameters and data: the depth, and numbers of the blocks."""
+    """Return the other arguments of a program: the depth, and the numbers of the blocks."""
     depth = jnp.int32(net.depth or 0)
     return depth, {name: jnp.asarray(value, dtype) for name, value in net.numbers().items()}
 
 
 @functools.lru_cache(maxsize=64)
-def draws(of: Resolved, shape: tuple[int, ...], outputs: int, loss: str, batch: int, dtype: str):
-    """key -> (parameters, probe vectors)."""
+def draws(entry: Resolved, shape: tuple[int, ...], outputs: int, loss: str, batch: int, dtype: str):
+    """Make the function that draws parameters and probe vectors from a key."""
 
     def draw(key):
         probe = probes(fold_in(key, PROBE_FOLD), batch, outputs, dtype) if loss == "probe" else None
-        return of.network.layer(outputs).init(key, shape)[0], probe
+        return entry.network.layer(outputs).init(key, shape)[0], probe
 
     return draw
 
 
 @functools.lru_cache(maxsize=64)
-def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
-    """(params, x, y, depth, numbers) -> the records of all parts of the network, and its loss."""
+def program(entry: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
+    """Make the program that returns records of all parts of a network from (params, x, y, depth, numbers)."""
     evaluate = loss_named(loss)
     read = statistics(wanted)
 
     @jax.jit
     def measured(params, x, y, depth, numbers):
-        stack = of.network.stack(outputs, **numbers)
+        stack = entry.network.stack(outputs, **numbers)
         lower, run, head = stack.split(params)
         through = depth - stack.earlier_depth
         a, saved_below = stack.earlier.forward(lower, scaled(x, x.ndim - 1))
@@ -113,10 +113,10 @@ def program(of: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
         logits, saved = stack.readout.forward(head, a)
         value, dy = evaluate(logits, y)
         dy, above = stack.readout.backward(head, saved, dy, read)
-        found = {"readout": above, "loss": value}
+        records = {"readout": above, "loss": value}
         if stack.last_run is not None:
-            dy, found["run"] = stack.last_run.first(through).backward(run, saved_run, dy, read)
-        found["below"] = stack.earlier.backward(lower, saved_below, dy, read)[1]
-        return found
+            dy, records["run"] = stack.last_run.first(through).backward(run, saved_run, dy, read)
+        records["below"] = stack.earlier.backward(lower, saved_below, dy, read)[1]
+        return records
 
     return measured

@@ -17,25 +17,25 @@ from gradlab._errors import GradlabError
 
 Shape = Literal["exponential", "algebraic", "none"]
 
-#: AICc needs more increments than parameters (two and the variance) plus one.
+#: Fewest layers for AICc, which needs more increments than parameters (two and the variance) plus one.
 MIN_LAYERS = 5
 #: The line between steady and not: decades over the whole depth.
 LINE = 1.0
-#: By how much the power law's AICc must be lower. Chosen by its errors on single networks, which are the noisiest
+#: By how much the AICc of the power law must be lower. Chosen by its errors on single networks, which are the noisiest
 #: (benchmarks/verdicts.py): of exponentials of 5 ... 100 layers at most 0.8 % of the draws are beyond a decade and
 #: called algebraic, with the usual 2 (Burnham & Anderson 2002, section 2.6) up to 4.9 %; of power laws beyond a decade
 #: 99.8 % and more are found with a noise of 0.028 decades per layer (ReLU, 300 units; tanh, 128), and 58 to 99 % with
 #: 0.06 (ReLU, 64 units).
 AICC_MARGIN = 8.0
-#: An exponential has one slope: the two halves of the layers may differ by this share of it.
+#: An exponential has one slope: the slopes of the two halves of the layers may differ by this share of it.
 SLOPE_TOLERANCE = 0.1
-#: ... or by what noise explains at this level.
+#: They may also differ by what noise explains at this level.
 SLOPE_LEVEL = 0.99
 
 
 @dataclass(frozen=True)
 class Decades:
-    """log10(rms delta_1 / rms delta_L): a geometric mean over seeds, with its interval.
+    """Hold log10(rms delta_1 / rms delta_L): the geometric mean over seeds, with its interval.
 
     Negative where the gradient vanishes toward the input. `low` and `high` are NaN without an interval.
     """
@@ -46,7 +46,7 @@ class Decades:
 
     @property
     def magnitude(self) -> str:
-        """The size in words' precision: ``31``, ``2.8``, ``0.07``."""
+        """Return the size for use in a sentence: ``31``, ``2.8``, ``0.07``."""
         size = abs(self.value)
         for digits, limit in ((2, 0.995), (1, 9.95)):
             if size < limit:
@@ -59,22 +59,22 @@ class Decades:
 
 @dataclass(frozen=True)
 class Rate:
-    """Factor of the rms delta per layer toward the input.
+    """Hold the factor of the rms delta per layer toward the input.
 
     Parameters
     ----------
     value, low, high : float
-        Geometric mean over seeds, and its interval; NaN where `note` says that there is none.
+        Geometric mean over seeds, and the ends of its interval; NaN where `note` says that there is none.
     level : float
         Level of the interval.
     layers : (int, int)
-        First and last layer it was taken over.
+        First and last layer of the profile.
     seeds : int
-        Seeds it was taken from: those whose deltas are finite and not zero in every layer.
+        Number of seeds in the mean: those whose deltas are finite and not zero in every layer.
     decades : Decades
         log10(rms delta_1 / rms delta_L).
     shape : {"exponential", "algebraic", "none"}
-        What fits the profile best; "none" where nothing can be told from a flat or short profile.
+        The curve that fits the profile best; "none" where the profile is too flat or too short to decide.
     exponent : float
         p of the power law rms delta_l ~ l**p, fitted whatever the shape; NaN below two layers.
     aicc : float
@@ -84,9 +84,9 @@ class Rate:
     note : str
         Why there is no interval, or no rate; empty where there is one.
     n_dead, n_failed : int
-        Seeds left out: with a delta that is exactly 0, or not finite otherwise.
+        Numbers of seeds that are left out: with a delta that is exactly 0, and with one that is not finite.
     n_beyond : int
-        Of the seeds it was taken from, those that change by more than one decade by themselves.
+        Number of seeds in the mean that change by more than one decade by themselves.
     drawn : bool
         Whether the weights were drawn; False where they were given.
     """
@@ -110,18 +110,18 @@ class Rate:
 
     @property
     def has_interval(self) -> bool:
-        """Whether there is an interval over seeds."""
+        """Say whether there is an interval over seeds."""
         return not math.isnan(self.decades.low)
 
     @property
     def resolved(self) -> bool:
-        """Whether the interval leaves out the rate 1; without an interval, whether there is a rate."""
+        """Say whether the interval excludes the rate 1; without an interval, whether there is a rate."""
         if self.has_interval:
             return self.decades.low * self.decades.high > 0
         return not math.isnan(self.value) and self.decades.value != 0
 
     def extrapolate(self, depth: int) -> Decades:
-        """Decades at another depth, D (depth - 1) / (L - 1), where an exponential fits.
+        """Compute the decades at another depth, D (depth - 1) / (L - 1), where an exponential fits.
 
         Parameters
         ----------
@@ -131,14 +131,14 @@ class Rate:
         Returns
         -------
         Decades
-            With its interval, which is that of the mean over seeds.
+            The decades there, with the interval of the mean over seeds.
 
         Raises
         ------
         GradlabError
-            Unless the exponential describes the profile better than a constant and a power law do,
-            and its slope is the same in both halves of the layers: to 10 %, or to what noise explains at
-            the 99 % level. A slope off by this much moves the decades at any depth by at most as much.
+            Unless an exponential describes the profile better than a constant and a power law do, and its slope is the
+            same in both halves of the layers, to 10 % or to what noise explains at the 99 % level. A slope that is off
+            by this much moves the decades at any depth by at most as much.
         """
         if isinstance(depth, bool) or int(depth) != depth or depth < 1:
             raise GradlabError("depth to be an integer of at least 1", repr(depth), "depth=100")
@@ -161,7 +161,7 @@ class Rate:
 
 
 def rate(log10_delta: np.ndarray, drawn: bool = True, level: float = 0.95) -> Rate:
-    """Rate, decades and shape from the deltas of the hidden layers.
+    """Compute rate, decades and shape from the deltas of the hidden layers.
 
     Per seed, rate = (rms delta_1 / rms delta_L)**(1 / (L - 1)). The seeds' geometric mean has a
     t-interval in the logarithm. A seed with a delta that is exactly 0 (-inf) or not finite is counted
@@ -175,8 +175,8 @@ def rate(log10_delta: np.ndarray, drawn: bool = True, level: float = 0.95) -> Ra
     "exponential", with an AICc lower by 974; on the increments the power law wins by 359, and its
     exponent is 0.44 (10 seeds; theory: 1/2).
 
-    The power law is one of depth, not of the distance from the loss: what bends a profile of a
-    feed-forward net is the forward signal, which knows only how far it is from the input.
+    The power law is one of depth, not of the distance from the loss, because the profile of a feed-forward network is
+    bent by the forward signal, which depends only on the distance from the input.
 
     Parameters
     ----------
@@ -190,6 +190,12 @@ def rate(log10_delta: np.ndarray, drawn: bool = True, level: float = 0.95) -> Ra
     Returns
     -------
     Rate
+        The rate with its interval, the shape of the profile, and the seeds that were left out.
+
+    Raises
+    ------
+    GradlabError
+        If the array has another shape, or the level is not between 0 and 1.
 
     Examples
     --------
@@ -227,7 +233,7 @@ def _checked(log10_delta: np.ndarray, level: float) -> np.ndarray:
 
 
 def _decades(usable: np.ndarray, drawn: bool, level: float) -> tuple[Decades, str]:
-    """D with its t-interval over seeds, and why it has none."""
+    """Compute D with its t-interval over seeds, and say why there is none."""
     if not len(usable):
         return Decades(math.nan, math.nan, math.nan), "no seed whose deltas are all finite and not zero"
     per_seed = usable[:, 0] - usable[:, -1]
@@ -247,7 +253,7 @@ def _decades(usable: np.ndarray, drawn: bool, level: float) -> tuple[Decades, st
 
 
 def _per_layer(decades: float, depth: int) -> float:
-    """10**(D / (L - 1)): the rate that makes D decades over the layers; NaN for a single layer."""
+    """Return 10**(D / (L - 1)), the rate that makes D decades over the layers; NaN for a single layer."""
     if depth == 1 or math.isnan(decades):
         return math.nan
     with np.errstate(over="ignore"):  # a rate beyond 1e308 is inf, as its neighbours in the table are numbers
@@ -255,43 +261,43 @@ def _per_layer(decades: float, depth: int) -> float:
 
 
 def _shape(profile: np.ndarray) -> tuple[Shape, float, float, str]:
-    """Shape, exponent, AICc(exponential) - AICc(power law), and why an exponential does not fit."""
+    """Return shape, exponent, AICc(exponential) - AICc(power law), and why an exponential does not fit."""
     depth = len(profile)
     if depth == 1:
         return "none", math.nan, math.nan, "a single layer"
-    steps = np.diff(profile)
-    law = np.diff(np.log10(np.arange(1, depth + 1)))
-    exponent = float(law @ steps / (law @ law))
+    increments = np.diff(profile)
+    powers = np.diff(np.log10(np.arange(1, depth + 1)))
+    exponent = float(powers @ increments / (powers @ powers))
     if depth < MIN_LAYERS:
         return "none", exponent, math.nan, f"{depth} layers, too few to tell a shape"
     # Below the rounding of the profile itself, residuals say nothing and all fits are perfect.
     floor = (8 * np.finfo(float).eps * max(1.0, float(np.abs(profile).max()))) ** 2
-    flat = _aicc(steps, 1, floor)
-    exponential = _aicc(steps - steps.mean(), 2, floor)
-    power = _aicc(steps - exponent * law, 2, floor)
+    flat = _aicc(increments, 1, floor)
+    exponential = _aicc(increments - increments.mean(), 2, floor)
+    power = _aicc(increments - exponent * powers, 2, floor)
     better = exponential - power
     if flat <= min(exponential, power):
         return "none", exponent, better, "a flat profile, in which no slope stands out from the noise"
     # A power law that runs against the decades describes a transient at the input, not the profile.
     if better > AICC_MARGIN and exponent * (profile[-1] - profile[0]) > 0:
         return "algebraic", exponent, better, f"a power law of depth, with exponent {exponent:.2f}"
-    return "exponential", exponent, better, _drift(steps)
+    return "exponential", exponent, better, _drift(increments)
 
 
 def _aicc(residuals: np.ndarray, parameters: int, floor: float) -> float:
-    """Akaike's criterion with Hurvich & Tsai's correction (Biometrika 76, 1989), Gaussian residuals."""
+    """Compute Akaike's criterion as corrected by Hurvich & Tsai (Biometrika 76, 1989), for Gaussian residuals."""
     n = len(residuals)
     variance = max(float(residuals @ residuals) / n, floor)
     return n * math.log(variance) + 2 * parameters * n / (n - parameters - 1)
 
 
-def _drift(steps: np.ndarray) -> str:
-    """Why the slope is not the same in both halves of the layers; empty where it is."""
-    first, last = np.array_split(steps, 2)
+def _drift(increments: np.ndarray) -> str:
+    """Say why the slope is not the same in both halves of the layers; empty where it is."""
+    first, last = np.array_split(increments, 2)
     difference = abs(float(first.mean() - last.mean()))
-    if difference <= SLOPE_TOLERANCE * abs(float(steps.mean())):
+    if difference <= SLOPE_TOLERANCE * abs(float(increments.mean())):
         return ""
-    freedom = len(steps) - 2
+    freedom = len(increments) - 2
     squares = sum(float(((half - half.mean()) ** 2).sum()) for half in (first, last))
     error = math.sqrt(squares / freedom * (1 / len(first) + 1 / len(last)))
     if difference <= stdtrit(freedom, 0.5 + SLOPE_LEVEL / 2) * error:
@@ -303,7 +309,7 @@ def _drift(steps: np.ndarray) -> str:
 
 
 def interval_text(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """``0.236 [0.234, 0.238]``: as many digits as the interval supports, three where there is none.
+    """Write ``0.236 [0.234, 0.238]`` with as many digits as the interval supports, three without an interval.
 
     The half-width is shown to its first digit, or to its second where that first digit is 1.
     """

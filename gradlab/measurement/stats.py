@@ -1,9 +1,9 @@
-"""The reader `statistics`: what is kept of each layer on the way back.
+"""The reader `statistics`, which keeps small sums of each layer during the backward pass.
 
-Here stands only what needs the arrays themselves: sums over the units of one example, counts, Gram matrices. They are
-read off the mantissas, whose largest entry in each example lies in [1/2, 1), beside the integer exponents, so nothing
-overflows and no square underflows. Means, logarithms and ratios follow from them on the host (`measurement.kept`),
-in float64 and without a compiler.
+Only what needs the arrays themselves is computed here: sums over the units of one example, counts, Gram matrices. They
+are sums of mantissas, whose largest entry in each example lies in [1/2, 1); integer exponents stand beside them, so
+nothing overflows and no square underflows. Means, logarithms and ratios follow on the host (`measurement.kept`), in
+float64 and without a compiler.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import NotMeasured, Reader, Site
 from gradlab.core.scaled import Log2, Scaled, align, alive_exponent, expand, exponent_of, power
 from gradlab.measurement.bins import bin_counts, size_counts
-from gradlab.measurement.correlation import apart
+from gradlab.measurement.correlation import pairs_from_signals
 from gradlab.measurement.kept import Examples, Rows, SiteRecord
 from gradlab.measurement.quantile import upper_quantile
 
-#: Columns that depend on the forward pass alone: read once for all depths of nested networks.
+#: Columns that depend on the forward pass alone; they are read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
     "log10_activation_rms", "activation_mean_over_rms", "activation_p98_over_rms", "log10_preactivation_rms",
     "log10_one_minus_c", "zero_pair_fraction", "saturated_fraction", "dead_fraction", "weight_norm",
 )  # fmt: skip
-#: Columns that depend on the cotangent.
+#: Columns that depend on the backward pass.
 BACKWARD: tuple[str, ...] = (
     "log10_delta_rms", "delta_log10_mean", "log10_weight_grad_norm", "log10_bias_grad_norm",
     "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
     "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs",
 )  # fmt: skip
-#: Counts of entries in bins, along a last axis of their own: `gradlab.histograms` makes a table of them.
+#: Counts of entries in bins, along a last axis; `gradlab.histograms` makes a table of them.
 COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
 #: Counts of sizes, of any range: `gradlab.histograms` with ``log10=True``.
 SIZES: tuple[str, ...] = ("delta_sizes", "weight_grad_sizes")
-#: Columns that the whole network has, the same for all layers.
+#: Columns of the whole network, which are the same for all layers.
 NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
-#: Columns that only training, or a look at gradients that are given, fills: all others.
+#: All other columns: only training, or an observation of given gradients, fills them.
 TRAINING: tuple[str, ...] = tuple(name for name in MEASURED if name not in (*FORWARD, *BACKWARD, *NETWORK))
-#: Columns of single entries of the weight's gradient, for which it has to be multiplied out.
+#: Columns that need the entries of the weight's gradient, so that it has to be multiplied out.
 ENTRIES: tuple[str, ...] = ("log10_weight_grad_mean_abs", "log10_weight_grad_max_abs")
-#: Columns for which single examples are looked at.
+#: Columns that need the gradients of single examples.
 OF_EXAMPLES: frozenset[str] = frozenset({"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"})
-#: Columns that are left out where none are named: they cost more than they tell at initialisation.
+#: Columns that are measured only where they are named, because they are expensive.
 ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms", *ENTRIES)
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
@@ -56,31 +56,32 @@ SATURATION, FLOAT32_SMALLEST = 0.01, -126
 
 
 def statistics(columns: Iterable[str], forward: Array | None = None) -> Reader:
-    """The reader that keeps what the named columns are made of.
+    """Make the reader that keeps what the named columns are computed from.
 
     Parameters
     ----------
     columns : iterable of str
-        Names from `gradlab._types.MEASURED`, `COUNTS` and `SIZES`; those that a site cannot show are left out.
+        Names from `gradlab._types.MEASURED`, `COUNTS` and `SIZES`. Names that a site does not have are left out.
     forward : scalar bool Array, optional
-        Whether the columns of the forward pass are read at all; where not, zeros stand in their place. None: they are.
+        Whether to read the columns of the forward pass; False puts zeros in their place, and saves time where several
+        backward passes share one forward pass. None: read them.
 
     Returns
     -------
     Reader
-        From a `Site` to a `SiteRecord`, whose arrays have the shape (group...) or (group..., batch);
-        `measurement.columns.on_host` makes the columns of it.
+        A function from a `Site` to a `SiteRecord`, whose arrays have the shape (group...) or (group..., batch).
+        `measurement.kept.on_host` turns it into columns.
 
     Notes
     -----
-    `log10_one_minus_c` is taken from the signals themselves here; where they have become equal it is NaN, and
-    `measurement.correlation` carries it on. Of a residual block the stream is read at its output, of a
-    recurrent weight every time step (``"steps"``, arrays of shape (group..., time)).
+    `log10_one_minus_c` is computed from the signals themselves here; where they have become equal it is NaN, and
+    `measurement.correlation` computes it by the chain rule. A residual block is read on the stream behind it, a
+    recurrent weight at every time step (``"steps"``, arrays of shape (group..., time)).
 
-    A layer with a weight is any whose gradient has a ``"weight"``: a convolution is read as a dense
-    layer is, with the units of all positions together. Gains and scales (of norms and of residual
-    branches) have no row: a reader of one's own finds them in ``site.gradient``. Of a weight whose layer hands
-    back the sum over examples alone (`gradlab.lift`) the columns of single examples are NaN.
+    Every layer whose gradient has a ``"weight"`` is read like a dense layer; the units of a convolution at all
+    positions count together. Gains and scales (of norms and of residual branches) have no row; a reader of one's own
+    finds them in ``site.gradient``. Where a layer returns only the sum over examples (`gradlab.lift`), the columns of
+    single examples are NaN.
     """
     wanted = frozenset(columns)
 
@@ -97,7 +98,7 @@ def statistics(columns: Iterable[str], forward: Array | None = None) -> Reader:
 
 
 def _forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
-    """What the forward pass shows at a site."""
+    """Read the forward pass at a site."""
     if "weight" in site.gradient:
         return _weight_forward(site, wanted)
     if site.kind == "activation":
@@ -108,7 +109,7 @@ def _forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _backward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
-    """What the cotangent shows at a site."""
+    """Read the backward pass at a site."""
     if site.kind == "recurrent":
         return {**_gradient(site, wanted), "steps": _steps(site, wanted)}
     if "weight" in site.gradient:
@@ -117,22 +118,22 @@ def _backward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _steps(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
-    """The signals of each time step, arrays of shape (group..., time)."""
+    """Read the signals of each time step, in arrays of shape (group..., time)."""
     first = lambda s: Scaled(jnp.moveaxis(s.mantissa, -2, -3), jnp.moveaxis(s.exponent, -1, -2))
     y, dy = first(site.y), first(site.dy)
-    found = _delta(dy, wanted) | _pairs(y, wanted) | _output(y, wanted)
-    # a step is a row even where nothing is wanted of it
-    return found | {"step": jnp.broadcast_to(jnp.arange(dy.mantissa.shape[-3]), dy.mantissa.shape[:-2])}
+    signals = _delta(dy, wanted) | _pairs(y, wanted) | _output(y, wanted)
+    # Every time step is a row, even if no column of it is wanted.
+    return signals | {"step": jnp.broadcast_to(jnp.arange(dy.mantissa.shape[-3]), dy.mantissa.shape[:-2])}
 
 
 def _signal(z: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """A preactivation, and its pairs of examples."""
+    """Read a preactivation, and its pairs of examples."""
     kept = _pairs(z, wanted)
     return kept | ({"preactivation": Rows.of(z)} if "log10_preactivation_rms" in wanted else {})
 
 
 def _output(y: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """What leaves an activation."""
+    """Read the output of an activation."""
     kept: dict[str, Any] = {}
     if wanted & {"log10_activation_rms", "activation_mean_over_rms"}:
         kept["activation"] = Rows.of(y)
@@ -144,18 +145,18 @@ def _output(y: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _batch_axis(site: Site) -> int:
-    """Where the examples are: the exponents' last axis, but for a recurrent weight's, whose last is time."""
+    """Return the axis of the examples: the last one of the exponents, or the one before time of a recurrent weight."""
     return site.dy.exponent.ndim - (2 if site.kind == "recurrent" else 1)
 
 
 def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """The backward signal, from the cotangent dy of the mean loss."""
+    """Read the delta, from the gradient dy of the mean loss."""
     kept: dict[str, Any] = {}
     if wanted & {"log10_delta_rms", "delta_log10_mean", "zero_example_fraction"}:
         kept["delta"] = Rows.of(dy)
     if "float32_zero_fraction" in wanted:
         size = jnp.abs(dy.mantissa)
-        # far below, all mantissas lie under the floor; above an exponent of 0 none that a float can hold does
+        # With a very small exponent all mantissas lie below the floor; with one above 0 no entry does.
         floor = jnp.where(dy.exponent <= 0, power(FLOAT32_SMALLEST - dy.exponent, size.dtype), 0)
         alive = size > 0
         count = lambda which: jnp.sum(which.astype(size.dtype), (-1, -2))
@@ -170,17 +171,17 @@ def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def flat(s: Scaled) -> Scaled:
-    """All features of an example along one axis: a unit at each of its positions counts by itself."""
+    """Put all features of an example along one axis, so that a unit counts once for each of its positions."""
     return Scaled(s.mantissa.reshape(*s.exponent.shape, -1), s.exponent)
 
 
 def _counts(values: Array) -> Array:
-    """Counts in bins of the entries of each group."""
+    """Count the entries of each group in bins."""
     return bin_counts(values, values.ndim - 2)
 
 
 def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
-    """Norms of the parameter gradients and what single examples add to them, from the factors alone."""
+    """Read norms of the parameter gradients and the parts of single examples, from the factors of the gradients."""
     kept: dict[str, Any] = {}
     weight = site.gradient["weight"]
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
@@ -191,9 +192,9 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         gradient = weight.product()
         kept["weight_grad_sizes"] = size_counts(gradient, gradient.mantissa.ndim - 2)
     single = wanted.intersection(OF_EXAMPLES)
-    found = weight.examples() if single else None
-    if single and not isinstance(found, NotMeasured):
-        kept["examples"] = Examples.of(*found, together=bool(single - {"log10_per_example_grad_norm_rms"}))
+    examples = weight.examples() if single else None
+    if single and not isinstance(examples, NotMeasured):
+        kept["examples"] = Examples.of(*examples, together=bool(single - {"log10_per_example_grad_norm_rms"}))
         if kept["examples"].together is not None:  # it has the norm already
             return kept
     elif single:
@@ -205,7 +206,7 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _entries(product: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """Mean and largest absolute entry of a weight's gradient; with the mean the number of entries, to join several."""
+    """Read mean and largest absolute entry of a weight's gradient, and the number of entries, to join several means."""
     size, exponent = jnp.abs(product.mantissa), alive_exponent(product.exponent)
     kept: dict[str, Any] = {}
     if "log10_weight_grad_mean_abs" in wanted:
@@ -224,7 +225,7 @@ def _weight_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _norm(weight: Array) -> Array:
-    """Frobenius norm; what squares lose of their range is looked for only where they lose it."""
+    """Compute the Frobenius norm; only where squares leave the range are entries divided by the largest first."""
     squares = jnp.sum(weight**2)
     small = weight.size * float(jnp.finfo(weight.dtype).tiny / jnp.finfo(weight.dtype).eps)
 
@@ -238,7 +239,7 @@ def _norm(weight: Array) -> Array:
 
 
 def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
-    """The forward signal around an activation."""
+    """Read the forward signal before and behind an activation."""
     z, y, entries = site.x, site.y, site.entries
     kept = _signal(z, wanted) | _output(y, wanted)
     if "activation_p98_over_rms" in wanted:
@@ -251,16 +252,16 @@ def _activation(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _pairs(z: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """1 - c of pairs of examples, where there are two."""
+    """Read 1 - c of pairs of examples, if there are two examples."""
     asked = wanted & {"log10_one_minus_c", "zero_pair_fraction"}
-    return {"pairs": apart(z)} if asked and z.mantissa.shape[-2] > 1 else {}
+    return {"pairs": pairs_from_signals(z)} if asked and z.mantissa.shape[-2] > 1 else {}
 
 
 def _percentile_over_rms(y: Scaled) -> Array:
     mantissa, _ = align(y)
     size = jnp.sqrt(jnp.mean(mantissa**2, (-1, -2)))
-    found = upper_quantile(mantissa.reshape(*mantissa.shape[:-2], -1), 0.02)
-    return jnp.where(size > 0, found / jnp.where(size > 0, size, 1), 0)
+    percentile = upper_quantile(mantissa.reshape(*mantissa.shape[:-2], -1), 0.02)
+    return jnp.where(size > 0, percentile / jnp.where(size > 0, size, 1), 0)
 
 
 def _saturated(entry, y: Scaled) -> Array:
@@ -280,21 +281,26 @@ def _dead(entry, z: Scaled) -> Array:
 
 
 def per_example(site: Site) -> dict[str, Any]:
-    """The reader that keeps each example's own gradient norm, and their cosines.
+    """Read the gradient norm of each example, and the cosines between examples; for `gradlab.backprop`.
+
+    Parameters
+    ----------
+    site : Site
+        The layer that is read.
 
     Returns
     -------
     dict
-        For a layer with a weight ``norms`` (`Log2`, shape (group..., batch)) of the gradients of each
-        example's loss by the weight, and ``cosines`` (group..., batch, batch); both are a `NotMeasured` with the
-        reason where the layer hands back their sum alone, as those of `gradlab.lift` do. Else empty.
+        For a layer with a weight ``norms`` (`Log2`, shape (group..., batch)) of the gradients of each example's loss by
+        the weight, and ``cosines``, shape (group..., batch, batch). Both are a `NotMeasured` with the reason where the
+        layer returns only the sum over examples, as those of `gradlab.lift` do. Empty for a layer without a weight.
     """
     if "weight" not in site.gradient:
         return {}
-    found = site.gradient["weight"].examples()
-    if isinstance(found, NotMeasured):
-        return {"norms": found, "cosines": found}
-    cosines, sizes = found
+    examples = site.gradient["weight"].examples()
+    if isinstance(examples, NotMeasured):
+        return {"norms": examples, "cosines": examples}
+    cosines, sizes = examples
     batch = cosines.shape[-1]
     size = jnp.log2(batch * sizes.mantissa)
     return {"norms": Log2(size, alive_exponent(sizes.exponent)), "cosines": cosines}

@@ -1,17 +1,17 @@
-"""The verdict: shape and effect of a profile in one word, from the one table of lines below.
+"""The verdict: shape and effect of a profile in one word, from one table of lines.
 
 Only ratios of deltas enter, so multiplying the loss by a constant changes no verdict. A verdict is about what the
 network does over its own depth: "the interval of the rate leaves out 1" would call a healthy net sick,
 given enough seeds (He ReLU, width 128: 0.9963 [0.9948, 0.9978], yet 0.07 decades over 50 layers).
 
-What is judged is the geometric mean of the networks that were drawn. Single networks scatter around it, so a verdict of
-one seed is about that network; how many of several are beyond a decade by themselves stands beside the verdict, and
-networks through which no gradient passes are part of it. Of He ReLU with 64 units and 100 layers, -0.67 decades in the
-mean, 27 % of single networks are vanishing; of sixteen seeds each 62 % are steady, the others undetermined
+The geometric mean of the drawn networks is judged. Single networks scatter around it, so a verdict of one seed is about
+that network only. The verdict also says how many of several networks are beyond a decade by themselves, and counts
+networks through which no gradient passes. For example, He ReLU with 64 units and 100 layers has -0.67 decades in the
+mean: 27 % of single networks are vanishing; of groups of sixteen seeds 62 % are steady, the others undetermined
 (benchmarks/verdicts.py, which also prints how often a power law is seen where there is none).
 
-The verdict "dead" is about a network: somewhere a delta is exactly 0 for the whole batch, and the layers below learn
-nothing. The column `dead_fraction` is about units: a network may have many dead ones and yet pass its gradient.
+The verdict "dead" is about a network: somewhere a delta is exactly 0 for the whole batch, and all earlier layers learn
+nothing. The column `dead_fraction` is about units: a network may have many dead units and yet pass its gradient.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from gradlab.measurement.slope import LINE, Rate
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a network does to its gradients over its depth.
+    """Say what a network does to its gradients over its depth.
 
     Parameters
     ----------
     name : str
         One of `NAMES`.
     evidence : str
-        The decades and where they lie.
+        The decades, and where they lie beside the lines.
     sentence : str
         The verdict in words, with its evidence.
     from_depth : int or None
-        Depth from which the decades exceed one, at this rate; None where no rate can be carried on.
+        Depth from which on the change exceeds one decade at this rate; None where the rate does not hold elsewhere.
     judged : str
-        What the verdict is about: the mean of how many networks, of which how many are beyond a decade by themselves,
-        or this one network.
+        What the verdict is about: the mean of several networks, with the number of those beyond a decade by themselves,
+        or one network.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Verdict:
 
 
 def _bounds(rate: Rate) -> tuple[float, float]:
-    """The interval of D; the point where there is none."""
+    """Return the interval of D; the point twice where there is none."""
     d = rate.decades
     return (d.low, d.high) if rate.has_interval else (d.value, d.value)
 
@@ -69,7 +69,7 @@ def _within(rate: Rate) -> bool:
     return low >= -LINE and high <= LINE
 
 
-#: The lines, from top to bottom: the first that holds gives the name.
+#: The lines of the table, from top to bottom: the first that holds gives the name.
 LINES: tuple[tuple[str, Callable[[Rate], bool], str], ...] = (
     ("dead", lambda r: not r.seeds and r.n_dead > 0, "no gradient passes, a delta is exactly 0 in every seed"),
     ("undetermined", lambda r: not r.seeds, "no seed has deltas that are finite"),
@@ -88,7 +88,7 @@ NAMES: tuple[str, ...] = tuple(dict.fromkeys(name for name, _, _ in LINES))
 
 
 def judge(rate: Rate) -> Verdict:
-    """The verdict on a rate.
+    """Judge a rate by the table of lines.
 
     Parameters
     ----------
@@ -98,6 +98,7 @@ def judge(rate: Rate) -> Verdict:
     Returns
     -------
     Verdict
+        The name, and the evidence for it.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def judge(rate: Rate) -> Verdict:
 
 
 def describe(rate: Rate, verdict: Verdict) -> str:
-    """Rate, decades and verdict in one phrase, and what else it is about where the networks do not agree.
+    """Say rate, decades and verdict in one phrase, and how many networks disagree with it.
 
     ``0.236 [0.234, 0.238] per layer (95 %, 16 seeds, layers 1–50), 31 decades over 50: vanishing``
     """
@@ -135,12 +136,12 @@ def describe(rate: Rate, verdict: Verdict) -> str:
 
 
 def _of_the_others(rate: Rate) -> str:
-    """The verdict on the networks that are left where dead ones are not counted."""
+    """Return the verdict on the networks that are not dead."""
     return judge(dataclasses.replace(rate, n_dead=0)).name
 
 
 def _judged(rate: Rate) -> str:
-    """What the verdict is about; empty where there is no rate to judge."""
+    """Say what the verdict is about; empty where there is no rate to judge."""
     if not rate.seeds or rate.layers[1] == 1:
         return ""
     if not rate.drawn:
@@ -151,7 +152,7 @@ def _judged(rate: Rate) -> str:
 
 
 def numbers(rate: Rate) -> str:
-    """Rate and decades in words; the rate alone where there are no decades to speak of."""
+    """Say rate and decades in words; only the rate where it is NaN."""
     if math.isnan(rate.value):
         return str(rate)
     return f"{rate}, {rate.decades.magnitude} decades over {rate.layers[1]}"
@@ -171,7 +172,7 @@ def _evidence(rate: Rate, why: str, judged: str) -> list[str]:
 
 
 def _remarks(rate: Rate, name: str, depth: int | None) -> str:
-    """What a reader wants to know besides: the exponent, the depth at which trouble starts, a missing interval."""
+    """Add remarks: the exponent, the depth from which on trouble starts, a missing interval."""
     text = ""
     if name == "algebraic":
         text += f"; rms delta ~ layer^{rate.exponent:.2f}, so its rate must not be carried to other depths"
@@ -183,7 +184,7 @@ def _remarks(rate: Rate, name: str, depth: int | None) -> str:
 
 
 def _from_depth(rate: Rate) -> int | None:
-    """The smallest depth k with |log10 rate| (k - 1) > 1, where the rate is one and differs from 1."""
+    """Return the smallest depth k with |log10 rate| (k - 1) > 1, where the rate holds and differs from 1."""
     if not rate.resolved or rate.shape == "algebraic" or (rate.shape == "exponential" and rate.misfit):
         return None
     per_layer = abs(rate.decades.value) / (rate.layers[1] - rate.layers[0])

@@ -1,1 +1,1 @@
-"""Do it a thousand times: grids of networks, computed once, kept, resumed."""
+"""Grids of networks: every network is computed once, kept, and resumed after an interruption."""

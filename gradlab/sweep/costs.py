@@ -1,4 +1,4 @@
-"""What the work of a sweep would take: the entries of its products, counted beforehand."""
+"""Estimate the cost of a sweep before it runs, by the sizes of its matrix products."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from gradlab.training.plan import Plan
 
 
 def measuring(task: Task, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
-    """Products with weights and Gram matrices, two operations per multiply-add."""
+    """Count products with weights and Gram matrices, two operations per multiply-add."""
     together = isinstance(configs[0], MLPConfig)
     return _measuring_together(task, configs, seeds) if together else _measuring_apart(task, configs, seeds)
 
 
 def _measuring_together(task: Task, configs: Sequence[MLPConfig], seeds: Sequence[int]) -> Cost:
-    """Networks that differ in depth alone share one forward pass, that of the deepest; each has a backward pass.
+    """Count networks that are measured together.
 
-    Networks that share draws share two programs: one draws, one measures.
+    Networks that differ in depth alone share the forward pass of the deepest, and each has a backward pass. Networks
+    that share draws share two programs: one draws, one measures.
     """
     deepest: dict[str, MLPConfig] = {}
     for config in configs:
@@ -49,7 +50,7 @@ def _measuring_together(task: Task, configs: Sequence[MLPConfig], seeds: Sequenc
 
 
 def _measuring_apart(task: Task, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
-    """Networks that share nothing but programs: three products with each weight at each position."""
+    """Count networks that share only programs: three products with each weight at each position."""
     x = task.data.x
     positions = prod(x.shape[1:-1])
     entries = [_weights(config, x, task.data.classes) for config in configs]
@@ -65,7 +66,7 @@ def _measuring_apart(task: Task, configs: Sequence[NetworkConfig], seeds: Sequen
 def training(
     task: Task, plan: Plan, example: np.ndarray, configs: Sequence[TrainingConfig], seeds: Sequence[int]
 ) -> Cost:
-    """Three products with each weight, for each example and position of each step."""
+    """Count three products with each weight, for each example and position of each step."""
     at_once = len(seeds) if are_batched(seeds) else min(len(seeds), WORKERS)
     flops, largest, rows = 0.0, 0, 0
     for config in configs:
@@ -84,18 +85,18 @@ def _disk(task: Task, rows: int) -> int:
 
 
 def _weights(config: NetworkConfig, x: np.ndarray, outputs: int) -> int:
-    """Entries of all weights of a network."""
+    """Count the entries of all weights of a network."""
     params = jax.eval_shape(lambda: build(config).init_params(0, x, outputs=outputs))
     return sum(prod(leaf["weight"].shape) for _, leaf in weighted((), params))
 
 
 def _draws(config: MLPConfig) -> tuple[str, str, str]:
-    """Base draws of weights, biases and readout."""
+    """Return the base draws of weights, biases and readout."""
     hidden, readout = hidden_rule(config), readout_rule(config)
     biases = hidden.bias_family.name if config.sigma_b2 is None else "normal"
     return hidden.family.name, biases, readout.family.name
 
 
 def _products(units: Sequence[int]) -> int:
-    """Entries of all weights between successive layers of these sizes."""
+    """Count the entries of all weights between successive layers of these sizes."""
     return sum(n * m for n, m in itertools.pairwise(units))

@@ -1,4 +1,4 @@
-"""A request as a value: its networks, its text in ``sweep.toml``, and what it adds to another."""
+"""Requests as values: their networks, their text in ``sweep.toml``, and what one adds to another."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 from gradlab.config import GRID, NetworkConfig, Sweep, TrainingConfig, content_hash
 from gradlab.config.custom import CustomConfig
 
-#: How ``None`` stands inside a list, because TOML has no word for it.
+#: The word that stands for ``None`` inside a list, because TOML has none.
 DEFAULT = "default"
 
 
 def networks(sweep: Sweep) -> Sequence[NetworkConfig | CustomConfig | TrainingConfig]:
-    """The networks of the grid, each once, in the grid's order."""
+    """Return the networks of the grid, each once, in the grid's order."""
     return list(dict.fromkeys(sweep.configs()))
 
 
 def stem(config: NetworkConfig) -> str:
-    """The network without its depth: networks of one stem are the first layers of the deepest."""
+    """Hash the network without its depth: networks of one stem are the first layers of the deepest."""
     fields = config.as_dict()
     fields.pop("depth", None)
     return content_hash(fields)
 
 
 def as_values(sweep: Sweep) -> dict[str, Any]:
-    """The request as plain values that TOML can hold; what is None is left out."""
+    """Return the request as plain values that TOML can hold; None is left out."""
     absent = GRID if sweep.networks else ("networks",)
     values = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name not in absent}
     return {name: _written(value) for name, value in values.items() if value not in (None, (None,))}
@@ -38,14 +38,14 @@ def _written(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of TOML as options have it: lists as tuples, and None where a list says "default"."""
+    """Convert a value of TOML to one of an option: lists to tuples, and "default" in a list to None."""
     if not isinstance(value, (list, tuple)):
         return value
     return tuple(None if v == DEFAULT else plain(v) for v in value)
 
 
 def from_values(values: Mapping[str, Any], kind: type[Sweep] = Sweep) -> Sweep:
-    """The request of a kind that `as_values` wrote, now or under schema 1; lists inside lists go layer by layer."""
+    """Make the request that `as_values` wrote, now or under schema 1; a list inside a list has one value per layer."""
     return kind(**{name: plain(value) for name, value in renamed(values).items()})
 
 
@@ -70,12 +70,12 @@ def _several(sweep: Sweep, name: str) -> tuple:
 
 
 def same(old: Sweep, new: Sweep) -> bool:
-    """Whether both ask for the same rows, whatever the order in which they list them."""
+    """Say whether both requests are for the same rows, in whatever order they list them."""
     return not differences(old, new) and not differences(new, old)
 
 
 def differences(old: Sweep, new: Sweep) -> list[str]:
-    """What keeps `new` from being `old` or an extension of its grid, one line each."""
+    """List what `new` lacks or changes, so that it is neither `old` nor an extension of its grid."""
     if type(old) is not type(new):
         return [f"a {type(new).__name__} instead of a {type(old).__name__}"]
     lines = []
@@ -91,7 +91,7 @@ def differences(old: Sweep, new: Sweep) -> list[str]:
 
 
 def to_toml(values: Mapping[str, Any], path: str = "") -> str:
-    """TOML text of plain values, tables and lists of tables (what `tomllib` reads back); numbers are finite."""
+    """Write plain values, tables and lists of tables as TOML, which `tomllib` reads back; numbers are finite."""
     tables = {name: value for name, value in values.items() if _is_table(value)}
     lines = [f"{_key(name)} = {_value(value)}" for name, value in values.items() if name not in tables]
     for name, value in tables.items():
@@ -110,5 +110,5 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value without tables: text, numbers and lists are written alike in JSON and in TOML."""
+    """Write a value without tables: text, numbers and lists look the same in JSON and in TOML."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

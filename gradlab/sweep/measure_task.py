@@ -1,4 +1,4 @@
-"""Measuring the networks of a sweep at initialisation."""
+"""Measure the networks of a sweep at initialisation."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @final
 class MeasureTask(Task):
-    """Per-layer statistics of the networks of a sweep, on the one batch that all of them see."""
+    """Measure the statistics of every layer, on one batch that all networks of the sweep see."""
 
     @property
     def settings(self) -> dict[str, str]:
-        """The name of the work."""
+        """Return the name of the work."""
         return {"name": "measure"}
 
     def key(self, config: NetworkConfig) -> dict[str, str]:
-        """Fingerprints of the registered functions that the network uses."""
+        """Return fingerprints of the registered functions that the network uses."""
         return fingerprints(config)
 
     def group(self, config: NetworkConfig) -> tuple:
-        """Architecture, widths, bias and what else shapes a program; loss, input shape and dtype are the sweep's."""
+        """Return architecture, widths, bias and the other fields that shape a program; the rest is the sweep's."""
         if isinstance(config, CustomConfig):
             return (config.key,)
         kept = [name for name in config.names("program") if name != "activation"]
@@ -42,7 +42,7 @@ class MeasureTask(Task):
     def rows(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
         """Measure the networks together."""
         net = build(configs[0])
-        # a network that reads features takes the entries of an image or a sequence as such
+        # A network that reads features takes every entry of an image or a sequence as a feature.
         x = self.data.x.reshape(len(self.data.x), -1) if net.ranks == (1,) else self.data.x
         traces = measure_group(
             configs, x, self.data.y, loss=self.loss, key=self.base_key, seeds=seeds,
@@ -51,5 +51,5 @@ class MeasureTask(Task):
         return [frame(trace) for trace in traces]
 
     def cost(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
-        """Products with weights and Gram matrices, two operations per multiply-add."""
+        """Count products with weights and Gram matrices, two operations per multiply-add."""
         return measuring(self, configs, seeds)

@@ -1,4 +1,4 @@
-"""How the rows of a folder came to be: ``provenance.json``."""
+"""Provenance of a folder's rows, in ``provenance.json``: command, versions, times."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _PACKAGES = ("gradlab-jax", "jax", "jaxlib", "numpy", "pandas", "pyarrow")
 
 
 class Session:
-    """One call of a sweep, from its start until it ends or is stopped.
+    """Record one call of a sweep, from its start until it ends or is stopped.
 
     Parameters
     ----------
     request : Request
-        What was asked.
+        The request.
     before : mapping
         The provenance that the folder already has.
     command : str
-        What starts the sweep again.
+        The command that starts the sweep again.
     x : array, optional
-        The inputs: of them is noted what theory needs, so that a report reads no other file than those of the run.
+        The inputs. What theory needs to know of them is recorded, so that a report reads only files of the run.
     """
 
     def __init__(self, request: Request, before: dict[str, Any], command: str, x: Any = None):
@@ -46,7 +46,7 @@ class Session:
         self.surroundings = {"versions": versions(), "platform": surroundings(), "commit": commit()}
 
     def report(self, computed: int) -> dict[str, Any]:
-        """The provenance of the folder, after `computed` parts of this session."""
+        """Return the provenance of the folder, after `computed` parts of this session."""
         wall = round(time.monotonic() - self.start, 3)
         session = {
             "started": self.began.isoformat(timespec="seconds"),
@@ -69,7 +69,7 @@ class Session:
 
 
 def inputs(x: Any) -> dict[str, Any]:
-    """How many features inputs have, and quantiles of the mean squares of the examples."""
+    """Return the number of features of inputs, and quantiles of the mean squares of the examples."""
     from gradlab.frames.predictions import quantiles
 
     flat = np.asarray(x, float).reshape(len(x), -1)
@@ -77,13 +77,13 @@ def inputs(x: Any) -> dict[str, Any]:
 
 
 def _seconds(session: dict[str, Any]) -> float:
-    """How long an earlier session took; 0 where its note does not say so."""
+    """Return how long an earlier session took; 0 where its record does not say so."""
     wall = session.get("wall_time_s")
     return wall if isinstance(wall, (int, float)) and math.isfinite(wall) else 0.0
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Return the versions of Python and of the packages that decide the numbers."""
     packages = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -94,7 +94,7 @@ def versions() -> dict[str, str]:
 
 
 def surroundings() -> dict[str, Any]:
-    """System and processor; no name of a host or a user."""
+    """Return system and processor, but no name of a host or a user."""
     return {
         "system": platform.system(),
         "release": platform.release(),
@@ -104,13 +104,13 @@ def surroundings() -> dict[str, Any]:
 
 
 def backend() -> str | None:
-    """Where JAX computed, if it was used in this process."""
+    """Return the backend of JAX, if JAX was used in this process."""
     jax = sys.modules.get("jax")
     return None if jax is None else f"{jax.default_backend()} ({jax.devices()[0].device_kind})"
 
 
 def commit() -> str | None:
-    """The commit of gradlab's checkout, ``-dirty`` where it was changed; None for an installed package."""
+    """Return the commit of gradlab's checkout, ``-dirty`` where files were changed; None for an installed package."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():
         return None
@@ -122,7 +122,7 @@ def commit() -> str | None:
 
 
 def call(sweep: Sweep, out: str | os.PathLike[str] | None, named: bool) -> str:
-    """The Python call that remakes a sweep: what differs from the defaults, and arrays unless the data are `named`."""
+    """Write the Python call that repeats a sweep; data that are not `named` stand as arrays."""
     request = sweep if named else dataclasses.replace(sweep, data=None)
     rest = ("" if named else ", data=(x, y)") + ("" if out is None else f", out={os.fspath(out)!r}")
     return f"gl.run(gl.{request!r}{rest})"

@@ -1,4 +1,4 @@
-"""What a folder was asked for: ``sweep.toml``, and whether a new request may continue it."""
+"""The request of a folder in ``sweep.toml``, and whether a new request may continue it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gradlab.config import SWEEPS, Sweep, content_hash
 from gradlab.sweep.grid import as_values, differences, from_values, networks, same, to_toml
 from gradlab.sweep.task import Task
 
-#: Raised when the same request gives other numbers than before; parts of earlier versions are recomputed.
+#: Increased when the same request gives other numbers than before; parts of earlier versions are recomputed.
 RESULTS_VERSION = 3
 
-#: Requests that one folder extended, one after the other.
+#: Largest number of earlier requests in one folder.
 MOST_EARLIER = 1000
 
 HEADER = """\
@@ -28,22 +28,23 @@ HEADER = """\
 
 @dataclass(frozen=True)
 class Request:
-    """A sweep together with all else that its rows depend on.
+    """Hold a sweep together with everything else that its rows depend on.
 
     Parameters
     ----------
     sweep : Sweep
         The grid.
     data : mapping
-        ``name`` and ``content_hash``; where the targets were text, ``labels``: the names of the classes 0, 1, 2, ...
+        ``name`` and ``content_hash`` of the data; where the targets were text, also ``labels``, the names of classes
+        0, 1, 2, ...
     settings : mapping
-        Those of the task.
+        Settings of the task.
     fingerprints : mapping
-        ``Task.key`` over all networks.
+        Fingerprints from ``Task.key`` of all networks.
     earlier : tuple of Sweep
         The requests that `sweep` extended, oldest first.
     versions : mapping
-        ``results`` and ``schema``.
+        Versions of ``results`` and ``schema``.
     """
 
     sweep: Sweep
@@ -57,7 +58,7 @@ class Request:
 
     @classmethod
     def of(cls, sweep: Sweep, data: Any, task: Task) -> Request:
-        """The request for `sweep`, on loaded data, by a task."""
+        """Make the request for `sweep`, on loaded data, by a task."""
         prints: dict[str, str] = {}
         for config in networks(sweep):
             prints.update(task.key(config))
@@ -68,22 +69,22 @@ class Request:
 
     @property
     def history(self) -> tuple[Sweep, ...]:
-        """All requests, the present one last."""
+        """Return all requests, the present one last."""
         return (*self.earlier, self.sweep)
 
     @property
     def context(self) -> dict[str, Any]:
-        """What enters every content hash, besides the network and its own fingerprints."""
+        """Return what enters every content hash, besides the network and its own fingerprints."""
         same_for_all = {name: getattr(self.sweep, name) for name in ("batch", "loss", "dtype", "key", "columns")}
         return {"task": dict(self.settings), "data": dict(self.data), "versions": dict(self.versions), **same_for_all}
 
     @property
     def hash(self) -> str:
-        """The hash of the run: of the request, the data's content, registered functions and versions."""
+        """Return the hash of the run: of the request, the content of the data, registered functions and versions."""
         return content_hash({"request": as_values(self.sweep), "fingerprints": dict(self.fingerprints), **self.context})
 
     def to_toml(self) -> str:
-        """The text of ``sweep.toml``."""
+        """Write the text of ``sweep.toml``."""
         return HEADER + to_toml(
             {
                 "versions": self.versions,
@@ -97,7 +98,7 @@ class Request:
 
     @classmethod
     def from_toml(cls, text: str) -> Request:
-        """The request that `to_toml` wrote; KeyError, TypeError or ValueError where it did not."""
+        """Read the request that `to_toml` wrote; KeyError, TypeError or ValueError for any other text."""
         tables = tomllib.loads(text)
         _check_tables(tables)
         kind = SWEEPS.get(tables["task"]["name"], Sweep)  # a task of one's own runs on a plain grid
@@ -108,19 +109,19 @@ class Request:
         )  # fmt: skip
 
     def after(self, old: Request, folder: str) -> tuple[Request, list[str]]:
-        """This request as the continuation of the one that `folder` holds.
+        """Return this request as the continuation of the one that `folder` holds.
 
         Returns
         -------
         request : Request
-            With the history of the folder.
+            This request, with the history of the folder.
         reasons : list of str
-            Why parts that exist are of no use any more.
+            Why parts that exist cannot be used any more.
 
         Raises
         ------
         GradlabError
-            Where it asks for something else than an extension of the grid.
+            If this request is not the old one or an extension of its grid.
         """
         lines = differences(old.sweep, self.sweep)
         if self.settings != old.settings:

@@ -1,4 +1,4 @@
-"""What a sweep runs: anything that turns networks and seeds into rows."""
+"""Tasks: anything that turns networks and seeds into rows for a sweep."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one unit takes: compiled programs, floating-point operations, bytes.
+    """Hold what one unit costs: compiled programs, floating-point operations, and bytes.
 
-    `memory` is what is held at once, `disk` what its parts fill.
+    `memory` counts the bytes held at once, `disk` those that its parts fill.
     """
 
     programs: int
@@ -29,17 +29,17 @@ class Cost:
 
 
 class Task(ABC):
-    """One kind of work on a grid. `gradlab.run` makes it as ``task(sweep, data)``.
+    """Do one kind of work on a grid. `gradlab.run` makes it as ``task(sweep, data)``.
 
-    Its answers depend on its arguments alone, never on what was asked before, and it can be
-    pickled, because other processes may run it.
+    Its results depend on its arguments alone, never on earlier calls, and it can be pickled, because other
+    processes may run it.
 
     Parameters
     ----------
     sweep : Sweep
-        Loss, dtype, key and columns are taken from it.
+        The request; loss, dtype, key and columns are taken from it.
     data : Data
-        What the networks see.
+        The data that the networks see.
     """
 
     def __init__(self, sweep: Sweep, data: Data):
@@ -47,7 +47,7 @@ class Task(ABC):
         self.loss, self.dtype, self.base_key, self.columns = sweep.loss, sweep.dtype, sweep.key, sweep.columns
 
     def __getstate__(self) -> dict[str, Any]:
-        """Registered functions travel along: another process does not know them."""
+        """Add registered functions to the state, because another process does not know them."""
         return {**self.__dict__, "registered": {kind: registry.registered for kind, registry in REGISTRIES.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -58,32 +58,32 @@ class Task(ABC):
     @property
     @abstractmethod
     def settings(self) -> Mapping[str, Any]:
-        """Plain values that name the work; a folder refuses to mix different ones."""
+        """Return plain values that identify the work; a folder refuses to mix different ones."""
 
     @abstractmethod
     def key(self, config: NetworkConfig) -> Mapping[str, str]:
-        """Fingerprints of what the rows depend on besides configuration, data and settings.
+        """Return fingerprints of what the rows depend on besides configuration, data and settings.
 
-        When one changes under the same name, its rows are recomputed.
+        When the fingerprint of a name changes, its rows are recomputed.
         """
 
     @abstractmethod
     def group(self, config: NetworkConfig) -> Hashable:
-        """What networks must share to be computed together."""
+        """Return what networks must have in common to be computed together."""
 
     @abstractmethod
     def rows(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
-        """One frame for each of `configs`, all of one group, with rows for each of `seeds`.
+        """Compute one frame for each of `configs`, all of one group, with rows for each of `seeds`.
 
-        When it raises, the networks are tried one by one.
+        If this raises, the networks are tried one by one.
         """
 
     @abstractmethod
     def cost(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
-        """An estimate of what `rows` would take."""
+        """Estimate what `rows` would cost."""
 
     def failed(self, config: NetworkConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
-        """The rows of a network that raised, one for each seed, with layer 0: `status` says what."""
+        """Make the rows of a network that raised, one for each seed, with layer 0; `status` says what was raised."""
         from gradlab.frames.rows import failed_rows
 
         return failed_rows(

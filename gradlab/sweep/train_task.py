@@ -1,4 +1,4 @@
-"""Training the networks of a sweep."""
+"""Train the networks of a sweep."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 @final
 class TrainTask(Task):
-    """Statistics of each layer at chosen steps of each training; of all examples some are kept apart to test on."""
+    """Train networks and measure every layer at chosen steps; some examples are kept for testing."""
 
     def __init__(self, sweep: TrainingSweep, data: Data):
         super().__init__(sweep, data)
         self.plan, self.test, self.batch = Plan.of(sweep), sweep.test, sweep.batch
         self.parts = split(data.x, data.y, sweep.test, sweep.batch, data.classes, data.name, sweep.key)
-        # structure -> the deepest network that has it, whose programs serve the others too
+        # For each structure the deepest network, whose compiled programs serve the others too.
         rising = sorted((config.network for config in sweep.configs()), key=lambda network: network.depth or 0)
         self.deepest = {structure(network): network for network in rising}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What all trainings have in common."""
+        """Return what all trainings have in common."""
         plan = self.plan
         return {  # "patient" is the name in folders on disk
             "name": TrainingSweep.TASK, "steps": plan.steps, "records": list(plan.records), "test": self.test,
@@ -45,11 +45,11 @@ class TrainTask(Task):
         }  # fmt: skip
 
     def key(self, config: TrainingConfig) -> dict[str, str]:
-        """Fingerprints of the registered functions that the network uses."""
+        """Return fingerprints of the registered functions that the network uses."""
         return fingerprints(config.network)
 
     def group(self, config: TrainingConfig) -> tuple:
-        """Each network is a unit of its own: a training is long, and what it has computed is kept."""
+        """Return a group of its own for each network: a training is long, so each is kept when it ends."""
         way = (f"{name}={value}" for name, value in config.as_dict()["training"].items())
         return (config.network.architecture, *way, config.label())
 
@@ -68,5 +68,5 @@ class TrainTask(Task):
         return frames
 
     def cost(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> Cost:
-        """Three products with each weight, for each example and position of each step."""
+        """Count three products with each weight, for each example and position of each step."""
         return training(self, self.plan, self.parts.x[:1], configs, seeds)

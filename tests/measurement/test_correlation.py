@@ -8,7 +8,14 @@ import pytest
 import gradlab as gl
 from gradlab.core.activations import TABLE
 from gradlab.core.scaled import scaled, to_numpy
-from gradlab.measurement.correlation import apart, difference, first_of_pairs, first_step, one_minus_c, through
+from gradlab.measurement.correlation import (
+    behind_activation,
+    difference,
+    first_of_pairs,
+    input_gap,
+    one_minus_c,
+    pairs_from_signals,
+)
 from tests import cases
 
 
@@ -57,7 +64,7 @@ def test_a_difference_below_the_line_is_carried(x64):
 
     def resolved(distance):
         x = scaled(jnp.asarray(near(distance)))
-        return through(entries, x, first_step(x).linear)[0].resolved
+        return behind_activation(entries, x, input_gap(x).linear)[0].resolved
 
     assert not np.any(resolved(1e-5))
     assert np.all(resolved(0.1))
@@ -89,7 +96,7 @@ def test_a_pair_with_a_signal_of_zero_has_no_correlation_whichever_it_is(dtype):
                 s = scaled(jnp.asarray(np.concatenate(pairs), dtype))
                 found = one_minus_c(first_of_pairs(s)[0], difference(s))
                 kept.append((mean(found), float(found.zero_fraction())))
-                assert mean(apart(s)) == pytest.approx(kept[-1][0], nan_ok=True)
+                assert mean(pairs_from_signals(s)) == pytest.approx(kept[-1][0], nan_ok=True)
     assert all(np.isnan(value) and share == 1 for value, share in alone)
     law = 1 - v @ w / np.linalg.norm(v) / np.linalg.norm(w)
     assert all(value == pytest.approx(law, rel=1e-5) and share == 0.5 for value, share in among)

@@ -50,7 +50,7 @@ POINTS = {"input": 0, "output": 5}
 def test_all_singular_values_are_those_of_autodiff(activation, width, source, target, x64):
     net = gl.MLP(depth=4, width=width, activation=activation, init="he_normal", sigma_b2=0.1)
     params, x = drawn(net)
-    found = gl.jacobian_spectrum(net, x, params=params, source=source, target=target)
+    found = gl.jacobian_spectrum(net, x, params=params, from_layer=source, to_layer=target)
     wanted = singular_values(net, params, x, *(POINTS.get(p, p) for p in (source, target)))
     assert found.log10_singular_values.shape == (1, *wanted.shape) and found.shape[0] in (3, 7, 9)
     # LAPACK's are right to eps times the largest; 100 roundings
@@ -70,7 +70,7 @@ def test_a_norm_belongs_to_the_jacobian(place, x64):
     one = lambda v: net.apply(params, v[None])[0]
     wanted = np.linalg.svd(np.asarray(jax.vmap(jax.jacrev(one))(jnp.asarray(x))), compute_uv=False)
     for source in ("input", 1):
-        found = gl.jacobian_spectrum(net, x, params=params, source=source).log10_singular_values[0]
+        found = gl.jacobian_spectrum(net, x, params=params, from_layer=source).log10_singular_values[0]
         # LAPACK's are right to eps times the largest; 100 roundings
         assert np.max(np.abs(10**found - wanted) / wanted[:, :1]) < 100 * 2.3e-16
 
@@ -79,16 +79,18 @@ def test_a_norm_belongs_to_the_jacobian(place, x64):
 def test_lanczos_finds_the_ends_of_the_whole_spectrum(x64):
     net = gl.MLP(depth=6, width=60, activation="tanh", init="xavier_normal")
     params, x = drawn(net)
-    whole = gl.jacobian_spectrum(net, x, params=params, source=1, target=6).log10_singular_values
+    whole = gl.jacobian_spectrum(net, x, params=params, from_layer=1, to_layer=6).log10_singular_values
     for which, wanted in (
         ("largest", whole[..., :4]),
         ("smallest", whole[..., -4:]),
         ("both", np.concatenate([whole[..., :4], whole[..., -4:]], -1)),
     ):
-        found = gl.jacobian_spectrum(net, x, params=params, source=1, target=6, k=4, which=which, method="lanczos")
+        found = gl.jacobian_spectrum(
+            net, x, params=params, from_layer=1, to_layer=6, k=4, which=which, method="lanczos"
+        )
         # residuals are 1e-6 of the value: a bound on its relative error
         assert found.log10_singular_values == pytest.approx(wanted, abs=1e-6 / np.log(10)), which
-        short = gl.jacobian_spectrum(net, x, params=params, source=1, target=6, k=4, which=which)
+        short = gl.jacobian_spectrum(net, x, params=params, from_layer=1, to_layer=6, k=4, which=which)
         assert short.method == "full" and np.array_equal(short.log10_singular_values, wanted)
 
 
@@ -97,9 +99,9 @@ def test_of_an_orthogonal_linear_network_all_are_gain_to_the_depth(x64):
     net = gl.MLP(depth=100, width=32, activation="identity", init="orthogonal", gain=1.1, bias=False)
     params, x = drawn(net, features=32)
     for options in ({}, {"k": 5, "method": "lanczos"}):
-        found = gl.jacobian_spectrum(net, x, params=params, target=100, **options)
+        found = gl.jacobian_spectrum(net, x, params=params, to_layer=100, **options)
         assert 10 ** (found.log10_singular_values - 100 * np.log10(1.1)) == pytest.approx(1, abs=1e-12)
-    assert gl.jacobian_spectrum(net, x, params=params, target=100).moment_ratio == pytest.approx(1, abs=1e-12)
+    assert gl.jacobian_spectrum(net, x, params=params, to_layer=100).moment_ratio == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.slow
@@ -109,7 +111,7 @@ def test_a_spectrum_far_outside_the_range_of_floats(dtype):
     with jax.enable_x64(dtype == "float64"):
         net = gl.MLP(depth=700, width=6, activation="sigmoid", init="xavier_normal")
         params, x = drawn(net, batch=1)
-        found = gl.jacobian_spectrum(net, x, params=params, source=1, target=700)
+        found = gl.jacobian_spectrum(net, x, params=params, from_layer=1, to_layer=700)
         layers = [{k: np.asarray(v, np.float64) for k, v in p.items()} for _, p in net.layers(params)]
     z = x @ layers[0]["weight"] + layers[0]["bias"]
     product = np.eye(6, dtype=np.longdouble)
@@ -161,7 +163,7 @@ def test_resolved_values_are_right_to_one_per_cent(dtype, width, depth):
             params, x = drawn(net, batch=1, features=width, seed=seed)
             params = jax.tree.map(lambda v: jnp.asarray(v, dtype), params)
             x = np.asarray(x, dtype)
-            found = gl.jacobian_spectrum(net, x, params=params, source=1, target=depth)
+            found = gl.jacobian_spectrum(net, x, params=params, from_layer=1, to_layer=depth)
             layers = [np.asarray(p["weight"], np.longdouble) for _, p in net.layers(params)][:depth]
         z, product = x.astype(np.longdouble)[0] @ layers[0], np.eye(width, dtype=np.longdouble)
         for weight in layers[1:]:
@@ -179,10 +181,10 @@ def test_resolved_values_are_right_to_one_per_cent(dtype, width, depth):
 def test_float32_and_lanczos_agree_with_float64_at_exploding_sizes():
     net = gl.MLP(depth=150, width=40, activation="relu", init="gaussian", sigma_w2=2e3, bias=False)
     params, x = drawn(net, features=40)
-    low = gl.jacobian_spectrum(net, x, params=params, target=150, k=1, method="lanczos").log10_singular_values
+    low = gl.jacobian_spectrum(net, x, params=params, to_layer=150, k=1, method="lanczos").log10_singular_values
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda v: np.asarray(v, np.float64), params)
-        high = gl.jacobian_spectrum(net, x, params=wide, target=150).log10_singular_values
+        high = gl.jacobian_spectrum(net, x, params=wide, to_layer=150).log10_singular_values
     assert high[0, 0, 0] > 200
     # 150 layers of a few roundings each, and a residual of 1e-6
     assert low == pytest.approx(high[..., :1], abs=1e-4)
@@ -229,9 +231,9 @@ def test_any_layer_has_a_jacobian(x64):
 def test_the_density_has_the_moments_and_the_shape_of_the_spectrum(x64):
     net = gl.MLP(depth=4, width=120, activation="tanh", init="xavier_normal")
     params, x = drawn(net, batch=2, features=4)
-    whole = 10 ** gl.jacobian_spectrum(net, x, params=params, source=1, target=4).log10_singular_values[0]
+    whole = 10 ** gl.jacobian_spectrum(net, x, params=params, from_layer=1, to_layer=4).log10_singular_values[0]
     probes = 20
-    found = gl.jacobian_density(net, x, params=params, source=1, target=4, probes=probes, steps=25)
+    found = gl.jacobian_density(net, x, params=params, from_layer=1, to_layer=4, probes=probes, iterations=25)
     nodes, weights = 10 ** found.log10_singular_values[0], found.weights[0]
     assert nodes.shape == (2, probes * 25) and weights.sum(1) == pytest.approx(1, abs=1e-12)
     for power in (2, 4):
@@ -254,9 +256,9 @@ def test_the_density_has_the_moments_and_the_shape_of_the_spectrum(x64):
         ({"which": "middle"}, "'middle'"),
         ({"method": "power"}, "'power'"),
         ({"method": "lanczos"}, "k, for method='lanczos'"),
-        ({"source": 5}, "source to be 'input', 'output' or a hidden layer from 1 to 4"),
-        ({"source": 3, "target": 2}, "a target above the source"),
-        ({"target": "logits"}, "target to be"),
+        ({"from_layer": 5}, "from_layer to be 'input', 'output' or a hidden layer from 1 to 4"),
+        ({"from_layer": 3, "to_layer": 2}, "to_layer behind from_layer"),
+        ({"to_layer": "logits"}, "to_layer to be"),
     ],
 )
 def test_errors(options, message):
@@ -280,7 +282,7 @@ def test_errors_of_inputs_and_networks():
     with pytest.raises(gl.GradlabError, match="params, for a bare Layer"):
         gl.jacobian_spectrum(layer, x)
     with pytest.raises(gl.GradlabError, match="not an MLP"):
-        gl.jacobian_spectrum(layer, x, params=layer.init(jax.random.key(0), (5,))[0], target=1)
+        gl.jacobian_spectrum(layer, x, params=layer.init(jax.random.key(0), (5,))[0], to_layer=1)
     spectrum = gl.jacobian_spectrum(net, x, params=params, k=1)
     with pytest.raises(gl.GradlabError, match="all singular values"):
         spectrum.moment_ratio  # noqa: B018

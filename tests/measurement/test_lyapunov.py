@@ -36,7 +36,7 @@ def test_the_sum_of_the_increments_is_the_volume(x64):
     x = np.random.default_rng(0).normal(size=(2, 4))
     params = net.init_params(0, jnp.asarray(x), outputs=1)
     found = gl.lyapunov(net, x, params=params)
-    values = gl.jacobian_spectrum(net, x, params=params, source=1, target=5).log10_singular_values
+    values = gl.jacobian_spectrum(net, x, params=params, from_layer=1, to_layer=5).log10_singular_values
     assert found.increments.sum((2, 3)) == pytest.approx(np.log(10) * values.sum(-1), rel=1e-10)
 
 
@@ -44,7 +44,7 @@ def test_the_sum_of_the_increments_is_the_volume(x64):
 def test_a_narrow_layer_bounds_the_number():
     net = gl.MLP(depth=3, width=(8, 3, 8), activation="tanh", init="xavier_normal")
     x = np.ones((2, 6))
-    assert gl.lyapunov(net, x, source="input", target="output", seeds=2).exponents.shape == (2, 2, 1)
+    assert gl.lyapunov(net, x, from_layer="input", to_layer="output", seeds=2).exponents.shape == (2, 2, 1)
     assert gl.lyapunov(net, x).exponents.shape == (1, 2, 3)
     with pytest.raises(gl.GradlabError, match="k of at most 3"):
         gl.lyapunov(net, x, k=4)
@@ -54,12 +54,12 @@ def test_products_of_matrices_in_time(x64):
     """Triangular steps: the diagonal; a rotation: 0; dead directions: minus infinity."""
     steps = 3000
     triangular = np.broadcast_to([[0.9, 2.0], [0.0, 0.5]], (steps, 2, 2))
-    found = gl.lyapunov_of(triangular)
+    found = gl.matrix_lyapunov(triangular)
     # the start's share along the first direction is forgotten, and enters as ln of it over the steps
     assert np.exp(found.exponents[0, 0]) == pytest.approx([0.9, 0.5], rel=10 / steps)
     turn = np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]])
-    assert gl.lyapunov_of(np.broadcast_to(turn, (50, 2, 2))).exponents == pytest.approx(0, abs=1e-14)
-    dead = gl.lyapunov_of(np.zeros((3, 2, 2)), k=1)
+    assert gl.matrix_lyapunov(np.broadcast_to(turn, (50, 2, 2))).exponents == pytest.approx(0, abs=1e-14)
+    dead = gl.matrix_lyapunov(np.zeros((3, 2, 2)), k=1)
     assert np.all(np.isneginf(dead.exponents))
 
 
@@ -81,8 +81,8 @@ def test_errors():
     with pytest.raises(gl.GradlabError, match="an MLP"):
         gl.lyapunov(gl.dense(3), np.ones((1, 3)))
     with pytest.raises(gl.GradlabError, match="shape"):
-        gl.lyapunov_of(np.ones((3, 2)))
+        gl.matrix_lyapunov(np.ones((3, 2)))
     with pytest.raises(gl.GradlabError, match="finite real"):
-        gl.lyapunov_of(np.full((3, 2, 2), np.nan))
+        gl.matrix_lyapunov(np.full((3, 2, 2), np.nan))
     with pytest.raises(gl.GradlabError, match="k of at most 2"):
-        gl.lyapunov_of(np.ones((3, 2, 2)), k=3)
+        gl.matrix_lyapunov(np.ones((3, 2, 2)), k=3)

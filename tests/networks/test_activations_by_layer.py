@@ -76,7 +76,7 @@ def test_weights_are_those_of_a_network_with_one_activation():
 
 def test_the_jacobian_between_two_layers(x64):
     params = NET.init_params(1, X, Y)
-    spectrum = gl.jacobian_spectrum(NET, X[:1], params=params, source=1, target=4)
+    spectrum = gl.jacobian_spectrum(NET, X[:1], params=params, from_layer=1, to_layer=4)
     hidden = [{k: np.asarray(v) for k, v in p.items()} for _, p in NET.layers(params)]
     z, jacobian = X[0] @ hidden[0]["weight"] + hidden[0]["bias"], np.eye(6)
     for name, p in zip(NAMES[:3], hidden[1:4], strict=True):

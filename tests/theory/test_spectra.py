@@ -132,7 +132,7 @@ def test_mean_singular_value_of_one_layer(sigma_w2, mean):
 def test_the_mean_singular_value_is_measured():
     """Of 200 units to 1 %, for fluctuations of linear statistics are of order 1/n."""
     net = gl.MLP(depth=2, width=200, activation="identity", init="gaussian", sigma_w2=1 / 3)
-    values = gl.jacobian_spectrum(net, np.ones((1, 5)), source=1, target=2, seeds=2).log10_singular_values
+    values = gl.jacobian_spectrum(net, np.ones((1, 5)), from_layer=1, to_layer=2, seeds=2).log10_singular_values
     assert np.mean(10**values) == pytest.approx(0.490, rel=0.01)
 
 
@@ -141,7 +141,7 @@ def test_the_mean_singular_value_is_measured():
 def test_gaussian_weights_lose_isometry_with_depth(depth, share):
     """Saxe et al. 2013: singular values below 1e-3 of products of 100 x 100 matrices; 20 draws scatter by 0.01."""
     net = gl.MLP(depth=depth + 1, width=100, activation="identity", init="lecun_normal")
-    found = gl.jacobian_spectrum(net, np.ones((1, 5)), source=1, target=depth + 1, seeds=20)
+    found = gl.jacobian_spectrum(net, np.ones((1, 5)), from_layer=1, to_layer=depth + 1, seeds=20)
     assert np.mean(found.log10_singular_values < -3) == pytest.approx(share, abs=0.015)
 
 
@@ -156,7 +156,7 @@ def test_largest_eigenvalues_are_measured(activation, init, weights, depth):
     gain = 2**0.5 if weights == "orthogonal" else 1.0
     net = gl.MLP(depth=depth + 1, width=400, activation=activation, init=init, gain=gain, bias=False)
     x = np.random.default_rng(0).normal(size=(1, 30))
-    found = gl.jacobian_spectrum(net, x, source=1, target=depth + 1, seeds=4, k=1).log10_singular_values
+    found = gl.jacobian_spectrum(net, x, from_layer=1, to_layer=depth + 1, seeds=4, k=1).log10_singular_values
     assert np.mean(10 ** (2 * found)) == pytest.approx(spectra.largest_eigenvalue(activation, depth, weights), rel=0.15)
 
 
@@ -170,7 +170,7 @@ def test_the_moments_of_critical_tanh_networks_are_measured(init, weights):
     q = 0.570048
     x = np.random.default_rng(0).normal(size=(1, width))
     x *= ((q - 0.05) / sigma_w2 * width) ** 0.5 / np.linalg.norm(x)
-    found = gl.jacobian_spectrum(net, x, source=1, target=layers + 1, seeds=6).moment_ratio.mean()
+    found = gl.jacobian_spectrum(net, x, from_layer=1, to_layer=layers + 1, seeds=6).moment_ratio.mean()
     wanted = spectra.moment_ratio("tanh", layers, sigma_w2=sigma_w2, sigma_b2=0.05, weights=weights)
     assert wanted == pytest.approx({"gaussian": 27.85, "orthogonal": 7.845}[weights], abs=0.01)
     assert found == pytest.approx(wanted, rel=0.1 if weights == "gaussian" else 0.05)
