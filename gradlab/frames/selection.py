@@ -49,6 +49,13 @@ def select(folder: Path, columns: Sequence[str] | None, where: Mapping[str, Any]
     return _of_parts(folder, columns, where)
 
 
+def below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames of some columns, one below the other; names stay categories."""
+    names = {name for frame in frames for name in frame.columns[frame.dtypes == "category"]}
+    joined = pd.concat([f.astype({n: str for n in names if n in f}) for f in frames], ignore_index=True)
+    return joined.astype(dict.fromkeys(names, "category"))
+
+
 def _of_frame(path: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame | None:
     """Of a finished run; None where its schema is an earlier one."""
     try:
