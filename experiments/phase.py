@@ -4,11 +4,13 @@ python experiments/phase.py             (a minute on a quiet machine; writes rep
 python experiments/phase.py --quick --out scratch/phase
 """
 
-import matplotlib.pyplot as plt
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 
 import gradlab as gl
-from gradlab.frames.scales import STRAIGHT
+from gradlab.frames.scales import STRAIGHT, distances
 from gradlab.reporting import Caption, Experiment, Finding, Words
 
 SIGMAS = (1.0, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0)
@@ -16,27 +18,69 @@ SIGMAS = (1.0, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0)
 PAPER = (300, 6)
 SIGMA_B2, CRITICAL = 0.05, gl.theory.critical_sigma_w2("tanh", 0.05)
 RATE, BOUNDS = 0.01, ((1 / 10, 0.05), (1 / 4, 0.1))
-COLUMNS = ("log10_delta_rms", "delta_log10_mean", "log10_preactivation_rms", "log10_one_minus_c")
+GRADIENT, CORRELATION = "delta_log10_mean", "log10_one_minus_c"
+COLUMNS = ("log10_delta_rms", GRADIENT, "log10_preactivation_rms", CORRELATION)
+#: Colours of the two phases and of the line between them.
+ORDERED, CHAOTIC, BETWEEN = "#0072B2", "#D55E00", "black"
+#: So many layers between two dots.
+EVERY = 4
 CLAIM = f"""In tanh networks with bias variance {SIGMA_B2}, from σ_w² = {min(SIGMAS):g} to {max(SIGMAS):g}, the
 measured rate of the gradient is the predicted one, √χ1 with its transient and finite-width term, to {RATE:.0%} per
 layer. So are the depth scales, ξ_∇ on both sides of the transition and ξ_c in the ordered phase: to {BOUNDS[0][1]:.0%}
 where theory's is shorter than a tenth of the depth, to {BOUNDS[1][1]:.0%} where it is shorter than a quarter (95 %
 intervals over seeds wholly within)."""
-TEXT = f"""χ1 = 1 at σ_w² = {CRITICAL:.4f}: below it (ordered) two inputs become alike and gradients vanish, above it
-(chaotic) they part and gradients explode. The rate is that of the geometric mean over seeds and examples
-(`delta_log10_mean`), to which M/n belongs. A depth scale is fitted to the layers in which theory's own curve has its
-last slope to {STRAIGHT:.0%} and the distance is three standard errors above 0, and is compared with the same fit to
-theory's curve; −1/ln of the slope at the fixed point stands beside both. ξ_∇ is −1/ln of the squared rate, the same
-measurement in another form under a closer bound; most of them differ from −1/ln χ1, which knows no transient and no
-width, by more than the bound allows. In the chaotic phase the distance |c − c*| does not go on to 0: c of networks
-this wide levels off beside c*, and fluctuates. Fits there come out too long, are shown with their intervals, and are
-no part of the claim; nor is ξ_q, a layer or two, of which few stand above noise. Schoenholz et al. train networks of
-width {PAPER[0]} down to about {PAPER[1]} ξ_c; nothing is trained here, and the width is larger because 1 − c, too,
-falls at another pace by a term of order 1/n per layer. Bounds, width and seeds were chosen after a small run
-(`--quick`), from the widths of its intervals."""
-CAPTION = """tanh, σ_b² = {sigma_b2}, width {width}, depth {depth}, {batch} Gaussian inputs with correlation {c0}, n =
-{seeds} seeds, loss probe. Colours are those of the legends below. {drawn}"""
-SAID = Words("Order to chaos: rates and depth scales of tanh networks", CLAIM, TEXT, {"phase": Caption(CAPTION)})
+TEXT = f"""χ1 is the factor by which the mean squared delta (the gradient with respect to a layer's preactivations)
+changes per layer. It is 1 at σ_w² = {CRITICAL:.4f}. Below that value (ordered) two inputs become alike and gradients
+vanish; above it (chaotic) two inputs become unlike and gradients explode. The rate is the factor of the delta itself
+per layer: the geometric mean over seeds and examples (`delta_log10_mean`). Theory's rate has a term for the first
+layers, before the variance has settled (the transient), and a term M/n for the finite width n.
+
+A depth scale is the number of layers in which a quantity changes by a factor e. It is fitted to the layers in which
+theory's own curve has its last slope to {STRAIGHT:.0%} and the distance is three standard errors above 0, and it is
+compared with the same fit to theory's curve; −1/ln of the slope at the fixed point stands beside both. ξ_∇ is −1/ln of
+the squared rate: the same measurement in another form, under a closer bound. Most ξ_∇ differ from −1/ln χ1 by more
+than the bound allows, because χ1 knows no transient and no width.
+
+In the chaotic phase the distance |c − c*| does not go on to 0: the correlation c of networks this wide levels off
+beside its limit c*, and fluctuates. Fits there come out too long. They are shown with their intervals, and are no part
+of the claim. Nor is ξ_q, the depth scale of the variance: it is a layer or two, and few of its fits stand above noise.
+Schoenholz et al. train networks of width {PAPER[0]} down to about {PAPER[1]} ξ_c. Nothing is trained here, and the
+width is larger, because 1 − c, too, falls at another pace by a term of order 1/n per layer."""
+CAPTIONS = {
+    "phase": Caption(
+        """Gradients of tanh networks vanish below σ_w² = {critical:.3f} and explode above it, and their rate per layer
+        is theory's to {worst:.2%}.""",
+        {
+            "a": """Factor χ1 of the mean squared delta per layer in the limit of infinite width. The line is χ1 = 1.
+            The ringed points are the measured networks: the square of their rate, in the same colours.""",
+            "b": """Each example's rms delta relative to the last hidden layer, averaged in the logarithm. The layers
+            run backwards, as the gradient does. Numbers at the lines are σ_w².""",
+            "c": """How far the correlation c of two inputs is from its limit. Dots that are less than three standard
+            errors above 0 are left out: in the chaotic phase c levels off beside the limit.""",
+            "d": """Depth scales: layers in which the squared delta changes by a factor e (ξ_∇, filled) and in which
+            the correlation comes nearer to its limit by a factor e (ξ_c, hollow). Lines: theory for infinite width and
+            depth. Dashes across the dots: theory of these networks, fitted in the same way. Where an interval has no
+            upper end the bar goes to the edge.""",
+        },
+        """Dots are means over n = {seeds} seeds and bars, often smaller than the dots, their 95 % intervals; (b) and
+        (c) show a dot for every {every} layers. Dashed lines in (b) and (c) are theory for these networks. Blue is the
+        ordered phase, orange the chaotic one, black the critical σ_w².""",
+        """tanh, σ_b² = {sigma_b2}, width {width}, depth {depth}, {batch} Gaussian inputs with correlation {c0}, a
+        random cotangent of variance 1 at the output as the loss's gradient.""",
+    )
+}
+FIXED = (
+    (f"{RATE:.0%} per layer for the rate", "after a look at the widths of the intervals of a small run (`--quick`)"),
+    (
+        f"{BOUNDS[0][1]:.0%} for scales under a tenth of the depth, {BOUNDS[1][1]:.0%} for those under a quarter",
+        "after a look at the widths of the intervals of a small run (`--quick`)",
+    ),
+    ("width and number of seeds", "after a look at the same small run"),
+)
+SAID = Words(
+    "Order to chaos: rates and depth scales of tanh networks", CLAIM, TEXT, CAPTIONS, FIXED,
+    case="a rate, or a depth scale that is short enough, of one σ_w²",
+)  # fmt: skip
 
 
 def measure(quick):
@@ -48,6 +92,32 @@ def measure(quick):
         loss="probe", columns=COLUMNS,
     )  # fmt: skip
     return sweep, gl.run(sweep, progress=False), gl.predict_all(sweep, columns=COLUMNS)
+
+
+def gradients(frame, expected):
+    """The delta of each layer over that of the last hidden one: mean over seeds, interval, and theory."""
+    cells = frame[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]
+    last = cells[cells["layer"] == cells["depth"]].set_index(["network", "seed"])[GRADIENT]
+    keys = pd.MultiIndex.from_frame(cells[["network", "seed"]])
+    shifted = cells.assign(**{GRADIENT: cells[GRADIENT].to_numpy() - last.loc[keys].to_numpy()})
+    means = gl.summarise(shifted, ["network", "sigma_w2", "layer"], GRADIENT)
+    means["theory"] = [expected[r.network].columns[GRADIENT][r.layer - 1] for r in means.itertuples()]
+    return means[["sigma_w2", "layer", "mean", "low", "high", "theory", "n"]]
+
+
+def theory_tables():
+    """The plane of χ1 with its critical line, and theory's depth scales along σ_w²."""
+    w, b = np.linspace(0.8, 4.4, 91), np.linspace(0, 0.3, 31)
+    plane = gl.theory.phase_diagram("tanh", sigma_w2=w, sigma_b2=b)
+    at_b, at_w = np.meshgrid(b, w, indexing="ij")
+    chi1 = pd.DataFrame({"sigma_b2": at_b.ravel(), "sigma_w2": at_w.ravel(), "chi1": plane.chi1.ravel()})
+    order = np.argsort(plane.critical.sigma_b2)
+    line = pd.DataFrame({"sigma_b2": plane.critical.sigma_b2, "sigma_w2": plane.critical.sigma_w2}).iloc[order]
+    near = CRITICAL + np.geomspace(0.004, 1, 40) * (max(SIGMAS) - CRITICAL)
+    far = CRITICAL - np.geomspace(0.004, 1, 40) * (CRITICAL - min(SIGMAS))
+    fields = [gl.theory.mean_field("tanh", sigma_w2=v, sigma_b2=SIGMA_B2) for v in sorted((*far, *near))]
+    scales = [(m.sigma_w2, m.xi_c, m.xi_grad) for m in fields]
+    return chi1, line[line["sigma_b2"].between(0, 0.33)], pd.DataFrame(scales, columns=["sigma_w2", "xi_c", "xi_grad"])
 
 
 def judge(table, scales, depth):
@@ -67,19 +137,78 @@ def judge(table, scales, depth):
     return Finding.of(answers)
 
 
-def draw(frame, expected, table):
-    """Phase diagram and transition above, depth scales below."""
-    figure, axes = plt.subplots(2, 2, figsize=(7, 5.6), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
-    grid = {"sigma_w2": np.linspace(0.8, 4.4, 60), "sigma_b2": np.linspace(0, 0.3, 40)}
-    gl.plots.phase_diagram(table, theory=gl.theory.phase_diagram("tanh", **grid), ax=axes[0, 0])
-    gl.plots.transition(frame, theory=expected, critical=CRITICAL, ax=axes[0, 1], legend=False)
-    gl.plots.depth_scales(frame, theory=expected, critical=CRITICAL, ax=axes[1])
-    return figure
+def colour(sigma_w2):
+    """Of the phase that a variance of the weights lies in."""
+    return BETWEEN if abs(sigma_w2 / CRITICAL - 1) < 1e-6 else ORDERED if sigma_w2 < CRITICAL else CHAOTIC
 
 
-def shown(table, scales):
-    """The table of the page."""
+def draw_layers(ax, table, middle, theory, bars=None):
+    """A dashed line of theory for each σ_w², named at its end, with dots of what was measured at every few layers."""
+    for sigma_w2, rows in table.groupby("sigma_w2"):
+        look = colour(sigma_w2)
+        line = gl.plots.role("theory", look) | {"color": look, "label": f"{sigma_w2:.3g}"}
+        ax.plot(rows["layer"], rows[theory], **line)
+        few = rows[(rows["layer"] % EVERY == 1) & rows[middle].notna()]
+        ends = [few[middle] - few[bars[0]], few[bars[1]] - few[middle]] if bars else None
+        dots = gl.plots.dots(look, share=0.7) | {"marker": "o" if sigma_w2 < CRITICAL else "s"}
+        ax.errorbar(few["layer"], few[middle], ends, **dots, elinewidth=gl.plots.role("bars")["linewidth"])
+    gl.plots.log10_axis(ax)
+
+
+def draw_scales(ax, scales, theory):
+    """Measured depth scales with their intervals beside theory's, against σ_w²."""
+    ax.set(
+        yscale="log",
+        ylim=(2, 300),
+        xlabel=r"$\sigma_w^2$ (fan-in $\times$ weight variance)",
+        ylabel="depth scale  [layers]",
+    )
+    for name, title, hollow in (("xi_grad", r"$|\xi_\nabla|$", False), ("xi_c", r"$\xi_c$", True)):
+        kind = gl.plots.role("theory") | ({"linestyle": (0, (1, 1.2))} if hollow else {})
+        ax.plot(theory["sigma_w2"], theory[name].abs(), **kind, label=title)
+        for row in scales[(scales["scale"] == name) & scales["value"].notna()].itertuples():
+            value, low, high = abs(row.value), *sorted((abs(row.low), abs(row.high)))
+            dots = gl.plots.dots(colour(row.sigma_w2), hollow=hollow, share=0.9) | {"marker": "s" if hollow else "o"}
+            width = gl.plots.role("bars")["linewidth"]
+            ax.errorbar(row.sigma_w2, value, [[value - low], [min(high, 1e6) - value]], **dots, elinewidth=width)
+            ax.plot(row.sigma_w2, abs(row.same_fit), "_", color="black", markersize=2.4 * dots["markersize"], zorder=2)
+    ax.axvline(CRITICAL, **gl.plots.role("reference"))
+    ax.yaxis.set_major_formatter("{x:g}")
+
+
+def draw(tables):
+    """Phase diagram and gradients above, correlations and depth scales below."""
+    board = gl.plots.board("ab;cd", height=5.2)
+    plane, line = tables["plane"], tables["critical"]
+    grid = plane.pivot(index="sigma_b2", columns="sigma_w2", values="chi1")
+    critical = SimpleNamespace(
+        sigma_b2=line["sigma_b2"].to_numpy(), sigma_w2=line["sigma_w2"].to_numpy(),
+        q_star=np.arange(len(line)), usable=np.ones(len(line), bool),
+    )  # fmt: skip
+    theory = SimpleNamespace(
+        activation="tanh", sigma_w2=grid.columns.to_numpy(), sigma_b2=grid.index.to_numpy(), chi1=grid.to_numpy(),
+        critical=critical,
+    )  # fmt: skip
+    gl.plots.phase_diagram(tables["rates"], theory=theory, ax=board["a"])
+    with board.drawing():
+        draw_layers(board["b"], tables["gradients"], "mean", "theory", ("low", "high"))
+        depth = int(tables["gradients"]["layer"].max())
+        board["b"].set(xlim=(depth + 1, 0), ylabel=r"rms $\delta_l$ over rms $\delta_L$")
+        far = tables["correlations"]
+        draw_layers(board["c"], far.assign(dot=far["log10_distance"].where(far["resolved"] == 1)), "dot", "theory")
+        board["c"].set(xlim=(0, depth + 1), ylabel=r"$|c - c^*|$")
+        ticks = [1, *range(depth // 6, depth + 1, depth // 6)]
+        board["b"].set(xticks=ticks, xlabel="layer (backward pass →)")
+        board["c"].set(xticks=ticks, xlabel="layer (forward pass →)")
+        draw_scales(board["d"], tables["scales"], tables["theory"])
+        for name in "bcd":
+            gl.plots.label_ends(board[name])
+    return {"phase": board.figure}
+
+
+def show(tables):
+    """The table of the page: the rates nearest to their bound first."""
+    table, scales = tables["rates"], tables["scales"]
     rows = table.assign(
         rate=[f"{r.rate:.4f} [{r.low:.4f}, {r.high:.4f}]" for r in table.itertuples()],
         ratio=[f"{r.ratio:.4f} [{r.ratio_low:.4f}, {r.ratio_high:.4f}]" for r in table.itertuples()],
@@ -90,27 +219,35 @@ def shown(table, scales):
         cell = lambda r: "–" if np.isnan(r.value) else f"{r.value:.3g} [{r.low:.3g}, {r.high:.3g}] ({r.same_fit:.3g})"
         cells = {r.Index: f"{cell(r)}; {r.theory:.3g}" for r in own.itertuples()}
         rows[f"{title} (same fit to theory); at the fixed point"] = rows["sigma_w2"].map(cells)
-    return (
-        rows.assign(sigma_w2=rows["sigma_w2"].map("{:.4g}".format))
-        .rename(columns={"sigma_w2": "σ_w²"})
-        .set_index("σ_w²")
-    )
+    rows["sigma_w2"] = rows["sigma_w2"].map("{:.4g}".format)
+    return rows.rename(columns={"sigma_w2": "σ_w²"}).set_index("σ_w²")
+
+
+def tell(tables):
+    """The largest departure of a rate's interval from theory."""
+    return {"worst": float((tables["rates"][["ratio_low", "ratio_high"]] - 1).abs().max(axis=None))}
+
+
+PAGE = Experiment("phase", SAID, draw, show, tell)
 
 
 def main():
     """Measure, judge, draw, write."""
-    page = Experiment(
-        "phase", SAID, lambda _: {"phase": draw(frame, expected, table)}, lambda t: shown(t["rates"], t["scales"])
-    )
-    asked = page.options(__doc__, __file__)
+    asked = PAGE.options(__doc__, __file__)
     sweep, frame, expected = measure(asked.quick)
     table, scales = gl.rates(frame, theory=expected), gl.depth_scales(frame, theory=expected)
     finding = judge(table, scales, sweep.depth[0])
     setting = {"sigma_b2": SIGMA_B2, "width": sweep.width[0], "depth": sweep.depth[0], "batch": sweep.batch}
     setting |= {"c0": sweep.c0, "seeds": len(sweep.seed_numbers), "data": sweep.data, "loss": sweep.loss}
-    profiles = gl.summarise(frame[frame["layer"] <= frame["depth"]], ["sigma_w2", "layer"], COLUMNS)
-    tables = {"rates": table, "scales": scales, "profiles": profiles}
-    page.publish(asked.out, tables, finding=finding, setting=setting)
+    far = distances(frame, expected)
+    plane, line, theory = theory_tables()
+    tables = {
+        "rates": table, "scales": scales, "gradients": gradients(frame, expected),
+        "correlations": far[far["quantity"] == "c"].astype({"resolved": int}), "plane": plane, "critical": line,
+        "theory": theory,
+    }  # fmt: skip
+    numbers = {"critical": float(CRITICAL), "every": EVERY}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=numbers)
 
 
 if __name__ == "__main__":
