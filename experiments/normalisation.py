@@ -98,7 +98,9 @@ def profiles(frame):
     """The delta relative to that of the last hidden layer."""
     top = frame.groupby(["network", "seed"], observed=True)["log10_delta_rms"].transform("last")
     own = frame.assign(log10_delta_rms=frame["log10_delta_rms"] - top)
-    return gl.summarise(own, ["activation", "norm", "sigma_w2", "layer"], "log10_delta_rms")
+    lines = gl.summarise(own, ["activation", "norm", "sigma_w2", "layer"], "log10_delta_rms")
+    laws = [expected(r.activation, r.norm, r.sigma_w2) for r in lines.itertuples()]
+    return lines.assign(theory=0.5 * np.log10(laws) * (lines["layer"].max() - lines["layer"]))
 
 
 def draw(lines):

@@ -51,6 +51,11 @@ def growth(logs):
     return middle, middle - half, middle + half
 
 
+def strength(scale, depth):
+    """The factor a on the branches."""
+    return {PLAIN: 1.0, ROOT: depth**-0.5, INVERSE: 1 / depth, LEARNED: 0.0}[scale]
+
+
 def judge(frame):
     """A row for each network: ln of its growth with the interval, the law, and whether the claim is true of it."""
     rows, names = [], ["branch_scale", "branch_layers", "depth"]
@@ -59,14 +64,13 @@ def judge(frame):
         deltas = network.pivot(index="seed", columns="layer", values="log10_delta_rms")
         logs = 2 * np.log(10) * (deltas[1] - deltas[depth]).to_numpy()
         ln, low, high = growth(logs)
-        a = {PLAIN: 1.0, ROOT: depth**-0.5, INVERSE: 1 / depth, LEARNED: 0.0}[scale]
         per_block = np.exp(np.array([low, high]) / (depth - 1))
         claim = below(low, high, np.log(BOUND))
         if scale == PLAIN:
             claim = both(above(*per_block, 2 * (1 - NEAR)), below(*per_block, 2 * (1 + NEAR)))
         elif scale == LEARNED:
             claim = bool(np.all(logs == 0))
-        law = (depth - 1) * np.log(gl.theory.residual_factor(a))
+        law = (depth - 1) * np.log(gl.theory.residual_factor(strength(scale, depth)))
         rows.append((scale, layers, depth, ln, low, high, law, claim))
     table = pd.DataFrame(rows, columns=[*names, "ln_growth", "low", "high", "law", "claim"])
     place = lambda column: column.map(SCALES.index) if column.name == "branch_scale" else column
@@ -85,12 +89,16 @@ def cases(table):
 
 
 def profiles(frame):
-    """The gradient relative to that at the last block, in the deepest networks with two weights a branch."""
-    deep = frame[(frame["branch_layers"] == 2) & (frame["depth"] == frame["depth"].max())]
-    deep = deep[(deep["layer"] >= 1) & (deep["layer"] <= deep["depth"])]
-    top = deep.groupby(["network", "seed"], observed=True)["log10_delta_rms"].transform("last")
-    own = deep.assign(log10_delta_rms=deep["log10_delta_rms"] - top)
-    return gl.summarise(own, ["branch_scale", "layer"], "log10_delta_rms")
+    """The mean squared gradient over that at the last block, ln with Cox's interval, in the deepest networks."""
+    rows, depth = [], frame["depth"].max()
+    deep = frame[(frame["branch_layers"] == 2) & (frame["depth"] == depth)]
+    for scale, network in deep.groupby("branch_scale", sort=False):
+        deltas = network.pivot(index="seed", columns="layer", values="log10_delta_rms")
+        for block in range(1, depth + 1):
+            logs = 2 * np.log(10) * (deltas[block] - deltas[depth]).to_numpy()
+            theory = (depth - block) * np.log(gl.theory.residual_factor(strength(scale, depth)))
+            rows.append((scale, block, *growth(logs), theory))
+    return pd.DataFrame(rows, columns=["branch_scale", "block", "ln_growth", "low", "high", "theory"])
 
 
 def draw(lines, table):

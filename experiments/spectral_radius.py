@@ -14,6 +14,8 @@ from gradlab.reporting import Caption, Experiment, Finding, Words, above, below,
 from gradlab.reporting.words import listed
 
 RADII, GATED_RADII, ROUNDING = (0.5, 0.9, 1.0, 1.1, 1.5), (0.5, 1.0, 1.5), 1e-5
+#: Seeds that nobody had looked at when the lines of the claim were drawn.
+SEEDS = tuple(range(4, 14))
 #: Up to this radius the claim has a tanh network lose over a decade; from there on gain less than one.
 LOSES = 1.1
 CLAIM = f"""With an orthogonal recurrent weight times ρ the delta of a linear network changes by ρ per time step, to
@@ -42,12 +44,13 @@ def measure(quick):
     """The frames of plain, LSTM and GRU networks, and what was set."""
     steps, batch = (20, 4) if quick else (120, 16)
     data = np.random.default_rng(0).normal(size=(batch, steps, 8)), np.arange(batch) % 4
-    setting = {"width": 16 if quick else 64, "seeds": 3 if quick else 10, "batch": batch, "init": "orthogonal"}
+    setting = {"width": 16 if quick else 64, "batch": batch, "init": "orthogonal"}
+    seeds = SEEDS[:3] if quick else SEEDS
     plain, gated = {"activation": ("identity", "tanh"), "gain": RADII}, {"activation": "tanh", "gain": GATED_RADII}
     kinds = plain, {"cell": "lstm", "forget_bias": (1.0, math.log(steps - 1)), **gated}, {"cell": "gru", **gated}
-    common = {"architecture": "rnn", "depth": steps, "columns": "log10_delta_rms", **setting}
+    common = {"architecture": "rnn", "depth": steps, "columns": "log10_delta_rms", "seeds": seeds, **setting}
     frames = [gl.run(gl.Sweep(**common, **kind), data=data, progress=False) for kind in kinds]
-    return frames, {**setting, "steps": steps, "features": 8}
+    return frames, {**setting, "seeds": len(seeds), "steps": steps, "features": 8}
 
 
 def named(table):
