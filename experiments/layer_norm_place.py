@@ -3,58 +3,159 @@
 python experiments/layer_norm_place.py             (a few minutes; writes reports/layer_norm_place)
 """
 
-import matplotlib.pyplot as plt
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
+from gradlab.core.attention import positions
+from gradlab.core.pooling import flatten
+from gradlab.data import load
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both, margin
 
-FACTOR, HALF, APART, SHALLOW = 1.2, 0.5, 4.0, 2
-CLAIM = f"""In transformers at initialisation, whose readout is the mean over positions, from {SHALLOW} blocks to each
-other depth, the last block's delta stays within a factor of {FACTOR:g} with the normalisation after the sum ("post"),
-and with it before the branch ("pre") it falls in proportion to 1/rms of the stream there, within the same factor. The
-gradient of all weights of the last block falls below {HALF:g} of that at {SHALLOW} blocks in the deepest pre-LN
-network, and not below 1/{FACTOR:g} in the deepest post-LN one. Against two popular sayings, in the deepest networks a
-pre-LN network has more than {APART:g} times the delta at its first block than at its last, and a post-LN network more
-than half of it."""
-TEXT = f"""The delta is the gradient on the residual stream at a block's output, with post-LN before the block's last
-normalisation. Xiong et al. look at the second weight of the last feed-forward part: with Gaussian weights of n Var =
-1, ReLU and feed-forward blocks alone the stream's mean square after L pre-LN blocks is 1 + L/2, the last normalisation
-divides the gradient by its root, and that weight's gradient falls as (1 + L/2)^−½, while with post-LN no depth enters.
-With attention the stream takes up more: an averaging over positions hands on what they have in common, up to 1 per
-block, so that (1 + L/2)^−½ need not hold; what remains is the step of the argument that does not count, 1/rms of the
-stream, and the delta shows it. The table has ratios to {SHALLOW} blocks, but for its last column.
+FACTOR, HALF, APART, SHALLOW, LOST, KEPT, TENTH = 1.2, 0.5, 4.0, 2, 1e-6, 1e-3, 0.1
+#: Seeds that nobody had looked at when the lines of the claim were drawn.
+SEEDS = tuple(range(32, 48))
+CLAIM = f"""In transformers at initialisation, from {SHALLOW} blocks to each other depth:
 
-The gradient of *all weights* of a block, which is what a row of the frame holds, is a sum over positions, in which
-what they have in common adds up. Here it lies near (1 + L/2)^−½ again, closer than the delta does; the argument does
-not explain that, for both its stream and its sum differ. That post-LN halves the gradient in every block is what
-counting its normalisation's Jacobian alone gives; the branch brings back what it takes, so that the delta on the
-stream does not vanish. That is said of the stream alone, and of a cotangent that all positions share. It is not said
-of each weight: a row pools all weights of a block, and those of queries and keys, which see how positions *differ*,
-can lose their gradient with depth while the pooled norm keeps its size; nor is it measured for a loss at each
-position. Xiong et al. explain the need for warm-up by last blocks whose gradient does not shrink with depth; training
-is not measured here. The lines of the claim were drawn after a first look at eight seeds."""
-CAPTION = """Transformers of width {width} and {heads} heads, ReLU, n Var = 1, at initialisation on {data}, n = {seeds}
-seeds. Points are geometric means over seeds, bars and bands their 95 % t-interval; of ratios within a seed left and
-middle. Dashed: 1/rms of the measured stream of pre-LN; dotted: (1 + L/2)^−½, the law without attention; both from 1 at
-the fewest blocks. Right: the deepest networks."""
-SAID = Words("Layer normalisation before or after the sum", CLAIM, TEXT, {"layer_norm_place": Caption(CAPTION)})
+(i) where the normalisation stands after the sum (post-LN), the gradient on the stream at the last block stays the same
+within a factor of {FACTOR:g}; where it stands before the branch (pre-LN), that gradient falls as 1/rms of the stream,
+within the same factor;
+
+(ii) the gradient of all weights of the last block together falls below {HALF:g} of its size at {SHALLOW} blocks in the
+deepest pre-LN network, and not below 1/{FACTOR:g} in the deepest post-LN one;
+
+(iii) this sum hides the queries and keys: in the deepest post-LN network their gradient at the last block is less than
+1/{1 / LOST:,.0f} of that at the first, while every other weight keeps more than {TENTH:g}; pre-LN keeps more than
+1/{1 / KEPT:,.0f} of theirs;
+
+(iv) in the deepest networks the gradient on the stream at the first block is more than {APART:g} times that at the
+last with pre-LN. With post-LN it is more than {HALF:g} of it where the readout sees the mean over positions, and more
+than {TENTH:g} of it where the readout sees each position by itself."""
+TEXT = """"Gradient on the stream" is ∂L/∂x, where x is the sum that a block hands on; with post-LN it is taken before
+the block's last normalisation.
+
+**The last block.** Xiong et al. (2020) look at the second weight of the last feed-forward part. With Gaussian weights
+of n Var = 1, ReLU, and no attention, the mean square of the stream after L pre-LN blocks is 1 + L/2. The last
+normalisation divides the gradient by the root of that, so the gradient falls as (1 + L/2)^−½. With post-LN the stream
+has the same size at each depth, and no depth enters. Attention adds more to the stream: it averages over positions and
+so hands on what they have in common, up to 1 per block. Then (1 + L/2)^−½ need not hold. What remains is 1/rms of the
+stream as it was measured, and the gradient on the stream follows it. The gradient of all weights is a sum over
+positions, in which what they have in common adds up. It lies near (1 + L/2)^−½ again; the argument does not explain
+why, since both its stream and its sum are different.
+
+**Queries and keys.** The gradient of queries and keys depends on how positions *differ*: each row of the attention's
+weights sums to 1, so what all keys share drops out. In post-LN networks the positions become alike from block to block
+(rank collapse; Dong et al. 2021, Noci et al. 2022). So the queries and keys of late blocks receive almost no gradient,
+and would not learn, although the norm of all weights of the block looks healthy. These gradients are computed in
+float64.
+
+**Toward the input.** Two popular sayings are that post-LN halves the gradient in every block, and that pre-LN hands it
+on unchanged. The first comes from the Jacobian of the normalisation alone; the branch brings back what the
+normalisation takes. Of the second, the skip is only a part: the stream grows, and the gradient at its beginning is
+larger.
+
+Xiong et al. explain the need for warm-up by last blocks whose gradient does not shrink with depth. Training is not
+measured here."""
+BAND = """Lines and points are geometric means over n = {seeds} seeds, bands and bars their 95 % t-interval; bars
+shorter than a marker are hidden by it."""
+SETTING = """Transformers of width {width} with {heads} heads, ReLU, n Var = 1, at initialisation on {data}, batch
+{batch}."""
+CAPTIONS = {
+    "layer_norm_place": Caption(
+        "With pre-LN the gradient at the last block falls to {pre:.2f} at {deepest} blocks, with post-LN it stays.",
+        {
+            "a": "Gradient on the stream at the last block, relative to the network of {shallow} blocks.",
+            "b": "The same for the gradient of all weights of the last block.",
+        },
+        BAND + """ Ratios are taken within a seed. Dashed: 1/rms of the measured stream of pre-LN; dotted: (1 + L/2)^−½,
+        which holds without attention.""",
+        SETTING,
+    ),
+    "weights": Caption(
+        "In {deepest} post-LN blocks queries and keys lose {lost:.1f} powers of ten of their gradient.",
+        {
+            "a": "Pre-LN: norm of the gradient of each weight, by block.",
+            "b": "Post-LN.",
+            "c": """Gradient on the stream relative to that at the last block; dashed where the readout sees each
+            position by itself.""",
+        },
+        BAND, SETTING,
+    ),
+}  # fmt: skip
+LOOK = "after a look at eight other seeds"
+FIXED = (
+    (f"within a factor of {FACTOR:g}; below {HALF:g}; more than {APART:g} times", LOOK),
+    (
+        f"queries and keys: less than 1/{1 / LOST:,.0f} with post-LN, more than 1/{1 / KEPT:,.0f} with pre-LN",
+        "after a look at one seed",
+    ),
+    (f"each other weight: more than {TENTH:g}", "after a look at one seed, at four of these weights"),
+    (f"each position by itself: more than {TENTH:g}", "after a look at four other seeds"),
+)
+CASE = "one statement of the claim on one network: a row of the table"
+SAID = Words("Layer normalisation before or after the sum", CLAIM, TEXT, CAPTIONS, FIXED, CASE)
 DELTA, WEIGHTS, STREAM = "log10_delta_rms", "log10_weight_grad_norm", "log10_preactivation_rms"
-NORMS = ("pre", "post")
+NORMS, PLACES = ("pre", "post"), {"pre": "before", "post": "after"}
+#: In the order of the parameters.
+KINDS = ("keys", "output", "queries", "values", "feed-forward 1", "feed-forward 2")
+SHARED, EACH = "mean over positions", "each position"
 
 
 def measure(quick):
-    """The sweep, and its frame."""
+    """The sweep, its frame, deltas of networks whose readout sees each position, and norms of single weights."""
     sweep = gl.Sweep(
         architecture="transformer", depth=(SHALLOW, *((4, 8) if quick else (4, 8, 16, 32))), width=16 if quick else 64,
-        activation="relu", init="lecun_normal", norm_position=NORMS, seeds=3 if quick else 16, batch=8 if quick else 32,
-        columns=(DELTA, WEIGHTS, STREAM),
+        activation="relu", init="lecun_normal", norm_position=NORMS, seeds=SEEDS[:3] if quick else SEEDS,
+        batch=8 if quick else 32, columns=(DELTA, WEIGHTS, STREAM),
     )  # fmt: skip
-    return sweep, gl.run(sweep, progress=False)
+    data, depth, width = load(sweep.data, batch=sweep.batch), max(sweep.depth), sweep.width[0]
+    each, single = [], []
+    for norm in NORMS:
+        net = each_position(norm, depth, width, sweep.heads[0], data.x.shape[1:])
+        trace = gl.measure(net, data.x, data.y, seeds=sweep.seed_numbers, columns=(DELTA,))
+        rows = gl.frame(trace)[["seed", "layer", DELTA]].assign(norm=norm)
+        each.append(rows.assign(layer=rows["layer"] - 1)[lambda f: (f["layer"] >= 1) & (f["layer"] <= depth)])
+        net = gl.Transformer(depth=depth, width=width, activation="relu", init="lecun_normal", norm_position=norm)
+        single += [norms_of(net, norm, seed, data) for seed in sweep.seed_numbers]
+    return sweep, gl.run(sweep, progress=False), pd.concat(each), pd.concat(single, ignore_index=True)
+
+
+def each_position(norm, depth, width, heads, shape):
+    """The same network with a readout that has weights of its own for each position; its first layer is the stem."""
+    dense = lambda n: gl.dense(n, "lecun_normal")
+    attend, forward = (
+        gl.attention(heads, "lecun_normal"),
+        gl.serial(dense(4 * width), gl.activation("relu"), dense(width)),
+    )
+    stem = gl.serial(dense(width), gl.activation("identity"), positions())
+    before = gl.serial(*(gl.residual(gl.serial(gl.layer_norm(), part)) for part in (attend, forward)))
+    after = gl.serial(gl.residual(attend), gl.layer_norm(), gl.residual(forward), gl.layer_norm())
+    last = (gl.layer_norm(),) if norm == "pre" else ()
+    layers = stem, gl.repeat(before if norm == "pre" else after, depth, 1), *last, flatten(), dense(10)
+    return gl.CustomNetwork(gl.serial(*layers), shape=shape, name=EACH)
+
+
+def norms_of(net, norm, seed, data):
+    """log10 of the norm of the gradient of each weight of each block, in float64."""
+    with jax.enable_x64(True):
+        x = jnp.asarray(data.x, float)
+
+        @jax.jit
+        def norms(key):
+            _, grads = gl.backprop(net, net.init_params(key, x, outputs=10), x, data.y)
+            leaves = jax.tree_util.tree_leaves_with_path(grads[1])
+            weights = [leaf for path, leaf in leaves if getattr(path[-1], "key", "") == "weight"]
+            return {kind: jnp.linalg.norm(w, axis=(1, 2)) for kind, w in zip(KINDS, weights, strict=True)}
+
+        found = {kind: np.log10(np.asarray(values)) for kind, values in norms(jax.random.key(seed)).items()}
+    wide = pd.DataFrame(found).assign(norm=norm, seed=seed, block=range(1, net.depth + 1))
+    return wide.melt(["norm", "seed", "block"], var_name="kind", value_name="log10_norm")
 
 
 def named(frame):
-    """The hidden layers, with the place of the norm as the literature calls it."""
+    """The blocks, with the place of the norm as the literature calls it."""
     norm = frame["norm_position"].astype(str).map({"before": "pre", "after": "post"})
     return frame.assign(norm=norm)[lambda f: (f["layer"] >= 1) & (f["layer"] <= f["depth"])]
 
@@ -69,85 +170,157 @@ def ratios(frame):
     last = ends["last"]
     change = last - last.xs(frame["depth"].min(), level="depth")
     change["product"] = change[DELTA] + change[STREAM]
-    change["first_to_last"] = ends["first"][DELTA] - last[DELTA]
+    change[SHARED] = ends["first"][DELTA] - last[DELTA]
     return gl.summarise(change.reset_index(), ["norm", "depth"], list(change.columns))
 
 
+def deepest(single, each):
+    """log10 ratios within a seed of the deepest networks: of each weight, last block to first; of delta, the other."""
+    depth, keys = int(single["block"].max()), ["norm", "seed"]
+    wide = single.pivot(index=[*keys, "kind"], columns="block", values="log10_norm")
+    change = (wide[depth] - wide[1]).unstack("kind")
+    deltas = each.pivot(index=keys, columns="layer", values=DELTA)
+    change[EACH] = deltas[1] - deltas[depth]
+    return gl.summarise(change.assign(depth=depth).reset_index(), ["norm", "depth"], [*KINDS, EACH])
+
+
 def judge(table):
-    """Case in words -> whether the claim is true of it, from the intervals of `ratios`."""
-    rows = {(r.norm, r.depth, r.column): (r.low, r.high) for r in table.itertuples()}
+    """A row for each statement of the claim on a network: the ratio, its interval, the lines, what became of it."""
+    logs = {(r.norm, r.depth, r.column): (r.mean, r.low, r.high) for r in table.itertuples()}
     depths = sorted(table["depth"].unique())
-    deepest, line = depths[-1], np.log10(FACTOR)
-    near = lambda interval: both(above(*interval, -line), below(*interval, line))
-    answers = {f"delta of post-LN, depth {d}": near(rows["post", d, DELTA]) for d in depths[1:]}
-    answers |= {f"delta times stream of pre-LN, depth {d}": near(rows["pre", d, "product"]) for d in depths[1:]}
-    answers["weights of pre-LN"] = below(*rows["pre", deepest, WEIGHTS], np.log10(HALF))
-    answers["weights of post-LN"] = above(*rows["post", deepest, WEIGHTS], -line)
-    answers["first block of pre-LN"] = above(*rows["pre", deepest, "first_to_last"], np.log10(APART))
-    answers["first block of post-LN"] = above(*rows["post", deepest, "first_to_last"], np.log10(HALF))
-    return answers
+    last, near, found = depths[-1], (1 / FACTOR, FACTOR), []
+
+    def tried(what, norm, column, least=0.0, most=np.inf, depth=last):
+        mean, *interval = logs[norm, depth, column]
+        low, high = np.log10([least, most]) if least else (-np.inf, np.log10(most))
+        claim = both(above(*interval, low), below(*interval, high))
+        beyond = min(margin(*interval, line) for line in (low, high) if np.isfinite(line))
+        values = [10**v for v in (mean, *interval)]
+        found.append((what, norm, depth, *values, least, most, claim, beyond))
+
+    for depth in depths[1:]:
+        tried("gradient on the stream, last block", "post", DELTA, *near, depth)
+        tried("gradient × rms of the stream, last block", "pre", "product", *near, depth)
+    tried("all weights, last block", "pre", WEIGHTS, most=HALF)
+    tried("all weights, last block", "post", WEIGHTS, 1 / FACTOR)
+    for kind in KINDS:
+        lost = kind in ("queries", "keys")
+        tried(f"{kind}, last block over first", "post", kind, *((0.0, LOST) if lost else (TENTH,)))
+        if lost:
+            tried(f"{kind}, last block over first", "pre", kind, KEPT)
+    tried("gradient on the stream, first block over last", "pre", SHARED, APART)
+    tried("gradient on the stream, first block over last", "post", SHARED, HALF)
+    tried("the same, readout of each position", "post", EACH, TENTH)
+    columns = ["what", "norm", "depth", "ratio", "low", "high", "least", "most", "claim", "margin"]
+    return pd.DataFrame(found, columns=columns).astype({"claim": object})
 
 
-def draw(table, lines):
-    """The last block's delta and weights against depth, and the deltas of all blocks of the deepest networks."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+def draw(tables):
+    """The last block against depth; single weights and the gradient on the stream by block."""
+    return {
+        "layer_norm_place": draw_last(tables["ratios"]),
+        "weights": draw_blocks(tables["weights"], tables["blocks"]),
+    }
+
+
+def draw_last(table):
+    """Delta and all weights of the last block against depth."""
+    board, look = gl.plots.board("ab", height=2.4, sharey=True), gl.plots.looks(NORMS, line=False)
     depths = np.array(sorted(table["depth"].unique()))
     stream = table[(table["norm"] == "pre") & (table["column"] == STREAM)]
-    for axes, column in ((left, DELTA), (middle, WEIGHTS)):
-        for i, norm in enumerate(NORMS):
-            rows = table[(table["norm"] == norm) & (table["column"] == column)]
-            bars = 10 ** rows["mean"] - 10 ** rows["low"], 10 ** rows["high"] - 10 ** rows["mean"]
-            axes.errorbar(rows["depth"], 10 ** rows["mean"], bars, fmt="os"[i], ms=4, color=f"C{i}", label=f"{norm}-LN")
-        axes.plot(stream["depth"], 10 ** -stream["mean"], "--", color="0.3", label="1/rms of the pre-LN stream")
-        axes.plot(depths, ((1 + depths / 2) / (1 + depths[0] / 2)) ** -0.5, ":", color="0.3", label="(1 + L/2)^−½")
-        axes.set(xscale="log", yscale="log", xlabel="depth L (blocks)", ylim=(0.2, 2.2))
-        axes.set_xticks(depths, [str(d) for d in depths])
-        axes.set_yticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
-        axes.minorticks_off()
-    for i, norm in enumerate(NORMS):
-        line = lines[lines["norm"] == norm]
-        right.plot(line["layer"], line["mean"], color=f"C{i}", label=f"{norm}-LN")
-        right.fill_between(line["layer"], line["low"], line["high"], color=f"C{i}", alpha=0.3, linewidth=0)
-    gl.plots.log10_axis(right)
-    right.set(xlabel="block (1 = next to the input)", ylabel="rms delta on the stream")
-    titles = ("Last block: delta", "Last block: gradient of all weights", f"Depth {depths[-1]}: delta of every block")
-    for axes, title in zip((left, middle, right), titles, strict=True):
-        axes.set_title(title, fontsize=10)
-    left.set_ylabel("ratio to the network of 2 blocks  [1]")
-    left.legend(fontsize=7, frameon=False)
-    return figure
+    with board.drawing():
+        for ax, column in ((board["a"], DELTA), (board["b"], WEIGHTS)):
+            for norm in NORMS:
+                rows = table[(table["norm"] == norm) & (table["column"] == column)]
+                mean, low, high = (10 ** rows[name] for name in ("mean", "low", "high"))
+                ax.errorbar(rows["depth"], mean, [mean - low, high - mean], **look[norm], label=f"{norm}-LN")
+            ax.plot(stream["depth"], 10 ** -stream["mean"], **gl.plots.role("theory"), label="1/rms of the stream")
+            law = ((1 + depths / 2) / (1 + depths[0] / 2)) ** -0.5
+            ax.plot(depths, law, **gl.plots.role("theory") | {"linestyle": ":"}, label="without attention")
+            ax.set(xscale="log", yscale="log", xlabel="depth (blocks)", ylim=(0.2, 2))
+            ax.set_xticks(depths, [str(d) for d in depths])
+            ax.set_yticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
+            ax.minorticks_off()
+        board["a"].set_ylabel(f"relative to {depths[0]} blocks")
+        board["a"].set_title("gradient on the stream")
+        board["b"].set_title("gradient of all weights")
+    board.legend("right")
+    return board
 
 
-def shown(table):
-    """The table of the page: ratios to 2 blocks but for the last column, with their intervals."""
-    text = lambda r: f"{10**r.mean:.3f} [{10**r.low:.3f}, {10**r.high:.3f}]"
-    words = {DELTA: "delta", STREAM: "stream", "product": "delta × stream", WEIGHTS: "all weights"}
-    words["first_to_last"] = "delta, first block to last"
-    cells = table.assign(value=[text(r) for r in table.itertuples()], column=table["column"].map(words))
-    wide = cells.pivot(index=["norm", "depth"], columns="column", values="value")[list(words.values())].reset_index()
-    law = ((1 + wide["depth"] / 2) / (1 + wide["depth"].min() / 2)) ** -0.5
-    wide.insert(2, "(1 + L/2)^−½", [f"{v:.3f}" if n == "pre" else "" for v, n in zip(law, wide["norm"], strict=True)])
-    return wide.rename_axis(columns=None).set_index("norm").loc[list(NORMS)]
+def draw_blocks(weights, blocks):
+    """The gradient of each weight by block, before and after; the gradient on the stream."""
+    board = gl.plots.board("abc", height=2.6)
+    looks = gl.plots.looks(sorted(KINDS, key=lambda kind: kind not in ("queries", "keys")))
+    last, norms = int(blocks["block"].max()), gl.plots.looks(NORMS)
+    with board.drawing():
+        for norm, ax in zip(NORMS, (board["a"], board["b"]), strict=True):
+            for kind, look in looks.items():
+                line = weights[(weights["norm"] == norm) & (weights["kind"] == kind)]
+                ax.plot(line["block"], line["mean"], **look | {"marker": ""}, label=kind)
+                ax.fill_between(line["block"], line["low"], line["high"], **gl.plots.role("band", look["color"]))
+            ax.set(title=f"{norm}-LN", ylim=(weights["low"].min() - 0.5, weights["high"].max() + 0.5))
+        board["a"].set_ylabel("norm of the gradient of a weight")
+        for (norm, readout), line in blocks.groupby(["norm", "readout"], sort=False):
+            colour, dash = norms[norm]["color"], "-" if readout == SHARED else "--"
+            label = f"{norm}-LN" if readout == SHARED else "_"
+            board["c"].plot(line["block"], line["mean"], dash, color=colour, label=label)
+            board["c"].fill_between(line["block"], line["low"], line["high"], **gl.plots.role("band", colour))
+        board["c"].set(title="on the stream", ylabel="gradient over that at the last block")
+        for ax in board.values():
+            ax.set(xlabel="block (1 = next to the input)", xlim=(1, last))
+            ax.set_xticks([1, *range(last // 4, last + 1, last // 4)])
+            gl.plots.log10_axis(ax)
+        gl.plots.label_ends(board["b"])
+        gl.plots.label_ends(board["c"])
+    return board
 
 
-PAGE = Experiment(
-    "layer_norm_place",
-    SAID,
-    lambda t: {"layer_norm_place": draw(t["ratios"], t["blocks"])},
-    lambda t: shown(t["ratios"]),
-)
+def show(tables):
+    """The table of the page: a row for each statement of the claim on one network."""
+    cases = tables["cases"]
+    text = lambda v: f"{v:.3f}" if v > KEPT else f"{v:.1e}"
+    said = lambda r: "" if not r.least else f"> {r.least:.3g}" + (" and " if r.most < np.inf else "")
+    cells = {
+        "ratio of": cases["what"], "norm": cases["norm"], "blocks": cases["depth"],
+        "measured": [f"{text(r.ratio)} [{text(r.low)}, {text(r.high)}]" for r in cases.itertuples()],
+        "claim": [said(r) + ("" if r.most == np.inf else f"< {r.most:.3g}") for r in cases.itertuples()],
+        "true": cases["claim"].map(answered), "margin": cases["margin"],
+    }  # fmt: skip
+    return pd.DataFrame(cells).set_index("ratio of")
+
+
+def tell(tables):
+    """Numbers of the captions."""
+    table = tables["ratios"].set_index(["norm", "depth", "column"])["mean"]
+    last = int(tables["ratios"]["depth"].max())
+    lost = -max(table["post", last, kind] for kind in ("queries", "keys"))
+    return {"pre": 10 ** table["pre", last, DELTA], "deepest": last, "lost": lost, "shallow": SHALLOW}
+
+
+PAGE = Experiment("layer_norm_place", SAID, draw, show, tell)
 
 
 def main():
     """Measure, judge, draw, write."""
     asked = PAGE.options(__doc__, __file__)
-    sweep, frame = measure(asked.quick)
-    table, blocks = ratios(frame), named(frame)
-    lines = gl.summarise(blocks[blocks["depth"] == blocks["depth"].max()], ["norm", "layer"], DELTA)
-    finding = Finding.of(judge(table))
+    sweep, frame, each, single = measure(asked.quick)
+    table = pd.concat([ratios(frame), deepest(single, each)], ignore_index=True)
+    cases, blocks = judge(table), named(frame)
+    both_readouts = pd.concat(
+        [blocks[blocks["depth"] == blocks["depth"].max()].assign(readout=SHARED), each.assign(readout=EACH)]
+    )
+    both_readouts = both_readouts.rename(columns={"layer": "block"}).sort_values("block")
+    top = both_readouts.groupby(["readout", "norm", "seed"])[DELTA].transform("last")
+    lines = gl.summarise(
+        both_readouts.assign(**{DELTA: both_readouts[DELTA] - top}), ["readout", "norm", "block"], DELTA
+    )
+    weights = gl.summarise(single, ["norm", "kind", "block"], "log10_norm")
     setting = {"data": sweep.data, "width": sweep.width[0], "heads": sweep.heads[0], "init": sweep.init[0]}
     setting |= {"batch": sweep.batch, "seeds": len(sweep.seed_numbers), "loss": sweep.loss, "dtype": sweep.dtype}
-    PAGE.publish(asked.out, {"ratios": table, "blocks": lines}, finding=finding, setting=setting)
+    finding = Finding.of({f"{r.what}, {r.norm}-LN, depth {r.depth}": r.claim for r in cases.itertuples()})
+    tables = {"ratios": table, "blocks": lines, "weights": weights, "cases": cases}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":
