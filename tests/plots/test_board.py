@@ -93,7 +93,8 @@ def test_labels_at_the_ends_of_lines_keep_their_order_and_do_not_overlap():
     board = plots.board("a")
     with board.drawing():
         for i, end in enumerate([1.0, 1.001, 1.002, 0.0]):
-            board["a"].plot([0, 1, np.nan], [0.5, end, np.nan], label=f"line {i}", color=f"C{i}")
+            board["a"].plot([1, 2, np.nan], [0.5, end, np.nan], label=f"line {i}", color=f"C{i}")
+        board["a"].set_xlim(1, 2)  # 0 lies outside
         labels = plots.label_ends(board["a"])
     board.figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in labels]

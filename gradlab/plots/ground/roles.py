@@ -136,7 +136,7 @@ def _end(ax: Any, line: Any, side: str) -> tuple[float, float] | None:
 
 def _text_height(ax: Any) -> float:
     """Height of a small text in pixels."""
-    probe = ax.annotate("Xg", (0, 0), fontsize="small")
+    probe = ax.annotate("Xg", (0, 0), fontsize="small", annotation_clip=False)  # 0 may lie outside the axes
     height = probe.get_window_extent().height
     probe.remove()
     return float(height)
