@@ -134,7 +134,7 @@ def draw(tables):
                 if ax is board["b"] and scale == PLAIN:
                     continue
                 mean, low, high, theory = (of(own[name]) for name in ("ln_growth", "low", "high", "theory"))
-                ax.plot(own["block"], mean, **look | {"marker": "", "linestyle": "-"})
+                ax.plot(own["block"], mean, **look | {"linestyle": "-", "markevery": max(1, last // 8)})
                 ax.fill_between(own["block"], low, high, **band)
                 ax.plot(own["block"], theory, **gl.plots.role("theory", look["color"]))
             board["a"].plot([], [], **look | {"linestyle": "-"}, label=LABELS[scale])
