@@ -15,7 +15,9 @@ from gradlab.config import OPTIONS
 ROOT = Path(gradlab.__file__).resolve().parents[1]
 PACKAGE = ROOT / "gradlab"
 #: Rooms and files whose docstrings have been gone through.
-SPOKEN = [PACKAGE / name for name in ("config", "data", "frames", "measurement", "networks", "theory", "training")]
+SPOKEN = [
+    PACKAGE / name for name in ("config", "core", "data", "frames", "measurement", "networks", "theory", "training")
+]
 #: A docstring of a function begins with a verb, so with none of these.
 NO_VERB = {
     "the",

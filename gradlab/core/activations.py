@@ -35,6 +35,7 @@ class Activation:
     Parameters
     ----------
     name : str
+        Its name in the table.
     phi, dphi : callable
         Array to array.
     kinks : tuple of float
@@ -65,7 +66,7 @@ class Activation:
         object.__setattr__(self, "fingerprint", "" if built_in else self._content())
 
     def _content(self) -> str:
-        """The hash of what the functions compute now."""
+        """Return the hash of what the functions compute now."""
 
         pulled = lambda f: lambda z: jax.vjp(f, z)[1](jnp.ones_like(z))
         functions = self.phi, self.dphi, pulled(self.phi), pulled(self.dphi)
@@ -78,7 +79,7 @@ class Activation:
         return digest(self.kinks, self.limits, traced, values)
 
     def renewed(self) -> Activation:
-        """The entry as its functions are now."""
+        """Return the entry as its functions are now."""
         if self._content() == self.fingerprint:
             return self
         return checked(self.name, self.phi, self.dphi, self.kinks, self.limits)
@@ -180,7 +181,7 @@ TABLE.fill(
 
 
 def activation_named(name: str) -> Activation:
-    """The entry of the table, or an error that lists the nearest right names."""
+    """Return the entry of the table, or an error that lists the nearest right names."""
     return TABLE[name]
 
 
@@ -230,7 +231,7 @@ def register_activation(
 
 
 def _traced_anew(function: Callable) -> Callable:
-    """A function without `jax.jit` around it, which would keep what it once traced."""
+    """Return a function without `jax.jit` around it, which would keep what it once traced."""
     return function.__wrapped__ if isinstance(function, jax.stages.Wrapped) else function
 
 
@@ -241,7 +242,7 @@ def checked(
     kinks: tuple[float, ...] = (),
     limits: tuple[float, float] | None = None,
 ) -> Activation:
-    """An entry for the table; errors as for `register_activation`."""
+    """Check an activation and return its entry for the table; errors are those of `register_activation`."""
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         near = [k + d for k in kinks for d in (-1e-3, -1e-6, 1e-6, 1e-3)]
         z = jnp.asarray(np.concatenate([np.linspace(-20, 20, 1000), near]), jnp.float64)
@@ -272,7 +273,7 @@ def checked(
 
 
 def activation(*parts: str | tuple[str, int]) -> Layer:
-    r"""An activation layer :math:`a = \phi(z)`, with :math:`\delta = \partial L/\partial a\circ\phi'(z)`.
+    r"""Make an activation layer :math:`a = \phi(z)`, with :math:`\delta = \partial L/\partial a\circ\phi'(z)`.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _weights(q: Array, k: Array, causal: bool) -> Array:
 
 
 def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal: bool) -> tuple[Scaled, Scaled, Scaled]:
-    """The cotangents of q, k and v."""
+    """Return the cotangents of q, k and v."""
     v = plain(v.value()) if do.is_plain else v
     qs, ks, vs, dos = (_split(v, heads) for v in (q.value(), k.value(), v.mantissa, do.mantissa))
     p = _weights(qs, ks, causal)
@@ -131,7 +131,7 @@ def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal:
 
 
 def _root(q: Array) -> Array:
-    """The square root of the features of a head."""
+    """Return the square root of the features of a head."""
     return jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype))
 
 
@@ -141,7 +141,7 @@ def _split(x: Array, heads: int) -> Array:
 
 
 def _join(x: Array) -> Array:
-    """The opposite of `_split`."""
+    """Undo `_split`."""
     x = jnp.swapaxes(x, -2, -3)
     return x.reshape(*x.shape[:-2], -1)
 
@@ -159,7 +159,7 @@ def _check(shape: tuple[int, ...], heads: int) -> None:
 
 
 def positions(kind: str = "sinusoidal") -> Layer:
-    r"""What tells positions apart, added to a sequence: :math:`y_t = x_t + p_t`, :math:`\bar p_t = \sum_i\bar y_{it}`.
+    r"""Add a vector for each position to a sequence: :math:`y_t = x_t + p_t`, :math:`\bar p_t = \sum_i\bar y_{it}`.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class Network(Protocol):
         ...
 
     def layer(self, outputs: int, dropout: Dropout | None = None) -> Layer:
-        """The network with this many outputs, with masks of dropout where they are asked for."""
+        """Return the network with this many outputs, with masks of dropout where they are asked for."""
         ...
 
 
@@ -75,14 +75,16 @@ def backprop(
     net: Network, params: Any, x: Array, y: Array, *, loss: str | None = None, weight_decay: float = 0.0,
     dropout: Dropout | None = None,
 ) -> tuple[Array, Any]:  # fmt: skip
-    r"""The mean loss and its gradient by every parameter.
+    r"""Return the mean loss and its gradient by every parameter.
 
     Parameters
     ----------
     net : network
+        The network.
     params : pytree
         From ``net.init_params``.
     x : Array, shape (batch, features), or the axes that the network reads
+        Examples.
     y : Array
         Integer labels (batch,), or real targets (batch, outputs).
     loss : str, optional

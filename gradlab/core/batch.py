@@ -31,6 +31,7 @@ class Batch(NamedTuple):
     y : ndarray
         Integer labels (examples,), or real targets (examples,) or (examples, outputs).
     loss : str
+        Name of the loss.
     outputs : int
         Outputs that a network needs for them.
     """
@@ -47,6 +48,7 @@ def batch_of(x: Any, y: Any = None, loss: str | None = None, outputs: int | None
     Parameters
     ----------
     x : array, shape (examples, features...)
+        Examples, one in each row.
     y : array, optional
         Labels or real targets; only ``loss="probe"`` needs none.
     loss : str, optional
@@ -115,7 +117,7 @@ def default_loss(y: Any) -> str:
 
 
 def one_hot(shape: tuple[int, ...]) -> GradlabError:
-    """The error for integers with several columns: labels, or real targets?"""
+    """Return the error for integers with several columns, which may be labels or real targets."""
     return GradlabError(
         "one integer label for each example", f"an integer y of shape {shape}",
         "y.argmax(1) if it is one-hot, else y.astype(float) as real targets",

@@ -26,7 +26,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def cache_folder() -> Path:
-    """Where this user's programs are kept: in the folder for caches that is usual on the system."""
+    """Return where this user's programs are kept: in the folder for caches that is usual on the system."""
     home = Path.home()
     usual = {"win32": os.environ.get("LOCALAPPDATA") or home / "AppData/Local", "darwin": home / "Library/Caches"}
     base = os.environ.get("XDG_CACHE_HOME") or usual.get(sys.platform, home / ".cache")
@@ -89,7 +89,7 @@ class Programs:
         self._on_progress, self._new = on_progress, False
 
     def get(self, key: str) -> bytes | None:
-        """The program of that key; None where there is none, or another one than was written."""
+        """Return the program of that key; None where there is none, or another one than was written."""
         path = self.folder / (key + ENDING)
         try:
             content = path.read_bytes()
@@ -112,7 +112,7 @@ class Programs:
             )
 
     def shrink(self) -> None:
-        """Where something was added and all take too much room, remove what was not used for the longest time."""
+        """Remove what was not used for the longest time, where something was added and all take too much room."""
         if not self._new:
             return
         with contextlib.suppress(OSError):  # another process removes the same ones

@@ -40,7 +40,7 @@ class Case:
     rng: np.random.Generator
 
     def cast(self, dtype) -> Case:
-        """The same numbers in another dtype."""
+        """Return the same numbers in another dtype."""
         real = lambda v: jnp.asarray(np.asarray(v), dtype)
         y = None if self.y is None else np.asarray(self.y)
         if y is not None:
@@ -50,7 +50,7 @@ class Case:
 
 
 def case_of(net: Any, x: np.ndarray, y: Any, loss: str | None, key: Array, params: Any, dtype: str) -> Case:
-    """The case of a network, or of a bare layer, with a draw of the parameters where none are given."""
+    """Return the case of a network, or of a bare layer; parameters are drawn where none are given."""
     bare = isinstance(net, Layer)
     loss = None if loss is None else config.resolve("loss", loss, config.LOSSES)
     if not bare and y is None and loss != "probe":

@@ -87,6 +87,7 @@ def check(
     net : network or Layer
         A bare `Layer` is checked with a random cotangent, or with `loss` where `y` is given.
     x : array, shape (batch, features...)
+        Examples; a handful is enough, for the check is in float64.
     y : array, optional
         Targets; may be left out for a `Layer` and for ``loss="probe"``.
     loss : str, optional
@@ -135,7 +136,7 @@ def _seed(case: Case, logits: Scaled) -> tuple[Scaled, Scaled]:
 
 
 def _plain_value(case: Case, params: Any, x: Array) -> Array:
-    """The same number by the plain forward pass and the textbook loss."""
+    """Compute the loss by the plain forward pass and the textbook formula."""
     logits = case.layer.forward(params, plain(x))[0].value()
     if case.loss is not None:
         return plain_loss(case.loss)(logits, case.y)
@@ -178,7 +179,7 @@ def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
     rough: list[Any] = []
 
     def reference():
-        """The same gradients by `jax.grad` in float64: asked where float32 disagrees with float32."""
+        """Compute the gradients by `jax.grad` in float64, for the case that two results in float32 disagree."""
         if not truth:
             with jax.enable_x64(True):
                 exact = case.cast(jnp.float64)
@@ -186,7 +187,7 @@ def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
         return truth[0]
 
     def single():
-        """The gradients of `jax.grad` in float32: how rounding moves each, seen at a larger rounding."""
+        """Compute the gradients by `jax.grad` in float32, which shows how rounding moves each of them."""
         if not rough:
             with jax.enable_x64(False), np.errstate(over="ignore"):
                 single = case.cast(jnp.float32)
@@ -194,7 +195,7 @@ def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
         return rough[0]
 
     def rounding(part: Callable[[Any], Any]) -> float:
-        """The rounding error of one of the gradients in the dtype of the comparison, over its largest entry."""
+        """Return the rounding error of a gradient in the dtype of the comparison, over its largest entry."""
         if case.dtype == "float32":
             return error_of(part(theirs), part(reference()))
         return error_of(part(single()), part(theirs)) * _FINER
@@ -270,7 +271,7 @@ def _labels(case: Case, parts) -> list[str]:
 
 
 def _with_differences(case: Case, rows: list[Row], run: Any) -> list[Row]:
-    """The rows with the comparison of each layer by itself, rows for signals, and one for the whole loss."""
+    """Add the comparison of each layer by itself, rows for signals, and one for the whole loss."""
     case = case.cast(jnp.float64)
     parts = walk(case.layer, case.params)
     labels = _labels(case, parts)
@@ -308,7 +309,7 @@ def _with_differences(case: Case, rows: list[Row], run: Any) -> list[Row]:
 
 
 def _cotangent_row(case: Case, logits: Scaled) -> Row:
-    """The loss by itself: its hand-written cotangent against `jax.grad` of its textbook form, at these logits."""
+    """Compare the loss's hand-written cotangent with `jax.grad` of its textbook form, at these logits."""
     outputs = logits.value()
     ours = _seed(case, logits)[1].value()
     theirs = jax.grad(lambda o: plain_loss(case.loss)(o, case.y))(outputs)
@@ -329,7 +330,7 @@ def _cotangent_row(case: Case, logits: Scaled) -> Row:
 
 
 def _whole(case: Case, run: Any) -> Row:
-    """The loss along one random direction of all parameters and the input, at two steps that judge each other."""
+    """Compare the slope of the loss along one random direction, at two step sizes that judge each other."""
     (_, *grads), _ = run(case.params, case.x)
     leaves, tree = jax.tree.flatten((case.params, case.x))
     leaves = [np.asarray(v) for v in leaves]

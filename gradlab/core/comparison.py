@@ -35,6 +35,7 @@ class Row:
     differences : str
         "compared", "below resolution", "outside the range", or "".
     ok : bool
+        Whether all witnesses agree.
     hint : str
         The likely mistake.
     """
@@ -57,10 +58,13 @@ class Check:
     Parameters
     ----------
     rows : tuple of Row
+        One for each array that was compared.
     tolerance : float
         Of the comparison with `jax.grad`.
     title : str
+        What was compared.
     dtype : str
+        The dtype of the hand-written pass.
     """
 
     rows: tuple[Row, ...]
@@ -70,7 +74,7 @@ class Check:
 
     @property
     def failures(self) -> tuple[Row, ...]:
-        """The rows in which a witness disagrees."""
+        """Return the rows in which a witness disagrees."""
         return tuple(r for r in self.rows if not r.ok)
 
     @property
@@ -86,7 +90,7 @@ class Check:
 
     @property
     def max_error(self) -> float:
-        """The largest error against `jax.grad` among the rows that were compared."""
+        """Return the largest error against `jax.grad` among the rows that were compared."""
         return max((r.error for r in self.rows if r.autodiff == "compared"), default=_NAN)
 
     def __bool__(self) -> bool:
@@ -105,7 +109,7 @@ def error_of(ours: Any, theirs: Any) -> float:
 
 
 def out_of_range(theirs: Any, dtype: str, tolerance: float) -> str:
-    """Why an array of gradients cannot serve as a reference; empty where it can.
+    """Return why an array of gradients cannot serve as a reference; empty where it can.
 
     An entry below the smallest normal number is 0 or has lost digits; where the largest is not 1/tolerance above
     that, the loss shows in the comparison.
@@ -128,7 +132,7 @@ def same_shape(name: str, ours: Any, theirs: Any) -> None:
 
 
 def mistake(ours: np.ndarray, theirs: np.ndarray, tolerance: float, batch: int) -> str:
-    """What the two arrays have in common."""
+    """Return what the two arrays have in common, as a hint at the likely mistake."""
     tolerance *= 100
     if not np.all(np.isfinite(ours)):
         return "it is not finite"

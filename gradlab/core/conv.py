@@ -31,7 +31,7 @@ def conv(
     bias: bool = True,
     bias_std: float | None = None,
 ) -> Layer:
-    r"""A convolution :math:`z_p = b + \sum_k x_{sp+k} W_k` of examples (time, channels) or (height, width, channels).
+    r"""Make a convolution :math:`z_p = b + \sum_k x_{sp+k} W_k` of examples (time or height, width; channels).
 
     With the delta :math:`\delta = \partial L/\partial z` the chain rule is
 
@@ -52,7 +52,7 @@ def conv(
     padding : str
         "same": zeros around, so that the output has ceil(n / s) positions; "valid": none;
         "periodic": as "same", with the other side of the image instead of zeros (Xiao et al. 2018).
-    gain, bias, bias_std
+    gain, bias, bias_std : float, bool, float or None
         As for `dense`.
 
     Raises
@@ -137,7 +137,7 @@ def _geometry(space: tuple[int, ...], kernel, stride, padding: str) -> _Geometry
 
 
 def _each(name: str, value: int | Sequence[int], space: tuple[int, ...]) -> tuple[int, ...]:
-    """One number for each axis of space."""
+    """Return one number for each axis of space."""
     if not space:
         raise GradlabError(
             "examples of shape (time, channels) or (height, width, channels)", "a single axis", "x[..., None]"
@@ -155,7 +155,7 @@ def _padded(x: Array, g: _Geometry) -> Array:
 
 
 def _convolved(x: Array, kernel: Array, strides, pads, dilation) -> Array:
-    """One convolution, whatever axes stand before those of space."""
+    """Convolve once, whatever axes stand before those of space."""
     letters = "DHW"[-len(strides) :] if len(strides) <= 3 else "".join(map(chr, range(97, 97 + len(strides))))
     lead = x.shape[: x.ndim - len(strides) - 1]
     y = lax.conv_general_dilated(
@@ -166,7 +166,7 @@ def _convolved(x: Array, kernel: Array, strides, pads, dilation) -> Array:
 
 
 def _correlated(x: Array, weight: Array, g: _Geometry) -> Array:
-    """The forward product: the weight at each patch."""
+    """Compute the forward product: the weight at each patch."""
     kernel = weight.reshape(*g.kernel, x.shape[-1], weight.shape[-1])
     ones = (1,) * len(g.space)
     if g.periodic:
@@ -175,7 +175,7 @@ def _correlated(x: Array, weight: Array, g: _Geometry) -> Array:
 
 
 def _transposed(dy: Array, weight: Array, g: _Geometry) -> Array:
-    """The backward product: each delta back to its patch, by the kernel turned round."""
+    """Compute the backward product: each delta goes back to its patch, by the reversed kernel."""
     axes = tuple(range(len(g.space)))
     kernel = jnp.flip(weight.reshape(*g.kernel, -1, weight.shape[-1]), axes)
     # on the padded image where its edges are folded back, else on the image alone
@@ -193,7 +193,7 @@ def _transposed(dy: Array, weight: Array, g: _Geometry) -> Array:
 
 
 def _folded(x: Array, axis: int, n: int, low: int) -> Array:
-    """What lies beyond the edges added to the other side: position p of the padded axis is p - low modulo n."""
+    """Add what lies beyond the edges to the other side: position p of the padded axis is p - low modulo n."""
     before = -low % n
     after = -(before + x.shape[axis]) % n
     x = jnp.pad(x, [(before, after) if i == axis else (0, 0) for i in range(x.ndim)])

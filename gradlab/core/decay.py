@@ -15,7 +15,7 @@ NOT_DECAYED = ("bias", "gain", "scale")
 
 
 def weight_decay(params: Any, rate: float) -> tuple[Array, Any]:
-    r"""The term :math:`\frac\lambda2\sum|W|^2` over all weights, and its gradient :math:`\lambda W`.
+    r"""Return the term :math:`\frac\lambda2\sum|W|^2` over all weights, and its gradient :math:`\lambda W`.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ def dense(
     bias: bool = True,
     bias_std: float | None = None,
 ) -> Layer:
-    r"""A dense layer :math:`z = a W + b` of the last axis; other axes of an example are positions that share it.
+    r"""Make a dense layer :math:`z = a W + b` of the last axis; other axes of an example are positions that share it.
 
     With the delta :math:`\delta = \partial L/\partial z` the chain rule is
 

@@ -54,12 +54,12 @@ class Difference(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against the backward pass."""
+        """Return whether nothing speaks against the backward pass."""
         return self.status != "compared" or self.error <= TOLERANCE
 
 
 def names_of(tree: Any) -> list[str]:
-    """A name for each leaf of a layer's parameters."""
+    """Return a name for each leaf of a layer's parameters."""
     return [_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
 
 
@@ -78,11 +78,12 @@ class _Pairs(NamedTuple):
 
 
 def differences(layer: Layer, often: bool = False) -> Callable[[Any, Scaled, np.random.Generator], list[Difference]]:
-    """The comparison for one layer, as a function of its parameters, its input and random numbers.
+    """Return the comparison for one layer, as a function of its parameters, its input and random numbers.
 
     Parameters
     ----------
     layer : Layer
+        The layer, by itself.
     often : bool
         Whether it pays to compile it.
     """
@@ -123,7 +124,7 @@ def differences(layer: Layer, often: bool = False) -> Callable[[Any, Scaled, np.
 
 
 def _cotangent(shape: tuple[int, ...], rng: np.random.Generator) -> Scaled:
-    """A random cotangent whose examples lie powers of two apart, as those of a network do."""
+    """Draw a cotangent whose examples lie powers of two apart, as those of a network do."""
     return Scaled(jnp.asarray(rng.normal(size=shape)), jnp.asarray(rng.integers(-4, 5, shape[:1]), jnp.int32))
 
 
@@ -164,7 +165,7 @@ def _judged(name: str, p: _Pairs) -> Difference:
 
 
 def factor_hint(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
-    """What a constant ratio of the two says."""
+    """Return what a constant ratio of the two arrays says."""
     square = float(np.sum(theirs * theirs))
     if not (square > 0 and np.all(np.isfinite(ours))):
         return ""
@@ -182,7 +183,7 @@ def factor_hint(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
 
 
 def _mistake(leaves, dx: np.ndarray, u: np.ndarray) -> str:
-    """The likely mistake of a wrong cotangent of the input."""
+    """Return the likely mistake of a wrong cotangent of the input."""
     same = lambda a: a.shape == dx.shape and np.max(np.abs(a - dx)) <= 1e-9 * np.max(np.abs(dx))
     if same(u):
         return "phi' is missing: the cotangent goes through unchanged"

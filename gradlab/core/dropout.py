@@ -16,7 +16,7 @@ from gradlab.core.scaled import Scaled, normalise
 
 
 def dropout(rate: float, key: Array | int) -> Layer:
-    r"""Each number is 0 with probability `rate`, else divided by 1 - `rate`: :math:`y = m\circ x/(1-r)`, E y = x.
+    r"""Set each number to 0 with probability `rate`, else divide it by 1 - `rate`: :math:`y = m\circ x/(1-r)`.
 
     Parameters
     ----------
@@ -76,6 +76,7 @@ class Dropout(NamedTuple):
     rate : float
         Probability of a 0, at least 0 and below 1.
     key : int or JAX key
+        What all masks are drawn from.
 
     Examples
     --------
@@ -109,7 +110,7 @@ class Dropout(NamedTuple):
         return serial(*(part._replace(layer=self._inside(part.layer, part.fold)) for part in network.sequence))
 
     def _inside(self, layer: Layer, block: Any) -> Layer:
-        """A part of the block of this number with its masks."""
+        """Return a part of the block of this number with its masks."""
         change = lambda inner, number: self._inside(inner, block if number is None else number)
         inner = layer if layer.rebuilt is None else layer.rebuilt(change)
         if layer.mask is None:
@@ -118,7 +119,7 @@ class Dropout(NamedTuple):
         return self._behind(inner, block * count + place)
 
     def _behind(self, layer: Layer, number: Any) -> Layer:
-        """`layer`, and behind it the mask of this number, which may be traced."""
+        """Return `layer` with the mask of this number behind it; the number may be traced."""
         rate = self.rate
         key = lambda: jax.random.fold_in(as_key(self.key), number)
 
@@ -147,7 +148,7 @@ def _check(rate: float) -> None:
 
 
 def _kept(x: Scaled, key: Array | int, rate: float) -> Array:
-    """Where `x` is kept: one draw for each number of a batch, which groups share."""
+    """Draw where `x` is kept: one draw for each number of a batch, which groups share."""
     return jax.random.bernoulli(as_key(key), 1 - rate, x.mantissa.shape[x.lead - 1 :])
 
 

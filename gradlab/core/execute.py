@@ -32,7 +32,7 @@ _FEW = 2**25
 
 
 def are_batched(seeds: Sequence[int]) -> bool:
-    """Whether seeds are batched, as suits the backend: on CPUs small products are slow where they are batched."""
+    """Return whether seeds are computed in one batched call; on CPUs they are not, where small products lose by it."""
     return jax.default_backend() != "cpu" and len(seeds) > 1
 
 
@@ -103,7 +103,7 @@ def _abstract(arguments: Any) -> tuple[Any, tuple]:
 
 @functools.lru_cache(maxsize=64)
 def executable(program: Callable, structure: Any, leaves: tuple, quick: bool = False) -> Callable:
-    """The compiled program for arguments of these shapes; compiled here, so that drawing can go on meanwhile."""
+    """Return the program, compiled for arguments of these shapes."""
     shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
     lowered = program.lower(*jax.tree.unflatten(structure, shapes))
     if not quick:

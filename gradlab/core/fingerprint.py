@@ -25,18 +25,19 @@ _NAMES = ("name", "debug_info", "source_info")
 
 
 def digest(*parts: Any) -> str:
-    """A short hash of plain values and of the texts that `operations` and `rounded` give."""
+    """Return a short hash of plain values and of the texts that `operations` and `rounded` give."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def operations(function: Callable, *arguments: Any) -> str:
-    """A hash of what a function does with arguments of these shapes.
+    """Return a hash of what a function does with arguments of these shapes.
 
     Parameters
     ----------
     function : callable
         One that JAX can trace.
     *arguments : pytree of arrays or of jax.ShapeDtypeStruct
+        Arrays, or their shapes and dtypes.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def operations(function: Callable, *arguments: Any) -> str:
 
 
 def rounded(values: Any) -> str:
-    """A hash of numbers to 11 decimal digits, of float32 to 5, so that it is the same on another machine."""
+    """Return a hash of numbers to 11 decimal digits, of float32 to 5, so that it is the same on another machine."""
     digits = _DIGITS[np.asarray(values).dtype != np.float64]
     mantissa, exponent = np.frexp(np.asarray(values, np.float64))
     # adding 0 makes one zero of two, and NaN has one form of many

@@ -32,6 +32,7 @@ class NotMeasured:
     Parameters
     ----------
     reason : str
+        Why there is no such quantity.
     """
 
     reason: str
@@ -41,19 +42,19 @@ class Gradient(Protocol):
     """The gradient of one parameter, however a layer keeps it; what a reader may ask of every one."""
 
     def product(self) -> Scaled:
-        """The sum over examples multiplied out, over one power of two, with two axes behind those of the groups."""
+        """Multiply out the sum over examples, over one power of two, with two axes behind those of the groups."""
         ...
 
     def materialise(self) -> Array:
-        """The plain array, of the parameter's shape (and groups)."""
+        """Return the plain array, of the parameter's shape (and groups)."""
         ...
 
     def norm(self) -> Log2:
-        """log2 of its Frobenius norm, of the shape of the groups."""
+        """Return log2 of its Frobenius norm, of the shape of the groups."""
         ...
 
     def examples(self) -> tuple[Array, Scaled] | NotMeasured:
-        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        """Return cosines between the gradients of two examples (..., batch, batch), and the size of each."""
         ...
 
 
@@ -102,25 +103,25 @@ class Outer(NamedTuple):
     d: Scaled
 
     def product(self) -> Scaled:
-        """The sum multiplied out, shape (..., fan_in, fan_out), over one power of two."""
+        """Multiply out the sum, shape (..., fan_in, fan_out), over one power of two."""
         a, exponent = self.aligned()
         return Scaled(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa), exponent)
 
     def materialise(self) -> Array:
-        """The plain array, shape (..., fan_in, fan_out)."""
+        """Return the plain array, shape (..., fan_in, fan_out)."""
         return self.product().value()
 
     def exponents(self) -> Array:
-        """The exponent of each example's product, of two zeros that of one."""
+        """Return the exponent of each example's product; a product of two zeros has that of one zero."""
         a = self.d.constant(self.a.mantissa).exponent if self.a.is_plain else self.a.exponent
         return self.d.map(lambda d: d, lambda d: jnp.maximum(a + d, LOWEST)).exponent
 
     def aligned(self) -> Scaled:
-        """The inputs weighted by each example's own power of two, over the common exponent."""
+        """Return the inputs times each example's own power of two, over the common exponent."""
         return align(Scaled(self.a.mantissa, self.exponents()))
 
     def squares(self) -> tuple[Array, Array | None]:
-        """The squared Frobenius norm over a power of four, and that power."""
+        """Return the squared Frobenius norm over a power of four, and that power."""
         a, exponent = self.aligned()
         batch, fan_in, fan_out = *a.shape[-2:], self.d.mantissa.shape[-1]
         if batch * (fan_in + fan_out) < fan_in * fan_out:
@@ -129,11 +130,11 @@ class Outer(NamedTuple):
         return jnp.sum(matmul(jnp.swapaxes(a, -1, -2), self.d.mantissa) ** 2, (-1, -2)), exponent
 
     def norm(self) -> Log2:
-        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        """Return log2 of the Frobenius norm, by whichever form is cheaper for these shapes."""
         return log2_norm(*self.squares())
 
     def examples(self) -> tuple[Array, Scaled]:
-        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        """Return cosines between the gradients of two examples (..., batch, batch), and the size of each."""
         unit_a, size_a = unit_rows(self.a.mantissa)
         unit_d, size_d = unit_rows(self.d.mantissa)
         sizes, exponent = jnp.broadcast_arrays(size_a * size_d, self.exponents())
@@ -151,23 +152,23 @@ class Positions(NamedTuple):
     d: Scaled
 
     def flat(self) -> Outer:
-        """The same sum over rows, whichever example they belong to."""
+        """Return the same sum over rows, whichever example they belong to."""
         return Outer(as_rows(self.a), as_rows(self.d))
 
     def product(self) -> Scaled:
-        """The sum multiplied out, shape (..., fan_in, fan_out), over one power of two."""
+        """Multiply out the sum, shape (..., fan_in, fan_out), over one power of two."""
         return self.flat().product()
 
     def materialise(self) -> Array:
-        """The plain array, shape (..., fan_in, fan_out)."""
+        """Return the plain array, shape (..., fan_in, fan_out)."""
         return self.product().value()
 
     def norm(self) -> Log2:
-        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        """Return log2 of the Frobenius norm, by whichever form is cheaper for these shapes."""
         return self.flat().norm()
 
     def inner(self) -> tuple[Array, Array | None]:
-        """Inner products of the gradients of two examples (..., batch, batch), and each example's exponent."""
+        """Return inner products of the gradients of two examples (..., batch, batch), and each example's exponent."""
         a, exponent = Outer(self.a, self.d).aligned()  # over the positions of one example
         d = self.d.mantissa
         (batch, positions, fan_in), fan_out = a.shape[-3:], d.shape[-1]
@@ -180,12 +181,12 @@ class Positions(NamedTuple):
         return _gram(own.reshape(*own.shape[:-2], fan_in * fan_out)), exponent
 
     def examples(self) -> tuple[Array, Scaled]:
-        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        """Return cosines between the gradients of two examples (..., batch, batch), and the size of each."""
         return _cosines(*self.inner())
 
 
 def _cosines(inner: Array, exponent: Array) -> tuple[Array, Scaled]:
-    """Cosines and sizes, from inner products."""
+    """Return cosines and sizes, from inner products."""
     sizes = jnp.sqrt(jnp.maximum(jnp.diagonal(inner, axis1=-2, axis2=-1), 0))
     inverse = 1 / jnp.maximum(sizes, jnp.finfo(sizes.dtype).tiny ** 0.5)
     return inner * inverse[..., None] * inverse[..., None, :], Scaled(sizes, exponent)
@@ -215,28 +216,28 @@ class KernelGradient(NamedTuple):
     stride: tuple[int, ...]
 
     def product(self) -> Scaled:
-        """The sum multiplied out, shape (..., taps * channels in, channels out), over one power of two."""
+        """Multiply out the sum, shape (..., taps * channels in, channels out), over one power of two."""
         found = self._visit(lambda tap: tap.product())
         each = jnp.moveaxis(found.mantissa, 0, -3)
         # the exponent is that of the examples, the same at each tap
         return found.map(lambda _: each.reshape(*each.shape[:-3], -1, each.shape[-1]), lambda e: e[0])
 
     def materialise(self) -> Array:
-        """The plain array, shape (..., taps * channels in, channels out)."""
+        """Return the plain array, shape (..., taps * channels in, channels out)."""
         return self.product().value()
 
     def norm(self) -> Log2:
-        """log2 of the Frobenius norm, by whichever form is cheaper for the shapes at hand."""
+        """Return log2 of the Frobenius norm, by whichever form is cheaper for these shapes."""
         squares, exponent = self._visit(lambda tap: tap.flat().squares())
         return log2_norm(jnp.sum(squares, 0), exponent[0])
 
     def examples(self) -> tuple[Array, Scaled]:
-        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        """Return cosines between the gradients of two examples (..., batch, batch), and the size of each."""
         inner, exponent = self._visit(lambda tap: tap.inner())
         return _cosines(jnp.sum(inner, 0), exponent[0])  # exponents are those of examples, the same at each tap
 
     def _visit(self, one: Callable[[Positions], Any]) -> Any:
-        """`one` of each tap, stacked, in the order of the weight's rows."""
+        """Apply `one` to each tap and stack the results in the order of the weight's rows."""
         x, lead = self.x.mantissa, self.d.lead
         d = with_positions(self.d)
         space = self.d.mantissa.shape[lead:-1]
@@ -263,19 +264,19 @@ class Summed(NamedTuple):
         return normalise(align(self.each).map(lambda m: jnp.sum(m, self.each.lead - 1)))
 
     def product(self) -> Scaled:
-        """The sum over one power of two, shape (..., 1, entries)."""
+        """Return the sum over one power of two, shape (..., 1, entries)."""
         return _as_matrix(self._sum())
 
     def materialise(self) -> Array:
-        """The plain array, of the parameter's shape (and groups)."""
+        """Return the plain array, of the parameter's shape (and groups)."""
         return self._sum().value()
 
     def norm(self) -> Log2:
-        """log2 of the Euclidean norm."""
+        """Return log2 of the Euclidean norm."""
         return _norm(self.product())
 
     def examples(self) -> tuple[Array, Scaled]:
-        """Cosines between the gradients of two examples (..., batch, batch), and the size of each example's."""
+        """Return cosines between the gradients of two examples (..., batch, batch), and the size of each."""
         exponent = self.each.exponent
         unit, sizes = unit_rows(self.each.mantissa.reshape(*exponent.shape, -1))
         return _gram(unit), Scaled(sizes, exponent)
@@ -287,24 +288,24 @@ class FullGradient(NamedTuple):
     array: Scaled
 
     def product(self) -> Scaled:
-        """The gradient over one power of two, shape (..., 1, entries)."""
+        """Return the gradient over one power of two, shape (..., 1, entries)."""
         return normalise(_as_matrix(self.array))
 
     def materialise(self) -> Array:
-        """The plain array."""
+        """Return the plain array."""
         return self.array.value()
 
     def norm(self) -> Log2:
-        """log2 of the Frobenius norm."""
+        """Return log2 of the Frobenius norm."""
         return _norm(self.product())
 
     def examples(self) -> NotMeasured:
-        """The layer has summed over the examples."""
+        """Return the reason why there are none: the layer has summed over the examples."""
         return NotMeasured("the layer hands back the gradient of the whole batch, summed over its examples")
 
 
 def _as_matrix(s: Scaled) -> Scaled:
-    """All axes behind those of the groups as the second of two."""
+    """Return all axes behind those of the groups as the second of two."""
     return Scaled(s.mantissa.reshape(*s.powers.shape, 1, -1), s.powers)
 
 
@@ -317,7 +318,7 @@ def _gram(x: Array) -> Array:
 
 
 def unit_rows(x: Array) -> tuple[Array, Array]:
-    """Rows of length 1 (0 where the row is 0), and their lengths."""
+    """Return the rows scaled to length 1 (0 where the row is 0), and their lengths."""
     top = jnp.max(jnp.abs(x), -1, keepdims=True)
     x = x / jnp.maximum(top, jnp.finfo(x.dtype).tiny)
     size = jnp.sqrt(jnp.sum(x * x, -1, keepdims=True))  # at least 1, but where the row is 0
@@ -325,7 +326,7 @@ def unit_rows(x: Array) -> tuple[Array, Array]:
 
 
 def outer(a: Scaled, d: Scaled) -> Outer | Positions:
-    """The gradient of a weight with input `a` and delta `d`: one row or several for each example.
+    """Return the gradient of a weight with input `a` and delta `d`, of one row or several for each example.
 
     The exponents' axes are those of groups and examples; a plain array has no groups. What lies
     between them and the features are positions.
@@ -334,15 +335,15 @@ def outer(a: Scaled, d: Scaled) -> Outer | Positions:
 
 
 def summed(each: Scaled, axes: tuple[int, ...]) -> Summed:
-    """The gradient of a parameter that each example meets along these axes: of a gain or a scale, by its products."""
+    """Return the gradient of a gain or a scale from its products, which each example has along these axes."""
     return Summed(normalise(each.map(lambda m: jnp.sum(m, axes))))
 
 
 def row_sum(d: Scaled) -> Summed:
-    """The gradient of a bias with delta `d`, of one row or several for each example."""
+    """Return the gradient of a bias with delta `d`, of one row or several for each example."""
     return summed(d, d.positions) if d.positions else Summed(d)
 
 
 def materialise(site: Site) -> dict[str, Array]:
-    """The reader that keeps the arrays dL/dtheta, as training and the check need them."""
+    """Keep the arrays dL/dtheta, as training and the check need them: a reader."""
     return {name: gradient.materialise() for name, gradient in site.gradient.items()}

@@ -92,6 +92,7 @@ class Family:
     Parameters
     ----------
     name : str
+        Name of the distribution.
     draw : callable
         ``draw(key, (fan_in, fan_out), dtype)``.
     fingerprint : str
@@ -125,6 +126,7 @@ class Initializer:
     Parameters
     ----------
     name : str
+        Its name in the table.
     family : Family
         Which base draw it uses: configurations of one family share draws.
     std : callable
@@ -152,20 +154,20 @@ class Initializer:
     fingerprint: str = ""
 
     def renewed(self) -> Initializer:
-        """The entry as its functions are now."""
+        """Return the entry as its functions are now."""
         draw, rule = self.family.draw, self.sigma_w2_rule
         return self if _content(draw, rule) == self.fingerprint else checked(self.name, draw, rule)
 
     def base(self, key: Array, shape: tuple[int, int], dtype=None) -> Array:
-        """The draw that all configurations of this family share."""
+        """Return the draw that all configurations of this family share."""
         return self.family.draw(key, shape, dtype or default_dtype())
 
     def weight(self, key: Array, shape: tuple[int, int], gain: float = 1.0, dtype=None) -> Array:
-        """A weight of shape (fan_in, fan_out)."""
+        """Draw a weight of shape (fan_in, fan_out)."""
         return _times(key, self.base(key, shape, dtype), gain * self.std(*shape))
 
     def kernel(self, key: Array, taps: tuple[int, ...], shape: tuple[int, int], gain: float = 1.0, dtype=None) -> Array:
-        """A convolution's weight, (number of taps * channels in, channels out), from its taps and `shape` in channels.
+        """Draw a convolution's weight, (taps * channels in, channels out), from its taps and `shape` in channels.
 
         The receptive field counts in both fans: a unit sees ``taps * channels_in`` numbers, and each of
         its inputs ``taps * channels_out`` units.
@@ -178,7 +180,7 @@ class Initializer:
         return _times(key, numpy_for(key).pad(self.base(key, shape, dtype), around), gain * self.std(*shape))
 
     def bias(self, key: Array, fan_in: int, width: int, std: float | None = None, dtype=None) -> Array:
-        """A bias of shape (width,): Gaussian with `std`, or by the initialiser's own rule."""
+        """Draw a bias of shape (width,): Gaussian with `std`, or by the initialiser's own rule."""
         dtype = dtype or default_dtype()
         family, std = (self.bias_family, self.bias_std(fan_in)) if std is None else (FAMILIES["normal"], std)
         if std == 0:
@@ -200,7 +202,7 @@ def default_dtype():
 
 
 def _times(key: Array, base: Array, std: float) -> Array:
-    """A draw times a standard deviation, as a JAX array."""
+    """Return a draw times a standard deviation, as a JAX array."""
     return placed(numpy_for(key).multiply(base, np.asarray(std, base.dtype)))
 
 
@@ -267,7 +269,7 @@ def initializer(
     activation: str | None = None,
     sigma_b2: float | None = None,
 ) -> Initializer:
-    """The initialiser of that name, or an error that lists the nearest right names.
+    """Return the initialiser of that name, or an error that lists the nearest right names.
 
     `sigma_w2` or `std` are for "gaussian"; `activation`, and `sigma_b2` where it is given, for those of `MADE_FOR`.
     """
@@ -313,7 +315,7 @@ def register_initializer(
 
 
 def checked(name: str, draw: Callable[..., Array], rule: Callable[[int, int], float]) -> Initializer:
-    """An entry for the table; errors as for `register_initializer`."""
+    """Check an initialiser and return its entry for the table; errors are those of `register_initializer`."""
     shape = (400, 300)
     with jax.ensure_compile_time_eval():
         weight = draw(jax.random.key(0), shape, jnp.float32)
@@ -336,7 +338,7 @@ _SHAPES = (3, 5), (5, 3), (4, 4), (1, 4), (64, 48)
 
 
 def _content(draw: Callable[..., Array], rule: Callable[[int, int], float]) -> str:
-    """A hash of what an initialiser's functions compute now."""
+    """Return a hash of what an initialiser's functions compute now."""
     of = lambda shape, dtype: lambda key: draw(key, shape, dtype)
     traced = []
     for dtype in ("float32", "float64"):

@@ -18,7 +18,7 @@ _THREEFRY = "threefry2x32"
 
 
 def as_key(key: Array | int) -> Array:
-    """A JAX key from an integer; a key as it is.
+    """Return a JAX key from an integer; a key as it is.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def as_key(key: Array | int) -> Array:
 
 
 def words_of(key: Array) -> np.ndarray | None:
-    """The two 32-bit words of a key, or None where JAX must draw: in a transformation, or by another generator."""
+    """Return the two 32-bit words of a key; None where JAX must draw: when traced, or by another generator."""
     if isinstance(key, jax.core.Tracer) or not jax.config.jax_threefry_partitionable:
         return None
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jax.random.key_impl(key) != _THREEFRY or key.ndim:
@@ -48,7 +48,7 @@ def words_of(key: Array) -> np.ndarray | None:
 
 
 def fold_in(key: Array, number: Any) -> Array:
-    """What `jax.random.fold_in` gives."""
+    """Return what `jax.random.fold_in` returns."""
     words = words_of(key)
     if words is None or isinstance(number, jax.core.Tracer):
         return jax.random.fold_in(key, number)
@@ -64,7 +64,7 @@ def fold_in_each(key: Array, numbers: Sequence[int]) -> list[Array]:
 
 
 def threefry(first: Any, second: Any, high: Any, low: Any) -> tuple[Any, Any]:
-    """The generator that JAX uses by default, on NumPy or JAX arrays of 32-bit words: a key, and a number to encrypt.
+    """Compute the generator that JAX uses by default, on NumPy or JAX arrays of 32-bit words.
 
     Salmon et al. 2011. JAX's own is a primitive, which the compiler turns into a loop on CPUs: three times its time.
     """

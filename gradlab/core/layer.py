@@ -71,7 +71,7 @@ class Layer(NamedTuple):
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
-    """A layer from functions on plain arrays: the way to write one's own.
+    """Make a layer from functions on plain arrays: the way to write one's own.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
 
 
 def common_exponent(s: Scaled) -> Scaled:
-    """The same numbers with one exponent for the whole batch: where examples are summed or interact."""
+    """Return the same numbers with one exponent for the whole batch: where examples are summed or interact."""
     return align(s).map(lambda m: m, lambda e: jnp.broadcast_to(e[..., None], s.exponent.shape))
 
 
 def tangent(layer: Layer, params: Any, saved: Any, dx: Scaled) -> Scaled:
-    """The derivative of a layer's output along `dx`: the Jacobian-vector product dy = J dx.
+    """Return the derivative of a layer's output along `dx`: the Jacobian-vector product dy = J dx.
 
     The backward pass is linear in the cotangent, dx = Jᵀ dy, so its transpose is J: the forward
     derivative is derived from the hand-written chain rule, and no layer has a second one that could differ.
@@ -128,6 +128,7 @@ def tangent(layer: Layer, params: Any, saved: Any, dx: Scaled) -> Scaled:
     Parameters
     ----------
     layer : Layer
+        The layer.
     params, saved : Any
         As for `backward`.
     dx : Scaled, shape (batch, *in_shape)
@@ -155,7 +156,7 @@ def tangent(layer: Layer, params: Any, saved: Any, dx: Scaled) -> Scaled:
 
 
 def prefixed(read: Reader, name: str) -> Reader:
-    """`read`, with `name` in front of the path of every site."""
+    """Return `read` with `name` put in front of the path of every site."""
     return lambda site: read(site._replace(path=(name, *site.path)))
 
 
@@ -167,6 +168,7 @@ class Part(NamedTuple):
     name : str
         In paths.
     layer : Layer
+        The layer itself.
     fold : int, optional
         The number that is folded into the key from which the layer draws. None: the key as it is. Two parts that draw
         need different numbers.
@@ -178,7 +180,7 @@ class Part(NamedTuple):
 
 
 def serial(*layers: Layer | Part) -> Layer:
-    """One layer after another.
+    """Put one layer after another.
 
     Parameters
     ----------
@@ -225,12 +227,22 @@ def serial(*layers: Layer | Part) -> Layer:
 
 
 def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) -> Layer:
-    """`depth` copies of a layer with parameters of their own, stacked along a leading axis.
+    """Repeat a layer `depth` times, each copy with its own parameters, stacked along a leading axis.
 
+    Parameters
+    ----------
+    layer : Layer or callable
+        The layer; or a function from the number of a copy, which may be traced, to that copy, where copies differ in
+        more than their parameters: in the mask of a dropout, or the scale of a branch.
+    depth : int
+        How many copies.
+    start : int
+        Number of the first copy. Copy i draws from the key folded with ``start + i``.
+
+    Notes
+    -----
     Forward and backward are one loop each, so compile time does not grow with the depth; `read` is
-    applied inside the loop, so what it does not keep is never stored. Copy i draws from the key
-    folded with ``start + i``. Copies that differ in more than their parameters (in the mask of a
-    dropout, the scale of a branch) come from a function of that number, which may be traced.
+    applied inside the loop, so what it does not keep is never stored.
 
     The field `first` gives the layer of the first n copies, of which n may be traced: because the loop is our own, one
     compiled program serves every depth (automatic differentiation cannot differentiate a loop of unknown length).
@@ -245,7 +257,7 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) ->
         return stacked(lambda i, key: copy(i).init(key, shape)[0], key, numbers), shape
 
     def through(n, number, step, signal):
-        """The signal after ``step(signal, number(turn))`` of n turns, and what each one leaves, at its copy's place."""
+        """Return the signal after n turns of ``step(signal, number(turn))``, and what each turn leaves."""
         left = jax.eval_shape(step, signal, jnp.int32(0))[1]
 
         def body(turn, carry):
@@ -282,7 +294,7 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) ->
 
 
 def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:
-    """The layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
+    """Return the layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
     if layer.parts is None:
         return [(path, layer, trees)]
     found = []
@@ -293,7 +305,7 @@ def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tu
 
 
 def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:
-    """A layer as an ordinary JAX function whose reverse derivative is the hand-written one.
+    """Return a layer as an ordinary JAX function whose reverse derivative is the hand-written one.
 
     Parameters
     ----------

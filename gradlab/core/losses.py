@@ -23,12 +23,12 @@ _FAR = 2.0**28
 
 
 def mean_over_batch(values: Scaled) -> Scaled:
-    """The mean over examples of a `Scaled` of shape (group..., batch)."""
+    """Return the mean over examples of a `Scaled` of shape (group..., batch)."""
     return normalise(align(values).map(lambda m: jnp.mean(m, -1)))
 
 
 def _share(dy: Scaled) -> Scaled:
-    """The cotangent of the mean, from that of each example's loss."""
+    """Return the cotangent of the mean, from that of each example's loss."""
     return dy.map(lambda m: m / m.shape[-2])
 
 
@@ -43,7 +43,9 @@ def mse(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     Parameters
     ----------
     logits : Scaled, shape (group..., batch, outputs)
+        Outputs of the network.
     y : Array, shape (batch, outputs)
+        Targets.
 
     Returns
     -------
@@ -70,7 +72,9 @@ def softmax_cross_entropy(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     Parameters
     ----------
     logits : Scaled, shape (group..., batch, classes)
+        Outputs of the network.
     y : Array of int, shape (batch,)
+        Labels.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def _exp_of(x: Array) -> tuple[Array, Array]:
 
 
 def _mean_loss(large: Scaled, log: Array, tiny: Array, exponent: Array) -> Scaled:
-    """The mean of `large` + log(1 + t); far below 1 the logarithm is t itself: `tiny` times two to this exponent."""
+    """Return the mean of `large` + log(1 + t); far below 1 the logarithm is t itself, `tiny` * 2**exponent."""
     far = exponent < -60
     rest = normalise(Scaled(jnp.where(far, tiny, log), jnp.where(far, exponent, 0)))
     return mean_over_batch(add(normalise(large), rest))
@@ -117,7 +121,9 @@ def logistic(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     Parameters
     ----------
     logits : Scaled, shape (group..., batch, outputs)
+        Outputs of the network, one for each example.
     y : Array of 0 and 1, shape (batch, outputs)
+        Labels 0 and 1.
 
     Returns
     -------
@@ -137,7 +143,7 @@ def logistic(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
 
 
 def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
-    r"""The action of the Jacobian apart from any loss: :math:`L_i = \langle u_i, o_i\rangle`.
+    r"""Measure the Jacobian without any loss: :math:`L_i = \langle u_i, o_i\rangle`.
 
     The target `y` holds one unit vector u_i for each example (`core.losses.probes` draws them), and
     is the cotangent itself.
@@ -145,7 +151,9 @@ def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
     Parameters
     ----------
     logits : Scaled, shape (group..., batch, outputs)
+        Outputs of the network.
     y : Array, shape (batch, outputs)
+        The unit vectors, see `probes`.
 
     Returns
     -------
@@ -157,7 +165,7 @@ def probe(logits: Scaled, y: Array) -> tuple[Scaled, Scaled]:
 
 
 def probes(key: Array, batch: int, outputs: int, dtype) -> Array:
-    """One random unit vector for each example."""
+    """Draw a random unit vector for each example."""
     u = FAMILIES["normal"].draw(key, (batch, outputs), dtype)
     return placed(u / numpy_for(key).linalg.norm(u, axis=-1, keepdims=True))
 
@@ -172,12 +180,12 @@ TABLE: dict[str, Callable[[Scaled, Array], tuple[Scaled, Scaled]]] = {
 
 
 def loss_named(name: str) -> Callable[[Scaled, Array], tuple[Scaled, Scaled]]:
-    """The loss of that name, or an error that lists the nearest right names."""
+    """Return the loss of that name, or an error that lists the nearest right names."""
     return TABLE[config.resolve("loss", name, config.LOSSES)]
 
 
 def plain_loss(name: str) -> Callable[[Array, Array], Array]:
-    """The textbook form of a loss on plain logits, for automatic differentiation: the reference."""
+    """Return the textbook form of a loss on plain logits, for automatic differentiation: the reference."""
     forms = {
         "softmax_cross_entropy": lambda o, y: -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(o), y[:, None], 1)),
         "mse": lambda o, y: 0.5 * jnp.mean(jnp.sum((o - y) ** 2, -1)),

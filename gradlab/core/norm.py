@@ -67,7 +67,7 @@ def layer_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> La
 
     Parameters
     ----------
-    gain, bias, eps
+    gain, bias, eps : bool, bool, float
         As for `batch_norm`.
 
     Notes
@@ -90,7 +90,7 @@ def rms_norm(*, gain: bool = True, bias: bool = False, eps: float = 1e-5) -> Lay
 
     Parameters
     ----------
-    gain, bias, eps
+    gain, bias, eps : bool, bool, float
         As for `batch_norm`.
 
     Notes

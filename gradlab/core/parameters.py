@@ -21,6 +21,7 @@ def require_network(net: Any, kind: type | None = None, or_layer: bool = False) 
     Parameters
     ----------
     net : Any
+        What should be a network.
     kind : type, optional
         The class that it must be of. None: anything that gives itself as a layer.
     or_layer : bool
@@ -35,7 +36,7 @@ def require_network(net: Any, kind: type | None = None, or_layer: bool = False) 
 
 
 def described(net: Any) -> str:
-    """What a message calls something that is no network."""
+    """Return what a message calls something that is no network."""
     if isinstance(net, type):
         return f"the class {net.__name__}"
     if isinstance(net, Layer):
@@ -68,7 +69,9 @@ def check_parameters(net: Any, params: Any, shape: tuple[int, ...], outputs: int
     Parameters
     ----------
     net : network or Layer
+        The network.
     params : pytree of arrays
+        What should be its parameters.
     shape : tuple of int
         Of one example.
     outputs : int, optional

@@ -13,7 +13,7 @@ from gradlab.core.scaled import normalise
 
 
 def global_mean() -> Layer:
-    r"""The mean over positions, :math:`y = \frac1P\sum_p x_p`; each position gets :math:`\delta/P` back.
+    r"""Take the mean over positions, :math:`y = \frac1P\sum_p x_p`; each position gets :math:`\delta/P` back.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def global_mean() -> Layer:
 
 
 def flatten() -> Layer:
-    """All axes of an example along one, positions first; the delta goes back into its shape.
+    """Put all axes of an example along one, positions first; the delta goes back into its shape.
 
     Examples
     --------

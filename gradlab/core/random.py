@@ -95,7 +95,7 @@ def numpy_for(key: Array) -> Any:
 
 
 def placed(array: Any) -> Array:
-    """A NumPy array as a JAX array. `jnp.asarray` would compile a copy for each shape."""
+    """Return a NumPy array as a JAX array. `jnp.asarray` would compile a copy for each shape."""
     return jax.device_put(array) if isinstance(array, np.ndarray) else array
 
 
@@ -116,7 +116,7 @@ def stacked(draw: Callable[[Any, Array], Any], key: Array, numbers: Sequence[int
 
 
 def _room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An empty array that begins at a multiple of 64 bytes, where JAX takes it over without a copy."""
+    """Return an empty array that begins at a multiple of 64 bytes, where JAX takes it over without a copy."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64

@@ -35,7 +35,7 @@ def rnn_cell(
     bias: bool = True,
     bias_std: float | None = None,
 ) -> Cell:
-    r"""The vanilla cell (Elman 1990).
+    r"""Make the vanilla cell (Elman 1990).
 
     .. math:: z_t = u_t + h_{t-1}U,\quad h_t = \varphi(z_t);\qquad
               \delta_t = \partial L/\partial h_t\circ\varphi'(z_t),\quad \partial L/\partial h_{t-1} = \delta_t U^T.
@@ -45,6 +45,7 @@ def rnn_cell(
     Parameters
     ----------
     units : int
+        Units of the state.
     activation : str
         Name in the table of activations.
     init : Initializer or str
@@ -102,7 +103,7 @@ def lstm_cell(
 
     Parameters
     ----------
-    units, init, recurrent_init, gain, bias, bias_std
+    units, init, recurrent_init, gain, bias, bias_std : int, Initializer or str, float, bool, float or None
         As for `rnn_cell`; each gate has draws of its own.
     forget_bias : float
         Added to the bias of the forget gate: 1 by Jozefowicz et al. 2015; ln(T - 1) keeps the memory of T
@@ -151,7 +152,7 @@ def gru_cell(
     bias: bool = True,
     bias_std: float | None = None,
 ) -> Cell:
-    r"""The gated recurrent unit (Cho et al. 2014), with the reset gate after the recurrent product.
+    r"""Make the gated recurrent unit (Cho et al. 2014), with the reset gate after the recurrent product.
 
     .. math:: r = \sigma(u_r + h_{t-1}U_r),\quad z = \sigma(u_z + h_{t-1}U_z),\quad
               n = \tanh(u_n + r\circ h_{t-1}U_n),
@@ -162,7 +163,7 @@ def gru_cell(
 
     Parameters
     ----------
-    units, init, recurrent_init, gain, bias, bias_std
+    units, init, recurrent_init, gain, bias, bias_std : int, Initializer or str, float, bool, float or None
         As for `rnn_cell`; each gate has draws of its own.
     """
 
@@ -186,7 +187,7 @@ def gru_cell(
         return Scaled(dbefore[..., None, :], dafter.exponent), dafter, d
 
     def through(kept, d):
-        """The candidate's part of the recurrent product is seen through the reset gate."""
+        """Return the delta of the recurrent product, whose candidate passes the reset gate."""
         dr, dz, dn = jnp.split(d.mantissa, 3, -1)
         r = _SIGMOID.phi(kept.mantissa[..., :units])
         return Scaled(jnp.concatenate([dr, dz, r * dn], -1), d.exponent)
@@ -198,12 +199,12 @@ def gru_cell(
 
 
 def _of_output(dstate: Scaled, d: Scaled) -> Scaled:
-    """The cotangent of the output h."""
+    """Return the cotangent of the output h."""
     return Scaled(dstate.mantissa[..., 0, :], dstate.exponent)
 
 
 def _drawn(units, gates, init, recurrent_init, gain, bias, bias_std, biases=(0.0,)):
-    """A cell's `init`: a draw for each gate, side by side."""
+    """Return a cell's `init`: a draw for each gate, side by side."""
     rule = initializer(init) if isinstance(init, str) else init
     again = initializer(recurrent_init) if isinstance(recurrent_init, str) else recurrent_init
 

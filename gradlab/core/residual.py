@@ -19,7 +19,7 @@ LEARNED = "learned"
 
 
 def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
-    r"""A layer with a way around it, :math:`y = x + s F(x)`.
+    r"""Add the input of a layer to its output, :math:`y = x + s F(x)`.
 
     With :math:`\delta = \partial L/\partial y` and J the Jacobian of the branch F the chain rule is
 
@@ -99,5 +99,5 @@ def _times(factor: Any, s: Scaled) -> Scaled:
 
 
 def _like(x: Scaled, f: Scaled) -> Scaled:
-    """An input that all groups share, for each of them."""
+    """Return an input that all groups share, once for each group."""
     return for_groups(x.map(lambda m: jnp.broadcast_to(m, f.mantissa.shape)))

@@ -43,30 +43,30 @@ class Scaled(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is never rescaled."""
+        """Return whether it is never rescaled."""
         return self.exponent is None
 
     @property
     def powers(self) -> Array:
-        """The exponents; a single 0 for a plain array."""
+        """Return the exponents; a single 0 for a plain array."""
         return jnp.int32(0) if self.is_plain else self.exponent
 
     @property
     def lead(self) -> int:
-        """How many axes the exponents have: those of groups and examples. A plain array has no groups."""
+        """Return how many axes the exponents have: those of groups and examples. A plain array has no groups."""
         return 1 if self.is_plain else self.exponent.ndim
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """The axes between examples and features."""
+        """Return the axes between examples and features."""
         return tuple(range(self.lead, self.mantissa.ndim - 1))
 
     def value(self) -> Array:
-        """The plain array; it overflows and underflows as its dtype does."""
+        """Return the plain array; it overflows and underflows as its dtype does."""
         return self.mantissa if self.is_plain else times_power(self.mantissa, self.exponent)
 
     def map(self, function: Callable[[Array], Array], of_exponent: Callable[[Array], Array] = lambda e: e) -> Scaled:
-        """A function of the mantissas, and one of the exponents if there are any."""
+        """Apply a function to the mantissas, and another one to the exponents if there are any."""
         return Scaled(function(self.mantissa), None if self.is_plain else of_exponent(self.exponent))
 
     def constant(self, x: Array, lead: int | None = None) -> Scaled:
@@ -74,7 +74,7 @@ class Scaled(NamedTuple):
         return self.map(lambda _: x, lambda e: jnp.zeros(x.shape[: e.ndim if lead is None else lead], jnp.int32))
 
     def times(self, other: Scaled) -> Scaled:
-        """The product, entry by entry."""
+        """Return the product, entry by entry."""
         return self.map(lambda m: m * other.mantissa, lambda e: e + other.exponent)
 
 
@@ -95,7 +95,7 @@ def power(k: Array, dtype) -> Array:
 
 
 def weight(gap: Array, dtype) -> Array:
-    """What counts of a number whose exponent lies -gap >= 0 below that of a sum: 2**gap, 0 far below all rounding."""
+    """Return 2**gap, the factor of a number whose exponent lies -gap >= 0 below that of a sum; 0 far below rounding."""
     return _power(lax.max(gap, gap.dtype.type(-_FORMATS[jnp.dtype(dtype).name][-1])), dtype)
 
 
@@ -116,7 +116,7 @@ def expand(k: Array, like: Array) -> Array:
 
 
 def by_feature(p: Array, like: Array) -> Array:
-    """One number for each feature (and group), with axes of length 1 between, so that it broadcasts against `like`."""
+    """Put axes of length 1 into one number per feature (and group), so that it broadcasts against `like`."""
     return p.reshape(*p.shape[:-1], *(1,) * (like.ndim - p.ndim), p.shape[-1])
 
 
@@ -138,7 +138,7 @@ def scaled(x: Array, axes: int = 1) -> Scaled:
 
 
 def normalise(s: Scaled) -> Scaled:
-    """The same numbers with the largest mantissa of each example in [1/2, 1).
+    """Return the same numbers with the largest mantissa of each example in [1/2, 1).
 
     An example that is zero throughout gets the exponent `LOWEST`, so that it never sets the scale
     of others.
@@ -160,7 +160,7 @@ def exponent_of(x: Array) -> Array:
 
 
 def align(s: Scaled, axis: int = -1) -> Scaled:
-    """A normalised `s` over one common exponent along `axis` of its exponents, which have this axis no more.
+    """Bring a normalised `s` over one common exponent along `axis` of its exponents, which then lack this axis.
 
     An example that lies far below the rounding of whatever sums the two becomes 0.
     """
@@ -172,12 +172,12 @@ def align(s: Scaled, axis: int = -1) -> Scaled:
 
 
 def alive_exponent(exponent: Array) -> Array:
-    """The exponent, 0 where it belongs to a zero."""
+    """Return the exponent, 0 where it belongs to a zero."""
     return jnp.where(exponent < LOWEST // 2, 0, exponent)
 
 
 def add(a: Scaled, b: Scaled) -> Scaled:
-    """The sum, over the larger of the two exponents."""
+    """Return the sum, over the larger of the two exponents."""
     if a.is_plain and b.is_plain:
         return Scaled(a.mantissa + b.mantissa, None)
     top = jnp.maximum(a.exponent, b.exponent)
@@ -186,12 +186,12 @@ def add(a: Scaled, b: Scaled) -> Scaled:
 
 
 def for_groups(s: Scaled) -> Scaled:
-    """What became of an input that all groups share, with an exponent for each of them."""
+    """Give each group its own exponents, for something that was computed from an input that all groups share."""
     return s.map(lambda m: m, lambda e: jnp.broadcast_to(e, s.mantissa.shape[: e.ndim]))
 
 
 def with_positions(s: Scaled) -> Scaled:
-    """All axes between examples and features as one, each position with its example's exponent."""
+    """Merge all axes between examples and features into one; each position has its example's exponent."""
     m = s.mantissa.reshape(*s.mantissa.shape[: s.lead], -1, s.mantissa.shape[-1])
     return s.map(lambda _: m, lambda e: jnp.broadcast_to(e[..., None], m.shape[:-1]))
 
@@ -215,7 +215,7 @@ def split(x: Array) -> tuple[Array, Array]:
 
 
 def to_numpy(record: Any) -> Any:
-    """A record on the host: `Log2` becomes log10 in float64, everything else float64."""
+    """Return a record on the host: `Log2` becomes log10 in float64, everything else float64."""
 
     def one(v):
         if isinstance(v, Log2):

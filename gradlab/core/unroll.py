@@ -73,6 +73,7 @@ class Steps(NamedTuple):
     Parameters
     ----------
     cell : Cell
+        The cell that made these steps.
     kept : Scaled, shape (group..., batch, time, features)
         What the cell keeps of each step: preactivations.
     dstate : Scaled, shape (group..., batch, time, parts, units)
@@ -85,7 +86,7 @@ class Steps(NamedTuple):
 
 
 def unroll(cell: Cell, *, returns: str = "last", truncate: int | None = None) -> Layer:
-    r"""A cell over all steps of a sequence (batch, time, features), from a state of zeros.
+    r"""Apply a cell to all time steps of a sequence (batch, time, features), from a state of zeros.
 
     .. math:: s_t = f(s_{t-1}, x_t W + b),\qquad
               \partial L/\partial\theta = \textstyle\sum_t (\partial s_t/\partial\theta)^T\,\partial L/\partial s_t.
@@ -234,7 +235,7 @@ def _sequence(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _zeros(shape: tuple[int, ...], like: Scaled) -> Scaled:
-    """A state of zeros, with exponents if `like` has them."""
+    """Return a state of zeros, with exponents if `like` has them."""
     return normalise(like.constant(jnp.zeros(shape, like.mantissa.dtype), len(shape) - 2))
 
 
@@ -244,7 +245,7 @@ def _output(state: Scaled) -> Scaled:
 
 
 def _first_part(dh: Scaled, parts: int) -> Scaled:
-    """The cotangent of a state of which only the output is looked at."""
+    """Return the cotangent of a state of which only the output is used."""
     rest = jnp.zeros((*dh.mantissa.shape[:-1], parts - 1, dh.mantissa.shape[-1]), dh.mantissa.dtype)
     return Scaled(jnp.concatenate([dh.mantissa[..., None, :], rest], -2), dh.exponent)
 
@@ -255,7 +256,7 @@ def _time_first(s: Scaled) -> Scaled:
 
 
 def _batch_first(s: Scaled, axes: int = 2) -> Scaled:
-    """The time axis from the front to before the last axes of an example; the exponents' own to their end."""
+    """Move the time axis from the front to before the last `axes` of an example, and to the end of the exponents."""
     return s.map(lambda m: jnp.moveaxis(m, 0, -axes), lambda e: jnp.moveaxis(e, 0, -1))
 
 
