@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradlab.core.keys import fold_in_each
 
@@ -42,13 +43,14 @@ def over_seeds(
 ) -> list[Any]:  # fmt: skip
     """``finish(program(*arguments(draw(key of the seed))))`` for each seed, as suits the backend; `finish` on the host.
 
-    On CPUs each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are drawn
-    while the program is compiled. Elsewhere all seeds are one batched call. `signals` is the number of entries of all
+    On one CPU device each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are
+    drawn while the program is compiled. Elsewhere all seeds are one batched call, spread over the devices of this
+    process. `signals` is the number of entries of all
     signals of one seed: a program with little to do is compiled fast, one with much for speed.
     """
     keys = fold_in_each(key, seeds)
-    if are_batched(seeds):
-        together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(jnp.stack(keys))
+    if are_batched(seeds) or (jax.local_device_count() > 1 and len(seeds) > 1):
+        together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(_spread(keys))
         together = jax.device_get(together)
         return [finish(jax.tree.map(lambda v: v[i], together)) for i in range(len(seeds))]  # noqa: B023
 
@@ -73,6 +75,16 @@ def over_seeds(
         except BaseException:
             workers.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for seeds not begun
             raise
+
+
+def _spread(keys: Sequence[Array]) -> Array:
+    """Keys as one array over the devices of this process, the last one repeated until each device has as many."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jnp.stack(keys)
+    mesh = Mesh(np.array(devices), ("seed",))
+    filled = [*keys, *[keys[-1]] * (-len(keys) % len(devices))]
+    return jax.device_put(jnp.stack(filled), NamedSharding(mesh, PartitionSpec("seed")))
 
 
 def device_array(values: Any, dtype: Any = None) -> Array:

@@ -26,13 +26,23 @@ if TYPE_CHECKING:
 
 
 def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
-    """The frames of a unit; if that raises, of its networks one by one, so that only the culprit fails."""
+    """The frames of a unit; if that raises, of its networks one by one, so that only the culprit fails.
+
+    Where memory does not suffice each half of the unit is tried instead: together they were too large, none is wrong.
+    """
     try:
         return task.rows(unit.configs, unit.seeds)
     except Exception as error:
         if len(unit.parts) == 1:
             return failed(task, unit, error)
-    return [frame for part in unit.parts for frame in compute(task, type(unit)(unit.group, (part,)))]
+        size = len(unit.parts) // 2 if too_large(error) else 1
+    cut = [unit.parts[i : i + size] for i in range(0, len(unit.parts), size)]
+    return [frame for parts in cut for frame in compute(task, type(unit)(unit.group, parts))]
+
+
+def too_large(error: Exception) -> bool:
+    """Whether memory did not suffice, on the host or on a device."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def compute_inside(around: Around, here: Mapping[str, str], task: Task, unit: Unit) -> list[pd.DataFrame]:
@@ -86,8 +96,10 @@ def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, no
             unit, error = pending.pop(future), future.exception()
             if future.cancelled():
                 raise CancelledError
-            if isinstance(error, (GradlabError, ModuleNotFoundError)):  # of the worker, not of a network
+            if isinstance(error, GradlabError):  # of the worker, not of a network
                 raise error
+            if isinstance(error, ModuleNotFoundError):
+                raise GradlabError("workers that have what the sweep needs", str(error), "pip install there") from error
             yield unit, failed(task, unit, error) if error else future.result()
             future.release()
             fill()

@@ -106,7 +106,11 @@ def surroundings() -> dict[str, Any]:
 def backend() -> str | None:
     """Return the backend of JAX, if JAX was used in this process."""
     jax = sys.modules.get("jax")
-    return None if jax is None else f"{jax.default_backend()} ({jax.devices()[0].device_kind})"
+    if jax is None:
+        return None
+    devices = jax.local_devices()
+    count = f" × {len(devices)}" if len(devices) > 1 else ""  # the seeds are spread over them
+    return f"{jax.default_backend()} ({devices[0].device_kind}){count}"
 
 
 def commit() -> str | None:

@@ -107,3 +107,22 @@ def test_dask_knows_registered_functions(quiet, own_activation):
     sweep = Sweep(depth=2, width=8, activation="twice", init="he_normal", seeds=2, data="gaussian", batch=16)
     frame = run(sweep, executor="dask", workers=1, progress=False)
     pd.testing.assert_frame_equal(frame, run(sweep, progress=False), check_exact=True)
+
+
+def test_where_memory_does_not_suffice_a_unit_is_halved(monkeypatch):
+    """Units of more than two networks do not fit; nothing is wrong with any of them."""
+    plain = FakeTask.rows
+
+    def rows(self, configs, seeds):
+        if len(configs) > 2:
+            self.calls.append((tuple(configs), tuple(seeds)))
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes")
+        return plain(self, configs, seeds)
+
+    monkeypatch.setattr(FakeTask, "rows", rows)
+    monkeypatch.setattr(FakeTask, "calls", [])
+    sweep = Sweep(depth=(1, 2, 3, 4, 5, 6, 7), width=4, activation="relu", init="he_normal", seeds=2)
+    task = FakeTask(sweep, FakeData())
+    frames = compute(task, plan([sweep], task, {})[0])
+    assert [set(frame["status"]) for frame in frames] == [{"ok"}] * 7
+    assert [len(configs) for configs, _ in FakeTask.calls] == [7, 3, 1, 1, 1, 3, 1, 1, 1, 1]
