@@ -91,25 +91,25 @@ def diagnose(argv: list[str]) -> int:
                 if name not in options:
                     raise unknown("an option of gl.diagnose", name, options)
             model = [arguments.pop(name) for name in RETURNS]
-            found = judge(*model, **arguments)
+            diagnosis = judge(*model, **arguments)
     except GradlabError as error:
-        if not (own := users_traceback(error)):
+        if not (traceback := users_traceback(error)):
             raise
-        print(f"gradlab: {plain(error)}\n{own}", file=sys.stderr, end="")
+        print(f"gradlab: {plain(error)}\n{traceback}", file=sys.stderr, end="")
         return 2
-    return _told(found, given, known)
+    return _written(diagnosis, given, known)
 
 
 def inspect(argv: list[str]) -> int:
     """``gradlab inspect FILE.npz``."""
     recorder = Path(__file__).parent / "diagnosis" / "recorder.py"
-    about = INSPECT.format(recorder="\n".join(f"    {line}".rstrip() for line in recorder.read_text().splitlines()))
-    given, _ = parse_options("inspect", about, argv, None, INSPECT_OPTIONS, {})
+    description = INSPECT.format(recorder="\n".join(f"    {line}".rstrip() for line in recorder.read_text().splitlines()))
+    given, _ = parse_options("inspect", description, argv, None, INSPECT_OPTIONS, {})
     known = _baseline(given)
 
     from gradlab.diagnosis.recording import inspect as judge
 
-    return _told(judge(*given["recorded"], mute=given["mute"]), given, known)
+    return _written(judge(*given["recorded"], mute=given["mute"]), given, known)
 
 
 def _baseline(given: Mapping[str, Any]) -> Baseline | None:
@@ -124,25 +124,25 @@ def _baseline(given: Mapping[str, Any]) -> Baseline | None:
     return Baseline.of(given["baseline"])
 
 
-def _told(found: Diagnosis, given: Mapping[str, Any], known: Baseline | None) -> int:
+def _written(diagnosis: Diagnosis, given: Mapping[str, Any], known: Baseline | None) -> int:
     """Print and write what was found; the exit code."""
     from gradlab.diagnosis import words
 
-    print(words.headline(found) if given["quiet"] else found)
+    print(words.headline(diagnosis) if given["quiet"] else diagnosis)
     made = []
     if given["out"]:
-        made += _folder(found, path_from(given["out"]))
+        made += _folder(diagnosis, path_from(given["out"]))
     if given["json"]:
-        made.append(_json(found, path_from(given["json"], "json")))
+        made.append(_json(diagnosis, path_from(given["json"], "json")))
     if given["html"]:
         path = path_from(given["html"], "html")
-        write_text(path, found.to_html())
+        write_text(path, diagnosis.to_html())
         made.append(path)
     for path in made:
         print(f"written: {path}")
     if known is None:
-        return 0 if found.healthy else 1
-    worse = known.worse(found)
+        return 0 if diagnosis.healthy else 1
+    worse = known.worse(diagnosis)
     if worse:
         print(plain(f"worse than {given['baseline']}: {'; '.join(worse)}"))
         return 1
@@ -150,16 +150,16 @@ def _told(found: Diagnosis, given: Mapping[str, Any], known: Baseline | None) ->
     return 0
 
 
-def _folder(found: Diagnosis, folder: Path) -> list[Path]:
+def _folder(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     from gradlab.diagnosis.page import draw, markdown
 
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     page = folder / "diagnosis.md"
-    write_text(page, markdown(found, draw(found, folder)))
-    return [page, _json(found, folder / "diagnosis.json")]
+    write_text(page, markdown(diagnosis, draw(diagnosis, folder)))
+    return [page, _json(diagnosis, folder / "diagnosis.json")]
 
 
-def _json(found: Diagnosis, path: Path) -> Path:
-    write_text(path, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
+def _json(diagnosis: Diagnosis, path: Path) -> Path:
+    write_text(path, json.dumps(diagnosis.to_dict(), indent=1, allow_nan=False) + "\n")
     return path

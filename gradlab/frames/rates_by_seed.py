@@ -18,10 +18,10 @@ def log10_rates(frame: pd.DataFrame, *also: str) -> pd.DataFrame:
     for name in also:
         if name not in table:
             raise unknown("column", name, map(str, table.columns))
-    return _told(frame, table)
+    return _constant_columns(frame, table)
 
 
-def _told(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def _constant_columns(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """With the columns of the frame that are each network's own at a step, such as a label that the user gave it."""
     lacking = [n for n in frame.columns if n not in table and not n.startswith("log10_")]
     keys = [n for n in ("network", "step") if n in frame and n in table]

@@ -222,7 +222,7 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     sizes = [len(t.seeds) * len(t.layers) for t in traces]
     changed = set().union(*(t.config.changed() for t in traces))
     columns = {}
-    for name in own_fields():
+    for name in extra_fields():
         if name in changed:
             owners = [t.config if name in TRAINING_GRID else t.config.network for t in traces]
             given = [_written(name, getattr(owner, name, None)) for owner in owners]
@@ -233,7 +233,7 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     return columns
 
 
-def own_fields() -> dict[str, Any]:
+def extra_fields() -> dict[str, Any]:
     """Return the fields of configurations that are no coordinates, with the default of most architectures."""
     names = [name for name in GRID if name not in COORDINATES]
     of_networks = {name: default_of(next(a for a, c in CONFIGS.items() if name in c.names()), name) for name in names}
@@ -304,7 +304,7 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not frames:
         raise GradlabError("at least one frame", "none", "gl.frame(gl.measure(net, x, y))")
     names = dict.fromkeys(name for table in frames for name in table.columns)
-    fields = own_fields()
+    fields = extra_fields()
     order = [*(n for n in ("run", *COORDINATES) if n in names), *(n for n in fields if n in names)]
     order += [name for name in (*MEASURED, *names) if name in names and name not in order]
     order = list(dict.fromkeys(order))

@@ -12,7 +12,7 @@ from scipy.special import expit, logit, stdtrit
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import one_after_another
-from gradlab.frames.rows import KEY, own_fields
+from gradlab.frames.rows import KEY, extra_fields
 from gradlab.measurement.slope import rate
 from gradlab.measurement.verdict import NAMES, judge, numbers
 
@@ -200,7 +200,7 @@ def rates(
         received = "the frame of a monitor, which sees no deltas, only gradients by the weights"
         raise GradlabError(column, received, 'gl.summarise(frame, by=["step", "layer_name"])')
     _listed(frame, "column", [column, *KEY, "depth"])
-    fields = [name for name in own_fields() if name in frame]
+    fields = [name for name in extra_fields() if name in frame]
     coordinates = [n for n in ("run", *COORDINATES) if n in frame and n not in (*OF_A_LAYER, "seed")] + fields
     names = ("run", "network", "batch", "loss", "data", "dtype", "step")
     keys = [name for name in names if name in frame]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
-from gradlab.frames.rows import own_fields
+from gradlab.frames.rows import extra_fields
 from gradlab.plots.ground.words import spoken, told
 
 #: Coordinates that name a configuration where they differ within a run, beside its own fields.
@@ -92,7 +92,7 @@ def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
 def labels(rates: pd.DataFrame) -> list[str]:
     """A configuration in words for each row of `gradlab.rates`: all that names it but its depth."""
     varying = [name for name in (*OTHERS, "optimizer") if name in rates and rates[name].nunique(dropna=False) > 1]
-    own = {name: default for name, default in own_fields().items() if name in rates}
+    own = {name: default for name, default in extra_fields().items() if name in rates}
     following = [name for name in own if _follows(rates, name)]
     texts = [_label(row, varying, own, following) for row in rates.to_dict("records")]
     seen = pd.Series(list(zip(texts, rates["depth"], strict=True))).duplicated(keep=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlab.frames.rows import own_fields
+from gradlab.frames.rows import extra_fields
 from gradlab.plots.ground import words
 from gradlab.plots.ground.tables import differing, levels, lines, matching, of_networks
 
@@ -111,7 +111,7 @@ def arrange(
 def factors(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> tuple[list[str], list[tuple[str, str]]]:
     """The coordinates that tell the networks apart, and pairs of one of them and another that goes with it."""
     found = differing(frame, without)
-    more = [n for n in own_fields() if n in frame and n not in (*found, *without) and frame[n].nunique() > 1]
+    more = [n for n in extra_fields() if n in frame and n not in (*found, *without) and frame[n].nunique() > 1]
     table = frame[[*found, *more]].drop_duplicates()
     kept: list[str] = []
     followers = []

@@ -11,7 +11,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED, NOTES
 from gradlab.config import one_after_another
-from gradlab.frames.rows import own_fields
+from gradlab.frames.rows import extra_fields
 from gradlab.frames.summaries import BANDS, summarise
 from gradlab.plots.ground import words
 from gradlab.plots.ground.styles import Looks
@@ -63,7 +63,7 @@ def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[s
     a learning rate that follows from the optimiser, or another field that is not in `TELLING`.
     """
     varying = [name for name in TELLING if name in frame and frame[name].nunique(dropna=False) > 1]
-    for name in own_fields():
+    for name in extra_fields():
         if name in frame and name not in TELLING and _adds(frame, varying, name):
             varying.append(name)
     if "width" in varying and "network" in frame:  # a coordinate of the network, if all its layers are alike
