@@ -103,7 +103,9 @@ def diagnose(argv: list[str]) -> int:
 def inspect(argv: list[str]) -> int:
     """``gradlab inspect FILE.npz``."""
     recorder = Path(__file__).parent / "diagnosis" / "recorder.py"
-    description = INSPECT.format(recorder="\n".join(f"    {line}".rstrip() for line in recorder.read_text().splitlines()))
+    description = INSPECT.format(
+        recorder="\n".join(f"    {line}".rstrip() for line in recorder.read_text().splitlines())
+    )
     given, _ = parse_options("inspect", description, argv, None, INSPECT_OPTIONS, {})
     known = _baseline(given)
 

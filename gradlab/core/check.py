@@ -50,6 +50,7 @@ from gradlab.core.gradient import materialise
 from gradlab.core.keys import as_key
 from gradlab.core.layer import walk
 from gradlab.core.losses import loss_named, plain_loss
+from gradlab.core.outcome import Outcome
 from gradlab.core.parameters import require_network
 from gradlab.core.scaled import Scaled, plain, scaled
 
@@ -221,23 +222,22 @@ def _row(case: Case, name: tuple[str, str], ours: Any, theirs: Any, reference, r
     scale = _size(theirs)
     reason = out_of_range(theirs, case.dtype, case.tolerance)
     if reason:
-        return Row(*name, scale=scale, autodiff=reason)
+        return Row(*name, scale=scale, autodiff=Outcome.OUT_OF_RANGE, detail=reason)
     error = error_of(ours, theirs)
     if error <= case.tolerance:
-        return Row(*name, error, scale, "compared")
+        return Row(*name, error, scale, Outcome.COMPARED)
     if case.dtype == "float32" and error_of(ours, reference()) <= case.tolerance:
         # cotangents above this layer left the range, though the product with a large input did not
-        return Row(*name, scale=scale, autodiff="not compared: jax.grad lost digits; equals float64")
+        return Row(*name, scale=scale, autodiff=Outcome.LOST_DIGITS)
     left = lambda of, dtype: _size(of) <= ROUNDING * float(np.finfo(dtype).eps) * beside
     if left(ours, case.dtype) and left(theirs if case.dtype == "float64" else reference(), "float64"):
-        return Row(*name, scale=scale, autodiff="not compared: zero but for rounding")
+        return Row(*name, scale=scale, autodiff=Outcome.ROUNDING)
     allowed = ALIKE * rounding()
     if error <= allowed <= CANCELLED[case.dtype]:
-        return Row(*name, error, scale, "compared")
+        return Row(*name, error, scale, Outcome.COMPARED)
     if error <= allowed:
-        told = f"not compared: its terms cancel, rounding may be {allowed:.0e} of it"
-        return Row(*name, scale=scale, autodiff=told)
-    return Row(*name, error, scale, "compared", ok=False, hint=mistake(ours, theirs, case.tolerance, len(case.x)))
+        return Row(*name, scale=scale, autodiff=Outcome.CANCELLED, detail=f", rounding may be {allowed:.0e} of it")
+    return Row(*name, error, scale, Outcome.COMPARED, ok=False, hint=mistake(ours, theirs, case.tolerance, len(case.x)))
 
 
 def _named(case: Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
@@ -315,7 +315,8 @@ def _cotangent_row(case: Case, logits: Scaled) -> Row:
     theirs = jax.grad(lambda o: plain_loss(case.loss)(o, case.y))(outputs)
     reason = out_of_range(theirs, "float64", TOLERANCE["float64"])
     if reason or not np.all(np.isfinite(np.asarray(outputs))):
-        return Row("loss", "cotangent", autodiff=reason or "not compared: the logits are out of range")
+        why = Outcome.OUT_OF_RANGE if reason else Outcome.LOGITS
+        return Row("loss", "cotangent", autodiff=why, detail=reason)
     error, scale = error_of(ours, theirs), float(jnp.max(jnp.abs(theirs)))
     ok = error <= TOLERANCE["float64"]
     return Row(
@@ -323,7 +324,7 @@ def _cotangent_row(case: Case, logits: Scaled) -> Row:
         "cotangent",
         error,
         scale,
-        "compared",
+        Outcome.COMPARED,
         ok=ok,
         hint="" if ok else mistake(np.asarray(ours), np.asarray(theirs), case.tolerance, len(case.x)),
     )
@@ -346,20 +347,20 @@ def _whole(case: Case, run: Any) -> Row:
     small = fd.STEP / 4
     coarse, fine = (up - down) / (2 * fd.STEP), (value(small) - value(-small)) / (2 * small)
     if not all(map(math.isfinite, (slope, here, coarse, fine))):
-        return Row(*name, differences="outside the range")
+        return Row(*name, differences=Outcome.OUTSIDE)
     # truncation and kinks on the way show as a gap between the two steps, a kink at the point itself as one between
     # its two sides; rounding is eps |L| / h
     doubt = abs(coarse - fine) + 4 * np.finfo(float).eps * abs(here) / fd.STEP
     sides = abs(up + down - 2 * here) / fd.STEP
     size = max(abs(fine), abs(slope))
     if size <= RESOLUTION * abs(here) or max(doubt, sides) > 1e-3 * size:
-        return Row(*name, differences="below resolution")
+        return Row(*name, differences=Outcome.BELOW_RESOLUTION)
     error = abs(slope - fine) / size
     ok = abs(slope - fine) <= 10 * doubt + fd.TOLERANCE * abs(fine)
     return Row(
         *name,
         difference=error,
-        differences="compared",
+        differences=Outcome.COMPARED,
         ok=ok,
         hint="" if ok else f"ratio {slope / fine:.6g}" if fine else "",
     )

@@ -1,4 +1,4 @@
-"""What a check finds: a row for each gradient, whether it agrees, and the table that is printed."""
+"""Results of a check: one row for each gradient, whether it agrees, and the table that is printed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.core import differences as fd
+from gradlab.core.outcome import Outcome
 
 #: Largest max|difference| / max|gradient| at 2 * 50 products of 64 terms, by dtype.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
@@ -18,7 +19,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class Row:
-    """One gradient, and what the two witnesses say of it.
+    """One gradient, and what the two witnesses say about it.
 
     Parameters
     ----------
@@ -28,27 +29,37 @@ class Row:
         max|ours - jax.grad| / max|jax.grad|; NaN where it was not compared.
     scale : float
         max|jax.grad|.
-    autodiff : str
-        "compared", "not compared: ...", or "" where `jax.grad` does not give this.
+    autodiff : Outcome
+        What became of the comparison with `jax.grad`; NOT_GIVEN where it does not give this gradient.
     difference : float
         Disagreement with central differences; NaN where it was not compared.
-    differences : str
-        "compared", "below resolution", "outside the range", or "".
+    differences : Outcome
+        What became of the comparison with central differences.
     ok : bool
-        Whether all witnesses agree.
+        Whether no witness disagrees.
     hint : str
-        The likely mistake.
+        The likely mistake; empty where there is none.
+    detail : str
+        More about why it was not compared with `jax.grad`.
     """
 
     layer: str
     parameter: str
     error: float = _NAN
     scale: float = _NAN
-    autodiff: str = ""
+    autodiff: Outcome = Outcome.NOT_GIVEN
     difference: float = _NAN
-    differences: str = ""
+    differences: Outcome = Outcome.NOT_GIVEN
     ok: bool = True
     hint: str = ""
+    detail: str = ""
+
+    @property
+    def not_compared(self) -> str:
+        """Say why the gradient was not compared with `jax.grad`; empty where it was, or where there is none."""
+        if self.autodiff in (Outcome.COMPARED, Outcome.NOT_GIVEN):
+            return ""
+        return f"not compared: {self.autodiff}{self.detail}"
 
 
 @dataclass(frozen=True)
@@ -80,18 +91,18 @@ class Check:
     @property
     def compared(self) -> int:
         """Number of rows that were compared with `jax.grad`."""
-        return sum(r.autodiff == "compared" for r in self.rows)
+        return sum(r.autodiff is Outcome.COMPARED for r in self.rows)
 
     @property
     def ok(self) -> bool:
         """No witness disagrees, and at least one was heard."""
-        heard = any("compared" in (r.autodiff, r.differences) for r in self.rows)
+        heard = any(Outcome.COMPARED in (r.autodiff, r.differences) for r in self.rows)
         return heard and not self.failures
 
     @property
     def max_error(self) -> float:
         """Return the largest error against `jax.grad` among the rows that were compared."""
-        return max((r.error for r in self.rows if r.autodiff == "compared"), default=_NAN)
+        return max((r.error for r in self.rows if r.autodiff is Outcome.COMPARED), default=_NAN)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -109,19 +120,19 @@ def error_of(ours: Any, theirs: Any) -> float:
 
 
 def out_of_range(theirs: Any, dtype: str, tolerance: float) -> str:
-    """Return why an array of gradients cannot serve as a reference; empty where it can.
+    """Say how an array of gradients left the range, so that it is no reference; empty where it did not.
 
     An entry below the smallest normal number is 0 or has lost digits; where the largest is not 1/tolerance above
     that, the loss shows in the comparison.
     """
     theirs = np.abs(np.asarray(theirs))
     if not np.all(np.isfinite(theirs)):
-        return "not compared: jax.grad is out of range (not finite)"
+        return " (not finite)"
     top = np.max(theirs, initial=0.0)
     if top == 0:
-        return "not compared: jax.grad is out of range (0)"
+        return " (0)"
     if top < np.finfo(dtype).tiny / tolerance:
-        return "not compared: jax.grad is out of range (near subnormal)"
+        return " (near subnormal)"
     return ""
 
 
@@ -174,7 +185,7 @@ def _table(check: Check) -> str:
     passed = "ok" if check.ok else f"WRONG in {len(check.failures)} of {len(rows)} rows"
     if not check.ok and not check.failures:
         passed = "nothing could be compared"
-    by_itself = [r for r in check.failures if r.differences == "compared" and r.layer != "network"]
+    by_itself = [r for r in check.failures if r.differences is Outcome.COMPARED and r.layer != "network"]
     if by_itself:
         lines.append(f"look at {by_itself[-1].layer} {by_itself[-1].parameter} first: it is wrong by itself")
     lines.append(
@@ -186,9 +197,9 @@ def _table(check: Check) -> str:
 
 def _line(row: Row, layer: int, parameter: int) -> str:
     scale = "" if row.scale != row.scale else f"{row.scale:.1e}"
-    error = f"{row.error:.1e}" if row.autodiff == "compared" else ""
-    difference = f"{row.difference:.1e}" if row.differences == "compared" else row.differences
+    error = f"{row.error:.1e}" if row.autodiff is Outcome.COMPARED else ""
+    difference = f"{row.difference:.1e}" if row.differences is Outcome.COMPARED else row.differences
     mark = "  " if row.ok else "! "
-    notes = [n for n in (row.autodiff if row.autodiff.startswith("not") else "", row.hint) if n]
+    notes = [note for note in (row.not_compared, row.hint) if note]
     names = f"{mark}{row.layer:<{layer}}{row.parameter:<{parameter}}"
     return f"{names}{scale:>10}{error:>14}{difference:>17}  {'; '.join(notes)}".rstrip()

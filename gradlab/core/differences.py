@@ -21,6 +21,7 @@ import numpy as np
 
 from gradlab.core.gradient import materialise
 from gradlab.core.layer import Layer
+from gradlab.core.outcome import Outcome
 from gradlab.core.scaled import Scaled, plain, scaled
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -28,7 +29,7 @@ _EPS = float(np.finfo(np.float64).eps)
 STEP = _EPS ** (1 / 3)
 #: Disagreement relative to ``|u| |f(+) - f(-)| / 2h`` from which a backward pass is wrong.
 TOLERANCE = _EPS**0.5
-#: Directions tried: one that crosses a kink nobody told of is not held against the layer.
+#: Number of directions. The best one counts, so that one undeclared kink does not fail a layer.
 DIRECTIONS = 3
 
 
@@ -41,21 +42,21 @@ class Difference(NamedTuple):
         Name of the parameter, or "input".
     error : float
         Relative disagreement; NaN where it was not compared.
-    status : str
-        "compared", "below resolution", or "outside the range".
+    status : Outcome
+        What became of the comparison.
     hint : str
         The likely mistake, where there is one.
     """
 
     name: str
     error: float
-    status: str
+    status: Outcome
     hint: str = ""
 
     @property
     def ok(self) -> bool:
-        """Return whether nothing speaks against the backward pass."""
-        return self.status != "compared" or self.error <= TOLERANCE
+        """Say whether nothing speaks against the backward pass."""
+        return self.status is not Outcome.COMPARED or self.error <= TOLERANCE
 
 
 def names_of(tree: Any) -> list[str]:
@@ -106,7 +107,7 @@ def differences(layer: Layer, often: bool = False) -> Callable[[Any, Scaled, np.
         plain_x = np.asarray(x.value())
         inside = np.all(np.isfinite(plain_x)) and (np.any(plain_x) or not np.any(np.asarray(x.mantissa)))
         if not inside:
-            return [Difference(n, float("nan"), "outside the range") for n in names]
+            return [Difference(n, float("nan"), Outcome.OUTSIDE) for n in names]
         u = _cotangent(np.asarray(forward(params, plain_x)).shape, rng)
         dx, grads = backward(params, plain_x, u)
         leaves, tree = jax.tree.flatten(params)
@@ -154,14 +155,14 @@ def _judged(name: str, p: _Pairs) -> Difference:
         # a forward pass that moves less than its own rounding cannot contradict anybody
         resolved = _EPS * p.top <= 0.1 * TOLERANCE * p.change
     if not (np.all(np.isfinite(p.theirs)) and np.all(np.isfinite(p.size))):
-        return Difference(name, float("nan"), "outside the range")
+        return Difference(name, float("nan"), Outcome.OUTSIDE)
     if np.all(p.change == 0) and np.all(p.ours == 0):
-        return Difference(name, 0.0, "compared")
+        return Difference(name, 0.0, Outcome.COMPARED)
     if not np.any(resolved):
-        return Difference(name, float("nan"), "below resolution")
+        return Difference(name, float("nan"), Outcome.BELOW_RESOLUTION)
     errors = np.where(np.isnan(errors), np.inf, errors)[resolved]
     error = float(np.min(errors))
-    return Difference(name, error, "compared", "" if error <= TOLERANCE else factor_hint(p.ours, p.theirs, 1e-6))
+    return Difference(name, error, Outcome.COMPARED, "" if error <= TOLERANCE else factor_hint(p.ours, p.theirs, 1e-6))
 
 
 def factor_hint(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:

@@ -103,11 +103,11 @@ def load(
     names = short if len(set(short)) == len(short) else [str(p) for p in paths]
     if len(set(names)) < len(names):
         raise GradlabError("different folders", ", ".join(names), "each folder once")
-    from gradlab.frames.selection import below
+    from gradlab.frames.selection import join_columns
 
     runs = {name: _load_one(one, columns, where) for name, one in zip(names, paths, strict=True)}
     return Run(
-        frame=(concat if columns is None else below)([run.frame.assign(run=name) for name, run in runs.items()]),
+        frame=(concat if columns is None else join_columns)([run.frame.assign(run=name) for name, run in runs.items()]),
         request={name: run.request for name, run in runs.items()},
         provenance={name: run.provenance for name, run in runs.items()},
         path={name: Path(str(run.path)) for name, run in runs.items()},

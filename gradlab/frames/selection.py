@@ -1,4 +1,4 @@
-"""Some columns and rows of a run, read without the rest: of its frame, or of the parts that are there so far."""
+"""Read some columns and rows of a run without the rest: from its frame, or from the parts that exist so far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gradlab._files import inside
 from gradlab._types import SCHEMA_VERSION
 from gradlab.frames.files import RunFolder, read, read_note
 
-#: Columns by which rows of parts are put in order: no plan says here in which order the networks were asked for.
+#: Columns by which rows of parts are sorted, because the order of the request is not known here.
 _ORDER = ("network", "seed", "step", "layer")
 
 
@@ -28,36 +28,36 @@ def select(folder: Path, columns: Sequence[str] | None, where: Mapping[str, Any]
     Parameters
     ----------
     folder : Path
-        Of the run. Of one that is not finished the parts are read that are there.
+        Folder of the run. If the run is not finished, the parts that exist are read.
     columns : sequence of str, optional
-        None: all.
+        Names of the columns to read. None: all.
     where : mapping of str to value or list of values, optional
-        A row is read where each of these columns has the value, or one of the values.
+        Values of columns: a row is read if each of these columns has its value, or one of its values. None: all rows.
 
     Returns
     -------
     DataFrame
-        Rows in the order of the frame; of an unfinished run by network, seed, step and layer.
+        Rows in the order of the frame; those of an unfinished run are sorted by network, seed, step and layer.
     """
     frame = folder / RunFolder.FRAME
     if frame.exists():
         whole = inside(folder, RunFolder.FRAME)
         table = _of_frame(whole, columns, where)
-        if table is None:  # of an earlier schema: its columns have other names or kinds
+        if table is None:  # columns of an earlier schema have other names or kinds
             return _chosen(read(whole), columns, where)
         return table
     return _of_parts(folder, columns, where)
 
 
-def below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Frames of some columns, one below the other; names stay categories."""
+def join_columns(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join frames of some columns; names stay categories."""
     names = {name for frame in frames for name in frame.columns[frame.dtypes == "category"]}
     joined = pd.concat([f.astype({n: str for n in names if n in f}) for f in frames], ignore_index=True)
     return joined.astype(dict.fromkeys(names, "category"))
 
 
 def _of_frame(path: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame | None:
-    """Of a finished run; None where its schema is an earlier one."""
+    """Read the frame of a finished run; None where its schema is an earlier one."""
     try:
         with open(path, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             schema = file.schema_arrow
@@ -86,7 +86,7 @@ def _of_frame(path: Path, columns: Sequence[str] | None, where: Mapping[str, Any
 
 
 def _of_parts(folder: Path, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame:
-    """Of a run that is not finished."""
+    """Read the parts of a run that is not finished."""
     parts = sorted(inside(folder, RunFolder.PARTS).glob("*.parquet")) if (folder / RunFolder.PARTS).is_dir() else []
     if not parts:
         raise GradlabError("a run of which something is finished", f"{folder} without parts", "the same sweep again")
@@ -114,7 +114,7 @@ def _of_parts(folder: Path, columns: Sequence[str] | None, where: Mapping[str, A
 
 
 def _names(known: Sequence[str], columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> list[str]:
-    """The columns to read."""
+    """Return the columns to read."""
     asked = list(known) if columns is None else list(columns)
     for name in (*asked, *(where or {})):
         if name not in known:
@@ -123,13 +123,13 @@ def _names(known: Sequence[str], columns: Sequence[str] | None, where: Mapping[s
 
 
 def _values(value: Any) -> list[Any]:
-    """One value or several, as those that a column may hold."""
+    """Return one value or several as a list."""
     several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
     return [v.item() if isinstance(v, np.generic) else v for v in (value if several else [value])]
 
 
 def _expression(where: Mapping[str, Any] | None) -> Any:
-    """The rows asked for, as a filter of Arrow."""
+    """Make a filter of Arrow for the rows that were asked for."""
     if not where:
         return None
     expression = None
@@ -141,7 +141,7 @@ def _expression(where: Mapping[str, Any] | None) -> Any:
 
 
 def _chosen(frame: pd.DataFrame, columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The same of a frame that was read whole."""
+    """Select the columns and rows of a frame that was read whole."""
     names = _names(list(frame.columns), columns, where)
     keep = np.ones(len(frame), bool)
     for name, value in (where or {}).items():
