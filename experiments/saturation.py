@@ -6,12 +6,14 @@ python experiments/saturation.py --quick --out scratch/saturation
 
 import math
 
-import matplotlib
-import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from scipy.stats import norm
 
 import gradlab as gl
 from gradlab.measurement.stats import SATURATION
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, either
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, either, margin
 from gradlab.reporting.words import listed
 
 RATE, SATURATED = 0.9, 0.25
@@ -19,20 +21,38 @@ RATE, SATURATED = 0.9, 0.25
 LOOKED, ADDED = (1, 2, 4, 8, 16), (3**-0.5, 6, 12)
 BEYOND = math.log((1 - SATURATION) / SATURATION)
 CLAIM = f"""At no scale of its weights does a sigmoid network without biases, at initialisation, both keep its gradient
-and its units unsaturated: either the delta shrinks to less than {RATE} per layer toward the input, or more than
-{SATURATED:.0%} of the units are saturated."""
-TEXT = f"""The slope of the sigmoid is at most 1/4, so a layer multiplies the delta by about σ_w/4 at most: with the
+and its units unsaturated. Either the gradient ∂L/∂z shrinks to less than {RATE} per layer toward the input, or more
+than {SATURATED:.0%} of the units are saturated."""
+TEXT = f"""The slope of the sigmoid is at most 1/4, so a layer multiplies the gradient by about σ_w/4 at most. With the
 standard initialisation of 1986–2010 (σ_w = 1/√3) and with Xavier's (σ_w = 1) hardly any unit is saturated, and the
 gradient decays because of the slope alone. Weights large enough to make up for the slope push the preactivations
-beyond ±{BEYOND:.1f}, where a unit is within {SATURATION:.0%} of a limit. What Glorot & Bengio saw, the last hidden
-layer saturating *during* training, is not measured here: this is initialisation. The two lines, {RATE} and
-{SATURATED:.0%}, are ours, drawn after a first look at σ_w = {listed(f"{s:.2g}" for s in LOOKED)};
-{listed(f"{s:.2g}" for s in ADDED)} were added afterwards."""
-CAPTION = """Sigmoid networks of width {width} at initialisation on {data}, n = {seeds} seeds. Left and middle: the
-deepest ones, lines are means over seeds (of the delta geometric), bands their 95 % t-interval, often narrower than the
-line. Right: all networks, bars are 95 % t-intervals over seeds; the grey corner is what the claim says is empty.
-Numbers at lines and points are σ_w."""
-SAID = Words("A sigmoid network decays or saturates", CLAIM, TEXT, {"saturation": Caption(CAPTION)})
+beyond ±{BEYOND:.1f}, where a unit is within {SATURATION:.0%} of one of its limits: we call it saturated. Theory is the
+mean field of infinite width, from which both follow.
+
+Glorot & Bengio saw the last hidden layer saturate *during* training. That is not measured here: this is
+initialisation."""
+CAPTIONS = {
+    "saturation": Caption(
+        """No network comes into the grey corner, where the gradient is kept and units are unsaturated: theory's line
+        passes it by.""",
+        {
+            "a": """Root mean square of the gradient ∂L/∂z by layer, networks of {deepest} layers.""",
+            "b": """Share of saturated units by layer, of the same networks.""",
+            "c": """Saturated share of all layers against the factor by which the gradient changes per layer toward the
+            input, of all networks; numbers at the points are σ_w. Bars are smaller than most points.""",
+        },
+        """Lines and points are means over n = {seeds} seeds (of the gradient geometric), bands and bars 95 %
+        t-intervals, of shares that of the logit. Dashed: theory.""",
+        """Sigmoid networks of width {width} at initialisation on a batch of {batch} {data}; σ_w is the standard
+        deviation of the weights times the root of the number of inputs.""",
+    )
+}
+FIXED = (
+    (f"gradient {RATE} per layer", f"after a look at σ_w = {listed(f'{s:.2g}' for s in LOOKED)}"),
+    (f"{SATURATED:.0%} of the units", "after the same look"),
+    (f"σ_w = {listed(f'{s:.2g}' for s in ADDED)}", "after the lines were drawn: nothing was changed when they came"),
+)
+SAID = Words("A sigmoid network decays or saturates", CLAIM, TEXT, CAPTIONS, FIXED, case="one network of the table")
 
 
 def measure(quick):
@@ -66,6 +86,17 @@ def judge(frame):
     return table.reset_index(drop=True).sort_values(["sigma_w", "depth"], ignore_index=True)
 
 
+def theory(scales, depth, width):
+    """Mean field of deep networks: factor per layer and saturated share, by σ_w."""
+    rows = []
+    for scale in scales:
+        net = gl.MLP(depth=depth, width=width, activation="sigmoid", init="gaussian", sigma_w2=float(scale) ** 2)
+        found = gl.theory.predict(net)
+        spread = 10 ** found.columns["log10_preactivation_rms"][:depth]
+        rows.append((scale, found.rate, float(np.mean(2 * norm.sf(BEYOND / spread)))))
+    return pd.DataFrame(rows, columns=["sigma_w", "rate", "saturated"])
+
+
 def profiles(frame):
     """Delta and saturation by layer in the deepest networks."""
     deepest = frame[(frame["depth"] == frame["depth"].max()) & (frame["layer"] <= frame["depth"])]
@@ -74,64 +105,75 @@ def profiles(frame):
     return lines
 
 
-def draw(lines, table):
+def draw(tables):
     """The profiles side by side, and in all networks the rate against the saturated share."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-    scales = sorted(table["sigma_w"].unique())
-    colours = {s: matplotlib.colormaps["cividis"](0.9 * i / (len(scales) - 1)) for i, s in enumerate(scales)}
-    markers = dict(zip(sorted(table["depth"].unique()), "osD^", strict=False))
-    for (scale, column), line in lines.groupby(["sigma_w", "column"]):
-        axes, end, side = (left, 0, "right") if column == "log10_delta_rms" else (middle, -1, "left")
-        axes.plot(line["layer"], line["mean"], color=colours[scale])
-        axes.fill_between(line["layer"], line["low"], line["high"], color=colours[scale], alpha=0.3, linewidth=0)
-        if axes is left or scale >= 2:
-            at, offset = (line["layer"].iloc[end], line["mean"].iloc[end]), (-3 if end == 0 else 3, 0)
-            label = f"{scale:.2g}" if axes is left or scale > 2 else "≤ 2"
-            axes.annotate(label, at, offset, textcoords="offset points", ha=side, va="center", fontsize=7)
-    for row in table.itertuples():
-        across = [[row.rate - row.low], [row.high - row.rate]]
-        upward = [[row.saturated - row.saturated_low], [row.saturated_high - row.saturated]]
-        style = {"color": colours[row.sigma_w], "marker": markers[row.depth], "ms": 4, "elinewidth": 0.8}
-        right.errorbar(row.rate, row.saturated, upward, across, **style)
-    for row in table[table["depth"] == table["depth"].min()].itertuples():
-        at, side = (row.rate, row.saturated), "left" if 1 <= row.sigma_w <= 2 else "right"
-        offset = (-5 if row.sigma_w > 2 else 0, 5)
-        right.annotate(f"{row.sigma_w:.2g}", at, offset, textcoords="offset points", ha=side, fontsize=7)
-    right.fill_between([RATE, 10], 0, SATURATED, color="0.88", zorder=0)
-    right.text(RATE + 0.03, SATURATED / 2, "gradient kept,\nunits unsaturated:\nno network", fontsize=7, va="center")
-    for depth, marker in markers.items():
-        right.plot([], [], marker, color="0.4", ms=4, label=f"depth {depth}")
-    right.legend(fontsize=7, frameon=False, loc="upper left")
-    gl.plots.log10_axis(left)
-    layers = "layer (1 = next to the input)"
-    left.set(xlabel=layers, ylabel="rms delta, ∂L/∂z", xlim=(-0.12 * lines["layer"].max(), None))
-    middle.set(
-        xlabel=layers, ylabel="saturated share of units", ylim=(-0.03, 1), xlim=(None, 1.15 * lines["layer"].max())
+    lines, table, law = tables["profiles"], tables["networks"], tables["theory"]
+    board = gl.plots.board("abc", height=2.9, widths=(1, 1, 1.25))
+    scales, depths = sorted(table["sigma_w"].unique()), sorted(table["depth"].unique())
+    looks = gl.plots.looks(scales, line=False)
+    named = {scale: ("$\\sigma_w$ = " if scale == scales[-1] else "") + f"{scale:.2g}" for scale in scales}
+    markers = {depth: look["marker"] for depth, look in gl.plots.looks([str(d) for d in depths]).items()}
+    with board.drawing():
+        for (scale, column), line in lines.groupby(["sigma_w", "column"]):
+            panel = board["a" if column == "log10_delta_rms" else "b"]
+            name = named[scale] if column == "log10_delta_rms" or scale > 2 else "≤ 2" if scale == 2 else None
+            panel.plot(line["layer"], line["mean"], color=looks[scale]["color"], label=name)
+            panel.fill_between(line["layer"], line["low"], line["high"], **gl.plots.role("band", looks[scale]["color"]))
+        for row in table.itertuples():
+            bars = [[row.saturated - row.saturated_low], [row.saturated_high - row.saturated]]
+            across = [[row.rate - row.low], [row.high - row.rate]]
+            mark = gl.plots.dots(looks[row.sigma_w]["color"]) | {"marker": markers[str(row.depth)]}
+            board["c"].errorbar(
+                row.rate, row.saturated, bars, across, **mark, elinewidth=gl.plots.role("bars")["linewidth"]
+            )
+        for row in table[table["depth"] == depths[0]].itertuples():
+            look = {"fontsize": "small", "ha": "right" if row.sigma_w > 2 else "center", "va": "bottom"}
+            place = {"xytext": (0 if 1 <= row.sigma_w <= 2 else -3, 3), "textcoords": "offset points"}
+            board["c"].annotate(named[row.sigma_w], (row.rate, row.saturated), **place, **look)
+        board["c"].plot(law["rate"], law["saturated"], label="theory", **gl.plots.role("theory"))
+        top = max(1.5, 1.1 * table["high"].max())
+        board["c"].fill_between([RATE, top], 0, SATURATED, **gl.plots.role("zone"))
+        board["c"].text(RATE, SATURATED / 2, " gradient kept,\n units unsaturated:\n no network", fontsize="small",
+                        va="center")  # fmt: skip
+        layers = [1, *range(lines["layer"].max() // 4, lines["layer"].max() + 1, lines["layer"].max() // 4)]
+        for panel in "ab":
+            board[panel].set(xlabel="layer (1 = next to the input)", xticks=layers)
+        gl.plots.log10_axis(board["a"])
+        board["a"].set(ylabel="rms gradient ∂L/∂z", xlim=(-0.3 * layers[-1], 1.03 * layers[-1]))
+        board["b"].set(ylabel="saturated share of units", ylim=(-0.02, 1))
+        board["c"].set(xlabel="factor of the rms gradient per layer", ylabel="saturated share of units")
+        board["c"].set(xlim=(0, top), ylim=(-0.02, 1))
+        for text in gl.plots.label_ends(board["a"], side="left") + gl.plots.label_ends(board["b"]):
+            text.set_color("black")
+    grey = gl.plots.dots("0.35")
+    shown = {f"{d} layers": Line2D([], [], **grey | {"marker": markers[str(d)]}) for d in depths}
+    board.legend("above", **shown)
+    return {"saturation": board.figure}
+
+
+def show(tables):
+    """The table of the page: the networks that are nearest to the corner first."""
+    table = tables["networks"]
+    rows = list(table.itertuples())
+    # the claim is true of a network by one of the two: by that which is farther from its line
+    apart = lambda r: max(
+        margin(r.low, r.high, RATE) if r.high < RATE else -1,
+        margin(r.saturated_low, r.saturated_high, SATURATED) if r.saturated_low > SATURATED else -1,
     )
-    right.set(xlabel="rate: factor of the rms delta per layer", ylabel="saturated share of units", ylim=(-0.03, 1))
-    right.set(xlim=(0, max(1.6, 1.1 * table["high"].max())))
-    titles = (f"Decay, depth {lines['layer'].max()}", f"Saturation, depth {lines['layer'].max()}", "All depths")
-    for axes, title in zip((left, middle, right), titles, strict=True):
-        axes.set_title(title, fontsize=10)
-    return figure
-
-
-def shown(table):
-    """The table of the page."""
+    law = tables["theory"].set_index("sigma_w")["rate"]
     cells = {
         "σ_w": table["sigma_w"].map("{:.3g}".format),
         "depth": table["depth"],
-        "rate": [f"{r.rate:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()],
-        "σ_w/4": (table["sigma_w"] / 4).map("{:.3f}".format),
-        "saturated": [f"{r.saturated:.3f} [{r.saturated_low:.3f}, {r.saturated_high:.3f}]" for r in table.itertuples()],
-        "claim": ["open" if r.claim is None else str(bool(r.claim)).lower() for r in table.itertuples()],
+        "factor per layer": [f"{r.rate:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in rows],
+        "by theory": [f"{law.iloc[np.abs(law.index - r.sigma_w).argmin()]:.3f}" for r in rows],
+        "saturated": [f"{r.saturated:.3f} [{r.saturated_low:.3f}, {r.saturated_high:.3f}]" for r in rows],
+        "claim": [answered(r.claim) for r in rows],
+        "margin": [apart(r) for r in rows],
     }
-    return table.assign(**cells)[list(cells)].set_index("σ_w")
+    return pd.DataFrame(cells).set_index("σ_w")
 
 
-PAGE = Experiment(
-    "saturation", SAID, lambda t: {"saturation": draw(t["profiles"], t["networks"])}, lambda t: shown(t["networks"])
-)
+PAGE = Experiment("saturation", SAID, draw, show, lambda t: {"deepest": int(t["profiles"]["layer"].max())})
 
 
 def main():
@@ -142,7 +184,10 @@ def main():
     finding = Finding.of({f"σ_w = {r.sigma_w:.2g}, depth {r.depth}": r.claim for r in table.itertuples()})
     setting = {"data": sweep.data, "width": sweep.width[0], "batch": sweep.batch, "loss": sweep.loss}
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
-    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting)
+    scales = np.unique([*table["sigma_w"], *np.geomspace(table["sigma_w"].min(), table["sigma_w"].max(), 40)])
+    law = theory(scales, sweep.depth[-1], sweep.width[0])
+    tables = {"profiles": lines, "networks": table, "theory": law}
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":
