@@ -5,38 +5,55 @@ python experiments/normalisation.py             (a few minutes; writes reports/n
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both, margin
 
 FIRST, SCALES, NONE = 5, (0.5, 4.0), "none"
 NORMS = ("batch", "layer", NONE)
 BATCH_RELU = gl.theory.batch_norm_factor("relu")
-CLAIM = f"""In plain normalised networks at initialisation the mean squared delta changes per layer, toward the input,
-by a factor that the activation alone sets, whatever the scale of the weights (to 2/B + 10/n): with batch normalisation
-it grows, by π/(π−1) = {BATCH_RELU:.3f} for ReLU, with layer normalisation it stays as it is for ReLU; for tanh both
-make it grow, by {gl.theory.layer_norm_factor("tanh"):.3f}."""
-TEXT = f"""The blocks are weight, norm, activation; the norm divides by the scale of the preactivations, so the
-weights' own scale cancels. What remains is E φ'²/Var φ with batch normalisation, which is at least 1 for every
-activation (Yang et al. 2019), and E φ'²/E φ² with layer normalisation (`gl.theory.batch_norm_factor`,
-`gl.theory.layer_norm_factor`): they differ by what a batch norm takes away, the mean of φ, which is large for ReLU and
-0 for tanh. So it is not true that layer normalisation never explodes: it does not with ReLU. The rms grows by the root
-of the factor, {BATCH_RELU**0.5:.3f} per layer for ReLU with batch normalisation, a decade in
-{2 / math.log10(BATCH_RELU):.0f} layers. The tolerance is the one that finite batches and widths leave, 2/B + 10/n,
-fixed before the run. It covers departures from the law that the intervals tell from 0: in {{departing}} of {{normed}}
-networks the interval leaves out the law, farthest in {{worst}}. Layers below {FIRST} are left out, there the signal
-still forgets the data. Without a norm the same two scales of weights make vanishing and exploding networks: they are
-shown, the claim is not about them. Skips, which tame batch normalisation, are not measured here, nor is training."""
-CAPTION = """Networks of depth {depth}, width {width} and batch {batch} on {data}, n = {seeds} seeds, loss ⟨u, logits⟩
-with a random u for each example. Lines are geometric means over seeds of the rms delta relative to that of the last
-hidden layer, bands their 95 % t-interval, mostly narrower than the line; full lines σ_w² = {low}, dashed {high} (with
-a norm they coincide); dotted black the root of the factor of infinite width and batch."""
-SAID = Words(
-    "Batch norm makes ReLU networks explode, layer norm does not", CLAIM, TEXT, {"normalisation": Caption(CAPTION)}
-)
+CLAIM = f"""In plain normalised networks at initialisation the mean squared gradient changes per layer, toward the
+input, by a factor that the activation and the norm set, whatever the scale of the weights (to 2/B + 10/n, where B is
+the batch and n the width). With batch normalisation and ReLU it grows by π/(π−1) = {BATCH_RELU:.3f}. With layer
+normalisation and ReLU it stays as it is. With tanh it grows by {gl.theory.layer_norm_factor("tanh"):.3f} under both."""
+TEXT = f"""The gradient is ∂L/∂z of the preactivations z. The blocks are weight, norm, activation.
+
+**The factor.** The norm divides by the scale of the preactivations, so the weights' own scale cancels. What remains is
+E φ'²/Var φ with batch normalisation, which is at least 1 for every activation (Yang et al. 2019), and E φ'²/E φ² with
+layer normalisation (`gl.theory.batch_norm_factor`, `gl.theory.layer_norm_factor`). The two differ by what a batch norm
+takes away, the mean of φ, which is large for ReLU and 0 for tanh. So it is not true that layer normalisation never
+explodes: with tanh it does. The rms grows by the root of the factor, {BATCH_RELU**0.5:.3f} per layer for ReLU with
+batch normalisation, which is tenfold in {2 / math.log10(BATCH_RELU):.0f} layers.
+
+**How near.** The tolerance, {{tolerance:.1%}}, is what finite batches and widths may leave, 2/B + 10/n. It is wider
+than the intervals over seeds, and covers departures that are real: in {{departing}} of {{normed}} networks the interval
+leaves out the factor of infinite width and batch, farthest in {{worst}}.
+
+Layers below {FIRST} are left out of the factor, because there the signal still depends on the data. Without a norm the
+same two scales of weights make networks that vanish and networks that explode: they are shown, and the claim is not
+about them. Skips, which tame batch normalisation, are not measured here, nor is training."""
+CAPTIONS = {
+    "normalisation": Caption(
+        """With batch norm the gradient of a ReLU network grows {grown:.0f}-fold over {layers} layers at either scale of
+        the weights, with layer norm it stays.""",
+        {
+            "a": """ReLU: rms gradient by layer, relative to the last hidden layer. Hollow marks: σ_w² = {low:g},
+            filled: {high:g}; with a norm both lie on one line. Dashed: infinite width and batch; without a norm mean
+            field.""",
+            "b": "The same for tanh.",
+            "c": "Departure of the measured factor from that of infinite width and batch. Grey: beyond the tolerance.",
+        },
+        """Lines are geometric means over n = {seeds} seeds, bands and bars their 95 % t-interval, mostly narrower than
+        the line.""",
+        """Networks of depth {depth}, width {width} and batch {batch} on {data} data. The loss is ⟨u, logits⟩ with a
+        random u for each example.""",
+    ),
+}
+FIXED = (("the factor of infinite width and batch, to 2/B + 10/n", "before the run"),)
+TITLE = "Batch norm makes ReLU networks explode, layer norm does not"
+SAID = Words(TITLE, CLAIM, TEXT, CAPTIONS, FIXED, case="a network with a norm: a row of the table")
 
 
 def measure(quick):
@@ -74,9 +91,12 @@ def judge(frame, tolerance):
         both(above(r.low, r.high, r.law * (1 - tolerance)), below(r.low, r.high, r.law * (1 + tolerance)))
         for r in table.itertuples()
     ]
+    table["tolerance"] = tolerance
     table["claim"] = pd.Series(within, dtype=object)
     place = lambda column: column.map(NORMS.index) if column.name == "norm" else column
-    return table.sort_values(names, key=place, ignore_index=True)[[*names, "factor", "low", "high", "law", "claim"]]
+    return table.sort_values(names, key=place, ignore_index=True)[
+        [*names, "factor", "low", "high", "law", "tolerance", "claim"]
+    ]
 
 
 def departures(table):
@@ -103,43 +123,83 @@ def profiles(frame):
     return lines.assign(theory=0.5 * np.log10(laws) * (lines["layer"].max() - lines["layer"]))
 
 
-def draw(lines):
-    """The profiles, one panel for each activation."""
+def draw(tables):
+    """The profiles of each activation, and how far the factors of normalised networks lie from their law."""
+    lines, table = tables["profiles"], tables["networks"]
     names = list(dict.fromkeys(lines["activation"]))
-    figure, panels = plt.subplots(1, len(names), figsize=(4 * len(names), 3.6), layout="constrained", squeeze=False)
-    colours = dict(zip(NORMS, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
-    last = lines["layer"].max()
-    for axes, name in zip(panels[0], names, strict=True):
-        for (norm, scale), line in lines[lines["activation"] == name].groupby(["norm", "sigma_w2"], sort=False):
-            label = None if scale != SCALES[0] else "no norm" if norm == NONE else f"{norm} norm"
-            dash = "-" if scale == SCALES[0] else (0, (4, 2))
-            axes.plot(line["layer"], line["mean"], color=colours[norm], ls=dash, label=label)
-            axes.fill_between(line["layer"], line["low"], line["high"], color=colours[norm], alpha=0.3, linewidth=0)
-            if norm != NONE:
-                law = 0.5 * np.log10(expected(name, norm, scale)) * (last - line["layer"])
-                axes.plot(line["layer"], law, ":", color="black", lw=1.2, label=None)
-        axes.set(xlabel="layer (1 = next to the input)", ylabel="rms delta over that of the last layer")
-        axes.set_title({"relu": "ReLU"}.get(name, name), fontsize=10)
-        gl.plots.log10_axis(axes)
-    panels[0, 0].plot([], [], ":", color="black", lw=1.2, label="infinite width")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
-    return figure
+    board, looks = gl.plots.board("ab"[: len(names)] + "c", height=2.8), gl.plots.looks(NORMS, line=False)
+    last = int(lines["layer"].max())
+    with board.drawing():
+        for panel, name in zip("ab", names, strict=False):
+            ax = board[panel]
+            for (norm, scale), line in lines[lines["activation"] == name].groupby(["norm", "sigma_w2"], sort=False):
+                draw_profile(ax, line, looks[norm], scale == SCALES[0])
+            ax.set(title={"relu": "ReLU"}.get(name, name), xlabel="layer (1 = next to the input)", xlim=(1, last))
+            ax.set_xticks([1, *range(10, last + 1, 10)])
+            gl.plots.log10_axis(ax)
+        board["a"].set_ylabel("rms gradient over\nthat of the last layer")
+        draw_departures(board["c"], table[table["norm"] != NONE], looks)
+        for norm, look in looks.items():
+            board["a"].plot([], [], **look, label="no norm" if norm == NONE else f"{norm} norm")
+        for hollow, scale in zip((True, False), SCALES, strict=True):
+            board["a"].plot([], [], **gl.plots.dots("0.35", hollow=hollow), marker="o", label=f"σ_w² = {scale:g}")
+        board["a"].plot([], [], **gl.plots.role("theory"), label="infinite width")
+    board.legend("above")
+    return {"normalisation": board}
 
 
-def shown(table):
-    """The table of the page."""
-    claims = ["" if r.norm == NONE else "open" if r.claim is None else str(r.claim).lower() for r in table.itertuples()]
+def draw_profile(ax, line, look, hollow):
+    """A profile with the marks of its scale at layers of its own, and its law."""
+    marks = look | {"markevery": (1 if hollow else 4, 6), "markerfacecolor": "white" if hollow else look["color"]}
+    ax.plot(line["layer"], line["mean"], **marks)
+    ax.fill_between(line["layer"], line["low"], line["high"], **gl.plots.role("band", look["color"]))
+    ax.plot(line["layer"], line["theory"], **gl.plots.role("theory"))
+
+
+def draw_departures(ax, table, looks):
+    """Factors over their law, in per cent, with intervals, between the lines of the tolerance."""
+    groups = list(dict.fromkeys(zip(table["activation"], table["norm"], strict=True)))
+    for r in table.itertuples():
+        place = groups.index((r.activation, r.norm)) + (-0.12 if r.sigma_w2 == SCALES[0] else 0.12)
+        mean, low, high = (100 * (v / r.law - 1) for v in (r.factor, r.low, r.high))
+        look = gl.plots.dots(looks[r.norm]["color"], hollow=r.sigma_w2 == SCALES[0])
+        ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], **look | {"marker": looks[r.norm]["marker"]})
+    tolerance, beyond = 100 * table["tolerance"].iloc[0], 150 * table["tolerance"].iloc[0]
+    for side in (-1, 1):
+        ax.axvspan(side * tolerance, side * beyond, **gl.plots.role("zone"))
+        ax.axvline(side * tolerance, **gl.plots.role("threshold"))
+    ax.axvline(0, **gl.plots.role("theory"))
+    ax.set_yticks(range(len(groups)), [f"{'ReLU' if a == 'relu' else a}, {n}" for a, n in groups])
+    ax.set(xlabel="factor, % off infinite width", xlim=(-beyond, beyond), ylim=(len(groups) - 0.5, -0.5))
+
+
+def show(tables):
+    """The table of the page, those nearest to a line of the claim first."""
+    table = tables["networks"]
     cells = {
         "activation": table["activation"], "norm": table["norm"], "σ_w²": table["sigma_w2"].map("{:g}".format),
         "factor of the mean square": [f"{r.factor:.4f} [{r.low:.4f}, {r.high:.4f}]" for r in table.itertuples()],
-        "infinite width": table["law"].map("{:.4f}".format), "claim": claims,
+        "infinite width": table["law"].map("{:.4f}".format),
+        "claim": ["no case" if r.norm == NONE else answered(r.claim) for r in table.itertuples()],
+        "margin": [np.inf if r.norm == NONE else nearest(r) for r in table.itertuples()],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("activation")
 
 
-PAGE = Experiment(
-    "normalisation", SAID, lambda t: {"normalisation": draw(t["profiles"])}, lambda t: shown(t["networks"])
-)
+def nearest(r):
+    """How far a network lies from the nearer line of the tolerance."""
+    return min(margin(r.low, r.high, r.law * (1 + side * r.tolerance)) for side in (-1, 1))
+
+
+def tell(tables):
+    """Numbers of the caption and of the text."""
+    lines, table = tables["profiles"], tables["networks"]
+    first = lines[lines["layer"] == lines["layer"].min()].set_index(["activation", "norm", "sigma_w2"])["mean"]
+    told = {"grown": 10 ** first["relu", "batch", SCALES[1]], "layers": int(lines["layer"].max())}
+    return told | {"tolerance": table["tolerance"].iloc[0], "low": SCALES[0], "high": SCALES[1], **departures(table)}
+
+
+PAGE = Experiment("normalisation", SAID, draw, show, tell)
 
 
 def main():
@@ -150,14 +210,7 @@ def main():
     setting |= {"loss": sweep.loss, "seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     table, lines = judge(frame, 2 / setting["batch"] + 10 / setting["width"]), profiles(frame)
     finding = Finding.of(answers(table))
-    tables = {"profiles": lines, "networks": table}
-    PAGE.publish(
-        asked.out,
-        tables,
-        finding=finding,
-        setting=setting,
-        numbers={"low": SCALES[0], "high": SCALES[1], **departures(table)},
-    )
+    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

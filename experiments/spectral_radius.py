@@ -5,12 +5,11 @@ python experiments/spectral_radius.py             (a few minutes; writes reports
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both, margin
 from gradlab.reporting.words import listed
 
 RADII, GATED_RADII, ROUNDING = (0.5, 0.9, 1.0, 1.1, 1.5), (0.5, 1.0, 1.5), 1e-5
@@ -18,25 +17,48 @@ RADII, GATED_RADII, ROUNDING = (0.5, 0.9, 1.0, 1.1, 1.5), (0.5, 1.0, 1.5), 1e-5
 SEEDS = tuple(range(4, 14))
 #: Up to this radius the claim has a tanh network lose over a decade; from there on gain less than one.
 LOSES = 1.1
-CLAIM = f"""With an orthogonal recurrent weight times ρ the delta of a linear network changes by ρ per time step, to
-one part in {1 / ROUNDING:,.0f}; that of a tanh network by less than ρ, so that with these inputs it loses over a
-decade in the sequence at ρ = {listed(f"{r:g}" for r in RADII if r <= LOSES)}, and gains less than one at ρ =
-{listed(f"{r:g}" for r in RADII if r > LOSES)}. An LSTM keeps more per step than its cell alone, σ(b_f), and a GRU more
-than its update gate alone, 1/2, at ρ = {listed(f"{r:g}" for r in GATED_RADII)}."""
-TEXT = """All singular values of ρ times an orthogonal matrix are ρ, so spectral radius and norm are one number, and
-|∂h_T/∂h_0| ≤ ρ^T for tanh, whose slope is at most 1: ρ < 1 is sufficient for a vanishing gradient, ρ > 1 necessary for
-an exploding one (Pascanu, Mikolov & Bengio 2013). What the units take away depends on the input that drives them.
-Where singular values differ, even a linear network departs from ρ^t for many steps (`gl.theory.recurrent_powers`).
+CLAIM = f"""The recurrent weight is ρ times an orthogonal matrix. Per time step the gradient of a linear network then
+changes by ρ, to one part in {1 / ROUNDING:,.0f}. That of a tanh network changes by less than ρ: with these inputs it
+loses more than a factor of ten over the sequence at ρ = {listed(f"{r:g}" for r in RADII if r <= LOSES)}, and gains less
+than a factor of ten at ρ = {listed(f"{r:g}" for r in RADII if r > LOSES)}. An LSTM keeps more per time step than its
+cell alone, σ(b_f), and a GRU more than its update gate alone, 1/2, at ρ = {listed(f"{r:g}" for r in GATED_RADII)}."""
+TEXT = """*Gradient* means ∂L/∂z of a time step for the plain cell and ∂L/∂h for LSTM and GRU; its *rate* is the factor
+per time step, back in time.
 
-The delta is ∂L/∂z of a step for the plain cell and ∂L/∂h for LSTM and GRU; it falls at once where it leaves h for the
-cell. The cell of an LSTM is a road of its own: with the usual forget bias of 1 a factor σ(1) = {cell:.3f} per step,
-over {moves} steps {decades:.1f} decades; what the table shows beyond comes through the recurrent weight. The bias b_f
-= ln(T − 1) keeps (1 − 1/T)^(T−1) = {kept:.2f} (Tallec & Ollivier 2018): at initialisation it is the bias rather than
-the gate that keeps a gradient. The lines of the claim were drawn after a first look at four seeds."""
-CAPTION = """Width {width}, {steps} time steps of Gaussian input, n = {seeds} seeds; lines and points are geometric
-means, bands and bars their 95 % t-interval over seeds, mostly narrower than the line. Right: rate against ρ; grey: the
-roads through a gate alone, from below that of the GRU, 1/2, and of the LSTM, σ(1) and 1 − 1/T."""
-SAID = Words("Radius, units and gates of recurrent networks", CLAIM, TEXT, {"spectral_radius": Caption(CAPTION)})
+**The radius.** All singular values of ρ times an orthogonal matrix are ρ, so spectral radius and norm are one number.
+The slope of tanh is at most 1, so |∂h_T/∂h_0| ≤ ρ^T: ρ < 1 is sufficient for a vanishing gradient, and ρ > 1 is
+necessary for an exploding one (Pascanu, Mikolov & Bengio 2013). How much the units take away depends on the input that
+drives them. Where singular values differ, even a linear network departs from ρ^t for many time steps
+(`gl.theory.recurrent_powers`).
+
+**The gates.** The cell of an LSTM is a second way back in time, beside the recurrent weight. The gradient falls at once
+where it goes over from h to the cell. With the usual forget bias of 1 the cell keeps a factor σ(1) = {cell:.3f} per
+time step, and so loses {decades:.1f} powers of ten over {moves} time steps. What the table shows beyond that comes
+through the recurrent weight. The bias b_f = ln(T − 1) keeps (1 − 1/T)^(T−1) = {kept:.2f} (Tallec & Ollivier 2018). So
+at initialisation it is the bias that keeps a gradient, rather than the gate as such."""
+CAPTIONS = {
+    "spectral_radius": Caption(
+        """At ρ = {radius:g} a tanh network loses {lost:.1f} powers of ten over {moves} time steps, where a linear one
+        gains {gained:.1f}.""",
+        {
+            "a": "Linear networks; dashed: ρ per time step. The horizontal axis runs back in time.",
+            "b": "Tanh networks.",
+            "c": """LSTM, with its forget bias b_f behind the comma, and GRU, at ρ = 1; dashed: what the cell or
+            the update gate alone hands on.""",
+            "d": "Rate of all networks against ρ; grey: the cell or the update gate alone, 1/2, σ(1) and 1 − 1/T.",
+        },
+        """Lines and points are geometric means over n = {seeds} seeds, bands and bars their 95 % t-interval, mostly
+        narrower than the line.""",
+        "Recurrent networks of width {width}, {steps} time steps of Gaussian input, batch {batch}.",
+    ),
+}
+LOOK = "after a look at four other seeds"
+FIXED = (
+    (f"linear: ρ to one part in {1 / ROUNDING:,.0f}", LOOK),
+    (f"tanh: a factor of ten lost up to ρ = {LOSES:g}, less than that gained above", LOOK),
+    ("LSTM and GRU: more than their gates alone", LOOK),
+)
+SAID = Words("Radius, units and gates of recurrent networks", CLAIM, TEXT, CAPTIONS, FIXED, case="a row of the table")
 PLAIN, GATED = ("linear", "tanh"), ("LSTM, b_f = 1", "LSTM, b_f = ln(T−1)", "GRU")
 
 
@@ -91,55 +113,103 @@ def profiles(frames):
     return pd.concat([gl.summarise(f, ["kind", "radius", "before"], "log10_delta_rms") for f in steps])
 
 
-def draw(lines, table):
-    """Plain network and gates side by side, and the rate of all."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained")
-    of_radius = dict(zip(RADII, plt.get_cmap("cividis")(np.linspace(0, 0.9, len(RADII))), strict=True))
-    for (kind, radius), line in lines.groupby(["kind", "radius"], sort=False):
-        if kind in GATED and radius != 1.0:
-            continue
-        axes, colour = (left, of_radius[radius]) if kind in PLAIN else (middle, f"C{2 + GATED.index(kind)}")
-        label = f"tanh, ρ = {radius:g}" if kind == "tanh" else None if kind in PLAIN else kind
-        axes.plot(line["before"], line["mean"], "--" if kind == "linear" else "-", color=colour, label=label)
-        axes.fill_between(line["before"], line["low"], line["high"], color=colour, alpha=0.3, linewidth=0)
-    left.plot([], [], "--", color="0.4", label="linear, same ρ")
-    for i, (kind, marker) in enumerate(zip((*PLAIN, *GATED), "xosDv", strict=True)):
-        rows = table[table["kind"] == kind]
+def short(kind):
+    """The label of a kind of network: of an LSTM with its forget bias."""
+    return kind.replace("b_f = ", "")
+
+
+def draw(tables):
+    """Plain cells by radius, gates, and the rate of all."""
+    lines, table = tables["profiles"], tables["networks"]
+    board, radii = gl.plots.board("ab;cd", height=4.8), gl.plots.looks(RADII, line=False)
+    kinds, log10 = gl.plots.looks((*GATED, *PLAIN)), np.log10
+    with board.drawing():
+        for (kind, radius), line in lines.groupby(["kind", "radius"], sort=False):
+            if kind in GATED and radius != 1.0:
+                continue
+            ax, look = board["c"], kinds[kind]
+            if kind in PLAIN:
+                ax, look = board["ab"[PLAIN.index(kind)]], radii[radius]
+            look = look | {"markevery": int(line["before"].max() // 6)}
+            ax.plot(line["before"], line["mean"], **look, label=short(kind) if kind in GATED else f"ρ = {radius:g}")
+            ax.fill_between(line["before"], line["low"], line["high"], **gl.plots.role("band", look["color"]))
+            if kind != "tanh":  # a gate's way begins where the gradient has left h
+                first, factor = (0, radius) if kind == "linear" else (1, alone(kind, table["depth"].max()))
+                start = line.set_index("before")["mean"][first]
+                theory = start + (line["before"] - first) * log10(factor)
+                ax.plot(line["before"][line["before"] >= first], theory[line["before"] >= first],
+                        **gl.plots.role("theory", look["color"]))  # fmt: skip
+        draw_rates(board["d"], table, kinds)
+        plain = lines[lines["kind"].isin(PLAIN)]["mean"]
+        for name, title in zip("abc", ("linear", "tanh", "gates, ρ = 1"), strict=True):
+            board[name].set(title=title, xlabel="time steps before the output (← time)", ylabel="rms gradient")
+            gl.plots.log10_axis(board[name])
+            board[name].set_xlim(0, table["depth"].max() - 1)
+        for name in "ab":
+            board[name].set_ylim(plain.min() - 2, plain.max() + 2)
+        for name, ax in board.items():
+            for text in gl.plots.label_ends(ax):
+                text.set_color("black" if name in "ab" else text.get_color())  # the lightest is too light for letters
+    return {"spectral_radius": board}
+
+
+def draw_rates(ax, table, kinds):
+    """The rate against the radius, beside that of the gates alone."""
+    for kind, look in kinds.items():
+        rows = table[table["kind"] == kind].sort_values("radius")
+        ax.plot(rows["radius"], rows["rate"], **look, label=short(kind))
         bars = [rows["rate"] - rows["low"], rows["high"] - rows["rate"]]
-        style = {"fmt": marker, "ls": ":", "ms": 4, "lw": 0.8, "color": f"C{i}", "label": kind}
-        right.errorbar(rows["radius"], rows["rate"], bars, **style)
+        ax.errorbar(rows["radius"], rows["rate"], bars, fmt="none", ecolor=look["color"])
         if kind in GATED:
-            right.axhline(alone(kind, table["depth"].max()), color="0.75", lw=0.8, zorder=0)
-    right.set(xlabel="ρ: spectral radius", ylabel="rate: factor of the rms delta per step")
-    for axes, title in ((left, "Plain cell"), (middle, "Gates, ρ = 1"), (right, "All cells")):
-        axes.set_title(title, fontsize=10)
-        axes.legend(fontsize=7, frameon=False)
-    for axes in (left, middle):
-        axes.set(xlabel="time steps before the output", ylabel="rms delta of the step")
-        gl.plots.log10_axis(axes)
-        axes.invert_xaxis()
-    return figure
+            ax.axhline(alone(kind, table["depth"].max()), **gl.plots.role("reference"))
+    for kind, text in zip(GATED, ("σ(1)", "1 − 1/T", "1/2"), strict=True):
+        place = {"xy": (0.32, alone(kind, table["depth"].max())), "va": "bottom", "fontsize": "small"}
+        ax.annotate(text, color=kinds[kind]["color"], **place)
+    ax.set(
+        title="all",
+        xlabel="spectral radius ρ",
+        ylabel="rate: factor of the rms\ngradient per time step",
+        xlim=(0.3, 1.55),
+    )
 
 
-def shown(table):
-    """The table of the page."""
+def show(tables):
+    """The table of the page, those nearest to a line of the claim first."""
+    table = tables["networks"]
+    number = lambda r: "{:.6f}" if r.kind == "linear" else "{:.4f}"
     cells = {
         "cell": table["kind"],
         "ρ": table["radius"].map("{:g}".format),
-        "rate": [f"{r.rate:.4f} [{r.low:.4f}, {r.high:.4f}]" for r in table.itertuples()],
+        "rate": ["{0} [{0}, {0}]".format(number(r)).format(r.rate, r.low, r.high) for r in table.itertuples()],
         "ρ, or the gate alone": table["reference"].map("{:.4f}".format),
-        "decades": [f"{r.decades:.2f} [{r.decades_low:.2f}, {r.decades_high:.2f}]" for r in table.itertuples()],
-        "claim": ["open" if c is None else str(bool(c)).lower() for c in table["claim"]],
+        "log10 of first over last time step": [
+            f"{r.decades:.2f} [{r.decades_low:.2f}, {r.decades_high:.2f}]" for r in table.itertuples()
+        ],
+        "claim": table["claim"].map(answered),
+        "margin": [beyond(r) for r in table.itertuples()],
     }
     return pd.DataFrame(cells).set_index("cell")
 
 
-PAGE = Experiment(
-    "spectral_radius",
-    SAID,
-    lambda t: {"spectral_radius": draw(t["profiles"], t["networks"])},
-    lambda t: shown(t["networks"]),
-)
+def beyond(r):
+    """How far a network lies from the nearest line of the claim."""
+    lines = [r.radius * (1 - ROUNDING), r.radius * (1 + ROUNDING)] if r.kind == "linear" else [r.reference]
+    found = [margin(r.low, r.high, line) for line in lines]
+    if r.kind == "tanh":
+        found.append(margin(r.decades_low, r.decades_high, -1 if r.radius <= LOSES else 1))
+    return min(found)
+
+
+def tell(tables):
+    """Numbers of the text and of the caption."""
+    table = tables["networks"].set_index(["kind", "radius"])["decades"]
+    steps = int(tables["networks"]["depth"].max())
+    cell, kept = (alone(kind, steps) for kind in GATED[:2])
+    told = {"moves": steps - 1, "decades": (1 - steps) * math.log10(cell), "kept": kept ** (steps - 1), "cell": cell}
+    return told | {"radius": LOSES, "lost": -table["tanh", LOSES], "gained": table["linear", LOSES]}
+
+
+PAGE = Experiment("spectral_radius", SAID, draw, show, tell)
 
 
 def main():
@@ -148,9 +218,7 @@ def main():
     frames, setting = measure(asked.quick)
     table, lines = judge(frames), profiles(frames)
     finding = Finding.of({f"{r.kind}, ρ = {r.radius:g}": r.claim for r in table.itertuples()})
-    moves, road = setting["steps"] - 1, [math.log10(alone(kind, setting["steps"])) for kind in GATED]
-    told = {"moves": moves, "decades": -moves * road[0], "kept": 10 ** (moves * road[1]), "cell": 10 ** road[0]}
-    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting, numbers=told)
+    PAGE.publish(asked.out, {"profiles": lines, "networks": table}, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":
