@@ -4,33 +4,50 @@ python experiments/isometry.py             (some minutes; writes reports/isometr
 python experiments/isometry.py --quick --out scratch/isometry
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.stats import t
 
 import gradlab as gl
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, margin
 
 RATIO, SIGMA_B2 = 2.0, 2.01e-5
 CLAIM = f"""Between the preactivations of layers 1 and L + 1, m2/m1² of JJᵀ (1 where all singular values are equal)
 stays below {RATIO:g} in orthogonal tanh networks at the critical point of σ_b² = {SIGMA_B2}, and is above {RATIO:g} in
 Gaussian tanh networks at the same point and in He-initialised ReLU networks with orthogonal or Gaussian weights, at
 every depth tried."""
-TEXT = f"""m1 and m2 are the mean of the squared and of the fourth powers of all singular values. For infinite width
-m2/m1² = 1 + L(μ2/μ1² − 1 − s), s = −1 for Gaussian and 0 for orthogonal weights (Pennington, Schoenholz & Ganguli
-2017; `gl.theory.moment_ratio`): ReLU adds 1 per layer whatever its scale, because half of its units pass nothing,
-Gaussian weights add 1 by themselves, and tanh adds {{added:.1f}} q*² here, which the bias makes as small as wanted: at
-the same depth a smaller σ_b² is nearer to isometry, and at a given σ_b² a deep enough network leaves it (here m2/m1² =
-{RATIO:g} at {{depth:.0f}} layers). The line at {RATIO:g} was fixed before the run. Free probability is a limit of
-infinite width at fixed depth: where L is not far below the width, measured ratios of Gaussian weights depart from it,
-which the table shows and the claim does not speak of. Trainability is not measured here."""
-CAPTION = """Width {width}, n = {seeds} seeds, one input of the stationary variance. Left and middle: density of log10
-of the singular values, pooled over seeds, on an axis that is linear below 1 and logarithmic above; zeros and values
-below the rounding of the largest in float32 are in no bin. Right: points are geometric means over seeds, bars their 95
-% t-interval (mostly narrower than the point), lines the law of infinite width, grey what the claim calls near
-isometry."""
-SAID = Words("Orthogonal tanh networks come near isometry", CLAIM, TEXT, {"isometry": Caption(CAPTION)})
+TEXT = f"""J is the derivative of the preactivations of layer L + 1 with respect to those of layer 1. m1 and m2 are the
+means of the second and of the fourth powers of its singular values. A network is near isometry where all singular
+values are nearly equal. For infinite width m2/m1² = 1 + L(μ2/μ1² − 1 − s), with s = −1 for Gaussian and 0 for
+orthogonal weights (Pennington, Schoenholz & Ganguli 2017; `gl.theory.moment_ratio`). ReLU adds 1 per layer whatever
+its scale, because half of its units pass nothing. Gaussian weights add 1 by themselves. tanh adds {{added:.1f}} q*²
+here, which the bias makes as small as wanted: at the same depth a smaller σ_b² is nearer to isometry, and at a given
+σ_b² a deep enough network leaves it (here m2/m1² = {RATIO:g} at {{depth:.0f}} layers).
+
+Free probability, from which the laws come, is a limit of infinite width at fixed depth. Where L is not far below the
+width, measured ratios of Gaussian weights depart from it; the table shows this and the claim does not speak of it. The
+laws drawn for tanh are those of linear networks, whose share per layer tanh comes near at this point. Trainability is
+not measured here."""
+CAPTIONS = {
+    "isometry": Caption(
+        """Only orthogonal tanh networks keep all singular values near 1: through {deepest} layers their m2/m1² is
+        {near:.2f}, and {far:.0f} or more in the three other kinds.""",
+        {
+            "a, b": """Share of the singular values of the Jacobian below a size, through {shallowest} and through
+            {deepest} layers: an upright step means that all are equal. Half of those of ReLU networks are 0 or nearly
+            so. Bands: 95 % intervals of the mean over seeds, often narrower than the line.""",
+            "c": """Distance from isometry. Points are geometric means over seeds, bars their 95 % t-intervals, mostly
+            narrower than the point; two kinds have the same law, and their points are set a little apart. Grey: what
+            the claim calls near isometry.""",
+        },
+        """n = {seeds} seeds. Dashed: the law of infinite width, in (a) and (b) for tanh that of linear networks.""",
+        """Width {width}, one input of the stationary variance, σ_b² = {sigma_b2} for tanh and 0 for ReLU.""",
+    )
+}
+FIXED = ((f"the line at m2/m1² = {RATIO:g}", "before the run"),)
+SAID = Words("Orthogonal tanh networks come near isometry", CLAIM, TEXT, CAPTIONS, FIXED, case="a network of one depth")
+#: log10 of the sizes at which the share of smaller singular values is drawn.
+SIZES = np.round(np.linspace(-3.0, 1.5, 181), 3)
 KINDS = ("tanh, orthogonal", "tanh, Gaussian", "ReLU, orthogonal", "ReLU, Gaussian")
 
 
@@ -48,6 +65,34 @@ def network(kind, depth, width):
     return net, sigma_w2, sigma_b2, q
 
 
+def shares(values):
+    """The share of the singular values below each size, mean and interval over seeds."""
+    rows = []
+    for seed, own in values.groupby("seed"):
+        order = np.sort(own["log10_singular_value"].to_numpy(float))
+        rows.append(pd.DataFrame({"seed": seed, "size": SIZES, "below_fraction": order.searchsorted(SIZES) / len(own)}))
+    means = gl.summarise(pd.concat(rows, ignore_index=True), ["size"], "below_fraction")
+    return means[["size", "mean", "low", "high"]]
+
+
+def laws(depths):
+    """The same share for infinite width; for tanh that of linear networks."""
+    parts = []
+    for depth in depths:
+        for kind in KINDS:
+            name, weights = kind.lower().split(", ")
+            if (name, weights) == ("tanh", "orthogonal"):
+                below_size = np.where(SIZES < 0, 0.0, 1.0)
+            else:
+                at, density = gl.theory.spectral_density("identity" if name == "tanh" else name, depth, weights)
+                mass = np.diff(at) * (density[1:] + density[:-1]) / 2
+                above_size = np.concatenate([np.cumsum(mass[::-1])[::-1], [0.0]])  # exact from the edge inward
+                below_size = 1 - np.interp(SIZES, at, above_size)
+            own = {"network": kind, "layers": depth, "size": SIZES, "below_fraction": below_size}
+            parts.append(pd.DataFrame(own))
+    return pd.concat(parts, ignore_index=True)
+
+
 def measure(quick, width, seeds):
     """The singular values of every network, and a row of its moments beside theory."""
     values, rows = [], []
@@ -57,7 +102,7 @@ def measure(quick, width, seeds):
             x = np.random.default_rng(0).normal(size=(1, width))
             x *= (width * (q - sigma_b2) / sigma_w2) ** 0.5 / np.linalg.norm(x)
             found = gl.jacobian_spectrum(net, x, from_layer=1, to_layer=depth + 1, seeds=seeds)
-            values.append(gl.frame(found).assign(network=kind, layers=depth))
+            values.append(shares(gl.frame(found)).assign(network=kind, layers=depth))
             logs = np.log(found.moment_ratio[:, 0])
             error = t.ppf(0.975, seeds - 1) * logs.std(ddof=1) / seeds**0.5
             weights = kind.split(", ")[1].lower()
@@ -75,45 +120,68 @@ def measure(quick, width, seeds):
 
 
 def draw(tables):
-    """Two spectra, and the ratio of the moments against depth."""
-    values, table = tables["spectra"], tables["moments"]
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.3), layout="constrained")
-    depths = sorted(table["layers"].unique())
-    for axes, depth in ((left, depths[0]), (middle, depths[-1])):
-        gl.plots.spectrum(values[values["layers"] == depth], ax=axes, hue="network", legend=False)
-        axes.set_title(f"{depth} layers", fontsize=10)
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_yticks([0, 0.5, 1, 2, 4], ["0", "0.5", "1", "2", "4"])
-        axes.set_ylim(0, None)
-    colours = [line.get_edgecolor() for line in left.patches if line.get_gid() == "density"]
-    for kind, colour, marker in zip(values["network"].unique(), colours, "os^D", strict=True):
+    """The spectra of the shallowest and of the deepest networks, and the ratio of the moments against depth."""
+    board = gl.plots.board("abc", height=2.7)
+    looks, depths = gl.plots.looks(KINDS), sorted(tables["moments"]["layers"].unique())
+    with board.drawing():
+        theory = gl.plots.role("theory") | {"label": "law"}
+        for panel, depth in zip("ab", (depths[0], depths[-1]), strict=True):
+            for kind, look in looks.items():
+                rows, law = (tables[n].query("network == @kind and layers == @depth") for n in ("spectra", "laws"))
+                band = gl.plots.role("band", look["color"])
+                board[panel].fill_between(rows["size"], rows["low"], rows["high"], **band)
+                board[panel].plot(rows["size"], rows["mean"], **look | {"linestyle": "-", "markevery": 18}, label=kind)
+                board[panel].plot(law["size"], law["below_fraction"], **theory)
+            gl.plots.log10_axis(board[panel], "x")
+            board[panel].set(xlim=(SIZES[0], SIZES[-1]), ylim=(-0.02, 1.02), xlabel="singular value")
+            board[panel].set_title(f"{depth} layers")
+        board["a"].set_ylabel("share of smaller singular values")
+        draw_ratios(board["c"], tables["moments"], looks, depths)
+    board.legend("above")
+    return {"isometry": board.figure}
+
+
+def draw_ratios(ax, table, looks, depths):
+    """m2/m1² against depth beside its law, and the zone that the claim calls near isometry."""
+    ax.axhspan(1, RATIO, **gl.plots.role("zone"))
+    for place, (kind, look) in enumerate(looks.items()):
         rows = table[table["network"] == kind]
+        ax.plot(rows["layers"], rows["theory"], **gl.plots.role("theory"))
         bars = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
-        right.errorbar(rows["layers"], rows["ratio"], bars, color=colour, fmt=marker, ms=4, label=kind, elinewidth=0.8)
-        right.plot(rows["layers"], rows["theory"], color=colour, lw=0.9)
-    right.axhspan(1, RATIO, color="0.9", zorder=0)
-    right.set(xscale="log", yscale="log", xlabel="layers L", ylabel="m2/m1² of JJᵀ  [1]", ylim=(0.95, None))
-    right.set_xticks(depths, [str(d) for d in depths], minor=False)
-    right.minorticks_off()
-    right.set_title("Distance from isometry", fontsize=10)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
-    return {"isometry": figure}
+        dots = gl.plots.dots(look["color"]) | {"marker": look["marker"]}
+        width = gl.plots.role("bars")["linewidth"]
+        ax.errorbar(rows["layers"] * 1.04 ** (place - 1.5), rows["ratio"], bars, **dots, elinewidth=width)
+    ax.set(xscale="log", yscale="log", xlabel="layers L", ylabel=r"$m_2/m_1^2$ of $JJ^T$", ylim=(0.93, None))
+    ax.set_xticks(depths, [str(d) for d in depths], minor=False)
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.text(0.04, RATIO * 0.93, "near isometry", fontsize="small", va="top", transform=ax.get_yaxis_transform())
 
 
-def shown(table):
-    """The table of the page."""
+def show(tables):
+    """The table of the page: the networks nearest to the line first."""
+    table = tables["moments"]
     cells = {
         "network": table["network"],
         "layers": table["layers"],
         "m2/m1²": [f"{r.ratio:.3g} [{r.low:.3g}, {r.high:.3g}]" for r in table.itertuples()],
         "infinite width": table["theory"].map("{:.3g}".format),
         "log10 m1": table["log10_mean_square"].map("{:.2f}".format),
-        "claim": ["open" if c is None else str(bool(c)).lower() for c in table["claim"]],
+        "claim": table["claim"].map(answered),
+        "margin": [margin(*np.log([r.low, r.high, RATIO])) for r in table.itertuples()],
     }
     return pd.DataFrame(cells).set_index("network")
 
 
-PAGE = Experiment("isometry", SAID, draw, lambda tables: shown(tables["moments"]))
+def tell(tables):
+    """The ratios of the deepest networks, of the first kind and of the least of the others."""
+    table = tables["moments"]
+    deepest = table[table["layers"] == table["layers"].max()].set_index("network")["ratio"]
+    ends = {"shallowest": int(table["layers"].min()), "deepest": int(table["layers"].max())}
+    return ends | {"near": deepest[KINDS[0]], "far": deepest.drop(KINDS[0]).min()}
+
+
+PAGE = Experiment("isometry", SAID, draw, show, tell)
 
 
 def main():
@@ -124,9 +192,10 @@ def main():
     finding = Finding.of({f"{r.network}, {r.layers} layers": r.claim for r in table.itertuples()})
     _, sigma_w2, sigma_b2, q = network(KINDS[0], 1, 2)
     one = gl.theory.moment_ratio("tanh", 1, sigma_w2=sigma_w2, sigma_b2=sigma_b2, weights="orthogonal")
-    ends = values[values["layers"].isin((values["layers"].min(), values["layers"].max()))]
+    ends = [table["layers"].min(), table["layers"].max()]
+    tables = {"moments": table, "spectra": values[values["layers"].isin(ends)], "laws": laws(sorted(set(ends)))}
     PAGE.publish(
-        asked.out, {"moments": table, "spectra": ends}, finding=finding, setting=setting,
+        asked.out, tables, finding=finding, setting=setting,
         numbers={"depth": gl.theory.isometric_depth("tanh", q, ratio=RATIO), "added": (one - 1) / q**2},
     )  # fmt: skip
 
