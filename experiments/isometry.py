@@ -6,6 +6,7 @@ python experiments/isometry.py --quick --out scratch/isometry
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 from scipy.stats import t
 
 import gradlab as gl
@@ -124,10 +125,11 @@ def draw(tables):
     board = gl.plots.board("abc", height=2.7)
     looks, depths = gl.plots.looks(KINDS), sorted(tables["moments"]["layers"].unique())
     with board.drawing():
-        theory = gl.plots.role("theory") | {"label": "law"}
+        theory = gl.plots.role("theory")
         for panel, depth in zip("ab", (depths[0], depths[-1]), strict=True):
             for kind, look in looks.items():
-                rows, law = (tables[n].query("network == @kind and layers == @depth") for n in ("spectra", "laws"))
+                rows = tables["spectra"].query("network == @kind and layers == @depth")
+                law = tables["laws"].query("network == @kind and layers == @depth")
                 band = gl.plots.role("band", look["color"])
                 board[panel].fill_between(rows["size"], rows["low"], rows["high"], **band)
                 board[panel].plot(rows["size"], rows["mean"], **look | {"linestyle": "-", "markevery": 18}, label=kind)
@@ -137,7 +139,8 @@ def draw(tables):
             board[panel].set_title(f"{depth} layers")
         board["a"].set_ylabel("share of smaller singular values")
         draw_ratios(board["c"], tables["moments"], looks, depths)
-    board.legend("above")
+    law = Line2D([], [], **gl.plots.role("theory"))
+    board.legend("above", **{"law of infinite width": law})
     return {"isometry": board.figure}
 
 
