@@ -184,12 +184,13 @@ def draw_variances(ax, table, looks):
         dots = gl.plots.dots(look["color"]) | {"marker": look["marker"]}
         width = gl.plots.role("bars")["linewidth"]
         ax.errorbar(row.inverse_width_sum, row.variance, 1.96 * row.variance_error, **dots, elinewidth=width)
-        lower = row.shape == "constant" or (row.shape == "pyramid" and row.inverse_width_sum > 0.2)
-        end = row.variance + (-1.96 if lower else 1.96) * row.variance_error
-        side = "left" if row.shape == "constant" else "right" if lower else "center"
-        place = {"ha": side, "va": "top" if lower else "bottom", "fontsize": "small"}
-        aside = {"left": (4, 0), "right": (-4, 0), "center": (0, 3)}[side]
-        ax.annotate(row.network, (row.inverse_width_sum, end), aside, textcoords="offset points", **place)
+        beside = row.shape == "pyramid" and row.inverse_width_sum > 0.2  # else its name would lie on another one
+        below = row.shape == "constant"
+        at = row.inverse_width_sum, row.variance + (0 if beside else -1.96 if below else 1.96) * row.variance_error
+        place = {"ha": "right", "va": "center"} if beside else {"ha": "left", "va": "top"}
+        place = place if beside or below else {"ha": "center", "va": "bottom"}
+        aside = (-11, 0) if beside else (4, 0) if below else (0, 3)
+        ax.annotate(row.network, at, aside, textcoords="offset points", fontsize="small", **place)
     reach = 1.05 * table["inverse_width_sum"].max()
     ax.plot([0, reach], [0, 5 * reach], **gl.plots.role("reference"))
     ax.text(0.75 * reach, 3.3 * reach, r"$5\,\sum_l 1/n_l$", color="0.35", fontsize="small", va="top")
