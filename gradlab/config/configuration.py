@@ -53,7 +53,15 @@ def setting(default: Any, about: str, check: Check | None = None, **more: Any) -
     return field(default=default, metadata={"about": about, "check": check, **more})
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, like, setting, field))
+def coordinate(kind: type, name: str) -> Any:
+    """Declare a coordinate of a grid: an option of a configuration, of which a grid takes several values."""
+    one = kind.__dataclass_fields__[name]
+    return setting((one.default,), one.metadata["about"])
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(option, like, setting, coordinate, field)
+)
 def configuration(kind: type[T]) -> type[T]:
     """Make a class a frozen dataclass that takes keywords alone and whose docstring lists its fields.
 

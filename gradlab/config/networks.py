@@ -208,11 +208,13 @@ class ResNetConfig(NormedConfig):
         "program",
     )  # fmt: skip
     branch_scale: float | Literal["1/sqrt(L)", "1/L", "learned"] = option(
-        1.0, "Factor of each branch: a number, 1/sqrt(L), 1/L, or learned (one scalar per block, which starts at 0).",
+        1.0, "Factor of each branch of a resnet: a number, 1/sqrt(L), 1/L, or learned (a scalar per block, 0 first).",
         branch_scale, "number",
     )  # fmt: skip
-    branch: str = option("dense", "What the branches are made of: dense or conv.", choice("dense", "conv"), "program")
-    branch_layers: int = option(2, "Weights in each branch.", positive_integer, "program")
+    branch: str = option(
+        "dense", "What the branches of a resnet are made of: dense or conv.", choice("dense", "conv"), "program"
+    )
+    branch_layers: int = option(2, "Weights in each branch of a resnet.", positive_integer, "program")
     norm_position: str = like(
         NormedConfig, "norm_position", "before", needs=None,
         about="Where each activation of a branch stands, with the norm in front of it: before a weight, or after it; "
@@ -237,9 +239,9 @@ class ConvNetConfig(NormedConfig):
 
     depth: int = option(10, "Number of convolutions L.", positive_integer, "number")
     width: int = option(16, "Channels of each of them.", one_or_each(positive_integer), "program")
-    kernel: int = option(3, "Side of the kernels.", positive_integer, "program")
+    kernel: int = option(3, "Side of the kernels of convolutions.", positive_integer, "program")
     padding: str = option(
-        "same", "What stands beyond the border: zeros (same), or the opposite side (periodic; Xiao et al. 2018).",
+        "same", "What stands beyond the border of a convnet's input: zeros (same), or the opposite side (periodic).",
         choice("same", "periodic"), "program",
     )  # fmt: skip
 
@@ -258,17 +260,20 @@ class RNNConfig(NetworkConfig):
     activation: str = like(NetworkConfig, "activation", "tanh", needs=("cell", ("rnn",)))
     init: str = like(NetworkConfig, "init", "orthogonal")
     cell: str = option(
-        "rnn", "Kind of cell: rnn, lstm or gru; the activation is that of rnn.", choice("rnn", "lstm", "gru"), "program"
+        "rnn",
+        "Kind of recurrent cell: rnn, lstm or gru; the activation is that of rnn.",
+        choice("rnn", "lstm", "gru"),
+        "program",
     )
     forget_bias: float = option(
         1.0,
-        "Bias of the forget gates of lstm at initialisation.",
+        "Bias of the forget gates of an lstm at initialisation.",
         partial(number, kind="a number"),
         "program",
         needs=("cell", ("lstm",)),
     )
     truncate: int | None = option(
-        None, "Steps after which the backward pass through time is cut. None: never.", optional(positive_integer),
+        None, "Time steps after which the backward pass of an rnn is cut. None: never.", optional(positive_integer),
         "program",
     )  # fmt: skip
 
@@ -283,7 +288,7 @@ class TransformerConfig(NormedConfig):
     width: int = option(64, "Units of the residual stream.", one_or_each(positive_integer), "program")
     activation: str = like(NetworkConfig, "activation", "gelu")
     init: str = like(NetworkConfig, "init", "xavier_normal")
-    heads: int = option(4, "Attention heads; they divide the width.", positive_integer, "program")
+    heads: int = option(4, "Attention heads of a transformer; they divide the width.", positive_integer, "program")
     norm: str = like(
         NormedConfig, "norm", "layer", check=choice("layer", "rms"), about="Kind of normalisation: layer or rms."
     )
@@ -292,8 +297,10 @@ class TransformerConfig(NormedConfig):
         about="Where the norm stands: before each branch, on the branch (pre-LN), or after each sum, on the stream "
         "(post-LN).",
     )  # fmt: skip
-    expansion: int = option(4, "Units of the feed-forward part over the width.", positive_integer, "program")
-    causal: bool = option(False, "Whether a position sees the earlier ones alone.", boolean, "program")
+    expansion: int = option(
+        4, "Units of a transformer's feed-forward part over its width.", positive_integer, "program"
+    )
+    causal: bool = option(False, "Whether a position of a transformer sees the earlier ones alone.", boolean, "program")
 
     def __post_init__(self):
         super().__post_init__()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
-from gradlab.config.configuration import Configuration, configuration, setting
+from gradlab.config.configuration import Configuration, configuration, coordinate, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
 from gradlab.config.fields import (
     Check,
@@ -23,7 +23,17 @@ from gradlab.config.fields import (
     several,
 )
 from gradlab.config.names import ARCHITECTURES, DTYPES, LOSSES
-from gradlab.config.networks import CONFIGS, GRID, OWN, NetworkConfig, lacking
+from gradlab.config.networks import (
+    CONFIGS,
+    GRID,
+    OWN,
+    ConvNetConfig,
+    NetworkConfig,
+    ResNetConfig,
+    RNNConfig,
+    TransformerConfig,
+    lacking,
+)
 
 #: Values where none is given, of the fully connected networks.
 _MLP: dict[str, tuple] = {"activation": ("sigmoid", "tanh", "relu"), "init": ("xavier_normal", "he_normal")}
@@ -69,18 +79,12 @@ class Sweep(Configuration):
         "Name in the table of initialisers: distribution and variance rule. None: that of each architecture, "
         "orthogonal of an rnn; xavier_normal and he_normal of an mlp.",
     )
-    gain: tuple[float, ...] = setting(
-        (1.0,), "Factor on the standard deviation of the hidden weights (sigma_w2 = gain**2 * base)."
-    )
-    sigma_w2: tuple[float | None, ...] = setting((None,), "Fan-in times the weight variance, for init='gaussian'.")
-    std: tuple[float | None, ...] = setting((None,), "Absolute standard deviation of the weights, for init='gaussian'.")
-    sigma_b2: tuple[float | None, ...] = setting(
-        (None,), "Variance of the hidden biases. None: the initialiser's own (0, but for 'pytorch')."
-    )
-    bias: tuple[bool, ...] = setting((True,), "Whether hidden layers and readout have a bias.")
-    readout: tuple[str | None, ...] = setting(
-        (None,), "Initialiser of the readout, with gain 1. None: the same as `init`."
-    )
+    gain: tuple[float, ...] = coordinate(NetworkConfig, "gain")
+    sigma_w2: tuple[float | None, ...] = coordinate(NetworkConfig, "sigma_w2")
+    std: tuple[float | None, ...] = coordinate(NetworkConfig, "std")
+    sigma_b2: tuple[float | None, ...] = coordinate(NetworkConfig, "sigma_b2")
+    bias: tuple[bool, ...] = coordinate(NetworkConfig, "bias")
+    readout: tuple[str | None, ...] = coordinate(NetworkConfig, "readout")
     architecture: tuple[str, ...] = setting(
         ("mlp",), "Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has."
     )
@@ -92,22 +96,17 @@ class Sweep(Configuration):
         "Where norms stand: before or after the activation; of a transformer before the branch or after the sum; of a "
         "resnet norm and activation together before or after each weight.",
     )
-    branch_scale: tuple[float | str, ...] = setting(
-        (1.0,),
-        "Factor of each branch of a resnet: a number, '1/sqrt(L)', '1/L' or 'learned' (a scalar that starts at 0).",
-    )
-    branch: tuple[str, ...] = setting(("dense",), "Branches of a resnet: dense or conv.")
-    branch_layers: tuple[int, ...] = setting((2,), "Weights in each branch of a resnet.")
-    kernel: tuple[int, ...] = setting((3,), "Side of the kernels of convolutions.")
-    padding: tuple[str, ...] = setting(("same",), "Border of a convnet: same (zeros) or periodic.")
-    cell: tuple[str, ...] = setting(("rnn",), "Cell of an rnn: rnn, lstm or gru.")
-    forget_bias: tuple[float, ...] = setting((1.0,), "Bias of the forget gates of an lstm.")
-    truncate: tuple[int | None, ...] = setting(
-        (None,), "Steps after which the backward pass of an rnn is cut. None: never."
-    )
-    heads: tuple[int, ...] = setting((4,), "Attention heads of a transformer.")
-    expansion: tuple[int, ...] = setting((4,), "Units of a transformer's feed-forward part over its width.")
-    causal: tuple[bool, ...] = setting((False,), "Whether a position of a transformer sees the earlier ones alone.")
+    branch_scale: tuple[float | str, ...] = coordinate(ResNetConfig, "branch_scale")
+    branch: tuple[str, ...] = coordinate(ResNetConfig, "branch")
+    branch_layers: tuple[int, ...] = coordinate(ResNetConfig, "branch_layers")
+    kernel: tuple[int, ...] = coordinate(ConvNetConfig, "kernel")
+    padding: tuple[str, ...] = coordinate(ConvNetConfig, "padding")
+    cell: tuple[str, ...] = coordinate(RNNConfig, "cell")
+    forget_bias: tuple[float, ...] = coordinate(RNNConfig, "forget_bias")
+    truncate: tuple[int | None, ...] = coordinate(RNNConfig, "truncate")
+    heads: tuple[int, ...] = coordinate(TransformerConfig, "heads")
+    expansion: tuple[int, ...] = coordinate(TransformerConfig, "expansion")
+    causal: tuple[bool, ...] = coordinate(TransformerConfig, "causal")
     seeds: int | tuple[int, ...] = setting(5, "Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.")
     batch: int = setting(128, "Examples in the one fixed batch that all networks see.", positive_integer)
     loss: str = setting("softmax_cross_entropy", "Name of the loss.", named("loss", LOSSES))

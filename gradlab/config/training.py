@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_RECORDS
-from gradlab.config.configuration import Configuration, configuration, like, option, setting
+from gradlab.config.configuration import Configuration, configuration, coordinate, like, option, setting
 from gradlab.config.fields import (
     below_1,
     boolean,
@@ -47,11 +47,15 @@ class TrainingConfig(Configuration):
         "sgd", "sgd, momentum, nesterov, rmsprop, adam or adamw.", named("optimizer", OPTIMIZERS), "program"
     )
     learning_rate: float | None = option(
-        None, "The largest learning rate of the schedule. None: `LEARNING_RATES` of the optimiser.", optional(number),
-        "number",
+        None, "The largest learning rate of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001.",
+        optional(number), "number",
     )  # fmt: skip
     momentum: float = option(
-        0.9, "Of momentum and nesterov.", below_1, "number", needs=("optimizer", ("momentum", "nesterov"))
+        0.9,
+        "Factor of the past in the moving sum of momentum and nesterov.",
+        below_1,
+        "number",
+        needs=("optimizer", ("momentum", "nesterov")),
     )
     schedule: str = option(
         "constant", "The learning rate stays (constant), or falls to 0 at the last step (linear, cosine).",
@@ -68,10 +72,10 @@ class TrainingConfig(Configuration):
     weight_decay: float | None = option(
         None,
         "Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others). "
-        "None: `WEIGHT_DECAYS` of the optimiser, 0.0001 for adamw and 0 for all others.",
+        "None: 0.0001 for adamw, 0 for all others.",
         optional(non_negative), "number",
     )  # fmt: skip
-    dropout: float = option(0.0, "Rate.", below_1, "program")
+    dropout: float = option(0.0, "Rate of dropout.", below_1, "program")
     own: str = setting(
         "",
         "What identifies an optimiser of the user's own, by content. It has its learning rate in it, so "
@@ -146,24 +150,16 @@ class TrainingSweep(Sweep):
         128, "Examples in a minibatch; as many, fixed and balanced over the classes, are what statistics are taken on.",
         positive_integer,
     )  # fmt: skip
-    optimizer: tuple[str, ...] = setting(("sgd",), "sgd, momentum, nesterov, rmsprop, adam, adamw.")
-    learning_rate: tuple[float | None, ...] = setting(
-        (None,), "The largest learning rate of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001."
-    )
-    momentum: tuple[float, ...] = setting((0.9,), "Of momentum and nesterov.")
-    schedule: tuple[str, ...] = setting(("constant",), "constant, or linear or cosine down to 0 at the last step.")
-    warmup: tuple[int, ...] = setting((0,), "Steps in which the learning rate rises from 0.")
-    clip_norm: tuple[float | None, ...] = setting((None,), "Largest global norm of a gradient.")
-    clip_value: tuple[float | None, ...] = setting((None,), "Largest absolute value of an entry of a gradient.")
-    clip_adaptive: tuple[float | None, ...] = setting(
-        (None,), "Largest norm of a unit's gradient over that of its weights."
-    )
-    weight_decay: tuple[float | None, ...] = setting(
-        (None,),
-        "Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others). "
-        "None: 0.0001 for adamw, 0 for all others.",
-    )
-    dropout: tuple[float, ...] = setting((0.0,), "Rate of dropout.")
+    optimizer: tuple[str, ...] = coordinate(TrainingConfig, "optimizer")
+    learning_rate: tuple[float | None, ...] = coordinate(TrainingConfig, "learning_rate")
+    momentum: tuple[float, ...] = coordinate(TrainingConfig, "momentum")
+    schedule: tuple[str, ...] = coordinate(TrainingConfig, "schedule")
+    warmup: tuple[int, ...] = coordinate(TrainingConfig, "warmup")
+    clip_norm: tuple[float | None, ...] = coordinate(TrainingConfig, "clip_norm")
+    clip_value: tuple[float | None, ...] = coordinate(TrainingConfig, "clip_value")
+    clip_adaptive: tuple[float | None, ...] = coordinate(TrainingConfig, "clip_adaptive")
+    weight_decay: tuple[float | None, ...] = coordinate(TrainingConfig, "weight_decay")
+    dropout: tuple[float, ...] = coordinate(TrainingConfig, "dropout")
     steps: int = setting(1000, "Updates.", positive_integer)
     test: float = setting(0.2, "Share of the data that is kept apart.", below_1)
     records: int | tuple[int, ...] = setting(
