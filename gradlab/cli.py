@@ -41,13 +41,13 @@ gradlab: how gradients travel through deep networks.
 
 usage: gradlab COMMAND [options]        (python -m gradlab is the same)
 
-  sweep    measure a grid of networks on many seeds; goes on where it was stopped
-  train    train a grid of networks, and write down what each layer does on the way
+  sweep    measure a grid of networks on many seeds; continues after an interruption
+  train    train a grid of networks, and measure every layer on the way
   report   write the page of a run: verdicts, tables, figures
   check    compare the hand-written backward pass with automatic differentiation
-  theory   what a network of infinite width does to signals and gradients
+  theory   say what a network of infinite width does to signals and gradients
   diagnose judge a JAX model of your own, from a Python file, which is run
-  inspect  judge what was recorded of a model in PyTorch, on an old JAX, on a pod
+  inspect  judge what a recorder wrote of a model in PyTorch, on an old JAX or on a pod
 
 examples:
   gradlab sweep --report                                   the default grid, and its page
@@ -86,7 +86,7 @@ examples:
 The same command started again trains only what is missing."""
 
 REPORT = """\
-Write the page of a run: what was asked, a verdict for each network, tables, figures.
+Write the page of a run: the request, a verdict for each network, tables and figures.
 
 examples:
   gradlab report runs/demo
@@ -101,24 +101,24 @@ examples:
   gradlab check --import mish.py --activation mish --dtype float32"""
 
 THEORY = """\
-What a network of infinite width does: fixed points, depth scales, phase, and the critical weight variance.
+Say what a network of infinite width does: fixed points, depth scales, phase, and the critical weight variance.
 
 examples:
   gradlab theory --activation tanh --init xavier_normal
   gradlab theory --activation tanh --sigma-w2 1.5 --sigma-b2 0.05 --out maps.png
   gradlab theory --activation tanh --sigma-w2 1 1.5 2.5 --sigma-b2 0 0.05 0.5 --out phases.png"""
 
-IMPORT = ("import_", tuple[str, ...], (), "Python files that register activations or initialisers.")
-CACHE = ("cache", bool, True, "Keep compiled programs for the next run, in the user's folder for caches.")
+IMPORT = ("import_", tuple[str, ...], (), "Python files to run first, which register activations or initialisers.")
+CACHE = ("cache", bool, True, "Whether to keep compiled programs in the user's folder for caches, for the next run.")
 
-#: Options that are no field of a configuration: name, type, default, help.
+#: Options that are not fields of a configuration: name, type, default, help.
 SWEEP_OPTIONS = (
     ("out", str | None, None, "Folder for the rows. None: runs/ and a hash of the request."),
-    ("report", bool, False, "Write the page as well."),
-    ("html", bool, False, "The page also as one self-contained HTML file."),
-    ("tex", bool, False, "Also tables, figures and numbers for LaTeX."),
-    ("dry_run", bool, False, "Say what would be computed, and stop."),
-    ("retry_failed", bool, False, "Compute networks again that failed."),
+    ("report", bool, False, "Whether to write the page of the run too."),
+    ("html", bool, False, "Whether to write the page as one self-contained HTML file too."),
+    ("tex", bool, False, "Whether to write tables, figures and numbers for LaTeX too."),
+    ("dry_run", bool, False, "Whether to say only what would be computed, and stop."),
+    ("retry_failed", bool, False, "Whether to compute networks again that failed."),
     ("executor", str, "local", "Where to compute: local, dask, or a batch system: slurm, pbs, sge, lsf, oar."),
     ("workers", int, 1, "Processes, with --executor dask; jobs, with a batch system."),
     ("scheduler", str | None, None, "With --executor dask: a scheduler that runs already, tcp://HOST:PORT."),
@@ -132,54 +132,69 @@ SWEEP_OPTIONS = (
         None,
         "K/N: one of N slices, for an array job on one --out; the last assembles.",
     ),
-    ("quiet", bool, False, "Say only where the results are."),
+    ("quiet", bool, False, "Whether to print only where the results are."),
     CACHE,
-    ("config", str | None, None, "TOML file with any of these options but --import; the command line wins."),
+    ("config", str | None, None, "TOML file with any of these options except --import; the command line wins."),
     IMPORT,
 )
 REPORT_OPTIONS = (
     ("run", str, dataclasses.MISSING, "Folder of a sweep."),
     ("out", str | None, None, "Folder for the page. None: the run's own."),
-    ("html", bool, False, "Also one self-contained HTML file."),
-    ("tex", bool, False, "Also tables, figures and numbers for LaTeX."),
+    ("html", bool, False, "Whether to write one self-contained HTML file too."),
+    ("tex", bool, False, "Whether to write tables, figures and numbers for LaTeX too."),
     CACHE,
 )
 CHECK_OPTIONS = (
-    ("architecture", str, "mlp", f"Kind of network, which has options of its own: {', '.join(ARCHITECTURES)}."),
+    ("architecture", str, "mlp", f"Kind of network; each kind has its own options: {', '.join(ARCHITECTURES)}."),
     ("data", str | None, None, "Name of a data set, or a file. None: digits, in the form that the network reads."),
     ("target", str | None, None, "Column that holds the target, for a file."),
-    ("batch", int, 16, "Examples."),
+    ("batch", int, 16, "Number of examples."),
     ("loss", str | None, None, "Name of the loss. None: the one that suits the targets."),
     ("dtype", str, "float64", f"Precision of the comparison: {' or '.join(reversed(DTYPES))}."),
-    ("key", int, 0, "Key of the weights."),
+    ("key", int, 0, "Number from which the weights are drawn."),
     CACHE,
     IMPORT,
 )
 THEORY_OPTIONS = (
     ("activation", str, "tanh", "Name in the table of activations."),
     ("init", str | None, None, "Name in the table of initialisers. None: xavier_normal."),
-    ("width", int, 128, "Units of the layers, where the initialiser depends on it."),
-    ("sigma_w2", tuple[float, ...] | None, None, "Fan-in times the weight variance, instead of --init; one or more."),
+    ("width", int, 128, "Units of every layer; matters only for initialisers that depend on it."),
+    (
+        "sigma_w2",
+        tuple[float, ...] | None,
+        None,
+        "Fan-in times the weight variance, one or more values, instead of --init.",
+    ),
     ("sigma_b2", tuple[float, ...] | None, None, "Variances of the biases. None: the initialiser's own."),
     ("q0", float, 1.0, "Mean square of an input."),
-    ("out", str | None, None, "Figure (.png, .pdf, .svg): maps, or the phase diagram of several of both variances."),
+    (
+        "out",
+        str | None,
+        None,
+        "File for a figure (.png, .pdf, .svg): maps, or the phase diagram if both variances have several values.",
+    ),
     CACHE,
     IMPORT,
 )
 #: Values of each variance in the phase diagram, between the smallest and the largest that are given.
 _FINE = 41
-#: What `gradlab check` has instead of the defaults of a configuration: three layers say as much as fifty, at once.
+#: Defaults of `gradlab check` instead of those of a configuration: three layers test as much as fifty, and faster.
 CHECK_DEFAULTS = {"depth": 3, "width": 16}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code.
+    """Run one command and return its exit code.
 
-    0 done, 1 a check failed or no network of a grid succeeded, 2 a request that cannot be met (one message, no
-    traceback), 130 interrupted.
+    The code is 0 when all is done, 1 when a check failed or no network of a grid succeeded, 2 for a request that cannot
+    be met (with one message and no traceback), and 130 after an interruption.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words of the command. None: those of the command line.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    os.environ["MPLBACKEND"] = "agg"  # figures become files and no window opens, whatever is asked for elsewhere
+    os.environ["MPLBACKEND"] = "agg"  # figures become files, so no window may open
     with warnings.catch_warnings():
         warnings.simplefilter("default", GradlabNote)
         warnings.showwarning = _show
@@ -187,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """A warning on the standard error: a note of ours as one line."""
+    """Write a warning to the standard error; a note of gradlab is one line."""
     text = (
         f"gradlab: {message}\n"
         if issubclass(category, GradlabNote)
@@ -197,7 +212,7 @@ def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
 
 
 def _command(argv: list[str]) -> int:
-    """Run a command; what cannot be met becomes one message."""
+    """Run a command; a request that cannot be met becomes one message."""
     try:
         if not argv or argv[0] in ("-h", "--help"):
             print(ABOUT)
@@ -211,12 +226,12 @@ def _command(argv: list[str]) -> int:
             raise unknown("command", argv[0], COMMANDS)
         return COMMANDS[argv[0]](argv[1:])
     except GradlabError as error:
-        print(f"gradlab: {plain(error)}", file=sys.stderr)  # a terminal obeys what it is sent
+        print(f"gradlab: {plain(error)}", file=sys.stderr)  # plain, because a terminal obeys control characters
         return 2
     except KeyboardInterrupt:
-        print(f"\ngradlab: interrupted; to go on where it stopped: gradlab {shlex.join(argv)}", file=sys.stderr)
+        print(f"\ngradlab: interrupted; this command continues: gradlab {shlex.join(argv)}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `gradlab ... | head`: nobody reads on
+    except BrokenPipeError:  # `gradlab ... | head` stops reading early
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as error:
@@ -226,7 +241,7 @@ def _command(argv: list[str]) -> int:
 
 
 def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) -> int:
-    """A command that computes a grid, and may write its page."""
+    """Run a command that computes a grid, and may write its page."""
     given, unset = parse_options(command, description, argv, kind, SWEEP_OPTIONS, {})
     if given["config"] is not None:
         given |= {k: v for k, v in from_file(given["config"], SWEEP_OPTIONS, kind).items() if k in unset}
@@ -266,7 +281,7 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
 
 
 def _folder_name(sweep: Sweep) -> str:
-    """A name for a request that was given none; more seeds go into the same folder."""
+    """Name the folder of a request without `--out`; a request for more seeds has the same name."""
     asked = {f.name: getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.name not in ("seeds", "networks")}
     name = "" if sweep.TASK == Sweep.TASK else f"{sweep.TASK}-"
     return f"{name}{file_name(Path(sweep.data).stem)}-{content_hash(asked, 8)}"
@@ -294,7 +309,7 @@ def _write_report(run: Path, out: str | None, given: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _computing(cache: bool) -> Iterator[None]:
-    """JAX as a command needs it: a backend that starts, and compiled programs kept."""
+    """Prepare JAX for a command: check that a backend starts, and keep compiled programs."""
     from gradlab.core.backend import require_backend
     from gradlab.core.cache import kept_programs
 
@@ -304,7 +319,7 @@ def _computing(cache: bool) -> Iterator[None]:
 
 
 def _architecture(argv: list[str]) -> type[NetworkConfig]:
-    """The configuration that `--architecture` names: its fields are the other options."""
+    """Return the configuration that `--architecture` names: its fields are the other options."""
     given = dict(itertools.pairwise(argv)) | dict(word.split("=", 1) for word in argv if "=" in word)
     return CONFIGS[resolve("architecture", given.get("--architecture", "mlp"), ARCHITECTURES)]
 
@@ -373,7 +388,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def _run_files(paths: Sequence[str]) -> None:
-    """Run the files of --import: they make names known that the configurations are checked against."""
+    """Run the files of `--import`, which register names before the configurations are checked."""
     for path in map(Path, paths):
         if not path.is_file():
             raise GradlabError("a Python file for --import", f"{str(path)!r}, which is not there", "checking the path")

@@ -1,4 +1,4 @@
-"""The commands for models that are not gradlab's: `diagnose`, and `inspect` for what was recorded elsewhere."""
+"""The commands for models that gradlab did not build: `diagnose`, and `inspect` for recordings."""
 
 from __future__ import annotations
 
@@ -31,46 +31,46 @@ examples:
   gradlab diagnose model.py:factory --baseline diagnosis.json      (fails only where it is worse)
   gradlab diagnose model.py:factory --mute GL014 noise --out diagnosis
 
-Exit code 0: healthy; 1: findings; 2: what was asked cannot be done."""
+The exit code is 0 if the model is healthy, 1 if there are findings, 2 if the request cannot be met."""
 
 INSPECT = """\
-Judge what was recorded of a model elsewhere, in PyTorch, on an old JAX or on a pod: the same table, the same rules.
+Judge a recording of a model in PyTorch, on an old JAX or on a pod, by the same rules as gradlab diagnose.
 
 examples:
   gradlab inspect recorded.npz
   gradlab inspect first.npz second.npz --html inspected.html      (several batches: numbers have intervals)
 
-The file comes from these lines, which need NumPy alone; copy them. Layers stand in the order in which they are given,
-from the input to the loss. Each signal is a dict of arrays by layer: what a layer computes (value), behind its
-nonlinearity (activation), the derivative of the loss by its value (delta), its weight and the gradient of that (grad).
-Units are the last axis.
+Copy these lines, which need only NumPy; they write the file. Give the layers in order, from the input to the loss. Each
+signal is a dict of arrays by layer: what the layer computes (value), the same behind its nonlinearity (activation), the
+derivative of the loss by the value (delta), the weight, and the derivative of the loss by the weight (grad). Units are
+the last axis.
 
 {recorder}
-Exit code 0: healthy; 1: findings; 2: what was asked cannot be done."""
+The exit code is 0 if the model is healthy, 1 if there are findings, 2 if the request cannot be met."""
 
 _PAGES: tuple[tuple[Any, ...], ...] = (
-    ("mute", tuple[str, ...], (), "Rules that shall say nothing, by code or kind: GL014, noise."),
-    ("baseline", str | None, None, "JSON of an earlier diagnosis: only what is worse fails."),
+    ("mute", tuple[str, ...], (), "Rules to switch off, by code or kind: GL014, noise."),
+    ("baseline", str | None, None, "JSON file of an earlier diagnosis: only what is worse than it fails."),
     ("json", str | None, None, "File for the diagnosis as JSON."),
     ("html", str | None, None, "File for the page as one self-contained HTML file."),
     ("out", str | None, None, "Folder for page, figure and JSON."),
-    ("quiet", bool, False, "Print the verdict alone."),
+    ("quiet", bool, False, "Whether to print only the verdict."),
 )
 DIAGNOSE_OPTIONS = (
     ("model", str, dataclasses.MISSING, "A Python file, which is run, and a function in it."),
-    ("repeats", int | None, None, "Samples, of different keys or initialisations."),
-    ("key", int | None, None, "Key of what is random."),
+    ("repeats", int | None, None, "Number of samples, each with another key or initialisation."),
+    ("key", int | None, None, "Number from which everything random is drawn."),
     *_PAGES,
-    ("cache", bool, True, "Keep compiled programs for the next run, in the user's folder for caches."),
+    ("cache", bool, True, "Whether to keep compiled programs in the user's folder for caches, for the next run."),
 )
 INSPECT_OPTIONS = (
-    ("recorded", tuple[str, ...], dataclasses.MISSING, "Files of the recorder, a sample each."),
+    ("recorded", tuple[str, ...], dataclasses.MISSING, "Files of the recorder, one for each sample."),
     *_PAGES,
 )
 
 
 def diagnose(argv: list[str]) -> int:
-    """``gradlab diagnose FILE.py:FACTORY``."""
+    """Run ``gradlab diagnose FILE.py:FACTORY`` and return its exit code."""
     given, _ = parse_options("diagnose", DIAGNOSE, argv, None, DIAGNOSE_OPTIONS, {})
     known = _baseline(given)
 
@@ -101,7 +101,7 @@ def diagnose(argv: list[str]) -> int:
 
 
 def inspect(argv: list[str]) -> int:
-    """``gradlab inspect FILE.npz``."""
+    """Run ``gradlab inspect FILE.npz`` and return its exit code."""
     recorder = Path(__file__).parent / "diagnosis" / "recorder.py"
     description = INSPECT.format(
         recorder="\n".join(f"    {line}".rstrip() for line in recorder.read_text().splitlines())
@@ -115,7 +115,7 @@ def inspect(argv: list[str]) -> int:
 
 
 def _baseline(given: Mapping[str, Any]) -> Baseline | None:
-    """What is known, read before anything is computed; so are the names of muted rules."""
+    """Read the baseline before anything is computed, and check the names of muted rules."""
     from gradlab.diagnosis.rules import rules_named
 
     rules_named(given["mute"])
@@ -127,7 +127,7 @@ def _baseline(given: Mapping[str, Any]) -> Baseline | None:
 
 
 def _written(diagnosis: Diagnosis, given: Mapping[str, Any], known: Baseline | None) -> int:
-    """Print and write what was found; the exit code."""
+    """Print and write a diagnosis; return the exit code."""
     from gradlab.diagnosis import words
 
     print(words.headline(diagnosis) if given["quiet"] else diagnosis)

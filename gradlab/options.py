@@ -54,7 +54,7 @@ def parse_options(
             several = {"nargs": "+"} if _several(kind) else {}
             parser.add_argument(name, metavar=_PLACES[name], help=meaning, **several)
             continue
-        meaning += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        meaning = f"{meaning.replace('None: ', 'By default ')}{_default(default)}"
         if kind is bool:
             parser.add_argument(_option(name), dest=name, action=argparse.BooleanOptionalAction, help=meaning)
         else:
@@ -71,6 +71,15 @@ def parse_options(
         raise GradlabError(f"options of gradlab {command}", repr(word), f"gradlab {command} --help")
     given = {name: _read(command, name, table[name][0], value) for name, value in vars(parsed).items()}
     return {name: default for name, (_, default, _) in table.items()} | given, table.keys() - given.keys()
+
+
+def _default(default: Any) -> str:
+    """Say in the help what an option is where it is not given; empty where that is nothing, or stands in the text."""
+    values = default if isinstance(default, tuple) else (default,)
+    if all(value is None for value in values):
+        return ""
+    words = {True: "on", False: "off"}
+    return f" (default: {' '.join(words[v] if isinstance(v, bool) else str(v) for v in values)})"
 
 
 def _option(name: str) -> str:

@@ -412,7 +412,7 @@ def test_ctrl_c_says_how_to_go_on(asked, monkeypatch, capsys):
 
     monkeypatch.setattr(gradlab.sweep.run, "run", stopped)
     assert cli.main(["sweep", "--out", "my runs/a"]) == 130
-    assert "to go on where it stopped: gradlab sweep --out 'my runs/a'" in capsys.readouterr().err
+    assert "this command continues: gradlab sweep --out 'my runs/a'" in capsys.readouterr().err
 
 
 def test_ctrl_c_of_a_real_process(tmp_path):
@@ -451,7 +451,7 @@ def test_ctrl_c_of_a_real_process(tmp_path):
     assert process.returncode == 130, err
     assert "Traceback" not in err or "Exception ignored in" in err
     # Python may write a word of its own after it, where a second interrupt came while it was ending
-    told = "gradlab: interrupted; to go on where it stopped: gradlab sweep --depth"
+    told = "gradlab: interrupted; this command continues: gradlab sweep --depth"
     assert [line for line in err.splitlines() if line.startswith(told)]
 
 
