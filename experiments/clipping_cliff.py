@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import gradlab as gl
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both
 from gradlab.training.cliff import Cliff
 
 ACTIVATION, TIME, TARGET, CLIP, UPDATES = "sigmoid", 50, 0.7, 1.0, 2000
@@ -22,21 +22,61 @@ CLAIM = f"""Of gradient descents on the loss of one sigmoid unit, applied {TIME}
 its wall, more than {FEWER:.0%} are thrown farther than {FAR:g} by a single step, and fewer than {FEWER:.0%} come to a
 loss below {GOOD:g}, if the gradient is taken as it is; if it is clipped to the norm {CLIP:g}, more than {MORE:.0%}
 come there. Learning rates {" and ".join(f"{rate:g}" for rate in CLAIMED)}."""
-TEXT = """The unit is h = φ(w h + b), φ the sigmoid, from h = 0; the loss is (h − {target:g})² after {time} steps. For
-w > 4 the unit has two states to end in, and the loss jumps where it changes from one to the other: in the picture the
-norm of the gradient is {median:.2g} in the median and {peak:.0f} at the wall. A descent that slides down the plateau
-meets it from above. The gradient is the hand-written one through {time} steps in float64, the descents are optax's.
+TEXT = """The unit is h = φ(w h + b), φ the sigmoid, from h = 0; the loss is (h − {target:g})² after {time} time steps.
+For w > 4 the unit has two states to end in, and the loss jumps where it changes from one to the other. That jump is the
+wall: in the picture the norm of the gradient is {median:.2g} in the median and {peak:.0f} at the wall. A descent that
+slides down the plateau meets the wall from above. The gradient is the hand-written one through {time} time steps in
+float64, the descents are optax's.
 
-The lines of the claim were drawn after a look at other starts. A first set, a quarter as large, left one case open
-(the share of unclipped descents with the larger learning rate that came below {good:g}, all else held), so the
-{starts} judged here were drawn, once. The learning rate {beside:g} is shown and not judged: there clipped descents are
-too slow for the number of updates, and fewer are thrown far. Nothing here says that clipping finds good parameters in
-general: the wall of one unit in two dimensions has its valley right beside it."""
-CAPTION = """Left: loss of the unit over its two parameters, in logarithmic colours, with one descent from the star:
-{shown} updates with the learning rate {rate:g}, the gradient as it is (dashed, it leaves the picture) or clipped to
-the norm {clip:g}; the longest steps are {thrown:.2g} and {kept:.2g}. Right: the loss along both. The table is over n =
-{starts} starts; intervals are 95 % (Clopper–Pearson) for shares over starts."""
-SAID = Words("Clipping keeps descent at the wall", CLAIM, TEXT, {"clipping_cliff": Caption(CAPTION)})
+The learning rate {beside:g} is shown and not judged: there clipped descents are too slow for the number of updates, and
+fewer are thrown far. Nothing here says that clipping finds good parameters in general. The wall of one unit in two
+dimensions has its valley right beside it."""
+CAPTIONS = {
+    "clipping_cliff": Caption(
+        """At the wall one step throws the unclipped descent {thrown:.2g} far, out of the picture; the clipped one goes
+        on in steps of at most {kept:.2g}, and arrives.""",
+        {
+            "a": """Loss of the unit over its two parameters, in logarithmic colours, and one descent from the star,
+            with the gradient as it is (dashed) and clipped to the norm {clip:g}. Single dark points on the wall are
+            points of the grid that meet the narrow valley inside it.""",
+            "b": "Loss along both descents.",
+        },
+        "One start, so there is no mean and no band.",
+        """{shown} updates with the learning rate {rate:g}; one {activation} unit, applied {time} times.""",
+    ),
+    "shares": Caption(
+        """With the gradient as it is {far:.0%} to {farther:.0%} of the descents are thrown farther than {line:g}; with
+        the clipped one none is, and at least {arrive:.0%} arrive.""",
+        {
+            "a": "Share of descents whose longest step is longer than {line:g}, against the learning rate.",
+            "b": "Share of descents that end with a loss below {good:g}.",
+        },
+        """n = {starts} starts on the plateau for each point, bars 95 % intervals (Clopper–Pearson), mostly smaller than
+        the points. Dashed: the lines of the claim, in the colour of the gradient that they are for. Hollow points are
+        not judged; the sentence above is about the others.""",
+        "{updates} updates of each descent.",
+    ),
+}
+FIXED = (
+    (
+        f"thrown farther than {FAR:g}; more and fewer than {FEWER:.0%}; more than {MORE:.0%} below {GOOD:g}",
+        "after a look at other starts",
+    ),
+    ("the learning rates that are judged", "after the same look"),
+    (
+        "the number of starts",
+        "after a first set, a quarter as large, left one case open: the share of unclipped "
+        "descents with the larger learning rate that arrive; these starts are new and were drawn once",
+    ),
+)
+SAID = Words(
+    "Clipping keeps descent at the wall",
+    CLAIM,
+    TEXT,
+    CAPTIONS,
+    FIXED,
+    case="one learning rate with one kind of gradient",
+)
 
 
 def measure(quick):
@@ -88,17 +128,57 @@ def judge(table):
 
 
 def draw(tables):
-    """The surface with one descent of each kind, and the loss along both."""
+    """The surface with one descent of each kind and the loss along both; the shares of all descents."""
+    board = gl.plots.board("ab", height=2.9)
     cliff = Cliff(tables["surface"], tables["path"], ACTIVATION, TIME, TARGET, CLAIMED[0], CLIP)
-    return {"clipping_cliff": gl.plots.cliff(cliff)[0].figure}
+    gl.plots.cliff(cliff, ax=[board["a"], board["b"]])
+    board.legend("above")
+    return {"clipping_cliff": board.figure, "shares": draw_shares(tables["shares"])}
 
 
-def shown_table(table):
+def draw_shares(table):
+    """Shares thrown and arrived against the learning rate, with the lines of the claim."""
+    board = gl.plots.board("ab", height=2.4, sharex=True, sharey=True)
+    looks = gl.plots.looks(["clipped", "other", "sort", "unclipped"])
+    with board.drawing():
+        for (method, judged), own in table.groupby(["method", "judged"]):
+            for panel, name in (("a", "thrown"), ("b", "arrived")):
+                mark = looks[method] | gl.plots.dots(looks[method]["color"], hollow=not judged)
+                share, low, high = (own[f"{name}_{end}"] for end in ("share", "low", "high"))
+                bars = gl.plots.role("bars", looks[method]["color"])
+                board[panel].errorbar(own["learning_rate"], share, [share - low, high - share], fmt="none",
+                                      ecolor=bars["color"], elinewidth=bars["linewidth"])  # fmt: skip
+                board[panel].plot(own["learning_rate"], share, **mark, label=method if judged else None)
+        for panel, line, method in (("a", FEWER, "unclipped"), ("b", FEWER, "unclipped"), ("b", MORE, "clipped")):
+            board[panel].axhline(line, **gl.plots.role("threshold", looks[method]["color"]))
+        rates = sorted(table["learning_rate"].unique())
+        for panel, name in (("a", f"thrown farther than {FAR:g}"), ("b", f"end below {GOOD:g}")):
+            board[panel].set(xscale="log", xlabel="learning rate", ylabel=f"share of descents: {name}")
+            board[panel].set_xticks(rates, [f"{rate:g}" for rate in rates])
+            board[panel].minorticks_off()
+            board[panel].set(ylim=(-0.03, 1.03), xlim=(rates[0] / 1.4, rates[-1] * 1.4))
+    board.legend("above")
+    return board.figure
+
+
+def tell(tables):
+    """Numbers for the sentences."""
+    cliff = Cliff(tables["surface"], tables["path"], ACTIVATION, TIME, TARGET, CLAIMED[0], CLIP)
+    longest = descents(cliff).set_index("method")["longest"]
+    slope = 10 ** tables["surface"]["log10_grad_norm"]
+    judged = tables["shares"][tables["shares"]["judged"]].set_index("method")
+    told = {"good": GOOD, "beside": BESIDE[0], "line": FAR, "rate": CLAIMED[0]}
+    told |= {"median": float(slope.median()), "peak": float(slope.max())}
+    told |= {"shown": int(tables["path"]["step"].max()), "thrown": longest["unclipped"], "kept": longest["clipped"]}
+    far = judged.loc["unclipped", "thrown_share"]
+    return told | {"far": far.min(), "farther": far.max(), "arrive": judged.loc["clipped", "arrived_share"].min()}
+
+
+def show(tables):
     """The table of the page."""
     interval = lambda row, name: " ".join(
-        (f"{row[f'{name}_share']:.2f}", f"[{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]")
+        (f"{row[f'{name}_share']:.3f}", f"[{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]")
     )
-    answer = {True: "true", False: "false", None: "open"}
     cells = [
         {
             "learning rate": f"{row['learning_rate']:g}",
@@ -106,14 +186,14 @@ def shown_table(table):
             "median of the longest step": f"{row['median_longest']:.2f}",
             f"thrown farther than {FAR:g}": interval(row, "thrown"),
             f"end below {GOOD:g}": interval(row, "arrived"),
-            "claim": answer[row["claim"]] if row["judged"] else "not of it",
+            "claim": answered(row["claim"]) if row["judged"] else "not judged",
         }
-        for row in table.to_dict("records")
+        for row in tables["shares"].to_dict("records")
     ]
     return pd.DataFrame(cells).set_index("learning rate")
 
 
-PAGE = Experiment("clipping_cliff", SAID, draw, lambda tables: shown_table(tables["shares"]))
+PAGE = Experiment("clipping_cliff", SAID, draw, show, tell)
 
 
 def main():
@@ -123,20 +203,10 @@ def main():
     table = judge(ends)
     judged = table[table["judged"]].to_dict("records")
     finding = Finding.of({f"learning rate {r['learning_rate']:g}, {r['method']}": r["claim"] for r in judged})
-    longest = descents(cliff).set_index("method")["longest"]
     setting = {"activation": ACTIVATION, "time": TIME, "target": TARGET, "clip": CLIP, "dtype": "float64"}
     setting |= {"starts": int(table["n"].max()), "updates": UPDATES}
-    slope = 10 ** cliff.surface["log10_grad_norm"]
-    told = {
-        "good": GOOD,
-        "beside": BESIDE[0],
-        "median": slope.median(),
-        "peak": slope.max(),
-        "rate": cliff.learning_rate,
-    }
-    told |= {"shown": int(cliff.paths["step"].max()), "thrown": longest["unclipped"], "kept": longest["clipped"]}
     tables = {"surface": cliff.surface, "path": cliff.paths, "shares": table}
-    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":

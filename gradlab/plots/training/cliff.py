@@ -105,8 +105,8 @@ def _surface(sheet: Canvas, ax: Any, surface: pd.DataFrame) -> None:
         table.columns, table.index, np.maximum(values, low), cmap=colours, vmin=low, vmax=float(finite.max()),
         shading="nearest", rasterized=True,
     )  # fmt: skip
-    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim(), xlabel="recurrent weight $w$  [1]", ylabel="bias $b$  [1]")
-    bar = colour_bar(sheet, [ax], image, "loss  [1]", extend="min" if finite.min() < low else "neither")
+    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim(), xlabel="recurrent weight $w$", ylabel="bias $b$")
+    bar = colour_bar(sheet, [ax], image, "loss", extend="min" if finite.min() < low else "neither")
     ticks = np.array([m * 10.0**k for k in range(math.floor(low), math.ceil(float(finite.max()))) for m in (1, 2, 5)])
     ticks = ticks[(ticks >= 10**low) & (ticks <= 10 ** float(finite.max()))]
     bar.set_ticks(np.log10(ticks), labels=[f"{v:g}" for v in ticks])
@@ -116,7 +116,7 @@ def _descents(ax: Any, paths: pd.DataFrame) -> None:
     from matplotlib.patheffects import Normal, Stroke
 
     thin = line_width(0.55)
-    halo = [Stroke(linewidth=2.6 * thin, foreground="black"), Normal()]
+    halo = [Stroke(linewidth=2 * thin, foreground="black"), Normal()]
     for key, rows in lines(paths, ["method", "start"]):
         rows = rows.sort_values("step")
         at = rows[["w", "b"]].to_numpy(float).T
@@ -126,7 +126,9 @@ def _descents(ax: Any, paths: pd.DataFrame) -> None:
         ax.plot(*at, **line, zorder=above, gid=key["method"])
         # small marks, so that steps are seen where they are long
         mark = {"marker": look["marker"], "color": look["color"], "markeredgecolor": "black"}
-        ax.plot(*at, **mark, linestyle="", markersize=3 * thin, markeredgewidth=0.5 * thin, zorder=above, gid="update")
+        ax.plot(
+            *at, **mark, linestyle="", markersize=2.4 * thin, markeredgewidth=0.35 * thin, zorder=above, gid="update"
+        )
         star = {"color": "white", "markersize": 9 * thin, "markeredgecolor": "black", "zorder": 4}
         ax.plot(*at[:, :1], marker="*", linestyle="", gid="start", **star)
 
@@ -145,7 +147,7 @@ def _losses(ax: Any, paths: pd.DataFrame) -> None:
             mark_floor(ax, step[np.isneginf(loss)], look["color"])
     decade_axis(ax, int(np.isneginf(paths["log10_loss"]).any()))
     step_axis(ax, paths["step"].unique())
-    ax.set(xlabel="update", ylabel="loss  [1]")
+    ax.set(xlabel="update", ylabel="loss")
 
 
 def _beside(method: str) -> dict[str, Any]:
