@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import gradlab as gl
+from gradlab.plots.training.cliff import LOOKS
 from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both
 from gradlab.training.cliff import Cliff
 
@@ -132,14 +133,18 @@ def draw(tables):
     board = gl.plots.board("ab", height=2.9)
     cliff = Cliff(tables["surface"], tables["path"], ACTIVATION, TIME, TARGET, CLAIMED[0], CLIP)
     gl.plots.cliff(cliff, ax=[board["a"], board["b"]])
+    with board.drawing():
+        for bar in board.figure.axes[len(board) :]:  # its name stands above it, away from the other panel's
+            bar.set_ylabel("")
+            bar.set_title("loss", fontsize="small")
     board.legend("above")
     return {"clipping_cliff": board.figure, "shares": draw_shares(tables["shares"])}
 
 
 def draw_shares(table):
     """Shares thrown and arrived against the learning rate, with the lines of the claim."""
-    board = gl.plots.board("ab", height=2.4, sharex=True, sharey=True)
-    looks = gl.plots.looks(["clipped", "other", "sort", "unclipped"])
+    board = gl.plots.board("ab", width="column", height=2.3, sharex=True, sharey=True)
+    looks = {**LOOKS, "clipped": {**LOOKS["clipped"], "color": "black"}}
     with board.drawing():
         for (method, judged), own in table.groupby(["method", "judged"]):
             for panel, name in (("a", "thrown"), ("b", "arrived")):
@@ -151,9 +156,13 @@ def draw_shares(table):
                 board[panel].plot(own["learning_rate"], share, **mark, label=method if judged else None)
         for panel, line, method in (("a", FEWER, "unclipped"), ("b", FEWER, "unclipped"), ("b", MORE, "clipped")):
             board[panel].axhline(line, **gl.plots.role("threshold", looks[method]["color"]))
+            side = "less" if (panel, method) == ("b", "unclipped") else "more"
+            place = {"xy": (0.5, line), "xycoords": ("axes fraction", "data"), "xytext": (0, -1)}
+            look = {"ha": "center", "va": "top", "fontsize": "small", "color": looks[method]["color"]}
+            board[panel].annotate(f"{method}: {side}", **place, textcoords="offset points", **look)
         rates = sorted(table["learning_rate"].unique())
-        for panel, name in (("a", f"thrown farther than {FAR:g}"), ("b", f"end below {GOOD:g}")):
-            board[panel].set(xscale="log", xlabel="learning rate", ylabel=f"share of descents: {name}")
+        for panel, name in (("a", f"thrown farther than {FAR:g}"), ("b", f"ending below {GOOD:g}")):
+            board[panel].set(xscale="log", xlabel="learning rate", ylabel=f"share {name}")
             board[panel].set_xticks(rates, [f"{rate:g}" for rate in rates])
             board[panel].minorticks_off()
             board[panel].set(ylim=(-0.03, 1.03), xlim=(rates[0] / 1.4, rates[-1] * 1.4))
