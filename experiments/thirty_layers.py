@@ -6,11 +6,11 @@ python experiments/thirty_layers.py --quick --out scratch/thirty_layers
 
 import math
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, both
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both
 from gradlab.reporting.words import listed
 
 LEARNT, CHANCE, STALLED = 0.9, 0.15, 0.01
@@ -21,25 +21,47 @@ CLAIM = f"""A ReLU network of {DEPTH} hidden layers, trained on digits by SGD wi
 learns with He's weights: within {STEPS} steps its training accuracy comes to more than {LEARNT}. By the step at which
 it does, with Xavier's it has not begun: at the learning rates {listed(f"{r:g}" for r in RATES)} its accuracy is below
 {CHANCE}, and its loss within {STALLED:.0%} of ln 10, which a network has that cannot tell ten classes apart."""
-TEXT = f"""A ReLU passes half of the mean square, so a layer of Xavier's multiplies both the signal on its way up and
-the delta on its way down by 1/√2: {2 ** (-DEPTH / 2):.0e} over {DEPTH} layers, each way, and He's weights are larger
-by just that √2 (section 2.2 of the paper, and figure 3). Theirs were convolutions with a few dense layers on ImageNet,
-at the rate {RATES[0]}; these are dense layers on digits, with the same standard normal draws and orders of the
-examples for both. All is judged at the first record at which the lower end of the interval of He's accuracy is above
-the line. This is the claim's third form: without clipping some of He's networks diverged, and at the smallest rate
-some of Xavier's began to learn near the last step, which left the first two open. So the stall is a matter of time;
-the lines stayed, and the seeds are new to all of it. It is no claim about methods that divide out the size of the
-gradient, such as Adam."""
-CAPTION = """{depth} hidden ReLU layers of width {width} on {data}, SGD with momentum {momentum}, clipped at norm
-{clip:g}, minibatches of {batch}, n = {seeds} seeds. Left and middle: lines are means over seeds (of the loss
-geometric), bands their 95 % t-interval; dashed is ln 10 and the accuracy of chance, upright the step at which He's
-have learnt. Right: rms of ∂L/∂z by layer before the first step. Step 0 stands at the left edge. Numbers at the names
-are learning rates."""
+TEXT = f"""A ReLU passes half of the mean square. So a layer with Xavier's weights multiplies the signal on its way up
+by 1/√2, and the gradient on its way down too: {2 ** (-DEPTH / 2):.0e} over {DEPTH} layers, each way. He's weights are
+larger by just that √2 (section 2.2 of the paper, and figure 3). Theirs were convolutions with a few dense layers on
+ImageNet, at the rate {RATES[0]}. These are dense layers on digits. Both kinds of weights are the same standard normal
+draws, scaled, and see the examples in the same order.
+
+All is judged at the first record at which the lower end of the interval of He's accuracy is above {LEARNT}. This is the
+claim's third form. Without clipping some of He's networks diverged; and at the smallest rate some of Xavier's began to
+learn near the last step. That left the first two forms open. So the stall lasts for a time, not for ever. Nothing is
+said about methods that divide out the size of the gradient, such as Adam."""
+CAPTIONS = {
+    "thirty_layers": Caption(
+        """At step {judged}, when He's networks have learnt, Xavier's still answer no better than chance, at each of
+        three learning rates.""",
+        {
+            "a": """Training accuracy. Dashed grey: the lines of the claim, {learnt} for He's and {chance} for Xavier's;
+            dotted, in a and b: the step at which all is judged.""",
+            "b": """Training loss. The thin grey line is ln 10, the loss of a network that cannot tell ten classes
+            apart. The three lines of Xavier's networks lie on it.""",
+            "c": """Root mean square of the gradient ∂L/∂z by layer, before the first step; theory's line begins at the
+            measured value of the last layer. Of Xavier's {small:.1e} of the last layer's gradient is left in the first,
+            in theory {theory:.1e}.""",
+        },
+        """Lines are means over n = {seeds} seeds (of the loss and the gradient geometric), bands their 95 %
+        t-intervals.""",
+        """{depth} hidden ReLU layers of width {width} on {data}, SGD with momentum {momentum}, clipped at norm
+        {clip:g}, minibatches of {batch}. Numbers at the names are learning rates.""",
+    )
+}
+FIXED = (
+    (f"accuracy {LEARNT} and {CHANCE}, loss within {STALLED:.0%} of ln 10", "before the first form of the claim ran"),
+    ("clipping; to judge at the step when He's have learnt", "after a look at the first two forms, on other seeds"),
+    ("the seeds", "before the run: none of the earlier forms saw them"),
+)
 SAID = Words(
     "He's weights train thirty ReLU layers within {steps} steps, Xavier's do not",
     CLAIM,
     TEXT,
-    {"thirty_layers": Caption(CAPTION)},
+    CAPTIONS,
+    FIXED,
+    case="one kind of weights at one learning rate",
 )
 
 
@@ -88,55 +110,78 @@ def lines(frame):
     curves = gl.summarise(along, ["init", "learning_rate", "step"], ["train_accuracy", "log10_train_loss"])
     start = frame[(frame["step"] == 0) & (frame["layer"].between(1, frame["depth"]))]
     start = start[start["learning_rate"] == start["learning_rate"].min()]
-    return curves, gl.summarise(start, ["init", "layer"], "log10_delta_rms")
+    start = gl.summarise(start, ["init", "layer"], "log10_delta_rms")
+    for init, own in start.groupby("init"):
+        net = gl.MLP(depth=int(own["layer"].max()), width=64, activation="relu", init=init)
+        theory = gl.theory.predict(net).columns["log10_delta_rms"][: len(own)]
+        start.loc[own.index, "theory"] = own["mean"].iloc[-1] + theory - theory[-1]
+    return curves, start
 
 
 def draw(tables):
-    """Accuracy and loss against the step; the delta by layer at initialisation."""
+    """Accuracy and loss against the step; the gradient by layer before the first."""
     curves, start, step = tables["curves"], tables["start"], tables["networks"]["judged_at"].iloc[0]
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
-    colours, styles = {"he_normal": "C0", "xavier_normal": "C1"}, dict(zip(RATES, ("-", "--", ":"), strict=True))
-    for (init, rate, column), line in curves.groupby(["init", "learning_rate", "column"]):
-        axes = left if column == "train_accuracy" else middle
-        look = {"color": colours[init], "linestyle": styles[rate], "label": f"{NAMES[init]}, {rate:g}"}
-        axes.plot(line["step"], line["mean"], **look)
-        axes.fill_between(line["step"], line["low"], line["high"], color=colours[init], alpha=0.2, linewidth=0)
-    for init, line in start.groupby("init"):
-        right.plot(line["layer"], line["mean"], color=colours[init], label=NAMES[init])
-        right.fill_between(line["layer"], line["low"], line["high"], color=colours[init], alpha=0.2, linewidth=0)
-    left.axhline(0.1, color="0.5", linestyle=(0, (4, 2)), linewidth=0.8)
-    middle.axhline(math.log10(math.log(10)), color="0.5", linestyle=(0, (4, 2)), linewidth=0.8)
-    for axes in (left, middle):
-        axes.axvline(step, color="0.6", linewidth=0.8)
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_xlim(0, curves["step"].max())
-        axes.set_xlabel("training step")
-    gl.plots.log10_axis(middle)
-    gl.plots.log10_axis(right)
-    left.set(ylabel="training accuracy", ylim=(0, 1.02), title="Accuracy")
-    middle.set(ylabel="training loss", title="Loss")
-    right.set(xlabel="layer (1 = next to the input)", ylabel="rms delta, ∂L/∂z", title="Before the first step")
-    left.legend(fontsize=7, frameon=False, loc="upper left")
-    right.legend(fontsize=7, frameon=False)
-    return {"thirty_layers": figure}
+    board = gl.plots.board("abc", height=2.75)
+    networks = list(curves.groupby(["init", "learning_rate"]).groups)
+    looks = gl.plots.looks([f"{NAMES[init]}, {rate:g}" for init, rate in networks])
+    with board.drawing():
+        for (init, rate, column), line in curves[curves["step"] > 0].groupby(["init", "learning_rate", "column"]):
+            panel, place = board["a" if column == "train_accuracy" else "b"], networks.index((init, rate))
+            name = f"{NAMES[init]}, {rate:g}"
+            banded(panel, line["step"], line, looks[name] | {"markevery": (place, 4), "label": name})
+        for init, line in start.groupby("init"):
+            look = looks[f"{NAMES[init]}, {RATES[0]:g}"] | {"markevery": 5, "label": NAMES[init]}
+            banded(board["c"], line["layer"], line, look)
+        for line in (LEARNT, CHANCE):
+            board["a"].axhline(line, **gl.plots.role("threshold"))
+        board["b"].axhline(np.log10(np.log(10)), **gl.plots.role("reference"))
+        for panel in (board["a"], board["b"]):
+            panel.axvline(step, **gl.plots.role("threshold") | {"linestyle": ":"})
+            panel.set(xscale="log", xlim=(1, curves["step"].max()), xlabel="training step")
+        for panel in (board["b"], board["c"]):
+            gl.plots.log10_axis(panel)
+        board["a"].set(ylabel="training accuracy", ylim=(0, 1.02), yticks=(0, CHANCE, 0.5, LEARNT))
+        board["b"].set(ylabel="training loss")
+        layers = [1, *range(10, start["layer"].max() + 1, 10)]
+        board["c"].set(xlabel="layer (1 = next to the input)", ylabel="rms gradient ∂L/∂z", xticks=layers)
+        gl.plots.label_ends(board["c"])
+        for _, line in start.groupby("init"):
+            board["c"].plot(line["layer"], line["theory"], label="theory", **gl.plots.role("theory"))
+    board.legend("above")
+    return {"thirty_layers": board.figure}
 
 
-def shown(table):
+def banded(ax, at, line, look):
+    """A mean with its band."""
+    ax.plot(at, line["mean"], **look)
+    ax.fill_between(at, line["low"], line["high"], **gl.plots.role("band", look["color"]))
+
+
+def show(tables):
     """The table of the page."""
     cell = lambda r, name: "{:.3f} [{:.3f}, {:.3f}]".format(*(getattr(r, name + e) for e in ("", "_low", "_high")))
-    rows = list(table.itertuples())
+    close = lambda r: f"{r.loss:.4f} [{r.loss_low:.4f}, {r.loss_high:.4f}]"
+    rows = list(tables["networks"].itertuples())
     cells = {
-        "weights": table["init"],
-        "learning rate": table["learning_rate"],
+        "weights": [r.init for r in rows],
+        "learning rate": [r.learning_rate for r in rows],
         "training accuracy": [cell(r, "accuracy") for r in rows],
-        "loss / ln 10": [cell(r, "loss") for r in rows],
+        "loss / ln 10": [close(r) for r in rows],
         "accuracy at the end": [cell(r, "final") for r in rows],
-        "claim": ["open" if r.claim is None else str(bool(r.claim)).lower() for r in rows],
+        "claim": [answered(r.claim) for r in rows],
     }
     return pd.DataFrame(cells).set_index("weights")
 
 
-PAGE = Experiment("thirty_layers", SAID, draw, lambda tables: shown(tables["networks"]))
+def tell(tables):
+    """Numbers for the sentences."""
+    own = tables["start"][tables["start"]["init"] == "xavier_normal"]
+    left = {name: float(10 ** (own[name].iloc[0] - own[name].iloc[-1])) for name in ("mean", "theory")}
+    told = {"judged": int(tables["networks"]["judged_at"].iloc[0]), "momentum": MOMENTUM, "clip": CLIP}
+    return told | {"learnt": LEARNT, "chance": CHANCE, "small": left["mean"], "theory": left["theory"]}
+
+
+PAGE = Experiment("thirty_layers", SAID, draw, show, tell)
 
 
 def main():
@@ -149,8 +194,7 @@ def main():
     setting |= {"steps": sweep.steps, "judged at step": (step := learnt(frame)), "loss": sweep.loss}
     setting |= {"seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     tables = {"curves": curves, "start": start, "networks": table.assign(judged_at=step)}
-    told = {"momentum": MOMENTUM, "clip": CLIP}
-    PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
+    PAGE.publish(asked.out, tables, finding=finding, setting=setting)
 
 
 if __name__ == "__main__":
