@@ -35,8 +35,8 @@ CAPTIONS = {
         {near:.2f}, and {far:.0f} or more in the three other kinds.""",
         {
             "a, b": """Share of the singular values of the Jacobian below a size, through {shallowest} and through
-            {deepest} layers: an upright step means that all are equal. Half of those of ReLU networks are 0 or nearly
-            so. Bands: 95 % intervals of the mean over seeds, often narrower than the line.""",
+            {deepest} layers: an upright step means that all are equal. Half or more of those of ReLU networks are 0 or
+            nearly so. Bands: 95 % intervals of the mean over seeds, often narrower than the line.""",
             "c": """Distance from isometry. Points are geometric means over seeds, bars their 95 % t-intervals, mostly
             narrower than the point; two kinds have the same law, and their points are set a little apart. Grey: what
             the claim calls near isometry.""",
