@@ -63,7 +63,6 @@ FIXED = (
         f"thrown farther than {FAR:g}; more and fewer than {FEWER:.0%}; more than {MORE:.0%} below {GOOD:g}",
         "after a look at other starts",
     ),
-    ("the learning rates that are judged", "after the same look"),
     (
         "the number of starts",
         "after a first set, a quarter as large, left one case open: the share of unclipped "

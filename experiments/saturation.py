@@ -50,7 +50,7 @@ CAPTIONS = {
 FIXED = (
     (f"gradient {RATE} per layer", f"after a look at σ_w = {listed(f'{s:.2g}' for s in LOOKED)}"),
     (f"{SATURATED:.0%} of the units", "after the same look"),
-    (f"σ_w = {listed(f'{s:.2g}' for s in ADDED)}", "after the lines were drawn: nothing was changed when they came"),
+    (f"σ_w = {listed(f'{s:.2g}' for s in ADDED)}", "after the lines were drawn"),
 )
 SAID = Words("A sigmoid network decays or saturates", CLAIM, TEXT, CAPTIONS, FIXED, case="one network of the table")
 

@@ -51,7 +51,10 @@ CAPTIONS = {
     )
 }
 FIXED = (
-    (f"accuracy {LEARNT} and {CHANCE}, loss within {STALLED:.0%} of ln 10", "before the first form of the claim ran"),
+    (
+        f"accuracy {LEARNT} and {CHANCE}, loss within {STALLED:.0%} of ln 10",
+        "before the run: the two earlier forms of the claim had the same lines",
+    ),
     ("clipping; to judge at the step when He's have learnt", "after a look at the first two forms, on other seeds"),
     ("the seeds", "before the run: none of the earlier forms saw them"),
 )
