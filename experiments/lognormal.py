@@ -58,9 +58,13 @@ FIXED = (
     ),
 )
 SAID = Words(
-    "Gradients differ between initialisations as the product law says", CLAIM, TEXT, CAPTIONS, FIXED,
+    "Gradients differ between initialisations as the product law says",
+    CLAIM,
+    TEXT,
+    CAPTIONS,
+    FIXED,
     case="a moment, a test or a variance beside the first order, of one network",
-)  # fmt: skip
+)
 
 
 def shapes(quick):

@@ -78,9 +78,13 @@ FIXED = (
     ("width and number of seeds", "after a look at the same small run"),
 )
 SAID = Words(
-    "Order to chaos: rates and depth scales of tanh networks", CLAIM, TEXT, CAPTIONS, FIXED,
+    "Order to chaos: rates and depth scales of tanh networks",
+    CLAIM,
+    TEXT,
+    CAPTIONS,
+    FIXED,
     case="a rate, or a depth scale that is short enough, of one σ_w²",
-)  # fmt: skip
+)
 
 
 def measure(quick):

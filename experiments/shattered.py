@@ -36,7 +36,7 @@ The third law is not ours: the mean of a ReLU branch over the batch, 1/π of its
 variance but not of what the next norm divides by. So the branch weighs more and the power is −π/(2π−2); {AT} of
 {DEPTH} blocks below the output the third law would leave a cosine of {THIRD:.3f}. The batch's mean (and standard
 deviation) is a constant for the gradient here, as for that of one output by its own input in a large batch. With B =
-{BATCH} centred inputs their correlation is −1/{BATCH - 1}, not 0, and the first factor is {KAPPA:.3f} in place of 1/2.
+{BATCH} centred inputs their correlation is −1/{BATCH - 1}, not 0, and in place of 1/2 the first factor is {KAPPA:.3f}.
 Inputs are independent and normal."""
 CAPTIONS = {
     "shattered": Caption(
@@ -61,9 +61,13 @@ FIXED = (
     ("the number of seeds", "after a look at half as many, which left one case open"),
 )
 SAID = Words(
-    "Shattered gradients need centred units", CLAIM, TEXT, CAPTIONS, FIXED,
+    "Shattered gradients need centred units",
+    CLAIM,
+    TEXT,
+    CAPTIONS,
+    FIXED,
     case="a cell of the table, or the plain network beside twice 2^−k",
-)  # fmt: skip
+)
 
 
 def frozen(scale):
