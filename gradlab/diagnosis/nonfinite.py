@@ -69,7 +69,9 @@ def births(program: Program, params: Any, args: Sequence[Any]) -> tuple[Birth, .
     """
     leaves = jax.tree.leaves((params, *args))
     walker = _Walker([site.name for site in program.sites])
-    names = [*program.paths, *(f"batch/{path}".rstrip("/") for path in paths_of(args))]
+    layers = [_first_spoilt(x, depth) for x, depth in zip(leaves, program.depths, strict=False)]
+    names = [f"{path}{layer}" for path, layer in zip(program.paths, layers, strict=True)]
+    names += [f"batch/{path}".rstrip("/") for path in paths_of(args)]
     given = [
         walker.given(name, x, i < len(program.paths)) for i, (name, x) in enumerate(zip(names, leaves, strict=True))
     ]
@@ -228,6 +230,14 @@ def _what(x: Any) -> str:
         return ""
     nan, inf = np.asarray(_unusual(x))
     return "nan" if nan else "inf" if inf else ""
+
+
+def _first_spoilt(x: Any, depth: int) -> str:
+    """Of a leaf that scans take apart the first layer that holds what is not finite: ``[5]``; else empty."""
+    if not depth or not _what(x):
+        return ""
+    bad = np.argwhere(~np.isfinite(np.asarray(x, np.complex128)).reshape(*x.shape[:depth], -1).all(axis=-1))
+    return "".join(f"[{i}]" for i in bad[0])
 
 
 def _range(x: Any) -> str:

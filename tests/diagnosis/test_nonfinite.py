@@ -158,6 +158,13 @@ def test_what_was_given_so(params, x, place, what):
     assert (birth.direction, birth.place, birth.what) == ("input", place, what)
 
 
+def test_a_spoilt_weight_of_a_stack_is_that_of_its_layer():
+    loss = lambda p, x: jnp.mean(lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, p["w"])[0])
+    stack = jnp.stack([jnp.eye(4)] * 6).at[3, 0, 1].set(jnp.nan).at[5, 0, 0].set(jnp.inf)
+    (birth,) = born(loss, {"w": stack}, X)
+    assert (birth.direction, birth.place) == ("input", "w[3]") and "w" in birth.reaches
+
+
 def test_keys_integers_empty_arrays_and_literals():
     def loss(p, x, key, count, nothing):
         noise = jax.random.normal(key, x.shape) * count.astype(jnp.float32)
