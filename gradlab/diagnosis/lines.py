@@ -103,6 +103,20 @@ class Lines(NamedTuple):
     alike_by: Line = Line(
         -2, "decades", "the network made them so: they differed a hundred times more at its first layer", "here"
     )
+    alike_by_bias: Line = Line(
+        -1, "decades", "what inputs make is a tenth of the bias: behind it examples differ by 1 % of the mean square",
+        "1 - c = (rms of what inputs make / rms of the bias)^2",
+    )  # fmt: skip
+    alike_behind: Line = Line(
+        -2, "decades", "examples differ by less than 14 % of the signal, where a bias explains it", "here"
+    )
+    alike_places: Line = Line(
+        -3, "decades", "the values that attention mixes differ by a thousandth of themselves",
+        "at initialisation they differ by a third and more: healthy transformers have -1 to 0.1",
+    )  # fmt: skip
+    small_logits: Line = Line(
+        0.5, "decades", "a softmax of logits of rms 3 passes what it gets: it is not that which holds it back", "here"
+    )
     similar: Line = Line(-1, "decades", "examples whose signals have a cosine above 0.9 are similar", "here")
     driven_apart: Line = Line(
         1, "decades", "similar examples are ten times further apart in the last layer than in the first", "here"

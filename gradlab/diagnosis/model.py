@@ -11,7 +11,7 @@ import numpy as np
 from gradlab._errors import GradlabError
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.gather import coverage_of, exact_columns, gradients_of, parameters_of, places_of, signals_of
-from gradlab.diagnosis.noise import signal_to_noise
+from gradlab.diagnosis.noise import ENOUGH, signal_to_noise
 from gradlab.diagnosis.nonfinite import births
 from gradlab.diagnosis.one_example import OneExampleLook
 from gradlab.diagnosis.precision import ExactLook
@@ -131,7 +131,7 @@ class Model:
         leaves = zip(jax.tree.leaves(sample.params), jax.tree.leaves(grads), depths, strict=True)
         # units stand on the last axis (JAX, Flax, Haiku), or on the first (Equinox)
         alike = [np.fmax(identical_fraction(*leaf), identical_fraction(*leaf, features=(0,))) for leaf in leaves]
-        noise = signal_to_noise(self._loss, sample.params, sample.args, depths)
+        noise = signal_to_noise(self._loss, sample.params, sample.args, depths, enough=ENOUGH)
         columns = {"identical_fraction": alike} | ({} if noise.ratios is None else {"gradient_snr": noise.ratios})
         found = {name: np.array([values[p.leaf][p.at] for p in parameters]) for name, values in columns.items()}
         # biases of several heads are matrices too, but have no units

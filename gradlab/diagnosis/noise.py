@@ -24,6 +24,11 @@ from jax import Array
 PARTS = 8
 
 
+#: Examples from which on a gradient that is worth following stands out of its noise: the noise scale of networks at the
+#: start of their training is tens of examples (McCandlish et al. 2018), so fewer say little of any network.
+ENOUGH = 128
+
+
 class Noise(NamedTuple):
     """Signal-to-noise of each leaf, or why it was not measured.
 
@@ -43,7 +48,11 @@ class Noise(NamedTuple):
 
 
 def signal_to_noise(
-    loss: Callable[..., Array], params: Any, args: tuple[Any, ...], depths: Sequence[int] | None = None
+    loss: Callable[..., Array],
+    params: Any,
+    args: tuple[Any, ...],
+    depths: Sequence[int] | None = None,
+    enough: int = 2,
 ) -> Noise:
     """Signal-to-noise of the gradient over examples, from parts of the batch.
 
@@ -56,6 +65,8 @@ def signal_to_noise(
         Every array of them with axes, but for keys, is split along its first one.
     depths : sequence of int, optional
         Of each leaf how many leading axes stand for layers; none by default.
+    enough : int
+        Of a batch of fewer examples nothing is measured.
     """
     leaves, structure = jax.tree.flatten(args)
     split = [_is_split(leaf) for leaf in leaves]
@@ -66,6 +77,9 @@ def signal_to_noise(
     (length,) = lengths
     if length < 2:
         return Noise(None, 0, f"the batch was not split: it has {length} example" + "s" * (length != 1))
+    if length < enough:
+        why = f"of {length} examples it says little; {enough} are enough"
+        return Noise(None, 0, f"the gradient's signal over noise was not measured: {why}")
     parts = min(length, PARTS)
     size = length // parts
     cut = [

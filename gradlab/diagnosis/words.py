@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -60,10 +61,44 @@ def rate(chain: Chain | None) -> str:
 
 
 def layers(names: Sequence[str], most: int = NAMED) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are.
+
+    Where there are more than `most`, names that differ in one number are one entry: ``blocks/up[0…22, 24]``.
+    """
     names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    if len(names) <= most:
+        return ", ".join(names)
+    left, shown = list(dict.fromkeys(names)), []
+    while left and len(shown) < most:
+        text, group = _group(left)
+        shown.append(text)
+        left = [name for name in left if name not in group]
+    return ", ".join(shown) + (f" and {len(left)} more" if left else "")
+
+
+def _group(names: Sequence[str]) -> tuple[str, set[str]]:
+    """The first name with all that differ from it in one of its numbers: as one text, and which they are."""
+    parts = re.split(r"(\d+)", names[0])
+    best, text = {names[0]}, names[0]
+    for at in range(1, len(parts), 2):
+        before, behind = "".join(parts[:at]), "".join(parts[at + 1 :])
+        pattern = re.compile(rf"{re.escape(before)}(\d+){re.escape(behind)}")
+        numbers = {name: found[1] for name in names if (found := pattern.fullmatch(name))}
+        if len(numbers) > len(best):
+            inside = _ranges(sorted(numbers.values(), key=int))
+            best, text = set(numbers), before + (inside if before.endswith("[") else f"{{{inside}}}") + behind
+    return text, best
+
+
+def _ranges(numbers: Sequence[str]) -> str:
+    """``0…22, 24`` of numbers in order."""
+    runs: list[list[str]] = []
+    for n in numbers:
+        if runs and int(n) == int(runs[-1][-1]) + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ", ".join(f"{run[0]}…{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
 
 
 def listed(words: Sequence[str]) -> str:

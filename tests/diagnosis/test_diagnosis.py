@@ -10,6 +10,7 @@ import gradlab as gl
 from gradlab import plots
 from gradlab._errors import GradlabError
 from gradlab._types import SCHEMA_VERSION
+from gradlab.diagnosis import words
 from gradlab.diagnosis.baseline import Baseline
 from gradlab.diagnosis.diagnosis import Diagnosis, Unhealthy
 from gradlab.diagnosis.evidence import Suspects
@@ -218,3 +219,18 @@ def test_a_crafted_baseline_is_one_message(text, tmp_path):
         Baseline.of(path)
     with pytest.raises(GradlabError, match="which is not there"):
         Baseline.of(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ([f"blocks/key/bias[{i}]" for i in range(200)] + ["head/w"], "blocks/key/bias[0…199], head/w"),
+        ([f"block_{i}/bias" for i in (7, 0, 1, 2, 4, 8)], "block_{0…2, 4, 7, 8}/bias"),
+        ([f"s{j}/b{i}/w" for j in range(2) for i in range(4)], "s0/b{0…3}/w, s1/b{0…3}/w"),
+        ([f"layer{i:02d}" for i in (8, 9, 10, 11, 12, 14)], "layer{08…12, 14}"),
+        (["a1", "b2", "c3", "d4", "e5", "f6", "g7"], "a1, b2, c3, d4, e5 and 2 more"),
+        (["w[2]", "w[1]", "w[0]"], "w[2], w[1], w[0]"),
+    ],
+)
+def test_long_lists_of_layers_are_shown_in_groups(names, shown):
+    assert words.layers(names) == shown

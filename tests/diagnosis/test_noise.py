@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradlab.diagnosis.noise import signal_to_noise
+from gradlab.diagnosis.noise import ENOUGH, signal_to_noise
 
 
 def squares(params, x, y):
@@ -74,6 +74,14 @@ def test_keys_and_scalars_are_not_split():
     data = {"x": jnp.ones((6, 4)), "scale": jnp.float32(2), "note": None}
     found = signal_to_noise(loss, jnp.ones(4), (data, jax.random.key(0)))
     assert found.parts == 6 and found.reason == ""
+
+
+def test_of_few_examples_nothing_is_measured():
+    x, y = (jnp.asarray(a) for a in batch(127))
+    found = signal_to_noise(squares, {"w": jnp.ones(3)}, (x, y), enough=ENOUGH)
+    assert found.ratios is None and "127 examples" in found.reason
+    x, y = (jnp.asarray(a) for a in batch(128))
+    assert signal_to_noise(squares, {"w": jnp.ones(3)}, (x, y), enough=ENOUGH).ratios is not None
 
 
 @pytest.mark.parametrize(

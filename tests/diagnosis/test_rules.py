@@ -13,7 +13,7 @@ from gradlab.diagnosis.findings import Rule
 from gradlab.diagnosis.lines import LINES, table
 from gradlab.diagnosis.rules import disagreement, judge
 from gradlab.diagnosis.sites import Coverage
-from tests.diagnosis.making import BATCH, CLASSES, Model, mlp, times
+from tests.diagnosis.making import BATCH, CLASSES, WIDTH, Model, mlp, times
 
 
 def kinds(evidence, **options):
@@ -330,6 +330,48 @@ def test_what_sees_no_data_has_not_collapsed():
     assert kinds(model.evidence()) == {}
 
 
+@pytest.mark.parametrize(("bias", "behind", "expected"), [
+    (1.4, -2.7, {"collapse": "warning"}), (0.7, -2.7, {}), (1.4, -1.8, {}),
+])  # fmt: skip
+def test_a_bias_that_drowns_what_its_inputs_make(bias, behind, expected):
+    """Examples may come as near as this by themselves; with a bias of 25 times the signal there is a reason."""
+    model = mlp(8)
+    for k in range(8):
+        changed(model, 2 * k, log10_one_minus_c=-0.1 if k <= 2 else behind - 0.02 * k)
+    model.parameter("layers/2/b", (), (WIDTH,), weight=bias + 0.5 * math.log10(WIDTH))
+    evidence = model.evidence()
+    assert kinds(evidence) == expected
+    if expected:
+        assert said(evidence, "collapse").layers[:2] == ("layers/2", "layers/3")
+
+
+def attention(spreads, logits=-2.0):
+    """Layers of attention whose values differ over the places by these decades, relative to their size."""
+    model = Model()
+    for i, spread in enumerate(spreads):
+        model.dense(f"layer_{i}/v", 0.0, -4.0, log10_one_minus_c=-0.3)
+        model.place(model.site(f"scores_{i}", "logits", features=()), logits, -4.0 + 0.2 + spread)
+        model.place(model.site(f"mixed_{i}", "inner", features=()), 0.2, -4.0)
+    model.readout()
+    return model.evidence()
+
+
+@pytest.mark.parametrize(("spreads", "logits", "expected"), [
+    ((0.0, -2.8, -7.5, -14, -14, -13), -2.0, {"collapse": "warning"}),
+    ((-0.1, -0.2, -0.3, -0.3, -0.4, -0.6), -2.0, {}),  # a healthy transformer
+    ((-0.7, -1.0, -1.0, -1.1), 0.3, {}),  # with places that have come nearer
+    ((-4.0, -4.5, -5.0, -5.0), -2.0, {}),  # they came in alike
+    ((0.0, -4.0, -5.0, -6.0), 1.2, {}),  # a softmax that picks one place passes nothing either
+    ((0.0, -4.0, -5.0, -0.3), -2.0, {}),  # and apart again
+])  # fmt: skip
+def test_attention_that_mixes_equal_values(spreads, logits, expected):
+    evidence = attention(spreads, logits)
+    assert kinds(evidence) == expected
+    if expected:
+        assert said(evidence, "collapse").layers == tuple(f"layer_{i}/v" for i in (2, 3, 4, 5))
+        assert kinds(times(evidence, 1e4)) == kinds(times(evidence, 1e-4)) == expected
+
+
 @pytest.mark.parametrize("left", [0.02, 1e-4])
 def test_shattered(left):
     model = mlp(10)
@@ -365,6 +407,8 @@ def test_noise(ratio, expected):
     for row in model.gradient_rows:
         row["gradient_snr"] = ratio
     assert kinds(model.evidence()) == expected
+    model.gradient_rows[0]["gradient_snr"] = 4.0  # one weight that the examples agree about is enough
+    assert kinds(model.evidence()) == {}
 
 
 # --- precision -------------------------------------------------------------------------------------------------------

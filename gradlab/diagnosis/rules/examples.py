@@ -8,7 +8,7 @@ import numpy as np
 
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
-from gradlab.diagnosis.view import Layer, Said, View, listed
+from gradlab.diagnosis.view import Layer, Said, View
 
 
 def _hidden(view: View, column: str) -> list[tuple[Layer, float, float]]:
@@ -35,7 +35,8 @@ def collapse(view: View) -> Said:
     nearest = min(known, key=lambda entry: entry[2])
     margin = Margin(Rule.GL008, nearest[2], float(LINES.alike), nearest[0].name, "decades")
     if not said:
-        return Said((), margin)
+        finding = _behind_a_bias(view, known) or _places(view)
+        return Said((finding,) if finding else (), margin)
     layer, gap = min(said, key=lambda entry: entry[1])
     text = (
         f"the signals of two examples differ by {100 * math.sqrt(2 * 10**gap):.2g} % of their size at {layer.name}, "
@@ -43,6 +44,63 @@ def collapse(view: View) -> Said:
     )
     names = tuple(layer.name for layer, _ in said)
     return Said((Finding(Rule.GL008, "warning", names, text, gap, float(LINES.alike)),), margin)
+
+
+def _behind_a_bias(view: View, known: list[tuple[Layer, float, float]]) -> Finding | None:
+    """A bias far beyond what its inputs make, and examples that are alike in all layers behind it, not before."""
+    for n, (layer, _, high) in enumerate(known[:-1]):
+        weight = [i for i in view.weights() if layer.members[0] in view.whole.parameters[i].places]
+        bias = view.bias_of(weight[0]) if len(weight) == 1 else None
+        if bias is None:
+            continue
+        size = view.least_gradient("log10_weight_norm", bias) - 0.5 * math.log10(view.units(weight[0]))
+        ratio = view.most("log10_value_rms", layer) - size
+        behind = max(gap for _, _, gap in known[n + 1 :])
+        if ratio < LINES.alike_by_bias and behind < LINES.alike_behind and behind - high < LINES.alike_by:
+            text = (
+                f"the bias of {layer.name} is {10**-ratio:.2g} times what its inputs make, and behind it the signals "
+                f"of two examples differ by at most {100 * math.sqrt(2 * 10**behind):.2g} % of their size"
+            )
+            names = (layer.name, *(other.name for other, _, _ in known[n + 1 :]))
+            return Finding(Rule.GL008, "warning", names, text, behind, float(LINES.alike_behind))
+    return None
+
+
+def _places(view: View) -> Finding | None:
+    """Attention that mixes equal values, because the layers before have made all places of an example alike.
+
+    With a the weights, v the values and o = a v what comes out, the delta of the logits is a (do · (v - o)): over the
+    size of do and of o it is how much the values differ from their mean.
+    """
+    mixed: list[tuple[Layer, float]] = []
+    for layer in view.layers("logits"):
+        behind = next((of for of in view.layers("inner") if of.members[0] > layer.members[0]), None)
+        small = view.most("log10_value_rms", layer) < LINES.small_logits
+        if behind is None or not small:
+            continue
+        of_logits, delta = (view.most("log10_delta_rms", of) for of in (layer, behind))
+        spread = of_logits - delta - view.most("log10_value_rms", behind)
+        if math.isfinite(spread):
+            mixed.append((layer, spread))
+    if len(mixed) < LINES.fewest_unlike:
+        return None
+    first = mixed[0][1]
+    alike = [entry for entry in mixed if entry[1] < LINES.alike_places and entry[1] - first < LINES.alike_by]
+    if len(alike) < 2 or alike != mixed[-len(alike) :]:
+        return None
+    names = tuple(_fed_by(view, layer) for layer, _ in alike)
+    most = max(spread for _, spread in alike)
+    text = (
+        f"from {names[0]} on attention mixes values that are alike: the places of an example differ by 1e{most:.0f} of "
+        f"their size, by 1e{first:.0f} in the first layer, so what is mixed hardly matters and the logits learn nothing"
+    )
+    return Finding(Rule.GL008, "warning", names, text, most, float(LINES.alike_places))
+
+
+def _fed_by(view: View, layer: Layer) -> str:
+    """The last product before a place, which has a name of the user's."""
+    before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
+    return view.places[before[-1]].name if before else layer.name
 
 
 def shattered(view: View) -> Said:
@@ -69,21 +127,22 @@ def shattered(view: View) -> Said:
 
 
 def noise(view: View) -> Said:
-    """GL017. A converged network's gradient is noise as well, so this is no fault but something to know."""
+    """GL017. A converged network's gradient is noise as well, so this is no fault but something to know.
+
+    Only where the gradient of no weight stands out: that of one layer alone is nothing that training meets.
+    """
     used = [i for i in view.weights() if math.isfinite(view.most_gradient("gradient_snr", i))]
     if not used:
-        return Said((), Margin(Rule.GL017, silent="the signal-to-noise ratio over examples was not asked for"))
+        return Said((), Margin(Rule.GL017, silent="the signal-to-noise ratio over examples was not measured"))
     ratios = [view.most_gradient("gradient_snr", i) for i in used]
     path = lambda i: view.whole.parameters[i].path
-    best = used[int(np.argmax(ratios))]
-    margin = Margin(Rule.GL017, max(ratios), float(LINES.noise), path(best), "ratio")
-    if np.median(ratios) > LINES.noise:
+    top = int(np.argmax(ratios))
+    margin = Margin(Rule.GL017, ratios[top], float(LINES.noise), path(used[top]), "ratio")
+    if ratios[top] > LINES.noise:
         return Said((), margin)
-    names = [path(i) for i, ratio in sorted(zip(used, ratios, strict=True), key=lambda e: e[1]) if ratio <= LINES.noise]
+    names = tuple(path(i) for i, _ in sorted(zip(used, ratios, strict=True), key=lambda entry: entry[1]))
     text = (
-        f"the gradients of {listed(names)} are no larger than chance makes them of examples that have nothing in "
-        f"common (signal over noise {np.median(ratios):.2g}, 1 for noise alone)"
+        f"the gradient of no weight is larger than chance makes it of examples that have nothing in common (signal "
+        f"over noise at most {ratios[top]:.2g}, at {path(used[top])}; 1 for noise alone)"
     )
-    return Said(
-        (Finding(Rule.GL017, "info", tuple(names), text, float(np.median(ratios)), float(LINES.noise)),), margin
-    )
+    return Said((Finding(Rule.GL017, "info", names, text, ratios[top], float(LINES.noise)),), margin)
