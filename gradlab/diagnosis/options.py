@@ -223,7 +223,7 @@ def _no_biases(options: Mapping[str, Any], predicted: float = math.nan) -> list[
 
 def _norms(weights: Weights, options: Mapping[str, Any]) -> list[Idea]:
     if options["architecture"] == "transformer":
-        return [Idea({"norm": "pre"}, "the norm on the branch, not on the stream")]
+        return [Idea({"norm_position": "before"}, "the norm on the branch, not on the stream")]
     if options.get("norm", "none") is not None:
         return []
     return [Idea({"norm": "layer"}, "a layer norm in front of each activation", weights.normalised_rate())]
@@ -245,7 +245,7 @@ def _skips(chain: Chain, weights: Weights, options: Mapping[str, Any]) -> list[I
 
 def _skipped(options: Mapping[str, Any]) -> dict[str, Any]:
     """Each layer as a residual branch."""
-    changes = {"architecture": "resnet", "branch_layers": 1, "branch_scale": "1/sqrt(L)"}
+    changes = {"architecture": "resnet", "branch_layers": 1, "branch_scale": "1/sqrt(L)", "norm_position": "before"}
     return changes | ({"branch": "conv"} if options["architecture"] == "convnet" else {})
 
 
@@ -298,13 +298,7 @@ def _of_collapse(finding: Finding, view: View, options: Mapping[str, Any]) -> li
     if options.get("norm", "none") is None and options["architecture"] != "transformer":
         ideas.append(Idea({"norm": "batch"}, "a norm over the batch, which sets examples apart"))
     if options["architecture"] in ("mlp", "convnet"):
-        changes = {"architecture": "resnet", "branch_layers": 1, "branch_scale": "1/sqrt(L)"}
-        ideas.append(
-            Idea(
-                changes | ({"branch": "conv"} if options["architecture"] == "convnet" else {}),
-                "a skip around each layer",
-            )
-        )
+        ideas.append(Idea(_skipped(options), "a skip around each layer"))
     return ideas
 
 

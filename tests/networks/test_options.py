@@ -19,7 +19,7 @@ from gradlab._errors import GradlabError
         ),
         (gl.RNN(activation="relu"), {"cell": "lstm"}, gl.RNN(cell="lstm")),
         (gl.RNN(cell="lstm", forget_bias=3.0), {"cell": "rnn", "activation": "relu"}, gl.RNN(activation="relu")),
-        (gl.Transformer(norm="post", heads=2), {"norm": "pre"}, gl.Transformer(heads=2)),
+        (gl.Transformer(norm_position="after", heads=2), {"norm_position": "before"}, gl.Transformer(heads=2)),
     ],
 )  # fmt: skip
 def test_options_that_both_have_are_kept(net, changes, same):
