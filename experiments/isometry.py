@@ -4,13 +4,19 @@ python experiments/isometry.py             (some minutes; writes reports/isometr
 python experiments/isometry.py --quick --out scratch/isometry
 """
 
+import sys
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
 from scipy.stats import t
 
 import gradlab as gl
 from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, margin
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.isometry import draw  # noqa: E402
 
 RATIO, SIGMA_B2 = 2.0, 2.01e-5
 CLAIM = f"""Between the preactivations of layers 1 and L + 1, m2/m1² of JJᵀ (1 where all singular values are equal)
@@ -120,47 +126,6 @@ def measure(quick, width, seeds):
     return pd.concat(values, ignore_index=True), table
 
 
-def draw(tables):
-    """The spectra of the shallowest and of the deepest networks, and the ratio of the moments against depth."""
-    board = gl.plots.board("abc", height=2.7)
-    looks, depths = gl.plots.looks(KINDS), sorted(tables["moments"]["layers"].unique())
-    with board.drawing():
-        theory = gl.plots.role("theory")
-        for panel, depth in zip("ab", (depths[0], depths[-1]), strict=True):
-            for kind, look in looks.items():
-                rows = tables["spectra"].query("network == @kind and layers == @depth")
-                law = tables["laws"].query("network == @kind and layers == @depth")
-                band = gl.plots.role("band", look["color"])
-                board[panel].fill_between(rows["size"], rows["low"], rows["high"], **band)
-                board[panel].plot(rows["size"], rows["mean"], **look | {"linestyle": "-", "markevery": 18}, label=kind)
-                board[panel].plot(law["size"], law["below_fraction"], **theory)
-            gl.plots.log10_axis(board[panel], "x")
-            board[panel].set(xlim=(SIZES[0], SIZES[-1]), ylim=(-0.02, 1.02), xlabel="singular value")
-            board[panel].set_title(f"{depth} layers")
-        board["a"].set_ylabel("share of smaller singular values")
-        draw_ratios(board["c"], tables["moments"], looks, depths)
-    law = Line2D([], [], **gl.plots.role("theory"))
-    board.legend("above", **{"law of infinite width": law})
-    return {"isometry": board.figure}
-
-
-def draw_ratios(ax, table, looks, depths):
-    """m2/m1² against depth beside its law, and the zone that the claim calls near isometry."""
-    ax.axhspan(1, RATIO, **gl.plots.role("zone"))
-    for place, (kind, look) in enumerate(looks.items()):
-        rows = table[table["network"] == kind]
-        ax.plot(rows["layers"], rows["theory"], **gl.plots.role("theory"))
-        bars = [rows["ratio"] - rows["low"], rows["high"] - rows["ratio"]]
-        dots = gl.plots.dots(look["color"]) | {"marker": look["marker"]}
-        width = gl.plots.role("bars")["linewidth"]
-        ax.errorbar(rows["layers"] * 1.04 ** (place - 1.5), rows["ratio"], bars, **dots, elinewidth=width)
-    ax.set(xscale="log", yscale="log", xlabel="layers L", ylabel=r"$m_2/m_1^2$ of $JJ^T$", ylim=(0.93, None))
-    ax.set_xticks(depths, [str(d) for d in depths], minor=False)
-    ax.minorticks_off()
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.text(0.04, RATIO * 0.93, "near isometry", fontsize="small", va="top", transform=ax.get_yaxis_transform())
-
-
 def show(tables):
     """The table of the page: the networks nearest to the line first."""
     table = tables["moments"]
@@ -184,7 +149,7 @@ def tell(tables):
     return ends | {"near": deepest[KINDS[0]], "far": deepest.drop(KINDS[0]).min()}
 
 
-PAGE = Experiment("isometry", SAID, draw, show, tell)
+PAGE = Experiment("isometry", SAID, partial(draw, ratio=RATIO), show, tell)
 
 
 def main():

@@ -4,6 +4,9 @@ python experiments/lognormal.py             (two minutes; writes reports/lognorm
 python experiments/lognormal.py --quick --out scratch/lognormal
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.stats import kstest
@@ -11,11 +14,13 @@ from scipy.stats import kstest
 import gradlab as gl
 from gradlab.reporting import Caption, Experiment, Finding, Words
 
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.lognormal import draw  # noqa: E402
+
 ERRORS, LEVEL, APART, WIDE, NARROW = 4.0, 1e-3, 0.25, 25, 10
 #: The first seed: those before it were looked at when the criterion of the last part of the claim was chosen.
 FRESH = 10_000
-#: Edges of the histograms.
-BINS = np.linspace(-8, 4, 49)
+COLUMNS = ("delta_log10_mean", "zero_example_fraction")
 CLAIM = f"""Over initialisations of He ReLU networks without bias, ln|Ju|² (u a unit cotangent at the output, Ju the
 delta of the first layer) follows the law of a sum of independent ln(2χ²_K/n_l), K ~ Binomial(n_l, 1/2): mean, variance
 and fourth central moment within {ERRORS:g} standard errors, and Kolmogorov's test at the level {LEVEL:g}, for
@@ -86,17 +91,12 @@ def measure(quick, seeds, features):
         for name, widths in networks.items():
             width = widths[0] if len(set(widths)) == 1 else widths
             net = gl.MLP(depth=len(widths), width=width, activation="relu", init="he_normal", bias=False)
-            trace = gl.measure(
-                net, x, loss="probe", seeds=numbers, columns=["delta_log10_mean", "zero_example_fraction"]
-            )
+            trace = gl.measure(net, x, loss="probe", seeds=numbers, columns=COLUMNS)
             dead = trace.columns["zero_example_fraction"][:, 0] > 0
             values = 2 * np.log(10) * trace.columns["delta_log10_mean"][:, 0] + np.log(widths[0])
             own = {"shape": shape, "network": name, "inverse_width_sum": sum(1 / n for n in widths)}
-            parts.append(
-                pd.DataFrame(
-                    {**own, "seed": trace.seeds, "ln_norm2": np.where(dead, -np.inf, values).astype("float32")}
-                )
-            )
+            norms = np.where(dead, -np.inf, values).astype("float32")
+            parts.append(pd.DataFrame({**own, "seed": trace.seeds, "ln_norm2": norms}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -110,8 +110,7 @@ def curves(laws):
     parts = []
     for name, law in laws.items():
         x = law.mean + law.variance**0.5 * np.linspace(-5, 4, 181)
-        density = {"ln_norm2": x, "density": law.density(x), "variance": law.variance}
-        parts.append(pd.DataFrame({"network": name, **density}))
+        parts.append(pd.DataFrame({"network": name, "ln_norm2": x, "density": law.density(x)}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -155,62 +154,16 @@ def judge(samples, laws):
     return pd.DataFrame(rows), Finding.of(answers)
 
 
-def draw(tables):
-    """A histogram beside its law for each shape, of the network that varies most; and all variances."""
-    table = tables["networks"]
-    looks = gl.plots.looks(table["shape"].unique())
-    last = table.groupby("shape", sort=False)["network"].last()
-    names = "abcd"[: len(last)]
-    board = gl.plots.board(f"{names}z", height=2.5, widths=[1] * len(last) + [1.7])
-    with board.drawing():
-        for name, (shape, network) in zip(names, last.items(), strict=True):
-            ax, look = board[name], looks[shape]
-            values = tables["seeds"].query("network == @network")["ln_norm2"].to_numpy(float)
-            ax.hist(
-                values[np.isfinite(values)], BINS, density=True, histtype="stepfilled", facecolor=(look["color"], 0.35),
-                edgecolor=look["color"], linewidth=gl.plots.role("bars")["linewidth"],
-            )  # fmt: skip
-            law = tables["density"].query("network == @network")
-            ax.plot(law["ln_norm2"], law["density"], **gl.plots.role("theory"))
-            ax.set(xlim=(BINS[0], BINS[-1]), ylim=(0, 0.4), xlabel=r"$\ln|Ju|^2$  [nat]")
-            ax.set_title(f"{shape}\n{network}", fontsize="medium")
-            ax.set_yticks([0, 0.1, 0.2, 0.3, 0.4], [] if name != "a" else None)
-        board["a"].set_ylabel("density  [1/nat]")
-        draw_variances(board["z"], table, looks)
-    return {"lognormal": board.figure}
-
-
-def draw_variances(ax, table, looks):
-    """The variance of each network beside the exact law and its first order."""
-    for row in table.itertuples():
-        look = looks[row.shape]
-        ax.plot(row.inverse_width_sum, row.variance_law, "_", color="black", markersize=12, zorder=2)
-        dots = gl.plots.dots(look["color"]) | {"marker": look["marker"]}
-        width = gl.plots.role("bars")["linewidth"]
-        ax.errorbar(row.inverse_width_sum, row.variance, 1.96 * row.variance_error, **dots, elinewidth=width)
-        beside = row.shape == "pyramid" and row.inverse_width_sum > 0.2  # else its name would lie on another one
-        below = row.shape == "constant"
-        at = row.inverse_width_sum, row.variance + (0 if beside else -1.96 if below else 1.96) * row.variance_error
-        place = {"ha": "right", "va": "center"} if beside else {"ha": "left", "va": "top"}
-        place = place if beside or below else {"ha": "center", "va": "bottom"}
-        aside = (-11, 0) if beside else (4, 0) if below else (0, 3)
-        ax.annotate(row.network, at, aside, textcoords="offset points", fontsize="small", **place)
-    reach = 1.05 * table["inverse_width_sum"].max()
-    ax.plot([0, reach], [0, 5 * reach], **gl.plots.role("reference"))
-    ax.text(0.75 * reach, 3.3 * reach, r"$5\,\sum_l 1/n_l$", color="0.35", fontsize="small", va="top")
-    ax.set(
-        xlim=(0, 1.25 * reach), ylim=(0, None), xlabel=r"$\sum_l 1/n_l$", ylabel=r"variance of $\ln|Ju|^2$  [nat$^2$]"
-    )
-
-
 def show(tables):
     """The table of the page."""
     table = tables["networks"]
     within = lambda r, m: f"{getattr(r, m):.4f} ± {getattr(r, m + '_error'):.4f} ({getattr(r, m + '_law'):.4f})"
-    cells = {"Σ 1/n": table["inverse_width_sum"].map("{:.3f}".format)}
-    cells |= {f"{m} (law)": [within(r, m) for r in table.itertuples()] for m in ("mean", "variance", "fourth")}
-    cells |= {"variance / (5 Σ 1/n)": (table["variance"] / 5 / table["inverse_width_sum"]).map("{:.3f}".format)}
-    cells |= {"Kolmogorov p": table["p"].map("{:.2f}".format)}
+    total = table["inverse_width_sum"]
+    cells = {"Σ 1/n": total.map("{:.3f}".format)} | {
+        f"{m} (law)": [within(r, m) for r in table.itertuples()] for m in ("mean", "variance", "fourth")
+    }
+    cells["variance / (5 Σ 1/n)"] = (table["variance"] / 5 / total).map("{:.3f}".format)
+    cells["Kolmogorov p"] = table["p"].map("{:.2f}".format)
     return table.assign(**cells).set_index("network")[list(cells)]
 
 

@@ -3,6 +3,10 @@
 python experiments/shattered.py             (a minute; writes reports/shattered)
 """
 
+import sys
+from functools import partial
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -11,8 +15,12 @@ import gradlab as gl
 from gradlab.frames.cosines import cosines
 from gradlab.reporting import Caption, Experiment, Finding, Words
 
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.shattered import draw  # noqa: E402
+
 BELOW, NEAR = (1, 2, 3, 5, 8, 10), 0.06
 PLAIN, CENTRED, SKIP, NORMED = "plain", "centred", "centred, with skip", "normalised, with skip"
+NAMES = (PLAIN, CENTRED, SKIP, NORMED)
 NEAR_ALL, DEPTH, BATCH, AT = (1 + NEAR) ** max(BELOW) - 1, 20, 64, 10
 CLAIM = f"""At initialisation the cosine of two inputs' gradients in He ReLU networks, k layers below the output, is
 what arc-cosine kernels say, to {NEAR:.0%} per layer: that is a factor of {1 + NEAR:g} at k = 1, and one of
@@ -98,7 +106,7 @@ def measure(width, depth, batch, seeds):
     """A row for each network, seed and layer: the cosine, mean over all pairs."""
     x = np.random.default_rng(0).normal(size=(batch, width)).astype("float32")
     parts = []
-    for name in (PLAIN, CENTRED, SKIP, NORMED):
+    for name in NAMES:
         layer, kind = network(name, width, depth)
         found = gl.frame(gl.shattering(layer, x, seeds=seeds, bins=1, kind=kind))
         if kind == "residual":  # its rows are cotangents after each block, the last that of the readout; 0 of the input
@@ -148,46 +156,13 @@ def lines(quick, width):
     return pd.concat([pd.DataFrame({"network": n, "x": x, "gradient": v}) for n, v in parts.items()], ignore_index=True)
 
 
-def draw(tables):
-    """Cosines by layer beside their law, and gradients along a line of inputs."""
-    board = gl.plots.board("aaaaa;bcdef", height=4.6, heights=(2.2, 1))
-    looks, ax = gl.plots.looks((PLAIN, CENTRED, SKIP, NORMED)), board["a"]
-    with board.drawing():
-        for name, look in looks.items():
-            rows = tables["means"].query("network == @name").sort_values("from_loss")
-            near = rows[rows["from_loss"] <= max(BELOW)]
-            reach = (1 + NEAR) ** near["from_loss"]
-            ax.fill_between(
-                near["from_loss"], near["law"] / reach, near["law"] * reach, **gl.plots.role("band", look["color"])
-            )
-            ax.plot(rows["from_loss"], rows["law"], **gl.plots.role("theory", look["color"]))
-            dots = gl.plots.dots(look["color"], share=0.8)
-            known, open_ = rows[rows["low"] > 0], rows[rows["low"] <= 0]
-            bars = [known["mean"] - known["low"], known["high"] - known["mean"]]
-            width = gl.plots.role("bars")["linewidth"]
-            ax.errorbar(known["from_loss"], known["mean"], bars, **dots, marker=look["marker"], elinewidth=width)
-            ax.plot(open_["from_loss"], open_["high"], **dots | {"markerfacecolor": "white"}, marker="v")
-            last = rows.iloc[-1]["mean" if rows.iloc[-1]["low"] > 0 else "high"]
-            beside = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": "small"}
-            ax.text(1.01, last, name, color=look["color"], **beside)
-        ax.set(yscale="log", ylim=(3e-5, 1.4), xlabel="layers below the output (backward pass →)")
-        ax.set(xticks=[1, *range(5, int(tables["means"]["from_loss"].max()) + 1, 5)])
-        ax.set_ylabel("cosine of two inputs' gradients")
-        top = 1.05 * tables["lines"]["gradient"].abs().max()
-        gl.plots.input_gradients(tables["lines"], ax=[board[k] for k in "bcdef"])
-        for name in "bcdef":
-            board[name].set(ylim=(-top, top), xticks=[-2, 0, 2])
-            board[name].tick_params(labelleft=name == "b")
-    return {"shattered": board.figure}
-
-
 def show(tables):
     """The table of the page: cosine with its interval, and the law in brackets."""
     means = tables["means"]
     means = means[means["from_loss"].isin(BELOW)]
     cell = [f"{r.mean:.4f} [{r.low:.4f}, {r.high:.4f}] ({r.law:.4f})" for r in means.itertuples()]
     table = means.assign(cell=cell).pivot(index="from_loss", columns="network", values="cell")
-    return table[[PLAIN, CENTRED, SKIP, NORMED]].rename_axis("layers below the output (law)")
+    return table[list(NAMES)].rename_axis("layers below the output (law)")
 
 
 def tell(tables):
@@ -204,7 +179,7 @@ def tell(tables):
     return told | {"centred": at_end[CENTRED], "plain": at_end[PLAIN], "points": points}
 
 
-PAGE = Experiment("shattered", SAID, draw, show, tell)
+PAGE = Experiment("shattered", SAID, partial(draw, names=NAMES, near=NEAR, below=max(BELOW)), show, tell)
 
 
 def main():
