@@ -1,4 +1,4 @@
-"""Which figures a page has, and of which rows: those that fit are arranged, what does not is named in the caption."""
+"""Choose the figures of a page and their rows; the caption names what does not fit."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ HEIGHT_OF_A_FOREST = 6.8
 
 
 def opening(rates: pd.DataFrame) -> list[Figure]:
-    """The figure that opens a page: every network's decades with their interval, between the zones of the verdict."""
+    """Return the figure that opens a page: the decades of every network, with the zones of the verdicts."""
     return [Figure("forest", OPENING, lambda: _forest(rates))] if rates["rate"].notna().any() else []
 
 
 def of_networks(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]) -> list[Figure]:
-    """The figures of the networks of a page: of trainings, at their first and at their last step.
+    """List the figures of networks, for trainings at their first and at their last step.
 
     Parameters
     ----------
@@ -57,16 +57,16 @@ def of_networks(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str])
     frame = with_decades(frame, rates, labels)
     measured = frame[frame["layer"] >= 1]
     lost = _failures(frame)
-    made = [Figure("gradient_flow", "Signal, delta and weight gradient by layer", lambda: _flow(measured, lost))]
+    figures = [Figure("gradient_flow", "Signal, delta and weight gradient by layer", lambda: _flow(measured, lost))]
     if judged and rates["depth"].nunique() > 1:
-        made.append(Figure("rate_against_depth", "Rate against depth", lambda: _rates(measured, lost)))
+        figures.append(Figure("rate_against_depth", "Rate against depth", lambda: _rates(measured, lost)))
         if rates["depth"].nunique() < len(rates["network"].unique()):
-            made.append(Figure("heatmap", "First over last delta", lambda: _map(measured, lost)))
-    return made
+            figures.append(Figure("heatmap", "First over last delta", lambda: _map(measured, lost)))
+    return figures
 
 
 def of_training(frame: pd.DataFrame) -> list[Figure]:
-    """The figures of the steps of a training: loss and accuracy, and how fast each layer learns.
+    """List the figures along a training: loss and accuracy, and how fast each layer learns.
 
     Parameters
     ----------
@@ -82,34 +82,34 @@ def of_training(frame: pd.DataFrame) -> list[Figure]:
     if frame["step"].nunique() < 2 or measured.empty:
         return []
     known = lambda *columns: [c for c in columns if c in measured and measured[c].notna().any()]
-    made = []
+    figures = []
     if known(*LOSS, *ACCURACY):
-        made.append(Figure("training_curves", "Loss and accuracy", lambda: _curves(measured)))
+        figures.append(Figure("training_curves", "Loss and accuracy", lambda: _curves(measured)))
     speed, ratio = plots.learning_speed, plots.update_ratio
     for column in known("log10_weight_grad_norm", "log10_delta_rms")[:1]:
         make = lambda column=column: _layers(measured, speed, value=column)
         draw = lambda column=column: _layers(measured, plots.layer_map, lines=False, value=column)
-        made.append(Figure("layer_map", "Gradient of each layer, step by step", draw))
-        made.append(Figure("learning_speed", "How fast each layer learns", make))
+        figures.append(Figure("layer_map", "Gradient of each layer, step by step", draw))
+        figures.append(Figure("learning_speed", "How fast each layer learns", make))
     if known("log10_update_ratio"):
-        made.append(Figure("update_ratio", "Updates over weights", lambda: _layers(measured, ratio)))
-    return made
+        figures.append(Figure("update_ratio", "Updates over weights", lambda: _layers(measured, ratio)))
+    return figures
 
 
 def with_decades(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """The frame with the decades and the label of each row's network, and which end of its training it is of."""
+    """Return the frame with two more columns, decades and configuration, and with the end of the training."""
     names = tables.keys(frame)
     facts = rates[[*names, "decades"]].assign(configuration=list(labels))
     plain = {name: object for name in names if isinstance(frame[name].dtype, pd.CategoricalDtype)}
-    found = frame[names].astype(plain).merge(facts.astype(plain), on=names, how="left")
-    frame = frame.assign(decades=found["decades"].to_numpy(), configuration=found["configuration"].to_numpy())
+    merged = frame[names].astype(plain).merge(facts.astype(plain), on=names, how="left")
+    frame = frame.assign(decades=merged["decades"].to_numpy(), configuration=merged["configuration"].to_numpy())
     frame = with_ends(frame)
     # what is held in a figure is decided by what the training led to
     return frame.assign(final=frame["decades"].where(frame["end"] == ENDS[1]) if "end" in frame else frame["decades"])
 
 
 def with_ends(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with which end of its training each row is of, where there are several steps."""
+    """Return the frame with the column `end`, first or last step, where there are several steps."""
     if frame["step"].nunique() < 2:
         return frame
     others = [name for name in tables.keys(frame) if name != "step"]
@@ -119,7 +119,7 @@ def with_ends(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _failures(frame: pd.DataFrame) -> str:
-    """What a caption says of networks that failed before anything of them was measured."""
+    """Return a sentence on networks that failed before anything was measured."""
     failed = frame.loc[frame["layer"] < 1, ["configuration", "seed"]].drop_duplicates()
     seeds = failed["configuration"].astype(str).value_counts(sort=False)
     names = "; ".join(f"{count} seeds of {name}" for name, count in seeds.items())
@@ -127,7 +127,7 @@ def _failures(frame: pd.DataFrame) -> str:
 
 
 def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The deepest network of each configuration, and a sentence that says so where there are others."""
+    """Return the rows of the deepest networks, and a sentence that says so where there are others."""
     if rows["depth"].nunique() < 2:
         return rows, ""
     others, _ = factors(own_width(rows), ("depth", *_STEPS))
@@ -138,7 +138,7 @@ def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
-    """All networks; of trainings the deepest. Of very many, as many as a page holds, evenly spaced in their order."""
+    """Draw all networks, of trainings the deepest; of very many as many as a page holds, evenly spaced."""
     table, which = rates, ""
     if rates["step"].nunique() > 1:
         table, which = _deepest(rates)
@@ -153,13 +153,13 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
         if len(last) > most:
             kept = last.iloc[np.linspace(0, len(last) - 1, most).round().astype(int)]
             note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
-            which = _said(which, f"{note}their decades, with both ends.").strip()
+            which = _note(which, f"{note}their decades, with both ends.").strip()
             table = _rows_of(table, kept, names)
-    return plots.forest(table, row=names, shade=shade if table[shade].nunique() > 1 else None), _said(which)
+    return plots.forest(table, row=names, shade=shade if table[shade].nunique() > 1 else None), _note(which)
 
 
 def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The rows whose coordinates are among those kept."""
+    """Return the rows whose coordinates are kept."""
     wanted = set(kept[list(names)].astype(str).itertuples(index=False, name=None))
     mask = [key in wanted for key in table[list(names)].astype(str).itertuples(index=False, name=None)]
     return table.loc[mask]
@@ -167,56 +167,56 @@ def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> p
 
 def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     rows, which = _deepest(measured)
-    found = arrange(
+    chosen = arrange(
         rows, score="final", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
     )
-    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "row": found.row}
-    axes = plots.gradient_flow(found.frame, band=_band(found), **looks)
-    return axes, _said(which, found.note, lost)
+    looks = {"hue": chosen.hue, "style": chosen.style, "shade": chosen.shade, "row": chosen.row}
+    axes = plots.gradient_flow(chosen.frame, band=_band(chosen), **looks)
+    return axes, _note(which, chosen.note, lost)
 
 
 def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
-    found = arrange(measured, score="final", what="the decades", without=("depth", *_STEPS), shade="end")
-    looks = {"hue": found.hue, "style": found.style, "shade": found.shade, "row": found.row, "col": found.col}
-    axes = plots.rate_against_depth(found.frame, band=_band(found), **looks)
-    return axes, _said(found.note, lost)
+    chosen = arrange(measured, score="final", what="the decades", without=("depth", *_STEPS), shade="end")
+    looks = {"hue": chosen.hue, "style": chosen.style, "shade": chosen.shade, "row": chosen.row, "col": chosen.col}
+    axes = plots.rate_against_depth(chosen.frame, band=_band(chosen), **looks)
+    return axes, _note(chosen.note, lost)
 
 
 def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     rows, which = measured, ""
     if "end" in measured:
         rows, which = measured[measured["end"] == ENDS[1]], "At the last step of each training."
-    found = arrange(
+    chosen = arrange(
         rows, score="final", what="the decades", most=(12, 4, MOST_COLUMNS), without=("depth", *_STEPS),
         first=("init",), kinds=1,
     )  # fmt: skip
-    axes = plots.heatmap(found.frame, x="depth", y=found.hue or "init", row=found.row, col=found.col)
-    return axes, _said(which, found.note, lost)
+    axes = plots.heatmap(chosen.frame, x="depth", y=chosen.hue or "init", row=chosen.row, col=chosen.col)
+    return axes, _note(which, chosen.note, lost)
 
 
 def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
     sets = sum(any(c in rows and rows[c].notna().any() for c in pair) for pair in zip(LOSS, ACCURACY, strict=True))
-    found = arrange(
+    chosen = arrange(
         rows, **score, most=(MOST_LINES // max(sets, 1), MOST_ROWS, 1), without=_STEPS, kinds=1
     )  # fmt: skip
-    axes = plots.training_curves(found.frame, hue=found.hue, row=found.row, band=_band(found))
-    return axes, _said(which, found.note)
+    axes = plots.training_curves(chosen.frame, hue=chosen.hue, row=chosen.row, band=_band(chosen))
+    return axes, _note(which, chosen.note)
 
 
 def _layers(measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
-    found = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
-    inner = found.frame[(found.frame["layer"] >= 1) & (found.frame["layer_name"] != "readout")]
+    chosen = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
+    inner = chosen.frame[(chosen.frame["layer"] >= 1) & (chosen.frame["layer_name"] != "readout")]
     if lines and inner["layer"].nunique() > MOST_LINES:
         options["layers"] = layers = some_layers(inner, None, MOST_LINES)
         which = f"{which} Layers {words.listed(list(map(str, layers)))} of {inner['layer'].nunique()}."
-    axes = figure(found.frame, row=found.row, col=found.col, **options)
-    return axes, _said(which, found.note)
+    axes = figure(chosen.frame, row=chosen.row, col=chosen.col, **options)
+    return axes, _note(which, chosen.note)
 
 
 def _of_steps(measured: pd.DataFrame) -> tuple[pd.DataFrame, str, dict[str, str]]:
-    """The deepest networks with a score of each: the loss that its training ends with, as far as it is known."""
+    """Return the deepest networks with their score: the loss at the end of the training, where it is known."""
     rows, which = _deepest(measured)
     for column in (*reversed(LOSS), "log10_delta_rms"):
         if column in rows and np.isfinite(rows[column]).any():
@@ -228,12 +228,12 @@ def _of_steps(measured: pd.DataFrame) -> tuple[pd.DataFrame, str, dict[str, str]
     return rows, which, {}
 
 
-def _band(found: Arrangement) -> str | None:
-    """Seeds one by one only where there is one line; else few seeds are a range, not a line each."""
-    single = found.hue is None and found.shade is None
-    few = found.frame["seed"].nunique() <= 8
+def _band(chosen: Arrangement) -> str | None:
+    """Choose the band: single seeds where there is one line, else the range of few seeds."""
+    single = chosen.hue is None and chosen.shade is None
+    few = chosen.frame["seed"].nunique() <= 8
     return None if single or not few else "range"
 
 
-def _said(*parts: str) -> str:
+def _note(*parts: str) -> str:
     return "".join(f" {part}" for part in parts if part)

@@ -1,4 +1,4 @@
-"""What a page says of a run, piece by piece; the template puts the pieces together."""
+"""The texts and tables of a page, which its template puts together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_LINES, _MOST_ROWS = 12, 60
 
 
 class Content:
-    """All that a page says of a run.
+    """The texts and tables of the page of a run.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class Content:
 
     @property
     def deepest(self) -> list[int]:
-        """Position of the deepest network of each configuration."""
+        """Positions of the deepest network of each configuration."""
         return tables.deepest(self.rates, self.labels)
 
     @property
     def figures(self) -> list[Callable[[], list[figures.Figure]]]:
-        """What chooses the figures of the page, in its order."""
+        """Functions that choose the figures, in the order of the page."""
         return [
             lambda: choice.opening(self.rates),
             lambda: choice.of_training(self.whole),
@@ -63,15 +63,15 @@ class Content:
 
     @property
     def level(self) -> str:
-        """The level of all intervals."""
+        """Level of all intervals, in words."""
         return f"{100 * self.rows[0]['level']:g} %"
 
     def against_depth(self, cell: tables.Cell) -> pd.DataFrame:
-        """A table of configurations against depths."""
+        """Return a table of configurations against depths."""
         return tables.against_depth(self.rates, self.labels, cell)
 
     def markdown(self, drawn: Sequence[figures.Drawn | figures.NotDrawn]) -> str:
-        """The page.
+        """Write the page as Markdown.
 
         Parameters
         ----------
@@ -107,11 +107,10 @@ class Content:
         )
 
     def _alt(self, figure: figures.Drawn) -> str:
-        """What a figure shows, for those who do not see it: its title, the first of its caption, and numbers."""
-        first = figure.caption.partition(". ")[0].removesuffix(".")
-        says = f"{figure.title}. {first}." if first else f"{figure.title}."
+        """Describe a figure for those who do not see it: title, first sentence of the caption, numbers."""
+        says = " ".join(part for part in (f"{figure.title}.", figure.sentences[0]) if part)
         if figure.name not in choice.OF_DECADES or not self.judged:
-            return says
+            return f"{says} {figure.alt}".strip()
         shown = self.deepest[:_MOST_LINES]
         cells = [f"{self.labels[i]} {tables.decades_cell(self.rows[i])}" for i in shown]
         more = f"; and {len(self.deepest) - len(shown)} more" if len(shown) < len(self.deepest) else ""
@@ -143,12 +142,12 @@ class Content:
         return f"Of {networks}, each with {seeds}: {counts}; {outcome}."
 
     def _highlights(self) -> list[str]:
-        """The strongest of each kind, so that nobody has to look for them."""
+        """Name the strongest of each verdict, so that nobody has to look for them."""
         lines = []
         for verdict, pick in (("vanishing", min), ("exploding", max)):
-            found = [i for i, row in enumerate(self.rows) if row["verdict"] == verdict]
-            if found:
-                i = pick(found, key=lambda i: self.rows[i]["decades"])
+            places = [i for i, row in enumerate(self.rows) if row["verdict"] == verdict]
+            if places:
+                i = pick(places, key=lambda i: self.rows[i]["decades"])
                 where = f"{markdown(self.labels[i])}, depth {self.rows[i]['depth']}"
                 facts = [words.ratio(self.rows[i]), self.evidence[i].sentence]
                 lines.append(f"The strongest {verdict}: {where}: {'; '.join(fact for fact in facts if fact)}.")
@@ -159,17 +158,17 @@ class Content:
         return lines
 
     def _verdicts(self, drawn: bool) -> list[str]:
-        """A line for each configuration; where they are drawn, for those of which there is more to say."""
+        """Write a line for each configuration; where a figure shows all, only where there is more to say."""
         more = lambda i: self.evidence[i].sentence or self.rows[i]["verdict"] == "algebraic"
-        told = [i for i in self.deepest if not drawn or more(i)]
-        if len(told) <= _MOST_LINES:
-            return [self._verdict(i) for i in told]
-        strongest = sorted(told, key=lambda i: -abs(np.nan_to_num(self.rows[i]["decades"])))[:_MOST_LINES]
-        rest = f"{len(told) - _MOST_LINES} more configurations, whose decades are fewer."
+        shown = [i for i in self.deepest if not drawn or more(i)]
+        if len(shown) <= _MOST_LINES:
+            return [self._verdict(i) for i in shown]
+        strongest = sorted(shown, key=lambda i: -abs(np.nan_to_num(self.rows[i]["decades"])))[:_MOST_LINES]
+        rest = f"{len(shown) - _MOST_LINES} more configurations, whose decades are fewer."
         return [*(self._verdict(i) for i in sorted(strongest)), rest]
 
     def _kept(self) -> tuple[list[pd.DataFrame], pd.DataFrame, list[str]]:
-        """Frames, rates and labels of the networks in the tables: all of them, unless they are too many to be read."""
+        """Return frames, rates and labels of the networks in the tables: all, unless they are too many to read."""
         if not (chosen := self._chosen()):
             return self.frames, self.rates, self.labels
         places = [i for i, label in enumerate(self.labels) if label in chosen]
@@ -177,14 +176,14 @@ class Content:
         return [self.frames[i] for i in places], rates, [self.labels[i] for i in places]
 
     def _chosen(self) -> set[str]:
-        """Of very many configurations those in the tables, evenly spaced in the order of their decades."""
+        """Of very many configurations choose some, evenly spaced in the order of their decades."""
         order = sorted(self.deepest, key=lambda i: np.nan_to_num(self.rows[i]["decades"]))
         if len(order) <= _MOST_ROWS:
             return set()
         return {self.labels[order[i]] for i in np.linspace(0, len(order) - 1, _MOST_ROWS).round().astype(int)}
 
     def _cut(self) -> str:
-        """What the tables leave out; empty where they have everything."""
+        """Say what the tables leave out; empty where they leave nothing out."""
         if not self._chosen():
             return ""
         return (
@@ -193,14 +192,14 @@ class Content:
         )
 
     def rates_csv(self) -> str:
-        """The rates of all networks, where the tables of the page have some of them; else empty."""
+        """Return the rates of all networks as CSV, where the tables leave some out; else empty."""
         if not self._chosen():
             return ""
         names = self.rates.select_dtypes(exclude="number").columns
         return self.rates.assign(**{name: self.rates[name].map(spreadsheet) for name in names}).to_csv(index=False)
 
     def _verdict(self, i: int) -> str:
-        """The sentence on one configuration's deepest network, and what its others are."""
+        """Write the sentence on the deepest network of a configuration, and the verdicts at its other depths."""
         line = words.sentence(self.labels[i], self.rows[i], self.evidence[i])
         alike = [row for label, row in zip(self.labels, self.rows, strict=True) if label == self.labels[i]]
         by_name: dict[str, list[str]] = {}
@@ -234,7 +233,7 @@ class Content:
         return theory.beside(*self._kept(), self.origins)
 
     def tables_tex(self) -> str:
-        """The tables for a paper."""
+        """Write the tables for a paper."""
         if not self.judged:
             return self._tex("no tables: no network is judged without the column log10_delta_rms", [])
         half = f"Digits in parentheses: half the {self.level} interval over seeds."
@@ -261,12 +260,12 @@ class Content:
         caption = f"Measured and predicted rate of the deepest networks, with {beside.level} intervals. {notes}."
         short = {beside.deepest.columns[1]: "measured", "predicted rate": "predicted", "measured / predicted": "ratio"}
         cells = beside.deepest.drop(columns="finite width").rename(columns={**short, "its interval": "interval"})
-        return tex.table(cells, caption, "tab:gradlab-theory")
+        return tex.table(cells, caption, "tab:gradlab-theory", align="rrrrrl")
 
     def figures_tex(self, drawn: Sequence[figures.Drawn | figures.NotDrawn]) -> str:
-        """The figures for a paper, each with its caption and its label."""
+        """Write the figures for a paper, each with caption and label."""
         made = [
-            tex.figure(f.files[-1], f.title, f.caption, f"fig:gradlab-{f.name}", f.width)
+            tex.figure(f.files[-1], f.title, f.sentences, f"fig:gradlab-{f.name}", f.width)
             for f in drawn if isinstance(f, figures.Drawn)
         ]  # fmt: skip
         return self._tex("needs \\usepackage{graphicx}", made)
@@ -275,14 +274,14 @@ class Content:
         return "\n".join([f"% Made by gradlab from run {self.hash or 'unknown'}; {needs}.", *parts])
 
     def numbers_tex(self) -> str:
-        """A macro for each number of each verdict."""
+        """Write a macro for each number of each verdict."""
         macros = tex.macros(self.rates, self.labels, self.evidence) if self.judged else []
         lines = [f"\\newcommand{{\\{name}}}{{{value}}}" for name, value in macros]
         return "\n".join([f"% Made by gradlab from run {self.hash or 'unknown'}.", *lines]) + "\n"
 
 
 def _part(make: Callable[..., str], *arguments: Any) -> str:
-    """A piece of the page; one that cannot be made costs a line, never the page."""
+    """Make a piece of the page; an error costs a line, never the page."""
     try:
         return make(*arguments)
     except Exception as error:
@@ -290,7 +289,7 @@ def _part(make: Callable[..., str], *arguments: Any) -> str:
 
 
 def _tex_part(name: str, make: Callable[[], str]) -> str:
-    """A piece for a paper; one that cannot be made costs a comment."""
+    """Make a piece for a paper; an error costs a comment."""
     try:
         return make()
     except Exception as error:
@@ -298,7 +297,7 @@ def _tex_part(name: str, make: Callable[[], str]) -> str:
 
 
 def _each(make: Callable[[], list[str]]) -> list[str]:
-    """The lines of a list on the page; of one that cannot be made, one that says why."""
+    """Make the lines of a list; an error costs one line that says why."""
     try:
         return make()
     except Exception as error:

@@ -77,7 +77,7 @@ def _read(text: str) -> pd.DataFrame:
 
 
 def _column(cells: list[str]) -> Any:
-    """A column of whole numbers, of numbers, of answers or of texts: the first of them that all its cells are."""
+    """Return a column of answers, whole numbers, numbers or texts, the first kind that all cells are."""
     known = [cell for cell in cells if cell]
     if known and set(known) <= set(ANSWERS):
         return pd.Series([ANSWERS.get(cell, np.nan) for cell in cells], dtype=object)
@@ -90,7 +90,7 @@ def _column(cells: list[str]) -> Any:
 
 
 def _answers(column: pd.Series) -> pd.Series:
-    """A column of answers in words; any other as it is."""
+    """Write answers in words; return any other column as it is."""
     word = {answer: text for text, answer in ANSWERS.items()}
     if all(value is None or isinstance(value, (bool, np.bool_)) for value in column):
         return pd.Series([word[value if value is None else bool(value)] for value in column], column.index, object)
@@ -98,7 +98,7 @@ def _answers(column: pd.Series) -> pd.Series:
 
 
 def _same(one: pd.Series, other: pd.Series) -> bool:
-    """Whether two columns hold the same, whatever types pandas keeps it in."""
+    """Return whether two columns hold the same, whatever types pandas keeps it in."""
     if pd.api.types.is_numeric_dtype(one) and not pd.api.types.is_bool_dtype(one):
         # single precision is written as short as it can be
         return pd.api.types.is_numeric_dtype(other) and np.array_equal(

@@ -171,7 +171,7 @@ class Experiment:
         import matplotlib.pyplot as plt
 
         from gradlab import plots
-        from gradlab.plots.ground.captions import figure_of
+        from gradlab.plots.ground.captions import attach, figure_of
 
         try:
             measured = read_tables(out, about["tables"])
@@ -190,6 +190,7 @@ class Experiment:
         first, folded = _split(shown)
         with writable(out):
             for name in captions if drawn else ():
+                attach(figure_of(figures[name]), " ".join(captions[name]))  # it goes into the files, too
                 with plots.style("paper"):
                     plots.save(figures[name], out / name, FORMATS, about["hash"], about["command"])
                 plt.close(figure_of(figures[name]))
@@ -212,7 +213,7 @@ def _check_names(captions: Mapping[str, Any], figures: Mapping[str, Any]) -> Non
 
 
 def _about(out: Path) -> dict[str, Any]:
-    """The provenance of a page, in the form that `publish` writes."""
+    """Read the provenance of a page, in the form that `publish` writes."""
     try:
         about = json.loads(read_text(out, _PROVENANCE))
     except (OSError, ValueError) as error:
@@ -224,7 +225,7 @@ def _about(out: Path) -> dict[str, Any]:
 
 
 def _split(shown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows that a page shows, and those that it folds: those nearest to a line stand first."""
+    """Split the rows into those that a page shows, nearest to a line first, and those that it folds."""
     cells = shown.drop(columns=MARGIN, errors="ignore")
     if len(shown) <= MOST_ROWS:
         return cells, cells[:0]
@@ -234,7 +235,7 @@ def _split(shown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _alt(see: str, shown: pd.DataFrame) -> str:
-    """What a figure shows, for those who do not see it: the first sentence of its caption, and numbers."""
+    """Describe a figure for those who do not see it: the first sentence of its caption, and numbers."""
     rows = [
         f"{index}: " + ", ".join(f"{name} {cell}" for name, cell in zip(shown.columns, cells, strict=True))
         for index, *cells in shown.head(_SPOKEN).itertuples()

@@ -1,4 +1,4 @@
-"""The sentences of a page of an experiment, with names in braces where numbers of its run belong."""
+"""Sentences of an experiment's page, with names in braces where numbers of its run belong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Caption:
     setting: str = ""
 
     def filled(self, numbers: Mapping[str, Any]) -> tuple[str, str]:
-        """The first sentence, and all that follows it, with the numbers in their places."""
+        """Return the first sentence, and all that follows it, with the numbers in their places."""
         panels = [f"({letter}) {text}" for letter, text in self.panels.items()]
         rest = " ".join(part for part in (*panels, self.band, self.setting) if part)
         see, rest = (" ".join(filled(text, numbers).split()) for text in (self.see, rest))
@@ -44,7 +44,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class Words:
-    """What a page says: no number is typed, each has a name in braces.
+    """The sentences of a page: no number is typed, each has a name in braces.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Words:
                 raise GradlabError(wanted, repr(when), '"before the run" or "after a look at two seeds"')
 
     def filled(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
-        """Title, claim, text, the lines and what a case is, with the numbers in their places."""
+        """Return title, claim, text, lines and case, with the numbers in their places."""
         texts: dict[str, Any] = {
             name: wrapped(filled(getattr(self, name), numbers)) for name in ("title", "claim", "text")
         }
@@ -85,7 +85,7 @@ class Words:
 
 
 def filled(text: str, numbers: Mapping[str, Any]) -> str:
-    """The text with a number in each pair of braces."""
+    """Return the text with a number in each pair of braces."""
     try:
         return text.format(**numbers)
     except (KeyError, IndexError) as error:
@@ -94,6 +94,6 @@ def filled(text: str, numbers: Mapping[str, Any]) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Paragraphs in lines of one length, whatever numbers came into them."""
+    """Break paragraphs into lines of one length, whatever numbers came into them."""
     fill = functools.partial(textwrap.fill, width=119, break_long_words=False, break_on_hyphens=False)
     return "\n\n".join(map(fill, text.split("\n\n")))

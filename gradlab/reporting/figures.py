@@ -1,4 +1,4 @@
-"""The figures of a page on the disk: one place draws and saves them, and no failure there costs the page."""
+"""Draw and save the figures of a page; no failure there costs the page."""
 
 from __future__ import annotations
 
@@ -9,19 +9,35 @@ from typing import Any
 
 from gradlab import plots
 from gradlab._files import file_name
-from gradlab._text import from_figure, markdown
+from gradlab._text import from_figure, markdown, shortened
 from gradlab.plots.ground.captions import figure_of
 from gradlab.reporting import words
 
 #: Formats of every figure; the page shows the first.
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
+#: Characters of what an alternative text says of the lines of a figure.
+LONGEST_ALT = 600
 #: What makes a figure, with what its caption says of the choice of its rows.
 Make = Callable[[], tuple[Any, str]]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on the disk: title, alternative text, path beside the page, caption, links, width in inches."""
+    """A figure on the disk.
+
+    Parameters
+    ----------
+    title : str
+    alt : str
+        What is drawn in it, in numbers.
+    path : str
+        Of its first format, beside the page.
+    caption : str
+    links : str
+        To its other formats, in Markdown.
+    width : float
+        In inches.
+    """
 
     title: str
     alt: str
@@ -32,8 +48,14 @@ class Drawn:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """Name of the files, without an ending."""
         return PurePosixPath(self.path).stem
+
+    @property
+    def sentences(self) -> tuple[str, str]:
+        """The first sentence of the caption, which says what there is to see, and the rest."""
+        first, _, rest = self.caption.partition(". ")
+        return f"{first.removesuffix('.')}." if first else "", rest
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -43,7 +65,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class NotDrawn:
-    """A figure that could not be made, and why; it costs a line on the page."""
+    """A figure that could not be made, and why: a line on the page."""
 
     title: str
     why: str
@@ -63,7 +85,7 @@ class Figure:
 def draw(
     choices: Sequence[Callable[[], Sequence[Figure]]], folder: Path, run_hash: str, command: str
 ) -> list[Drawn | NotDrawn]:
-    """Draw figures into `folder`; whatever goes wrong with one, or with their choice, the page still comes.
+    """Draw figures into `folder`; whatever goes wrong with one, or with their choice, there is a page.
 
     Parameters
     ----------
@@ -74,15 +96,15 @@ def draw(
     run_hash, command : str
         Written into every file.
     """
-    made: list[Drawn | NotDrawn] = []
+    drawn: list[Drawn | NotDrawn] = []
     for choose in choices:
         try:
             figures = choose()
         except Exception as error:
-            made.append(NotDrawn("Figures", markdown(words.reason(error))))
+            drawn.append(NotDrawn("Figures", markdown(words.reason(error))))
         else:
-            made += [_draw(figure, folder, run_hash, command) for figure in figures]
-    return made
+            drawn += [_draw(figure, folder, run_hash, command) for figure in figures]
+    return drawn
 
 
 def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | NotDrawn:
@@ -93,8 +115,10 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
     try:
         axes, note = figure.make()
         caption = plots.caption(axes) + from_figure(note)
-        width = figure_of(axes).get_figwidth()
+        width, alt = figure_of(axes).get_figwidth(), shortened(plots.alt(axes), LONGEST_ALT)
         folder.mkdir(parents=True, exist_ok=True)
+        with plt.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            figure_of(axes).set_layout_engine(None)  # what made it has laid it out
         plots.save(figure_of(axes), folder / name, formats=FORMATS, run_hash=run_hash, command=command)
     except Exception as error:
         return NotDrawn(figure.title, markdown(words.reason(error)))
@@ -102,4 +126,4 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
         for number in set(plt.get_fignums()) - before:
             plt.close(number)
     links = " ".join(f"[{kind.upper()}]({folder.name}/{name}.{kind})" for kind in FORMATS[1:])
-    return Drawn(figure.title, figure.title, f"{folder.name}/{name}.{FORMATS[0]}", caption, links, width)
+    return Drawn(figure.title, alt, f"{folder.name}/{name}.{FORMATS[0]}", caption, links, width)

@@ -1,4 +1,4 @@
-"""What became of a claim: answers of intervals, case by case."""
+"""Judge a claim by intervals, case by case."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Answer = bool | None
 
 
 def below(low: float, high: float, line: float) -> Answer:
-    """Whether a quantity lies below a line: its whole interval, none of it, or undecided."""
+    """Return whether a whole interval lies below a line; None where the line lies inside."""
     if math.isnan(low) or math.isnan(high):
         return None
     return True if high < line else False if low >= line else None
 
 
 def above(low: float, high: float, line: float) -> Answer:
-    """Whether a quantity lies above a line: its whole interval, none of it, or undecided."""
+    """Return whether a whole interval lies above a line; None where the line lies inside."""
     return below(-high, -low, -line)
 
 
 def margin(low: float, high: float, line: float) -> float:
-    """How far an interval lies from a line, in its half-widths beyond its nearer end.
+    """Return how far an interval lies from a line, in half-widths beyond its nearer end.
 
     It orders the rows of a table: those nearest to a line are what a claim turns on.
 
@@ -47,19 +47,19 @@ def margin(low: float, high: float, line: float) -> float:
 
 
 def answered(answer: Answer) -> str:
-    """``true``, ``false``, or ``open`` where an interval straddles the line: the cell of a table."""
+    """Return ``true``, ``false``, or ``open`` where the line lies inside the interval, for a table."""
     return "open" if answer is None else str(bool(answer)).lower()
 
 
 def either(*answers: Answer) -> Answer:
-    """Whether one of them is true; undecided where none is and one may be."""
+    """Return whether one answer is true; None where none is true and one may be."""
     if True in answers:
         return True
     return None if None in answers else False
 
 
 def both(*answers: Answer) -> Answer:
-    """Whether all of them are true; undecided where none is false and one may be."""
+    """Return whether all answers are true; None where none is false and one may be."""
     if False in answers:
         return False
     return None if None in answers else True
@@ -67,7 +67,7 @@ def both(*answers: Answer) -> Answer:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a claim.
+    """The outcome of a claim.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Finding:
 
     @classmethod
     def of(cls, answers: Mapping[str, Answer]) -> Finding:
-        """The finding on a claim that says something of every case.
+        """Judge a claim by its answers: one false case refutes it, one open case leaves it undecided.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """As it stands on the page."""
+        """The finding in a line of the page."""
         return f"**{self.outcome.capitalize()}**{str(self).removeprefix(self.outcome)}."
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a run says of itself: what was asked, and how to make it again; what has another form is left out, and named."""
+"""Request and provenance of a run; entries in another form than gradlab's are left out, and named."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True)
 class Origin:
-    """One run's request and provenance, each entry of the form in which gradlab writes it.
+    """Request and provenance of one run, each entry in the form in which gradlab writes it.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Origin:
 
     @classmethod
     def of(cls, name: str, request: Any, provenance: Any) -> Origin:
-        """What of a request and a provenance can be used, whatever they are."""
+        """Take the entries of a request and a provenance that have the right form."""
         given = request if isinstance(request, Mapping) else {}
         asked = given.get("request", given)
         task = given.get("task")
@@ -92,16 +92,16 @@ class Origin:
 
     @property
     def command(self) -> str:
-        """What makes the run again; empty where it is not known."""
+        """Command that makes the run again; empty where it is not known."""
         return self.noted.get("command", "")
 
     @property
     def hash(self) -> str:
-        """Hexadecimal; empty where it is not known."""
+        """Hash of the run, hexadecimal; empty where it is not known."""
         return self.noted.get("hash", "")
 
     def request_table(self) -> str:
-        """What was asked, as a Markdown table."""
+        """Write the request as a Markdown table."""
         defaults = {f: getattr(self.kind, f, None) for f in self.kind.__dataclass_fields__}
         rows = []
         for key in (*_ALWAYS, *(k for k in self.asked if k not in _ALWAYS)):
@@ -115,7 +115,7 @@ class Origin:
         return (f"Run {markdown(self.name)}:\n\n" if self.name else "") + tables.markdown(table)
 
     def reproduction(self) -> str:
-        """The command of the run, and what its numbers rest on, as Markdown."""
+        """Write the command of the run and the versions it used, as Markdown."""
         noted = self.noted
         facts = [f"run {code(self.hash)}"] if self.hash else []
         if "data" in noted:
@@ -139,7 +139,7 @@ class Origin:
 
 
 def origins(run: Run) -> list[Origin]:
-    """The origin of a run, or of each of several."""
+    """Return the origin of a run, or of each of several."""
     if not isinstance(run.path, Mapping):
         return [Origin.of("", run.request, run.provenance)]
     names = dict.fromkeys((*run.path, *run.request))

@@ -1,4 +1,4 @@
-"""One page from a run: what was asked, verdicts in words, figures, tables, how to make it again."""
+"""Write one page from a run: verdicts in words, figures, tables, what was asked, how to make it again."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ def report(
     """
     loaded = run if isinstance(run, Run) else load(run)
     page = _page_path(loaded, out)
-    about = Content(loaded)
+    content = Content(loaded)
     with writable(page):
         page.parent.mkdir(parents=True, exist_ok=True)
-        folder, origin = inside(page.parent, "figures"), (about.hash, about.command)
-        drawn = figures.draw(about.figures, folder, *origin)
-        text = about.markdown(drawn)
+        folder, origin = inside(page.parent, "figures"), (content.hash, content.command)
+        drawn = figures.draw(content.figures, folder, *origin)
+        text = content.markdown(drawn)
         write_text(page, text)
-        if rates := about.rates_csv():
+        if rates := content.rates_csv():
             write_text(page.with_name("rates.csv"), rates)
         if tex:
-            write_text(page.with_name("tables.tex"), about.tables_tex())
-            write_text(page.with_name("numbers.tex"), about.numbers_tex())
-            write_text(page.with_name("figures.tex"), about.figures_tex(drawn))
+            write_text(page.with_name("tables.tex"), content.tables_tex())
+            write_text(page.with_name("numbers.tex"), content.numbers_tex())
+            write_text(page.with_name("figures.tex"), content.figures_tex(drawn))
         if html:
             made = {file: figure.width for figure in drawn for file in figure.files}
             write_text(page.with_suffix(".html"), to_html(text, page.parent, made))

@@ -1,4 +1,4 @@
-"""The tables of a page: verdicts and rates against depth, the three signals, failures, zeros."""
+"""Tables of a page: verdicts and rates against depth, the three signals, failures, zeros."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ KEYS: tuple[str, ...] = ("run", "network", "batch", "loss", "data", "dtype", "st
 
 
 def keys(table: pd.DataFrame) -> list[str]:
-    """The columns of `KEYS` that the table has."""
+    """Return the columns of `KEYS` that the table has."""
     return [name for name in KEYS if name in table]
 
 
 def ends(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of trainings, the first and the last step of each network and seed; other frames as they are."""
+    """Return of trainings the first and last step of each network and seed; other frames as they are."""
     if frame["step"].nunique() < 2:
         return frame
     names = [name for name in (*KEYS, "seed") if name in frame and name != "step"]
@@ -39,7 +39,7 @@ def ends(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def learnt(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Loss and accuracy of each configuration at its first and its last step. Empty where nothing of them is known."""
+    """Return loss and accuracy of each configuration at its first and last step; empty where they are unknown."""
     columns = {
         "training loss": "log10_train_loss", "test loss": "log10_test_loss",
         "training accuracy": "train_accuracy", "test accuracy": "test_accuracy",
@@ -58,14 +58,14 @@ def learnt(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence
 
 
 def by_network(frame: pd.DataFrame, rates: pd.DataFrame) -> list[pd.DataFrame]:
-    """The frame's rows of each network, in the order of `gradlab.rates`."""
+    """Return the frame's rows of each network, in the order of `gradlab.rates`."""
     names = keys(frame)
     groups = {k: g for k, g in frame.groupby(names, observed=True, sort=False, dropna=False)}
     return [groups[tuple(row[name] for name in names)] for row in rates.to_dict("records")]
 
 
 def deepest(rates: pd.DataFrame, labels: Sequence[str]) -> list[int]:
-    """Position of the deepest network of each configuration, in order of appearance."""
+    """Return the positions of the deepest networks, one for each configuration, in order of appearance."""
     best: dict[str, int] = {}
     depths = rates["depth"].tolist()
     for i, label in enumerate(labels):
@@ -75,7 +75,7 @@ def deepest(rates: pd.DataFrame, labels: Sequence[str]) -> list[int]:
 
 
 def against_depth(rates: pd.DataFrame, labels: Sequence[str], cell: Cell) -> pd.DataFrame:
-    """Configurations down, depths across, each cell what `cell(row)` makes of the network."""
+    """Return a table of configurations against depths, whose cells are `cell(row)` of each network."""
     table = pd.DataFrame({"configuration": list(labels), "depth": rates["depth"].tolist()})
     table["cell"] = [cell(row) for row in rates.to_dict("records")]
     wide = table.pivot(index="configuration", columns="depth", values="cell")
@@ -85,23 +85,23 @@ def against_depth(rates: pd.DataFrame, labels: Sequence[str], cell: Cell) -> pd.
 
 
 def verdict_cell(row: Mapping[str, Any]) -> str:
-    """``vanishing``."""
+    """Write the verdict: ``vanishing``."""
     return str(row["verdict"])
 
 
 def rate_cell(row: Mapping[str, Any]) -> str:
-    """``0.236(2)``; the rate of a power law stands in brackets, because it is one of this depth only."""
+    """Write the rate: ``0.236(2)``; of a power law in brackets, because it holds at this depth only."""
     text = words.paren(row["rate"], row["low"], row["high"])
     return f"[{text}]" if row["verdict"] == "algebraic" else text
 
 
 def decades_cell(row: Mapping[str, Any]) -> str:
-    """``-19.4(1)``."""
+    """Write the decades: ``-19.4(1)``."""
     return words.paren(row["decades"], row["decades_low"], row["decades_high"])
 
 
 def signals(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Forward signal, delta and weight gradient at both ends of each configuration's deepest network.
+    """Return forward signal, delta and weight gradient at both ends of the deepest networks.
 
     They stand side by side because weight gradients alone cannot see a too small initialisation.
     """
@@ -126,7 +126,7 @@ def signals(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequenc
 
 
 def failures(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Cells that are not ``ok``: configuration, depth, what happened, in how many seeds. Empty where all are."""
+    """Return what failed: configuration, depth, number of seeds, what happened; empty where all succeeded."""
     rows = []
     for label, depth, cells in zip(labels, rates["depth"], frames, strict=True):
         bad = cells[cells["status"].astype(str) != "ok"]
@@ -137,7 +137,7 @@ def failures(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequen
 
 
 def zeros(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """True zeros and cells that are not finite, by configuration and column. Empty where there are none."""
+    """Count true zeros and cells that are not finite, by configuration and column; empty where there are none."""
     names = ["configuration", "depth", "column", "exactly 0", "not finite", "cells"]
     rows = []
     for label, depth, cells in zip(labels, rates["depth"], frames, strict=True):
@@ -151,7 +151,7 @@ def zeros(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A frame as a markdown table: the index is its first column, every cell escaped."""
+    """Write a frame as a Markdown table: the index is its first column, every cell is escaped."""
     names = [str(table.index.name or ""), *map(str, table.columns)]
     numeric = [False, *(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)]
     lines = [names, ["--:" if right else "---" for right in numeric]]

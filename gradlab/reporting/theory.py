@@ -1,4 +1,4 @@
-"""What mean field says of a run's networks, beside what was measured of them."""
+"""Predicted rates of a run's networks beside measured ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_EXAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Beside:
-    """Measured rates beside predicted ones.
+    """The page's tables of measured and predicted rates.
 
     Parameters
     ----------
@@ -53,10 +53,12 @@ class Beside:
     level: str
 
     def markdown(self) -> str:
-        """The section of the page."""
+        """Write the section of the page."""
         parts = [tables.markdown(self.deepest), self.text]
         if self.all_depths is not None:
-            parts.append(f"Measured over predicted at every depth, with its {self.level} interval:")
+            parts.append(
+                f"Measured over predicted at every depth; in parentheses half the width of its {self.level} interval:"
+            )
             parts.append(tables.markdown(self.all_depths))
         parts.append("\n".join(f"- *{letter}*: {markdown(note)}." for letter, note in self.notes.items()))
         return "\n\n".join(parts)
@@ -65,7 +67,7 @@ class Beside:
 def beside(
     frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[str], origins: Sequence[Origin]
 ) -> Beside | None:
-    """Measured rate, predicted rate, ratio and interval of every network; None where no configuration is known.
+    """Compare measured and predicted rates of all networks; None where no configuration is known.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ def beside(
     usual = {labels[i]: texts[i] for i in shown}
     other = lambda i: "" if texts[i] == usual[labels[i]] else f" {letters[texts[i]]}"
     several = rates["depth"].nunique() > 1
-    cell = lambda row: _ratio(found[row["place"]]) + other(row["place"])
+    short = lambda row: words.paren(row["ratio"], row["ratio_low"], row["ratio_high"])
+    cell = lambda row: short(found[row["place"]]) + other(row["place"])
     all_depths = tables.against_depth(rates.assign(place=range(len(rates))), labels, cell) if several else None
     level = f"{100 * found[0]['level']:g} %"
     pooled = "" if means <= {POOLED} else (
@@ -105,19 +108,19 @@ def beside(
 
 
 def _note(row: Mapping[str, Any]) -> str:
-    """What both rates are of, or why there is no prediction."""
+    """Say what both rates are, or why there is no prediction."""
     if row["refused"]:
         return f"no prediction: {row['refused']}"
     return f"{MEANS.get(row['column'], row['column'])} ({row['column']}): {row['functional']}"
 
 
 def _letter(place: int) -> str:
-    """a, b, …, z, aa, ab, …"""
+    """Return the letter of a note: a, b, …, z, aa, ab, …"""
     return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
 
 
 def _ratio(row: Mapping[str, Any]) -> str:
-    """``1.002 [0.998, 1.006]``."""
+    """Write a ratio with its interval: ``1.002 [0.998, 1.006]``."""
     if not np.isfinite(row["ratio"]):
         return "–"
     interval = f" [{row['ratio_low']:.4f}, {row['ratio_high']:.4f}]" if np.isfinite(row["ratio_low"]) else ""
@@ -138,7 +141,7 @@ def _cells(row: Mapping[str, Any], measured: str) -> dict[str, str]:
 def _expected(
     frames: Sequence[pd.DataFrame], rates: pd.DataFrame, origins: Sequence[Origin]
 ) -> tuple[dict[str, Any], str]:
-    """Predictions of the networks as far as their configurations are known, and a sentence on their inputs."""
+    """Predict the networks whose configurations are known; return a sentence on their inputs, too."""
     found: dict[str, Any] = {}
     begun = {}
     of: dict[str, pd.DataFrame] = {}
@@ -161,7 +164,7 @@ def _expected(
 
 
 def _inputs(sweep: Sweep, noted: Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
-    """Inputs with the mean squares of the run's own, as an option of `predict_all`, and what they are.
+    """Return inputs with the mean squares of the run's, as an option of `predict_all`, and a sentence on them.
 
     No file that a request names is opened: a run may come from somebody else.
     """

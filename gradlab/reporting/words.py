@@ -35,12 +35,12 @@ def listed(words: Sequence[str]) -> str:
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
-    """``1 network``, ``2 networks``."""
+    """Count something: ``1 network``, ``2 networks``."""
     return f"{n} {noun if n == 1 else plural or noun + 's'}"
 
 
 def spans(numbers: Sequence[int]) -> str:
-    """Numbers as ranges: ``1–4, 7``."""
+    """Write numbers as ranges: ``1–4, 7``."""
     parts: list[list[int]] = []
     for n in sorted(numbers):
         if parts and n == parts[-1][-1] + 1:
@@ -51,7 +51,7 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def power(log10: float) -> str:
-    """10**log10 in short, wherever it lies: ``0.15``, ``3.2``, ``4e-20``, ``2e-631``."""
+    """Write 10**log10 in short, wherever it lies: ``0.15``, ``3.2``, ``4e-20``, ``2e-631``."""
     if math.isnan(log10):
         return "unknown"
     if math.isinf(log10):
@@ -66,7 +66,7 @@ def power(log10: float) -> str:
 
 
 def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """``0.236(2)``: the half-width of the interval in units of the last digit; ``0.236`` without one.
+    """Write a number with its interval's half-width in units of the last digit: ``0.236(2)``; else ``0.236``.
 
     The half-width is shown to its first digit, or to two where that digit is 1.
     """
@@ -90,7 +90,7 @@ def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
 
 
 def labels(rates: pd.DataFrame) -> list[str]:
-    """A configuration in words for each row of `gradlab.rates`: all that names it but its depth."""
+    """Name the configuration of each row of `gradlab.rates` in words, without its depth."""
     varying = [name for name in (*OTHERS, "optimizer") if name in rates and rates[name].nunique(dropna=False) > 1]
     own = {name: default for name, default in extra_fields().items() if name in rates}
     following = [name for name in own if _follows(rates, name)]
@@ -102,7 +102,7 @@ def labels(rates: pd.DataFrame) -> list[str]:
 
 
 def _follows(rates: pd.DataFrame, name: str) -> bool:
-    """Whether a field differs only as another does that is named: the learning rate, with the optimiser."""
+    """Return whether a field differs only together with another one: the learning rate, with the optimiser."""
     if name != "learning_rate" or "optimizer" not in rates:
         return False
     pairs = rates[["optimizer", name]].drop_duplicates()
@@ -150,12 +150,12 @@ class Float32:
     depth: int
 
     def from_depth(self, layers: tuple[int, ...]) -> int | None:
-        """The depth from which on these layers are lost; None where there are none."""
+        """Return the depth from which on these layers are lost; None where there are none."""
         return self.depth - max(layers) + 1 if layers else None
 
     @property
     def sentence(self) -> str:
-        """What float32 shows, empty where it shows everything."""
+        """The loss in float32 in words; empty where nothing is lost."""
         parts = []
         for layers, what in (
             (self.norm_zero, "float32 code would print 0 for the gradient's norm in"),
@@ -169,7 +169,7 @@ class Float32:
 
 
 def float32(rows: pd.DataFrame) -> Float32:
-    """What plain float32 shows of one network's weight gradients, from its measured columns.
+    """Tell from measured columns which weight gradients of a network plain float32 loses.
 
     A sum of squares is 0 where the largest entry's square is below 2**-126. The largest of N entries is taken as
     sqrt(2 ln N) times their rms, as for Gaussian ones: for a sigmoid network 100 layers deep, width 128, it
@@ -203,7 +203,7 @@ def float32(rows: pd.DataFrame) -> Float32:
 
 
 def ratio(row: Mapping[str, Any]) -> str:
-    """The delta at the first layer beside that at the last."""
+    """Compare the delta at the first layer with that at the last, in words."""
     if math.isnan(row["decades"]) or row["last_layer"] == row["first_layer"]:
         return ""
     word = "of" if row["decades"] < 0 else "times"
@@ -212,12 +212,12 @@ def ratio(row: Mapping[str, Any]) -> str:
 
 
 def when(step: int) -> str:
-    """``at initialisation``, or the training step."""
+    """Return ``at initialisation``, or the training step in words."""
     return "at initialisation" if step == 0 else f"at step {step}"
 
 
 def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None) -> str:
-    """The verdict on one network in words, with its evidence; markdown.
+    """Write the verdict on one network, with its evidence, as Markdown.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def sentence(label: str, row: Mapping[str, Any], evidence: Float32 | None = None
 
 
 def reason(error: Exception) -> str:
-    """Why something could not be made, in one line for a reader of the page: what to try in Python is left out."""
+    """Say in one line why something could not be made, without the hint for Python users."""
     if isinstance(error, GradlabError):
         text = f"it needs {error.expected}" + (f"; there is {error.received}" if error.received else "")
     else:

@@ -121,7 +121,7 @@ def test_a_crafted_run_gives_the_page_of_a_plain_one(value, tmp_path, plain_page
 def check_tex(page):
     """No command in the TeX but those that gradlab writes."""
     allowed = (
-        r"\\(begin|end)\{(table|tabular|figure)\}|\\(centering|small|setlength|tabcolsep|caption|label|toprule|midrule)\b"
+        r"\\(begin|end)\{(tabular|(table|figure)\*?)\}|\\(centering|small|footnotesize|textbf|ifdim|else|fi|setlength|tabcolsep|caption|label|toprule|midrule)\b"
         r"|\\(bottomrule|multicolumn|cmidrule|includegraphics|linewidth|belowcaptionskip)\b"
         r"|\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|textquotedbl"
         r"|textasciigrave|ldots)\{\}"

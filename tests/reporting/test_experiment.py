@@ -83,6 +83,7 @@ def test_a_page_carries_its_hash_in_its_figures_and_beside_them(folder):
     with Image.open(folder / "points.png") as image:
         assert image.text["gradlab:run"] == about["hash"]
         assert image.text["gradlab:command"] == "python experiments/line.py"
+        assert image.text["Description"] == "Points stand on it."
         assert image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)  # PNG counts whole pixels per metre
 
 

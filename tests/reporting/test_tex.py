@@ -1,5 +1,8 @@
 import re
+import shutil
+import subprocess
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -63,25 +66,54 @@ def test_rate_of_a_power_law_stands_in_brackets():
 
 def test_words_stand_left_numbers_right_and_depths_have_a_head(content):
     text = content.tables_tex()
-    verdict, rate = text.split(r"\begin{table}")[1:3]
+    verdict, rate = text.split(r"\begin{table*}")[1:3]
     assert r"\begin{tabular}{llll}" in verdict and r"\begin{tabular}{lrrr}" in rate
     assert r" & \multicolumn{3}{c}{depth} \\" in verdict and "configuration & 4 & 9 & 32" in verdict
     assert r"\setlength{\belowcaptionskip}{\abovecaptionskip}" in rate
 
 
 def test_theory_has_a_table_with_letters_for_its_notes(table):
-    text = Content(run_of(table)).tables_tex().split(r"\begin{table}")[4]
+    text = Content(run_of(table)).tables_tex().split(r"\begin{table*}")[4]
     assert r"\label{tab:gradlab-theory}" in text and "a: " in text
     assert r"configuration & depth & measured & predicted & ratio & interval & note \\" in text
 
 
 def test_figures_have_caption_and_label():
     drawn = [
-        Drawn("Rate & depth", "", "figures/rate_against_depth.png", "50 % of a_b", "", 3.4),
+        Drawn("Rate & depth", "", "figures/rate_against_depth.png", "50 % of a_b. n = 3.", "", 3.4),
         Drawn("Wide", "", "figures/wide.png", "c", "", 7.0), NotDrawn("Lost", "no reason"),
     ]  # fmt: skip
     text = Content(run_of(grid(depths=(4,)))).figures_tex(drawn)
-    assert r"\includegraphics{figures/rate_against_depth.pdf}" in text
-    assert r"\includegraphics[width=\linewidth]{figures/wide.pdf}" in text
-    assert r"\caption[{Rate \& depth}]{50 \% of a\_b}" in text and r"\label{fig:gradlab-rate_against_depth}" in text
-    assert text.count(r"\begin{figure}") == 2
+    for inches, name in (("3.4in", "rate_against_depth"), ("7in", "wide")):
+        size = rf"\ifdim\linewidth<{inches}\linewidth\else{inches}\fi"
+        assert rf"\includegraphics[width={size}]{{figures/{name}.pdf}}" in text
+    assert r"\caption[{Rate \& depth}]{\textbf{50 \% of a\_b.} n = 3.}" in text
+    assert r"\label{fig:gradlab-rate_against_depth}" in text
+    assert text.count(r"\begin{figure}") == 1 and text.count(r"\begin{figure*}") == 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX")
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
+def test_all_of_it_compiles(columns, table_with_failures, tmp_path):
+    """With names that LaTeX reads otherwise; nothing stands over the edge of the page."""
+    hostile = r"50 % of $a_b^2$ & {c} #1 ~ \textbf σ_w² → ≤ ∂ <b>"
+    about = Content(run_of(table_with_failures))
+    (tmp_path / "figures").mkdir()
+    drawn = []
+    for name, inches in (("narrow", 3.4), ("wide", 7.0)):
+        figure, _ = plt.subplots(figsize=(inches, 2))
+        figure.savefig(tmp_path / "figures" / f"{name}.pdf")
+        plt.close(figure)
+        drawn.append(Drawn(hostile, "", f"figures/{name}.png", f"{hostile}. {hostile}", "", inches))
+    own = tex.table(pd.DataFrame({hostile: ["[x", "*"]}, index=pd.Index([hostile, ""], name="c")), hostile, "tab:x")
+    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx}}\usepackage[margin=2cm]{{geometry}}"
+    body = "\n".join([about.numbers_tex(), about.tables_tex(), about.figures_tex(drawn), own])
+    (tmp_path / "page.tex").write_text(f"{head}\\begin{{document}}\n{body}\\end{{document}}\n", encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page"], cwd=tmp_path, capture_output=True
+    )
+    log = done.stdout.decode("utf-8", "replace")
+    assert done.returncode == 0, log[-2000:]
+    over = [float(points) for points in re.findall(r"Overfull .hbox \((\d+\.\d+)pt", log)]
+    assert max(over, default=0) < 2, log

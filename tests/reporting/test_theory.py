@@ -11,6 +11,7 @@ from gradlab.reporting import theory
 from gradlab.reporting.content import Content
 from gradlab.reporting.origin import Origin
 from gradlab.reporting.page import report
+from gradlab.reporting.words import paren
 from gradlab.theory.prediction import predict
 from tests.reporting.report_frames import grid, run_of, trace
 
@@ -56,7 +57,8 @@ def test_every_network_has_its_ratio(table, tmp_path):
     assert "Measured over predicted at every depth" in page
     for label in ("| ReLU, He normal |", "| sigmoid, Xavier normal |", "| tanh, He normal |"):
         deepest, (_, *ratios) = cells(page, label), cells(page, label, 1)
-        assert len(ratios) == 2 and ratios[1] == f"{deepest[4]} {deepest[5]}"
+        low, high = map(float, deepest[5].strip("\\[]").split(", "))
+        assert len(ratios) == 2 and ratios[1] == paren(float(deepest[4]), low, high)
     assert cells(page, "| ReLU, He normal |", 1)[1].startswith("1.01")
     single = report(run_of(whole(grid(depths=(8,)))), out=tmp_path / "single").read_text()
     assert "at every depth" not in single

@@ -56,14 +56,17 @@ def save(
     made = []
     # ids of an SVG come from its salt, fonts of a PDF are embedded whole
     fixed = {"svg.hashsalt": "gradlab", "svg.fonttype": "path", "pdf.fonttype": 42, "ps.fonttype": 42}
+    # then None is no layout engine: with any, one that does nothing too, matplotlib draws everything twice
+    fixed |= {"figure.autolayout": False, "figure.constrained_layout.use": False}
     engine = fig.get_layout_engine()
     try:
         with style(preset_name(fig)), matplotlib.rc_context(fixed):
             for kind in dict.fromkeys(formats):
                 made.append(_write(fig, path.with_name(f"{path.name}.{kind}"), kind, run_hash, command))
-                fig.set_layout_engine("none")  # the first format has laid it out; measuring all texts again is slow
+                fig.set_layout_engine(None)  # the first format has laid it out; measuring all texts again is slow
     finally:
-        fig.set_layout_engine("none" if engine is None else engine)  # None would ask rcParams for one
+        with matplotlib.rc_context(fixed):
+            fig.set_layout_engine(engine)
     return made
 
 
