@@ -17,6 +17,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
 from gradlab.frames.rows import extra_fields
+from gradlab.plots.ground.words import listed as listed
 from gradlab.plots.ground.words import spoken, told
 
 #: Coordinates that name a configuration where they differ within a run, beside its own fields.
@@ -26,12 +27,6 @@ OTHERS: tuple[str, ...] = ("run", "architecture", "width", "batch", "loss", "dat
 LOG10_SMALLEST = -126 * math.log10(2)
 #: log10 of the norm whose square no float32 can hold, 2**64.
 LOG10_LARGEST_ROOT = 64 * math.log10(2)
-
-
-def listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    words = list(words)
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:

@@ -33,8 +33,9 @@ def made(configs, seeds=2):
     slopes = {"relu": -0.1, "sigmoid": -0.6, "he_normal": 0.1, "xavier_normal": 0.0}
     traces = []
     for place, config in enumerate(configs):
-        slope = slopes[config.activation] + slopes[config.init] + 0.2 * (config.gain - 1) + 1e-4 * (place % 7)
-        traces.append(dataclasses.replace(trace(config, slope, seeds=seeds), config=config))
+        net = config.network
+        slope = slopes[net.activation] + slopes[net.init] + 0.2 * (net.gain - 1) + 1e-4 * (place % 7)
+        traces.append(dataclasses.replace(trace(net, slope, seeds=seeds), config=config))
     return frame(traces)
 
 
