@@ -79,7 +79,7 @@ def test_the_row_says_where_variances_are_measured_ones():
 def test_a_rate_of_another_mean_is_not_compared(table, tmp_path):
     page = report(run_of(table), out=tmp_path).read_text()
     assert cells(page, "| ReLU, He normal |")[3:7] == ["–"] * 4
-    assert "theory's a root mean square; delta" in page
+    assert "theory's is a root mean square; delta" in page
 
 
 def test_the_functional_of_finite_width_where_it_was_measured():
