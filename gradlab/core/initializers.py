@@ -72,8 +72,8 @@ def _orthogonal(key: Array, shape: tuple[int, int], dtype) -> Array:
         return jax.nn.initializers.orthogonal()(key, shape, dtype)
     from scipy.linalg import qr  # of the LAPACK that JAX calls on CPUs, but without a program for each shape
 
-    q, r = qr(_normal(key, (max(shape), min(shape)), dtype), mode="economic", check_finite=False)
-    q = q * np.sign(np.diagonal(r))
+    factors: Any = qr(_normal(key, (max(shape), min(shape)), dtype), mode="economic", check_finite=False)
+    q = factors[0] * np.sign(np.diagonal(factors[1]))
     return q.T if shape[0] < shape[1] else q
 
 

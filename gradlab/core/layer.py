@@ -26,6 +26,10 @@ from gradlab.core.random import stacked
 from gradlab.core.scaled import Scaled, align, normalise, plain
 
 
+def _no_copies(n: Any) -> Layer:
+    raise TypeError(f"the first {n} copies of a layer that is no `repeat`")
+
+
 class Layer(NamedTuple):
     """A layer: `init`, `forward` and the hand-written `backward`.
 
@@ -49,8 +53,8 @@ class Layer(NamedTuple):
         Of `serial` its parts; empty of any other layer.
     copies : int
         Of `repeat` the number of its copies, along the leading axis of parameters and records; 0 of any other layer.
-    first : callable, optional
-        Of `repeat`: ``n -> Layer``, its first n copies.
+    first : callable
+        Of `repeat`: ``n -> Layer``, its first n copies. Any other layer refuses.
     rebuilt : callable, optional
         Of a combinator: ``change -> Layer``, itself with ``change(layer, number)`` in place of each layer that it is
         made of; the number is that of a copy of `repeat`, else None.
@@ -65,7 +69,7 @@ class Layer(NamedTuple):
     tangent: Callable[[Any, Any, Scaled], Scaled] | None = None
     sequence: tuple[Part, ...] = ()
     copies: int = 0
-    first: Callable[[Any], Layer] | None = None
+    first: Callable[[Any], Layer] = _no_copies
     rebuilt: Callable[[Callable[[Layer, Any], Layer]], Layer] | None = None
     mask: tuple[int, int] | None = None
 

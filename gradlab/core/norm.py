@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -113,7 +113,7 @@ class _Standard(NamedTuple):
 
     xhat: Scaled
     inverse: Array
-    power: Array | None
+    power: Any
 
 
 def _norm(kind: str, over: Callable, centred: bool, gain: bool, bias: bool, eps: float) -> Layer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from gradlab.config import NetworkConfig
@@ -21,7 +21,9 @@ _BUILDERS = {
 def build(config: NetworkConfig) -> Network:
     """Return the network with the fields of a configuration; one of a user's own layers is a network already."""
     if config.architecture not in _BUILDERS:
-        return config
+        return cast("Network", config)
     home, name = _BUILDERS[config.architecture]
     kind = getattr(import_module(f"{__name__}.{home}"), name)
-    return config if isinstance(config, kind) else kind(**{n: getattr(config, n) for n in config.names()})
+    return (
+        cast("Network", config) if isinstance(config, kind) else kind(**{n: getattr(config, n) for n in config.names()})
+    )

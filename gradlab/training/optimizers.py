@@ -54,7 +54,7 @@ def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[st
 
 def decays_in_loss(config: TrainingConfig) -> bool:
     """Return whether weight decay is a term of the loss."""
-    return config.weight_decay > 0 and config.optimizer != "adamw"
+    return bool(config.weight_decay) and config.optimizer != "adamw"
 
 
 def clipping(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:

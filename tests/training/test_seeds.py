@@ -73,14 +73,13 @@ def poisoned(chosen):
 
 def test_a_seed_that_fails_leaves_the_others_alone(both):
     positive = lambda params: params[0][0]["weight"][0, 0] > 0
-    apart, together = both(seeds=5, optimizer=poisoned(positive))
-    failed = {failure.seed for failure in apart.failures}
-    assert 0 < len(failed) < 5
+    apart, together = both(seeds=(3, 4), optimizer=poisoned(positive))  # twenty steps of the one are recorded again
+    assert [failure.seed for failure in apart.failures] == [3]
     assert {(f.direction, f.layer, f.step) for f in together.failures} == {("update", 2, 26)}
     assert_alike(apart, together)
     for one, other in zip(apart.failures, together.failures, strict=True):
         np.testing.assert_allclose(one.history["log10_delta_rms"], other.history["log10_delta_rms"], rtol=1e-8)
-    assert together.traces[-1].seeds == tuple(sorted(set(range(5)) - failed))
+    assert together.traces[-1].seeds == (4,)
 
 
 @pytest.mark.slow
