@@ -102,8 +102,7 @@ class Instrument:
             return [None] * count
         sizes = [int(np.prod(jaxprs.shape_of(var), dtype=np.int64)) for var in eqn.invars]
         origin = joined(operands, sizes)
-        picked = jaxprs.static_index(eqn) if isinstance(origin, Made) else None
-        if picked is not None:
+        if isinstance(origin, Made) and (picked := jaxprs.static_index(eqn)) is not None:
             return [origin.sliced(at) for at in picked]
         if isinstance(origin, Made) and jaxprs.puts_side_by_side(eqn) and len(origin.leaves) > 1:
             origin = replace(origin, several=True)
@@ -327,8 +326,7 @@ class _Here:
 
     def link(self, chain: patterns.Chain | None) -> _Link:
         """The site at the beginning of a chain, if there is one."""
-        start = self.sites.get(chain.root) if chain is not None else None
-        if start is None:
+        if chain is None or (start := self.sites.get(chain.root)) is None:
             return None
         return _Following(start.site, tuple(start.axes[axis] if axis >= 0 else -1 for axis in chain.axes))
 

@@ -176,9 +176,9 @@ def function_name(eqn: Any) -> str:
     if hasattr(params.get("name_and_src_info"), "name"):
         return params["name_and_src_info"].name
     for program in inner(eqn):
-        info = getattr(opened(program)[0], "debug_info", None)
-        if getattr(info, "func_name", ""):
-            return str(info.func_name).rpartition(".")[2]
+        name = getattr(getattr(opened(program)[0], "debug_info", None), "func_name", "")
+        if name:
+            return str(name).rpartition(".")[2]
     return eqn.primitive.name
 
 

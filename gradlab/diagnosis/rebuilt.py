@@ -18,15 +18,19 @@ class Network(Protocol):
 
     def options(self) -> dict[str, Any]:
         """Return its options by name; empty where it has none."""
+        ...
 
     def with_options(self, **changes: Any) -> Network:
         """Return the same network with other options."""
+        ...
 
     def outputs_in(self, params: Any) -> int:
         """Return the number of outputs of given parameters."""
+        ...
 
     def init_params(self, key: Any, x: Any, *, outputs: int) -> Any:
         """Draw parameters."""
+        ...
 
 
 class Rebuilt:

@@ -130,7 +130,7 @@ def _band(stats: Any, band: str, share: bool) -> tuple[pd.Series, pd.Series]:
         n = stats["count"].where(stats["count"] > 1)
         half = half * stdtrit(n - 1, 0.975) / np.sqrt(n)
         if share:
-            return tuple(_within(mean, half, side) for side in (-1, 1))
+            return _within(mean, half, -1), _within(mean, half, 1)
     low, high = mean - half, mean + half
     return (low.clip(lower=0), high.clip(upper=1)) if share else (low, high)
 

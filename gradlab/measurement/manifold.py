@@ -130,7 +130,7 @@ def carry_circle(
         outputs = net.outputs_in(params)
         features = net.layers(params)[0][1]["weight"].shape[0]
         check_parameters(net, params, (features,), outputs)
-    features = widths[0] if features is None else positive_integer("features", features)
+    features = int(widths[0]) if features is None else positive_integer("features", features)
     if features < 2:
         raise GradlabError("at least 2 features, the plane of a circle", str(features), "features=64")
     x, dx = _circle(points, features, q0, key)

@@ -101,7 +101,7 @@ def _section(entry: Resolved, outputs: int, low: int, high: int) -> tuple[Layer,
 
 def _block(layer: Layer) -> Layer:
     """Return one copy of repeated blocks, or a single block as it is."""
-    return layer.parts(())[0][1] if layer.copies else layer
+    return layer if layer.parts is None or not layer.copies else layer.parts(())[0][1]
 
 
 def carry_tangents(

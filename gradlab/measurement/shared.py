@@ -139,7 +139,10 @@ def measure_program(
         inputs = scaled(x[None])
         lower, run, head = net.split(params)
         below, saved_below = net.earlier.forward(lower, inputs)
-        top, saved_run = (below, None) if net.last_run is None else net.last_run.forward(run, below)
+        top: Any = below
+        saved_run: Any = None
+        if net.last_run is not None:
+            top, saved_run = net.last_run.forward(run, below)
         pairs, gaps = {}, None
         if correlated and len(x) > 1:
             pairs, gaps = _correlations(net, params, saved_below, saved_run, inputs, entries)

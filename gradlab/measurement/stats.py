@@ -193,7 +193,7 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         kept["weight_grad_sizes"] = size_counts(gradient, gradient.mantissa.ndim - 2)
     single = wanted.intersection(OF_EXAMPLES)
     examples = weight.examples() if single else None
-    if single and not isinstance(examples, NotMeasured):
+    if isinstance(examples, tuple):
         kept["examples"] = Examples.of(*examples, together=bool(single - {"log10_per_example_grad_norm_rms"}))
         if kept["examples"].together is not None:  # it has the norm already
             return kept

@@ -56,6 +56,8 @@ class Decades(MaxNLocator):
         Rows of marked zeros at the floor, which has a tick of its own, labelled 0.
     """
 
+    axis: Any  # matplotlib sets it before it asks for ticks
+
     def __init__(self, at_least: float = 0.0, floor: int = 0):
         super().__init__(nbins="auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=2)
         self.at_least, self.floor = at_least, floor
@@ -106,6 +108,7 @@ def _between(low: float, high: float, digits: Sequence[int]) -> np.ndarray:
 class Powers(Formatter):
     """10^k at whole k; 2×10^k between them, or the number itself near 1; 0 at the floor."""
 
+    axis: Any  # matplotlib sets it before it asks for labels
     plain = False
     digits = 3
 
