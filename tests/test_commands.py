@@ -59,6 +59,7 @@ def folder(tmp_path, monkeypatch, forget):
     monkeypatch.chdir(tmp_path)
     Path("mish.py").write_text(MISH)
     Path("model.py").write_text(MODEL)
+    Path("large.toml").write_text("depth = [2, 3]\nwidth = 8\nseeds = 2\n")
     Path("sweep.toml").write_text('depth = [2, 4]\nactivation = "tanh"\nwidth = 16\n')
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "b", "c"])

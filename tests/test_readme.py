@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import gradlab
+from gradlab import cli
 
 ROOT = Path(gradlab.__file__).resolve().parents[1]
 STARTS = re.findall(r"^\*\*(.+?)\*\*.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
@@ -71,3 +72,19 @@ def test_diagnose_a_model_of_your_own(tmp_path, monkeypatch):
     told, _ = start("Diagnose a model of your own", tmp_path, monkeypatch)
     assert "10 of 10 products seen" in told.splitlines()[0]
     assert "GL003 init_too_small" in told and "dense_0" in told and "multiply the weights by" in told
+
+
+def test_the_array_job_computes_slices_of_one_run(tmp_path, monkeypatch):
+    """Each line that the shell would run, for each task of the array."""
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"<!-- array job -->\n```sh\n(.*?)```", text, re.S)[1]
+    first, last = map(int, re.search(r"--array=(\d+)-(\d+)", block).groups())
+    monkeypatch.chdir(tmp_path)
+    Path("large.toml").write_text(
+        'depth = [2, 3]\nwidth = 8\nactivation = "tanh"\nseeds = 2\ndata = "gaussian"\nbatch = 8\n'
+    )
+    (line,) = [line for line in block.splitlines() if not line.startswith("#")]
+    for task in range(first, last + 1):
+        words = line.replace("$SLURM_ARRAY_TASK_ID", str(task)).split()
+        assert words[0] == "gradlab" and cli.main([*words[1:], "--quiet", "--no-cache"]) == 0
+    assert len(gradlab.load("runs/large").frame) == 2 * 2 * (3 + 4)  # two initialisers
