@@ -37,8 +37,9 @@ def test_what_is_drawn_is_what_the_tables_say():
     for polygon, name in zip(drawn(left, "histogram"), SIZES, strict=True):
         values = samples.loc[samples["network"] == name, "ln_norm2"]
         heights, edges = np.histogram(values, 40, density=True)
-        np.testing.assert_allclose(np.unique(polygon.get_xy()[:, 0]), edges, rtol=1e-12)
-        assert polygon.get_xy()[:, 1].max() == pytest.approx(heights.max())
+        (outline,) = (path.vertices for path in polygon.get_paths())
+        np.testing.assert_allclose(np.unique(outline[:, 0]), edges, rtol=1e-12)
+        assert outline[:, 1].max() == pytest.approx(heights.max())
     for bars, (name, (variance, total)) in zip(right.containers, SIZES.items(), strict=True):
         points, _, (sticks,) = bars.lines
         values = samples.loc[samples["network"] == name, "ln_norm2"]

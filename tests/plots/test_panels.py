@@ -7,14 +7,14 @@ from matplotlib import pyplot as plt
 
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
-from gradlab.plots.layers.heatmap import number
+from gradlab.plots.ground.cells import number
 
 from .synthetic import bins, healthy, printed, sick
 
 
 def cells(ax):
     """Texts of the cells by (column, row)."""
-    return {tuple(map(round, t.get_position())): t.get_text() for t in ax.texts if t.get_gid() == "cell"}
+    return {tuple(map(int, t.get_position())): t.get_text() for t in ax.texts if t.get_gid() == "cell"}
 
 
 def hatched(ax):

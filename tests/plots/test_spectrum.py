@@ -36,10 +36,11 @@ def law(far=0.0):
 @pytest.mark.parametrize("far", [0.0, -630.0])
 def test_densities_hold_the_share_that_is_resolved_wherever_they_lie(far):
     ax = plots.spectrum(table(far), theory=law(far))
-    steps = by_gid(ax.patches, "density")
-    assert len(steps) == 2
-    for line, shift in zip(steps, (0, -1), strict=True):
-        heights, edges, _ = line.get_data()
+    densities = by_gid(ax.lines, "density")
+    assert len(densities) == 2
+    for line, shift in zip(densities, (0, -1), strict=True):
+        edges, heights = line.get_data()
+        heights = heights[:-1]  # the last edge closes the outline
         assert np.sum(heights * np.diff(edges)) == pytest.approx(475 / 500)
         centre = np.sum(heights * np.diff(edges) * (edges[:-1] + edges[1:]) / 2) / 0.95
         assert centre == pytest.approx(far + shift, abs=0.05)
@@ -59,6 +60,26 @@ def test_on_given_axes_with_one_line_and_errors():
         plots.spectrum(one.drop(columns="weight"))
     with pytest.raises(GradlabError, match="'init'"):
         plots.spectrum(one, hue="inits")
+
+
+def test_along_a_training_each_step_has_a_line_or_a_panel_with_the_same_bins():
+    steps = {0: 0.0, 100: -1.0}
+    made = [table().assign(step=s, log10_singular_value=lambda t, by=by: t["log10_singular_value"] + by)
+            for s, by in steps.items()]  # fmt: skip
+    whole = pd.concat(made, ignore_index=True)
+    one = plots.spectrum(whole[whole["init"] == "gaussian"])
+    assert [t.get_text() for t in one.figure.legends[0].get_texts()] == ["step 0", "step 100"]
+    panels = plots.spectrum(whole, col="step", theory=law())
+    assert [ax.get_title() for ax in panels] == ["step 0", "step 100"]
+    centres = []
+    for ax in panels:
+        lines = by_gid(ax.lines, "density")
+        assert len(lines) == 2 and len(by_gid(ax.lines, "edge")) == 1
+        edges, heights = lines[0].get_data()
+        centres.append(np.sum(heights[:-1] * (edges[:-1] + edges[1:])) / (2 * np.sum(heights)))
+    assert centres[0] - centres[1] == pytest.approx(1, abs=0.02)
+    np.testing.assert_array_equal(*(by_gid(ax.lines, "density")[0].get_xdata() for ax in panels))
+    assert "(orthogonal, step 100)" in plots.caption(panels[0])
 
 
 def lengths():

@@ -44,3 +44,11 @@ def _networks(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     networks = table[[*dict.fromkeys([*by, *keys])]].drop_duplicates().assign(networks=1)
     counts: Any = networks.groupby(list(by), observed=True, dropna=False)["networks"].sum()
     return counts
+
+
+def number(value: float) -> str:
+    """Decades in a cell: ``−19``, ``−1.9``, ``+0.07``; the sign says in a grey print what the colour is."""
+    size = abs(value)
+    digits = 0 if size >= 9.95 else 1 if size >= 0.095 else 2
+    text = f"{value:+.{digits}f}"
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")

@@ -14,7 +14,7 @@ from gradlab.frames.rates_by_seed import log10_rates
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
 from gradlab.plots.ground.captions import roles
-from gradlab.plots.ground.cells import HATCHES, SMALL, one_network_a_cell, third
+from gradlab.plots.ground.cells import HATCHES, SMALL, number, one_network_a_cell, third
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.headers import broken, share_labels, write_headers
 from gradlab.plots.ground.styles import NEUTRAL, Looks, line_width
@@ -129,42 +129,57 @@ def _panel(
     ax: Any, part: pd.DataFrame, x: str, y: str, across: Sequence[Hashable], up: Sequence[Hashable], norm: Any,
     annotate: bool, uncertain: bool,
 ) -> Any:  # fmt: skip
+    """Draw the cells of one panel; the first value of `y` is at the bottom."""
+    import seaborn
 
+    cells = {(up.index(cell[y]), across.index(cell[x])): cell for _, cell in part.iterrows()}
     values = np.full((len(up), len(across)), np.nan)
-    found: dict[tuple[int, int], Any] = {}
-    for _, cell in part.iterrows():
-        place = up.index(cell[y]), across.index(cell[x])
-        found[place] = cell
+    texts = np.full(values.shape, "", dtype=object)
+    for place, cell in cells.items():
         values[place] = cell["mean"]
-    edges = np.arange(len(across) + 1) - 0.5, np.arange(len(up) + 1) - 0.5
-    image = ax.pcolormesh(
-        *edges, np.ma.masked_invalid(values), cmap=colours(), norm=norm, edgecolors="white",
-        linewidth=line_width(0.4),
+        texts[place] = _text(cell, uncertain) if annotate and not _lost(cell) else ""
+    seaborn.heatmap(
+        values, mask=~np.isfinite(values), cmap=colours(), norm=norm, vmin=norm.vmin, vmax=norm.vmax, cbar=False,
+        linewidths=line_width(0.4), linecolor="white", annot=texts, fmt="", ax=ax,
+        annot_kws={"fontsize": _size("\n".join(texts.flat)), "linespacing": 0.95, "gid": "cell", "zorder": 4},
+        xticklabels=[broken(words.named(v), _LETTERS) for v in across],
+        yticklabels=[broken(words.named(v), _LETTERS) for v in up],
     )  # fmt: skip
-    outline(ax, values, *edges)
-    for row in range(len(up)):
-        for column in range(len(across)):
-            _dress(ax, row, column, found.get((row, column)), annotate, uncertain, norm)
-    ax.set_xticks(range(len(across)), [broken(words.named(v), _LETTERS) for v in across])
-    ax.set_yticks(range(len(up)), [broken(words.named(v), _LETTERS) for v in up])
+    for text in [text for text in ax.texts if text.get_gid() == "cell" and not text.get_text()]:
+        text.remove()
+    ax.invert_yaxis()
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    return image
+    ax.tick_params(axis="y", labelrotation=0)
+    outline(ax, values, np.arange(len(across) + 1), np.arange(len(up) + 1))
+    for place in np.ndindex(values.shape):
+        _dress(ax, *place, cells.get(place), annotate, uncertain, norm)
+    return ax.collections[0]
+
+
+def _lost(cell: Any) -> dict[str, int]:
+    """How many seeds of a cell have an exact zero, and how many failed; what there is none of is left out."""
+    counts = {"zero": int(cell["n_zero"]), "failed": int(cell["n_not_finite"])}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _text(cell: Any, uncertain: bool) -> str:
+    """The number in a cell, and half of its band in a second line."""
+    half = (cell["high"] - cell["low"]) / 2
+    return number(cell["mean"]) + (f"\n±{number(half).lstrip('+')}" if uncertain and np.isfinite(half) else "")
 
 
 def _dress(ax: Any, row: int, column: int, cell: Any, annotate: bool, uncertain: bool, norm: Any) -> None:
-    """Hatch a cell that holds zeros or failures, grey one that holds nothing, and write what is in it."""
+    """Hatch a cell that holds zeros or failures and count them in it; grey one that holds nothing."""
     from matplotlib.patches import Rectangle
 
-    box = {"xy": (column - 0.5, row - 0.5), "width": 1, "height": 1}
+    box = {"xy": (column, row), "width": 1, "height": 1}
+    middle = {"x": column + 0.5, "y": row + 0.5, "ha": "center", "va": "center", "gid": "cell", "zorder": 4}
     if cell is None:
         ax.add_patch(Rectangle(**box, facecolor="0.92", edgecolor="white", linewidth=line_width(0.4), gid="absent"))
         if annotate:
-            ax.text(column, row, "–", ha="center", va="center", fontsize=_size(""), gid="cell")
+            ax.text(s="–", fontsize=_size(""), **middle)
         return
-    n, lost = int(cell["n"]), {"zero": int(cell["n_zero"]), "failed": int(cell["n_not_finite"])}
-    lost = {name: count for name, count in lost.items() if count}
+    n, lost = int(cell["n"]), _lost(cell)
     under = colour(cell["mean"], norm) if n else (1.0, 1.0, 1.0, 1.0)
     ink = "white" if is_dark(under) else "black"
     for name in lost:
@@ -172,17 +187,11 @@ def _dress(ax: Any, row: int, column: int, cell: Any, annotate: bool, uncertain:
         ax.add_patch(Rectangle(**box, **hatched, hatch=HATCHES[name], linewidth=0, gid=name))
     if n and not annotate and cell["mean"] > DECADE:  # without a number, dots tell red from blue in a grey print
         ax.add_patch(Rectangle(**box, facecolor="none", edgecolor=ink, hatch=EXPLODING, linewidth=0, gid="exploding"))
-    texts = [number(cell["mean"])] if n and (annotate or lost) else []
-    half = (cell["high"] - cell["low"]) / 2
-    if texts and uncertain and np.isfinite(half):
-        texts.append(f"±{number(half).lstrip('+')}")
-    texts += [f"{count}/{n + sum(lost.values())} {name}" for name, count in lost.items()]
-    if texts:
-        boxed = {"facecolor": under, "pad": 0.8, "linewidth": 0} if lost else None
-        ax.text(
-            column, row, "\n".join(texts), ha="center", va="center", fontsize=_size("\n".join(texts)), color=ink,
-            linespacing=0.95, bbox=boxed, gid="cell", zorder=4,
-        )  # fmt: skip
+    if lost:
+        counts = [f"{count}/{n + sum(lost.values())} {name}" for name, count in lost.items()]
+        text = "\n".join([*([_text(cell, uncertain)] if n else []), *counts])
+        boxed = {"facecolor": under, "pad": 0.8, "linewidth": 0}
+        ax.text(s=text, fontsize=_size(text), color=ink, linespacing=0.95, bbox=boxed, **middle)
 
 
 def _size(text: str) -> float:
@@ -192,14 +201,6 @@ def _size(text: str) -> float:
 
     size = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
     return 0.85 * size if "/" in text or "\n" in text else size
-
-
-def number(value: float) -> str:
-    """Decades in a cell: ``−19``, ``−1.9``, ``+0.07``; the sign says in a grey print what the colour is."""
-    size = abs(value)
-    digits = 0 if size >= 9.95 else 1 if size >= 0.095 else 2
-    text = f"{value:+.{digits}f}"
-    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
 
 
 def _turn(axes: np.ndarray) -> None:

@@ -61,6 +61,8 @@ def fluctuations(
     ndarray of two Axes
         Bars on the right are 95 % intervals of the variance over seeds, by the sample's own fourth moment.
     """
+    import seaborn
+
     checked(frame, "network", "ln_norm2", "inverse_width_sum", hue)
     checked(theory, "network", "ln_norm2", "density", "variance")
     table = log_norm_variances(frame, theory, hue)
@@ -76,9 +78,9 @@ def fluctuations(
             values = frame.loc[frame["network"] == name, "ln_norm2"].to_numpy(float)
             colour = look.colour(row[hue])
             kind = look.line(row[hue], None)
-            left.hist(
-                values[np.isfinite(values)], bins, density=True, histtype="step", color=colour, gid="histogram",
-                linewidth=line_width(0.7),
+            seaborn.histplot(
+                x=values[np.isfinite(values)], bins=bins, stat="density", element="step", color=colour, alpha=0.25,
+                linewidth=line_width(0.7), ax=left, gid="histogram",
             )  # fmt: skip
             curve = theory[theory["network"] == name].sort_values("ln_norm2")
             left.plot(curve["ln_norm2"], curve["density"], color=shaded(colour), linestyle=kind, gid="law")

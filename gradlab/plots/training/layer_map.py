@@ -189,7 +189,9 @@ def _colours(finite: np.ndarray, absolute: bool, top: float) -> dict[str, Any]:
 
 
 def _draw(ax: Any, found: _Map, look: dict[str, Any], absolute: bool) -> Any:
-    """Cells with edges half way between steps, as the axis is scaled."""
+    """Draw cells with edges half way between steps, as the axis is scaled."""
+    import seaborn
+
     if not found.values.size:
         ax.text(0.5, 0.5, "no such network", transform=ax.transAxes, ha="center", color=NEUTRAL, gid="none")
         return None
@@ -208,8 +210,7 @@ def _draw(ax: Any, found: _Map, look: dict[str, Any], absolute: bool) -> Any:
     labels = [str(found.layers[i]) if found.numbered else _end_of(words.named(found.names[i])) for i in places]
     ax.set_yticks(places, labels)
     ax.tick_params(axis="y", length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    seaborn.despine(ax=ax, left=True, bottom=True)
     return image
 
 
