@@ -129,3 +129,23 @@ def printed(depth=100):
     }
     table = pd.DataFrame({"layer": layer, **shown})
     return table.melt("layer", var_name="method", value_name="log10_weight_grad_norm")
+
+
+def counted(layers=2, steps=(0, 10, 100), entries=2000, zeros=None):
+    """Histograms of a training and the values that were counted, which fall tenfold from the first to the last step.
+
+    `zeros` gives, by (layer, step), the share of entries that are exactly 0.
+    """
+    rng = np.random.default_rng(0)
+    edges = np.arange(-12, 2, 0.15)
+    values, rows = {}, []
+    for layer in range(1, layers + 1):
+        spread = rng.normal(layer - 6, 0.5, entries)
+        for step in steps:
+            share = (zeros or {}).get((layer, step), 0.0)
+            lost = round(share * entries)
+            values[layer, step] = spread - np.log10(1 + 9 * step / steps[-1])
+            heights, _ = np.histogram(values[layer, step][lost:], edges)
+            bins = zip((edges[:-1] + edges[1:]) / 2, edges[:-1], edges[1:], heights, strict=True)
+            rows += [(step, "log10_weight_grad", layer, *b) for b in (*bins, (np.nan, 0.0, 0.0, lost)) if b[-1]]
+    return values, pd.DataFrame(rows, columns=["step", "signal", "layer", "bin", "left", "right", "count"])

@@ -57,11 +57,13 @@ def canvas(
     ax: Any, preset: str | None, rows: int = 1, columns: int = 1, *, title: str | None = None, wide: bool = False,
     height: float | None = None, **options: Any,
 ) -> Iterator[Canvas]:  # fmt: skip
-    """Axes in the look of a preset, "paper" for a figure of ours; on axes that are given, none but a chosen one.
+    """Make axes in the look of a preset, "paper" for a figure of ours, and draw in it inside the block.
 
-    A title stands above a figure of ours, and on the first of axes that are given.
+    Axes that are given are drawn on in the preset that is asked for; else in that of the figure they stand in, if it
+    has one, as a board has; else as `matplotlib.rcParams` are. A title stands above a figure of ours, and on the first
+    of axes that are given.
     """
-    name = preset if preset is not None or ax is not None else "paper"
+    name = preset if preset is not None else "paper" if ax is None else _given_preset(ax)
     with style(name):
         if ax is None:
             import matplotlib.pyplot as plt
@@ -84,6 +86,11 @@ def canvas(
             sheet = Canvas(given.reshape(rows, columns), own=False)
             yield sheet
             _keep_bars(sheet)
+
+
+def _given_preset(ax: Any) -> str | None:
+    """Return the preset of the figure that given axes stand in; None for a figure of the user's own."""
+    return preset_name(getattr(next(iter(np.asarray(ax, dtype=object).flat), None), "figure", None))
 
 
 def name_panel(sheet: Canvas, ax: Any, text: str) -> None:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib
 import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
-from gradlab._files import path_from, replacing
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failures
-from gradlab.plots.ground.captions import averages, caption
+from gradlab.plots.ground.captions import averages
 from gradlab.plots.ground.decades import counting_axis
+from gradlab.plots.ground.film import mark_progress, stage_title, target, write
 from gradlab.plots.ground.findings import FORWARD, profile
 from gradlab.plots.ground.legends import place_legend
-from gradlab.plots.ground.save import metadata, save
 from gradlab.plots.ground.steps import mark_ends
-from gradlab.plots.ground.styles import NEUTRAL, Looks, line_width
+from gradlab.plots.ground.styles import Looks
 from gradlab.plots.ground.tables import checked, chosen_band, differing, hidden, levels, looks, summaries
-
-ENDINGS: tuple[str, ...] = ("gif", "mp4", "pdf")
-#: Seconds that a GIF shows its last frame before it begins again.
-REST = 1.5
 
 
 @dataclass(frozen=True)
@@ -76,10 +69,10 @@ def animate(
     run_hash, command : str, optional
         As in `save`, for the formats that carry text: all but that a GIF holds it as its comment.
     preset : {"paper", "slide"}
+    value : str
+        The measured column.
     hue, style, band
         As in `gradient_flow`.
-    column : str
-        The measured column.
 
     Returns
     -------
@@ -95,9 +88,7 @@ def animate(
     >>> [path.name for path in made]
     ['through.gif', 'through-poster.png']
     """
-    path, kind = _target(path)
-    if not fps > 0:
-        raise GradlabError("fps to be a positive number", repr(fps), "fps=4")
+    path, kind = target(path, fps)
     checked(frame, "layer", "seed", value, over)
     x = _along(frame, over, value) if x is None else x
     if x not in ("layer", "from_loss"):
@@ -129,32 +120,15 @@ def animate(
                 draw_lines(sheet, ax, stage.means, stage.seeds, keys, x, look)
                 _mark_failed(sheet, ax, stage, keys, x, look)
                 if over == "step":
-                    _mark_progress(ax, number / (len(stages) - 1))
+                    mark_progress(ax, number / (len(stages) - 1))
                 ax.set_title(stage.title)
 
             about = {"run_hash": run_hash, "command": command}
-            made = _WRITERS[kind](sheet.figure, show, len(stages), path, fps, about)
-            show(len(stages) - 1)
-            return [*made, *save(sheet.figure, path.with_name(f"{path.stem}-poster"), "png", **about)]
+            return write(sheet.figure, show, len(stages), path, kind, fps, about)
         finally:
             import matplotlib.pyplot as plt
 
             plt.close(sheet.figure)
-
-
-def _target(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    path = path_from(path, "path")
-    kind = path.suffix[1:].lower()
-    if kind not in ENDINGS:
-        raise unknown("ending of the file", kind or "none", ENDINGS)
-    if kind == "mp4":
-        from matplotlib.animation import FFMpegWriter
-
-        if not FFMpegWriter.isAvailable():
-            raise GradlabError(
-                "ffmpeg, which makes MP4", "none", f"{path.with_suffix('.gif').name}, or ffmpeg on the search path"
-            )
-    return path, kind
 
 
 def _alike(rows: pd.DataFrame, over: str) -> list[str]:
@@ -182,7 +156,7 @@ def _stages(frame: pd.DataFrame, over: str, column: str, x: str, keys: Sequence[
             part = frame[frame[over] == value]
             own = hidden(part)
             if len(own):
-                title = _title(over, value) + (_loss(own) if over == "step" else "")
+                title = stage_title(over, value) + (_loss(own) if over == "step" else "")
                 made.append(Stage(title, part, *summaries(own, [*keys, x], column, band)))
     if len(made) < 2:
         raise GradlabError(f"several values of {over} with measured layers", f"{len(made)}", "another column, over=")
@@ -215,17 +189,6 @@ def _loss(rows: pd.DataFrame) -> str:
     return f", training loss {10 ** rows.loc[np.isfinite(rows[name]), name].mean():.2g}"
 
 
-def _mark_progress(ax: Any, share: float) -> None:
-    """A bar along the lower edge, as long as the share of the film that has run."""
-    look = {"color": NEUTRAL, "linewidth": line_width(2.5), "solid_capstyle": "butt", "clip_on": False}
-    ax.plot([0, share], [0, 0], transform=ax.transAxes, zorder=5, gid="progress", **look)
-
-
-def _title(over: str, value: Any) -> str:
-    symbols = {"sigma_w2": r"$\sigma_w^2$", "sigma_b2": r"$\sigma_b^2$"}
-    return f"{symbols[over]} = {words.named(value)}" if over in symbols else words.entry(over, value)
-
-
 def _fix(
     sheet: Canvas, ax: Any, frame: pd.DataFrame, stages: Sequence[Stage], column: str, keys: Sequence[str], x: str,
     look: Looks, band: str,
@@ -251,58 +214,6 @@ def _mark_failed(sheet: Canvas, ax: Any, stage: Stage, keys: Sequence[str], x: s
     mark_failures(sheet, ax, stage.rows, keys, look)
     if "step" in stage.rows and (stage.rows["step"] > 0).any():
         mark_ends(sheet, ax, hidden(stage.rows), x, keys, look)
-
-
-def _gif(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, about: dict[str, Any]
-) -> list[Path]:
-    from PIL import Image
-
-    pictures = []
-    for number in range(count):
-        show(number)
-        page = io.BytesIO()
-        figure.savefig(page, format="png", dpi=matplotlib.rcParams["figure.dpi"])
-        pictures.append(Image.open(page).convert("RGB").quantize(dither=Image.Dither.NONE))
-    durations = [round(1000 / fps)] * (count - 1) + [round(1000 * max(1 / fps, REST))]
-    told = metadata("pdf", **about, text=caption(figure))
-    text = "; ".join(told[name] for name in ("Keywords", "Subject") if told[name])
-    options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0, "comment": text}
-    with replacing(path) as temporary:
-        pictures[0].save(temporary, format="GIF", **options)
-    return [path]
-
-
-def _mp4(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, about: dict[str, Any]
-) -> list[Path]:
-    from matplotlib.animation import FFMpegWriter
-
-    told = metadata("pdf", **about, text=caption(figure))
-    carried = {"comment": told["Keywords"] or "", "description": told["Subject"] or ""}
-    # the file that is not yet whole has no ending to tell the format by
-    writer = FFMpegWriter(fps=fps, metadata=carried, extra_args=["-f", "mp4"])
-    dpi = matplotlib.rcParams["savefig.dpi"]
-    # absolute: of a name with a colon, ffmpeg would make an address
-    with replacing(path) as temporary, writer.saving(figure, str(temporary.absolute()), dpi):
-        for number in range(count):
-            show(number)
-            writer.grab_frame()
-    return [path]
-
-
-def _pdf(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, about: dict[str, Any]
-) -> list[Path]:
-    made = []
-    digits = max(3, len(str(count)))
-    for number in range(count):
-        show(number)
-        made += save(figure, path.with_name(f"{path.stem}-{number + 1:0{digits}d}"), "pdf", **about)
-    return made
-
-
-_WRITERS: dict[str, Callable[..., list[Path]]] = {"gif": _gif, "mp4": _mp4, "pdf": _pdf}
 
 
 def _caption(

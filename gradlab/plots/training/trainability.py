@@ -16,15 +16,19 @@ from gradlab.plots.ground.canvas import Canvas, canvas, name_panel
 from gradlab.plots.ground.cells import HATCHES, SMALL, one_network_a_cell, third
 from gradlab.plots.ground.decades import FixedTicks, spaced_by_powers
 from gradlab.plots.ground.findings import extremes
+from gradlab.plots.ground.headers import share_labels
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import LINES, NEUTRAL, SEQUENTIAL, line_width
 from gradlab.plots.ground.tables import checked, levels, matching, require, summaries
+from gradlab.plots.ground.zones import is_dark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Values with up to this many ticks are the ticks.
 _TICKS = 9
+#: Points of the smallest number that a cell holds unasked.
+_SMALLEST = 4.5
 
 
 def trainability(
@@ -35,7 +39,7 @@ def trainability(
     y: str = "depth",
     col: str | None = None,
     theory: pd.DataFrame | None = None,
-    step: int | None = None,
+    step: int | Sequence[int] | None = None,
     annotate: bool | None = None,
     ax: Any = None,
     legend: Place = True,
@@ -58,8 +62,8 @@ def trainability(
     theory : DataFrame, optional
         From `gradlab.trainable_depths`: columns of the names of `x` and `y`, and `scales` where there are several
         lines. Drawn where `y` is a number.
-    step : int, optional
-        The training step. None: the last of each network and seed.
+    step : int or sequence of int, optional
+        The training step; several have a panel each. None: the last of each network and seed.
     annotate : bool, optional
         Whether the numbers stand in the cells. None: where a panel has up to 64.
     ax : Axes or sequence of Axes, optional
@@ -89,9 +93,14 @@ def trainability(
         raise GradlabError("two different coordinates", f"x={x!r} and y={y!r}", 'x="sigma_w2", y="depth"')
     value = value or next((n for n in ("test_accuracy", "train_accuracy") if _there(frame, n)), "test_accuracy")
     require(frame, value)
-    table = _ends(frame, value, step)
-    at_end = table.drop(columns="step")  # which a seed that diverged reaches earlier
-    facet = third(at_end, x, y) if col is None else col
+    steps = [step] if step is None or np.ndim(step) == 0 else list(step)
+    several = len(steps) > 1
+    if several and col not in (None, "step"):
+        raise GradlabError("a panel for each step, or for each value of col", f"several steps and {col!r}", "step=30")
+    table = pd.concat([_ends(frame, value, one) for one in steps])
+    # at the end, a seed that diverged stands at an earlier step
+    at_end = table if several else table.drop(columns="step")
+    facet = "step" if several else third(at_end, x, y) if col is None else col
     by = [name for name in (facet, y, x) if name is not None]
     one_network_a_cell(at_end, by)
     # what is missing at the end is a failure here, whatever the status says
@@ -99,6 +108,7 @@ def trainability(
     panels = levels(table, facet) if facet is not None else [None]
     across, along = Scale(levels(frame, x)), Scale(levels(frame, y))
     cells = len(across.values) * len(along.values)
+    unasked = annotate is None
     annotate = cells <= SMALL if annotate is None else annotate
     colours = _colours(means, value)
     height = max(2.2, 0.26 * min(len(along.values), 14) + 1.3)
@@ -108,18 +118,23 @@ def trainability(
         image = None
         for axes, of in zip(sheet.axes.flat, panels, strict=True):
             part = means if facet is None else matching(means, {facet: of})
-            image = _panel(axes, part, x, y, across, along, colours, annotate)
+            shown = annotate and not (unasked and sheet.own and _number_size(axes, across) < _SMALLEST)
+            image = _panel(axes, part, x, y, across, along, colours, shown)
             if theory is not None:
                 own = theory if facet is None or facet not in theory else matching(theory, {facet: of})
                 _draw_allowed(sheet, axes, own, x, y, across, along)
             name_panel(sheet, axes, "" if facet is None else words.entry(facet, of))
             axes.set_xlabel(words.axis(x))
+            if sheet.own and axes is not sheet.axes.flat[0]:
+                axes.tick_params(labelleft=False)
+        if sheet.own and len(panels) > 1:
+            share_labels(sheet, words.axis(x))
         sheet.axes.flat[0].set_ylabel(words.axis(y))
         bar = sheet.figure.colorbar(image, ax=list(sheet.axes.flat), aspect=16, pad=0.02)
         bar.set_label(words.axis(value, frame))
         bar.outline.set_visible(False)
         place_legend(sheet, sheet.notes, legend)
-        text = _caption(frame, table, means, value, step, facet, theory, (y, x))
+        text = _caption(frame, table, means, value, steps, facet, theory, (y, x))
         sheet.describe(text)
     return sheet.result()
 
@@ -208,6 +223,7 @@ def _colours(means: pd.DataFrame, value: str) -> dict[str, Any]:
 def _panel(
     ax: Any, part: pd.DataFrame, x: str, y: str, across: Scale, along: Scale, colours: dict[str, Any], annotate: bool
 ) -> Any:
+    import seaborn
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import Normal, Stroke
 
@@ -224,7 +240,7 @@ def _panel(
         n, lost = int(cell["n"]), {"zero": int(cell["n_zero"]), "failed": int(cell["n_not_finite"])}
         lost = {name: count for name, count in lost.items() if count}
         total = n + sum(lost.values())
-        dark = n > 0 and _dark(colours["cmap"](colours["norm"](cell["mean"])))
+        dark = n > 0 and is_dark(colours["cmap"](colours["norm"](cell["mean"])))
         corner = {"xy": (right[column], top[row]), "width": np.diff(right)[column], "height": np.diff(top)[row]}
         look = {"facecolor": "none" if n else "white", "edgecolor": "white" if dark else NEUTRAL, "linewidth": 0}
         for name in lost:
@@ -242,8 +258,7 @@ def _panel(
             )  # fmt: skip
     image.set_array(np.ma.masked_invalid(values))
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    seaborn.despine(ax=ax, left=True, bottom=True)
     return image
 
 
@@ -251,11 +266,6 @@ def _number_size(ax: Any, across: Scale) -> float:
     """Points, so that a number of four characters stays within the narrowest cell."""
     cell = 72 * ax.figure.get_figwidth() * ax.get_position().width * across.narrowest
     return min(0.85 * matplotlib.rcParams["font.size"], cell / (4 * 0.5))  # a digit is half as wide as it is high
-
-
-def _dark(colour: tuple[float, ...]) -> bool:
-    r, g, b, _ = colour
-    return 0.299 * r + 0.587 * g + 0.114 * b < 0.5
 
 
 def _draw_allowed(sheet: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, across: Scale, along: Scale) -> None:
@@ -266,7 +276,7 @@ def _draw_allowed(sheet: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, a
     for name in (x, y):
         require(table, name)
     if not along.numeric:
-        raise GradlabError(f"{y} to be a number, to draw a line of depths", "names", "allowed=None")
+        raise GradlabError(f"{y} to be a number, to draw a line of depths", "names", "theory=None")
     halo = {"path_effects": [Stroke(linewidth=line_width(2.4), foreground="black"), Normal()], "color": "white"}
     beyond = 1e3 * along.edges[-1]
     for i, (scales, rows) in enumerate(table.groupby("scales") if "scales" in table else [("", table)]):
@@ -284,13 +294,15 @@ def _draw_allowed(sheet: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, a
 
 
 def _caption(
-    frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, value: str, step: int | None, facet: str | None,
+    frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, value: str, steps: Sequence[Any], facet: str | None,
     allowed: pd.DataFrame | None, axes: tuple[str, str],
 ) -> str:  # fmt: skip
     what = words.described(value)
     n = words.span([int(v) for v in means.loc[means["n"] > 0, "n"]] or [0], "seed")
     last = sorted(table["step"].unique())
-    when = f"step {step}" if step is not None else f"the last step, {words.listed(sorted({last[0], last[-1]}))}"
+    plural = "s" if len(steps) > 1 else ""
+    when = f"the last step, {words.listed(sorted({last[0], last[-1]}))}"
+    when = when if steps[0] is None else f"step{plural} {words.listed(steps)}"
     average = "geometric mean" if value.startswith("log10_") else "mean"
     names = [n for n in (facet, *axes) if n is not None]
     parts = [
