@@ -10,7 +10,7 @@ MOST_LINES, MOST_LEGEND = 6, 0.2
 
 def faults(figure):
     """What cannot be read in a figure, a sentence each; none where all can."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     page = figure.bbox
     found = []
     for ax in figure.axes:

@@ -46,6 +46,19 @@ def test_one_legend_has_the_lines_of_all_panels(where):
     assert not any(box.overlaps(board[name].get_tightbbox()) for name in board)
 
 
+def test_calls_on_a_board_have_its_preset_and_on_a_users_figure_none():
+    for preset in plots.PRESETS:
+        board = plots.board("ab", preset=preset)
+        plots.gradient_flow(TANH[TANH["init"] == "he_normal"], value="log10_delta_rms", ax=board["a"])
+        (width,) = {line.get_linewidth() for line in board["a"].lines if line.get_gid() == "mean"}
+        assert width == plots.PRESETS[preset].rc["lines.linewidth"]
+    _, ax = matplotlib.pyplot.subplots()
+    plots.gradient_flow(TANH[TANH["init"] == "he_normal"], value="log10_delta_rms", ax=ax)
+    assert {line.get_linewidth() for line in ax.lines if line.get_gid() == "mean"} == {
+        matplotlib.rcParams["lines.linewidth"]
+    }
+
+
 def test_the_caption_names_the_panels_and_travels_with_the_figure(tmp_path):
     board = filled()
     assert board.caption.startswith("(a) From the last")

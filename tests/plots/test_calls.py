@@ -100,7 +100,7 @@ def test_dots_in_the_noise_stand_nowhere():
 def test_circles_of_one_size_with_whole_layers():
     table = pd.DataFrame({"layer": range(9), "seed": 0, "log10_length": 0.1 * np.arange(9), "sigma_w2": 2.0})
     axes = plots.circle(table, theory={None: 10**0.2}, shapes={0: np.eye(3)[:, :2], 8: 3 * np.eye(3)[:, :2]})
-    axes[0].figure.canvas.draw()
+    axes[0].figure.draw_without_rendering()
     sizes = [ax.get_window_extent() for ax in axes]
     assert sizes[0].width == pytest.approx(sizes[1].width) and sizes[0].height == pytest.approx(sizes[2].height)
     assert all(float(t) == int(t) for t in axes[2].get_xticks())

@@ -122,7 +122,7 @@ def test_long_and_odd_names_keep_both_ends():
     texts = [t.get_text() for t in axes[0].get_yticklabels()]
     assert texts[0].startswith("encoder/") and texts[0].endswith("/query") and len(texts[0]) == 30
     assert texts[1:] == [r"a\$b", "c", "[U+6F22 U+5B57]"]
-    axes[0].figure.canvas.draw()
+    axes[0].figure.draw_without_rendering()
 
 
 def test_a_frame_alone_and_axes_that_are_given():

@@ -94,9 +94,13 @@ def test_lines_drawn_later_are_taken_in():
 
 @pytest.mark.parametrize("preset", ["paper", "slide"])
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
+def test_nothing_is_cut_labels_do_not_overlap_and_every_axis_says_what_it_is(name, preset):
     figure = figure_of(FIGURES[name](preset))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
+    texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+    assert any("[" in t or "(1 = " in t for t in texts)  # a unit, or how layers are counted
+    assert plots.caption(figure).endswith(".")
+    assert re.search(r"n = \d", plots.caption(figure))
     width, height = figure.get_size_inches()
     if preset == "slide":
         assert width / height == pytest.approx(16 / 9, rel=1e-3)
@@ -118,15 +122,6 @@ def test_nothing_is_cut_and_labels_do_not_overlap(name, preset):
             middle = lambda b, a=axis, x=ax.xaxis: (b.x0 + b.x1) / 2 if a is x else (b.y0 + b.y1) / 2
             boxes = [b for b in boxes if low - 1 <= middle(b) <= high + 1]
             assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_axis_says_what_it_is_with_its_unit(name):
-    figure = figure_of(FIGURES[name]("paper"))
-    texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
-    assert any("[" in t or "(1 = " in t for t in texts)
-    assert plots.caption(figure).endswith(".")
-    assert re.search(r"n = \d", plots.caption(figure))
 
 
 def test_fonts_of_presets():

@@ -46,7 +46,7 @@ def test_each_layer_has_its_name_and_its_norms(grads):
     text = plots.caption(ax)
     assert text.startswith("The weight gradient's norm goes from") and "(encoder) to" in text
     assert "exactly zero in 1 layer" in text and "not finite in 1 layer" in text and "float16 has 0 below 6e-08" in text
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert (
         ax.get_legend_handles_labels() is not None and ax.figure.get_tightbbox().x1 <= ax.figure.get_figwidth() + 0.01
     )

@@ -199,7 +199,7 @@ def test_axes_that_are_given():
     assert list(axes) == list(given) and given[1].get_ylabel().startswith("weight grad")
     assert plots.training_curves(learnt(), ax=given)[0] is given[0]
     assert plots.activation_bands(learnt(), layers=[1, 2], ax=given)[0, 1] is given[1]
-    given[0].figure.canvas.draw()
+    given[0].figure.draw_without_rendering()
     assert given[0].get_legend().get_window_extent().y1 <= given[0].bbox.y1
 
 
