@@ -16,7 +16,8 @@ ROOT = Path(gradlab.__file__).resolve().parents[1]
 PACKAGE = ROOT / "gradlab"
 #: Rooms and files whose docstrings have been gone through.
 SPOKEN = [
-    PACKAGE / name for name in ("config", "core", "data", "frames", "measurement", "networks", "theory", "training")
+    PACKAGE / name
+    for name in ("config", "core", "data", "frames", "measurement", "networks", "plots", "theory", "training")
 ]
 SPOKEN += [
     PACKAGE / "sweep" / f"{name}.py" for name in ("costs", "grid", "measure_task", "provenance", "request", "task")

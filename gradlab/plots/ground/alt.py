@@ -20,6 +20,7 @@ def alt(figure: Any) -> str:
     Parameters
     ----------
     figure : Figure, Axes, array of Axes or Board
+        What is described.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def _line(ax: Any, line: Any) -> str:
 
 
 def _value(ax: Any, value: float) -> str:
-    """A value as its axis says it: a power of ten where the axis is one of log10 values."""
+    """Return a value as its axis says it: a power of ten where the axis is one of log10 values."""
     if type(ax.yaxis.get_major_formatter()).__name__ == "Powers":
         return f"1e{value:.1f}" if abs(value) >= 4 else _number(10.0**value)
     return _number(value)
@@ -88,6 +89,6 @@ def _shared(ax: Any, name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A label without the marks of TeX."""
+    """Return a label without the marks of TeX."""
     text = re.sub(r"\\mathrm\{([^}]*)\}", r"\1", text).replace("$", "")
     return re.sub(r"\\([a-z]+)\b", r"\1", text).replace("\\", "").replace("{", "").replace("}", "").strip()

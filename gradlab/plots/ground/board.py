@@ -54,7 +54,7 @@ def board(
         Whether the panels are named (a), (b), … where there are several.
     title : str, optional
         Above all panels. On a slide say the claim here; in a paper the caption does.
-    **shared
+    **shared : bool, str
         ``sharex``, ``sharey``, and other options of `matplotlib.pyplot.subplot_mosaic`.
 
     Returns
@@ -108,9 +108,11 @@ class Board(Mapping[str, Any]):
     Parameters
     ----------
     figure : Figure
+        The figure of all panels.
     panels : dict of str to Axes
         In the order of the letters.
     preset : str
+        The preset that it was made in.
     """
 
     def __init__(self, figure: Figure, panels: dict[str, Axes], preset: str):
@@ -128,7 +130,7 @@ class Board(Mapping[str, Any]):
         return len(self._panels)
 
     def drawing(self) -> Any:
-        """The fonts and lines of the preset, for drawing of your own: ``with board.drawing(): board["a"].plot(…)``."""
+        """Use the fonts and lines of the preset in a block: ``with board.drawing(): board["a"].plot(…)``."""
         return style(self._preset)
 
     def legend(self, where: Literal["above", "below", "right"] = "above", **more: Any) -> Any:
@@ -137,7 +139,8 @@ class Board(Mapping[str, Any]):
         Parameters
         ----------
         where : {"above", "below", "right"}
-        **more
+            On which side of all panels it stands.
+        **more : Artist
             Name and handle of what no call of `gl.plots` drew, a line or a patch; lines of your own with a label are
             in it anyway.
 
@@ -176,11 +179,11 @@ class Board(Mapping[str, Any]):
 
     @property
     def caption(self) -> str:
-        """The caption of the whole figure."""
+        """Return the caption of the whole figure."""
         return caption_of(self.figure) or self._panel_captions()
 
     def _panel_captions(self) -> str:
-        """What each panel shows, behind its letter; panels of one caption share it."""
+        """Return what each panel shows, behind its letter; panels of one caption share it."""
         said: dict[str, list[str]] = {}
         for letter, ax in zip(string.ascii_lowercase, self._panels.values(), strict=False):
             if text := caption_of(ax):

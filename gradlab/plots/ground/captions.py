@@ -21,7 +21,7 @@ def attach(thing: Any, text: str) -> None:
 
 
 def caption(figure: Any) -> str:
-    """The caption of a figure of gradlab: what is drawn, which mean, which band, how many seeds.
+    """Return the caption of a figure of gradlab: what is drawn, which mean, which band, how many seeds.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ def caption(figure: Any) -> str:
 
 
 def caption_of(thing: Any) -> str:
-    """The text that was left with axes, or with a figure as a whole."""
+    """Return the text that was left with axes, or with a figure as a whole."""
     return getattr(thing, _NAME, "")
 
 
 def figure_of(thing: Any) -> Any:
-    """The figure of a figure, of axes, or of an array of axes."""
+    """Return the figure of a figure, of axes, or of an array of axes."""
     while not hasattr(thing, "savefig"):
         if hasattr(thing, "figure"):
             thing = thing.figure
@@ -62,7 +62,7 @@ def figure_of(thing: Any) -> Any:
 
 
 def roles(look: Looks, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> str:
-    """What colours, lines, shades, rows and columns stand for, in a caption; empty where nothing differs."""
+    """Say what colours, lines, shades, rows and columns stand for; return an empty text where nothing differs."""
     parts = [
         f"colour and marker: {words.short(look.hue)}" if look.hue else "",
         f"kind of line: {words.short(look.style)}" if look.style else "",
@@ -75,7 +75,7 @@ def roles(look: Looks, rows: Sequence[str] = (), columns: Sequence[str] = ()) ->
 
 
 def averages(columns: Sequence[str], counts: pd.DataFrame, band: str, seeds: int) -> str:
-    """The mean, the band and n, and how many values could not enter them."""
+    """Name the mean, the band and n, and how many values could not enter them."""
     logs = [c.startswith("log10_") or c == "delta_log10_mean" for c in columns]
     mean = "geometric means" if all(logs) else "means (geometric of what is shown as powers of ten)"
     mean = mean if any(logs) else "means"

@@ -17,7 +17,7 @@ HATCHES = {"zero": "////", "failed": "xxxx"}
 
 
 def third(table: pd.DataFrame, x: str, y: str) -> str | None:
-    """The coordinate that differs within a cell, if it is one."""
+    """Return the coordinate that differs within a cell, if it is one."""
     if (_networks(table, [y, x]) <= 1).all():
         return None
     rest = [name for name in differing(table, (x, y)) if name not in ("network", "sigma_w2", "sigma_b2")]
@@ -39,7 +39,7 @@ def one_network_a_cell(table: pd.DataFrame, by: Sequence[str]) -> None:
 
 
 def _networks(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """How many networks there are in each cell; at another step a network is another one."""
+    """Return how many networks there are in each cell; at another step a network is another one."""
     keys = [name for name in ("network", "step") if name in table]
     networks = table[[*dict.fromkeys([*by, *keys])]].drop_duplicates().assign(networks=1)
     counts: Any = networks.groupby(list(by), observed=True, dropna=False)["networks"].sum()
@@ -47,7 +47,7 @@ def _networks(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
 
 
 def number(value: float) -> str:
-    """Decades in a cell: ``−19``, ``−1.9``, ``+0.07``; the sign says in a grey print what the colour is."""
+    """Write decades for a cell: ``−19``, ``−1.9``, ``+0.07``; the sign says in a grey print what the colour is."""
     size = abs(value)
     digits = 0 if size >= 9.95 else 1 if size >= 0.095 else 2
     text = f"{value:+.{digits}f}"

@@ -23,7 +23,9 @@ class Centred:
     Parameters
     ----------
     values : sequence of float
+        The variances.
     centre : float
+        The critical one, which is dark.
     """
 
     def __init__(self, values: Sequence[float], centre: float):
@@ -32,21 +34,21 @@ class Centred:
         self.reach = max(float(np.abs(np.log(np.asarray(self.values) / centre)).max()), 1e-9)
 
     def colour(self, value: float) -> str:
-        """The colour of a variance."""
+        """Return the colour of a variance."""
         place = np.log(value / self.centre) / self.reach
         return matplotlib.colors.to_hex(matplotlib.colormaps[_COLOURS](0.5 + _DARK * place))
 
     def marker(self, value: float) -> str:
-        """Its marker, which tells it apart in grey."""
+        """Return its marker, which tells it apart in grey."""
         return MARKERS[self.values.index(float(value)) % len(MARKERS)]
 
     def look(self, value: float) -> dict[str, Any]:
-        """Colour and marker, without a line."""
+        """Return colour and marker as keywords of matplotlib, without a line."""
         return {"color": self.colour(value), "marker": self.marker(value), "linestyle": ""}
 
 
 def critical(table: pd.DataFrame) -> float:
-    """The critical variance of the networks of a table: theory's for one activation and bias variance, if it has one.
+    """Return the critical variance of a table's networks: theory's for one activation and bias variance, if it has one.
 
     Else where the predicted rate passes 1 between two networks, and the nearest network where it does not.
     """

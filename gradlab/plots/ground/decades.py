@@ -25,12 +25,13 @@ def log10_axis(ax: Any, axis: str = "y") -> None:
     ax : Axes
         Lines are drawn on it as log10 values, before or after.
     axis : {"y", "x"}
+        Which axis of `ax`.
     """
     prepare(ax, axis)
 
 
 def prepare(ax: Any, axis: str = "y", *, at_least: float = 0.0, floor: int = 0) -> None:
-    """`log10_axis`, with a least span in decades, and with rows of zeros at the floor.
+    """Label an axis as `log10_axis` does, with a least span in decades, and with rows of zeros at the floor.
 
     Where this was called before, the larger of both demands holds.
     """
@@ -63,21 +64,21 @@ class Decades(MaxNLocator):
         self.at_least, self.floor = at_least, floor
 
     def nonsingular(self, v0: float, v1: float) -> tuple[float, float]:
-        """Limits that are finite and apart; matplotlib asks whenever limits are set, by a user too."""
+        """Return limits that are finite and apart; matplotlib asks whenever limits are set, by a user too."""
         if not (math.isfinite(v0) and math.isfinite(v1)):
             return -1.0, 0.0
         least = 1e-6 * max(1.0, abs(v0), abs(v1))
         return (v0, v1) if abs(v1 - v0) >= least else (v0 - least / 2, v1 + least / 2)
 
     def view_limits(self, vmin: float, vmax: float) -> tuple[float, float]:
-        """Limits that autoscaling gives: of the least span, with room for the floor."""
+        """Return limits that autoscaling gives: of the least span, with room for the floor."""
         lacking = self.at_least - (vmax - vmin)
         if lacking > 0:
             vmin, vmax = vmin - lacking / 2, vmax + lacking / 2
         return vmin - STRIP * (0.6 + self.floor) * (vmax - vmin) * bool(self.floor), vmax
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
-        """The ticks between two limits."""
+        """Return the ticks between two limits."""
         low, high = min(vmin, vmax), max(vmin, vmax)
         if high - low > 1.8:
             ticks = np.asarray(super().tick_values(low, high))
@@ -95,12 +96,12 @@ class Decades(MaxNLocator):
         return ticks
 
     def __call__(self) -> Any:
-        """The ticks of the axis as it is."""
+        """Return the ticks of the axis as it is."""
         return self.tick_values(*self.axis.get_view_interval())
 
 
 def _between(low: float, high: float, digits: Sequence[int]) -> np.ndarray:
-    """log10 of these multiples of the powers of ten around an interval."""
+    """Return log10 of these multiples of the powers of ten around an interval."""
     whole = np.arange(math.floor(low) - 1, math.ceil(high) + 1)
     return np.sort(np.concatenate([whole + math.log10(m) for m in digits]))
 
@@ -121,7 +122,7 @@ class Powers(Formatter):
         self.digits = 3 if not len(steps) else max(3, 1 - math.floor(math.log10(max(min(steps), 1e-12))))
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """The label of the tick at `x`."""
+        """Return the label of the tick at `x`."""
         if self._is_floor(x):
             return "0"
         if self.plain:
@@ -147,7 +148,7 @@ class Counting(MaxNLocator):
         super().__init__(nbins="auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=2)
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
-        """1, and the multiples of a round number that leave room for it."""
+        """Return 1, and the multiples of a round number that leave room for it."""
         ticks = np.asarray(super().tick_values(vmin, vmax))
         ticks = ticks[ticks >= 1]
         if vmin <= 1 and len(ticks) > 1 and ticks[0] > 1:
@@ -157,7 +158,7 @@ class Counting(MaxNLocator):
 
 
 def counting_axis(ax: Any, values: Sequence[float]) -> None:
-    """The x-axis of layers; of depths, with the depths measured as its ticks where they are few and far apart."""
+    """Set the ticks of an x-axis of layers; of depths, those measured where they are few and far apart."""
     values = sorted({float(v) for v in values})
     if len(values) > 2 and values[0] > 0 and values[-1] >= 6 * values[0] and len(values) <= 9:
         ax.set_xscale("log", base=2)
@@ -170,7 +171,7 @@ def counting_axis(ax: Any, values: Sequence[float]) -> None:
 
 
 def step_axis(ax: Any, values: Sequence[float], most: int = 5) -> None:
-    """The x-axis of training steps: where they are spaced logarithmically it is so too, with 0 in its own place.
+    """Set the x-axis of training steps: logarithmic where they are spaced so, with 0 in its own place.
 
     Below the first step after 0 such an axis is linear, so that initialisation stands at its left and is not dropped.
     It has up to `most` ticks beside that at 0.
@@ -195,7 +196,7 @@ def step_axis(ax: Any, values: Sequence[float], most: int = 5) -> None:
 
 
 def spaced_by_powers(values: Sequence[float]) -> bool:
-    """Whether values, 0 aside, have more equal ratios than differences."""
+    """Return whether values, 0 aside, have more equal ratios than differences."""
     found = np.unique(np.asarray([float(v) for v in values]))
     positive = found[found > 0]
     if found[0] < 0 or len(positive) < 3:
@@ -205,7 +206,7 @@ def spaced_by_powers(values: Sequence[float]) -> bool:
 
 
 def _margins(ax: Any, low: float, high: float) -> tuple[float, float]:
-    """Limits a little beyond both ends, as the axis is scaled."""
+    """Return limits a little beyond both ends, as the axis is scaled."""
     there = ax.xaxis.get_transform()
     a, b = there.transform(np.array([low, high]))
     edge = 0.03 * (b - a)
@@ -213,7 +214,7 @@ def _margins(ax: Any, low: float, high: float) -> tuple[float, float]:
 
 
 def FixedTicks(values: Sequence[float]) -> Any:
-    """Ticks at these values."""
+    """Return ticks at these values."""
     from matplotlib.ticker import FixedLocator
 
     return FixedLocator(list(values))

@@ -66,6 +66,7 @@ def arrange(
     Parameters
     ----------
     frame : DataFrame
+        Of several networks.
     score : str, optional
         A column with one number for each network, which decides what is held.
     what : str
@@ -109,7 +110,7 @@ def arrange(
 
 
 def factors(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> tuple[list[str], list[tuple[str, str]]]:
-    """The coordinates that tell the networks apart, and pairs of one of them and another that goes with it."""
+    """Return the coordinates that tell the networks apart, and pairs of one of them and another that goes with it."""
     found = differing(frame, without)
     more = [n for n in extra_fields() if n in frame and n not in (*found, *without) and frame[n].nunique() > 1]
     table = frame[[*found, *more]].drop_duplicates()
@@ -125,7 +126,7 @@ def factors(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> tuple[li
 
 
 def panels(frame: pd.DataFrame, names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Header and coordinates of each row or column of panels."""
+    """Return header and coordinates of each row or column of panels."""
     if not names:
         return [("", {})]
     ordered = frame[list(names)].drop_duplicates()
@@ -136,7 +137,7 @@ def panels(frame: pd.DataFrame, names: Sequence[str]) -> list[tuple[str, dict[st
 
 
 def _roles(counts: dict[str, int], limits: tuple[int, int, int], kinds: int) -> dict[str, Any] | None:
-    """A role for each coordinate with its number of values; None where there is no room."""
+    """Return a role for each coordinate with its number of values; None where there is no room."""
     rest = dict(counts)
     roles: dict[str, Any] = {"hue": None, "style": None, "row": [], "col": []}
     room = limits[0]
@@ -160,7 +161,7 @@ def _roles(counts: dict[str, int], limits: tuple[int, int, int], kinds: int) -> 
 
 
 def _thinned(frame: pd.DataFrame, name: str, most: int) -> tuple[pd.DataFrame, str]:
-    """At most so many values of a coordinate, evenly spaced from the first to the last."""
+    """Return at most so many values of a coordinate, evenly spaced from the first to the last."""
     values = levels(frame, name)
     if len(values) <= most:
         return frame, ""
@@ -171,7 +172,7 @@ def _thinned(frame: pd.DataFrame, name: str, most: int) -> tuple[pd.DataFrame, s
 
 
 def _effect(frame: pd.DataFrame, name: str, names: Sequence[str], score: str | None) -> float:
-    """By how much a coordinate changes the score while the others stay, on average."""
+    """Return by how much a coordinate changes the score while the others stay, on average."""
     if score is None:
         return -list(names).index(name)
     cells = _cells(frame, names, score)
@@ -181,7 +182,7 @@ def _effect(frame: pd.DataFrame, name: str, names: Sequence[str], score: str | N
 
 
 def _spread(frame: pd.DataFrame, names: Sequence[str], score: str | None) -> float:
-    """How far apart the networks lie."""
+    """Return how far apart the networks lie."""
     if score is None:
         return 0.0
     values = _cells(frame, names, score)[score]
@@ -210,7 +211,7 @@ def _note(
 
 
 def _goes_with(frame: pd.DataFrame, name: str, follower: str) -> str:
-    """``Learning rate: 0.1 with SGD and 0.001 with Adam.``"""
+    """Say what goes with what: ``Learning rate: 0.1 with SGD and 0.001 with Adam.``"""
     pairs = frame[[name, follower]].drop_duplicates()
     if pairs[follower].nunique(dropna=False) < 2:
         return ""

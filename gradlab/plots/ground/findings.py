@@ -23,12 +23,12 @@ _SHORT: dict[str, str] = {
 
 
 def quantity(column: str) -> str:
-    """A column in as few words as tell it."""
+    """Name a column in few words."""
     return _SHORT.get(column) or words.described(column).split(",")[0].split(" (")[0]
 
 
 def labels(rows: pd.DataFrame) -> dict[Any, str]:
-    """Each network in the words that tell it from the others; nothing where there is one."""
+    """Return each network in the words that tell it from the others; nothing where there is one."""
     if "network" not in rows:
         return {}
     names = [name for name in differing(rows, ("step",)) if name != "network"]
@@ -37,7 +37,7 @@ def labels(rows: pd.DataFrame) -> dict[Any, str]:
 
 
 def _label(key: dict[str, Any], known: dict[Any, str]) -> str:
-    """The coordinates of a line, each once; "last step" needs no number beside it."""
+    """Return the coordinates of a line, each once; "last step" needs no number beside it."""
     without = ("network", "layer", "set", *(("step",) if "end" in key else ()))
     told = [known.get(key["network"], "")] if "network" in key else []
     told += [words.entry(n, v) if n != "panel" else v for n, v in key.items() if n not in without]
@@ -45,7 +45,7 @@ def _label(key: dict[str, Any], known: dict[Any, str]) -> str:
 
 
 def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str) -> str:
-    """What the quantity does from one end of the networks to the other, of those in which it does least and most."""
+    """Say what the quantity does from end to end of the networks, of those in which it changes least and most."""
     if not (column.startswith("log10_") or column == "delta_log10_mean"):
         return ""
     known = labels(rows)
@@ -71,7 +71,7 @@ def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence
 
 
 def _end(row: pd.Series) -> float:
-    """log10 of a mean; -inf where all seeds are exactly zero, NaN where none is finite."""
+    """Return log10 of a mean; -inf where all seeds are exactly zero, NaN where none is finite."""
     return -np.inf if row["n"] == 0 and row["n_zero"] > 0 else float(row["mean"])
 
 
@@ -80,7 +80,7 @@ def _of(label: str) -> str:
 
 
 def last_step(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str) -> str:
-    """Between which values a quantity lies at the end of a training, and of which layers and networks."""
+    """Say between which values a quantity lies at the end of a training, and of which layers and networks."""
     known = labels(rows)
     logs = column.startswith("log10_") or column == "delta_log10_mean"
     found: list[tuple[float, str]] = []
@@ -110,7 +110,7 @@ def last_step(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequen
 
 
 def extremes(table: pd.DataFrame, value: str, what: str, names: Sequence[str], log10: bool = True) -> str:
-    """Between which values a column of a table lies, and of which networks."""
+    """Say between which values a column of a table lies, and of which networks."""
     finite = table[np.isfinite(table[value].to_numpy(float))]
     if finite.empty:
         return ""

@@ -38,7 +38,7 @@ ADAM = Floor(-8.0, "Adam's ε", "Adam's epsilon is", (0, (3, 1, 1, 1)), NEUTRAL)
 
 
 def draw_floors(ax: Any, low: float, high: float, floors: Sequence[Floor] = FLOORS, zorder: float = 0.5) -> list[Floor]:
-    """Upright lines where formats end within the data or just beside, named above the axes where names do not meet.
+    """Draw an upright line where a format ends within the data or just beside.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def draw_floors(ax: Any, low: float, high: float, floors: Sequence[Floor] = FLOO
 
 
 def name_floors(ax: Any, floors: list[Floor]) -> None:
-    """The names, along the upper end of each line; called when the limits are those of the figure."""
+    """Write the names along the upper end of each line; called when the limits are those of the figure."""
     taken: list[Any] = []
     for floor in floors:
         text = ax.annotate(
@@ -86,6 +86,6 @@ def _points() -> float:
 
 
 def told(floors: list[Floor]) -> str:
-    """What the lines are, for a caption; empty where there are none."""
+    """Say what the lines are, for a caption; return an empty text where there are none."""
     parts = [f"{floor.meaning} {10**floor.at:.2g}" for floor in floors]
     return f"Upright lines: {words.listed(parts)}." if parts else ""

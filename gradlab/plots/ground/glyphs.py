@@ -11,7 +11,7 @@ from gradlab import _text
 
 
 def drawable(text: str) -> str:
-    r"""Text that the fonts in force can draw, with nothing in it that begins a formula.
+    r"""Return text that the fonts in force can draw, with nothing in it that begins a formula.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def drawable(text: str) -> str:
 
 @functools.lru_cache
 def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
-    """The characters that any of these fonts has."""
+    """Return the characters that any of these fonts has."""
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
     found: set[int] = set()

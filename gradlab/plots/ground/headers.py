@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradlab.plots.ground import words
-from gradlab.plots.ground.canvas import Canvas
+from gradlab.plots.ground.canvas import Canvas, lay_out
 
 #: Share of a panel's side that a header may take before it is broken into lines.
 _ROOM = 0.98
@@ -30,7 +30,7 @@ def write_headers(sheet: Canvas, rows: Sequence[str], columns: Sequence[str] = (
     if not sheet.own:
         return
     size = matplotlib.rcParams["legend.fontsize"]
-    sheet.figure.draw_without_rendering()  # the panels have their sizes before headers could press them
+    lay_out(sheet.figure)  # the panels have their sizes before headers could press them
     for axes, text in zip(sheet.axes[0], columns, strict=False):
         if text:
             _fit(axes.set_title("", fontsize=size), words.math(text), axes.bbox.width, beside=False)
@@ -44,7 +44,7 @@ def write_headers(sheet: Canvas, rows: Sequence[str], columns: Sequence[str] = (
 
 
 def broken(text: str, letters: int, lines: int = 3) -> str:
-    """A name in lines of so many letters, broken behind a comma where there is one; of a longer one the beginning."""
+    """Break a name into lines of so many letters, behind a comma where there is one; a longer one is cut."""
     piece = letters - 2  # of a word that is longer than a line
     text = " ".join(word[i : i + piece] for word in text.split(" ") for i in range(0, max(len(word), 1), piece))
     parts = text.split(", ")
@@ -54,7 +54,7 @@ def broken(text: str, letters: int, lines: int = 3) -> str:
 
 
 def share_labels(sheet: Canvas, x: str, y: str = "") -> None:
-    """One label for all x-axes of a figure of ours, and one for all y-axes where they show the same."""
+    """Write one label for all x-axes of a figure of ours, and one for all y-axes where they show the same."""
     import matplotlib
 
     if not sheet.own:

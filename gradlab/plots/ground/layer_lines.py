@@ -101,14 +101,14 @@ def draw_layers(
 
 
 def _mark_rule(sheet: Canvas, ax: Any, at: float) -> None:
-    """A line at the rule of thumb, which the legend names: there is no place in the axes that no line may cross."""
+    """Draw a line at the rule of thumb. The legend names it: any place in the axes may be crossed by a line."""
     look = {"color": NEUTRAL, "linestyle": (0, (4, 2)), "linewidth": line_width(0.7)}
     ax.axhline(at, **look, zorder=1.2, gid="rule")
     sheet.notes[f"rule of thumb $10^{{{at:g}}}$"] = Line2D([], [], **look)
 
 
 def _share_labels(sheet: Canvas, used: Any, x: str, y: str) -> None:
-    """One label for all panels of a figure of ours, and no axes where there is no panel."""
+    """Write one label for all panels of a figure of ours, and hide axes where there is no panel."""
     share_labels(sheet, x, y)
     for axes in sheet.axes.ravel()[len(used) :]:
         axes.set_visible(False)
@@ -118,7 +118,7 @@ def _share_labels(sheet: Canvas, used: Any, x: str, y: str) -> None:
 
 
 def _panels(rows: list[str], cols: list[str]) -> str:
-    """What the panels stand for; those that follow one another have a title each."""
+    """Say what the panels stand for; those that follow one another have a title each."""
     if rows and not cols:
         return f"A panel for each {' and '.join(map(words.short, rows))}."
     return roles(Looks(None, None), rows, cols)

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gradlab._errors import GradlabError, unknown
-from gradlab.plots.ground.canvas import Canvas, preset_name
+from gradlab.plots.ground.canvas import Canvas, lay_out, preset_name
 from gradlab.plots.ground.captions import figure_of
 from gradlab.plots.ground.styles import preset_of, style
 
@@ -79,7 +79,7 @@ def leave_handles(ax: Any, shown: dict[str, Any]) -> None:
 
 
 def legend(figure: Any, *, where: Literal["above", "below", "right"] = "above") -> Legend:
-    """One legend for all panels that gradlab has drawn in a figure, in place of those of single panels.
+    """Draw one legend for all panels that gradlab has drawn in a figure, in place of those of single panels.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def legend(figure: Any, *, where: Literal["above", "below", "right"] = "above") 
 
 
 def _of_figure(figure: Any, shown: dict[str, Any], where: str) -> Any:
-    """Above all axes and below the title, in as many columns as there is room for; or to the right of them."""
+    """Draw a legend above all axes and below the title, in as many columns as have room; or to the right of them."""
     _lay_out(figure)
     title = getattr(figure, "_suptitle", None)
     top = figure.bbox.height if title is None or not title.get_text() else title.get_window_extent().y0
@@ -150,11 +150,11 @@ def _lay_out(figure: Any) -> None:
     """Put axes and titles where the layout will have them; it warns, if of anything, when its owner draws it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        figure.draw_without_rendering()
+        lay_out(figure)
 
 
 def _wide(make: Any, count: int, room: float) -> Any:
-    """A legend in as many columns as the room allows, its last line nearly as long as the first."""
+    """Make a legend in as many columns as the room allows, its last line nearly as long as the first."""
     columns = count
     made = make(columns)
     while columns > 1 and made.get_window_extent().width > room:
@@ -166,7 +166,7 @@ def _wide(make: Any, count: int, room: float) -> Any:
 
 
 def _grow(figure: Any, made: Any) -> None:
-    """A figure of ours on paper grows where a legend would leave its axes little; a slide cannot."""
+    """Let a figure of ours on paper grow where a legend would leave its axes little; a slide cannot."""
     name = preset_name(figure)
     height, taken = figure.get_figheight(), made.get_window_extent().height / figure.dpi
     if name is not None and preset_of(name).column != preset_of(name).page and taken > _SHARE * height:
@@ -174,7 +174,7 @@ def _grow(figure: Any, made: Any) -> None:
 
 
 def _make_room(figure: Any, made: Any, where: str) -> None:
-    """All panels alike leave the room that the legend takes."""
+    """Move all panels alike, so that they leave the room that the legend takes."""
     box, engine = made.get_window_extent(), figure.get_layout_engine()
     if engine is not None:
         wide, high = 1.04 * box.width / figure.bbox.width, 1.1 * box.height / figure.bbox.height
@@ -198,7 +198,7 @@ def _make_room(figure: Any, made: Any, where: str) -> None:
 
 
 def _inside(axes: list[Any], shown: dict[str, Any]) -> Any:
-    """In the first of the axes that has a free place; else in room made above the lines of the first.
+    """Draw the legend in the first of the axes that has a free place; else in room made above the lines of the first.
 
     Text is made smaller before that would take much of the axes; where even this does, the figure has the legend.
     """
@@ -222,7 +222,7 @@ def _inside(axes: list[Any], shown: dict[str, Any]) -> Any:
 
 
 def _free(ax: Any, shown: dict[str, Any], size: float) -> Any:
-    """The legend in a place where nothing is drawn, or None."""
+    """Draw the legend in a place where nothing is drawn; return None where there is none."""
     for columns in _columns(len(shown)):
         made = _within(ax, shown, "upper right", columns, size)
         if made.get_window_extent().width > _WIDTH * ax.bbox.width:
@@ -244,19 +244,19 @@ def _within(ax: Any, shown: dict[str, Any], loc: str, columns: int, size: float)
 
 
 def _columns(count: int) -> Iterator[int]:
-    """One column first: it fits into corners; then flatter ones."""
+    """Give the numbers of columns to try: one first, which fits into corners, then flatter ones."""
     yield from dict.fromkeys(-(-count // lines) for lines in range(count, 0, -1))
 
 
 def _points() -> float:
-    """The size of the legend's text."""
+    """Return the size of the legend's text."""
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(size=matplotlib.rcParams["legend.fontsize"]).get_size_in_points()
 
 
 def _filled(ax: Any) -> bool:
-    """Whether cells of colour fill the axes, which no limits leave free."""
+    """Return whether cells of colour fill the axes, which no limits leave free."""
     return any(hasattr(c, "get_coordinates") for c in ax.collections) or bool(ax.images)
 
 
@@ -274,7 +274,7 @@ def _raise_top(ax: Any, share: float) -> None:
 
 
 def inks_of(ax: Any) -> Iterator[Any]:
-    """For each thing drawn in the axes: whether it covers some of a box on the page."""
+    """Give, for each thing drawn in the axes, whether it covers some of a box on the page."""
     for line in ax.lines:
         path = line.get_transform().transform_path(line.get_path())
         if line.get_linestyle() not in ("None", ""):
@@ -312,7 +312,7 @@ def _near(points: Any, box: Any, edge: float) -> Any:
 
 
 def _look(handle: Any) -> tuple[Any, ...]:
-    """What a reader sees of a handle."""
+    """Return what a reader sees of a handle."""
     names: Iterable[str] = ("color", "marker", "linestyle", "markerfacecolor", "facecolor")
     values = (getattr(handle, f"get_{name}", lambda: None)() for name in names)
     return tuple(str(v) for v in values)

@@ -40,6 +40,7 @@ class Overlay:
     Parameters
     ----------
     theory : Prediction, Refusal, or mapping of these by network
+        What theory expects of the networks.
     frame : DataFrame
         A single prediction stands for all its networks: of these there must be one.
     """
@@ -65,7 +66,7 @@ class Overlay:
         self, sheet: Canvas, ax: Any, rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str,
         looks: Looks,
     ) -> None:  # fmt: skip
-        """The predicted line of each network, in its colour; relative columns begin at the measured last layer."""
+        """Draw the predicted line of each network in its colour; relative columns begin at the measured last layer."""
         from matplotlib.lines import Line2D
 
         for key, own in lines(rows, keys):
@@ -94,7 +95,7 @@ class Overlay:
 
     @property
     def caption(self) -> str:
-        """What the dashed lines are, and why some are not there."""
+        """Say what the dashed lines are, and why some are not there."""
         parts = []
         for text, of in self.functional.items():
             anchored = "" if set(of) <= set(ABSOLUTE) else ", set to the measured value there"
@@ -103,7 +104,7 @@ class Overlay:
         return " ".join(parts)
 
     def _told(self, of: Mapping[str, list[str]]) -> str:
-        """Columns, and of which networks where it is not all of them."""
+        """Name the columns, and the networks where it is not all of them."""
         parts = []
         for column, names in of.items():
             shown = names if len(names) <= _NAMED else [*names[:_NAMED], f"{len(names) - _NAMED} more"]
@@ -113,7 +114,7 @@ class Overlay:
 
 
 def _apart(own: pd.DataFrame, column: str, depth: int) -> float:
-    """Decades between the mean over seeds that theory has and the geometric mean that is drawn, in the worst layer."""
+    """Return the decades between theory's mean over seeds and the geometric mean that is drawn, in the worst layer."""
     table = own.pivot_table(index="seed", columns="layer", values=column, observed=True).to_numpy(float)
     table = table[np.isfinite(table).all(1)]
     if len(table) < 2:

@@ -24,7 +24,7 @@ _ROLES: dict[str, dict[str, Any]] = {
 
 
 def role(name: str, colour: Any = None) -> dict[str, Any]:
-    """Keywords of matplotlib for what is drawn in a role, so that all figures say the same thing in the same way.
+    """Return matplotlib's keywords for what is drawn in a role, so that all figures say one thing in one way.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def role(name: str, colour: Any = None) -> dict[str, Any]:
 
 
 def looks(values: Iterable[Hashable], *, line: bool = True) -> dict[Hashable, dict[str, Any]]:
-    """Colour, marker and kind of line for each value; a deuteranope and a grey print tell them apart.
+    """Return colour, marker and kind of line for each value; a deuteranope and a grey print tell them apart.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def label_ends(ax: Any, *, side: str = "right", gap: float = 1.05) -> list[Any]:
 
 
 def _end(ax: Any, line: Any, side: str) -> tuple[float, float] | None:
-    """The last finite point of a line on a side."""
+    """Return the last finite point of a line on a side."""
     x, y = (np.asarray(v, dtype=float) for v in line.get_data())
     if line.get_transform() is not ax.transData or x.shape != y.shape:
         return None
@@ -135,7 +135,7 @@ def _end(ax: Any, line: Any, side: str) -> tuple[float, float] | None:
 
 
 def _text_height(ax: Any) -> float:
-    """Height of a small text in pixels."""
+    """Return the height of a small text in pixels."""
     probe = ax.annotate("Xg", (0, 0), fontsize="small", annotation_clip=False)  # 0 may lie outside the axes
     height = probe.get_window_extent().height
     probe.remove()
@@ -143,7 +143,7 @@ def _text_height(ax: Any) -> float:
 
 
 def _apart(at: np.ndarray, least: float) -> np.ndarray:
-    """The places moved apart to a least distance, as little as their order allows, about where they were.
+    """Return the places moved apart to a least distance, as little as their order allows, about where they were.
 
     This is the projection on ordered sequences: pool adjacent violators of place minus rank times distance.
     """
@@ -163,11 +163,12 @@ def _apart(at: np.ndarray, least: float) -> np.ndarray:
 
 
 def dots(colour: Any = None, *, hollow: bool = False, share: float = 1.0) -> dict[str, Any]:
-    """Keywords of ``ax.plot`` or ``ax.errorbar`` for single marks: no line between them, filled or hollow.
+    """Return keywords of ``ax.plot`` or ``ax.errorbar`` for single marks: no line between them, filled or hollow.
 
     Parameters
     ----------
     colour : optional
+        Of the marks. None: the next of the colours that the axes give out.
     hollow : bool
         White inside, for what is undecided or of another kind.
     share : float

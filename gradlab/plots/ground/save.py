@@ -31,6 +31,7 @@ def save(
     Parameters
     ----------
     fig : Figure, Axes or array of Axes
+        What is written: always the whole figure.
     path : path
         Without an ending, which the format gives; one of the three may stand there.
     formats : str or sequence of {"png", "pdf", "svg"}, optional
@@ -77,7 +78,7 @@ def _write(fig: Any, path: Path, kind: str, run_hash: str | None, command: str |
 
 
 def metadata(kind: str, run_hash: str | None, command: str | None, text: str) -> dict[str, Any]:
-    """What a file of this format carries; nothing that changes from one time to the next."""
+    """Return what a file of this format carries; nothing that changes from one time to the next."""
     # what no XML and no text of a PNG can hold may stand in the command of somebody else's run
     run_hash, command, text = (None if value is None else plain(value) for value in (run_hash, command, text))
     about = {"gradlab:run": run_hash, "gradlab:command": command}

@@ -34,7 +34,7 @@ MARKED, NAMED = 7, 6
 
 
 def trained(frame: Any, x: str, *needed: str) -> pd.DataFrame:
-    """The frame, if it can be drawn against `x`; or an error."""
+    """Return the frame if it can be drawn against `x`, and raise an error if it cannot."""
     checked(frame, x, "layer", "seed", *needed)
     if not pd.api.types.is_numeric_dtype(frame[x]):
         raise GradlabError("a column of numbers that counts training", repr(x), 'x="step"')
@@ -67,7 +67,7 @@ class Grid:
 def grid_of(
     frame: pd.DataFrame, rows: str | Sequence[str] | None, cols: str | Sequence[str] | None, x: str, given: bool
 ) -> Grid:
-    """The panels asked for; where none are, one for each configuration."""
+    """Return the panels asked for; where none are, one for each configuration."""
     frame = of_networks(frame)
     down, along = listed(rows, frame), listed(cols, frame)
     if rows is None and cols is None:
@@ -99,7 +99,7 @@ def _too_many(frame: pd.DataFrame, names: Sequence[str], found: int) -> GradlabE
 
 
 def panels(frame: pd.DataFrame, rows: str | Sequence[str] | None, x: str) -> list[tuple[str, pd.DataFrame]]:
-    """Title and rows of each panel: of each configuration where none is asked for."""
+    """Return title and rows of each panel: of each configuration where none is asked for."""
     names = factors(frame, (x, "step"))[0] if rows is None else listed(rows, frame)
     found = [(title(key), rows) for key, rows in lines(frame, names)]
     if len(found) > MOST_ROWS * MOST_COLUMNS:
@@ -108,12 +108,12 @@ def panels(frame: pd.DataFrame, rows: str | Sequence[str] | None, x: str) -> lis
 
 
 def title(key: dict[str, Any]) -> str:
-    """A configuration in words: ``tanh, Xavier normal, depth 5``."""
+    """Return a configuration in words: ``tanh, Xavier normal, depth 5``."""
     return ", ".join(words.entry(name, value) for name, value in key.items())
 
 
 def configured(frame: pd.DataFrame, x: str, without: Sequence[str] = ()) -> tuple[pd.DataFrame, str | None]:
-    """The coordinate that tells networks apart; a column `configuration` is made where there are several."""
+    """Return the coordinate that tells networks apart; a column `configuration` is made where there are several."""
     names, _ = factors(frame, (x, "step", *without))
     if len(names) < 2:
         return frame, next(iter(names), None)
@@ -124,7 +124,7 @@ def configured(frame: pd.DataFrame, x: str, without: Sequence[str] = ()) -> tupl
 
 
 def of_layers(frame: pd.DataFrame, value: str, readout: bool) -> pd.DataFrame:
-    """The rows of layers; of weights that all time steps share, and no layer has of its own, their one row."""
+    """Return the rows of layers; of weights that all time steps share, and no layer has of its own, their one row."""
     rows = hidden(frame, readout)
     if "layer_name" in frame and not hidden(frame)[value].notna().any():
         shared = frame.loc[(frame["layer"] == 0) & frame[value].notna()]
@@ -134,7 +134,7 @@ def of_layers(frame: pd.DataFrame, value: str, readout: bool) -> pd.DataFrame:
 
 
 def layer_looks(frame: pd.DataFrame, layers: Sequence[int] | None, style: str | None) -> Looks:
-    """From the input, dark, to the output, light; all layers where none are asked for."""
+    """Return colours of layers from dark, at the input, to light; of all layers where none are asked for."""
     require(frame, style)
     chosen = some_layers(frame, layers) if len(frame) else []
     if not chosen:
@@ -143,21 +143,21 @@ def layer_looks(frame: pd.DataFrame, layers: Sequence[int] | None, style: str | 
 
 
 def some_named(shown: dict[str, Any], looks: Looks) -> dict[str, Any]:
-    """The legend without most layers where they are many: first, last and some between, as their colours are."""
+    """Return the legend without most layers where they are many: first, last and some between, as their colours are."""
     places = np.linspace(0, len(looks.hues) - 1, min(NAMED, len(looks.hues))).round().astype(int)
     left_out = {words.entry("layer", v) for i, v in enumerate(looks.hues) if i not in places}
     return {name: handle for name, handle in shown.items() if name not in left_out}
 
 
 def band_of_layers(frame: pd.DataFrame, band: str | None) -> Any:
-    """The band asked for; else from the smallest to the largest of few seeds: a line each would be too many."""
+    """Return the band asked for; else from the smallest to the largest of few seeds: a line each would be too many."""
     if band is None and frame["seed"].nunique() <= FEW_SEEDS:
         return "range"
     return chosen_band(frame, band)
 
 
 def apart(rows: pd.DataFrame, x: str) -> list[str]:
-    """What must never be averaged: lines of several networks, runs or data stay several lines."""
+    """Return what must never be averaged: lines of several networks, runs or data stay several lines."""
     names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in rows and n != x]
     return [n for n in names if rows[n].nunique(dropna=False) > 1]
 
@@ -174,12 +174,12 @@ def mark_ends(sheet: Canvas, ax: Any, rows: pd.DataFrame, x: str, keys: Sequence
 
 
 def initial(steps: pd.Series) -> str:
-    """What a caption says of step 0, where there is one."""
+    """Say what step 0 is, where there is one."""
     return "; 0 is the initialisation" if (steps == 0).any() else ""
 
 
 def grid(panels: int, given: bool) -> tuple[int, int]:
-    """Rows and columns: side by side on axes that are given, else at most three in a row."""
+    """Return rows and columns of panels: side by side on axes that are given, else at most three in a row."""
     if given or panels <= 3:
         return 1, panels
     columns = 2 if panels == 4 else 3

@@ -40,13 +40,13 @@ class Preset:
     rc: dict[str, Any] = field(default_factory=dict)
 
     def size(self, wide: bool, height: float | None = None) -> tuple[float, float]:
-        """Width and height, of one column or of the whole page; a slide is always whole."""
+        """Return width and height, of one column or of the whole page; a slide is always whole."""
         slide = self.column == self.page
         return (self.page if wide else self.column), self.height if height is None or slide else height
 
 
 def _rc(size: float, small: float, line: float, **more: Any) -> dict[str, Any]:
-    """The entries that all presets share, from a font size, a smaller one and a width of lines."""
+    """Return the entries that all presets share, from a font size, a smaller one and a width of lines."""
     thin = line / 2
     tick = {
         "labelsize": small, "major.width": thin, "major.size": 5 * thin, "minor.size": 0, "direction": "out",
@@ -89,7 +89,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset_of(name: str) -> Preset:
-    """The preset of that name, or an error that lists them."""
+    """Return the preset of that name, or raise an error that lists them."""
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]
@@ -97,7 +97,7 @@ def preset_of(name: str) -> Preset:
 
 @contextlib.contextmanager
 def style(name: str | None) -> Iterator[None]:
-    """The fonts and lines of a preset, for figures made inside ``with gl.plots.style("slide"):``.
+    """Set the fonts and lines of a preset for figures made inside ``with gl.plots.style("slide"):``.
 
     Parameters
     ----------
@@ -109,17 +109,17 @@ def style(name: str | None) -> Iterator[None]:
 
 
 def line_width(share: float = 1.0) -> float:
-    """A share of the width of lines, in points: what is drawn thinner or broader stays so in every preset."""
+    """Return a share of the width of lines, in points: what is drawn thinner or broader stays so in every preset."""
     return share * matplotlib.rcParams["lines.linewidth"]
 
 
 def marker_size(share: float = 1.0) -> float:
-    """A share of the size of markers, in points."""
+    """Return a share of the size of markers, in points."""
     return share * matplotlib.rcParams["lines.markersize"]
 
 
 def shaded(colour: Any) -> tuple[float, ...]:
-    """The colour, darker: theory's, that is seen where it lies on what was measured."""
+    """Return a darker colour: theory's, which is seen where it lies on what was measured."""
     return tuple(_SHADE * v for v in matplotlib.colors.to_rgb(colour))
 
 
@@ -150,41 +150,41 @@ class Looks:
     shades: Sequence[Hashable] = ()
 
     def colour(self, value: Hashable) -> Any:
-        """Of a value of `hue`: a place on a scale for three or more numbers, else a colour of its own."""
+        """Return the colour of a value of `hue`: on a scale for three or more numbers, else one of its own."""
         place, n = _place(value, self.hues), len(self.hues)
         if n > 2 and all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in self.hues):
             return matplotlib.colors.to_hex(matplotlib.colormaps[SEQUENTIAL](LIGHTEST * place / (n - 1)))
         return COLOURS[place % len(COLOURS)]
 
     def marker(self, value: Hashable) -> str:
-        """Of a value of `hue`; beyond seven the markers run against the colours."""
+        """Return the marker of a value of `hue`; beyond seven the markers run against the colours."""
         if not self.marked:
             return ""
         place = _place(value, self.hues)
         return MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
 
     def line(self, hue: Hashable, style: Hashable) -> Any:
-        """Kind of line."""
+        """Return the kind of line of a value of `hue` and one of `style`."""
         if not self.marked and self.style is None:
             return LINES[0]
         place = _place(hue, self.hues) if self.style is None else _place(style, self.styles)
         return LINES[place % len(LINES)]
 
     def tint(self, colour: Any, shade: Hashable) -> Any:
-        """The colour as light as a value of `shade` asks; the last value has the colour itself."""
+        """Return the colour as light as a value of `shade` asks; the last value has the colour itself."""
         if self.shade is None or len(self.shades) < 2:
             return colour
         white = _LIGHT * (1 - _place(shade, self.shades) / (len(self.shades) - 1))
         return matplotlib.colors.to_hex([white + (1 - white) * v for v in matplotlib.colors.to_rgb(colour)])
 
     def of(self, key: dict[str, Any]) -> dict[str, Any]:
-        """Colour, marker and line of the line whose coordinates are `key`."""
+        """Return colour, marker and line of the line whose coordinates are `key`."""
         hue, kind = key.get(self.hue or ""), key.get(self.style or "")
         colour = self.tint(self.colour(hue), key.get(self.shade or ""))
         return {"color": colour, "marker": self.marker(hue), "linestyle": self.line(hue, kind)}
 
 
 def _place(value: Hashable, values: Sequence[Hashable]) -> int:
-    """Where the value stands; NaN is a value too."""
+    """Return where the value stands; NaN is a value too."""
     same = lambda v: v == value or (v != v and value != value)
     return next((i for i, v in enumerate(values) if same(v)), 0)

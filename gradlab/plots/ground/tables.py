@@ -26,7 +26,7 @@ TELLING: tuple[str, ...] = (
 
 
 def checked(frame: Any, *needed: str) -> pd.DataFrame:
-    """The frame, if it is one, has rows, and has the columns needed; or an error that lists the nearest names."""
+    """Return the frame if it has rows and the columns needed; raise an error that lists the nearest names if not."""
     if not isinstance(frame, pd.DataFrame):
         raise GradlabError("a frame", type(frame).__name__, "gl.frame(trace), gl.run(sweep) or gl.load(folder).frame")
     if frame.empty:
@@ -43,7 +43,7 @@ def require(frame: pd.DataFrame, name: str | None, kind: str = "column") -> None
 
 
 def levels(frame: pd.DataFrame, name: str | None) -> list[Hashable]:
-    """The values of a column: categories in their order, numbers sorted, the rest in order of appearance."""
+    """Return the values of a column: categories in their order, numbers sorted, the rest in order of appearance."""
     if name is None:
         return []
     column = frame[name]
@@ -57,7 +57,7 @@ def levels(frame: pd.DataFrame, name: str | None) -> list[Hashable]:
 
 
 def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[str]:
-    """The coordinates that differ between networks, those that a reader would name first.
+    """Return the coordinates that differ between networks, those that a reader would name first.
 
     Variances follow from the initialiser: they are named only where nothing else tells two networks apart. Neither is
     a learning rate that follows from the optimiser, or another field that is not in `TELLING`.
@@ -79,7 +79,7 @@ def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[s
 
 
 def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with what is the network's own in all its rows, where a row has its layer's.
+    """Return the frame with what is the network's own in all its rows, where a row has its layer's.
 
     The width of its hidden layers, if they are alike (the readout's is no coordinate of the network); the activations
     of all of them, if they differ.
@@ -95,7 +95,7 @@ def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _all_activations(frame: pd.DataFrame) -> pd.DataFrame:
-    """The activations of a network whose layers differ in them as one text in all its rows."""
+    """Return the activations of a network whose layers differ in them as one text in all its rows."""
     counts = frame.groupby("network", observed=True)["activation"].nunique()
     several = counts.index[counts > 1]
     if not len(several):
@@ -110,7 +110,7 @@ def _all_activations(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _adds(frame: pd.DataFrame, names: Sequence[str], name: str) -> bool:
-    """Whether a coordinate tells networks apart that the others do not."""
+    """Return whether a coordinate tells networks apart that the others do not."""
     table = frame[[*names, name]].drop_duplicates()
     return len(table) > (len(table[list(names)].drop_duplicates()) if names else 1)
 
@@ -126,7 +126,7 @@ def _told_apart(frame: pd.DataFrame, names: Sequence[str]) -> bool:
 def looks(
     frame: pd.DataFrame, hue: str | None, style: str | None, without: Sequence[str] = (), shade: str | None = None
 ) -> Looks:
-    """Colours and lines by the columns asked for; by the first that differ where none was."""
+    """Return colours and lines by the columns asked for; by the first that differ where none was."""
     for name in (hue, style, shade):
         require(frame, name)
     without = (*without, shade) if shade is not None else without
@@ -142,7 +142,7 @@ def looks(
 
 
 def listed(names: str | Sequence[str] | None, frame: pd.DataFrame) -> list[str]:
-    """The columns asked for, one or several or none; refuses what the frame has not got."""
+    """Return the columns asked for, one or several or none; refuse what the frame lacks."""
     names = [] if names is None else [names] if isinstance(names, str) else list(names)
     for name in names:
         require(frame, name)
@@ -150,7 +150,7 @@ def listed(names: str | Sequence[str] | None, frame: pd.DataFrame) -> list[str]:
 
 
 def chosen_band(frame: pd.DataFrame, band: str | None) -> Any:
-    """The band asked for; else each seed where they are few, and the interval of the mean where they are many."""
+    """Return the band asked for; else each seed where they are few, the interval of the mean where they are many."""
     if band is None:
         return "seeds" if frame["seed"].nunique() <= FEW_SEEDS else "ci95"
     if band not in BANDS:
@@ -161,7 +161,7 @@ def chosen_band(frame: pd.DataFrame, band: str | None) -> Any:
 def summaries(
     frame: pd.DataFrame, by: Sequence[str], column: str, band: str
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """What is drawn of a column: the means with their band, and each seed where `band` is "seeds"."""
+    """Return what is drawn of a column: the means with their band, and each seed where `band` is "seeds"."""
     if column not in frame.columns:
         raise unknown("column", column, [c for c in frame.columns if c in MEASURED] or list(MEASURED))
     rows = frame
@@ -175,19 +175,19 @@ def summaries(
 
 
 def whole(frame: pd.DataFrame) -> pd.Series:
-    """Which rows were measured as they should be, though their status may say what to know of them."""
+    """Return which rows were measured as they should be, though their status may say what to know of them."""
     return frame["status"].astype(str).str.startswith(("ok", *NOTES))
 
 
 def without_gradient(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Rows that have nothing in a column because their layer has no gradient, as a frozen one."""
+    """Return rows that have nothing in a column because their layer has no gradient, as a frozen one."""
     if "status" not in frame:
         return frame.iloc[:0]
     return frame.loc[frame[column].isna() & frame["status"].astype(str).str.startswith(NOTES[0])]
 
 
 def lines(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The rows of each line, with the coordinates that all of them share."""
+    """Return the rows of each line, with the coordinates that all of them share."""
     if not keys:
         return [({}, table)]
     groups = table.groupby(list(keys), observed=True, sort=False, dropna=False)
@@ -195,7 +195,7 @@ def lines(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[dict[str, Any]
 
 
 def matching(table: pd.DataFrame, key: dict[str, Any]) -> pd.DataFrame:
-    """The rows that have these coordinates; NaN is one of them."""
+    """Return the rows that have these coordinates; NaN is one of them."""
     keep = np.ones(len(table), dtype=bool)
     for name, value in key.items():
         column = table[name]
@@ -204,7 +204,7 @@ def matching(table: pd.DataFrame, key: dict[str, Any]) -> pd.DataFrame:
 
 
 def hidden(frame: pd.DataFrame, readout: bool = False) -> pd.DataFrame:
-    """The rows that stand at a layer; those of a cell's failure, or of shared weights, have layer 0."""
+    """Return the rows that stand at a layer; those of a cell's failure, or of shared weights, have layer 0."""
     keep = frame["layer"] >= 1
     if not readout and "layer_name" in frame:
         keep &= frame["layer_name"] != "readout"
@@ -212,7 +212,7 @@ def hidden(frame: pd.DataFrame, readout: bool = False) -> pd.DataFrame:
 
 
 def some_layers(table: pd.DataFrame, layers: Sequence[int] | None, most: int | None = None) -> list[int]:
-    """The layers asked for, if the table has them; else all of them, or `most` from the first to the last."""
+    """Return the layers asked for, if the table has them; else all of them, or `most` from the first to the last."""
     known = sorted(int(v) for v in table["layer"].unique())
     if layers is None:
         places = np.linspace(0, len(known) - 1, min(most or len(known), len(known))).round().astype(int)
@@ -225,7 +225,7 @@ def some_layers(table: pd.DataFrame, layers: Sequence[int] | None, most: int | N
 
 
 def failures(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of cells of which nothing was measured."""
+    """Return rows of cells of which nothing was measured."""
     if "status" not in frame:
         return frame.iloc[:0]
     return frame.loc[(frame["layer"] < 1) & (frame["status"] != "ok")]

@@ -142,12 +142,12 @@ BANDS: dict[str, str] = {
 
 
 def named(value: Any) -> str:
-    """A value of a coordinate in words, as a figure can draw it: ``ReLU``, ``Xavier normal``, ``0.5``."""
+    """Return a value of a coordinate in words, as a figure can draw it: ``ReLU``, ``Xavier normal``, ``0.5``."""
     return drawable(spoken(value))
 
 
 def spoken(value: Any) -> str:
-    """A value of a coordinate in words, on a page."""
+    """Return a value of a coordinate in words, on a page."""
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return "none"
     if isinstance(value, (bool, np.bool_)):
@@ -158,17 +158,17 @@ def spoken(value: Any) -> str:
 
 
 def short(column: str) -> str:
-    """A coordinate inside a sentence: ``optimiser``, ``learning rate``, ``σ_w²``."""
+    """Return a coordinate inside a sentence: ``optimiser``, ``learning rate``, ``σ_w²``."""
     return SHORT.get(column, column.removeprefix("log10_").replace("_", " "))
 
 
 def entry(column: str, value: Any) -> str:
-    """A value in a legend or a header, as a figure can draw it: ``Adam``, ``width 16``, ``no norm``."""
+    """Return a value in a legend or a header, as a figure can draw it: ``Adam``, ``width 16``, ``no norm``."""
     return drawable(told(column, value))
 
 
 def told(column: str, value: Any) -> str:
-    """A value with what it is a value of, on a page: ``Adam``, ``width 16``, ``σ_w² = 1.5``, ``with bias``."""
+    """Return a value with what it is a value of, on a page: ``Adam``, ``width 16``, ``σ_w² = 1.5``, ``with bias``."""
     if isinstance(value, str):
         return f"{short(column)} {spoken(value)}" if column in _PREFIXED else spoken(value)
     if isinstance(value, (bool, np.bool_)) and column == "bias":
@@ -180,12 +180,12 @@ def told(column: str, value: Any) -> str:
 
 
 def math(text: str) -> str:
-    """A text as matplotlib sets it, with its variances as formulas."""
+    """Return a text as matplotlib sets it, with its variances as formulas."""
     return text.replace("σ_w²", r"$\sigma_w^2$").replace("σ_b²", r"$\sigma_b^2$")
 
 
 def axis(column: str, frame: pd.DataFrame | None = None) -> str:
-    """The label of an axis, with its unit."""
+    """Return the label of an axis, with its unit."""
     if column in COORDINATES:
         return COORDINATES[column]
     if column not in QUANTITIES:
@@ -196,18 +196,18 @@ def axis(column: str, frame: pd.DataFrame | None = None) -> str:
 
 
 def described(column: str) -> str:
-    """The quantity in a caption."""
+    """Return the quantity in a caption."""
     return QUANTITIES.get(column, ("", column.removeprefix("log10_").replace("_", " ")))[1]
 
 
 def listed(words: Iterable[Any]) -> str:
-    """``a, b and c``."""
+    """Join words: ``a, b and c``."""
     words = [str(w) for w in words]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
 def change(decades: float) -> str:
-    """What a quantity does, in words: ``falls by 12 decades``, ``grows 3.2-fold``, ``stays within 1 %``."""
+    """Say what a quantity does: ``falls by 12 decades``, ``grows 3.2-fold``, ``stays within 1 %``."""
     size = abs(decades)
     if not np.isfinite(decades):
         return "falls to exactly 0" if decades < 0 else "is not finite"
@@ -220,14 +220,14 @@ def change(decades: float) -> str:
 
 
 def span(values: Sequence[int], unit: str) -> str:
-    """``5 seeds``, ``3–5 seeds``."""
+    """Say how many there are: ``5 seeds``, ``3–5 seeds``."""
     low, high = (min(values), max(values)) if len(values) else (0, 0)
     number = f"{low}" if low == high else f"{low}–{high}"
     return f"{number} {unit}{'' if high == 1 else 's'}"
 
 
 def setting(frame: pd.DataFrame) -> str:
-    """What all rows have in common, for a caption: ``digits, batch 128, width 64, cross-entropy, float32``."""
+    """Name what all rows have in common, for a caption: ``digits, batch 128, width 64, cross-entropy, float32``."""
     parts = []
     for name in ("activation", "init", "depth", "width", "data", "batch", "loss", "dtype"):
         if name in frame and len(values := frame[name].dropna().unique()) == 1 and str(values[0]):

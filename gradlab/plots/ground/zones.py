@@ -22,7 +22,7 @@ EXPLODING = "..."
 
 @functools.cache
 def colours() -> Any:
-    """The map of colours."""
+    """Return the map of colours."""
     shown = matplotlib.colormaps[_MAP](
         np.concatenate([np.linspace(_ENDS[0], 0.5, 256), np.linspace(0.5, _ENDS[1], 256)])
     )
@@ -30,7 +30,7 @@ def colours() -> Any:
 
 
 def scale(top: float) -> Any:
-    """The scale of colours from -top to top decades: linear between the verdict's lines, logarithmic beyond.
+    """Return the scale of colours from -top to top decades: linear between the verdict's lines, logarithmic beyond.
 
     The lines have the same two tones whatever `top` is, so that two figures can be compared.
     """
@@ -54,25 +54,25 @@ def scale(top: float) -> Any:
 
 
 def colour(value: float, norm: Any) -> tuple[float, ...]:
-    """The colour of a number of decades."""
+    """Return the colour of a number of decades."""
     return colours()(float(norm(value)))
 
 
 def tone(sign: int, share: float = 0.85) -> str:
-    """The colour of what vanishes (-1) or explodes (1), so far from the light middle; white for 0."""
+    """Return the colour of what vanishes (-1) or explodes (1), so far from the light middle; white for 0."""
     if sign == 0:
         return "#ffffff"
     return matplotlib.colors.to_hex(colours()(0.5 + 0.5 * sign * share))
 
 
 def is_dark(rgba: Any) -> bool:
-    """Whether white is read on it better than black."""
+    """Return whether white is read on it better than black."""
     r, g, b, _ = rgba
     return 0.299 * r + 0.587 * g + 0.114 * b < 0.5
 
 
 def bar(figure: Any, image: Any, axes: Any, label: str, *, beyond: bool = False, steady: str = "steady") -> Any:
-    """The bar of colours, with ticks and lines at the verdict's two lines and a name for what lies between."""
+    """Draw the bar of colours, with ticks and lines at the verdict's two lines and a name for what lies between."""
     made = figure.colorbar(image, ax=axes, extend="both" if beyond else "neither", aspect=18, pad=0.02)
     top = image.norm.vmax
     outer = [v for v in (10.0, 100.0, 1000.0) if v < 0.7 * top]
@@ -88,11 +88,12 @@ def bar(figure: Any, image: Any, axes: Any, label: str, *, beyond: bool = False,
 
 
 def outline(ax: Any, values: np.ndarray, right: np.ndarray, top: np.ndarray) -> None:
-    """A line between neighbouring cells that lie on two sides of a line of the verdict.
+    """Draw a line between neighbouring cells that lie on two sides of a line of the verdict.
 
     Parameters
     ----------
     ax : Axes
+        Where the line is drawn.
     values : ndarray
         Decades, (rows, columns), NaN where there is no cell.
     right, top : ndarray

@@ -69,9 +69,10 @@ def animate(
     run_hash, command : str, optional
         As in `save`, for the formats that carry text: all but that a GIF holds it as its comment.
     preset : {"paper", "slide"}
+        Size, fonts and lines.
     value : str
         The measured column.
-    hue, style, band
+    hue, style, band : optional
         As in `gradient_flow`.
 
     Returns
@@ -132,12 +133,12 @@ def animate(
 
 
 def _alike(rows: pd.DataFrame, over: str) -> list[str]:
-    """Coordinates that differ from frame to frame, but not within one."""
+    """Return coordinates that differ from frame to frame, but not within one."""
     return [n for n in differing(rows, (over, "step")) if not _within(rows, over, n)]
 
 
 def _apart(rows: pd.DataFrame, over: str) -> list[str]:
-    """What must never be averaged within a frame."""
+    """Return what must never be averaged within a frame."""
     names = ("network", "run", "loss", "data", "dtype", "batch")
     return [n for n in names if n in rows and n != over and _within(rows, over, n)]
 
@@ -164,7 +165,7 @@ def _stages(frame: pd.DataFrame, over: str, column: str, x: str, keys: Sequence[
 
 
 def _growing(frame: pd.DataFrame, column: str, keys: Sequence[str], band: str) -> list[Stage]:
-    """Layer by layer as the quantity travels: networks of all depths begin together."""
+    """Return the stages layer by layer, as the quantity travels: networks of all depths begin together."""
     by, origin = ("layer", "input") if column in FORWARD else ("from_loss", "loss")
     rows = hidden(frame)
     means, seeds = summaries(rows, [*keys, "layer", "from_loss"], column, band)
@@ -176,13 +177,13 @@ def _growing(frame: pd.DataFrame, column: str, keys: Sequence[str], band: str) -
 
 
 def _along(frame: pd.DataFrame, over: str, column: str) -> str:
-    """Layers; from the loss where several networks grow from there, so that none of them stands apart."""
+    """Return the x-axis: layers, counted from the loss where several networks grow from there."""
     depths = frame["depth"].nunique() if "depth" in frame else 1
     return "from_loss" if over == "layer" and column not in FORWARD and depths > 1 else "layer"
 
 
 def _loss(rows: pd.DataFrame) -> str:
-    """The training loss of this step, if it was measured and there is one network."""
+    """Return the training loss of this step, if it was measured and there is one network."""
     name = "log10_train_loss"
     if name not in rows or rows["network"].nunique() > 1 or not np.isfinite(rows[name]).any():
         return ""
@@ -210,7 +211,7 @@ def _fix(
 
 
 def _mark_failed(sheet: Canvas, ax: Any, stage: Stage, keys: Sequence[str], x: str, look: Looks) -> None:
-    """What was never measured, in the corner; what went out of range at this step, over its layers."""
+    """Draw what was never measured, in the corner; what went out of range at this step, over its layers."""
     mark_failures(sheet, ax, stage.rows, keys, look)
     if "step" in stage.rows and (stage.rows["step"] > 0).any():
         mark_ends(sheet, ax, hidden(stage.rows), x, keys, look)

@@ -32,14 +32,15 @@ def autodiff(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    """log10 of the weight-gradient norm against layer, by each method, with the floors of float16 and float32.
+    """Draw log10 of the weight-gradient norm against layer, by each method, with the floors of float16 and float32.
 
     Parameters
     ----------
     frame : DataFrame
         Columns ``method layer log10_weight_grad_norm``, with -inf where the method shows 0.
     ax : Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -84,7 +85,7 @@ def autodiff(
 
 
 def _look(method: str, i: int) -> dict[str, Any]:
-    """What is right is a broad line that another may lie on; what stands on it is thin, with markers."""
+    """Return a broad line for what is right, on which others may lie, and thin ones with markers for these."""
     import matplotlib
 
     width = matplotlib.rcParams["lines.linewidth"]
@@ -102,7 +103,7 @@ def _every(n: int, i: int) -> Any:
 
 
 def _floors(ax: Any, finite: pd.Series, died: bool) -> list[tuple[str, float]]:
-    """Lines at the smallest numbers, as far as the data reach them; where the squares vanish too, if a norm died."""
+    """Return lines at the smallest numbers that the data reach; where squares vanish too, if a norm died."""
     lowest = float(finite.min()) if len(finite) else 0.0
     thin, drawn = _thin(ax), []
     entries = list(FLOORS.items())
@@ -119,7 +120,7 @@ def _floors(ax: Any, finite: pd.Series, died: bool) -> list[tuple[str, float]]:
 
 
 def _name_floors(ax: Any, floors: list[tuple[str, float]], first: float, last: float) -> None:
-    """What each line is, at that end and on that side of it where nothing is drawn; else the caption alone says it."""
+    """Name each line at an end and on a side where nothing is drawn; where there is none, the caption alone says it."""
     ax.figure.draw_without_rendering()
     inks = list(inks_of(ax))
     if ax.get_legend() is not None:
@@ -155,7 +156,7 @@ def _small() -> Any:
 
 
 def _deaths(ax: Any, deaths: list[Any]) -> None:
-    """A cross at the last number, a line down to the floor, and the layers that are lost."""
+    """Draw a cross at the last number, a line down to the floor, and the layers that are lost."""
     import matplotlib
     from matplotlib.lines import Line2D
 
@@ -184,7 +185,7 @@ def _deaths(ax: Any, deaths: list[Any]) -> None:
 
 
 def _dark(colour: Any) -> Any:
-    """The colour, dark enough to be read as text on white."""
+    """Return the colour, dark enough to be read as text on white."""
     import matplotlib
 
     r, g, b = matplotlib.colors.to_rgb(colour)

@@ -53,7 +53,7 @@ def before_after(
         Whether the readout stands behind the hidden layers.
     ax : two Axes, optional
         The upper for the runs, the lower for their difference.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

@@ -48,7 +48,7 @@ def forest(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    """Decades between the first and the last hidden layer's delta: a row for each configuration, with its interval.
+    """Draw decades between the first and last hidden layer's delta: a row for each configuration, with its interval.
 
     Parameters
     ----------
@@ -64,7 +64,8 @@ def forest(
     order : {"value", "given"}
         Rows from the most vanishing to the most exploding, by their darkest mark; or as in the frame.
     ax : Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -112,12 +113,12 @@ def forest(
 
 
 def row_name(key: dict[str, Any]) -> str:
-    """The name of a row, in one line or two."""
+    """Return the name of a row, in one line or two."""
     return broken(", ".join(words.entry(n, v) for n, v in key.items()) or "all networks", _LETTERS, 2)
 
 
 def row_height(name: str, marks: int) -> float:
-    """Inches of a row, in which its name has room, and each of its marks is seen."""
+    """Return the inches of a row, in which its name has room, and each of its marks is seen."""
     return _LINE * max(1 + name.count("\n"), marks / 2.5)
 
 
@@ -130,7 +131,7 @@ def _ordered(groups: list[tuple[dict[str, Any], pd.DataFrame]], value: str, shad
 
 
 def _zones(ax: Any, table: pd.DataFrame, value: str) -> None:
-    """The axis, and on that of decades the three zones with their names."""
+    """Draw the axis, and on that of decades the three zones with their names."""
     ends = table[[value, *VALUES[value][1:]]].to_numpy(float)
     finite = ends[np.isfinite(ends)]
     if value == "rate":
@@ -164,7 +165,7 @@ def _zones(ax: Any, table: pd.DataFrame, value: str) -> None:
 
 
 def _row(sheet: Canvas, ax: Any, place: int, rows: pd.DataFrame, value: str, look: Looks) -> None:
-    """The marks of one configuration, one below the other where several share its row."""
+    """Draw the marks of one configuration, one below the other where several share its row."""
     _, low, high = VALUES[value]
     rows = rows.sort_values(look.shade) if look.shade is not None else rows
     step = 0.6 / max(len(rows), 1)
@@ -185,7 +186,7 @@ def _row(sheet: Canvas, ax: Any, place: int, rows: pd.DataFrame, value: str, loo
 
 
 def _ink(verdict: Any) -> str:
-    """Blue, black or red, as the zones are; grey where nothing is decided."""
+    """Return the colour: blue, black or red, as the zones are; grey where nothing is decided."""
     return {"vanishing": tone(-1), "algebraic": tone(-1), "exploding": tone(1), "steady": "black"}.get(
         str(verdict), NEUTRAL
     )

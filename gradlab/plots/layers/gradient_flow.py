@@ -65,7 +65,7 @@ def gradient_flow(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Forward signal, delta and weight gradient against layer, side by side, as log10 values on linear axes.
+    """Draw forward signal, delta and weight gradient against layer, side by side, as log10 values on linear axes.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def gradient_flow(
 
 
 def _label(sheet: Canvas, rows: Sequence[str], columns: Sequence[str], x: str) -> None:
-    """In a figure of ours one label for the x-axes; where there are rows, the quantities stand above their columns."""
+    """Write one label for the x-axes of a figure of ours; with several rows, quantities stand above their columns."""
     if not sheet.own or sheet.axes.size == 1:
         return
     share_labels(sheet, x)
@@ -224,7 +224,7 @@ def _caption(
 
 
 def _shaded(look: Looks, rows: pd.DataFrame) -> Looks:
-    """Light and dark for what colour and line do not tell, where it has few values."""
+    """Add light and dark for what colour and line do not tell, where it has few values."""
     rest = [n for n in _rest(rows, [n for n in (look.hue, look.style) if n]) if len(levels(rows, n)) <= _SHADES]
     if look.hue is None or not rest:
         return look
@@ -246,12 +246,12 @@ def _few_enough(rows: pd.DataFrame, keys: Sequence[str], facets: Sequence[str]) 
 
 
 def of_strangers(rows: pd.DataFrame) -> bool:
-    """Whether the layers are those of another's model: they have names, and their order is that of a tree."""
+    """Return whether the layers are those of another's model: they have names, and their order is that of a tree."""
     return "architecture" in rows and "layer_name" in rows and bool((rows["architecture"].astype(str) == "").all())
 
 
 def _name_layers(ax: Any, rows: pd.DataFrame) -> None:
-    """The names on the axis, of some layers where they are many."""
+    """Write the names on the axis, of some layers where they are many."""
     names = rows.drop_duplicates("layer").sort_values("layer").set_index("layer")["layer_name"]
     places = np.unique(np.linspace(0, len(names) - 1, min(_TICKS, len(names))).round().astype(int))
     shown = [broken(words.named(names.iloc[i]), _LETTERS, 1) for i in places]
@@ -259,7 +259,7 @@ def _name_layers(ax: Any, rows: pd.DataFrame) -> None:
 
 
 def _rest(rows: pd.DataFrame, shown: list[str]) -> list[str]:
-    """What differs between lines that look alike."""
+    """Return what differs between lines that look alike."""
     names = [n for n in differing(rows, shown) if n != "network"]
     if not shown:
         return names

@@ -12,7 +12,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.frames.rates_by_seed import log10_rates
 from gradlab.plots.ground import words
-from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.canvas import canvas, lay_out, name_panel
 from gradlab.plots.ground.captions import roles
 from gradlab.plots.ground.cells import HATCHES, SMALL, number, one_network_a_cell, third
 from gradlab.plots.ground.facets import panels
@@ -48,7 +48,7 @@ def heatmap(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """log10 of the first over the last hidden layer's rms delta, a cell for each pair of coordinates.
+    """Draw log10 of the first over the last hidden layer's rms delta, a cell for each pair of coordinates.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def heatmap(
         in every figure.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    title, preset
+    title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -157,13 +157,13 @@ def _panel(
 
 
 def _lost(cell: Any) -> dict[str, int]:
-    """How many seeds of a cell have an exact zero, and how many failed; what there is none of is left out."""
+    """Return how many seeds of a cell have an exact zero, and how many failed; what there is none of is left out."""
     counts = {"zero": int(cell["n_zero"]), "failed": int(cell["n_not_finite"])}
     return {name: count for name, count in counts.items() if count}
 
 
 def _text(cell: Any, uncertain: bool) -> str:
-    """The number in a cell, and half of its band in a second line."""
+    """Return the number in a cell, and half of its band in a second line."""
     half = (cell["high"] - cell["low"]) / 2
     return number(cell["mean"]) + (f"\n±{number(half).lstrip('+')}" if uncertain and np.isfinite(half) else "")
 
@@ -195,7 +195,7 @@ def _dress(ax: Any, row: int, column: int, cell: Any, annotate: bool, uncertain:
 
 
 def _size(text: str) -> float:
-    """In points; two lines, and a count, take more room than a number."""
+    """Return the size of a text in a cell, in points; two lines, and a count, are set smaller than a number."""
     import matplotlib
     from matplotlib.font_manager import FontProperties
 
@@ -205,7 +205,7 @@ def _size(text: str) -> float:
 
 def _turn(axes: np.ndarray) -> None:
     """Turn the labels of columns that would overlap."""
-    axes.flat[0].figure.draw_without_rendering()
+    lay_out(axes.flat[0].figure)
     for ax in axes.flat:
         labels = ax.get_xticklabels()
         boxes = [label.get_window_extent() for label in labels]

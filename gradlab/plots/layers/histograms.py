@@ -40,7 +40,7 @@ def histograms(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Densities of activations and of deltas: a row for each initialiser, a panel or a curve for each layer.
+    """Draw densities of activations and of deltas: a row for each initialiser, a panel or a curve for each layer.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def histograms(
         Whether the layers are curves in one panel, as in the paper, instead of a panel each.
     ax : array of Axes, optional
         A row for each signal and initialiser, a column for each layer.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`; there is a legend where the layers are curves.
 
     Returns
@@ -118,7 +118,7 @@ def _keys(table: pd.DataFrame, rows: str | Sequence[str] | None) -> list[str]:
 
 
 def edges(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right edges of the bins: as given, or from what `bin` is, the centre or the left edge."""
+    """Return left and right edges of the bins: as given, or from what `bin` is, the centre or the left edge."""
     if "left" in part and "right" in part:
         return part["left"].to_numpy(dtype=float), part["right"].to_numpy(dtype=float)
     at = part["bin"].to_numpy(dtype=float)
@@ -130,7 +130,7 @@ def edges(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _share(part: pd.DataFrame) -> dict[str, Any]:
-    """Density of each bin, share of exact zeros and of what lies beyond, of all entries."""
+    """Return density of each bin, share of exact zeros and of what lies beyond, of all entries."""
     part = part.assign(bin=part["bin"].astype(float)).groupby("bin", dropna=False, as_index=False).agg(
         {"count": "sum", **{n: "first" for n in ("left", "right") if n in part}}
     )  # fmt: skip
@@ -146,7 +146,7 @@ def _share(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _reach(table: pd.DataFrame) -> tuple[float, float]:
-    """What of the axis is occupied; 0 is always there."""
+    """Return what of the axis is occupied; 0 is always there."""
     finite = table[np.isfinite(table["bin"].astype(float)) & (table["count"] > 0)]
     if finite.empty:
         return -1.0, 1.0
@@ -194,7 +194,7 @@ def _draw(ax: Any, share: dict[str, Any], look: dict[str, Any], label: str, over
 
 
 def _top(rows: Any) -> float:
-    """The largest density of all layers of all rows."""
+    """Return the largest density of all layers of all rows."""
     return max([float(share["density"].max(initial=0.0)) for shares in rows for share in shares] + [1e-12])
 
 
@@ -202,7 +202,7 @@ def _finish(
     sheet: Any, i: int, grid: Sequence[tuple[str, dict[str, Hashable]]], name: str, key: dict[str, Any],
     reach: tuple[float, float], shares: Sequence[dict[str, Any]], top: float,
 ) -> None:  # fmt: skip
-    """One scale a signal, so that layers and rows can be compared; labels at the edge of each block."""
+    """Give each signal one scale, so that layers and rows can be compared, and label the edge of each block."""
     from matplotlib.ticker import MaxNLocator
 
     last = i + 1 == len(grid) or grid[i + 1][0] != name
@@ -257,7 +257,7 @@ def _points() -> float:
 
 
 def _finding(table: pd.DataFrame, what: str, layers: Sequence[int]) -> str:
-    """Between which values the middle half of the first and of the last layer lies, of all rows together."""
+    """Say between which values the middle half of the first and of the last layer lies, of all rows together."""
     ends = []
     for layer in dict.fromkeys([layers[0], layers[-1]]):
         rows = table[(table["layer"] == layer) & (table["count"] > 0)]

@@ -63,7 +63,7 @@ def local_factors(
         alone, not of the sum.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

@@ -59,7 +59,7 @@ def network(
         Whether the decades stand in the boxes. None: up to 12 layers.
     ax : Axes or sequence of Axes, optional
         One for each network.
-    title, preset
+    title, preset : optional
         As in `gradient_flow`.
 
     Returns

@@ -51,7 +51,7 @@ def network_film(
     over : {"layer", "step"}
         The signal travels from the input to the loss and then the delta from the loss to the input; or the colours
         change as the training goes on.
-    limit, annotate
+    limit, annotate : optional
         As in `network`.
     fps : float
         Stages per second.
@@ -60,6 +60,7 @@ def network_film(
     title : str, optional
         Above all stages.
     preset : {"paper", "slide"}
+        Size, fonts and lines.
 
     Returns
     -------

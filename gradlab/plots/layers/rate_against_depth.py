@@ -51,7 +51,7 @@ def rate_against_depth(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """The rate of each network, the factor of its rms delta per layer toward the input.
+    """Draw the rate of each network, the factor of its rms delta per layer toward the input.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def rate_against_depth(
         Columns with a row, or a column, of panels for each of their values. All panels share their axes.
     ax : Axes or array of Axes, optional
         One for each panel.
-    hue, style, shade, band, legend, title, preset
+    hue, style, shade, band, legend, title, preset : optional
         As in `gradient_flow`; the band is over the seeds' log10 rates, "ci95" is that of `gradlab.rates`.
 
     Returns
@@ -114,14 +114,14 @@ def rate_against_depth(
 
 
 def _apart(table: pd.DataFrame, x: str) -> list[str]:
-    """What tells the lines apart besides `x`; the depth of a network does not, where it is what the line runs along."""
+    """Return what distinguishes the lines besides `x`; not the depth, where the line runs along it."""
     return [n for n in differing(table.drop(columns="network"), (x,)) if not (n == "depth" and x == "depth")]
 
 
 def _hollow(
     sheet: Canvas, ax: Any, of_network: pd.DataFrame, means: pd.DataFrame, keys: list[str], x: str, look: Any
 ) -> None:
-    """Rates of power laws, which must not be carried to other depths."""
+    """Draw rates of power laws hollow: they must not be carried to other depths."""
     laws = of_network[of_network["verdict"] == "algebraic"]
     for _, network in laws.iterrows():
         key = {name: network[name] for name in keys if name in network}

@@ -41,7 +41,7 @@ def ridges(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Densities of log10 of absolute values by layer, with the ends of float16, bfloat16 and float32.
+    """Draw densities of log10 of absolute values by layer, with the ends of float16, bfloat16 and float32.
 
     Unlike in Glorot & Bengio 2010, figure 7, nothing is divided by a layer's own size: a signal that vanishes moves to
     the left from layer to layer, and where it leaves a format is seen.
@@ -58,7 +58,7 @@ def ridges(
         None: up to 12, evenly spaced from the first to the last.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    title, preset
+    title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -133,13 +133,13 @@ def _by_layer(groups: Any) -> bool:
 
 
 def _span(table: pd.DataFrame) -> tuple[float, float]:
-    """What all ridges of a figure span, so that its panels can be compared."""
+    """Return what all ridges of a figure span, so that its panels can be compared."""
     inside = table[np.isfinite(table["bin"]) & (table["count"] > 0)]
     return (float(inside["left"].min()), float(inside["right"].max())) if len(inside) else (-1.0, 0.0)
 
 
 def _panel(ax: Any, part: pd.DataFrame, name: str, chosen: Sequence[int], low: float, high: float) -> list[Floor]:
-    """A ridge for each layer, the first in front; zeros at the side."""
+    """Draw a ridge for each layer, the first in front; zeros at the side."""
     shapes = {layer: _density(part[part["layer"] == layer]) for layer in chosen}
     top = max((float(d.max(initial=0)) for _, d, _, _ in shapes.values()), default=0.0) or 1.0
     drawn = draw_floors(ax, low, high)
@@ -173,7 +173,7 @@ def _panel(ax: Any, part: pd.DataFrame, name: str, chosen: Sequence[int], low: f
 
 
 def _density(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Edges of equal bins without a gap, share of all entries per decade in each, median in log10, share of zeros."""
+    """Return edges of equal bins, share of all entries per decade in each, median in log10, and share of zeros."""
     rows = rows.groupby(["left", "right", "bin"], dropna=False, as_index=False)["count"].sum()
     total = max(float(rows["count"].sum()), 1.0)
     zeros = float(rows.loc[rows["bin"].isna(), "count"].sum()) / total
@@ -191,7 +191,7 @@ def _density(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, float, float]:
 
 
 def _finding(part: pd.DataFrame, name: str, key: dict[str, Any], chosen: Sequence[int]) -> str:
-    """From the last layer to the first, what the median does, and what is lost there."""
+    """Say what the median does from the last layer to the first, and what is lost there."""
     first, last = (_density(part[part["layer"] == layer]) for layer in (chosen[0], chosen[-1]))
     of = f" ({', '.join(words.entry(n, v) for n, v in key.items())})" if key else ""
     if not np.isfinite(last[2]) or not np.isfinite(first[2]):

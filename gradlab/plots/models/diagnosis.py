@@ -52,14 +52,15 @@ def diagnosis(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> np.ndarray:
-    """The layers of a diagnosed model from its input to its loss, each with bars of signal, delta and weight gradient.
+    """Draw the layers of a diagnosed model from input to loss, each with bars of signal, delta and weight gradient.
 
     Parameters
     ----------
     record : Diagnosis or DataFrame
         From `gradlab.diagnose`; or the frame of a model at one step, without findings.
     ax : sequence of three Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -115,7 +116,7 @@ def diagnosis(
 
 
 def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the rms of the entries of weight gradients: formats and epsilons are of single entries."""
+    """Return the rows with the rms of the entries of weight gradients: formats and epsilons are of single entries."""
     known = [name for name in (*(bar[0] for bar in BARS[:2]), _NORM) if name in rows]
     if not known:
         require(rows, BARS[1][0], "measured column")
@@ -125,7 +126,7 @@ def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
-    """Geometric mean, smallest and largest of each layer that has the column, or has something else than numbers."""
+    """Return geometric mean, smallest and largest of each layer with the column, or what it has in place of numbers."""
     bad = rows["status"].astype(str).str.match(rf"not finite: .*\b{word}")
     own = rows[rows[column].notna() | bad]
     if own.empty:
@@ -136,7 +137,7 @@ def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
 def _bars(
     ax: Any, table: pd.DataFrame, place: dict[int, int], colour: str, floors: tuple[Floor, ...], lost: Any
 ) -> list[Floor]:
-    """Bars from the left edge of the panel to the mean of each layer, open where it is lost; the floors drawn."""
+    """Draw a bar from the left edge to each layer's mean, open where it is lost; return the floors that are drawn."""
     known = table[np.isfinite(table["mean"].to_numpy(float))]
     if table.empty:
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color=NEUTRAL, gid="none")
@@ -167,7 +168,7 @@ def _bars(
 def _lost(
     ax: Any, rows: pd.DataFrame, table: pd.DataFrame, column: str, place: dict[int, int], colour: str
 ) -> dict[str, Any]:  # fmt: skip
-    """Marks where there is no bar: exactly zero and frozen at the left edge, not finite at the right."""
+    """Draw marks where there is no bar: exactly zero and frozen at the left edge, not finite at the right."""
     frozen = without_gradient(rows, column)["layer"].unique() if column in (BARS[2][0], _NORM) else []
     found: dict[str, Any] = {}
     for layers, edge, marker, filled, name in (
@@ -198,7 +199,7 @@ def _points(key: str) -> float:
 
 
 def _headers(sheet: Canvas, floors: list[list[Floor]]) -> None:
-    """The names of floors over their lines, as far as they do not meet; the titles of the panels above all of them."""
+    """Write the names of floors over their lines where they do not meet, and the titles of the panels above them."""
     size = 0.9 * _points("xtick.labelsize")
     apart = 1.2 * size * sheet.figure.dpi / 72
     tops = []
@@ -219,7 +220,7 @@ def _headers(sheet: Canvas, floors: list[list[Floor]]) -> None:
 
 
 def _names(sheet: Canvas, names: pd.Series) -> None:
-    """As many names as there is room for, spread evenly, the first and the last among them."""
+    """Write as many names as there is room for, spread evenly, the first and the last among them."""
     first = sheet.axes.flat[0]
     row = first.bbox.height * 72 / sheet.figure.dpi / len(names)
     step = max(1, math.ceil(1.15 * _points("ytick.labelsize") / row))
@@ -230,7 +231,7 @@ def _names(sheet: Canvas, names: pd.Series) -> None:
 
 
 def _findings(sheet: Canvas, marks: pd.DataFrame | None, place: dict[int, int]) -> list[str]:
-    """Grey rows, and a column of squares for each rule at the right of the last panel, under its code and kind."""
+    """Draw grey rows, and a column of squares for each rule at the right of the last panel, under its code and kind."""
     if marks is None or marks.empty:
         return []
     for layer in marks.loc[marks["severity"] != "info", "layer"].unique():
@@ -264,7 +265,7 @@ def _square(severity: str) -> dict[str, Any]:
 
 
 def _span(table: pd.DataFrame, name: str, names: pd.Series) -> str:
-    """``the delta from 1e-5 (dense_1) to 0.1 (head)``."""
+    """Say between what a quantity lies: ``the delta from 1e-5 (dense_1) to 0.1 (head)``."""
     known = table[np.isfinite(table["mean"].to_numpy(float))]
     if known.empty:
         return f"no {name} that is finite and not zero" if len(table) else f"no {name}, which was not measured"

@@ -42,7 +42,7 @@ def layer_gradients(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    """Sizes of the weight and bias gradients of each layer, with its name, and with the ends of the formats of numbers.
+    """Draw sizes of the weight and bias gradients of each layer by its name, and where formats of numbers end.
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ def layer_gradients(
         of weight gradients, with a bar to the largest, where the frame has `log10_weight_grad_mean_abs` and
         `log10_weight_grad_max_abs`; else norms. Biases are norms. Over several seeds they are geometric means.
     ax : Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -112,7 +113,7 @@ def layer_gradients(
 
 
 def _means(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Geometric mean over seeds of each layer that has the column, with counts of what is zero or not finite."""
+    """Return geometric mean over seeds of each layer that has the column, with counts of what is zero or not finite."""
     own = rows[rows[column].notna() | (rows["status"] != "ok" if "status" in rows else False)]
     if column == BIAS:  # a layer without a bias has none to fail
         own = rows[rows[column].notna()]
@@ -127,7 +128,7 @@ def _limits(ax: Any, low: float, high: float) -> None:
 def _dots(
     ax: Any, weights: pd.DataFrame, largest: pd.DataFrame, biases: pd.DataFrame, place: dict[int, int], entries: bool
 ) -> dict[str, Any]:
-    """Weights as dots, with bars to their largest entry; biases hollow."""
+    """Draw weights as dots, with bars to their largest entry; biases hollow."""
     shown: dict[str, Any] = {}
     for i in place.values():
         ax.axhline(i, color="0.88", linewidth=line_width(0.5), zorder=0.3, gid="row")
@@ -158,7 +159,7 @@ def _flags(
     ax: Any, rows: pd.DataFrame, weights: pd.DataFrame, biases: pd.DataFrame, place: dict[int, int],
     shown: dict[str, Any],
 ) -> list[str]:  # fmt: skip
-    """What is dead or not finite: a mark at the edge and a word at the right; sentences for the caption."""
+    """Mark what is dead or not finite at the edge, with a word at the right; return sentences for the caption."""
     said: dict[int, list[str]] = {}
     sentences = []
     for what, table, colour in (("weight", weights, COLOURS[0]), ("bias", biases, COLOURS[1])):

@@ -33,7 +33,7 @@ def circle(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """The length of a carried circle against layer, beside the slope of sqrt(chi1) (Poole et al. 2016).
+    """Draw the length of a carried circle against layer, beside the slope of sqrt(chi1) (Poole et al. 2016).
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def circle(
         The value of `hue` whose shapes they are, for the caption.
     ax : Axes or sequence of Axes, optional
         One for each of `shapes`, then one for the length.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

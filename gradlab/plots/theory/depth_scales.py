@@ -39,7 +39,7 @@ def depth_scales(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> np.ndarray:
-    r"""Distance of variance and correlation from their fixed points, against layer, with fitted depth scales.
+    r"""Draw the distance of variance and correlation from their fixed points, against layer, with fitted depth scales.
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def depth_scales(
     critical : float, optional
         As in `transition`.
     ax : two Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -94,7 +95,7 @@ def depth_scales(
 
 
 def _loud(resolved: np.ndarray) -> np.ndarray:
-    """The resolved layers up to the first gap, and beyond it those that stand in a row: single ones are noise."""
+    """Return the resolved layers up to the first gap, and beyond it those in a row: single ones are noise."""
     kept = resolved.copy()
     gap = np.flatnonzero(~resolved)
     start = int(gap[0]) if len(gap) and resolved[: gap[0]].any() else len(resolved)
@@ -106,7 +107,7 @@ def _loud(resolved: np.ndarray) -> np.ndarray:
 
 
 def _approach(ax: Any, line: pd.DataFrame, seen: np.ndarray, fit: pd.Series, look: dict[str, Any]) -> Any:
-    """Dots of a network, its theory, and the fit."""
+    """Draw the dots of a network, its theory, and the fit."""
     layer, y = line["layer"].to_numpy(), line["log10_distance"].to_numpy(float)
     colour = look["color"]
     ax.plot(layer, line["theory"], linewidth=line_width(0.7), zorder=2, gid="theory", color=colour)
@@ -121,7 +122,7 @@ def _approach(ax: Any, line: pd.DataFrame, seen: np.ndarray, fit: pd.Series, loo
 
 
 def _entry(quantity: str, fit: pd.Series, sigma_w2: float, legend: Place) -> str:
-    """A network in the legend, with its scale where the legend is the panel's own."""
+    """Return a network in the legend, with its scale where the legend is the panel's own."""
     name = rf"$\sigma_w^2 = {sigma_w2:.3g}$"
     if legend in OUTSIDE:
         return name

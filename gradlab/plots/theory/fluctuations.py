@@ -33,7 +33,7 @@ def fluctuations(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> np.ndarray:
-    r"""Histograms of ln|Ju|^2 over seeds with the predicted density, and its variance against the sum of 1/n.
+    r"""Draw histograms of ln|Ju|^2 over seeds with the predicted density, and its variance against the sum of 1/n.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def fluctuations(
     bins : int
         Of a histogram.
     ax : two Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -110,7 +111,7 @@ def fluctuations(
 
 
 def _spread(table: pd.DataFrame, hue: str) -> list[Any]:
-    """From the least varying to the most, each of another colour where there are enough of these."""
+    """Return networks from the least varying to the most, each of another colour where there are enough of these."""
     ordered = table.sort_values("variance")
     middle = ordered.groupby(hue, observed=True, sort=False)["network"].agg(lambda rows: rows.iloc[len(rows) // 2])
     ordered = ordered[ordered["network"].isin(middle)] if len(middle) > 1 else ordered

@@ -22,7 +22,7 @@ def input_gradients(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> np.ndarray:
-    """df/dx of scalar-input networks along the line, one panel each; noises of the same length may stand beside them.
+    """Draw df/dx of networks with one input along the line, a panel each; noises of the same length may stand beside.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def input_gradients(
     col : str
         Column that names the panels, in order of appearance.
     ax : as many Axes as panels, optional
-    title, preset
+        Where to draw; a figure of its own where it is left out.
+    title, preset : optional
         As in `gradient_flow`.
 
     Returns

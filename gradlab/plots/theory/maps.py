@@ -22,7 +22,7 @@ def maps(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> np.ndarray:
-    r"""Variance map with its cobweb, correlation map with the slope :math:`\chi_1` at c = 1, and :math:`\chi(q)`.
+    r"""Draw the variance map and its cobweb, the correlation map, slope :math:`\chi_1` at c = 1, and :math:`\chi(q)`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def maps(
         None: a figure of its own.
     title : str, optional
         None: the network and its phase, over a figure of ours.
-    preset
+    preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -98,13 +98,13 @@ def _slope(ax: Any, found: MeanFieldMaps) -> None:
 
 
 def _mark(ax: Any, x: float, y: float) -> None:
-    """The fixed point on the map; its value stands above the panel, where no line is."""
+    """Mark the fixed point on the map; its value stands above the panel, where no line is."""
     if np.isfinite(x) and np.isfinite(y):
         ax.plot([x], [y], linestyle="", marker="o", color=COLOURS[1], clip_on=False, zorder=4, gid="fixed point")
 
 
 def _at(found: MeanFieldMaps) -> str:
-    """For which variance the correlation map is, where none stays."""
+    """Say for which variance the correlation map is, where none stays."""
     return r"as $q \to 0$" if found.theory.q_star == 0 else f"at $q = {_number(found.q_of_map)}$"
 
 

@@ -36,7 +36,7 @@ def phase_diagram(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    r"""The plane of bias and weight variance, coloured by :math:`\chi_1`, with the critical line and measured rates.
+    r"""Draw the plane of bias and weight variance in colours of :math:`\chi_1`, the critical line and measured rates.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def phase_diagram(
     field : {"chi1", "xi_grad"}
         :math:`\chi_1`, in diverging colours about 1, or the depth scale of the gradient, :math:`|1/\ln\chi_1|`.
     ax : Axes, optional
-    title, preset
+        Where to draw; a figure of its own where it is left out.
+    title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -90,7 +91,7 @@ def phase_diagram(
 
 
 def _dots(ax: Any, points: pd.DataFrame, colours: np.ndarray, look: dict[str, Any]) -> None:
-    """Measured networks in the plane's colours, in a white and a black ring: they are seen on every colour."""
+    """Draw measured networks in the plane's colours, in a white and a black ring: they are seen on every colour."""
     at = points["sigma_b2"], points["sigma_w2"]
     black = {"color": "black", "linewidths": 0, "zorder": 3.9, "clip_on": False, "gid": "ring"}
     ax.scatter(*at, s=marker_size(2.5) ** 2, **black)
@@ -99,7 +100,7 @@ def _dots(ax: Any, points: pd.DataFrame, colours: np.ndarray, look: dict[str, An
 
 
 def _points(record: PhaseDiagram, rates: pd.DataFrame | None) -> pd.DataFrame:
-    """Measured networks, with the factor of the squared delta that their rates are."""
+    """Return measured networks, with the factor of the squared delta that their rates are."""
     if rates is None:
         return pd.DataFrame({"sigma_w2": [], "sigma_b2": [], "chi1": []})
     checked(rates, "rate", "sigma_w2", "sigma_b2")
@@ -135,7 +136,7 @@ def _halo() -> list[Any]:
 
 
 def _line(ax: Any, record: PhaseDiagram) -> None:
-    """chi1 = 1: drawn through where it can be used, dotted where the variance runs away."""
+    """Draw chi1 = 1: drawn through where it can be used, dotted where the variance runs away."""
     line = record.critical
     order = np.argsort(line.q_star)
     usable = line.usable[order]
@@ -147,7 +148,7 @@ def _line(ax: Any, record: PhaseDiagram) -> None:
 
 
 def _names(ax: Any, record: PhaseDiagram) -> None:
-    """The names of the two phases, in the middle of the one and of the other: the colours do not say it in grey."""
+    """Name the two phases in the middle of each: the colours do not say it in grey."""
     for name, part in (("ordered: vanish", record.chi1 < 1), ("chaotic: explode", record.chi1 > 1)):
         if part.sum() > 1:
             b, w = (record.sigma_b2[np.nonzero(part)[0]], record.sigma_w2[np.nonzero(part)[1]])
@@ -156,7 +157,7 @@ def _names(ax: Any, record: PhaseDiagram) -> None:
 
 
 def _ticks(bar: Any, image: Any) -> None:
-    """The colours' scale in the quantity itself."""
+    """Label the bar of colours in the quantity itself."""
     low, high = image.norm.vmin, image.norm.vmax
     span = np.array([m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)])
     if high - low < 0.8:  # less than a factor of six: numbers that are near each other

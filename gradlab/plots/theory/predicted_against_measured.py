@@ -41,7 +41,7 @@ def predicted_against_measured(
         Column that gives colour and marker. None: the first that differs.
     ax : two Axes, optional
         The upper for the rates, the lower for the residuals. They should share their x-axis.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

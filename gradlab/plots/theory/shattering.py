@@ -41,7 +41,7 @@ def shattering(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    """The cosine of two inputs' gradients against layer or distance, mean over seeds, beside what theory says.
+    """Draw the cosine of two inputs' gradients against layer or distance, mean over seeds, beside what theory says.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ def shattering(
         From `gradlab.frame` of `gradlab.shattering`: ``seed``, ``cosine``, ``pairs`` and `x`; rows of one seed and
         one `x` are averaged, weighted by their pairs.
     x : {"from_loss", "layer", "distance"}
+        Layers counted from the loss or from the input, or the distance of the two inputs.
     hue : str, optional
         Column that tells lines apart.
     theory : DataFrame, optional
@@ -57,7 +58,8 @@ def shattering(
         Draw log10 of the size of the cosine, hollow where it is negative. Where the interval holds 0 the band is
         open below, and a dotted line shows the half-width: the noise that such a mean is part of.
     ax : Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -112,7 +114,7 @@ def shattering(
 
 
 def _log10_sizes(middle: np.ndarray, low: np.ndarray, high: np.ndarray, unresolved: np.ndarray) -> list[np.ndarray]:
-    """log10 of the sizes of means and of the ends of their intervals; one that holds 0 goes down below all means."""
+    """Return log10 of the sizes of means and their intervals' ends; an interval with 0 in it ends below all means."""
     sizes = np.where(middle == 0, np.nan, np.abs(middle))
     near, far = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
     below = 0.1 * np.nanmin(sizes) if np.isfinite(sizes).any() else 1.0

@@ -58,7 +58,7 @@ def spectrum(
         Of equal width in log10 over all lines.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

@@ -44,7 +44,7 @@ def transition(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    r"""Gradient against layer for weight variances on both sides of the transition: dots measured, lines theory.
+    r"""Draw gradient against layer for weight variances on both sides of the transition: dots measured, lines theory.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ def transition(
     inset : bool
         Whether the depth scale :math:`|\xi_\nabla|` stands in a corner, against the weight variance.
     ax : Axes, optional
-    legend, title, preset
+        Where to draw; a figure of its own where it is left out.
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -107,7 +108,7 @@ def transition(
 
 
 def _relative(own: pd.DataFrame, column: str, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and interval over seeds of each layer's log10 over that of the last hidden layer."""
+    """Return mean and interval over seeds of each layer's log10 over that of the last hidden layer."""
     cells = hidden(own)
     last = cells[cells["layer"] == depth].set_index("seed")[column]
     shifted = cells.assign(**{column: cells[column] - cells["seed"].map(last)})
@@ -117,7 +118,7 @@ def _relative(own: pd.DataFrame, column: str, depth: int) -> tuple[np.ndarray, n
 
 
 def _inset(ax: Any, table: pd.DataFrame, colours: Centred, critical: float) -> None:
-    r"""|xi_grad| against the weight variance: marks measured, dashes predicted, the line mean field."""
+    r"""Draw |xi_grad| against the weight variance: marks measured, dashes predicted, the line mean field."""
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.4 * (high - low))  # room, above where the lines meet
     small = ax.inset_axes((0.64, 0.7, 0.35, 0.29))
@@ -145,7 +146,7 @@ def _inset(ax: Any, table: pd.DataFrame, colours: Centred, critical: float) -> N
 
 
 def _curve(table: pd.DataFrame, critical: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Variance and log10 of mean field's |xi_grad| on both sides of the critical value, finest beside it."""
+    """Return variance and log10 of mean field's |xi_grad| on both sides of the critical value, finest beside it."""
     kinds = table[["activation", "sigma_b2"]].drop_duplicates()
     if len(kinds) != 1:
         return []

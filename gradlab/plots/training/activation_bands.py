@@ -37,7 +37,7 @@ def activation_bands(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    r"""Mean ± standard deviation of each layer's activations, and their 98th percentile, along the training.
+    r"""Draw mean ± standard deviation of each layer's activations, and their 98th percentile, along the training.
 
     After Glorot & Bengio 2010, figures 2 and 3: a layer that saturates shows itself. With m the mean over the rms r,
     the standard deviation is :math:`r\sqrt{1-m^2}`, over examples and units.
@@ -53,7 +53,7 @@ def activation_bands(
         A column of panels for each. None: up to five hidden layers, from the first to the last.
     ax : Axes or sequence of Axes, optional
         One for each panel, row by row.
-    x, legend, preset
+    x, legend, title, preset : optional
         As in `learning_speed`.
 
     Returns
@@ -108,7 +108,7 @@ def activation_bands(
 
 
 def _table(part: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Means over seeds of the three quantities: mean with mean ± sd as its band, and percentile without."""
+    """Return means over seeds of the three quantities: mean with mean ± sd as its band, and percentile without."""
     with np.errstate(over="ignore"):
         rms = 10 ** part["log10_activation_rms"].astype(float)
         mean = part["activation_mean_over_rms"].astype(float)
@@ -136,7 +136,7 @@ def _label(sheet: Canvas, text: str) -> None:
 
 
 def _finding(counts: pd.DataFrame, x: str) -> str:
-    """Where the activations of the first and the last layer lie at the end."""
+    """Say where the activations of the first and the last layer lie at the end."""
     means = counts[(counts["quantity"] == MEAN) & np.isfinite(counts["mean"])]
     ends = []
     for layer in dict.fromkeys([means["layer"].min(), means["layer"].max()]) if len(means) else ():

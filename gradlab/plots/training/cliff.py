@@ -43,7 +43,7 @@ def cliff(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Loss of a recurrent unit over weight and bias, descents with and without clipping on it, and their losses.
+    """Draw the loss of a recurrent unit over weight and bias, descents with and without clipping, and their losses.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def cliff(
         Numbers of the starts whose descents are drawn.
     ax : Axes or two Axes, optional
         One: the surface alone.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -181,7 +181,7 @@ def _caption(found: Any, paths: pd.DataFrame, both: bool) -> str:
 
 
 def _longest(paths: pd.DataFrame) -> dict[str, float]:
-    """The longest step of each method, in the plane of the parameters."""
+    """Return the longest step of each method, in the plane of the parameters."""
     longest: dict[str, float] = {}
     for key, rows in lines(paths, ["method", "start"]):
         moves = np.diff(rows.sort_values("step")[["w", "b"]].to_numpy(float), axis=0)

@@ -63,7 +63,7 @@ def gradient_quantiles(
         None: up to 4, evenly spaced from the first to the last.
     ax : Axes or sequence of Axes, optional
         One for each panel, row by row.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

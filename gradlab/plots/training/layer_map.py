@@ -49,7 +49,7 @@ def layer_map(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """A measured quantity of every layer at every step, as colours: where along the network it fades, and when.
+    """Draw a measured quantity of every layer at every step, as colours: where along the network it fades, and when.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def layer_map(
         Decades at the ends of the colours. None: the largest drawn. One decade has the same tone in every figure.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    title, preset
+    title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -150,7 +150,7 @@ class _Map:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, x: str, value: str) -> _Map:
-        """The map of the rows of one network."""
+        """Return the map of the rows of one network."""
         if rows.empty:
             return cls(np.zeros(0), [], [], *np.zeros((4, 0, 0)))
         table, _ = summaries(rows, ["layer", x], value, "range")
@@ -165,11 +165,11 @@ class _Map:
 
     @property
     def numbered(self) -> bool:
-        """Whether layers are known by their numbers, and have no names that a user gave them."""
+        """Return whether layers are known by their numbers, and have no names that a user gave them."""
         return all(re.fullmatch(r"(hidden|layer|block)?_?\d*|readout|cell", name) for name in self.names)
 
     def relative(self, reference: Any) -> _Map:
-        """The same beside a number, or beside the last layer that is finite at each step."""
+        """Return the same beside a number, or beside the last layer that is finite at each step."""
         if reference == "last":
             columns = np.arange(self.values.shape[1])
             last = [max(np.flatnonzero(np.isfinite(self.values[:, c])), default=0) for c in columns]
@@ -215,7 +215,7 @@ def _draw(ax: Any, found: _Map, look: dict[str, Any], absolute: bool) -> Any:
 
 
 def _end_of(name: str) -> str:
-    """The end of a long name, from a slash on where one is near: paths of layers begin alike."""
+    """Return the end of a long name, from a slash on where one is near: paths of layers begin alike."""
     if len(name) <= _LETTERS:
         return name
     end = name[1 - _LETTERS :]

@@ -31,7 +31,7 @@ def learning_speed(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """How large each layer's gradient is along the training: a line a layer, a panel a configuration.
+    """Draw how large each layer's gradient is along the training: a line for each layer, a panel for each network.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def learning_speed(
         Whether the readout is one of them.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns

@@ -46,7 +46,7 @@ def trainability(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Accuracy after training, a cell for each depth and initialisation, beside the depths that theory allows.
+    """Draw the accuracy after training, a cell for each depth and initialisation, beside the depths that theory allows.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def trainability(
         Whether the numbers stand in the cells. None: where a panel has up to 64.
     ax : Axes or sequence of Axes, optional
         One for each panel.
-    legend, title, preset
+    legend, title, preset : optional
         As in `gradient_flow`.
 
     Returns
@@ -157,7 +157,7 @@ class Scale:
 
     @property
     def edges(self) -> np.ndarray:
-        """Half way between neighbours, as the axis is scaled."""
+        """Return edges half way between neighbours, as the axis is scaled."""
         at = np.log(self.at) if self.log else self.at
         half = np.diff(at) / 2
         if not len(half):
@@ -167,19 +167,19 @@ class Scale:
 
     @property
     def middles(self) -> np.ndarray:
-        """Half way between a cell's edges, as the axis is scaled."""
+        """Return places half way between a cell's edges, as the axis is scaled."""
         edges = np.log(self.edges) if self.log else self.edges
         middles = (edges[1:] + edges[:-1]) / 2
         return np.exp(middles) if self.log else middles
 
     @property
     def narrowest(self) -> float:
-        """The narrowest cell's share of the axis."""
+        """Return the narrowest cell's share of the axis."""
         widths = np.diff(np.log(self.edges) if self.log else self.edges)
         return float(widths.min() / widths.sum())
 
     def dress(self, ax: Any, axis: str) -> None:
-        """Limits, scale and ticks of an axis."""
+        """Set limits, scale and ticks of an axis."""
         of = getattr(ax, f"{axis}axis")
         if self.log:
             getattr(ax, f"set_{axis}scale")("log")
@@ -197,7 +197,7 @@ def _there(frame: pd.DataFrame, name: str) -> bool:
 
 
 def _ends(frame: pd.DataFrame, value: str, step: int | None) -> pd.DataFrame:
-    """A row for each network and seed, at the step or at its last one; without a value where something failed there."""
+    """Return a row for each network and seed at the step, or at its last one; without a value where it failed there."""
     at = frame if step is None else frame[frame["step"] == step]
     if at.empty:
         known = sorted(frame["step"].unique())
@@ -263,13 +263,13 @@ def _panel(
 
 
 def _number_size(ax: Any, across: Scale) -> float:
-    """Points, so that a number of four characters stays within the narrowest cell."""
+    """Return the points at which a number of four characters stays within the narrowest cell."""
     cell = 72 * ax.figure.get_figwidth() * ax.get_position().width * across.narrowest
     return min(0.85 * matplotlib.rcParams["font.size"], cell / (4 * 0.5))  # a digit is half as wide as it is high
 
 
 def _draw_allowed(sheet: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, across: Scale, along: Scale) -> None:
-    """A line for each number of depth scales; over names a bar in each column."""
+    """Draw a line for each number of depth scales; over names a bar in each column."""
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import Normal, Stroke
 

@@ -43,7 +43,7 @@ def training_curves(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Loss and accuracy on training and test data against the training step.
+    """Draw loss and accuracy on training and test data against the training step.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def training_curves(
         As in `gradlab.summarise`. None: up to 8 seeds are thin lines with their mean, more are "ci95".
     ax : Axes or two Axes, optional
         For loss and accuracy, as far as the frame has them, row by row.
-    x, legend, preset
+    x, legend, title, preset : optional
         As in `learning_speed`.
 
     Returns
@@ -129,7 +129,7 @@ def training_curves(
 
 
 def _long(rows: pd.DataFrame, of: tuple[str, str], columns: list[str], by: list[str]) -> pd.DataFrame:
-    """A row for each set, network, seed and step: all layers of a network say the same."""
+    """Return a row for each set, network, seed and step: all layers of a network say the same."""
     by = [name for name in dict.fromkeys(by) if name != "set"]
     keep = [n for n in ("network", "status") if n in rows and n not in by]
     once = rows.drop_duplicates(by)

@@ -34,7 +34,7 @@ def update_ratio(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes | np.ndarray:
-    """Norm of each layer's update over that of its weight along the training, beside the rule of thumb of 1e-3.
+    """Draw the norm of each layer's update over its weight's along the training, beside the rule of thumb of 1e-3.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def update_ratio(
     rule : float, optional
         log10 of the ratio that a labelled line marks: practice asks for about a thousandth (Karpathy 2015). None: no
         line.
-    x, row, col, style, band, layers, readout, ax, legend, title, preset
+    x, row, col, style, band, layers, readout, ax, legend, title, preset : optional
         As in `learning_speed`.
 
     Returns
