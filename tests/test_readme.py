@@ -1,4 +1,4 @@
-"""The README's four starts run as they stand there."""
+"""The README's five starts run as they stand there."""
 
 import contextlib
 import io
@@ -25,8 +25,9 @@ def start(title, folder, monkeypatch):
     return told.getvalue(), names
 
 
-def test_there_are_four_starts_and_each_says_how_long_it_takes():
-    titles = ["Measure an idea", "Make a slide", "Look at gradients of your own", "Diagnose a model of your own"]
+def test_there_are_five_starts_and_each_says_how_long_it_takes():
+    titles = ["Measure an idea", "Make a slide", "Compose a figure"]
+    titles += ["Look at gradients of your own", "Diagnose a model of your own"]
     assert [title for title, _ in STARTS] == titles
     text = (ROOT / "README.md").read_text()
     for title, _ in STARTS:
@@ -55,6 +56,22 @@ def test_make_a_slide(tmp_path, monkeypatch):
     assert len(names["axes"]) == 3 and "seeds" in told
     assert abs(width / height - 16 / 9) < 0.01
     assert Path("slide.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_compose_a_figure(tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    try:
+        _, names = start("Compose a figure", tmp_path, monkeypatch)
+        board = names["board"]
+        entries = [text.get_text() for text in board.figure.legends[0].get_texts()]
+    finally:
+        plt.close("all")
+    assert entries[:3] == ["sigmoid", "tanh", "ReLU"] and board.figure.get_figwidth() == 7
+    assert board.caption.startswith("The delta of sigmoid networks vanishes. (a) From the last")
+    assert "(c) Decades of the delta over 32 layers." in board.caption
+    assert {Path(f"figure.{kind}").exists() for kind in ("png", "pdf", "svg")} == {True}
 
 
 @pytest.mark.slow
