@@ -62,7 +62,7 @@ def predicted_against_measured(
     >>> table = gl.rates(gl.run(sweep, progress=False), theory=gl.predict_all(sweep))
     >>> above, below = gl.plots.predicted_against_measured(table)
     >>> below.get_ylabel()
-    'measured / predicted − 1  [%]'
+    'residual  [%]'
     """
     checked(frame, "rate", "low", "high", "predicted", "ratio", "ratio_low", "ratio_high")
     numbers = frame[["rate", "predicted", "ratio"]].to_numpy(float)

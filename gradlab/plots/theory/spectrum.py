@@ -69,10 +69,10 @@ def spectrum(
     Examples
     --------
     >>> import gradlab as gl, pandas as pd
-    >>> net = gl.MLP(depth=3, width=8, activation="tanh")
-    >>> training = gl.train(net, [[1.0] * 4] * 8, [0, 1] * 4, steps=4, seeds=1)
-    >>> weights = {0: net.init_params(0, [[1.0] * 4] * 8, outputs=2), 4: training.params[0]}
-    >>> tables = [gl.frame(gl.jacobian_spectrum(net, [[1.0] * 4], params=w)).assign(step=s) for s, w in weights.items()]
+    >>> net, x, y = gl.MLP(depth=3, width=8, activation="tanh"), [[1.0, 0.5]] * 8, [0, 1] * 4
+    >>> training = gl.train(net, x, y, steps=4, batch=4, seeds=1, progress=False)
+    >>> weights = {0: net.init_params(0, x, y), 4: training.params[0]}
+    >>> tables = [gl.frame(gl.jacobian_spectrum(net, x, params=w)).assign(step=s) for s, w in weights.items()]
     >>> axes = gl.plots.spectrum(pd.concat(tables), col="step")
     >>> [ax.get_title() for ax in axes]
     ['step 0', 'step 4']

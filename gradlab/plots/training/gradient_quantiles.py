@@ -76,7 +76,7 @@ def gradient_quantiles(
     --------
     >>> import gradlab as gl, pandas as pd
     >>> net, x, y = gl.MLP(depth=3, width=8, activation="tanh"), [[1.0, 0.5]] * 8, [0, 1] * 4
-    >>> training = gl.train(net, x, y, steps=4, seeds=1, progress=False)
+    >>> training = gl.train(net, x, y, steps=4, batch=4, seeds=1, progress=False)
     >>> weights = {0: net.init_params(0, x, y), 4: training.params[0]}
     >>> tables = [gl.frame(gl.histograms(net, x, y, params=w, log10=True)).assign(step=s) for s, w in weights.items()]
     >>> axes = gl.plots.gradient_quantiles(pd.concat(tables))
