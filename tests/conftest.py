@@ -12,6 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of child processes, and of SciPy; NumPy's stands below
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 # what the tests wait for is compilation: half of it where the code need not be fast. GRADLAB_TEST_COMPILER=whole
 # compiles as users do, as nox does; the second flag is of the pinned jaxlib
@@ -26,6 +27,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
 
 import pytest
+from threadpoolctl import threadpool_limits
+
+# The matrices of tests are small: threads wait for each other longer than they compute. A plugin may have imported
+# NumPy before this file, when it is too late for the variable.
+threadpool_limits(1, user_api="blas")
 
 if "jax" in sys.modules:  # a plugin was earlier
     import jax
