@@ -324,7 +324,7 @@ def test_a_wrong_executor_is_refused(options, match):
 
 
 def test_dask_missing_is_said(monkeypatch):
-    monkeypatch.setattr("gradlab.sweep.executors.find_spec", lambda name: None)
+    monkeypatch.setattr("gradlab.sweep.cluster.find_spec", lambda name: None)
     with pytest.raises(GradlabError, match="pip install distributed"):
         go(executor="dask", workers=2)
 
