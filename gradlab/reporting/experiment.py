@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ _SPOKEN = 4
 #: The column of a shown table that gives the order of its rows, and is not shown.
 MARGIN = "margin"
 _PROVENANCE = "provenance.json"
+_SIGNED_ZERO = re.compile(r"(?<![\w.])[-−](?=0(?:\.0*)?(?![\d.e]))")
 
 
 def _nothing(_: Tables) -> dict[str, Any]:
@@ -226,12 +228,17 @@ def _about(out: Path) -> dict[str, Any]:
 
 def _split(shown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the rows into those that a page shows, nearest to a line first, and those that it folds."""
-    cells = shown.drop(columns=MARGIN, errors="ignore")
+    cells = shown.drop(columns=MARGIN, errors="ignore").map(_unsigned_zero)
     if len(shown) <= MOST_ROWS:
         return cells, cells[:0]
     margins = shown[MARGIN] if MARGIN in shown else pd.Series(0.0, shown.index)
     near = margins.reset_index(drop=True).sort_values(kind="stable").index[:MOST_ROWS]
     return cells.iloc[near], cells.iloc[[i for i in range(len(shown)) if i not in set(near)]]
+
+
+def _unsigned_zero(cell: Any) -> Any:
+    """Take the sign from numbers in a text that are rounded to 0: ``-0.00``."""
+    return _SIGNED_ZERO.sub("", cell) if isinstance(cell, str) else cell
 
 
 def _alt(see: str, shown: pd.DataFrame) -> str:

@@ -138,6 +138,15 @@ def test_of_a_long_table_the_rows_nearest_to_a_line_stand_first_and_the_rest_is_
     assert "[line.csv](line.csv)" in folded.split("</details>")[1]
 
 
+def test_what_is_rounded_to_0_has_no_sign(page):
+    cells = ["-0.00 [-0.02, −0.0]", "-0.01", "1e-0.5", "-0.0(3)"]
+    experiment(show=lambda _: pd.DataFrame({"cell": cells}, index=pd.Index(range(4), name="case"))).reword(page.parent)
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert [row.split(" | ")[1].strip(" |").replace("\\", "") for row in rows] == [
+        "0.00 [-0.02, 0.0]", "-0.01", "1e-0.5", "0.0(3)",
+    ]  # fmt: skip
+
+
 def test_a_figure_without_a_caption_is_refused(tmp_path):
     with pytest.raises(GradlabError, match="line, points"):
         publish(tmp_path, draw=lambda tables: {"line": draw(tables)["line"]})
