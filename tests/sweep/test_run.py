@@ -325,7 +325,7 @@ def test_a_wrong_executor_is_refused(options, match):
 
 def test_dask_missing_is_said(monkeypatch):
     monkeypatch.setattr("gradlab.sweep.cluster.find_spec", lambda name: None)
-    with pytest.raises(GradlabError, match="pip install distributed"):
+    with pytest.raises(GradlabError, match=r"pip install 'gradlab-jax\[scale-out\]'"):
         go(executor="dask", workers=2)
 
 
