@@ -1,47 +1,79 @@
 """Learning time of deep linear networks, orthogonal and Gaussian, against depth (Saxe, McClelland & Ganguli 2013).
 
-python experiments/linear_depth.py            (about two minutes; writes reports/linear_depth)
+python experiments/linear_depth.py            (about five minutes; writes reports/linear_depth)
+python experiments/linear_depth.py --quick --out scratch/linear_depth
 """
 
-import math
 from itertools import product
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.reporting import Caption, Experiment, Finding, Words, below
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, margin
 
-SHALLOW, DEEP, GROWTH, LEARNT, FLOOR = 4, 32, 1.5, 0.05, -6
+SHALLOW, DEEP, GROWTH, LEARNT = 4, 32, 2, 1e-3
 KINDS = {"orthogonal": "orthogonal", "lecun_normal": "Gaussian"}
-CLAIM = f"""At the best of a few learning rates, a linear network of {DEEP} hidden layers with orthogonal weights
-learns digits in less than {GROWTH} times as many steps as one of {SHALLOW} does, in the mean over seeds; with Gaussian
-weights of the same variance it needs more than {GROWTH} times as many with every seed."""
-TEXT = f"""The task is the least-squares fit of the labels by the pixels, whitened as section 2 of the paper asks for:
-the {{images}} images enter by their {{vectors}} left singular vectors, with which full-batch descent takes just the
-steps that it takes with the images. Labels are scaled so that the largest singular value of the answer is 1. Learning
-time is the step at which the loss falls below {LEARNT:.0%} of that of answering 0, in whole steps: for orthogonal
-weights these are so few ({{fewest}} to {{most}}) that one of them makes up the ratio, which the claim does not resolve
-further. Orthogonal networks do need more steps where they are deeper than {SHALLOW} layers, if few. The learning rate
-is the best one of a grid c/depth for all seeds together: a mode of strength s moves by depth · s^(2 − 2/depth), so the
-best rate falls as 1/depth and the time tends to a limit (section 3). It is chosen on the seeds that are judged; for
-{{edge}} of the {{networks}} networks the best one is an end of the grid. A seed that does not come to the line, or
-diverges, enters with all steps, as a bound from below: the mean is one too, and has no interval. Both lines are ours,
-fixed after a look at two seeds with labels not scaled, where descent to small answers made the orthogonal times differ
-by more, as the same law has it; after that the labels were scaled."""
-CAPTION = """Linear networks of width {width} on {data}, full-batch gradient descent, n = {seeds} seeds. Left: loss
-over that of answering 0, down to a millionth, at each depth's best learning rate, geometric means over the seeds that
-stay finite; dashed the line that learning time is read at. Middle: learning time, points are geometric means over
-seeds, bars their 95 % t-interval, where every seed learnt. Right: learning time against c, the learning rate times the
-depth, of the shallowest and the deepest; grey: the number of steps, which stands for all that did not come to the
-line."""
+#: Learning rates times depth; seeds that choose among them, and seeds that are judged.
+GRID = (0.1, 0.2, 0.4, 0.8, 1.13, 1.6, 2.26, 3.2)
+CHOOSING, JUDGED = tuple(range(5)), tuple(range(300, 360))
+RESAMPLES, FLOOR, TOP, TICKS = 4000, -5, 1, (10, 30, 100, 300)
+CLAIM = f"""A linear network of {DEEP} hidden layers with orthogonal weights learns digits in less than {GROWTH} times
+the steps that one of {SHALLOW} takes. With Gaussian weights of the same variance it takes more than {GROWTH} times as
+many. Times are medians over seeds; each network has the learning rate that was best on other seeds."""
+TEXT = f"""The task is the least-squares fit of the labels by the pixels, whitened as section 2 of the paper asks for.
+The {{images}} images enter by their {{vectors}} left singular vectors; full-batch descent takes the same steps with
+them as with the images. Labels are scaled so that the largest singular value of the answer is 1. A network has learnt
+when its loss first falls below {LEARNT:.1%} of the loss of answering 0. Between two steps the loss is interpolated, in
+its logarithm.
+
+The learning rate is c/depth, with c from a grid of {{rates}} values between {GRID[0]:g} and {GRID[-1]:g}. A mode of
+strength s moves by depth · s^(2 − 2/depth), so that the best rate falls as 1/depth and the time tends to a limit
+(section 3). For each network we took the c with which most of {{choosing}} seeds learnt, and of those the one with the
+shortest median time. For {{edge}} of the {{networks}} networks it is an end of the grid. The times of the claim are
+those of {{judged}} other seeds.
+
+Orthogonal networks do not learn in the same time at each depth: {{deep}} layers take {{slower:.2f}} times the steps of
+{SHALLOW}. The claim is that the factor is small beside that of the depths, {{deeper:g}}. It says nothing about tasks
+that are not whitened, nor about networks that begin near 0."""
+CAPTIONS = {
+    "linear_depth": Caption(
+        """From {shallow} to {deep} layers the learning time grows {slower:.2f}-fold with orthogonal weights, and
+        {gaussian} with Gaussian ones.""",
+        {
+            "a": """Loss over that of answering 0, of the shallowest and the deepest networks; lines are medians over
+            seeds, bands reach from the lower to the upper quartile, where no quarter of the seeds has diverged. The
+            dashed grey line is where a network has learnt.""",
+            "b": """Learning time against depth; points are medians, bars their 95 % bootstrap intervals. A triangle at
+            the upper edge would be a median that is not reached within {steps} steps.""",
+            "c": """Learning time against c, the learning rate times the depth, on the seeds that choose c; points are
+            medians, bars reach from the fastest to the slowest seed. Where more than half do not learn there is no
+            point.""",
+        },
+        "n = {judged} seeds in a and b, n = {choosing} other seeds in c.",
+        "Linear networks of width {width} on {data}, full-batch gradient descent, {steps} steps.",
+    )
+}
+FIXED = (
+    ("the grid of c, and which c is taken", "after a look at the seeds that choose c, before the judged ones ran"),
+    (
+        f"a network has learnt at {LEARNT:.1%} of the loss of answering 0",
+        "after a look at the seeds that choose c: at the earlier line of a few percent it took a few whole steps",
+    ),
+    (f"{GROWTH} times", "after a look at earlier seeds, which left a line of one and a half times open"),
+    (
+        "the seeds that are judged",
+        "after a look at a quarter as many others, which left orthogonal weights open; these are new, and ran once",
+    ),
+)
 SAID = Words(
     "The learning time of deep linear networks, orthogonal and Gaussian",
     CLAIM,
     TEXT,
-    {"linear_depth": Caption(CAPTION)},
+    CAPTIONS,
+    FIXED,
+    case="one kind of weights",
 )
 
 
@@ -54,117 +86,186 @@ def task():
     return np.float32(rank**0.5 * right[:rank]), np.float32(rank**0.5 * y / np.linalg.norm(y, 2))
 
 
+def trained(depth, init, c, seeds, steps, width, x, y):
+    """Losses of one network over that of answering 0: a row for each seed."""
+    net = gl.MLP(depth=depth, width=width, activation="identity", init=init)
+    how = {"learning_rate": c / depth, "steps": steps, "batch": len(x), "test": 0.0, "seeds": seeds}
+    run = gl.train(net, x, y, loss="mse", records=(0,), columns=("log10_abs_loss",), progress=False, **how)
+    zero = 0.5 * float((y**2).sum(1).mean())
+    rows = [(depth, init, c, seed, losses / zero) for seed, losses in run.losses.items()]
+    return pd.DataFrame(rows, columns=["depth", "init", "c", "seed", "losses"])
+
+
 def measure(quick):
-    """Losses of all trainings, step by step: a row for each network, rate and seed, with the time it took."""
-    depths, steps, seeds, width = ((4, 8), 60, 2, 64) if quick else ((SHALLOW, 8, 16, DEEP), 300, 5, 64)
-    rates = (0.4, 0.8) if quick else (0.1, 0.2, 0.4, 0.8, 1.13, 1.6)
-    x, y = task()
-    zero, rows = 0.5 * float((y**2).sum(1).mean()), []
-    for depth, init, c in product(depths, KINDS, rates):
-        net = gl.MLP(depth=depth, width=width, activation="identity", init=init)
-        how = {"learning_rate": c / depth, "steps": steps, "batch": len(x), "test": 0.0, "seeds": seeds}
-        run = gl.train(net, x, y, loss="mse", records=(0,), columns=("log10_abs_loss",), progress=False, **how)
-        rows += [(depth, init, c, seed, losses / zero) for seed, losses in run.losses.items()]
-    frame = pd.DataFrame(rows, columns=["depth", "init", "c", "seed", "losses"])
-    setting = {"data": "digits, whitened", "width": width, "steps": steps, "seeds": seeds, "dtype": "float32"}
-    return setting | {"c": list(rates)}, {"images": len(load("digits").x), "vectors": len(x)}, times(frame)
+    """Trainings of the seeds that choose the rate, at each rate, and of those that are judged, at the chosen one."""
+    depths, steps, grid = ((SHALLOW, 8), 80, (0.4, 0.8)) if quick else ((SHALLOW, 8, 16, DEEP), 600, GRID)
+    choosing, judged, width = (CHOOSING[:2], JUDGED[:3], 64) if quick else (CHOOSING, JUDGED, 64)
+    how = (steps, width, *task())
+    tried = times(pd.concat([trained(*at, choosing, *how) for at in product(depths, KINDS, grid)], ignore_index=True))
+    own = [trained(depth, init, c, judged, *how) for (init, depth), c in best(tried).items()]
+    setting = {"data": "digits, whitened", "width": width, "steps": steps, "c": list(grid), "dtype": "float32"}
+    setting |= {"choosing": len(choosing), "judged": len(judged)}
+    told = {"images": len(load("digits").x), "vectors": len(how[-1]), "rates": len(grid)}
+    return setting, told, tried, times(pd.concat(own, ignore_index=True))
+
+
+def learning_time(losses):
+    """Steps until the loss is below the line, between steps by its logarithm; inf where it does not come there."""
+    reached = losses < LEARNT
+    if not reached.any() or reached[0]:
+        return np.inf if not reached.any() else 0.0
+    k = int(np.argmax(reached))
+    before, after = np.log(losses[k - 1]), np.log(max(losses[k], np.finfo(float).tiny))
+    return k - 1 + (before - np.log(LEARNT)) / (before - after)
 
 
 def times(frame):
-    """The learning time of each training: the first step below the line, or all steps where there is none."""
-    first = lambda losses: int(np.argmax(losses < LEARNT)) if (losses < LEARNT).any() else len(losses)
-    return frame.assign(time=frame["losses"].map(first), log10_time=lambda f: np.log10(f["time"]))
+    """The learning time of each training."""
+    return frame.assign(time=frame["losses"].map(learning_time))
 
 
-def best(frame):
-    """The trainings at the best rate of each network."""
-    chosen = set(frame.groupby(["init", "depth", "c"])["log10_time"].mean().groupby(["init", "depth"]).idxmin())
-    return frame[[at in chosen for at in zip(frame["init"], frame["depth"], frame["c"], strict=True)]]
+def best(tried):
+    """(init, depth) -> the c with which most seeds learn, and of those the one with the shortest median time."""
+    found = tried.groupby(["init", "depth", "c"])["time"].agg([lambda t: np.isinf(t).sum(), "median"])
+    found.columns = ["late", "median"]
+    order = found.reset_index().sort_values(["late", "median", "c"])
+    return order.groupby(["init", "depth"])["c"].first().to_dict()
 
 
-def judge(chosen):
-    """A row for each network: its time, also over the shallow one's, seed by seed; and whether the claim holds."""
-    ends = lambda logs: gl.summarise(logs.rename("log10_t").reset_index().assign(of=0), "of", "log10_t").iloc[0]
-    interval = lambda logs: [10 ** float(ends(logs)[name]) for name in ("mean", "low", "high")]
-    rows, answers = [], {}
-    for (init, depth), own in chosen.groupby(["init", "depth"]):
-        logs = own.set_index("seed")["log10_time"]
-        shallow = chosen[(chosen["init"] == init) & (chosen["depth"] == SHALLOW)].set_index("seed")["log10_time"]
-        late = int((own["time"] == own["losses"].map(len)).sum())
-        time, ratio = (interval(v)[: 1 if late else 3] + [np.nan] * (2 if late else 0) for v in (logs, logs - shallow))
-        rows.append((KINDS[init], depth, own["c"].iloc[0], *time, *ratio, late))
-        if depth == chosen["depth"].max():
-            every = bool((logs - shallow).min() > np.log10(GROWTH))
-            answers[f"{KINDS[init]} weights"] = below(*ratio[1:], GROWTH) if init == "orthogonal" else every
+def medians(times, rng):
+    """Medians of resampled times; inf where half of them do not learn."""
+    return np.median(rng.choice(np.asarray(times), (RESAMPLES, len(times))), axis=1)
+
+
+def interval(values):
+    """The 95 % interval of resampled values, whose ends are values among them: some may be inf."""
+    low, high = (np.quantile(values, q, method=how) for q, how in ((0.025, "lower"), (0.975, "higher")))
+    return float(low), float(high)
+
+
+def judge(frame):
+    """A row for each network: its time, also over the shallow one's; and whether the claim holds."""
+    rng, rows, answers = np.random.default_rng(0), [], {}
+    drawn = {at: medians(own["time"], rng) for at, own in frame.groupby(["init", "depth"])}
+    for (init, depth), own in frame.groupby(["init", "depth"]):
+        shallow = frame[(frame["init"] == init) & (frame["depth"] == SHALLOW)]["time"].median()
+        time, late = own["time"].median(), int(np.isinf(own["time"]).sum())
+        ratio = time / shallow if np.isfinite(shallow) else np.nan
+        ends = interval(drawn[init, depth] / drawn[init, SHALLOW]) if depth != SHALLOW else (1.0, 1.0)
+        rows.append((KINDS[init], depth, own["c"].iloc[0], time, *interval(drawn[init, depth]), ratio, *ends, late))
+        if depth == frame["depth"].max():
+            side = below if init == "orthogonal" else above
+            answers[f"{KINDS[init]} weights"] = side(*np.minimum(ends, 1e9), GROWTH)
     names = ["weights", "depth", "c", "time", "time_low", "time_high", "ratio", "low", "high", "late"]
     return pd.DataFrame(rows, columns=names), Finding.of(answers)
 
 
-def curves(chosen):
-    """log10 of the losses of the shallowest and the deepest networks: geometric means over seeds that stay finite."""
+def curves(frame):
+    """log10 of the losses of the shallowest and the deepest networks: median and quartiles over seeds."""
     parts = []
-    for (init, depth), own in chosen[chosen["depth"].isin((SHALLOW, chosen["depth"].max()))].groupby(["init", "depth"]):
-        finite = [v for v in own["losses"] if np.isfinite(v).all()] or [np.full(len(own["losses"].iloc[0]), np.nan)]
-        mean = np.log10(np.stack(finite)).mean(0)
-        parts.append(pd.DataFrame({"init": init, "depth": depth, "step": range(len(mean)), "log10_loss": mean}))
+    ends = frame[frame["depth"].isin((SHALLOW, frame["depth"].max()))]
+    for (init, depth), own in ends.groupby(["init", "depth"]):
+        losses = np.nan_to_num(np.stack(own["losses"]), nan=np.inf)
+        low, middle, high = np.quantile(losses, (0.25, 0.5, 0.75), axis=0, method="nearest")
+        logs = {name: np.log10(v) for name, v in (("median", middle), ("low", low), ("high", high))}
+        parts.append(pd.DataFrame({"init": init, "depth": depth, "step": range(len(low)), **logs}))
     return pd.concat(parts, ignore_index=True)
 
 
 def draw(tables):
-    """Losses at the best rate, learning time against depth, and against the rate."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
-    losses, table = tables["losses"], tables["networks"]
-    frame = tables["times"].assign(log10_time=lambda f: np.log10(f["time"]))
-    depths, steps = sorted(frame["depth"].unique()), losses["step"].max() + 1
-    colours = {"orthogonal": "C0", "Gaussian": "C1"}
-    ends = lambda of: of[of["depth"].isin((SHALLOW, depths[-1]))].groupby(["init", "depth"])
-    style = lambda depth: "--" if depth == SHALLOW else "-"
-    for (init, depth), curve in losses.groupby(["init", "depth"]):
-        name = KINDS[init]
-        left.plot(curve["log10_loss"].to_numpy(), style(depth), color=colours[name], label=f"{name}, {depth} layers")
-    for kind, own in table.groupby("weights"):
-        error = [own["time"] - own["time_low"], own["time_high"] - own["time"]]
-        middle.errorbar(own["depth"], own["time"], error, color=colours[kind], marker="o", ms=4, label=kind)
-    for (init, depth), own in ends(frame):
-        means = 10 ** own.groupby("c")["log10_time"].mean()
-        right.plot(means.index, means, style(depth), color=colours[KINDS[init]], marker="o", ms=3)
-    left.axhline(np.log10(LEARNT), color="0.5", linestyle=(0, (4, 2)), linewidth=0.8)
-    left.set(xlabel="training step", ylabel="loss over that of answering 0", title="Loss", ylim=(FLOOR, 2))
-    gl.plots.log10_axis(left)
-    middle.set(xlabel="depth [hidden layers]", title="At the best learning rate")
-    right.set(xlabel="c = learning rate × depth", title="At each learning rate")
-    for axes, ticks in ((middle, depths), (right, (0.1, 0.2, 0.4, 0.8, 1.6))):
-        axes.axhline(steps, color="0.6", linewidth=0.8)
-        axes.set(yscale="log", ylabel="learning time [steps]")
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    left.legend(fontsize=7, frameon=False)
-    middle.legend(fontsize=7, frameon=False)
-    return {"linear_depth": figure}
+    """Losses at the chosen rate, learning time against depth, and against the rate."""
+    board = gl.plots.board("abc", height=2.75)
+    losses, networks, tried = tables["losses"], tables["networks"], tables["choosing"]
+    steps, deep = int(losses["step"].max()) + 1, int(networks["depth"].max())
+    looks = gl.plots.looks(list(KINDS.values()), line=False)
+    kind = lambda depth: "--" if depth == SHALLOW else "-"
+    with board.drawing():
+        for (init, depth), own in losses[losses["step"] > 0].groupby(["init", "depth"], sort=False):
+            look = looks[KINDS[init]] | {"linestyle": kind(depth), "marker": ""}
+            board["a"].plot(own["step"], own["median"], **look)
+            calm, band = own[own["high"] < TOP], gl.plots.role("band", look["color"])
+            board["a"].fill_between(calm["step"], calm["low"], calm["high"], **band)
+        board["a"].axhline(np.log10(LEARNT), **gl.plots.role("threshold"))
+        for weights, own in networks.groupby("weights"):
+            look = looks[weights] | {"label": weights}
+            pointed(board["b"], own["depth"], own["time"], own["time_low"], own["time_high"], look, steps)
+        for (init, depth), own in tried[tried["depth"].isin((SHALLOW, deep))].groupby(["init", "depth"]):
+            by = own.groupby("c")["time"]
+            look = looks[KINDS[init]] | {"linestyle": kind(depth), "label": f"{KINDS[init]}, {depth} layers"}
+            pointed(board["c"], by.median().index, by.median(), by.min(), by.max(), look, steps)
+        gl.plots.log10_axis(board["a"])
+        board["a"].set(xscale="log", xlim=(1, steps), ylim=(FLOOR, TOP), xlabel="training step",
+                       ylabel="loss over that of answering 0")  # fmt: skip
+        board["b"].set(xlabel="depth [hidden layers]")
+        board["c"].set(xlabel="c = learning rate × depth", ylim=board["b"].get_ylim())
+        for panel, ticks in (("b", sorted(networks["depth"].unique())), ("c", (0.1, 0.2, 0.4, 0.8, 1.6, 3.2))):
+            board[panel].set(yscale="log", ylabel="learning time [steps]", ylim=(8, 1.15 * steps))
+            board[panel].set_xscale("log", base=2)
+            board[panel].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            board[panel].set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+            board[panel].minorticks_off()
+        board["c"].set_xlim(min(tried["c"]) / 1.15, max(tried["c"]) * 1.15)
+        unfinished = networks[np.isinf(networks["time"])]
+        for row in unfinished.itertuples():
+            mark = gl.plots.dots(looks[row.weights]["color"], share=1.2)
+            board["b"].plot(row.depth, steps, marker="^", **mark)
+        gl.plots.label_ends(board["b"])
+    board.legend("above")
+    return {"linear_depth": board.figure}
 
 
-def shown(table):
+def pointed(ax, at, middle, low, high, look, steps):
+    """Medians with bars, as far as the steps reach."""
+    at, middle, low, high = (np.asarray(v, float) for v in (at, middle, low, high))
+    seen = np.where(np.isfinite(middle), middle, np.nan)
+    bars = [seen - low, np.minimum(high, steps) - seen]
+    ax.errorbar(at, seen, bars, fmt="none", ecolor=look["color"], elinewidth=gl.plots.role("bars")["linewidth"])
+    ax.plot(at, seen, **look)
+
+
+def show(tables):
     """The table of the page."""
-    text = lambda mean, low, high: f"at least {mean:.3g}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
-    cell = lambda *names: [text(*row) for row in table[list(names)].to_numpy()]
-    told = {"time": cell("time", "time_low", "time_high"), "ratio": cell("ratio", "low", "high")}
-    cells = table.assign(**told)[["weights", "depth", "c", "time", "ratio", "late"]].set_index("weights")
-    names = ["depth", "best c", "learning time", f"over that of {SHALLOW} layers", "seeds that did not learn"]
-    return cells.set_axis(names, axis="columns")
+    said = lambda v, most: f"{v:.3g}" if np.isfinite(v) else f"> {most:.3g}"
+    cell = lambda most, *values: "{} [{}, {}]".format(*(said(v, most) for v in values))
+    table, steps = tables["networks"], int(tables["losses"]["step"].max()) + 1
+    most = steps / table[table["depth"] == SHALLOW].set_index("weights")["time"]
+    rows = list(table.itertuples())
+    cells = {
+        "weights": [r.weights for r in rows],
+        "depth": [r.depth for r in rows],
+        "chosen c": [f"{r.c:g}" for r in rows],
+        "learning time": [cell(steps, r.time, r.time_low, r.time_high) for r in rows],
+        f"over that of {SHALLOW} layers": [
+            cell(most[r.weights], r.ratio, r.low, r.high) if r.depth > SHALLOW else "1" for r in rows
+        ],
+        "seeds that did not learn": [r.late for r in rows],
+        "margin": [margin(r.low, r.high, GROWTH) if np.isfinite(r.high) else np.inf for r in rows],
+    }
+    return pd.DataFrame(cells).set_index("weights")
 
 
-PAGE = Experiment("linear_depth", SAID, draw, lambda tables: shown(tables["networks"]))
+def tell(tables):
+    """Numbers for the sentences."""
+    table, tried = tables["networks"], tables["choosing"]
+    deep = table[table["depth"] == table["depth"].max()].set_index("weights")
+    ratio, low = deep.loc["Gaussian", ["ratio", "low"]]
+    ends = (tried["c"].min(), tried["c"].max())
+    told = {"slower": float(deep.loc["orthogonal", "ratio"]), "deep": int(table["depth"].max()), "shallow": SHALLOW}
+    told["gaussian"] = f"{ratio:.3g}-fold" if np.isfinite(ratio) else f"more than {low:.3g}-fold"
+    told |= {"deeper": told["deep"] / SHALLOW, "networks": len(table), "edge": int(table["c"].isin(ends).sum())}
+    return told
+
+
+PAGE = Experiment("linear_depth", SAID, draw, show, tell)
 
 
 def main():
     """Train, judge, draw, write."""
     asked = PAGE.options(__doc__, __file__)
-    setting, told, frame = measure(asked.quick)
-    table, finding = judge(chosen := best(frame))
-    own = table.loc[table["weights"] == "orthogonal", "time"]
-    told |= {"fewest": int(own.min()), "most": math.ceil(own.max()), "networks": len(table)}
-    told |= {"edge": int(table["c"].isin((min(setting["c"]), max(setting["c"]))).sum())}
-    tables = {"times": frame.drop(columns=["losses", "log10_time"]), "networks": table, "losses": curves(chosen)}
+    setting, told, tried, frame = measure(asked.quick)
+    table, finding = judge(frame)
+    tables = {"networks": table, "losses": curves(frame), "choosing": tried.drop(columns="losses")}
+    tables["judged"] = frame.drop(columns="losses")
     PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 
 
