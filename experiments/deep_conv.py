@@ -10,47 +10,58 @@ import resource
 import sys
 import time
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import gradlab as gl
 from gradlab.config import ConvNetConfig
 from gradlab.data import load
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below
 
 SIGMA_W2, SIGMA_B2, DECADES, CHANNELS = 1.05, 2.01e-5, 2.0, 16
 #: Seeds that nobody had looked at when the line of the claim was drawn.
 SEEDS = tuple(range(4, 12))
 ORTHOGONAL, GAUSSIAN = KINDS = "delta_orthogonal", "lecun_normal"
 LABELS = {ORTHOGONAL: "delta-orthogonal", GAUSSIAN: "Gaussian"}
-CLAIM = f"""At initialisation, at the critical point σ_w² = {SIGMA_W2}, σ_b² = {SIGMA_B2} of tanh, the rms delta of a
-convolutional network of {{depth:,}} layers with {CHANNELS} channels stays within a span of {DECADES:g} decades over
-all layers where its kernels are delta-orthogonal, and does not where they are Gaussian of the same variance."""
+CLAIM = f"""At initialisation, at the critical point σ_w² = {SIGMA_W2}, σ_b² = {SIGMA_B2} of tanh, the gradient of a
+convolutional network of {{depth:,}} layers with {CHANNELS} channels stays within {DECADES:g} powers of ten over all
+layers where its kernels are delta-orthogonal. Where they are Gaussian of the same variance it does not."""
 KERNEL = ConvNetConfig.kernel
 TEXT = f"""The network is that of Xiao et al. (2018): kernels of {KERNEL} × {KERNEL}, periodic borders, images of
-{{side}} × {{side}}. At the critical point both kinds of weights keep the *mean* squared delta of infinitely many
-channels. With {CHANNELS} channels what happens in each layer decides: a delta-orthogonal kernel is an orthogonal
-matrix at its centre and zero around, so a layer keeps every norm but for the slope of tanh, while a Gaussian one
-multiplies it by a random number near 1, and over the layers the logarithms add up. It is no plain decay: tanh levels
-the forward signal, and with it the slopes, so the logarithm wanders up and down, with a drift that the last column of
-the table shows. The first hundred layers from the input are a transient, there the signal shrinks to the fixed point.
-The span is the largest minus the smallest log10 of the rms delta over *all* hidden layers; the step is the rms of its
-change from layer to layer. Four seeds are few for a span that differs so much between them; the lowest of the
-delta-orthogonal ones lies {{apart:.1f}} decades below the mean of the others in the middle of the network. The line of
-{DECADES:g} decades was fixed after a first look at two seeds. That such a network can be trained is not measured here.
-Everything here, drawing of {{networks}} networks and compilation with it, took {{seconds:.0f}} s on {{cores}} busy
-cores and {{memory:.1f}} GB at its peak, in float32."""
-CAPTION = """ConvNets of depth {depth:,} with {channels} channels on {data}, batch {batch}, n = {seeds} seeds, loss ⟨u,
-logits⟩ with a random u for each example. Left: a line for each seed, every {every}th layer and some near the input.
-Right: the span over all layers; small points are seeds, large ones their geometric mean with its 95 % t-interval, grey
-what the claim says is empty of delta-orthogonal networks."""
-SAID = Words(
-    "Ten thousand layers keep their gradient with delta-orthogonal weights",
-    CLAIM,
-    TEXT,
-    {"deep_conv": Caption(CAPTION)},
-)
+{{side}} × {{side}}. The gradient is the rms of ∂L/∂z over batch, positions and channels of a layer.
+
+**Why they differ.** At the critical point both kinds of weights keep the *mean* squared gradient of infinitely many
+channels. With {CHANNELS} channels it matters what happens in each layer. A delta-orthogonal kernel is an orthogonal
+matrix at its centre and zero around it, so a layer keeps every norm but for the slope of tanh. A Gaussian kernel
+multiplies the norm by a random number near 1, and over the layers the logarithms of these numbers add up. This is no
+plain decay: tanh levels the forward signal, and with it the slopes, so the logarithm wanders up and down. The column
+"first over last layer" of the table shows how far it has come. The first hundred layers from the input are different,
+because there the signal still shrinks to its fixed point.
+
+**What is measured.** The span is the largest minus the smallest log10 of the gradient over *all* hidden layers. The
+step is the rms of the change of that log10 from layer to layer. One seed may lie apart from the others: half way
+through, the lowest delta-orthogonal one lies {{apart:.1f}} powers of ten below the mean of the others.
+
+Whether such a network can be trained is not measured here. Everything here, drawing of {{networks}} networks and
+compilation with it, took {{seconds:.0f}} s on {{cores}} busy cores and {{memory:.1f}} GB at its peak, in float32."""
+CAPTIONS = {
+    "deep_conv": Caption(
+        """Over {depth:,} layers the gradient spans {orthogonal:.1f} powers of ten with delta-orthogonal kernels and
+        {gaussian:.1f} with Gaussian ones.""",
+        {
+            "a": """Gradient by layer, every {every}th layer and some near the input. Thin lines are seeds, thick ones
+            their geometric mean.""",
+            "b": """Span over all layers: small marks are seeds, large ones their geometric mean with its 95 %
+            t-interval. No network lies in the grey zones if the claim is true.""",
+        },
+        "n = {seeds} seeds of each kind.",
+        """Convolutional tanh networks with {channels} channels on {data}, batch {batch}. The loss is ⟨u, logits⟩ with a
+        random u for each example.""",
+    ),
+}
+FIXED = ((f"a span of {DECADES:g} powers of ten", "after a look at two other seeds"),)
+TITLE = "Ten thousand layers keep their gradient with delta-orthogonal weights"
+SAID = Words(TITLE, CLAIM, TEXT, CAPTIONS, FIXED, case="a kind of kernel: a row of the table")
 
 
 def measure(quick):
@@ -98,51 +109,73 @@ def thinned(frame, every):
 
 
 def apart(lines):
-    """Decades by which the lowest delta-orthogonal seed lies below the mean of the others, half way through."""
+    """Powers of ten by which the lowest delta-orthogonal seed lies below the mean of the others, half way through."""
     own = lines[lines["init"] == ORTHOGONAL].pivot(index="layer", columns="seed", values="log10_delta_rms")
     middle = own.iloc[(own.index.to_series() - own.index.max() / 2).abs().argmin()].sort_values()
     return middle.iloc[1:].mean() - middle.iloc[0]
 
 
-def draw(lines, table, means):
+def draw(tables):
     """Each seed's profile, and the spans."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained", width_ratios=(2.4, 1))
-    colours = dict(zip(KINDS, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
-    for (kind, seed), line in lines.groupby(["init", "seed"]):
-        label = LABELS[kind] if seed == lines["seed"].min() else None
-        left.plot(line["layer"], line["log10_delta_rms"], color=colours[kind], lw=0.9, label=label)
-    for place, row in enumerate(means.itertuples()):
-        own = 10 ** table.loc[table["init"] == row.init, "log10_span"]
-        right.plot([place + 0.12] * len(own), own, "o", ms=3, color=colours[row.init], alpha=0.6)
-        bars = [[row.span - row.span_low], [row.span_high - row.span]]
-        right.errorbar(place - 0.12, row.span, bars, fmt="s", ms=5, color=colours[row.init], elinewidth=0.8)
-    right.fill_between([-0.5, 0.5], DECADES, 1e3, color="0.88", zorder=0)
-    right.set(yscale="log", ylabel="span of the rms delta over layers, decades", xlim=(-0.5, 1.5))
-    right.set_ylim(0.3, 1.6 * max(means["span_high"].max(), 10 ** table["log10_span"].max()))
-    right.set_xticks(range(len(means)), [LABELS[k] for k in means["init"]])
-    right.set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
-    gl.plots.log10_axis(left)
-    left.set(xlabel="layer (1 = next to the input)", ylabel="rms delta, ∂L/∂z")
-    left.legend(fontsize=8, frameon=False)
-    return figure
+    lines, table, means = tables["profiles"], tables["spans"], tables["means"]
+    board, looks = gl.plots.board("ab", height=2.7, widths=(2.1, 1)), gl.plots.looks([LABELS[k] for k in KINDS])
+    last, places = int(lines["layer"].max()), range(len(means))
+    with board.drawing():
+        for kind in KINDS:
+            own, look = lines[lines["init"] == kind], looks[LABELS[kind]]
+            for _, line in own.groupby("seed"):
+                board["a"].plot(line["layer"], line["log10_delta_rms"], color=look["color"], **gl.plots.role("seed"))
+            mean = own.groupby("layer")["log10_delta_rms"].mean()
+            board["a"].plot(mean.index, mean, **look | {"marker": ""}, label=LABELS[kind])
+        board["a"].set(xlabel="layer (1 = next to the input)", ylabel="rms gradient ∂L/∂z", xlim=(1, last))
+        board["a"].set_xticks([1, *range(last // 4, last + 1, last // 4)])
+        board["a"].xaxis.set_major_formatter("{x:,.0f}")
+        gl.plots.log10_axis(board["a"])
+        gl.plots.label_ends(board["a"])
+        highest = 1.4 * 10 ** max(table["log10_span"].max(), np.log10(means["span_high"].max()))
+        for place, row in zip(places, means.itertuples(), strict=True):
+            draw_spans(board["b"], place, row, table[table["init"] == row.init], looks[LABELS[row.init]])
+            zone = (DECADES, highest) if row.init == ORTHOGONAL else (0.3, DECADES)
+            board["b"].fill_between([place - 0.5, place + 0.5], *zone, **gl.plots.role("zone"))
+        board["b"].axhline(DECADES, **gl.plots.role("threshold"))
+        board["b"].set(yscale="log", ylabel="span (powers of ten)", xlim=(-0.5, 1.5), ylim=(0.3, highest))
+        board["b"].set_xticks(places, [LABELS[k].replace("-", "-\n") for k in means["init"]])
+        board["b"].set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
+        board["b"].minorticks_off()
+    return {"deep_conv": board}
 
 
-def shown(means):
+def draw_spans(ax, place, row, seeds, look):
+    """Seeds side by side, and their mean with its interval."""
+    dots = {"color": look["color"], "marker": look["marker"]}
+    beside = place + np.linspace(0.05, 0.35, len(seeds))
+    ax.plot(beside, 10 ** seeds["log10_span"], **gl.plots.dots(hollow=True, share=0.7) | dots)
+    bars = [[row.span - row.span_low], [row.span_high - row.span]]
+    ax.errorbar(place - 0.2, row.span, bars, **gl.plots.dots() | dots)
+
+
+def show(tables):
     """The table of the page."""
+    means = tables["means"]
     interval = lambda r, name: f"{r[name]:.3g} [{r[f'{name}_low']:.3g}, {r[f'{name}_high']:.3g}]"
     rows = [r for _, r in means.iterrows()]
     cells = {
-        "weights": means["init"].map(LABELS), "span, decades": [interval(r, "span") for r in rows],
-        "step per layer, decades": [interval(r, "step") for r in rows],
-        "first over last layer, decades": [interval(r, "drift") for r in rows],
-        "claim": ["open" if c is None else str(bool(c)).lower() for c in means["claim"]],
+        "weights": means["init"].map(LABELS), "span (powers of ten)": [interval(r, "span") for r in rows],
+        "step per layer (powers of ten)": [interval(r, "step") for r in rows],
+        "first over last layer (powers of ten)": [interval(r, "drift") for r in rows],
+        "claim": means["claim"].map(answered),
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("weights")
 
 
-PAGE = Experiment(
-    "deep_conv", SAID, lambda t: {"deep_conv": draw(t["profiles"], t["spans"], t["means"])}, lambda t: shown(t["means"])
-)
+def tell(tables):
+    """Numbers of the caption and of the text."""
+    spans_of = tables["means"].set_index("init")["span"]
+    told = {"orthogonal": spans_of[ORTHOGONAL], "gaussian": spans_of[GAUSSIAN]}
+    return told | {"apart": apart(tables["profiles"]), "networks": len(tables["spans"])}
+
+
+PAGE = Experiment("deep_conv", SAID, draw, show, tell)
 
 
 def main():
@@ -155,8 +188,8 @@ def main():
     setting = {"data": sweep.data, "depth": sweep.depth[0], "channels": CHANNELS, "batch": sweep.batch}
     setting |= {"loss": sweep.loss, "seeds": len(sweep.seed_numbers), "dtype": sweep.dtype}
     lines = thinned(frame, every)
-    told = {"seconds": seconds, "memory": memory, "cores": os.cpu_count(), "networks": len(table), "every": every}
-    told |= {"side": math.isqrt(load(sweep.data, batch=1).x[0].size), "apart": apart(lines)}
+    told = {"seconds": seconds, "memory": memory, "cores": os.cpu_count(), "every": every}
+    told["side"] = math.isqrt(load(sweep.data, batch=1).x[0].size)
     tables = {"profiles": lines, "spans": table, "means": means}
     PAGE.publish(asked.out, tables, finding=finding, setting=setting, numbers=told)
 

@@ -137,12 +137,17 @@ def draw(tables):
             ax.set(title={"relu": "ReLU"}.get(name, name), xlabel="layer (1 = next to the input)", xlim=(1, last))
             ax.set_xticks([1, *range(10, last + 1, 10)])
             gl.plots.log10_axis(ax)
+        low, high = lines["low"].min(), lines["high"].max()
+        for panel in "ab"[: len(names)]:
+            board[panel].set_ylim(low - 0.5, high + 0.5)
         board["a"].set_ylabel("rms gradient over\nthat of the last layer")
         draw_departures(board["c"], table[table["norm"] != NONE], looks)
         for norm, look in looks.items():
             board["a"].plot([], [], **look, label="no norm" if norm == NONE else f"{norm} norm")
         for hollow, scale in zip((True, False), SCALES, strict=True):
-            board["a"].plot([], [], **gl.plots.dots("0.35", hollow=hollow), marker="o", label=f"σ_w² = {scale:g}")
+            board["a"].plot(
+                [], [], **gl.plots.dots("0.35", hollow=hollow), marker="o", label=rf"$\sigma_w^2$ = {scale:g}"
+            )
         board["a"].plot([], [], **gl.plots.role("theory"), label="infinite width")
     board.legend("above")
     return {"normalisation": board}

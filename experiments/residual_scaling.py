@@ -175,7 +175,7 @@ def show(tables):
         for r in table.itertuples()
     ]
     cells = {
-        "a": table["branch_scale"], "weights": table["branch_layers"].astype(int), "L": table["depth"],
+        "scale": table["branch_scale"].map(LABELS), "weights": table["branch_layers"].astype(int), "L": table["depth"],
         "factor per block": [f"{r.ln_growth:.4f} [{r.low:.4f}, {r.high:.4f}]" for r in factors.itertuples()],
         "growth": [f"{r.ln_growth:.4g} [{r.low:.4g}, {r.high:.4g}]" for r in growths.itertuples()],
         "law": growths["law"].map("{:.4g}".format),
@@ -183,7 +183,7 @@ def show(tables):
         "margin": [min(margin(r.low, r.high, line) for line in own)
                    for r, own in zip(table.itertuples(), lines, strict=True)],
     }  # fmt: skip
-    return pd.DataFrame(cells).set_index("a")
+    return pd.DataFrame(cells).set_index("scale")
 
 
 def tell(tables):

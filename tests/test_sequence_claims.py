@@ -99,27 +99,55 @@ def transformers(**changes):
     return frame.assign(**np.log10(frame.iloc[:, 4:] * noise))
 
 
+def by_block(**changes):
+    """The gradient of each weight by block, and deltas of a readout that sees each position, as the claim says."""
+    factor = {"post_lost": 1e-8, "pre_lost": 0.05, "post_kept": 1.0, "post_each": 0.6, **changes}
+    single, each = [], []
+    for norm in PLACES:
+        for seed in range(SEEDS):
+            for block in range(1, 33):
+                done, noise = (block - 1) / 31, 1e-3 * seed
+                each.append((norm, seed, block, (1 - done) * (math.log10(factor["post_each"]) + noise)))
+                for kind in layer_norm_place.KINDS:
+                    lost = f"{norm}_lost" if kind in ("queries", "keys") else "post_kept"
+                    single.append((norm, seed, block, kind, done * (math.log10(factor[lost]) + noise)))
+    single = pd.DataFrame(single, columns=["norm", "seed", "block", "kind", "log10_norm"])
+    return single, pd.DataFrame(each, columns=["norm", "seed", "layer", layer_norm_place.DELTA])
+
+
 def judged_transformers(**changes):
-    return Finding.of(layer_norm_place.judge(layer_norm_place.ratios(transformers(**changes))))
+    blocks = {name: changes.pop(name) for name in tuple(changes) if name.endswith(("lost", "kept", "each"))}
+    table = pd.concat([
+        layer_norm_place.ratios(transformers(**changes)), layer_norm_place.deepest(*by_block(**blocks))
+    ])  # fmt: skip
+    cases = layer_norm_place.judge(table)
+    return Finding.of({f"{r.what}, {r.norm} {r.depth}": r.claim for r in cases.itertuples()})
 
 
 def test_the_claim_on_transformers_holds_of_what_it_says():
     assert judged_transformers().outcome == "held"
 
 
+OTHERS = [kind for kind in layer_norm_place.KINDS if kind not in ("queries", "keys")]
+
+
 @pytest.mark.parametrize(
-    ("change", "case"),
+    ("change", "cases"),
     [
-        ({"post_delta": 0.7}, "delta of post-LN, depth 32"),
-        ({"post_delta": 1.3}, "delta of post-LN, depth 32"),
-        ({"pre_delta": 1.3}, "delta times stream of pre-LN, depth 32"),
-        ({"pre_weights": 3.0}, "weights of pre-LN"),
-        ({"post_weights": 0.5}, "weights of post-LN"),
-        ({"pre_first": 0.2}, "first block of pre-LN"),
-        ({"post_first": 0.3}, "first block of post-LN"),
+        ({"post_delta": 0.7}, ["gradient on the stream, last block, post 32"]),
+        ({"post_delta": 1.3}, ["gradient on the stream, last block, post 32"]),
+        ({"pre_delta": 1.3}, ["gradient × rms of the stream, last block, pre 32"]),
+        ({"pre_weights": 3.0}, ["all weights, last block, pre 32"]),
+        ({"post_weights": 0.5}, ["all weights, last block, post 32"]),
+        ({"pre_first": 0.2}, ["gradient on the stream, first block over last, pre 32"]),
+        ({"post_first": 0.3}, ["gradient on the stream, first block over last, post 32"]),
+        ({"post_lost": 1e-5}, [f"{kind}, last block over first, post 32" for kind in ("keys", "queries")]),
+        ({"pre_lost": 1e-4}, [f"{kind}, last block over first, pre 32" for kind in ("keys", "queries")]),
+        ({"post_kept": 0.05}, [f"{kind}, last block over first, post 32" for kind in OTHERS]),
+        ({"post_each": 0.05}, ["the same, readout of each position, post 32"]),
     ],
 )
-def test_a_false_claim_on_transformers_is_not_held(change, case):
+def test_a_false_claim_on_transformers_is_not_held(change, cases):
     finding = judged_transformers(**change)
     assert finding.outcome == "not held"
-    assert finding.against == (case,)
+    assert sorted(finding.against) == sorted(cases)
