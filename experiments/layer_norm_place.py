@@ -3,16 +3,19 @@
 python experiments/layer_norm_place.py             (a few minutes; writes reports/layer_norm_place)
 """
 
-import jax
-import jax.numpy as jnp
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 import gradlab as gl
-from gradlab.core.attention import positions
-from gradlab.core.pooling import flatten
 from gradlab.data import load
 from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both, margin
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.layer_norm_place import DELTA, EACH, KINDS, NORMS, SHARED, STREAM, WEIGHTS, draw  # noqa: E402
+from experiments.networks.layer_norm_place import deepest, each_position, named, norms_of, ratios  # noqa: E402
 
 FACTOR, HALF, APART, SHALLOW, LOST, KEPT, TENTH = 1.2, 0.5, 4.0, 2, 1e-6, 1e-3, 0.1
 #: Seeds that nobody had looked at when the lines of the claim were drawn.
@@ -97,11 +100,6 @@ FIXED = (
 )
 CASE = "one statement of the claim on one network: a row of the table"
 SAID = Words("Layer normalisation before or after the sum", CLAIM, TEXT, CAPTIONS, FIXED, CASE)
-DELTA, WEIGHTS, STREAM = "log10_delta_rms", "log10_weight_grad_norm", "log10_preactivation_rms"
-NORMS, PLACES = ("pre", "post"), {"pre": "before", "post": "after"}
-#: In the order of the parameters.
-KINDS = ("keys", "output", "queries", "values", "feed-forward 1", "feed-forward 2")
-SHARED, EACH = "mean over positions", "each position"
 
 
 def measure(quick):
@@ -121,68 +119,6 @@ def measure(quick):
         net = gl.Transformer(depth=depth, width=width, activation="relu", init="lecun_normal", norm_position=norm)
         single += [norms_of(net, norm, seed, data) for seed in sweep.seed_numbers]
     return sweep, gl.run(sweep, progress=False), pd.concat(each), pd.concat(single, ignore_index=True)
-
-
-def each_position(norm, depth, width, heads, shape):
-    """The same network with a readout that has weights of its own for each position; its first layer is the stem."""
-    dense = lambda n: gl.dense(n, "lecun_normal")
-    attend, forward = (
-        gl.attention(heads, "lecun_normal"),
-        gl.serial(dense(4 * width), gl.activation("relu"), dense(width)),
-    )
-    stem = gl.serial(dense(width), gl.activation("identity"), positions())
-    before = gl.serial(*(gl.residual(gl.serial(gl.layer_norm(), part)) for part in (attend, forward)))
-    after = gl.serial(gl.residual(attend), gl.layer_norm(), gl.residual(forward), gl.layer_norm())
-    last = (gl.layer_norm(),) if norm == "pre" else ()
-    layers = stem, gl.repeat(before if norm == "pre" else after, depth, 1), *last, flatten(), dense(10)
-    return gl.CustomNetwork(gl.serial(*layers), shape=shape, name=EACH)
-
-
-def norms_of(net, norm, seed, data):
-    """log10 of the norm of the gradient of each weight of each block, in float64."""
-    with jax.enable_x64(True):
-        x = jnp.asarray(data.x, float)
-
-        @jax.jit
-        def norms(key):
-            _, grads = gl.backprop(net, net.init_params(key, x, outputs=10), x, data.y)
-            leaves = jax.tree_util.tree_leaves_with_path(grads[1])
-            weights = [leaf for path, leaf in leaves if getattr(path[-1], "key", "") == "weight"]
-            return {kind: jnp.linalg.norm(w, axis=(1, 2)) for kind, w in zip(KINDS, weights, strict=True)}
-
-        found = {kind: np.log10(np.asarray(values)) for kind, values in norms(jax.random.key(seed)).items()}
-    wide = pd.DataFrame(found).assign(norm=norm, seed=seed, block=range(1, net.depth + 1))
-    return wide.melt(["norm", "seed", "block"], var_name="kind", value_name="log10_norm")
-
-
-def named(frame):
-    """The blocks, with the place of the norm as the literature calls it."""
-    norm = frame["norm_position"].astype(str).map({"before": "pre", "after": "post"})
-    return frame.assign(norm=norm)[lambda f: (f["layer"] >= 1) & (f["layer"] <= f["depth"])]
-
-
-def ratios(frame):
-    """log10 ratios within a seed: of the last block to that of the shallowest network, of the first to the last."""
-    frame = named(frame)
-    keys = ["norm", "seed", "depth"]
-    ends = {name: part.set_index(keys)[[DELTA, WEIGHTS, STREAM]] for name, part in (
-        ("first", frame[frame["layer"] == 1]), ("last", frame[frame["layer"] == frame["depth"]])
-    )}  # fmt: skip
-    last = ends["last"]
-    change = last - last.xs(frame["depth"].min(), level="depth")
-    change["product"] = change[DELTA] + change[STREAM]
-    change[SHARED] = ends["first"][DELTA] - last[DELTA]
-    return gl.summarise(change.reset_index(), ["norm", "depth"], list(change.columns))
-
-
-def deepest(single, each):
-    """log10 ratios within a seed of the deepest networks: of each weight, last block to first; of delta, the other."""
-    depth, keys = int(single["block"].max()), ["norm", "seed"]
-    wide = single.pivot(index=[*keys, "kind"], columns="block", values="log10_norm")
-    change = (wide[depth] - wide[1]).unstack("kind")
-    deltas = each.pivot(index=keys, columns="layer", values=DELTA)
-    change[EACH] = deltas[1] - deltas[depth]
-    return gl.summarise(change.assign(depth=depth).reset_index(), ["norm", "depth"], [*KINDS, EACH])
 
 
 def judge(table):
@@ -216,69 +152,6 @@ def judge(table):
     return pd.DataFrame(found, columns=columns).astype({"claim": object})
 
 
-def draw(tables):
-    """The last block against depth; single weights and the gradient on the stream by block."""
-    return {
-        "layer_norm_place": draw_last(tables["ratios"]),
-        "weights": draw_blocks(tables["weights"], tables["blocks"]),
-    }
-
-
-def draw_last(table):
-    """Delta and all weights of the last block against depth."""
-    board, look = gl.plots.board("ab", height=2.6, sharey=True), gl.plots.looks(NORMS, line=False)
-    depths = np.array(sorted(table["depth"].unique()))
-    stream = table[(table["norm"] == "pre") & (table["column"] == STREAM)]
-    with board.drawing():
-        for ax, column in ((board["a"], DELTA), (board["b"], WEIGHTS)):
-            for norm in NORMS:
-                rows = table[(table["norm"] == norm) & (table["column"] == column)]
-                mean, low, high = (10 ** rows[name] for name in ("mean", "low", "high"))
-                ax.plot(rows["depth"], mean, **look[norm], label=f"{norm}-LN")
-                ax.errorbar(rows["depth"], mean, [mean - low, high - mean], fmt="none", ecolor=look[norm]["color"])
-            ax.plot(stream["depth"], 10 ** -stream["mean"], **gl.plots.role("theory"), label="1/rms of the stream")
-            law = ((1 + depths / 2) / (1 + depths[0] / 2)) ** -0.5
-            ax.plot(depths, law, **gl.plots.role("theory") | {"linestyle": ":"}, label="without attention")
-            ax.set(xscale="log", yscale="log", xlabel="depth (blocks)", ylim=(0.2, 2))
-            ax.set_xticks(depths, [str(d) for d in depths])
-            ax.set_yticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
-            ax.minorticks_off()
-        board["a"].set_ylabel(f"relative to {depths[0]} blocks")
-        board["a"].set_title("gradient on the stream")
-        board["b"].set_title("gradient of all weights")
-    board.legend("above")
-    return board
-
-
-def draw_blocks(weights, blocks):
-    """The gradient of each weight by block, before and after; the gradient on the stream."""
-    board = gl.plots.board("abc", height=2.6)
-    looks = gl.plots.looks(sorted(KINDS, key=lambda kind: kind not in ("queries", "keys")))
-    last, norms = int(blocks["block"].max()), gl.plots.looks(NORMS)
-    with board.drawing():
-        for norm, ax in zip(NORMS, (board["a"], board["b"]), strict=True):
-            for kind, look in looks.items():
-                line = weights[(weights["norm"] == norm) & (weights["kind"] == kind)]
-                ax.plot(line["block"], line["mean"], **look | {"marker": ""}, label=kind)
-                ax.fill_between(line["block"], line["low"], line["high"], **gl.plots.role("band", look["color"]))
-            ax.set(title=f"{norm}-LN", ylim=(weights["low"].min() - 0.5, weights["high"].max() + 0.5))
-        board["a"].set_ylabel("norm of the gradient of a weight")
-        for (norm, readout), line in blocks.groupby(["norm", "readout"], sort=False):
-            colour, dash = norms[norm]["color"], "-" if readout == SHARED else "--"
-            label = f"{norm}-LN" if readout == SHARED else "_"
-            board["c"].plot(line["block"], line["mean"], dash, color=colour, label=label)
-            board["c"].fill_between(line["block"], line["low"], line["high"], **gl.plots.role("band", colour))
-        board["c"].set(title="on the stream", ylabel="gradient over that at the last block")
-        for ax in board.values():
-            ax.set(xlabel="block (1 = next to the input)", xlim=(1, last))
-            ax.set_xticks([1, *range(last // 4, last + 1, last // 4)])
-            gl.plots.log10_axis(ax)
-        board["c"].plot([], [], "--", color="0.35", label="each position")
-        board["c"].legend(loc="upper right")
-        gl.plots.label_ends(board["b"])
-    return board
-
-
 def show(tables):
     """The table of the page: a row for each statement of the claim on one network."""
     cases = tables["cases"]
@@ -299,13 +172,8 @@ def tell(tables):
     table = tables["ratios"].set_index(["norm", "depth", "column"])["mean"]
     last = int(tables["ratios"]["depth"].max())
     lost = -max(table["post", last, kind] for kind in ("queries", "keys"))
-    return {
-        "pre": 10 ** table["pre", last, DELTA],
-        "deepest": last,
-        "lost": lost,
-        "shallow": SHALLOW,
-        "each": 10 ** table["post", last, EACH],
-    }
+    told = {"pre": 10 ** table["pre", last, DELTA], "each": 10 ** table["post", last, EACH]}
+    return told | {"deepest": last, "lost": lost, "shallow": SHALLOW}
 
 
 PAGE = Experiment("layer_norm_place", SAID, draw, show, tell)
@@ -317,14 +185,11 @@ def main():
     sweep, frame, each, single = measure(asked.quick)
     table = pd.concat([ratios(frame), deepest(single, each)], ignore_index=True)
     cases, blocks = judge(table), named(frame)
-    both_readouts = pd.concat(
-        [blocks[blocks["depth"] == blocks["depth"].max()].assign(readout=SHARED), each.assign(readout=EACH)]
-    )
-    both_readouts = both_readouts.rename(columns={"layer": "block"}).sort_values("block")
-    top = both_readouts.groupby(["readout", "norm", "seed"])[DELTA].transform("last")
-    lines = gl.summarise(
-        both_readouts.assign(**{DELTA: both_readouts[DELTA] - top}), ["readout", "norm", "block"], DELTA
-    )
+    last = blocks[blocks["depth"] == blocks["depth"].max()]
+    lines = pd.concat([last.assign(readout=SHARED), each.assign(readout=EACH)], ignore_index=True)
+    lines = lines.rename(columns={"layer": "block"}).sort_values("block")
+    lines[DELTA] -= lines.groupby(["readout", "norm", "seed"])[DELTA].transform("last")
+    lines = gl.summarise(lines, ["readout", "norm", "block"], DELTA)
     weights = gl.summarise(single, ["norm", "kind", "block"], "log10_norm")
     setting = {"data": sweep.data, "width": sweep.width[0], "heads": sweep.heads[0], "init": sweep.init[0]}
     setting |= {"batch": sweep.batch, "seeds": len(sweep.seed_numbers), "loss": sweep.loss, "dtype": sweep.dtype}

@@ -3,6 +3,9 @@
 python experiments/residual_scaling.py             (a few minutes; writes reports/residual_scaling)
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t
@@ -10,9 +13,10 @@ from scipy.stats import t
 import gradlab as gl
 from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both, margin
 
-NEAR, BOUND = 0.05, 3.0
-PLAIN, ROOT, INVERSE, LEARNED = SCALES = "1", "1/sqrt(L)", "1/L", "learned"
-LABELS = {PLAIN: "a = 1", ROOT: "a = 1/√L", INVERSE: "a = 1/L", LEARNED: "a = 0"}
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.residual_scaling import BOUND, INVERSE, LABELS, LEARNED, PLAIN, ROOT, SCALES, draw  # noqa: E402
+
+NEAR = 0.05
 CLAIM = f"""In residual ReLU networks at initialisation the mean squared gradient on the stream doubles per block (to
 {NEAR:.0%}) where branches are not scaled, so it is exponential in the number L of blocks. With a scale of 1/√L or 1/L
 it grows less than {BOUND:g}-fold over all blocks, at every depth that was tried."""
@@ -119,50 +123,6 @@ def profiles(frame):
             theory = (depth - block) * np.log(gl.theory.residual_factor(strength(scale, depth)))
             rows.append((scale, block, *growth(logs), theory))
     return pd.DataFrame(rows, columns=["branch_scale", "block", "ln_growth", "low", "high", "theory"])
-
-
-def draw(tables):
-    """The gradient by block for all scales, for those that are bounded, and the growth of these against depth."""
-    lines, table = tables["profiles"], tables["networks"]
-    board, looks = gl.plots.board("abc", height=2.7), gl.plots.looks(SCALES)
-    last, depths = int(lines["block"].max()), sorted(table["depth"].unique())
-    with board.drawing():
-        for scale, look in looks.items():
-            own = lines[lines["branch_scale"] == scale]
-            band = gl.plots.role("band", look["color"])
-            for ax, of in ((board["a"], lambda v: v / np.log(10)), (board["b"], np.exp)):
-                if ax is board["b"] and scale == PLAIN:
-                    continue
-                mean, low, high, theory = (of(own[name]) for name in ("ln_growth", "low", "high", "theory"))
-                ax.plot(own["block"], mean, **look | {"linestyle": "-", "markevery": max(1, last // 8)})
-                ax.fill_between(own["block"], low, high, **band)
-                ax.plot(own["block"], theory, **gl.plots.role("theory", look["color"]))
-            board["a"].plot([], [], **look | {"linestyle": "-"}, label=LABELS[scale])
-            if scale != PLAIN:
-                draw_growth(board["c"], table[table["branch_scale"] == scale], look)
-        board["c"].axhspan(BOUND, 3.5, **gl.plots.role("zone"))
-        board["c"].axhline(BOUND, **gl.plots.role("threshold"))
-        board["c"].set(xscale="log", xlabel="depth L (blocks)", ylabel="growth over all blocks", ylim=(0.8, 3.5))
-        board["c"].set_xticks(depths, [str(d) for d in depths])
-        board["c"].minorticks_off()
-        gl.plots.log10_axis(board["a"])
-        board["a"].set_ylabel("mean squared gradient\nover that at the last block")
-        board["b"].set(ylabel="the same, linear axis", ylim=(0.8, 3.5))
-        for name in "ab":
-            board[name].set(xlabel="block (1 = next to the input)", xlim=(1, last))
-            board[name].set_xticks([1, *range(last // 4, last + 1, last // 4)])
-        board["a"].plot([], [], **gl.plots.role("theory"), label="1 + a² per block")
-    board.legend("above")
-    return {"residual_scaling": board}
-
-
-def draw_growth(ax, table, look):
-    """Growth against depth of one scale, for branches of one and of two weights, and the law."""
-    for layers, rows in table.groupby("branch_layers"):
-        mean, low, high = (np.exp(rows[name]) for name in ("ln_growth", "low", "high"))
-        dots = gl.plots.dots(look["color"], hollow=layers == 1, share=0.9) | {"marker": look["marker"]}
-        ax.errorbar(rows["depth"] * (0.95 if layers == 1 else 1.05), mean, [mean - low, high - mean], **dots)
-    ax.plot(rows["depth"], np.exp(rows["law"]), **gl.plots.role("theory", look["color"]))
 
 
 def show(tables):

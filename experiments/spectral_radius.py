@@ -4,6 +4,8 @@ python experiments/spectral_radius.py             (a few minutes; writes reports
 """
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,10 @@ import gradlab as gl
 from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both, margin
 from gradlab.reporting.words import listed
 
-RADII, GATED_RADII, ROUNDING = (0.5, 0.9, 1.0, 1.1, 1.5), (0.5, 1.0, 1.5), 1e-5
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.spectral_radius import GATED, PLAIN, RADII, alone, draw  # noqa: E402
+
+GATED_RADII, ROUNDING = (0.5, 1.0, 1.5), 1e-5
 #: Seeds that nobody had looked at when the lines of the claim were drawn.
 SEEDS = tuple(range(4, 14))
 #: Up to this radius the claim has a tanh network lose over a decade; from there on gain less than one.
@@ -59,7 +64,6 @@ FIXED = (
     ("LSTM and GRU: more than their gates alone", LOOK),
 )
 SAID = Words("Radius, units and gates of recurrent networks", CLAIM, TEXT, CAPTIONS, FIXED, case="a row of the table")
-PLAIN, GATED = ("linear", "tanh"), ("LSTM, b_f = 1", "LSTM, b_f = ln(T−1)", "GRU")
 
 
 def measure(quick):
@@ -84,11 +88,6 @@ def named(table):
     return table.assign(kind=kind, radius=table["gain"], **before)
 
 
-def alone(kind, steps):
-    """The factor per step along a gate alone."""
-    return dict(zip(GATED, (1 / (1 + math.exp(-1)), 1 - 1 / steps, 0.5), strict=True))[kind]
-
-
 def judge(frames):
     """A row for each network: rate and decades with their intervals, and whether the claim is true of it."""
     columns = ["kind", "radius", "depth", "rate", "low", "high", "decades", "decades_low", "decades_high"]
@@ -111,66 +110,6 @@ def profiles(frames):
     """Delta by time step of every network."""
     steps = [named(frame[(frame["layer"] >= 1) & (frame["layer"] <= frame["depth"])]) for frame in frames]
     return pd.concat([gl.summarise(f, ["kind", "radius", "before"], "log10_delta_rms") for f in steps])
-
-
-def short(kind):
-    """The label of a kind of network: of an LSTM with its forget bias."""
-    return kind.replace("b_f = ", "")
-
-
-def draw(tables):
-    """Plain cells by radius, gates, and the rate of all."""
-    lines, table = tables["profiles"], tables["networks"]
-    board, radii = gl.plots.board("ab;cd", height=4.8), gl.plots.looks(RADII, line=False)
-    kinds, log10 = gl.plots.looks((*GATED, *PLAIN)), np.log10
-    with board.drawing():
-        for (kind, radius), line in lines.groupby(["kind", "radius"], sort=False):
-            if kind in GATED and radius != 1.0:
-                continue
-            ax, look = board["c"], kinds[kind]
-            if kind in PLAIN:
-                ax, look = board["ab"[PLAIN.index(kind)]], radii[radius]
-            look = look | {"markevery": int(line["before"].max() // 6)}
-            ax.plot(line["before"], line["mean"], **look, label=short(kind) if kind in GATED else f"ρ = {radius:g}")
-            ax.fill_between(line["before"], line["low"], line["high"], **gl.plots.role("band", look["color"]))
-            if kind != "tanh":  # a gate's way begins where the gradient has left h
-                first, factor = (0, radius) if kind == "linear" else (1, alone(kind, table["depth"].max()))
-                start = line.set_index("before")["mean"][first]
-                theory = start + (line["before"] - first) * log10(factor)
-                ax.plot(line["before"][line["before"] >= first], theory[line["before"] >= first],
-                        **gl.plots.role("theory", look["color"]))  # fmt: skip
-        draw_rates(board["d"], table, kinds)
-        plain = lines[lines["kind"].isin(PLAIN)]["mean"]
-        for name, title in zip("abc", ("linear", "tanh", "gates, ρ = 1"), strict=True):
-            board[name].set(title=title, xlabel="time steps before the output (← time)", ylabel="rms gradient")
-            gl.plots.log10_axis(board[name])
-            board[name].set_xlim(0, table["depth"].max() - 1)
-        for name in "ab":
-            board[name].set_ylim(plain.min() - 2, plain.max() + 2)
-        for name, ax in board.items():
-            for text in gl.plots.label_ends(ax):
-                text.set_color("black" if name in "ab" else text.get_color())  # the lightest is too light for letters
-    return {"spectral_radius": board}
-
-
-def draw_rates(ax, table, kinds):
-    """The rate against the radius, beside that of the gates alone."""
-    for kind, look in kinds.items():
-        rows = table[table["kind"] == kind].sort_values("radius")
-        ax.plot(rows["radius"], rows["rate"], **look, label=short(kind))
-        bars = [rows["rate"] - rows["low"], rows["high"] - rows["rate"]]
-        ax.errorbar(rows["radius"], rows["rate"], bars, fmt="none", ecolor=look["color"])
-        if kind in GATED:
-            ax.axhline(alone(kind, table["depth"].max()), **gl.plots.role("reference"))
-    for kind, text in zip(GATED, ("σ(1)", "1 − 1/T", "1/2"), strict=True):
-        place = {"xy": (0.32, alone(kind, table["depth"].max())), "va": "bottom", "fontsize": "small"}
-        ax.annotate(text, color=kinds[kind]["color"], **place)
-    ax.set(
-        title="all",
-        xlabel="spectral radius ρ",
-        ylabel="rate: factor of the rms\ngradient per time step",
-        xlim=(0.3, 1.55),
-    )
 
 
 def show(tables):
