@@ -40,7 +40,7 @@ TEXT = """"Gradient on the stream" is ∂L/∂x, where x is the sum that a block
 the block's last normalisation.
 
 **The last block.** Xiong et al. (2020) look at the second weight of the last feed-forward part. With Gaussian weights
-of n Var = 1, ReLU, and no attention, the mean square of the stream after L pre-LN blocks is 1 + L/2. The last
+of n Var = 1, ReLU, and no attention, the stream has the mean square 1 + L/2 after L pre-LN blocks. The last
 normalisation divides the gradient by the root of that, so the gradient falls as (1 + L/2)^−½. With post-LN the stream
 has the same size at each depth, and no depth enters. Attention adds more to the stream: it averages over positions and
 so hands on what they have in common, up to 1 per block. Then (1 + L/2)^−½ need not hold. What remains is 1/rms of the
