@@ -11,9 +11,9 @@ import pandas as pd
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.reporting import Caption, Experiment, Finding, Words, above, below, margin
+from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, margin
 
-SHALLOW, DEEP, GROWTH, LEARNT = 4, 32, 2, 1e-3
+SHALLOW, DEEP, GROWTH, EARLIER, LEARNT = 4, 32, 2, 1.5, 1e-3
 KINDS = {"orthogonal": "orthogonal", "lecun_normal": "Gaussian"}
 #: Learning rates times depth; seeds that choose among them, and seeds that are judged.
 GRID = (0.1, 0.2, 0.4, 0.8, 1.13, 1.6, 2.26, 3.2)
@@ -35,8 +35,9 @@ shortest median time. For {{edge}} of the {{networks}} networks it is an end of 
 those of {{judged}} other seeds.
 
 Orthogonal networks do not learn in the same time at each depth: {{deep}} layers take {{slower:.2f}} times the steps of
-{SHALLOW}. The claim is that the factor is small beside that of the depths, {{deeper:g}}. It says nothing about tasks
-that are not whitened, nor about networks that begin near 0."""
+{SHALLOW}. The claim is that the factor is small beside that of the depths, {{deeper:g}}. Whether it is less than
+{EARLIER:g}, as this page said before, is {{earlier}}. Nothing is said about tasks that are not whitened, nor about
+networks that begin near 0."""
 CAPTIONS = {
     "linear_depth": Caption(
         """From {shallow} to {deep} layers the learning time grows {slower:.2f}-fold with orthogonal weights, and
@@ -61,7 +62,7 @@ FIXED = (
         f"a network has learnt at {LEARNT:.1%} of the loss of answering 0",
         "after a look at the seeds that choose c: at the earlier line of a few percent it took a few whole steps",
     ),
-    (f"{GROWTH} times", "after a look at earlier seeds, which left a line of one and a half times open"),
+    (f"{GROWTH} times", f"after a look at earlier seeds, which left {EARLIER:g} times open"),
     (
         "the seeds that are judged",
         "after a look at a quarter as many others, which left orthogonal weights open; these are new, and ran once",
@@ -251,6 +252,7 @@ def tell(tables):
     ratio, low = deep.loc["Gaussian", ["ratio", "low"]]
     ends = (tried["c"].min(), tried["c"].max())
     told = {"slower": float(deep.loc["orthogonal", "ratio"]), "deep": int(table["depth"].max()), "shallow": SHALLOW}
+    told["earlier"] = answered(below(*deep.loc["orthogonal", ["low", "high"]], EARLIER))
     told["gaussian"] = f"{ratio:.3g}-fold" if np.isfinite(ratio) else f"more than {low:.3g}-fold"
     told |= {"deeper": told["deep"] / SHALLOW, "networks": len(table), "edge": int(table["c"].isin(ends).sum())}
     return told
