@@ -5,29 +5,37 @@
 
 A Flax transformer of 12 blocks of width 256, 4 heads, 4 sequences of 64 tokens, float32; blocks one after the other,
 or in `nn.scan`. Two tables: from nothing to the first result (traced, lowered, compiled, run once; JAX's caches are
-emptied before each), and a run after that. The second look in float64 and the trial of remedies are timed by
-themselves, as far as they are asked for (`--whole`: `gl.diagnose` as a user calls it).
+emptied before each), and a run after that.
+
+``--whole`` adds a table of `gl.diagnose` as a user calls it, a row for each part: the look, the second look in
+float64, the parameters, the loss around them, the remedies. Twice: from nothing, and again in the same process, where
+single operations are compiled already. Its model has no norms and weights twice as large, for remedies are tried only
+where something is found.
 """
 
 import argparse
 import functools
+import time
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from in_turn import in_turn
 
+import gradlab as gl
 from gradlab.diagnosis.program import Program
 
 
 class Block(nn.Module):
     width: int
+    norms: bool = True
 
     @nn.compact
     def __call__(self, h, _):
-        u = nn.LayerNorm(name="ln1")(h)
+        norm = lambda name: nn.LayerNorm(name=name) if self.norms else lambda h: h
+        u = norm("ln1")(h)
         h = h + nn.MultiHeadDotProductAttention(4, name="attention")(u, mask=nn.make_causal_mask(u[..., 0]))
-        up = nn.gelu(nn.Dense(4 * self.width, name="up")(nn.LayerNorm(name="ln2")(h)))
+        up = nn.gelu(nn.Dense(4 * self.width, name="up")(norm("ln2")(h)))
         return h + nn.Dense(self.width, name="down")(up), None
 
 
@@ -35,22 +43,23 @@ class Transformer(nn.Module):
     width: int
     blocks: int
     scanned: bool
+    norms: bool = True
 
     @nn.compact
     def __call__(self, tokens):
         h = nn.Embed(self.width, self.width, name="tokens")(tokens)
         if self.scanned:
             stack = nn.scan(Block, variable_axes={"params": 0}, split_rngs={"params": True}, length=self.blocks)
-            h, _ = stack(self.width, name="blocks")(h, None)
+            h, _ = stack(self.width, self.norms, name="blocks")(h, None)
         else:
             for i in range(self.blocks):
-                h, _ = Block(self.width, name=f"block_{i}")(h, None)
+                h, _ = Block(self.width, self.norms, name=f"block_{i}")(h, None)
         return nn.Dense(self.width, name="head")(nn.LayerNorm(name="ln")(h))
 
 
-def model(width, blocks, scanned):
-    """A loss, its parameters and its batch."""
-    net = Transformer(width, blocks, scanned)
+def model(width, blocks, scanned, norms=True):
+    """Return a loss, its parameters and its batch."""
+    net = Transformer(width, blocks, scanned, norms)
     tokens = jax.random.randint(jax.random.key(0), (4, 65), 0, width)
     params = jax.jit(net.init)(jax.random.key(1), tokens[:, :-1])["params"]
 
@@ -74,8 +83,27 @@ def from_nothing(make, loss, params, args):
     return make(loss, params, args)(params, *args)
 
 
+def parts(how, loss, params, args):
+    """Print what each part of a diagnosis takes, from nothing and again, and over the first result of a gradient."""
+    params = jax.tree.map(lambda w: 2 * w if w.ndim > 1 else w, params)
+    start = time.perf_counter()
+    jax.block_until_ready(from_nothing(plain, loss, params, args))
+    gradient = time.perf_counter() - start
+    jax.clear_caches()
+    first, again = (gl.diagnose(loss, params, args) for _ in range(2))
+    tried = sum(remedy.tried for finding in first.findings for remedy in finding.remedies)
+    said = ", ".join(finding.kind for finding in first.findings) or "nothing"
+    print(f"\nFound: {said}; {tried} remedies tried. A gradient from nothing: {gradient:.2f} s.")
+    print(
+        f"\n| {how}, a whole diagnosis | wall s | again | over a gradient from nothing | again |\n|---|---|---|---|---|"
+    )
+    for part in (*first.seconds, "whole"):
+        own = [sum(d.seconds.values()) if part == "whole" else d.seconds.get(part, 0.0) for d in (first, again)]
+        print(f"| {part} | {own[0]:.2f} | {own[1]:.2f} | {own[0] / gradient:.2f} | {own[1] / gradient:.2f} |")
+
+
 def table(title, times, sides):
-    """Medians, and ratios to the first side, run by run."""
+    """Print medians, and ratios to the first side, run by run."""
     first = sides[0]
     print(f"\n| {title} | wall s | CPU s | wall, over {first} | CPU, over {first} |\n|---|---|---|---|---|")
     for side in sides:
@@ -108,10 +136,7 @@ def main():
         }
         table(f"{how}, a run", in_turn(warm, options.runs, warm_up=2), list(warm))
         if options.whole:
-            import gradlab as gl
-
-            whole = {"gl.diagnose": functools.partial(gl.diagnose, loss, params, args)}
-            table(f"{how}, whole", in_turn(whole, 1, warm_up=0), list(whole))
+            parts(how, *model(options.width, options.blocks, scanned, norms=False))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Baseline:
 
 
 def _beyond(value: float, line: float) -> float:
-    """How far beyond its line a value lies; NaN, which is never more, where there is no number."""
+    """Return how far beyond its line a value lies; NaN, which is never more, where there is no number."""
     return abs(value - line) if math.isfinite(line) else math.nan
 
 

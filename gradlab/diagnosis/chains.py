@@ -72,13 +72,13 @@ class Chain:
 
 
 def chains(evidence: Evidence) -> tuple[Chain, ...]:
-    """All chains of a model, those over depth first."""
+    """Return all chains of a model, those over depth first."""
     depth = _over_depth(evidence)
     return (*depth, *_over_time(evidence))
 
 
 def readout(evidence: Evidence) -> int:
-    """The place whose value the loss is computed of: the last product, where no scan is around it; else -1."""
+    """Return the place whose value the loss is computed of: the last product, where no scan is around it; else -1."""
     products = [i for i, place in enumerate(evidence.places) if place.site.kind == "product"]
     return products[-1] if products and not evidence.places[products[-1]].site.scans else -1
 
@@ -192,7 +192,7 @@ def _but_last(name: str) -> str:
 
 
 def _starred(names: Sequence[str]) -> str:
-    """What names have in common, with a star for numbers that differ: ``blocks_*/up_0``."""
+    """Return what names have in common, with a star for numbers that differ: ``blocks_*/up_0``."""
     if len(set(names)) == 1:
         return names[0]
     parts = [re.split(r"(\d+)", name) for name in names]

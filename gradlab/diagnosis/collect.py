@@ -69,11 +69,11 @@ class Collector:
             return self.bind(eqn, values), {}
 
     def wants(self, key: tuple[int, str]) -> bool:
-        """Whether something is to be read that has not been."""
+        """Return whether something is to be read that has not been."""
         return key[1] != "tangent" and key not in self._known
 
     def _to_read(self, eqn: Any) -> bool:
-        """Whether there are marks inside that have not been read."""
+        """Return whether there are marks inside that have not been read."""
         return any(
             marks.is_mark(inside) and self.wants(marks.key_of(inside))
             for program in jaxprs.entered(eqn)
@@ -139,7 +139,7 @@ class Collector:
         return results, {key: self._whole(vectors) for key, vectors in found.items()}
 
     def _whole(self, vectors: Any) -> Any:
-        """The vector of an array whose parts lie on several devices."""
+        """Return the vector of an array whose parts lie on several devices."""
         whole = vectors[0]
         for i in range(1, vectors.shape[0]):
             whole = self.merge(whole, vectors[i])

@@ -67,7 +67,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether there is a verdict, and nothing of severity ``warning`` or above."""
+        """Return whether there is a verdict, and nothing of severity ``warning`` or above."""
         return not self.no_verdict and not self.of("warning")
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:
@@ -79,12 +79,12 @@ class Diagnosis:
 
     @property
     def coverage(self) -> Coverage:
-        """What was seen of the model, and what was not."""
+        """Return what was seen of the model, and what was not."""
         return self.evidence.coverage
 
     @cached_property
     def chain(self) -> Chain | None:
-        """The chain that stands for the model, over depth or over time; None without one."""
+        """Return the chain that stands for the model, over depth or over time; None without one."""
         from gradlab.diagnosis.chains import main_chain
 
         return main_chain(self.evidence)
@@ -102,7 +102,7 @@ class Diagnosis:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The tidy frame: a row for each sample (``seed``) and layer, which every plot and `summarise` read.
+        """Return the tidy frame: a row for each sample (``seed``) and layer, which every plot and `summarise` read.
 
         Deltas and gradients are of the loss as it is given, so a mean over the batch stands in them. A layer without
         an activation hands on what it computes: there `log10_activation_rms` is `log10_preactivation_rms`.
@@ -113,7 +113,7 @@ class Diagnosis:
 
     @cached_property
     def marks(self) -> pd.DataFrame:
-        """A row for each layer of the frame and finding that names it: `layer`, `rule`, `kind`, `severity`."""
+        """Return a row for each layer of the frame and finding that names it: `layer`, `rule`, `kind`, `severity`."""
         import pandas as pd
 
         from gradlab.diagnosis.layers import layer_rows, marks
@@ -123,19 +123,19 @@ class Diagnosis:
         return pd.DataFrame(rows, columns=["layer", "rule", "kind", "severity"]).drop_duplicates(["layer", "rule"])
 
     def to_markdown(self) -> str:
-        """The page: coverage, findings with their remedies, layers, margins, what was not examined."""
+        """Return the page: coverage, findings with their remedies, layers, margins, what was not examined."""
         from gradlab.diagnosis.page import markdown
 
         return markdown(self)
 
     def to_html(self) -> str:
-        """The page as one HTML file, the figure inside."""
+        """Return the page as one HTML file, the figure inside."""
         from gradlab.diagnosis.page import html
 
         return html(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The diagnosis as JSON can hold it: sizes as log10, what is not finite as text or null."""
+        """Return the diagnosis as JSON can hold it: sizes as log10, what is not finite as text or null."""
         from gradlab.diagnosis.stored import to_dict
 
         return to_dict(self)

@@ -154,19 +154,19 @@ class Evidence:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """Return how many samples there are."""
         return len(self.losses)
 
     def signal(self, column: str, exact: bool = True) -> np.ndarray:
-        """A column of the places; with `exact` what the second look in float64 saw, where there was one."""
+        """Return a column of the places; with `exact` what the second look in float64 saw, where there was one."""
         return _column(self.signals, column, exact, (self.samples, len(self.places)))
 
     def gradient(self, column: str, exact: bool = True) -> np.ndarray:
-        """A column of the parameters, likewise."""
+        """Return a column of the parameters, likewise."""
         return _column(self.gradients, column, exact, (self.samples, len(self.parameters)))
 
     def replace(self, **changes: Any) -> Evidence:
-        """The same with other fields."""
+        """Return the same with other fields."""
         return replace(self, **changes)
 
 

@@ -21,7 +21,7 @@ RETURNS = ("loss_fn", "params", "batch")
 
 
 def model_from(target: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """The arguments of `gradlab.diagnose` from ``FILE.py:FACTORY``. This runs the file.
+    """Return the arguments of `gradlab.diagnose` from ``FILE.py:FACTORY``. This runs the file.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _failed(expected: str, error: BaseException) -> GradlabError:
 
 
 def _arguments(found: Any, what: str) -> dict[str, Any]:
-    """What a factory returned as keyword arguments."""
+    """Return what a factory returned as keyword arguments."""
     if isinstance(found, Mapping):
         options = dict(found)
         missing = [name for name in RETURNS if name not in options]

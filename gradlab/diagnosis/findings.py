@@ -40,7 +40,7 @@ class Rule(Enum):
 
     @property
     def kind(self) -> str:
-        """The name by which code asks for it: ``init_too_small``."""
+        """Return the name by which code asks for it: ``init_too_small``."""
         return KINDS[self]
 
 
@@ -117,7 +117,7 @@ class Remedy:
 
     @property
     def tried(self) -> bool:
-        """Whether the change was made and measured."""
+        """Return whether the change was made and measured."""
         return any(math.isfinite(outcome.after) for outcome in self.outcomes)
 
 
@@ -149,7 +149,7 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """The rule's name: ``vanishing``."""
+        """Return the rule's name: ``vanishing``."""
         return self.rule.kind
 
 

@@ -18,7 +18,7 @@ _OF_BITS = frozenset(
 
 
 def widening(eqn: Any) -> Literal["inside", "as it is", "same", "nothing", "wide"]:
-    """How an equation without a rule of its own is evaluated in float64.
+    """Return how an equation without a rule of its own is evaluated in float64.
 
     ``inside``: by the program inside. ``as it is``: in its own formats. ``same``: its value is its operand.
     ``nothing``: not at all. ``wide``: with `in_float64`.
@@ -36,7 +36,7 @@ def widening(eqn: Any) -> Literal["inside", "as it is", "same", "nothing", "wide
 
 
 def in_float64(eqn: Any, program: Callable[[Any], Any]) -> Any:
-    """The equation with formats of 64 bits in its parameters, and its programs as `program` makes them."""
+    """Return the equation with formats of 64 bits in its parameters, and its programs as `program` makes them."""
 
     def one(key: str, value: Any) -> Any:
         if key == "precision":
@@ -54,7 +54,7 @@ def in_float64(eqn: Any, program: Callable[[Any], Any]) -> Any:
 
 
 def wide_dtype(dtype: Any) -> Any:
-    """The format of 64 bits (a complex one of 128) in place of a float's; None for what is no float."""
+    """Return the format of 64 bits (a complex one of 128) in place of a float's; None for what is no float."""
     if dtype is None or jnp.issubdtype(dtype, jax.dtypes.extended):
         return None
     if jnp.issubdtype(dtype, jnp.floating):

@@ -79,7 +79,7 @@ def places_of(sites: Sequence[Site], entries: Mapping[int, np.ndarray]) -> tuple
 
 
 def coverage_of(sites: Sequence[Site], unseen: Sequence[Unseen], rules: Sequence[str] = ()) -> Coverage:
-    """How many of the products were read."""
+    """Return how many of the products were read."""
     seen = sum(site.kind in PRODUCTS for site in sites)
     return Coverage(
         seen,

@@ -45,7 +45,7 @@ class Instrument:
         self._over_layers: set[int] = set()
 
     def mark(self, program: Any) -> Any:
-        """The program marked; its first operands are the leaves of the parameters."""
+        """Return the program marked; its first operands are the leaves of the parameters."""
         jaxpr = program.jaxpr
         made = [Made(leaf, frozenset({leaf})) for leaf in range(len(self.paths))]
         marked, _, _ = self._walk(jaxpr, [*made, *[None] * (len(jaxpr.invars) - len(made))], (), "")
@@ -56,7 +56,7 @@ class Instrument:
     def _walk(
         self, jaxpr: Any, given: Sequence[Origin], scans: tuple, scope: str, followed: Sequence[_Link] = ()
     ) -> tuple[Any, list[Origin], list[_Link]]:
-        """The jaxpr marked, what its results are made of, and the sites that they follow.
+        """Return the jaxpr marked, what its results are made of, and the sites that they follow.
 
         `followed` are those that the operands follow.
         """
@@ -94,7 +94,7 @@ class Instrument:
                     self.first_use.update(dict.fromkeys(sorted(operand.leaves)))
 
     def _results(self, eqn: Any, how: str, operands: Sequence[Origin]) -> list[Origin]:
-        """What the results of an equation are made of that is not entered."""
+        """Return what the results of an equation are made of that is not entered."""
         count = len(eqn.outvars)
         if count == len(operands) and how == "entrywise":
             return list(operands) if count > 1 else [_kept(eqn, operands[0])]
@@ -111,7 +111,7 @@ class Instrument:
     # ------------------------------------------------------------------------------------ sites
 
     def _sites(self, eqn: Any, how: str, operands: Sequence[Origin], here: _Here) -> dict[int, list[Site]]:
-        """The sites that an equation is by itself, by the place of the result that is read."""
+        """Return the sites that an equation is by itself, by the place of the result that is read."""
         arrays = [i for i, var in enumerate(eqn.outvars) if jaxprs.is_float(var) and not jaxprs.is_dropped(var)]
         if how == "tap":
             return {i: [self._site(eqn, i, "tap", jaxprs.tap_name(eqn), here)] for i in arrays}
@@ -166,7 +166,7 @@ class Instrument:
     def _closed(
         self, eqn: Any, how: str, arrays: Sequence[int], operands: Sequence[Origin], here: _Here
     ) -> dict[int, list[Site]]:
-        """What cannot be entered: its results are read, what is inside is counted."""
+        """Return what cannot be entered: its results are read, what is inside is counted."""
         inside = jaxprs.products_inside(eqn)
         if not inside and how != "kernel":
             return {}
@@ -185,7 +185,7 @@ class Instrument:
         return found
 
     def _layer(self, operands: Sequence[Origin]) -> str:
-        """The path above all parameters among the operands."""
+        """Return the path above all parameters among the operands."""
         leaves: frozenset[int] = frozenset().union(*(o.leaves for o in operands if isinstance(o, Made)))
         paths = [self.paths[leaf] for leaf in sorted(leaves)]
         return common(paths) if len(paths) > 1 else layer_of(paths[0]) if paths else ""
@@ -292,7 +292,7 @@ class Instrument:
         return jaxprs.with_inner(eqn, [jaxprs.rebuilt(program, marked)]), results, []
 
     def _carry(self, eqn: Any, body: Any, count: int, follows: Sequence[_Link], name: str, here: _Here) -> Any:
-        """The body of a scan with marks on what it hands on to the next step: arrays of floats."""
+        """Return the body of a scan with marks on what it hands on to the next step: arrays of floats."""
         outvars, equations = list(body.outvars), list(body.eqns)
         for i, var in enumerate(body.outvars[:count]):
             handed_on = not jaxprs.is_literal(var) and var not in body.invars and var not in body.constvars
@@ -325,13 +325,13 @@ class _Here:
     later: dict[Any, tuple[Any, str]] = field(default_factory=dict)  # logits that have not been scaled yet
 
     def link(self, chain: patterns.Chain | None) -> _Link:
-        """The site at the beginning of a chain, if there is one."""
+        """Return the site at the beginning of a chain, if there is one."""
         if chain is None or (start := self.sites.get(chain.root)) is None:
             return None
         return _Following(start.site, tuple(start.axes[axis] if axis >= 0 else -1 for axis in chain.axes))
 
     def follows(self, var: Any) -> _Link:
-        """The site that a variable follows with no nonlinearity."""
+        """Return the site that a variable follows with no nonlinearity."""
         return None if jaxprs.is_literal(var) else self.link(self.patterns.follows.get(var))
 
 
@@ -349,7 +349,7 @@ _ENTER = {
 
 
 def _marked(eqn: Any, sites: dict[int, list[Site]]) -> list[Any]:
-    """The equation, and marks behind the results that are read."""
+    """Return the equation, and marks behind the results that are read."""
     behind, outvars = [], list(eqn.outvars)
     for i, several in sites.items():
         for site in several:
@@ -365,7 +365,7 @@ def _of_parameters(operands: Sequence[Origin]) -> bool:
 
 
 def _weight(operands: Sequence[Origin]) -> int | None:
-    """Which operand is the parameter; of two the first."""
+    """Return which operand is the parameter; of two the first."""
     return next((i for i, operand in enumerate(operands) if isinstance(operand, Made)), None)
 
 
@@ -378,7 +378,7 @@ def _product_kind(operands: Sequence[Origin]) -> SiteKind:
 
 
 def _kept(eqn: Any, origin: Origin) -> Origin:
-    """The origin of a result, with whether the first axes are still the parameter's."""
+    """Return the origin of a result, with whether the first axes are still the parameter's."""
     if isinstance(origin, Made) and eqn.primitive.name not in _KEEPS_LEADING:
         return origin.moved()
     return origin

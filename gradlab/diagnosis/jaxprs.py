@@ -24,7 +24,7 @@ _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr", "body_jaxpr", "branches", "call", 
 
 
 def treatment(eqn: Any) -> str:
-    """How an equation is read past, by `TREATMENTS`; ``unknown`` where a program is in one that is not there."""
+    """Return how an equation is read past, by `TREATMENTS`; ``unknown`` where a program is in one that is not there."""
     found = TREATMENTS.get(eqn.primitive.name)
     if found == "high":
         return _high_treatment(eqn.params["_prim"])
@@ -32,7 +32,7 @@ def treatment(eqn: Any) -> str:
 
 
 def _high_treatment(prim: Any) -> str:
-    """A primitive whose parameters are a Python object: JAX's newer remat, checkpoint_name and custom_vjp."""
+    """Return a primitive whose parameters are a Python object: JAX's newer remat, checkpoint_name and custom_vjp."""
     kind = type(prim).__name__
     if kind == "RematTraced":
         return "call"
@@ -47,17 +47,17 @@ def _high_treatment(prim: Any) -> str:
 
 
 def opened(program: Any) -> tuple[Any, Sequence[Any]]:
-    """The jaxpr of a closed or an open one, and its constants."""
+    """Return the jaxpr of a closed or an open one, and its constants."""
     return (program.jaxpr, program.consts) if hasattr(program, "jaxpr") else (program, ())
 
 
 def is_program(value: Any) -> bool:
-    """Whether a parameter is a jaxpr, open or closed."""
+    """Return whether a parameter is a jaxpr, open or closed."""
     return isinstance(value, (jex.ClosedJaxpr, jex.Jaxpr))
 
 
 def inner(eqn: Any) -> tuple[Any, ...]:
-    """The programs inside an equation, those that compute its value first; empty for most."""
+    """Return the programs inside an equation, those that compute its value first; empty for most."""
     if eqn.primitive.name == "call_hi_primitive":
         return _high_inner(eqn.params["_prim"])
     params = eqn.params
@@ -79,7 +79,7 @@ def _high_inner(prim: Any) -> tuple[Any, ...]:
 
 
 def with_inner(eqn: Any, programs: Sequence[Any]) -> Any:
-    """The equation with other programs in the place of `entered(eqn)`, of the same operands and results."""
+    """Return the equation with other programs in the place of `entered(eqn)`, of the same operands and results."""
     how = treatment(eqn)
     if eqn.primitive.name == "call_hi_primitive":
         prim = eqn.params["_prim"]
@@ -109,7 +109,7 @@ def rebuilt(program: Any, jaxpr: Any) -> Any:
 
 
 def equations(program: Any, into: Callable[[Any], bool] = lambda eqn: True) -> Iterator[Any]:
-    """All equations of a program and of the programs inside."""
+    """Return all equations of a program and of the programs inside."""
     for eqn in opened(program)[0].eqns:
         yield eqn
         if into(eqn):
@@ -143,7 +143,7 @@ def while_parts(eqn: Any) -> tuple[int, int]:
 
 
 def condition(eqn: Any) -> Any:
-    """The program that tells whether a while loop goes on."""
+    """Return the program that tells whether a while loop goes on."""
     return eqn.params["cond_jaxpr"]
 
 
@@ -163,7 +163,7 @@ def _rule_of(eqn: Any) -> str:
 
 
 def function_name(eqn: Any) -> str:
-    """The name of the function that a call, a custom derivative or a kernel was made of."""
+    """Return the name of the function that a call, a custom derivative or a kernel was made of."""
     params = eqn.params
     if eqn.primitive.name == "call_hi_primitive":
         prim = params["_prim"]
@@ -183,7 +183,7 @@ def function_name(eqn: Any) -> str:
 
 
 def plain_name(eqn: Any) -> str:
-    """What users call a primitive with a program inside: ``custom_vjp``."""
+    """Return what users call a primitive with a program inside: ``custom_vjp``."""
     if eqn.primitive.name == "call_hi_primitive":
         prim = eqn.params["_prim"]
         kind = type(getattr(prim, "prim", prim)).__name__
@@ -192,7 +192,7 @@ def plain_name(eqn: Any) -> str:
 
 
 def tap_name(eqn: Any) -> str:
-    """The name that the user gave a value."""
+    """Return the name that the user gave a value."""
     if "name" in eqn.params:
         return eqn.params["name"]
     prim = eqn.params["_prim"]
@@ -232,7 +232,7 @@ def moved_axes(eqn: Any) -> tuple[int, ...] | None:
 
 
 def puts_side_by_side(eqn: Any) -> bool:
-    """Whether an equation joins its operands to one array."""
+    """Return whether an equation joins its operands to one array."""
     return eqn.primitive.name in ("concatenate", "stack")
 
 
@@ -255,34 +255,34 @@ def static_index(eqn: Any) -> list[int] | None:
 
 
 def is_float(var: Any) -> bool:
-    """Whether a variable holds real floats."""
+    """Return whether a variable holds real floats."""
     dtype = getattr(var.aval, "dtype", None)
     return dtype is not None and jnp.issubdtype(dtype, jnp.floating)
 
 
 def is_differentiable(var: Any) -> bool:
-    """Whether a variable can have a derivative: floats, complex numbers, references to them."""
+    """Return whether a variable can have a derivative: floats, complex numbers, references to them."""
     dtype = getattr(var.aval, "dtype", None)
     return dtype is None or jnp.issubdtype(dtype, np.inexact)
 
 
 def is_dropped(var: Any) -> bool:
-    """Whether a result is thrown away."""
+    """Return whether a result is thrown away."""
     return str(var) == "_"
 
 
 def is_literal(var: Any) -> bool:
-    """Whether an operand is a number in the program."""
+    """Return whether an operand is a number in the program."""
     return isinstance(var, jex.Literal)
 
 
 def shape_of(var: Any) -> tuple[int, ...]:
-    """A variable's shape; empty for what has none."""
+    """Return a variable's shape; empty for what has none."""
     return tuple(getattr(var.aval, "shape", ()))
 
 
 def scalar(var: Any) -> float | None:
-    """The number that a literal is."""
+    """Return the number that a literal is."""
     if isinstance(var, jex.Literal) and np.ndim(var.val) == 0 and jnp.issubdtype(var.aval.dtype, np.number):
         return float(np.real(var.val))
     return None
@@ -353,7 +353,7 @@ def sharded(eqn: Any, body: Callable[..., tuple[Sequence[Any], Any]], values: Se
 
 
 def _varying(x: Any, axes: tuple[str, ...], checked: bool) -> Any:
-    """An array that may differ from device to device, in JAX's eyes too."""
+    """Return an array that may differ from device to device, in JAX's eyes too."""
     if not checked:
         return x
     kind = jax.typeof(x)

@@ -54,7 +54,7 @@ class LayerRow:
 
 
 def layer_rows(evidence: Evidence) -> tuple[LayerRow, ...]:
-    """The rows, from the input to the loss; every parameter stands in one of them."""
+    """Return the rows, from the input to the loss; every parameter stands in one of them."""
     parameters = evidence.parameters
     behind = {}  # the last activation that follows a place in the same step
     at = {(place.site.number, place.at): i for i, place in enumerate(evidence.places)}
@@ -108,7 +108,7 @@ def _behind(rows: Sequence[LayerRow], parameters: Sequence[Parameter], n: int) -
 
 
 def _group(parameter: Parameter) -> tuple[str, tuple[int, ...]]:
-    """What hangs on one parent in one step of a stack: a kernel with its bias."""
+    """Return what hangs on one parent in one step of a stack: a kernel with its bias."""
     path = _without(parameter)
     return path.rpartition("/")[0] or path, parameter.at
 
@@ -124,7 +124,7 @@ def _is_bias(parameter: Parameter, mates: Sequence[Parameter]) -> bool:
 
 
 def marks(d: Diagnosis, rows: Sequence[LayerRow]) -> list[tuple[Finding, ...]]:
-    """The findings that name a row, its activation or a parameter in it."""
+    """Return the findings that name a row, its activation or a parameter in it."""
     found = []
     for row in rows:
         places = [d.evidence.places[i].name for i in (row.place, row.activation) if i >= 0]
@@ -179,7 +179,7 @@ def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarra
 
 
 def _finite(evidence: Evidence, column: str) -> np.ndarray:
-    """A column of the places, NaN where some entry is not finite: a size of what is left would mislead."""
+    """Return a column of the places, NaN where some entry is not finite: a size of what is left would mislead."""
     signal = "delta" if "delta" in column else "value"
     return np.where(evidence.signal(f"{signal}_not_finite") > 0, np.nan, evidence.signal(column))
 
@@ -210,7 +210,7 @@ _STATES = {
 
 
 def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
-    """What keeps a row from being whole, or what it should not be read without, (samples, rows); else ``ok``."""
+    """Return what keeps a row from being whole, or what it should not be read without, (samples, rows); else ``ok``."""
     values, deltas = evidence.signal("value_not_finite"), evidence.signal("delta_not_finite")
     grads, exact = evidence.gradient("grad_not_finite"), evidence.gradient("log10_grad_norm")
     lost_grads = np.isneginf(evidence.gradient("log10_grad_norm", exact=False)) & (exact > -np.inf)

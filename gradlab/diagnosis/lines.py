@@ -30,7 +30,7 @@ class Line(float):
     source: str
 
     def __new__(cls, value: float, unit: str, reason: str, source: str) -> Line:
-        """A float with three words on it."""
+        """Return a float with three words on it."""
         line = super().__new__(cls, value)
         line.unit, line.reason, line.source = unit, reason, source
         return line

@@ -21,17 +21,17 @@ mlir.register_lowering(mark_p, lambda _, x, **__: [x])
 
 
 def is_mark(eqn: Any) -> bool:
-    """Whether an equation of a jaxpr is one."""
+    """Return whether an equation of a jaxpr is one."""
     return eqn.primitive is mark_p
 
 
 def key_of(eqn: Any) -> tuple[int, MarkRole]:
-    """The number of the site that a mark stands at, and its role."""
+    """Return the number of the site that a mark stands at, and its role."""
     return eqn.params["site"], eqn.params["role"]
 
 
 def equation(unmarked: Any, marked: Any, site: int, beside: Any) -> Any:
-    """The equation that marks the value of a variable, written beside another of the same jaxpr."""
+    """Return the equation that marks the value of a variable, written beside another of the same jaxpr."""
     params = {"site": site, "role": "value"}
     return jex.new_jaxpr_eqn([unmarked], [marked], mark_p, params, jex.no_effects, beside.source_info, beside.ctx)
 

@@ -55,16 +55,16 @@ class Model:
 
     @property
     def params(self) -> Any:
-        """The parameters of the first sample."""
+        """Return the parameters of the first sample."""
         return self.samples[0].params
 
     def evidence(self) -> Evidence:
-        """What is seen of all samples in the working precision."""
+        """Return what is seen of all samples in the working precision."""
         found, self._grads = self._seen(self.samples)
         return found.replace(varied=self.varied)
 
     def changed(self, params: Any) -> Evidence:
-        """What is seen of the first sample with other parameters."""
+        """Return what is seen of the first sample with other parameters."""
         return self._seen([self.samples[0]._replace(params=params)])[0]
 
     def _seen(self, samples: Sequence[Sample]) -> tuple[Evidence, list[Any]]:
@@ -152,7 +152,7 @@ class Model:
 
 
 def _differs(evidence: Evidence, exact: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> bool:
-    """Whether the second look at the first sample saw anything that the first one did not."""
+    """Return whether the second look at the first sample saw anything that the first one did not."""
     for plain, better in zip((evidence.signals, evidence.gradients), exact, strict=True):
         for name in plain.keys() & {column.removeprefix("exact_") for column in better if column.startswith("exact_")}:
             one, two = plain[name][0], better[f"exact_{name}"][0]

@@ -16,7 +16,7 @@ WEIGHTS = frozenset({"kernel", "w", "weight", "weights", "embedding", "embedding
 
 
 def paths_of(tree: Any) -> tuple[str, ...]:
-    """The path of each leaf, ``encoder/up/kernel``, in the order of `jax.tree.leaves`.
+    """Return the path of each leaf, ``encoder/up/kernel``, in the order of `jax.tree.leaves`.
 
     As `gradlab.observe` names them: for dicts, Flax linen and nnx, Equinox and Haiku.
     """
@@ -33,7 +33,7 @@ def layer_of(path: str) -> str:
 
 
 def common(paths: Sequence[str]) -> str:
-    """The path above all of several; empty where there is none."""
+    """Return the path above all of several; empty where there is none."""
     if len(set(paths)) < 2:
         return paths[0] if paths else ""
     parts = []
@@ -72,19 +72,19 @@ class Made:
     several: bool = False
 
     def sliced(self, at: int) -> Made:
-        """One entry of the first axis."""
+        """Return one entry of the first axis."""
         return replace(self, at=(*self.at, at), leading=False)
 
     def apart(self, scan: int) -> Made:
-        """What one step of a scan gets of it."""
+        """Return what one step of a scan gets of it."""
         return replace(self, scans=(*self.scans, scan))
 
     def moved(self) -> Made:
-        """The same entries at other places."""
+        """Return the same entries at other places."""
         return replace(self, leading=False) if self.leading else self
 
     def name(self, paths: Sequence[str]) -> str:
-        """The path, with the place where the program picked one."""
+        """Return the path, with the place where the program picked one."""
         name = layer_of(paths[self.leaf])
         if self.several:
             all_of = [paths[leaf] for leaf in sorted(self.leaves)]
@@ -99,7 +99,7 @@ Origin = Made | str | None
 
 
 def joined(origins: Sequence[Origin], sizes: Sequence[int]) -> Origin:
-    """What a value is made of that is computed from values of these sizes."""
+    """Return what a value is made of that is computed from values of these sizes."""
     if any(origin is None for origin in origins):
         return None
     own = [(size, -i) for i, (origin, size) in enumerate(zip(origins, sizes, strict=True)) if isinstance(origin, Made)]

@@ -42,7 +42,7 @@ class _Found:
     reaches: list[str] = field(default_factory=list)
     is_input: bool = False
 
-    def told(self) -> Birth:
+    def as_birth(self) -> Birth:
         direction = "input" if self.is_input else "forward" if "loss" in self.reaches else "backward"
         found = self.primitive, self.place or "", self.source, self.what, self.operands, tuple(self.reaches)
         return Birth(direction, *found)
@@ -53,7 +53,7 @@ _Taint = _Found | None
 
 
 def births(program: Program, params: Any, args: Sequence[Any]) -> tuple[Birth, ...]:
-    """What made the values that are not finite.
+    """Return what made the values that are not finite.
 
     Parameters
     ----------
@@ -76,15 +76,15 @@ def births(program: Program, params: Any, args: Sequence[Any]) -> tuple[Birth, .
         walker.given(name, x, i < len(program.paths)) for i, (name, x) in enumerate(zip(names, leaves, strict=True))
     ]
     results, taints = walker.evaluate(program.gradient, leaves, given)
-    told: dict[Any, _Found] = {}
+    reaching: dict[Any, _Found] = {}
     for name, x, taint in zip(["loss", *program.paths], results, taints, strict=True):
         if not _what(x):
             continue
         taint = taint or next((walker.given(n, v, True) for n, v in zip(names, leaves, strict=True) if _what(v)), None)
         if taint is not None:
             key = taint.primitive, taint.source, taint.steps  # a function and its derivative are told once
-            told.setdefault(key, taint).reaches.append(name)
-    return tuple(found.told() for found in sorted(told.values(), key=lambda found: found.order))
+            reaching.setdefault(key, taint).reaches.append(name)
+    return tuple(found.as_birth() for found in sorted(reaching.values(), key=lambda found: found.order))
 
 
 class _Walker:
@@ -97,7 +97,7 @@ class _Walker:
         self.place = self.source = ""  # the last that was passed, and the line of the calls around
 
     def given(self, name: str, x: Any, any_kind: bool) -> _Taint:
-        """The birth of an operand; infinite data is taken for a mask, and is told only if nothing else is."""
+        """Return the birth of an operand; infinite data is taken for a mask, and is told only if nothing else is."""
         what = _what(x)
         if not what or (what == "inf" and not any_kind):
             return None

@@ -119,7 +119,7 @@ def first_example(args: Sequence[Any]) -> tuple[Any, ...] | None:
 
 
 def _resolved(evidence: Evidence) -> np.ndarray:
-    """Whether each delta's size is one that the format of its place resolves."""
+    """Return whether each delta's size is one that the format of its place resolves."""
     return evidence.signals["log10_delta_rms"] > _smallest([p.site.dtype for p in evidence.places]) + _EDGE
 
 

@@ -134,7 +134,7 @@ def _readings(finding: Finding, view: View, idea: Idea) -> tuple[Reading, ...]:
 
 
 def _rate(chain: Chain | None, of: str) -> Callable[[View], float]:
-    """The rate of the same chain; of the main one where the changed network has no such chain."""
+    """Return the rate of the same chain; of the main one where the changed network has no such chain."""
 
     def read(view: View) -> float:
         same = [c for c in view.chains if chain is not None and (c.part, c.along) == (chain.part, chain.along)]

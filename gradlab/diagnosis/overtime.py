@@ -94,7 +94,7 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _evidence(rows: pd.DataFrame) -> Evidence:
-    """The evidence of one step: seeds are samples, layers are products with their weights."""
+    """Return the evidence of one step: seeds are samples, layers are products with their weights."""
     order = rows.drop_duplicates("layer").sort_values("layer")
     seeds = sorted(rows["seed"].unique())
     table = lambda column: (
@@ -156,7 +156,7 @@ def _size(value: object) -> int:
 
 
 def _over_time(seen: list[tuple[int, Finding]], steps: list[int]) -> Finding:
-    """The findings of a rule as one: its first step; a note where it was over by the last one."""
+    """Return the findings of a rule as one: its first step; a note where it was over by the last one."""
     (first, finding), (last, worst) = seen[0], max(seen, key=lambda one: (one[0], SEVERITIES.index(one[1].severity)))
     ended = last != steps[-1]
     when = f"from step {first} on" if first != last or not ended else f"at step {first}"
@@ -169,7 +169,7 @@ def _over_time(seen: list[tuple[int, Finding]], steps: list[int]) -> Finding:
 
 
 def _not_finite(rows: pd.DataFrame, bad: pd.Series, steps: list[int]) -> list[Finding]:
-    """The first step at which something is not finite, or failed, and the layers that say so."""
+    """Return the first step at which something is not finite, or failed, and the layers that say so."""
     if not bad.any():
         return []
     lost = rows[bad]
@@ -196,21 +196,21 @@ def _stopped(rows: pd.DataFrame, steps: list[int]) -> list[Finding]:
         dead = [j for j in gradient if zero.loc[late, j].all() and not zero[j].iloc[0] and gradient[j].notna().any()]
         for j in dead[:1]:
             since = zero.index[~zero[j]].max()
-            told = tuple(names[k] for k in dead)
-            text = f"the weight gradient of {layers(told)} has been exactly 0 since after step {since}"
-            found.append(Finding(Rule.GL007, "error", told, text))
+            stopped = tuple(names[k] for k in dead)
+            text = f"the weight gradient of {layers(stopped)} has been exactly 0 since after step {since}"
+            found.append(Finding(Rule.GL007, "error", stopped, text))
     moved, ratio = table("moved_fraction"), table("log10_update_ratio")
     if moved is not None:
         still = [j for j in moved if (moved.loc[late, j] == 0).all() and (moved[j] > 0).any()]
         if still:
-            told = tuple(names[k] for k in still)
-            text = f"in the last {len(late)} steps recorded no weight of {layers(told)} was changed by its update"
-            found.append(Finding(Rule.GL014, "warning", told, text))
+            stopped = tuple(names[k] for k in still)
+            text = f"in the last {len(late)} steps recorded no weight of {layers(stopped)} was changed by its update"
+            found.append(Finding(Rule.GL014, "warning", stopped, text))
     if ratio is not None and ratio.shape[1] > 2:
         beside = ratio.sub(ratio.median(axis=1), axis=0)
         fallen = (beside.loc[late].max() - beside.drop(index=late).max())[lambda drop: drop < -_BEHIND]
         if len(fallen := fallen[np.isfinite(fallen)]):
-            told = tuple(names[k] for k in fallen.sort_values().index)
-            text = f"against the median layer the update of {layers(told)} has fallen by {-fallen.min():.1f} decades"
-            found.append(Finding(Rule.GL014, "warning", told, text, float(fallen.min()), -_BEHIND))
+            stopped = tuple(names[k] for k in fallen.sort_values().index)
+            text = f"against the median layer the update of {layers(stopped)} has fallen by {-fallen.min():.1f} decades"
+            found.append(Finding(Rule.GL014, "warning", stopped, text, float(fallen.min()), -_BEHIND))
     return found

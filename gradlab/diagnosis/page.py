@@ -44,12 +44,12 @@ class Figure:
 
     @property
     def alt(self) -> str:
-        """What is to be seen, for who does not see it: the first sentence of the caption."""
+        """Return what is to be seen, for who does not see it: the first sentence of the caption."""
         return self.caption.split(". ")[0] + "."
 
 
 def markdown(d: Diagnosis, figure: Figure | None = None) -> str:
-    """The page, with the figure beside it if there is one."""
+    """Return the page, with the figure beside it if there is one."""
     text = _text.markdown
     parts = [f"# Diagnosis of {text(d.name)}", f"**{text(words.headline(d))}** {text(d.coverage)}."]
     about = [words.samples(d)]
@@ -99,7 +99,7 @@ def _finding(finding: Finding) -> list[str]:
 
 
 def remedy_table(finding: Finding) -> pd.DataFrame:
-    """What to change: a row for each number before, as predicted, and after; or why it was not tried."""
+    """Return what to change: a row for each number before, as predicted, and after; or why it was not tried."""
     rows = []
     for remedy in finding.remedies:
         for found in remedy.outcomes or (Outcome("–", math.nan, math.nan, math.nan),):
@@ -109,13 +109,13 @@ def remedy_table(finding: Finding) -> pd.DataFrame:
 
 
 def margin_table(d: Diagnosis) -> pd.DataFrame:
-    """The rules that said nothing: how near, or why they could not look."""
+    """Return the rules that said nothing: how near, or why they could not look."""
     rows = [(f"{m.rule.name} {m.rule.kind}", m.rule.value, words.margin(m)) for m in words.silent_rules(d)]
     return _frame(rows, ("rule", "what it says", "nearest value"))
 
 
 def layer_table(d: Diagnosis) -> pd.DataFrame:
-    """The layers in numbers; of very many some."""
+    """Return the layers in numbers; of very many some."""
     rows = layer_rows(d.evidence)
     found, marked = columns(d.evidence, rows), marks(d, rows)
     notes = statuses(d.evidence, rows)
@@ -143,7 +143,7 @@ def _frame(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def html(d: Diagnosis) -> str:
-    """The page as one self-contained HTML file."""
+    """Return the page as one self-contained HTML file."""
     from gradlab.reporting.html import to_html
 
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,7 @@ def draw(d: Diagnosis, folder: Path) -> Figure:
 
 
 def fragment(d: Diagnosis) -> str:
-    """The page as a part of a notebook."""
+    """Return the page as a part of a notebook."""
     from markdown_it import MarkdownIt
 
     with tempfile.TemporaryDirectory() as folder:

@@ -84,7 +84,7 @@ class Chain:
 
     @property
     def key(self) -> tuple[Any, tuple[int, ...]]:
-        """What chains of one value have in common."""
+        """Return what chains of one value have in common."""
         return self.root, self.part
 
 
@@ -206,7 +206,7 @@ class _Search:
         return [max(straight, key=lambda chain: self.made_at.get(chain.root, -1))] if straight else []
 
     def _bends(self, eqn: Any, mine: list[Chain | None]) -> tuple[str, ...]:
-        """What nonlinear operation an equation is, of the value that its operands `mine` follow."""
+        """Return what nonlinear operation an equation is, of the value that its operands `mine` follow."""
         name = eqn.primitive.name
         several = sum(chain is not None for chain in mine) > 1
         if name == "div" and mine[0] is not None and mine[0].last == ("exp",) and self._sums(*eqn.invars[::-1]):
@@ -224,7 +224,7 @@ class _Search:
         return ({"mul": "product", "div": "quotient"}.get(name, name),)
 
     def _sums(self, total: Any, of: Any) -> bool:
-        """Whether a value is the sum of another's entries, spread over them."""
+        """Return whether a value is the sum of another's entries, spread over them."""
         while not jaxprs.is_literal(total) and (eqn := self.made_by.get(total)) is not None:
             if eqn.primitive.name == "reduce_sum":
                 return eqn.invars[0] is of
@@ -287,7 +287,7 @@ class _Search:
         return self.softmaxed
 
     def patterns(self) -> Patterns:
-        """What the chains amount to."""
+        """Return what the chains amount to."""
         found = Patterns(norms=self.norms, passed=self.passed)
         onward: set[Any] = set()  # variables that an activation follows
         for var, chain in reversed(self.chains.items()):

@@ -110,7 +110,7 @@ def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def decades_below(log10_size: Any, name: str) -> Any:
-    """How many decades a size lies below the smallest number of a format; negative above."""
+    """Return how many decades a size lies below the smallest number of a format; negative above."""
     return FORMATS[name][1] * np.log10(2.0) - log10_size
 
 
@@ -173,7 +173,7 @@ class _Widened(Collector):
         return _wide(eqn.outvars, jaxprs.bind(formats.in_float64(eqn, self._program), values))
 
     def _program(self, program: Any) -> Any:
-        """A small program inside an operation, such as what a scatter does with two numbers."""
+        """Return a small program inside an operation, such as what a scatter does with two numbers."""
         jaxpr, _ = jaxprs.opened(program)
         dtype_of = lambda var: formats.wide_dtype(var.aval.dtype) or var.aval.dtype
         like = [jax.ShapeDtypeStruct(var.aval.shape, dtype_of(var)) for var in jaxpr.invars]
@@ -186,12 +186,12 @@ def _wide(variables: Sequence[Any], values: Sequence[Any]) -> list[Any]:
 
 
 def _typed(var: Any, x: Any) -> Any:
-    """A number of the program as an array of its own format; an array as it is."""
+    """Return a number of the program as an array of its own format; an array as it is."""
     return jnp.asarray(x, var.aval.dtype) if jaxprs.is_literal(var) and not hasattr(x, "aval") else x
 
 
 def _declared(var: Any, x: Any) -> Any:
-    """An array in the format that the program gives it."""
+    """Return an array in the format that the program gives it."""
     if formats.wide_dtype(getattr(x, "dtype", None)) is None or x.dtype == var.aval.dtype:
         return x
     return lax.convert_element_type(x, var.aval.dtype)

@@ -156,7 +156,7 @@ class _Call:
 
 
 def _callings(function: Callable[..., Any], params: Any, batch: Any, key: Array | None) -> list[_Call]:
-    """The ways to call that the function's signature takes, the likeliest first."""
+    """Return the ways to call that the function's signature takes, the likeliest first."""
     parts = isinstance(batch, (tuple, list))
     spreads = [False, True] if parts else [False]
     try:
@@ -187,7 +187,7 @@ def _callings(function: Callable[..., Any], params: Any, batch: Any, key: Array 
 
 
 def _first_that_runs(calls: Sequence[_Call], params: Any, batch: Any, key: Array) -> tuple[_Call, _Result]:
-    """The first way to call that does not fail, and what it returns; where all fail, what the first one raised.
+    """Return the first way to call that does not fail, and what it returns; where all fail, what the first one raised.
 
     A batch of one array in a tuple can be meant either way, and only the function knows.
     """
@@ -283,7 +283,7 @@ def _loss_of_network(net: Any, batch: Any) -> Callable[..., Array]:
 
 
 def trained(params: Any) -> tuple[Any, Any]:
-    """The leaves that training changes, None in place of the others; and the other way round.
+    """Return the leaves that training changes, None in place of the others; and the other way round.
 
     Those are the floats, but not the statistics that some libraries keep beside them: the other collections of linen's
     variables, the variables of nnx that are no `Param`.
@@ -314,7 +314,7 @@ def _is_float(leaf: Any) -> bool:
 
 
 def _split(tree: Any, wanted: Callable[[Any], bool]) -> tuple[Any, Any]:
-    """A tree with the wanted leaves, None in place of the others; and the other way round."""
+    """Return a tree with the wanted leaves, None in place of the others; and the other way round."""
     return (
         jax.tree.map(lambda leaf: leaf if wanted(leaf) else None, tree),
         jax.tree.map(lambda leaf: None if wanted(leaf) else leaf, tree),
@@ -334,7 +334,7 @@ def _name_of(function: Any) -> str:
 
 
 def _described(tree: Any) -> str:
-    """A tree in a few words."""
+    """Return a tree in a few words."""
     leaves = jax.tree.leaves(tree)
     if len(leaves) == 1 and leaves[0] is tree:
         shape = f" of shape {tree.shape}" if hasattr(tree, "shape") else ""

@@ -67,7 +67,7 @@ def _cond(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bo
 
 
 def _settled(carried: list[bool], step: Callable[[list[bool]], list[bool]]) -> list[bool]:
-    """What of a loop's carry is needed after any number of steps."""
+    """Return what of a loop's carry is needed after any number of steps."""
     while (more := [a or b for a, b in zip(carried, step(carried), strict=True)]) != carried:
         carried = more
     return carried

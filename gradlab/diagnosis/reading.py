@@ -147,7 +147,7 @@ def _scale(top: np.ndarray) -> np.ndarray:
 
 
 def merge(a: Array, b: Array) -> Array:
-    """The vector of two parts, along the last axis; units count once in each part."""
+    """Return the vector of two parts, along the last axis; units count once in each part."""
     top = jnp.maximum(a[..., :1], b[..., :1])
     u, v = (_inverse(top) / _inverse(part[..., :1]) for part in (a, b))
     squares = a[..., _SQUARES] * u**2 + b[..., _SQUARES] * v**2
@@ -156,7 +156,7 @@ def merge(a: Array, b: Array) -> Array:
 
 
 def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """What the vectors say, in float64.
+    """Return what the vectors say, in float64.
 
     Parameters
     ----------

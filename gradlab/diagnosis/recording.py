@@ -68,7 +68,7 @@ def _has_loss(evidence: Evidence) -> bool:
 
 
 def _read(path: Path) -> Kept:
-    """The arrays of one file. Nothing is unpickled, and no array is larger than one of the recorder's."""
+    """Return the arrays of one file. Nothing is unpickled, and no array is larger than one of the recorder's."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -176,7 +176,7 @@ _OF_GRAD: dict[str, str] = {
 
 
 def _places(kept: Kept, layers: Sequence[str]) -> tuple[tuple[Place, ...], tuple[Parameter, ...]]:
-    """A product for each layer that has a signal, its activation behind it, and its parameter."""
+    """Return a product for each layer that has a signal, its activation behind it, and its parameter."""
     places: list[Place] = []
     parameters: list[Parameter] = []
     for layer in layers:
@@ -217,7 +217,7 @@ def _losses(files: Sequence[Kept]) -> np.ndarray | None:
 
 
 def _notes(kept: Mapping[tuple[str, str], Any], layers: Sequence[str]) -> list[str]:
-    """Which signals are missing, and what nobody can say without them."""
+    """Return which signals are missing, and what nobody can say without them."""
     without = {
         "value": "the size of the signal", "activation": "dead units", "delta": "how the gradient travels",
         "weight": "the size of weights", "grad": "gradients of weights",

@@ -28,12 +28,12 @@ _IN_LOOP = "it stands in the training loop"
 
 
 def advise(finding: Finding, view: View) -> tuple[Remedy, ...]:
-    """The remedies of a finding, none of them tried yet."""
+    """Return the remedies of a finding, none of them tried yet."""
     return tuple(_ADVICE[finding.rule](finding, view))
 
 
 def chain_of(finding: Finding, view: View) -> Chain | None:
-    """The chain that a finding of GL001 to GL004 is about; None where it is of one layer."""
+    """Return the chain that a finding of GL001 to GL004 is about; None where it is of one layer."""
     fitting = [
         c
         for c in view.chains
@@ -44,7 +44,7 @@ def chain_of(finding: Finding, view: View) -> Chain | None:
 
 
 def gain(finding: Finding, view: View, chain: Chain, weights: Weights) -> float:
-    """The factor on the weights of a chain that keeps signal and delta; NaN where weights cannot do it.
+    """Return the factor on the weights of a chain that keeps signal and delta; NaN where weights cannot do it.
 
     Where both change together it is one over the rate that was measured; where the delta alone does, what theory says
     of the activation.
@@ -77,7 +77,7 @@ def _of_depth(finding: Finding, view: View) -> tuple[Remedy, ...]:
     weights = weights_of(view, chain)
     factor = gain(finding, view, chain, weights)
     before = chain.delta.value if chain.delta is not None else math.nan
-    told = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
+    outcomes_of = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
     remedies = []
     if math.isfinite(factor) and weights.parameters:
         target = weights.sigma_w2 * factor**2
@@ -87,15 +87,17 @@ def _of_depth(finding: Finding, view: View) -> tuple[Remedy, ...]:
             Remedy(
                 f"multiply the weights by {factor:.3g}{f' ({name})' if name else ''}",
                 factor,
-                told(rate),
+                outcomes_of(rate),
                 change="rescale",
             ),
-            Remedy(f"draw the weights anew with {_variance(target)}", outcomes=told(rate), change="draw"),
-            Remedy(f"draw them orthogonal, times {math.sqrt(target):.3g}", outcomes=told(rate), change="orthogonal"),
+            Remedy(f"draw the weights anew with {_variance(target)}", outcomes=outcomes_of(rate), change="draw"),
+            Remedy(
+                f"draw them orthogonal, times {math.sqrt(target):.3g}", outcomes=outcomes_of(rate), change="orthogonal"
+            ),
         ]
     if weights.parameters and chain.value is not None:
         text = "scale each layer to unit variance on this batch (LSUV)"
-        remedies.append(Remedy(text, outcomes=told(math.nan), change="unit variance"))
+        remedies.append(Remedy(text, outcomes=outcomes_of(math.nan), change="unit variance"))
     remedies += _in_the_code(finding, view, chain, weights, before)
     return tuple(remedies)
 
@@ -106,8 +108,8 @@ def _variance(sigma_w2: float) -> str:
 
 
 def _in_the_code(finding: Finding, view: View, chain: Chain, weights: Weights, before: float) -> list[Remedy]:
-    told = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
-    code = lambda text, rate=math.nan: Remedy(text, outcomes=told(rate), not_tried=IN_CODE)
+    outcomes_of = lambda rate: (Outcome(DELTA, before, rate, math.nan),)
+    code = lambda text, rate=math.nan: Remedy(text, outcomes=outcomes_of(rate), not_tried=IN_CODE)
     remedies = []
     if finding.rule is Rule.GL001 and weights.function not in ("", "identity", "relu", "tanh"):
         remedies += [
@@ -129,10 +131,10 @@ def _in_the_code(finding: Finding, view: View, chain: Chain, weights: Weights, b
 
 def _of_time(finding: Finding, view: View, chain: Chain) -> tuple[Remedy, ...]:
     before = chain.delta.value if chain.delta is not None else math.nan
-    told = (Outcome(DELTA_IN_TIME, before, math.nan, math.nan),)
+    outcomes = (Outcome(DELTA_IN_TIME, before, math.nan, math.nan),)
     gated = any(view.places[a.members[0]].site.function in GATES and view.in_time(a) for a in view.layers("activation"))
     steps = len(chain.places)
-    remedies = [Remedy("draw the recurrent matrix orthogonal", outcomes=told, change="orthogonal")]
+    remedies = [Remedy("draw the recurrent matrix orthogonal", outcomes=outcomes, change="orthogonal")]
     if finding.rule is Rule.GL001:
         if gated:
             text = (
@@ -155,11 +157,11 @@ def _said(*remedies: tuple[str, str]) -> Callable[[Finding, View], tuple[Remedy,
 
 
 def _of_saturation(finding: Finding, view: View) -> tuple[Remedy, ...]:
-    told = (Outcome(f"saturated share of {finding.layers[0]}", finding.value, math.nan, math.nan),)
+    outcomes = (Outcome(f"saturated share of {finding.layers[0]}", finding.value, math.nan, math.nan),)
     return (
         Remedy(
             "scale the weights to preactivations of rms 1 on this batch, with biases of 0",
-            outcomes=told,
+            outcomes=outcomes,
             change="unit variance",
         ),
         Remedy("standardise the inputs: mean 0, variance 1", not_tried=_IN_DATA),
@@ -168,10 +170,10 @@ def _of_saturation(finding: Finding, view: View) -> tuple[Remedy, ...]:
 
 
 def _of_dead(finding: Finding, view: View) -> tuple[Remedy, ...]:
-    told = (Outcome(f"dead share of {finding.layers[0]}", finding.value, math.nan, math.nan),)
+    outcomes = (Outcome(f"dead share of {finding.layers[0]}", finding.value, math.nan, math.nan),)
     return (
-        Remedy("set the biases of the layer to 0", outcomes=told, change="no bias"),
-        Remedy("draw the weights of the layer anew (He)", outcomes=told, change="draw"),
+        Remedy("set the biases of the layer to 0", outcomes=outcomes, change="no bias"),
+        Remedy("draw the weights of the layer anew (He)", outcomes=outcomes, change="draw"),
         Remedy("a smaller learning rate, if they died in training", not_tried=_IN_LOOP),
         Remedy("leaky ReLU, ELU or GELU in place of ReLU", not_tried=IN_CODE),
     )

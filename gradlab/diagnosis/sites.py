@@ -84,7 +84,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The site's name with its steps: ``blocks/up[3]``."""
+        """Return the site's name with its steps: ``blocks/up[3]``."""
         return self.site.name + "".join(f"[{i}]" for i in self.at)
 
 

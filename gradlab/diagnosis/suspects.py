@@ -126,7 +126,7 @@ class _Ray:
     direction: Any
 
     def at(self, dtype: Any, differ: Array, descend: Array) -> tuple[Array, Array]:
-        """The parameters after a step, and what the gradient over its norm promises of it."""
+        """Return the parameters after a step, and what the gradient over its norm promises of it."""
         differ, descend = (each.astype(self.start.dtype) for each in (differ, descend))
         new = (self.start + differ * self.direction - descend * self.unit).astype(dtype)
         return new, jnp.sum(self.unit * (_real(new) - self.start), dtype=jnp.float32)
@@ -140,7 +140,7 @@ def _rays(
     rms: float,
     rng: np.random.Generator,
 ) -> dict[tuple[int, ...], _Ray]:
-    """The leaves that move, by their numbers: made on the host, in as few arrays as there are formats.
+    """Return the leaves that move, by their numbers: made on the host, in as few arrays as there are formats.
 
     A compiler would write a generator, two norms and a sum for each leaf.
     """

@@ -63,7 +63,7 @@ def _marks(weight: Array, grad: Array, depth: int, axes: tuple[int, ...]) -> Arr
 
 
 def _words(x: Array) -> Array:
-    """The bits of an array in words of 32, those of wider entries along a last axis."""
+    """Return the bits of an array in words of 32, those of wider entries along a last axis."""
     size = x.dtype.itemsize
     if size >= 4:
         x = jnp.stack([x.real, x.imag], -1) if jnp.iscomplexobj(x) else x

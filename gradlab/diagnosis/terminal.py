@@ -47,7 +47,7 @@ def text(d: Diagnosis) -> str:
 
 
 def _margins(d: Diagnosis) -> list[str]:
-    """A line for each rule that looked, and one for each reason why others did not."""
+    """Return a line for each rule that looked, and one for each reason why others did not."""
     reasons: dict[str, list[str]] = {}
     lines = []
     for found in words.silent_rules(d):
@@ -59,7 +59,7 @@ def _margins(d: Diagnosis) -> list[str]:
 
 
 def bars(d: Diagnosis) -> list[str]:
-    """A line for each layer, or for some where they are many."""
+    """Return a line for each layer, or for some where they are many."""
     from gradlab.diagnosis.layers import codes, columns, layer_rows, marks, statuses
 
     rows = layer_rows(d.evidence)
@@ -82,7 +82,7 @@ def bars(d: Diagnosis) -> list[str]:
 
 
 def chosen(d: Diagnosis, rows: Sequence[LayerRow], marked: Sequence[Sequence[Finding]], most: int = MOST) -> list[int]:
-    """The rows that are shown: all, or the first, the last, the main chain's and marked ones, evenly thinned."""
+    """Return the rows that are shown: all, or the first, the last, the main chain's and marked ones, evenly thinned."""
     if len(rows) <= most:
         return list(range(len(rows)))
     chain = set(d.chain.places) if d.chain is not None else set()
@@ -111,7 +111,7 @@ def _means(found: dict[str, np.ndarray], names: tuple[str, ...], count: int) -> 
 
 
 def _bar(value: float, values: np.ndarray) -> str:
-    """A bar in decades, from the smallest of its column, which has an eighth of a character, to the largest."""
+    """Return a bar in decades, from the smallest of its column, which has an eighth of a character, to the largest."""
     finite = values[np.isfinite(values)]
     if not math.isfinite(value):
         return ""

@@ -44,7 +44,7 @@ def try_remedies(
     seed: int = 0,
     network: Rebuilt | None = None,
 ) -> tuple[Finding, ...]:
-    """The findings, with what became of their remedies.
+    """Return the findings, with what became of their remedies.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class Bench:
         self.random = np.random.default_rng(seed)
 
     def array(self, parameter: int) -> np.ndarray:
-        """A parameter, in float64."""
+        """Return a parameter, in float64."""
         found = self.view.whole.parameters[parameter]
         return np.asarray(self.leaves[found.leaf], np.float64)[found.at]
 
     def changed(self, arrays: dict[int, np.ndarray]) -> Any:
-        """The parameters with other arrays."""
+        """Return the parameters with other arrays."""
         leaves = list(self.leaves)
         for parameter, array in arrays.items():
             found = self.view.whole.parameters[parameter]
@@ -106,7 +106,7 @@ class Bench:
         return self.structure.unflatten(list(map(jnp.asarray, leaves)))
 
     def after(self, arrays: dict[int, np.ndarray]) -> View:
-        """What is seen with other arrays."""
+        """Return what is seen with other arrays."""
         return View(self.measure(self.changed(arrays)))
 
 
@@ -151,7 +151,7 @@ def _stack(remedy: Remedy, chain: Chain, weights: Weights, factor: float, bench:
 
 
 def _all_roles(chain: Chain, weights: Weights, bench: Bench) -> tuple[int, ...]:
-    """The chain's weights; in a stack of blocks those of all its products."""
+    """Return the chain's weights; in a stack of blocks those of all its products."""
     if weights.plain:
         return weights.parameters
     first, last = chain.places[0], chain.places[-1]
@@ -192,7 +192,7 @@ def _unit_variance(chain: Chain, weights: Weights, bench: Bench) -> View:
 
 
 def _one_layer(finding: Finding, remedy: Remedy, bench: Bench) -> Remedy:
-    """A layer that is too small or too large among others: what it does to the delta, before and after."""
+    """Return a layer that is too small or too large among others: what it does to the delta, before and after."""
     view, name = bench.view, finding.layers[0]
     place = next(i for i, p in enumerate(view.places) if p.name == name)
     feeding = [i for i in view.weights() if place in view.whole.parameters[i].places]

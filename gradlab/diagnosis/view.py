@@ -56,7 +56,7 @@ class View:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """The same without what is not finite: where a NaN stands, nothing else is said of the place."""
+        """Return the same without what is not finite: where a NaN stands, nothing else is said of the place."""
         signals, gradients = self.whole.signals, self.whole.gradients
         bad_value = signals.get("value_not_finite", np.zeros(1)) > 0
         bad_delta = signals.get("delta_not_finite", np.zeros(1)) > 0
@@ -74,12 +74,12 @@ class View:
 
     @cached_property
     def chains(self) -> tuple[Chain, ...]:
-        """All chains."""
+        """Return all chains."""
         return chains(self.evidence)
 
     @cached_property
     def readout(self) -> int:
-        """The place whose value the loss is computed of; else -1."""
+        """Return the place whose value the loss is computed of; else -1."""
         return readout(self.whole)
 
     def layers(self, *kinds: str) -> Iterator[Layer]:
@@ -105,7 +105,7 @@ class View:
         return {name: named.count(name) for name in named}
 
     def before(self, layer: Layer) -> Layer | None:
-        """The layer that an activation or a norm follows."""
+        """Return the layer that an activation or a norm follows."""
         place = self.places[layer.members[0]]
         of = [
             i
@@ -115,19 +115,19 @@ class View:
         return Layer(_named(self.places[of[0]]), tuple(of)) if of else None
 
     def least(self, column: str, layer: Layer) -> float:
-        """The smallest number of a column over all samples and steps; NaN where there is none."""
+        """Return the smallest number of a column over all samples and steps; NaN where there is none."""
         return _extreme(np.fmin, self.evidence.signal(column)[:, list(layer.members)])
 
     def most(self, column: str, layer: Layer) -> float:
-        """The largest."""
+        """Return the largest."""
         return _extreme(np.fmax, self.evidence.signal(column)[:, list(layer.members)])
 
     def least_gradient(self, column: str, parameter: int) -> float:
-        """The smallest number of a parameter's column over all samples."""
+        """Return the smallest number of a parameter's column over all samples."""
         return _extreme(np.fmin, self.evidence.gradient(column)[:, parameter])
 
     def most_gradient(self, column: str, parameter: int) -> float:
-        """The largest."""
+        """Return the largest."""
         return _extreme(np.fmax, self.evidence.gradient(column)[:, parameter])
 
     def weights(self) -> Iterator[int]:
@@ -143,7 +143,7 @@ class View:
         return math.prod(site.shape[axis] for axis in site.features) if site and site.features else 0
 
     def bias_of(self, weight: int) -> int | None:
-        """The vector beside a weight in the tree that has one number for each unit."""
+        """Return the vector beside a weight in the tree that has one number for each unit."""
         own = self.whole.parameters[weight]
         beside = [
             i
@@ -153,7 +153,7 @@ class View:
         return beside[0] if len(beside) == 1 else None
 
     def feeds_readout(self, parameter: int) -> bool:
-        """Whether a parameter is that of the readout."""
+        """Return whether a parameter is that of the readout."""
         return self.readout in self.whole.parameters[parameter].places
 
 
@@ -166,7 +166,7 @@ def _extreme(of: np.ufunc, numbers: np.ndarray) -> float:
 
 
 def _in_layers(place: Place) -> tuple[int, ...]:
-    """Its steps in the scans over layers, without those in time."""
+    """Return its steps in the scans over layers, without those in time."""
     return tuple(k for k, scan in zip(place.at, place.site.scans, strict=False) if scan[0] == "layers")
 
 

@@ -74,7 +74,7 @@ class Weights:
 
 
 def weights_of(view: View, chain: Chain) -> Weights:
-    """The weights of a chain."""
+    """Return the weights of a chain."""
     at = {place: k for k, place in enumerate(chain.places)}
     of_place: dict[int, list[int]] = {}
     for i in view.weights():

@@ -26,7 +26,7 @@ _CLOSE, _HALF = 0.1, 0.5
 
 
 def headline(d: Diagnosis) -> str:
-    """The verdict in one line."""
+    """Return the verdict in one line."""
     if d.no_verdict:
         return f"No verdict: {d.no_verdict}"
     counts = [(s, sum(f.severity == s for f in d.findings)) for s in reversed(SEVERITIES)]
@@ -42,7 +42,7 @@ def headline(d: Diagnosis) -> str:
 
 
 def samples(d: Diagnosis) -> str:
-    """How many samples there are, and whether numbers have an interval."""
+    """Return how many samples there are, and whether numbers have an interval."""
     if d.evidence.samples == 1:
         return f"One sample: no number has an interval; {d.more} would give one."
     what = d.evidence.varied or "kinds"
@@ -50,7 +50,7 @@ def samples(d: Diagnosis) -> str:
 
 
 def rate(chain: Chain | None) -> str:
-    """What each layer of the main chain does to delta and signal; empty where there is no chain."""
+    """Return what each layer of the main chain does to delta and signal; empty where there is no chain."""
     if chain is None:
         return ""
     factor = lambda found: interval_text(found.value, found.low, found.high)
@@ -77,7 +77,7 @@ def layers(names: Sequence[str], most: int = NAMED) -> str:
 
 
 def _group(names: Sequence[str]) -> tuple[str, set[str]]:
-    """The first name with all that differ from it in one of its numbers: as one text, and which they are."""
+    """Return the first name with all that differ from it in one of its numbers: as one text, and which they are."""
     parts = re.split(r"(\d+)", names[0])
     best, text = {names[0]}, names[0]
     for at in range(1, len(parts), 2):
@@ -113,7 +113,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number in short; a dash where there is none."""
+    """Return a number in short; a dash where there is none."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -143,7 +143,7 @@ def outcome(found: Outcome) -> str:
 
 
 def remedy(found: Remedy) -> str:
-    """What to do, and what became of it."""
+    """Return what to do, and what became of it."""
     numbers = list(map(outcome, found.outcomes))
     return f"{found.text} ({'; '.join(numbers if found.tried else [*numbers, untried(found)])})"
 
@@ -154,7 +154,7 @@ def untried(found: Remedy) -> str:
 
 
 def margin(found: Margin) -> str:
-    """How near a rule was to speaking, or why it could not look."""
+    """Return how near a rule was to speaking, or why it could not look."""
     if found.silent:
         return f"did not look: {found.silent}"
     if math.isnan(found.value):
@@ -174,26 +174,26 @@ def silent_rules(d: Diagnosis) -> list[Margin]:
 
 
 def unseen(place: Unseen) -> str:
-    """A place that could not be looked into."""
+    """Return a place that could not be looked into."""
     where = f" ({place.source})" if place.source else ""
     return f"{counted(place.products, 'product')} inside {place.why} {place.name}".rstrip() + where
 
 
 def not_examined(d: Diagnosis) -> list[str]:
-    """What the diagnosis does not know, a line each."""
+    """Return what the diagnosis does not know, a line each."""
     lines = [f"Not looked into: {unseen(place)}." for place in d.coverage.unseen]
     notes = [*d.evidence.notes, *(d.evidence.suspects.notes if d.evidence.suspects is not None else ())]
     return [*lines, *map(sentence, notes)]
 
 
 def cost(d: Diagnosis) -> str:
-    """What each part took; empty where nothing was timed."""
+    """Return what each part took; empty where nothing was timed."""
     parts = [f"{name} {seconds:.1f} s" for name, seconds in d.seconds.items()]
     return f"It took: {', '.join(parts)}." if parts else ""
 
 
 def suspects(seen: Evidence) -> list[tuple[str, str]]:
-    """What to look at next where no layer is to blame, and what came of it where it was tried."""
+    """Return what to look at next where no layer is to blame, and what came of it where it was tried."""
     found = seen.suspects
     rows = [
         ("learning rate", "not tried" if found is None or not found.steps else _steps(found.steps)),
@@ -206,7 +206,7 @@ def suspects(seen: Evidence) -> list[tuple[str, str]]:
 
 
 def _slope(found: Suspects) -> str:
-    """The derivative of the loss along a random direction, by a finite difference and by the gradient."""
+    """Return the derivative of the loss along a random direction, by a finite difference and by the gradient."""
     (difference, gradient), error = found.slope, found.slope_error
     if math.isnan(difference) or math.isnan(gradient):
         return "tried, and not resolved: the finite difference drowns in rounding"

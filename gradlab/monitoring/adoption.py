@@ -25,7 +25,7 @@ def monitors(tree: Any) -> list[dict[str, Any]]:
 
 
 def children_of(node: Any) -> dict[str, Any]:
-    """What hangs on a node by its name: fields, keys, or numbers in a sequence; nothing on an array."""
+    """Return what hangs on a node by its name: fields, keys, or numbers in a sequence; nothing on an array."""
     if hasattr(node, "_asdict"):
         return node._asdict()
     found, _ = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
@@ -33,7 +33,7 @@ def children_of(node: Any) -> dict[str, Any]:
 
 
 def array_of(node: Any) -> np.ndarray:
-    """The one array in a leaf, or in the box that a library keeps it in."""
+    """Return the one array in a leaf, or in the box that a library keeps it in."""
     return np.asarray(jax.tree.leaves(node)[0])
 
 
@@ -50,7 +50,7 @@ def refuse_others(found: Array, labels: Labels) -> None:
 
 
 def other_layers(ours: Labels, theirs: Labels | None) -> GradlabError:
-    """The refusal of records of other layers, or of another order; None where it is not known whose they are."""
+    """Return the refusal of records of other layers, or of another order; None where it is not known whose they are."""
     if theirs is None:
         found = "a state of others"
     elif ours.layers.names != theirs.layers.names:
@@ -69,7 +69,7 @@ def _few(labels: Labels, most: int = 6) -> str:
 
 
 def restored(state: Any, fresh: Any) -> Any:
-    """A fresh state of a monitor, with what a checkpoint has in its places."""
+    """Return a fresh state of a monitor, with what a checkpoint has in its places."""
     found = monitors(state)
     if not found:
         return fresh._replace(inner_state=_like(fresh.inner_state, state, ()))
@@ -83,7 +83,7 @@ def restored(state: Any, fresh: Any) -> Any:
 
 
 def _like(template: Any, found: Any, path: tuple[str, ...]) -> Any:
-    """The arrays of a tree in the structure of another, by their names."""
+    """Return the arrays of a tree in the structure of another, by their names."""
     children, structure = tree_flatten_with_path(template, is_leaf=lambda child: child is not template)
     if len(children) == 1 and not children[0][0]:
         return _leaf_like(template, found, path)

@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(layers: Layers, trees: Mapping[str, Sequence[Any]]) -> list[Block]:
-    """The leaves of all trees in blocks.
+    """Return the leaves of all trees in blocks.
 
     On one device arrays of all shapes are cut into rows of one length. Where there are several, arrays may be spread
     over them, and to cut them would be to send them about: then only arrays of one shape, spread alike, stand side by
@@ -116,7 +116,7 @@ class _Rows:
         self.slots = of_row
 
     def rows_of(self, values: Sequence[Array]) -> Array:
-        """The entries of these arrays in rows."""
+        """Return the entries of these arrays in rows."""
         parts = [value.reshape(-1) for value in values]
         if self.filling:
             parts.append(jnp.zeros(self.filling, parts[0].dtype))

@@ -45,7 +45,7 @@ class _Read:
         self.places = np.array([[[*own, *[-1] * (longest - len(own))] for own in kind] for kind in kinds])
 
     def there(self, tree: str) -> np.ndarray:
-        """Whether each slot has an array of the tree."""
+        """Return whether each slot has an array of the tree."""
         return self.found[f"{tree} squares"] != ABSENT
 
     def norm(self, tree: str) -> np.ndarray:
@@ -79,7 +79,7 @@ class _Read:
         return self.total(self.entries, np.all([self.there(tree) for tree in trees], axis=0))
 
     def both(self, name: str, *trees: str) -> np.ndarray:
-        """The sum over weights and biases of each layer, over their entries."""
+        """Return the sum over weights and biases of each layer, over their entries."""
         there = np.all([self.there(tree) for tree in trees], axis=0)
         return self.total(self.found[name], there).sum(-2) / self.count(*trees).sum(-2)
 

@@ -32,16 +32,16 @@ class Labels:
     quantities: tuple[str, ...]
 
     def encoded(self) -> np.ndarray:
-        """The labels as bytes, uint8, to stand in a state as an array among arrays: a digest, and JSON."""
+        """Return the labels as bytes, uint8, to stand in a state as an array among arrays: a digest, and JSON."""
         return np.frombuffer(_with_digest(json.dumps(asdict(self), separators=(",", ":")).encode()), np.uint8)
 
     def fit(self, data: Any) -> Any:
-        """Whether bytes are those of these labels, by their digest."""
+        """Return whether bytes are those of these labels, by their digest."""
         return (data[:DIGEST] == self.encoded()[:DIGEST]).all()
 
     @classmethod
     def decoded(cls, data: Any) -> Labels:
-        """The labels from what `encoded` gave.
+        """Return the labels from what `encoded` gave.
 
         Raises
         ------
@@ -103,7 +103,7 @@ def _with_digest(text: bytes) -> bytes:
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """The lists of JSON as the tuples that they were."""
+    """Return the lists of JSON as the tuples that they were."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
@@ -111,23 +111,23 @@ NO_GRADIENT, ZERO, UNDERFLOW, STUCK = NOTES
 
 
 def _status(rows: Mapping[str, np.ndarray], arrays: np.ndarray) -> np.ndarray:
-    """What keeps a row from being whole, or what it should not be read without; the worst first."""
+    """Return what keeps a row from being whole, or what it should not be read without; the worst first."""
     found: list[list[str]] = [[] for _ in arrays]
-    for i, told in enumerate(found):
+    for i, notes in enumerate(found):
         of = lambda name, i=i: rows[name][i] if name in rows else np.nan
         bad = [
             f"{of(f'{tree}_not_finite'):.0f} entries of the {tree}" for tree in COUNTED if of(f"{tree}_not_finite") > 0
         ]
         if bad:
-            told.append(f"not finite: {', '.join(bad)}")
+            notes.append(f"not finite: {', '.join(bad)}")
         absent = of("gradient_absent")
         if absent > 0:
-            told.append(NO_GRADIENT + ("" if absent == arrays[i] else f" for {absent:.0f} of {arrays[i]} arrays"))
+            notes.append(NO_GRADIENT + ("" if absent == arrays[i] else f" for {absent:.0f} of {arrays[i]} arrays"))
         if of("gradient_zero_fraction") == 1:
-            told.append(ZERO)
+            notes.append(ZERO)
         if of("gradient_underflow_fraction") > 0:
             share = f"{100 * of('gradient_underflow_fraction'):.2g} %"
-            told.append(f"{UNDERFLOW}: {share} of the gradient's entries are below the normal numbers of their format")
+            notes.append(f"{UNDERFLOW}: {share} of the gradient's entries are below the normal numbers of their format")
         if of("moved_fraction") == 0 and of("log10_weight_update_norm") > -np.inf:
-            told.append(STUCK)
-    return np.array(["; ".join(told) or "ok" for told in found], object)
+            notes.append(STUCK)
+    return np.array(["; ".join(notes) or "ok" for notes in found], object)

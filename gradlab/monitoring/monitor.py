@@ -48,7 +48,7 @@ class Monitored(optax.GradientTransformationExtraArgs):
     """An optax transformation that is watched; it updates exactly as without."""
 
     def adopt(self, state: Any, params: Any) -> MonitorState:
-        """The state of a run as this monitor's, to go on from: of a run with or without a monitor.
+        """Return the state of a run as this monitor's, to go on from: of a run with or without a monitor.
 
         Parameters
         ----------

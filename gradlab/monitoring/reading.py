@@ -74,7 +74,7 @@ def read(layers: Layers, trees: Trees, wide: bool | None = None) -> Array:
     def parts(
         what: str, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum, name: str = ""
     ) -> list[Part]:
-        """One quantity of one tree, or of all, row by row."""
+        """Return one quantity of one tree, or of all, row by row."""
         return [
             (_sum(x, of, over), places(f"{tree} {what}", block))
             for block in blocks
@@ -102,7 +102,7 @@ def read(layers: Layers, trees: Trees, wide: bool | None = None) -> Array:
 
 
 def is_wide(dtype: Any) -> bool:
-    """Whether numbers have 64 bits, or two parts of as many."""
+    """Return whether numbers have 64 bits, or two parts of as many."""
     return str(dtype) in ("float64", "complex128")
 
 
@@ -126,7 +126,7 @@ def _put(found: Array, how: str, parts: Sequence[Part]) -> Array:
 
 
 def _there(layers: Layers, trees: Trees, names: Sequence[str]) -> np.ndarray:
-    """Whether there is an array that each quantity is read of, (quantities, slots)."""
+    """Return whether there is an array that each quantity is read of, (quantities, slots)."""
     numbers = [i for i, leaf in enumerate(layers.leaves) for _ in range(leaf.layers)]
     of = {tree: np.array([leaves[i] is not None for i in numbers]) for tree, leaves in trees.items()}
     if "moved" in names:
@@ -135,7 +135,7 @@ def _there(layers: Layers, trees: Trees, names: Sequence[str]) -> np.ndarray:
 
 
 def _sum(x: Array, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum) -> Array:
-    """The sum over each row's entries, or the largest."""
+    """Return the sum over each row's entries, or the largest."""
     if x.size == 0:
         return jnp.zeros(len(x), _wide(x).dtype)
     found = over(of(x), tuple(range(1, x.ndim)))
@@ -151,7 +151,7 @@ def _wide(x: Array) -> Array:
 
 
 def _common(*dtypes: Any) -> Any:
-    """The format that holds these, also where mixing them is forbidden."""
+    """Return the format that holds these, also where mixing them is forbidden."""
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(*dtypes)
 
@@ -173,7 +173,7 @@ def _up_to_one(x: Array, dtype: Any, times: int = 1) -> Array:
 
 
 def _moved(weight: Array, update: Array) -> Array:
-    """How many entries are other numbers once the update is added and the sum stored in the weight's format."""
+    """Return how many entries are other numbers once the update is added and the sum stored in the weight's format."""
     about, dtype = jnp.finfo(weight.dtype), _common(weight.dtype, update.dtype)
     before, after = weight.astype(dtype), weight.astype(dtype) + update.astype(dtype)
     if before.dtype != weight.dtype or about.bits < 32:

@@ -55,7 +55,7 @@ class Counts:
     records: Records
 
     def rows(self) -> dict[str, np.ndarray]:
-        """A row for each seed, step, layer and bin, with the bins of `gradlab.histograms`."""
+        """Return a row for each seed, step, layer and bin, with the bins of `gradlab.histograms`."""
         steps, counts = self.records.arrays["step"], self.records.arrays["counts"]
         bins = bin_rows(np.zeros(counts.shape[-1]))
         names = self.records.labels.layers.names
@@ -70,7 +70,7 @@ class Counts:
 
 
 def monitor_records(opt_state: Any, *, histograms: bool = False) -> list[Records] | list[Counts]:
-    """What the monitors in a state have written down. `gradlab.frame` makes the table.
+    """Return what the monitors in a state have written down. `gradlab.frame` makes the table.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def _is_settled(equation: Any) -> bool:
 
 
 def _evaluated(closed: Any, args: Sequence[Any]) -> list[Any]:
-    """What a jaxpr returns, by the one branch of each settled condition."""
+    """Return what a jaxpr returns, by the one branch of each settled condition."""
     jaxpr = closed.jaxpr
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *args], strict=True))
     take = lambda atoms: [values[atom] if _is_variable(atom) else atom.val for atom in atoms]
@@ -101,7 +101,7 @@ def _evaluated(closed: Any, args: Sequence[Any]) -> list[Any]:
 
 
 def _behind(after: Array, value: Array) -> Array:
-    """An array with the same bits, of which nothing is computed before a bool that is true.
+    """Return an array with the same bits, of which nothing is computed before a bool that is true.
 
     By integers: a choice between numbers is moved by compilers past the product that comes next, which then rounds
     apart from its sum. Single numbers stay as they are, and what is made of them alone comes when it comes.
@@ -115,7 +115,7 @@ def _behind(after: Array, value: Array) -> Array:
 def _steps_to(
     outs: list[Any], equations: Any, kept: set[Any], repeats: Callable[[Any], bool]
 ) -> tuple[list[Any], list[Any]]:
-    """The equations that are repeated and end in these variables, and the variables they start from."""
+    """Return the equations that are repeated and end in these variables, and the variables they start from."""
     made = {variable: i for i, equation in enumerate(equations) for variable in equation.outvars}
     todo, steps, start = list(filter(_is_variable, outs)), set(), {}
     while todo:

@@ -17,7 +17,7 @@ def scalars(
     columns: str | Sequence[str] | None = None,
     step: int | None = None,
 ) -> dict[str, float]:
-    """One step of one model as ``{"blocks/0/log10_weight_grad_norm": -3.2, ...}``.
+    """Return one step of one model as ``{"blocks/0/log10_weight_grad_norm": -3.2, ...}``.
 
     Parameters
     ----------

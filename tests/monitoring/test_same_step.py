@@ -98,7 +98,7 @@ LOOPS = {
 
 
 #: Longer, and only more of the same.
-SLOW = {"steps, summed", "steps, clipped"}
+SLOW = {"haiku", "clip", "steps inside", "steps, summed", "steps, clipped"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LOOPS])

@@ -52,7 +52,7 @@ def _line(chain: Chain) -> Line:
 def _voted(
     group: Sequence[Chain], sign: int, number: Callable[[Chain], float], line: Callable[[Chain], float]
 ) -> list[Chain]:
-    """The chains beyond the line in this direction, if they are most of the stack's."""
+    """Return the chains beyond the line in this direction, if they are most of the stack's."""
     known = [c for c in group if not math.isnan(number(c))]
     beyond = [c for c in known if sign * number(c) > line(c)]
     return beyond if beyond and len(beyond) >= LINES.together * len(known) else []
@@ -63,14 +63,14 @@ def _both_ways(view: View, said: Sequence[Chain], sign: int) -> Finding:
     # the signal changes the same way, by at least half as much
     together = sign * worst.value_decades > abs(worst.delta_decades) / 2
     rule = (_BOTH if together else _ALONE)[sign]
-    delta = _told(worst.delta, len(worst.places))
+    delta = _factor(worst.delta, len(worst.places))
     text = f"the delta {_VERB[sign]} by x {delta} towards the input over {worst.part}"
     if together:
-        value = _told(worst.value, len(worst.places))
+        value = _factor(worst.value, len(worst.places))
         text += f", and the signal {_VERB[sign]} by x {value} forward: the weights do it{_blind(view, worst)}"
     elif not math.isnan(worst.value_decades):
         text += (
-            f", while the signal keeps its size (x {_told(worst.value, len(worst.places), False)} forward): "
+            f", while the signal keeps its size (x {_factor(worst.value, len(worst.places), False)} forward): "
             f"it is not the weights' size alone, but the slope of what they pass through"
         )
     return Finding(rule, _severity(worst.delta_decades), _affected(view, worst, together), text, worst.delta_decades,
@@ -78,7 +78,7 @@ def _both_ways(view: View, said: Sequence[Chain], sign: int) -> Finding:
 
 
 def _forward(view: View, chain: Chain, sign: int) -> Finding:
-    text = f"the signal {_VERB[sign]} by x {_told(chain.value, len(chain.places))} forward over {chain.part}"
+    text = f"the signal {_VERB[sign]} by x {_factor(chain.value, len(chain.places))} forward over {chain.part}"
     text += ", the delta does not" if chain.delta is not None else ", the delta is not known there"
     names = tuple(view.places[i].name for i in chain.places)
     return Finding(_BOTH[sign], _severity(chain.value_decades), names[::-1], text, chain.value_decades,
@@ -94,8 +94,8 @@ def _in_time(view: View, group: Sequence[Chain]) -> list[Finding]:
     for sign, said, line in ((-1, down, LINES.decades), (1, up, LINES.decades_unlike)):
         if said:
             worst = max(said, key=lambda c: (_is_product(view, c), abs(c.delta_decades)))
-            told = _told(worst.delta, len(worst.places), each="step")
-            text = f"the delta {_VERB[sign]} by x {told} back in time: {worst.part}"
+            factor = _factor(worst.delta, len(worst.places), each="step")
+            text = f"the delta {_VERB[sign]} by x {factor} back in time: {worst.part}"
             names = tuple(dict.fromkeys(view.places[i].site.name for i in worst.places))
             return [Finding(_ALONE[sign], _severity(worst.delta_decades), names, text, worst.delta_decades,
                             sign * float(line))]  # fmt: skip
@@ -126,7 +126,7 @@ def _odd_layers(view: View, chain: Chain) -> list[Finding]:
 
 
 def _odd_readout(view: View, chain: Chain) -> list[Finding]:
-    """A readout that is a thousand times too small or too large for the layer before it."""
+    """Return a readout that is a thousand times too small or too large for the layer before it."""
     last = chain.places[-1]
     products = [i for i in range(view.readout) if view.places[i].site.kind == "product"]
     if view.readout < 0 or products[-1:] != [last]:
@@ -172,7 +172,7 @@ def _severity(decades: float) -> Severity:
     return "error" if abs(decades) > LINES.grave else "warning"
 
 
-def _told(rate: Rate | None, places: int, whole: bool = True, each: str = "layer") -> str:
+def _factor(rate: Rate | None, places: int, whole: bool = True, each: str = "layer") -> str:
     """``0.0801 [0.0787, 0.0815] per layer, -9.8 decades over 10 places``."""
     if rate is None:
         return "?"
@@ -181,7 +181,7 @@ def _told(rate: Rate | None, places: int, whole: bool = True, each: str = "layer
 
 
 def _blind(view: View, chain: Chain) -> str:
-    """What the gradients of the weights alone would have said."""
+    """Return what the gradients of the weights alone would have said."""
     norms = []
     for at in (chain.places[0], chain.places[-1]):
         feeding = [i for i in view.weights() if at in view.whole.parameters[i].places]
@@ -198,7 +198,7 @@ def _blind(view: View, chain: Chain) -> str:
 
 
 def _affected(view: View, chain: Chain, together: bool) -> tuple[str, ...]:
-    """The most affected first: the places nearest the input, or all where it is the weights of all."""
+    """Return the most affected first: the places nearest the input, or all where it is the weights of all."""
     names = tuple(view.places[i].name for i in chain.places)
     if together:
         return names

@@ -77,7 +77,7 @@ def scale(view: View) -> Said:
 
 
 def _drowned(view: View) -> list[Finding]:
-    """The first layer, where what comes in is nothing beside its bias."""
+    """Return the first layer, where what comes in is nothing beside its bias."""
     first = next(iter(view.layers("product")), None)
     if first is None or view.in_time(first):
         return []
@@ -98,7 +98,7 @@ def _drowned(view: View) -> list[Finding]:
 
 
 def _one_sided(view: View) -> str:
-    """A single sigmoid that is at the same limit for all examples."""
+    """Return a single sigmoid that is at the same limit for all examples."""
     for layer in view.layers("activation"):
         place = view.places[layer.members[0]]
         if not _follows_readout(view, layer) or place.site.function not in GATES or _units(place) != 1:
@@ -135,7 +135,7 @@ def _end(view: View) -> _End | str:
 
 
 def _said(view: View, end: _End) -> str:
-    """What holds all layers back; empty where nothing is beyond doubt."""
+    """Return what holds all layers back; empty where nothing is beyond doubt."""
     behind = {view.places[layer.members[0]].site.function: layer for layer in view.layers("activation")
               if _follows_readout(view, layer)}  # fmt: skip
     asked = f"the loss asks for a change of {end.asked:.3g} of an example's outputs"
@@ -183,7 +183,7 @@ def _follows_readout(view: View, layer: Layer) -> bool:
 
 
 def _of_equal_logits(end: _End) -> float:
-    """What cross-entropy asks for at equal logits; of one output the logistic loss."""
+    """Return what cross-entropy asks for at equal logits; of one output the logistic loss."""
     return 2 * math.log(2) if end.units == 1 else math.log(end.units) / math.sqrt(1 - 1 / end.units)
 
 

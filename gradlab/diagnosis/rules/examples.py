@@ -98,7 +98,7 @@ def _places(view: View) -> Finding | None:
 
 
 def _fed_by(view: View, layer: Layer) -> str:
-    """The last product before a place, which has a name of the user's."""
+    """Return the last product before a place, which has a name of the user's."""
     before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
     return view.places[before[-1]].name if before else layer.name
 

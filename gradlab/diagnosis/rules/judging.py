@@ -37,7 +37,7 @@ _RULES = (
 
 
 def judge(evidence: Evidence, *, mute: str | Collection[str] = ()) -> tuple[tuple[Finding, ...], tuple[Margin, ...]]:
-    """What the rules say, the gravest first, and for each rule how far it was from speaking.
+    """Return what the rules say, the gravest first, and for each rule how far it was from speaking.
 
     Parameters
     ----------

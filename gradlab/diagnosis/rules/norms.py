@@ -44,7 +44,7 @@ def normalisation(view: View) -> Said:
 
 
 def _behind(view: View, norms: list[Layer]) -> tuple[str, ...]:
-    """The products that the norms stand behind, for these have the user's names."""
+    """Return the products that the norms stand behind, for these have the user's names."""
     found = []
     for layer in norms:
         before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
@@ -59,7 +59,7 @@ def _passes_nothing(view: View, layer: Layer) -> bool:
 
 
 def _starts_at_zero(view: View, layer: Layer) -> bool:
-    """Whether the last product before is zero, or there is none."""
+    """Return whether the last product before is zero, or there is none."""
     first = layer.members[0]
     before = [i for i in range(first) if view.places[i].site.kind in ("product", "lookup")]
     if not before:

@@ -81,7 +81,7 @@ def dead(view: View) -> tuple[Said, Said]:
 
 
 def _stuck(view: View, share: float) -> bool:
-    """Whether an output is 0 for all examples, the loss is not, and no gradient comes back."""
+    """Return whether an output is 0 for all examples, the loss is not, and no gradient comes back."""
     delta = view.evidence.signal("log10_delta_rms")[:, view.readout]
     return share > LINES.all_lost and bool((view.whole.losses > 0).all() and np.isneginf(delta).all())
 
