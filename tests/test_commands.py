@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from gradlab import cli
+from gradlab.command_options import CHECK, REPORT, SWEEP, THEORY, TRAIN
 from gradlab.diagnosis.recorder import record
 from gradlab.model_commands import DIAGNOSE, INSPECT
 
@@ -44,7 +45,7 @@ def shown():
     readme = (ROOT / "README.md").read_text()
     found += re.findall(r"^    (gradlab .+)$", readme, re.M) + re.findall(r"`(gradlab [^`]+)`", readme)
     found += re.findall(r"bin/(gradlab .+)$", readme, re.M)
-    for text in (cli.ABOUT, cli.SWEEP, cli.TRAIN, cli.REPORT, cli.CHECK, cli.THEORY, DIAGNOSE, INSPECT):
+    for text in (cli.ABOUT, SWEEP, TRAIN, REPORT, CHECK, THEORY, DIAGNOSE, INSPECT):
         # what a command does stands behind it, some spaces away
         found += [re.split(r" {2,}", line)[0] for line in re.findall(r"^  (gradlab .+)$", text, re.M)]
     return list(dict.fromkeys(found))
