@@ -50,7 +50,7 @@ def test_the_undetermined_are_hollow_and_what_failed_is_named():
     whole = frames.concat([frame, failed(depth=10, activation="gelu")])
     ax = plots.forest(whole)
     assert [t.get_text() for t in ax.texts if t.get_gid() == "lost"] == ["nothing measured"]
-    assert "In 1 networks some seeds failed" in plots.caption(ax)
+    assert "In 1 network some seeds failed" in plots.caption(ax)
 
 
 def test_the_rate_has_a_line_at_1_and_bad_input_a_message():

@@ -1,10 +1,22 @@
 """The figures of a page, drawn from the frame."""
 
+import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from gradlab.frames.summaries import rates
 from gradlab.reporting.choice import of_networks
-from gradlab.reporting.figures import draw
+from gradlab.reporting.figures import FORMATS, Figure, draw
+
+
+def test_a_figure_is_drawn_once_for_each_format(tmp_path, monkeypatch):
+    """What made it has laid it out; matplotlib would measure all its texts again for each file."""
+    draws, real = [], Canvas.draw
+    monkeypatch.setattr(Canvas, "draw", lambda self, renderer: (draws.append(self), real(self, renderer)))
+    make = lambda: (plt.subplots(figsize=(2, 1), layout="constrained")[1], "")
+    (made,) = draw([lambda: [Figure("one", "One", make)]], tmp_path / "figures", "cafe0123", "gradlab report runs/demo")
+    assert len(draws) == len(FORMATS) == 3
+    assert all((tmp_path / path).exists() for path in made.files) and not plt.get_fignums()
 
 
 @pytest.mark.slow

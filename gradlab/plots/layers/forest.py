@@ -227,8 +227,8 @@ def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> 
         "Lines: one decade; a verdict needs its whole interval on one side of each." if value == "decades" else "",
         f"Light to dark: {words.short(shade)}." if shade is not None else "",
         "Rows are in the order of their value." if order == "value" else "",
-        f"In {zero} networks some seeds have a delta that is exactly 0, in no mean." if zero else "",
-        f"In {lost} networks some seeds failed." if lost else "",
+        f"In {words.span([zero], 'network')} some seeds have a delta that is exactly 0, in no mean." if zero else "",
+        f"In {words.span([lost], 'network')} some seeds failed." if lost else "",
         f"Setting: {setting}." if (setting := words.setting(table)) else "",
     ]
     return " ".join(part for part in parts if part)
