@@ -66,6 +66,8 @@ def draw_boxes(
     """
     layers = table["layer"].to_numpy(float)
     ax.set(xlim=(layers[0] - 1.1, layers[-1] + 1.1), ylim=(-0.08, 1.08))
+    # points from one layer to the next; of its width a layout takes some for labels and the bar of colours
+    points = 0.9 * 72 * ax.figure.get_figwidth() * ax.get_position().width / (np.ptp(layers) + 2.2)
     for way, low, seen in (
         ("forward", 0.5, lambda at: at <= until),
         ("backward", 0.0, lambda at: at >= back_to),
@@ -74,10 +76,10 @@ def draw_boxes(
         faces = {}
         for row in rows.itertuples(index=False):
             if seen(row.layer):
-                faces[row.layer] = _half(ax, *row, low, way, norm, annotate)
+                faces[row.layer] = _half(ax, *row, low, way, norm, annotate, points)
             else:
                 _draw_empty(ax, row.layer, low)
-        _arrows(ax, layers, faces, low + 0.25, way, seen)
+        _arrows(ax, layers, faces, low + 0.25, way, seen, points)
     ax.set_yticks([0.75, 0.25], ["signal →", "← delta"])
     ax.tick_params(length=0)
     few = np.unique(np.linspace(0, len(layers) - 1, min(_TICKS, len(layers))).round().astype(int))
@@ -88,7 +90,7 @@ def draw_boxes(
 
 def _half(
     ax: Any, layer: float, mean: float, n: float, zeros: float, failed: float, low: float, way: str, norm: Any,
-    annotate: bool,
+    annotate: bool, points: float,
 ) -> Any:  # fmt: skip
     """Draw the half of a box in the colour of its value; hatched where all seeds are 0 or not finite."""
     from matplotlib.patches import Rectangle
@@ -102,7 +104,8 @@ def _half(
     ))  # fmt: skip
     if annotate and not lost and np.isfinite(mean):
         ink = "white" if is_dark(face) else "black"
-        ax.text(layer, low + 0.25, number(mean), ha="center", va="center", color=ink, fontsize="small", gid="number")
+        size = min(0.85 * matplotlib.rcParams["font.size"], _WIDTH * points / 3.2)  # five characters in a box
+        ax.text(layer, low + 0.25, number(mean), ha="center", va="center", color=ink, fontsize=size, gid="number")
     return face
 
 
@@ -114,22 +117,19 @@ def _draw_empty(ax: Any, layer: float, low: float) -> None:
     ax.add_patch(Rectangle((layer - _WIDTH / 2, low), _WIDTH, 0.5, **look))
 
 
-def _arrows(ax: Any, layers: np.ndarray, faces: dict[float, Any], y: float, way: str, seen: Any) -> None:
+def _arrows(ax: Any, layers: np.ndarray, faces: dict[float, Any], y: float, way: str, seen: Any, points: float) -> None:
     """Draw an arrow out of each box in the colour of what leaves it, and a grey one from the input or the loss."""
     from matplotlib.patches import FancyArrowPatch
 
     sign = 1 if way == "forward" else -1
     order = layers if sign > 0 else layers[::-1]
-    gap = 1 - _WIDTH
-    box = ax.get_position()
-    points = 72 * ax.figure.get_figwidth() * box.width * gap / (np.ptp(layers) + 2.2)
     for start in (order[0] - sign, *order[:-1]):
         if not seen(start if start in layers else order[0]):
             continue
         from_x, to_x = start + sign * _WIDTH / 2, start + sign * (1 - _WIDTH / 2)
         ax.add_patch(FancyArrowPatch(
             (from_x, y), (to_x, y), arrowstyle="simple,head_length=0.5,head_width=0.7,tail_width=0.25", shrinkA=0,
-            shrinkB=0, mutation_scale=min(1.6 * points, 6 * matplotlib.rcParams["lines.markersize"]),
+            shrinkB=0, mutation_scale=min(1.6 * (1 - _WIDTH) * points, 6 * matplotlib.rcParams["lines.markersize"]),
             facecolor=faces.get(start, "0.85"), edgecolor=NEUTRAL, linewidth=line_width(0.3), zorder=3,
             gid=f"{way} arrow",
         ))  # fmt: skip

@@ -80,7 +80,8 @@ def _write(fig: Any, path: Path, kind: str, run_hash: str | None, command: str |
 def metadata(kind: str, run_hash: str | None, command: str | None, text: str) -> dict[str, Any]:
     """Return what a file of this format carries; nothing that changes from one time to the next."""
     # what no XML and no text of a PNG can hold may stand in the command of somebody else's run
-    run_hash, command, text = (None if value is None else plain(value) for value in (run_hash, command, text))
+    run_hash, command = (None if value is None else plain(value) for value in (run_hash, command))
+    text = plain(text)
     about = {"gradlab:run": run_hash, "gradlab:command": command}
     about = {name: value for name, value in about.items() if value}
     if kind == "png":

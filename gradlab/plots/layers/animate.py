@@ -176,7 +176,7 @@ def _growing(frame: pd.DataFrame, column: str, keys: Sequence[str], band: str) -
     return made
 
 
-def _along(frame: pd.DataFrame, over: str, column: str) -> str:
+def _along(frame: pd.DataFrame, over: str, column: str) -> Literal["layer", "from_loss"]:
     """Return the x-axis: layers, counted from the loss where several networks grow from there."""
     depths = frame["depth"].nunique() if "depth" in frame else 1
     return "from_loss" if over == "layer" and column not in FORWARD and depths > 1 else "layer"

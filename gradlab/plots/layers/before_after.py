@@ -90,10 +90,9 @@ def before_after(
     pairs = _pairs(rows, value, hue, values)
     logs = value.startswith("log10_") or value == "delta_log10_mean"
     column = "log10_difference" if logs else "difference"
-    gaps, of_seeds = (
-        summaries(pairs.rename(columns={"difference": column}), ["layer"], column, kind)[i]
-        for i, kind in enumerate((band, "seeds"))
-    )
+    renamed = pairs.rename(columns={"difference": column})
+    gaps, _ = summaries(renamed, ["layer"], column, band)
+    _, of_seeds = summaries(renamed, ["layer"], column, "seeds")
     look = Looks(hue, None, values)
     size = {"height": 3.4, "sharex": True, "gridspec_kw": {"height_ratios": _HEIGHTS}} if ax is None else {}
     with canvas(ax, preset, 2, 1, title=title, **size) as sheet:
@@ -144,7 +143,7 @@ def _pairs(rows: pd.DataFrame, value: str, hue: str, values: list[Any]) -> pd.Da
         raise GradlabError("seeds that both runs have", "none in common", "the same seeds= for both")
     with np.errstate(invalid="ignore"):  # two zeros have no ratio
         found = (after[common] - before[common]).rename("difference").reset_index()
-    return found[~found["difference"].isna()]
+    return found.loc[found["difference"].notna()]
 
 
 def _caption(

@@ -85,7 +85,7 @@ def ridges(
         )  # fmt: skip
     if signal is not None and signal not in found:
         raise unknown("signal", signal, found)
-    frame = frame[frame["signal"].isin([signal] if signal is not None else found)]
+    frame = frame.loc[frame["signal"].isin([signal] if signal is not None else found)]
     names = _columns(frame, col)
     keys = [dict(key) for _, key in frame[names].drop_duplicates().iterrows()] if names else [{}]
     panels = [(s, key) for s in ([signal] if signal is not None else found) for key in keys]
@@ -174,7 +174,8 @@ def _panel(ax: Any, part: pd.DataFrame, name: str, chosen: Sequence[int], low: f
 
 def _density(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Return edges of equal bins, share of all entries per decade in each, median in log10, and share of zeros."""
-    rows = rows.groupby(["left", "right", "bin"], dropna=False, as_index=False)["count"].sum()
+    sums: Any = rows.groupby(["left", "right", "bin"], dropna=False, as_index=False)["count"].sum()
+    rows = sums
     total = max(float(rows["count"].sum()), 1.0)
     zeros = float(rows.loc[rows["bin"].isna(), "count"].sum()) / total
     inside = rows[np.isfinite(rows["bin"])].sort_values("left")

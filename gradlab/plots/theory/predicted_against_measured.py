@@ -68,7 +68,8 @@ def predicted_against_measured(
     numbers = frame[["rate", "predicted", "ratio"]].to_numpy(float)
     rows = frame[np.isfinite(numbers).all(axis=1) & (numbers[:, 0] > 0)]
     if rows.empty:
-        why = "; ".join(dict.fromkeys(text for text in frame.get("refused", pd.Series(dtype=str)).astype(str) if text))
+        reasons = frame["refused"].astype(str) if "refused" in frame else []
+        why = "; ".join(dict.fromkeys(text for text in reasons if text))
         raise GradlabError("a network with a measured and a predicted rate", why or "none", "gl.predict_all(sweep)")
     look = looks(rows, hue, None)
     look = looks(rows, look.hue, None) if look.style is not None else look  # no line has a kind here

@@ -92,8 +92,8 @@ def gradient_quantiles(
         )  # fmt: skip
     if signal is not None and signal not in there:
         raise unknown("signal", signal, there)
-    signal = signal or there[0]
-    frame = frame[frame["signal"] == signal]
+    shown = signal or there[0]
+    frame = frame.loc[frame["signal"] == shown]
     down = listed(row, frame)
     _one_network(frame, [*down, "layer", x])
     chosen = some_layers(frame, layers, MOST)
@@ -110,12 +110,12 @@ def gradient_quantiles(
                 step_axis(axes, table[x])
                 name_panel(sheet, axes, f"layer {layer}" if axes in sheet.axes[0] or not sheet.own else "")
                 axes.set_xlabel(words.axis(x))
-            line[0].set_ylabel(_SIGNALS[signal][0])
+            line[0].set_ylabel(_SIGNALS[shown][0])
         if sheet.own and sheet.axes.size > 1:
             share_labels(sheet, words.axis(x))
             write_headers(sheet, [header for header, _ in rows])
         place_legend(sheet, sheet.notes, legend)
-        sheet.describe(_caption(frame, tables, chosen, signal, x))
+        sheet.describe(_caption(frame, tables, chosen, shown, x))
     return sheet.result(grid=bool(down))
 
 
