@@ -47,7 +47,7 @@ def stranger():
 
 def phases():
     grid = {"sigma_w2": np.linspace(0.5, 4, 9), "sigma_b2": np.linspace(0, 0.3, 7)}
-    return {"theory": theory.phase_diagram("tanh", **grid)}
+    return theory.phase_diagram("tanh", **grid)
 
 
 def signals():

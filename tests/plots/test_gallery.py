@@ -89,7 +89,8 @@ def test_on_given_axes_of_a_constrained_grid_no_legend_covers_data_or_a_title(na
         pytest.skip("it draws no legend")
     count = np.size(np.asarray(DRAWN[name](), dtype=object))
     plt.close("all")
-    figure, panels = plt.subplots(max(2, -(-count // 2)), 2, figsize=(7, 5), layout="constrained", squeeze=False)
+    rows = max(2, -(-count // 2))
+    figure, panels = plt.subplots(rows, 2, figsize=(7, 2.5 * rows), layout="constrained", squeeze=False)
     figure.suptitle("of the figure")
     for ax in panels.flat:
         ax.set_title("(a)", loc="left")

@@ -32,6 +32,8 @@ _SIDES = {
     "above": ("upper center", "upper center"), "below": ("lower center", "lower center"),
     "right": ("right upper", "upper right"),
 }  # fmt: skip
+#: About a legend inside, left free: a share of its text's height. A layout that is made anew moves axes a little.
+_MARGIN = 0.25
 #: Sizes of text that are tried inside axes.
 _SIZES = (1.0, 0.85, 0.7)
 #: Under this name axes keep what their legend shows; a legend of ours is known by its mark.
@@ -215,8 +217,13 @@ def _inside(axes: list[Any], shown: dict[str, Any]) -> Any:
             box = made.get_window_extent()
             taken = (first.bbox.y1 - box.y0 + 0.4 * _points() * first.figure.dpi / 72) / first.bbox.height
             if taken <= _ROOM and box.width <= _WIDTH * first.bbox.width:
+                limits, automatic = first.get_ylim(), first.get_autoscaley_on()
+                known = first.dataLim.get_points().copy()
                 _raise_top(first, taken)
-                return _marked(made)
+                if not any(covers(box) for covers in inks_of(first)):
+                    return _marked(made)
+                first.dataLim.set_points(known)  # an upright line, or an inset, is there at any height
+                first.set_ylim(limits, auto=automatic)
             made.remove()
     return legend(first.figure)
 
@@ -231,8 +238,8 @@ def _free(ax: Any, shown: dict[str, Any], size: float) -> Any:
         inks = list(inks_of(ax))
         for loc in _INSIDE:
             made.set_loc(loc)
-            box = made.get_window_extent()
-            if box.y0 >= ax.bbox.y0 and not any(covers(box) for covers in inks):
+            box = made.get_window_extent().padded(_MARGIN * _points() * ax.figure.dpi / 72)
+            if made.get_window_extent().y0 >= ax.bbox.y0 and not any(covers(box) for covers in inks):
                 return made
         made.remove()
     return None
@@ -269,7 +276,7 @@ def _raise_top(ax: Any, share: float) -> None:
         left = ax.dataLim.x0 if np.isfinite(ax.dataLim.x0) else 0.0
         ax.update_datalim([(left, top)], updatex=False)
         ax.autoscale_view(scalex=False)
-    if ax.get_ylim()[1] < top:
+    if (ax.get_ylim()[1] > top) if ax.yaxis_inverted() else (ax.get_ylim()[1] < top):
         ax.set_ylim(top=top)
 
 

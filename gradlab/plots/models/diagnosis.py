@@ -103,7 +103,7 @@ def diagnosis(
             first.append(_span(table, short, names))
         _rows(sheet, names, place)
         codes = _findings(sheet, marks, place)
-        if codes:
+        if codes and marks is not None:
             told_apart = [severity for severity in _FILLS if severity in set(marks["severity"])]
             shown |= {severity: Line2D([], [], **_square(severity)) for severity in told_apart}
         place_legend(sheet, shown, legend)
