@@ -91,7 +91,7 @@ class Diagnosis:
 
     @property
     def rate(self) -> Rate | None:
-        """The factor of the delta per layer toward the input along the main chain, with its interval over samples."""
+        """Return the factor of the delta per layer towards the input along the main chain, with its interval."""
         return None if self.chain is None else self.chain.delta
 
     def rows(self) -> dict[str, np.ndarray]:

@@ -105,7 +105,7 @@ def _arguments(found: Any, what: str) -> dict[str, Any]:
 
 
 def users_traceback(error: BaseException) -> str:
-    """The traceback of an exception of the user's, from the first line that is not of gradlab's or Python's import."""
+    """Return the traceback of a user's exception, from the first line that is not gradlab's or Python's import."""
     cause = error.__cause__
     if cause is None or isinstance(cause, GradlabError):
         return ""

@@ -57,7 +57,7 @@ def exact_columns(evidence: Evidence, looks: Sequence[Exact]) -> tuple[dict[str,
 
 
 def places_of(sites: Sequence[Site], entries: Mapping[int, np.ndarray]) -> tuple[Place, ...]:
-    """A place for each step of each site, in the order of the signal: sites of one scan stand together, step by step.
+    """Return a place for each step of each site, in the order of the signal; sites of one scan stand together.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def parameters_of(
     order: Sequence[int],
     places: Sequence[Place],
 ) -> tuple[Parameter, ...]:
-    """A row for each array, or for each layer's share of one that a scan takes apart, in the order of first use."""
+    """Return a row for each array, or for each layer's share of a stacked one, in the order of first use."""
     feeds: dict[str, list[int]] = {}
     for i, place in enumerate(places):
         feeds.setdefault(place.site.parameter, []).append(i)
@@ -144,7 +144,7 @@ def _scans_of(
     feeds: Mapping[str, Sequence[int]],
     places: Sequence[Place],
 ) -> list[Any]:
-    """The scan that takes each leaf apart, None for none; a leaf that feeds no place goes with its neighbours."""
+    """Return the scan that takes each leaf apart, or None; a leaf that feeds no place goes with its neighbours."""
     scans: list[Any] = []
     for leaf in order:
         fed = feeds.get(paths[leaf], ())

@@ -360,7 +360,7 @@ def _marked(eqn: Any, sites: dict[int, list[Site]]) -> list[Any]:
 
 
 def _of_parameters(operands: Sequence[Origin]) -> bool:
-    """Whether all are made of parameters and numbers: nothing of it is data, or an array that the user closed over."""
+    """Return whether all are made of parameters and numbers, none of data or of an array that was closed over."""
     return all(isinstance(operand, Made) or operand == NUMBER for operand in operands)
 
 

@@ -91,7 +91,7 @@ def with_inner(eqn: Any, programs: Sequence[Any]) -> Any:
 
 
 def entered(eqn: Any) -> tuple[Any, ...]:
-    """The programs of a call, a loop or a branch that a reader goes into; a while loop's condition is not one."""
+    """Return the programs of a call, loop or branch that a reader goes into; a while loop's condition is none."""
     if eqn.primitive.name == "call_hi_primitive":
         return _high_inner(eqn.params["_prim"])
     if treatment(eqn) == "cond":
@@ -129,7 +129,7 @@ def products_inside(eqn: Any) -> int:
 
 
 def scan_parts(eqn: Any) -> tuple[int, int]:
-    """How many of a scan's operands are constants, and how many are carried; the rest is taken apart step by step."""
+    """Return how many operands of a scan are constants, and how many are carried; the rest is taken apart."""
     params = eqn.params
     if "num_consts" in params:
         return params["num_consts"], params["num_carry"]
@@ -138,7 +138,7 @@ def scan_parts(eqn: Any) -> tuple[int, int]:
 
 
 def while_parts(eqn: Any) -> tuple[int, int]:
-    """How many of a while loop's operands belong to its condition, and how many to its body; the rest is carried."""
+    """Return how many operands of a while loop are its condition's, and how many its body's; the rest is carried."""
     return eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
 
 
@@ -214,7 +214,7 @@ def weight_axes(eqn: Any, weight: int) -> tuple[int, ...]:
 
 
 def moved_axes(eqn: Any) -> tuple[int, ...] | None:
-    """Of an equation that only puts entries elsewhere: the operand's axis that each axis of the result is, or -1."""
+    """Return the operand's axis that each axis of the result is, or -1, where entries only change their place."""
     name, before = eqn.primitive.name, shape_of(eqn.invars[0]) if eqn.invars else ()
     after = shape_of(eqn.outvars[0]) if eqn.outvars else ()
     if name == "transpose":
@@ -237,7 +237,7 @@ def puts_side_by_side(eqn: Any) -> bool:
 
 
 def static_index(eqn: Any) -> list[int] | None:
-    """Of an equation that takes entries of the first axis: which one each result holds, where the program says so."""
+    """Return which entry of the first axis each result holds, where the program says so."""
     if not eqn.invars:
         return None
     name, shape = eqn.primitive.name, getattr(eqn.invars[0].aval, "shape", ())
@@ -299,7 +299,7 @@ def source(eqn: Any) -> str:
 
 
 def written(eqn: Any) -> Any:
-    """Where an operation was written, in all frames: a derivative's operations are where that of the function is."""
+    """Return where an operation was written, in all frames: a derivative's is where the function's is."""
     return getattr(eqn.source_info, "traceback", None)
 
 
@@ -323,7 +323,7 @@ def bind(eqn: Any, values: Sequence[Any]) -> list[Any]:
 
 
 def rematerialised(eqn: Any, values: Sequence[Any]) -> Sequence[Any]:
-    """The operands of a call, behind a barrier where it computes again what must not be merged with the first time."""
+    """Return the operands of a call, behind a barrier where it must not be merged with its first computation."""
     if eqn.params.get("differentiated") and eqn.params.get("prevent_cse"):
         return lax.optimization_barrier(tuple(values))
     return values

@@ -95,7 +95,7 @@ def _with_the_rest(rows: list[LayerRow], parameters: Sequence[Parameter], taken:
 
 
 def _behind(rows: Sequence[LayerRow], parameters: Sequence[Parameter], n: int) -> int:
-    """Where a parameter's row belongs: behind that of the last one before it, in its own step of a stack."""
+    """Return where a parameter's row belongs: behind the last one before it, in its own step of a stack."""
     at = parameters[n].at
     where = {
         m: i for i, row in enumerate(rows) for m in (*row.weights, *row.biases) if not at or parameters[m].at == at

@@ -27,7 +27,7 @@ def paths_of(tree: Any) -> tuple[str, ...]:
 
 
 def layer_of(path: str) -> str:
-    """The layer that a leaf belongs to, where its own name says nothing: ``encoder/up`` of ``encoder/up/kernel``."""
+    """Return the layer of a leaf whose own name says nothing: ``encoder/up`` of ``encoder/up/kernel``."""
     parent, _, name = path.rpartition("/")
     return parent if parent and name in WEIGHTS else path
 

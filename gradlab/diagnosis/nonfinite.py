@@ -233,7 +233,7 @@ def _what(x: Any) -> str:
 
 
 def _first_spoilt(x: Any, depth: int) -> str:
-    """Of a leaf that scans take apart the first layer that holds what is not finite: ``[5]``; else empty."""
+    """Return the first layer, of a leaf that scans take apart, that is not finite: ``[5]``; else empty."""
     if not depth or not _what(x):
         return ""
     bad = np.argwhere(~np.isfinite(np.asarray(x, np.complex128)).reshape(*x.shape[:depth], -1).all(axis=-1))

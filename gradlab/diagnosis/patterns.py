@@ -201,7 +201,7 @@ class _Search:
         self.chains[out] = replace(chains[0], functions=(*functions, *new), bent=bent, last=new, scaled=scaled)
 
     def _summed(self, chains: list[Chain]) -> list[Chain]:
-        """Of several products in a sum the last that no nonlinearity has bent."""
+        """Return the last of several products in a sum that no nonlinearity has bent."""
         straight = [chain for chain in chains if not chain.functions]
         return [max(straight, key=lambda chain: self.made_at.get(chain.root, -1))] if straight else []
 
@@ -234,7 +234,7 @@ class _Search:
         return False
 
     def _call(self, eqn: Any, how: str) -> None:
-        """A function: entry by entry as a whole, or one with products or a softmax inside."""
+        """Follow the chains through a function: entry by entry as a whole, or with products or a softmax inside."""
         if not (programs := jaxprs.inner(eqn)):
             return
         jaxpr = jaxprs.opened(programs[0])[0]
@@ -307,7 +307,7 @@ class _Search:
         return found
 
     def _of_a_derivative(self, var: Any, chain: Chain) -> bool:
-        """Whether it is a product of derivatives inside the loss, of which several are functions of one value."""
+        """Return whether it is a product of derivatives inside the loss, several of them functions of one value."""
         eqn = self.made_by.get(var)
         return eqn is not None and "jvp(" in jaxprs.scope(eqn) and len(chain.functions) > 1
 
@@ -317,7 +317,7 @@ def _start(var: Any) -> Chain:
 
 
 def called(functions: tuple[str, ...], last: tuple[str, ...] = ()) -> str:
-    """The name of an activation that these operations make, the last of them; empty where they make none that is known.
+    """Return the name of the activation that these operations make, the last of them; empty where none is known.
 
     The square of a hyperbolic tangent is none: the tangent is, where it stands.
     """

@@ -255,7 +255,7 @@ def _check_result(result: _Result, has_aux: bool | None, name: str) -> None:
 
 
 def _check_alike(samples: Sequence[Sample], varied: str) -> None:
-    """One program reads all samples, so they must be of one structure."""
+    """Raise where samples differ in structure, for one program reads them all."""
     first, *others = (jax.tree.flatten(tuple(sample)) for sample in samples)
     shapes = lambda leaves: [jnp.shape(leaf) for leaf in leaves]
     for i, (leaves, structure) in enumerate(others, 1):
@@ -266,7 +266,7 @@ def _check_alike(samples: Sequence[Sample], varied: str) -> None:
 
 
 def _loss_of_network(net: Any, batch: Any) -> Callable[..., Array]:
-    """The loss of one of gradlab's networks: cross-entropy for integer labels, half the squared error for real ones."""
+    """Return the loss of one of gradlab's networks: cross-entropy for integer labels, else half the squared error."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         hint = "gl.diagnose(net, params, (x, y))"
         raise GradlabError("a batch (x, y) for a network of gradlab", _described(batch), hint)

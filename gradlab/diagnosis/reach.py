@@ -15,7 +15,7 @@ Derivative = bool | Literal["past stops"]
 
 
 def states_of(program: Any, leaves: int, floats: Sequence[bool]) -> tuple[str, ...]:
-    """Of each of the first operands of a loss: ``used``, ``frozen``, ``cut``, ``disconnected`` or ``not a float``."""
+    """Return for each first operand of a loss ``used``, ``frozen``, ``cut``, ``disconnected`` or ``not a float``."""
     jaxpr = jaxprs.opened(program)[0]
     every = [True] * len(jaxpr.outvars)
     reach = needed(program, every, derivative=False)
@@ -26,7 +26,7 @@ def states_of(program: Any, leaves: int, floats: Sequence[bool]) -> tuple[str, .
 
 
 def needed(program: Any, wanted: Sequence[bool], *, derivative: Derivative) -> list[bool]:
-    """Which operands of a program its wanted results depend on; with `derivative` those they have a derivative by.
+    """Return which operands the wanted results depend on; with `derivative` those they have a derivative by.
 
     A function with a derivative rule of its own, or a kernel, is taken to have one by all that is a float.
     """

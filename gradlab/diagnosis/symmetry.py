@@ -50,7 +50,7 @@ def identical_fraction(weight: Array, grad: Array, depth: int = 0, features: Seq
 
 @functools.partial(jax.jit, static_argnames=("depth", "axes"))
 def _marks(weight: Array, grad: Array, depth: int, axes: tuple[int, ...]) -> Array:
-    """Of each unit of each layer four sums, shape (layers, units, 4)."""
+    """Compute four sums of each unit of each layer, shape (layers, units, 4)."""
     found = []
     for number, x in enumerate((weight, grad)):
         ins = [axis for axis in range(depth, x.ndim) if axis not in axes]

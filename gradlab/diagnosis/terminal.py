@@ -96,7 +96,7 @@ def chosen(d: Diagnosis, rows: Sequence[LayerRow], marked: Sequence[Sequence[Fin
 
 
 def some_of(count: int, most: int) -> str:
-    """That not all layers are shown; empty where they are."""
+    """Return a note that not all layers are shown; empty where they are."""
     shown = "the first, the last, those of the main chain and with findings"
     return f"Of {count} layers these are shown: {shown}; .frame has all." if count > most else ""
 

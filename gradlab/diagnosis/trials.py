@@ -254,7 +254,7 @@ def _orthogonal(bench: Bench, parameter: int, sigma_w2: float) -> np.ndarray:
 
 
 def _layer(finding: Finding, bench: Bench) -> tuple[int, int | None, int] | None:
-    """Of the first layer of a finding: weight, bias and the activation's place."""
+    """Return weight, bias and the activation's place of the first layer of a finding."""
     view = bench.view
     for layer in view.layers("activation"):
         of = view.before(layer)

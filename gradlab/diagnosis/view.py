@@ -69,7 +69,7 @@ class View:
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Of the evidence."""
+        """Return the places of the evidence."""
         return self.whole.places
 
     @cached_property
@@ -92,7 +92,7 @@ class View:
             yield Layer(_named(self.places[members[0]]), tuple(members))
 
     def in_time(self, layer: Layer) -> bool:
-        """Whether it is a step of a recurrence: in a scan that takes no parameter apart, or of one used repeatedly."""
+        """Return whether it is a step of a recurrence: in a scan that takes no parameter apart, or of a reused one."""
         site = self.places[layer.members[0]].site
         of = self.before(layer)
         parameter = site.parameter or (self.places[of.members[0]].site.parameter if of else "")

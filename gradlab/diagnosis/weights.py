@@ -59,7 +59,7 @@ class Weights:
         return _critical(self.function) if self.function in TABLE.names else math.nan
 
     def rate(self, sigma_w2: float, function: str = "") -> float:
-        """What theory says of the factor of the delta per layer, over these layers; NaN where it does not apply."""
+        """Return theory's factor of the delta per layer, over these layers; NaN where it does not apply."""
         function = function or self.function
         if not self.plain or function not in TABLE.names or not 0 < sigma_w2 * self.input < math.inf:
             return math.nan
@@ -67,7 +67,7 @@ class Weights:
         return math.exp(0.5 * float(np.mean(found.log_dphi2[:-1] + math.log(sigma_w2))))
 
     def normalised_rate(self) -> float:
-        """The same with layer norm in front of the activation, whatever the weights; NaN where there are biases."""
+        """Return the same with a layer norm in front of the activation; NaN where there are biases."""
         if not self.plain or self.function not in TABLE.names or self.sigma_b2 > 0:
             return math.nan
         return layer_norm_factor(self.function) ** 0.5

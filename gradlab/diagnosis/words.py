@@ -149,7 +149,7 @@ def remedy(found: Remedy) -> str:
 
 
 def untried(found: Remedy) -> str:
-    """That a remedy was not tried, and why."""
+    """Say that a remedy was not tried, and why."""
     return f"not tried: {found.not_tried}" if found.not_tried else "not tried"
 
 
@@ -217,7 +217,7 @@ def _slope(found: Suspects) -> str:
 
 
 def _steps(steps: Sequence[tuple[float, float]]) -> str:
-    """Of one step of plain gradient descent the drop of the loss over what the gradient promises."""
+    """Describe the drop of the loss in one step of plain gradient descent, over what the gradient promises."""
     good = [rate for rate, drop in steps if abs(drop - 1) <= _CLOSE]
     if not good:
         return "tried, one step of plain gradient descent: at no rate does the loss fall as the gradient promises"

@@ -17,7 +17,7 @@ FIELDS = frozenset({"inner_state", "seen", "ring", "labels"})
 
 
 def monitors(tree: Any) -> list[dict[str, Any]]:
-    """The fields of each monitor's state in a tree: of tuples, or of the dicts that a checkpoint made of them."""
+    """Return the fields of each monitor's state in a tree: tuples, or dicts that a checkpoint made of them."""
     fields = children_of(tree)
     if set(fields) >= FIELDS:
         return [fields]

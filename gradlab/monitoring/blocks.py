@@ -123,7 +123,7 @@ class _Rows:
         return jnp.concatenate(parts).reshape(-1, ROW)
 
     def mixed(self, rows: Array) -> Array:
-        """Of each row of several slots one copy for each, with zeros in the place of the others."""
+        """Return one copy of each row for each of its slots, with zeros in the place of the others."""
         _, row, start, end = self.pieces.T
         own = (np.arange(ROW) >= start[:, None]) & (np.arange(ROW) < end[:, None])
         return jnp.where(own, rows[row], jnp.zeros((), rows.dtype))

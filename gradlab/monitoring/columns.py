@@ -60,7 +60,7 @@ class _Read:
         return np.where(self.there(tree), found, np.nan)
 
     def of_kinds(self, values: np.ndarray) -> np.ndarray:
-        """Of the slots of weights, and of biases, of each layer, (…, 2, layers, slots); 0 where there is none."""
+        """Return the slots of weights and of biases of each layer, (…, 2, layers, slots); 0 where there is none."""
         values = np.broadcast_to(values, (*values.shape[:-1], len(self.entries)))
         return np.where(self.places < 0, 0, values[..., self.places])
 

@@ -226,9 +226,9 @@ def _with_extra_args(link: Any) -> optax.GradientTransformationExtraArgs:
 def _written(
     ring: dict[str, Array], record: Callable[[], dict[str, Array]], due: Array
 ) -> tuple[dict[str, Array], Array]:
-    """The records with what `record` gives in the place of the oldest, or as they were where none is due; and a true
-    bool that is known once all has been read.
+    """Write what `record` gives in the place of the oldest record, where one is due.
 
+    Returned are the records, and a true bool that is known once all has been read.
     There is one condition for all that is read, and outside of it one row is written: compilers take their time for
     each condition, and copy what passes through one.
     """

@@ -111,7 +111,7 @@ def _narrow(x: Array) -> Array:
 
 
 def lost(dtype: Any) -> float:
-    """The sum of squares, over the number of entries, below which squares that leave the range would be missed."""
+    """Return the mean square below which squares that leave the range would be missed."""
     about = np.finfo(dtype)
     return float(about.tiny) / float(about.eps)
 

@@ -80,7 +80,7 @@ def _call(jaxpr: Any, start: list[Any], equations: list[Any], outs: list[Any]) -
 
 
 def _is_settled(equation: Any) -> bool:
-    """Whether it is a condition known beforehand: `optax.MultiSteps` asks whether to skip what it never skips."""
+    """Return whether a condition is known beforehand: `optax.MultiSteps` asks whether to skip what it never skips."""
     return equation.primitive.name == "cond" and not _is_variable(equation.invars[0])
 
 

@@ -55,7 +55,7 @@ OPTIMISERS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("adamw, clipped", "as it came", "none") else pytest.mark.slow)
+        pytest.param(name, marks=[] if name in ("adam", "as it came", "none") else pytest.mark.slow)
         for name in OPTIMISERS
     ],
 )

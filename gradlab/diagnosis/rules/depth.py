@@ -103,7 +103,7 @@ def _in_time(view: View, group: Sequence[Chain]) -> list[Finding]:
 
 
 def _odd_layers(view: View, chain: Chain) -> list[Finding]:
-    """One layer at which signal and delta fall or rise tenfold together: no other thing than its weights does that."""
+    """Find layers at which signal and delta fall or rise tenfold together: nothing but their weights does that."""
     if not _is_product(view, chain):
         return []
     at = list(chain.places)

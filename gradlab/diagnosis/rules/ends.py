@@ -167,7 +167,7 @@ _TWICE = (
 
 
 def _falls(view: View) -> float:
-    """The share of the loss by which one step of descent lowers it, at the best rate; a constant in it cannot fall."""
+    """Return the share of the loss by which one step lowers it at the best rate; a constant in it cannot fall."""
     suspects = view.whole.suspects
     if suspects is None or not suspects.steps:
         return 0.0

@@ -47,7 +47,7 @@ def collapse(view: View) -> Said:
 
 
 def _behind_a_bias(view: View, known: list[tuple[Layer, float, float]]) -> Finding | None:
-    """A bias far beyond what its inputs make, and examples that are alike in all layers behind it, not before."""
+    """Find a bias far beyond what its inputs make, with examples alike in all layers behind it, not before."""
     for n, (layer, _, high) in enumerate(known[:-1]):
         weight = [i for i in view.weights() if layer.members[0] in view.whole.parameters[i].places]
         bias = view.bias_of(weight[0]) if len(weight) == 1 else None

@@ -76,7 +76,7 @@ def rules_named(names: str | Collection[str]) -> set[Rule]:
 
 
 def disagreement(evidence: Evidence) -> str:
-    """Why there can be no verdict: the loss of the program that was read is not the model's own; empty where it is.
+    """Return why there can be no verdict: the loss that was read is not the model's own; empty where it is.
 
     Two programs of one loss add up in different orders. What that does to it depends on the network, so the line is the
     root of the coarsest format's epsilon: half of its digits.

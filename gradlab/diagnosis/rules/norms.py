@@ -53,7 +53,7 @@ def _behind(view: View, norms: list[Layer]) -> tuple[str, ...]:
 
 
 def _passes_nothing(view: View, layer: Layer) -> bool:
-    """Whether no gradient comes back to the last product before: queries that start at zero let it pass beside them."""
+    """Return whether no gradient comes back to the last product before; zero queries let it pass beside them."""
     before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
     return bool(before) and view.most("log10_delta_rms", Layer("", (before[-1],))) == -math.inf
 
