@@ -46,7 +46,10 @@ def test_steps_of_a_training_and_columns_that_are_no_logarithms():
     np.testing.assert_allclose(mean.get_ydata(), 0, atol=1e-12)
     assert below.get_ylabel() == "difference" and below.get_title() == "step 16 − step 0"
     panels = plt.subplots(2, 1)[1]
+    panels[1].set_title("mine")
     assert plots.before_after(frame, hue="step", ax=panels)[1] is panels[1]
+    assert panels[1].get_title() == "mine" and panels[1].get_title("right") == ""
+    assert panels[1].get_ylabel() == "step 16 / step 0"
 
 
 def test_what_has_no_pairs_is_refused():

@@ -116,8 +116,13 @@ def before_after(
             above.tick_params(labelbottom=False)
         above.set_ylabel(words.axis(value, frame))
         first, second = (words.named(v) if isinstance(v, str) else words.entry(hue, v) for v in values)
-        name_panel(sheet, below, words.math(f"{second} {'/' if logs else '−'} {first}"))
-        below.set_ylabel("ratio  [1]" if logs else "difference")
+        between = words.math(f"{second} {'/' if logs else '−'} {first}")
+        if sheet.own:
+            name_panel(sheet, below, between)
+            below.set_ylabel("ratio  [1]" if logs else "difference")
+        else:  # their titles are their owner's, and they may stand side by side
+            below.set_ylabel(between)
+            above.set_xlabel(words.axis("layer"))
         below.set_xlabel(words.axis("layer"))
         place_legend(sheet, handles(look, sheet, band), legend)
         sheet.describe(_caption(rows, means, gaps, pairs, value, hue, values, band, logs))
