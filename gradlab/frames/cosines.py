@@ -1,4 +1,4 @@
-"""How alike the gradients of two inputs are: means over seeds, and the autocorrelation along a line of inputs."""
+"""Cosines between the gradients of two inputs: means over seeds, and the autocorrelation along a line of inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradlab._errors import GradlabError
 
 
 def cosines(table: pd.DataFrame, x: str, hue: str | None = None) -> pd.DataFrame:
-    """Mean over seeds with its 95 % t-interval at each `x`, of each seed's own mean over pairs."""
+    """Average over pairs, then over seeds, at each `x`; with a 95 % t-interval over seeds."""
     from scipy.stats import t
 
     keys = [*([hue] if hue else []), x]
@@ -23,7 +23,7 @@ def cosines(table: pd.DataFrame, x: str, hue: str | None = None) -> pd.DataFrame
 
 
 def autocorrelation(rows: pd.DataFrame, lag: int) -> float:
-    """Correlation of the gradient with itself, `lag` inputs further along x."""
+    """Compute the correlation of the gradient with itself `lag` inputs further along x."""
     values = rows.sort_values("x")["gradient"].to_numpy(float)
     if not 0 < lag < len(values):
         raise GradlabError(f"a lag from 1 to {len(values) - 1}", repr(lag))

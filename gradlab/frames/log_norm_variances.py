@@ -1,4 +1,4 @@
-"""The variance of ln|Ju|^2 over initialisations, with its interval, beside a predicted one."""
+"""Variances of ln|Ju|^2 over initialisations, with their intervals, and the predicted ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rate of each seed as a logarithm, with what the frame says of each network."""
+"""Rates of single seeds as logarithms, with the columns that describe each network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradlab.frames.summaries import rates
 
 
 def log10_rates(frame: pd.DataFrame, *also: str) -> pd.DataFrame:
-    """`gradlab.rates` by seed with `log10_rate`: -inf where a delta is 0, NaN where one is not finite."""
+    """Compute `gradlab.rates` by seed, with the column `log10_rate`: -inf where a delta is 0, NaN where one is not finite."""
     table = rates(frame, by="seed")
     with np.errstate(divide="ignore"):
         value = table["decades"] / (table["depth"] - 1).where(table["depth"] > 1)
@@ -22,9 +22,9 @@ def log10_rates(frame: pd.DataFrame, *also: str) -> pd.DataFrame:
 
 
 def _constant_columns(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """With the columns of the frame that are each network's own at a step, such as a label that the user gave it."""
+    """Add the columns of the frame that are constant for a network at a step, such as a label that the user gave it."""
     lacking = [n for n in frame.columns if n not in table and not n.startswith("log10_")]
     keys = [n for n in ("network", "step") if n in frame and n in table]
     first = frame.drop_duplicates(keys).set_index(keys)
-    own = [n for n in lacking if (frame.groupby(keys, observed=True)[n].nunique(dropna=False) == 1).all()]
-    return table.join(first[own], on=keys)
+    constant = [n for n in lacking if (frame.groupby(keys, observed=True)[n].nunique(dropna=False) == 1).all()]
+    return table.join(first[constant], on=keys)
