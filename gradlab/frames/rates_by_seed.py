@@ -10,7 +10,7 @@ from gradlab.frames.summaries import rates
 
 
 def log10_rates(frame: pd.DataFrame, *also: str) -> pd.DataFrame:
-    """Compute `gradlab.rates` by seed, with the column `log10_rate`: -inf where a delta is 0, NaN where one is not finite."""
+    """Compute `gradlab.rates` by seed, with `log10_rate`: -inf where a delta is 0, NaN where one is not finite."""
     table = rates(frame, by="seed")
     with np.errstate(divide="ignore"):
         value = table["decades"] / (table["depth"] - 1).where(table["depth"] > 1)
