@@ -4,15 +4,20 @@ python experiments/autodiff.py              (ten seconds; writes reports/readme)
 python experiments/autodiff.py --quick --out scratch/autodiff
 """
 
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
 
 import gradlab as gl
 from gradlab.data import load
 from gradlab.reporting import Caption, Experiment, Finding, Words
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.autodiff import draw  # noqa: E402
 
 CLOSE, DEEPER = 1e-3, 520
 OURS, USUAL, SCALED, DOUBLE = (
@@ -132,24 +137,9 @@ def shown(tables):
     for name in table:
         values = {f"layer {i}": f"{table.loc[i, name]:.3f}" for i in (1, middle, len(table))}
         zeros = f"{len(lost[name])} of {len(table)}"
-        rows[name] = {
-            **values,
-            "layers shown as 0": zeros,
-            "from depth": len(table) - max(lost[name]) + 1 if lost[name] else "–",
-        }
+        first = len(table) - max(lost[name]) + 1 if lost[name] else "–"
+        rows[name] = values | {"layers shown as 0": zeros, "from depth": first}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("log10 of the norm by")
-
-
-def draw(tables):
-    """The norms against the layer, with what crosses and triangles mean in the legend."""
-    board = gl.plots.board("a", height=3.3)
-    gl.plots.autodiff(tables["autodiff"], ax=board["a"])
-    board["a"].set_ylabel(r"weight gradient $\|\partial L\,/\,\partial W\|_F$  [nat]")
-    with board.drawing():
-        grey = gl.plots.dots("0.35")
-        marks = {name: Line2D([], [], **grey, marker=m) for name, m in (("last number", "X"), ("exact zero", "v"))}
-    board.legend("above", **marks)
-    return {"autodiff": board.figure}
 
 
 def tell(tables):

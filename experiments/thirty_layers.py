@@ -5,17 +5,20 @@ python experiments/thirty_layers.py --quick --out scratch/thirty_layers
 """
 
 import math
+import sys
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import gradlab as gl
 from gradlab.reporting import Caption, Experiment, Finding, Words, above, answered, below, both
 from gradlab.reporting.words import listed
 
-LEARNT, CHANCE, STALLED = 0.9, 0.15, 0.01
-DEPTH, STEPS, RATES, MOMENTUM, CLIP = 30, 1000, (0.01, 0.03, 0.1), 0.9, 1.0
-NAMES = {"he_normal": "He", "xavier_normal": "Xavier"}
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
+from experiments.figures.thirty_layers import CHANCE, LEARNT, NAMES, RATES, draw  # noqa: E402
+
+STALLED = 0.01
+DEPTH, STEPS, MOMENTUM, CLIP = 30, 1000, 0.9, 1.0
 SEEDS = tuple(range(100, 108))
 CLAIM = f"""A ReLU network of {DEPTH} hidden layers, trained on digits by SGD with momentum {MOMENTUM} and clipping,
 learns with He's weights: within {STEPS} steps its training accuracy comes to more than {LEARNT}. By the step at which
@@ -119,45 +122,6 @@ def lines(frame):
         theory = gl.theory.predict(net).columns["log10_delta_rms"][: len(own)]
         start.loc[own.index, "theory"] = own["mean"].iloc[-1] + theory - theory[-1]
     return curves, start
-
-
-def draw(tables):
-    """Accuracy and loss against the step; the gradient by layer before the first."""
-    curves, start, step = tables["curves"], tables["start"], tables["networks"]["judged_at"].iloc[0]
-    board = gl.plots.board("abc", height=2.75)
-    networks = list(curves.groupby(["init", "learning_rate"]).groups)
-    looks = gl.plots.looks([f"{NAMES[init]}, {rate:g}" for init, rate in networks])
-    with board.drawing():
-        for (init, rate, column), line in curves[curves["step"] > 0].groupby(["init", "learning_rate", "column"]):
-            panel, place = board["a" if column == "train_accuracy" else "b"], networks.index((init, rate))
-            name = f"{NAMES[init]}, {rate:g}"
-            banded(panel, line["step"], line, looks[name] | {"markevery": (place, 4), "label": name})
-        for init, line in start.groupby("init"):
-            look = looks[f"{NAMES[init]}, {RATES[0]:g}"] | {"markevery": 5, "label": NAMES[init]}
-            banded(board["c"], line["layer"], line, look)
-        for line in (LEARNT, CHANCE):
-            board["a"].axhline(line, **gl.plots.role("threshold"))
-        board["b"].axhline(np.log10(np.log(10)), **gl.plots.role("reference"))
-        for panel in (board["a"], board["b"]):
-            panel.axvline(step, **gl.plots.role("threshold") | {"linestyle": ":"})
-            panel.set(xscale="log", xlim=(1, curves["step"].max()), xlabel="training step")
-        for panel in (board["b"], board["c"]):
-            gl.plots.log10_axis(panel)
-        board["a"].set(ylabel="training accuracy", ylim=(0, 1.02), yticks=(0, CHANCE, 0.5, LEARNT))
-        board["b"].set(ylabel="training loss")
-        layers = [1, *range(10, start["layer"].max() + 1, 10)]
-        board["c"].set(xlabel="layer (1 = next to the input)", ylabel="rms gradient ∂L/∂z", xticks=layers)
-        gl.plots.label_ends(board["c"])
-        for _, line in start.groupby("init"):
-            board["c"].plot(line["layer"], line["theory"], label="theory", **gl.plots.role("theory"))
-    board.legend("above")
-    return {"thirty_layers": board.figure}
-
-
-def banded(ax, at, line, look):
-    """A mean with its band."""
-    ax.plot(at, line["mean"], **look)
-    ax.fill_between(at, line["low"], line["high"], **gl.plots.role("band", look["color"]))
 
 
 def show(tables):
