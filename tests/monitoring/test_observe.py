@@ -70,7 +70,7 @@ def test_the_frame_is_the_frame():
     assert len(concat([table, gl.frame(gl.observe({"other": grads}))])) == 6
 
 
-@pytest.mark.parametrize("what", [{}, {"columns": "log10_update_ratio"}, {"columns": ["weight_norm"]}])
+@pytest.mark.parametrize("what", [{}, {"value": "log10_update_ratio"}, {"value": ["weight_norm"]}])
 def test_the_same_plots_draw_it(what):
     import matplotlib.pyplot as plt
 
@@ -78,7 +78,7 @@ def test_the_same_plots_draw_it(what):
     grads["dense_0"]["kernel"][:] = 0
     table = gl.frame(gl.observe(grads, updates, params))
     axes = np.atleast_1d(gl.plots.gradient_flow(table, **what))
-    column = what.get("columns", "log10_weight_grad_norm")
+    column = what.get("value", "log10_weight_grad_norm")
     column = column if isinstance(column, str) else column[0]
     (line,) = [drawn for drawn in axes[0].lines if drawn.get_gid() == "mean"]
     finite = np.isfinite(table[column].to_numpy())
