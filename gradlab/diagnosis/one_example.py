@@ -77,7 +77,7 @@ class OneExampleLook:
         resolved = _resolved(evidence)
         plain = evidence.signals["log10_delta_rms"]
         for number, sample in enumerate(samples):
-            args = first_example(sample.args)
+            args = first_example(sample.args) or ()
             seen = self._program.run(sample.params, (*args, np.float32(1)))
             signals = signals_of(evidence.places, [jax.device_get(seen.values)], [jax.device_get(seen.deltas)])
             own, known = signals["log10_delta_rms"][0], resolved[number]

@@ -253,12 +253,12 @@ def _chi_of_branch(chain: Chain, options: Mapping[str, Any]) -> float:
     """From the factor that was measured, (rate^2 - 1) / a^2; NaN where the branches' scale a is learned or 0."""
     scale = {"1/sqrt(L)": options["depth"] ** -0.5, "1/L": 1 / options["depth"], "learned": 0.0}
     a = scale.get(options["branch_scale"]) if options["branch_scale"] in scale else float(options["branch_scale"])
-    return (chain.delta.value**2 - 1) / a**2 if a else math.nan
+    return (chain.delta.value**2 - 1) / a**2 if a and chain.delta is not None else math.nan
 
 
 def _fewer_layers(chain: Chain, options: Mapping[str, Any]) -> list[Idea]:
     """As many layers as the delta can pass with a change of at most ten."""
-    step = math.log10(chain.delta.value) if chain.delta.value > 0 else math.nan
+    step = math.log10(chain.delta.value) if chain.delta is not None and chain.delta.value > 0 else math.nan
     tuples = isinstance(options["width"], tuple) or isinstance(options["activation"], tuple)
     if tuples or not abs(step) > 0:
         return []

@@ -140,7 +140,8 @@ def carry_tangents(
     for part, p, s in zip(layer.sequence, params, saved, strict=True):
         block = _block(part.layer)
         if part.layer.copies:
-            v, record = lax.scan(lambda v, ps: through(v, block, *ps), v, (p, s))  # noqa: B023
+            carried: Any = lax.scan(lambda v, ps: through(v, block, *ps), v, (p, s))  # noqa: B023
+            v, record = carried
         else:
             v, record = through(v, block, p, s)
             record = jax.tree.map(lambda r: r[None], record)

@@ -132,7 +132,7 @@ def _deepest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         return rows, ""
     others, _ = factors(own_width(rows), ("depth", *_STEPS))
     groups = rows.groupby(others, observed=True, dropna=False)["depth"] if others else rows["depth"]
-    rows = rows[rows["depth"] == (groups.transform("max") if others else groups.max())]
+    rows = rows.loc[rows["depth"] == (groups.transform("max") if others else groups.max()), :]
     depths = words.listed([str(depth) for depth in sorted(rows["depth"].unique())])
     return rows, f"Only the deepest network of each configuration is drawn, of {depths} layers."
 

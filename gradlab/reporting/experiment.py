@@ -230,7 +230,7 @@ def _split(shown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the rows into those that a page shows, nearest to a line first, and those that it folds."""
     cells = shown.drop(columns=MARGIN, errors="ignore").map(_unsigned_zero)
     if len(shown) <= MOST_ROWS:
-        return cells, cells[:0]
+        return cells, cells.iloc[:0]
     margins = shown[MARGIN] if MARGIN in shown else pd.Series(0.0, shown.index)
     near = margins.reset_index(drop=True).sort_values(kind="stable").index[:MOST_ROWS]
     return cells.iloc[near], cells.iloc[[i for i in range(len(shown)) if i not in set(near)]]

@@ -108,7 +108,7 @@ def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, no
 @contextlib.contextmanager
 def told_when_gone(client: Any) -> Iterator[None]:
     """Turn the many ways in which a scheduler can be missed into one message."""
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
