@@ -53,7 +53,7 @@ SHORT: dict[str, str] = {
 }  # fmt: skip
 #: Texts that need the name of their coordinate: "before" alone says nothing.
 _PREFIXED: tuple[str, ...] = (
-    "readout", "norm", "norm_position", "branch", "branch_scale", "order", "padding", "schedule", "run",
+    "readout", "norm", "norm_position", "branch", "branch_scale", "padding", "schedule", "run",
 )  # fmt: skip
 #: What no value of a coordinate means.
 _NONE: dict[str, str] = {
