@@ -9,10 +9,10 @@ It needs Flax, Equinox and Haiku: ``pip install "gradlab-jax[test]"``. The model
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+import gradlab as gl
 from gradlab.reporting import Caption, Experiment, Finding, Words
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only its own folder is there
@@ -36,11 +36,30 @@ accuracy or on updates have nothing to look at here, and would find more in a ru
 other frameworks, and some for other ends.
 
 What does not follow: that as many faults are found in models of other people. These are small, their faults are
-whole, and the lines of gradlab's rules were drawn while they could be looked at. {missed_words}"""
-CAPTION = """{broken} broken models, by the first of their right names, and {healthy} healthy ones. A cell: how many
-were found with a right layer (gradlab) or by any alarm of a fitting kind (the others); of the healthy ones, of how many
-nothing was said. The darker, the more."""
-SAID = Words("Who finds what is wrong", CLAIM, TEXT, {"diagnosis": Caption(CAPTION)})
+whole, and the lines of gradlab's rules were drawn while they could be looked at. A first table had five models that
+gradlab was wrong about. Three of them were written anew, because plain autodiff showed that their NaN stood elsewhere
+than was said; for the other two, an attention that averages and biases that drown the signal, rules were extended with
+these two models in view. So the recall here says that no known fault is missed, not how many unknown ones are.
+{missed_words}"""
+SEE = """gradlab finds {found} of {broken} broken models and speaks of {alarms} of {healthy} healthy ones; of the
+published sets of rules the best finds {best}, and speaks of {best_alarms} healthy ones."""
+CELLS = """Rows: healthy models, of which nothing should be said, and broken ones by the first of their right names. A
+cell says how many were found with a right layer (gradlab) or by any alarm of a fitting kind (the others), of how many;
+of healthy ones, of how many nothing was said. The darker, the more."""
+FIXED = (
+    (f"recall of at least {RECALL:.0%}, at most {ALARMS} false alarm", "before the run"),
+    ("what is right to say of each model", "before any diagnosis of it was made; of three models after a look at one"),
+    ("the lines of gradlab's own rules", "after a look at these models: for another set recall may be lower"),
+    ("the lines of the published rules", "before the run, by their authors"),
+)
+SAID = Words(
+    "Who finds what is wrong",
+    CLAIM,
+    TEXT,
+    {"diagnosis": Caption(SEE, {}, CELLS)},
+    FIXED,
+    case="a bound of the claim, or a set of rules",
+)
 
 
 def judged(rows):
@@ -85,20 +104,29 @@ def judge(summary):
 def draw(counts):
     """One picture: faults down, tools across, the share that was found."""
     shares = counts[list(TOOLS)].div(counts["models"], axis=0).to_numpy()
-    figure, ax = plt.subplots(figsize=(7.2, 0.6 + 0.27 * len(counts)), layout="constrained")
-    ax.imshow(shares, cmap="cividis_r", vmin=0, vmax=1, aspect="auto")
-    for i, row in enumerate(counts.itertuples(index=False)):
-        for j, hits in enumerate(row[2:]):
-            colour = "white" if shares[i, j] > 0.55 else "black"
-            ax.text(j, i, f"{hits}/{row.models}", ha="center", va="center", fontsize=7, color=colour)
-    ax.set_xticks(range(len(TOOLS)), [tool.replace(" ", "\n", 1) for tool in TOOLS], fontsize=7)
-    ax.set_yticks(range(len(counts)), counts["fault"].str.replace("_", " "), fontsize=7)
-    ax.xaxis.tick_top()
-    ax.tick_params(length=0)
-    ax.axhline(0.5, color="white", linewidth=3)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    return figure
+    board = gl.plots.board("a", width="page", height=0.6 + 0.24 * len(counts))
+    ax = board["a"]
+    with board.drawing():
+        ax.imshow(shares, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+        for i, row in enumerate(counts.itertuples(index=False)):
+            for j, hits in enumerate(row[2:]):
+                colour = "white" if shares[i, j] > 0.75 else "black"
+                ax.text(j, i, f"{hits}/{row.models}", ha="center", va="center", color=colour)
+        ax.set_xticks(range(len(TOOLS)), [tool.replace(" ", "\n", 1) for tool in TOOLS])
+        ax.set_yticks(range(len(counts)), counts["fault"].str.replace("_", " "))
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.hlines(0.5, -0.5, len(TOOLS) - 0.5, color="white", linewidth=3)
+        ax.vlines(0.5, -0.5, len(counts) - 0.5, color="white", linewidth=3)
+        ax.spines[:].set_visible(False)
+    return board.figure
+
+
+def tell(summary):
+    """The numbers of the caption."""
+    ours, *others = summary.itertuples()
+    best = max(others, key=lambda tool: tool.found)
+    return {"found": ours.found, "alarms": ours.false_alarms, "best": best.found, "best_alarms": best.false_alarms}
 
 
 def shown(summary):
@@ -120,7 +148,11 @@ def missed_words(table, found):
 
 
 PAGE = Experiment(
-    "diagnosis", SAID, lambda tables: {"diagnosis": draw(tables["faults"])}, lambda tables: shown(tables["rules"])
+    "diagnosis",
+    SAID,
+    lambda tables: {"diagnosis": draw(tables["faults"])},
+    lambda tables: shown(tables["rules"]),
+    lambda tables: tell(tables["rules"]),
 )
 
 
