@@ -30,8 +30,6 @@ Tables = Mapping[str, pd.DataFrame]
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
 #: Rows of a table that a page shows; of a longer one those nearest to a line of the claim, and the rest folded.
 MOST_ROWS = 10
-#: Rows whose numbers the alternative text of a figure has.
-_SPOKEN = 4
 #: The column of a shown table that gives the order of its rows, and is not shown.
 MARGIN = "margin"
 _PROVENANCE = "provenance.json"
@@ -130,6 +128,7 @@ class Experiment:
             "finding": {"outcome": finding.outcome, "line": finding.line},
             "tables": list(measured),
             "captions": {},
+            "alts": {},
         }
         with writable(out):
             write_tables(out, measured)
@@ -187,6 +186,7 @@ class Experiment:
                 figures = self.draw(measured)
             _check_names(self.said.captions, figures)
             about["captions"] = {name: plots.caption(figure) for name, figure in figures.items()}
+            about["alts"] = {name: plots.alt(figure) for name, figure in figures.items()}
         captions = {n: c.filled({**known, "drawn": about["captions"][n]}) for n, c in self.said.captions.items()}
         shown = self.show(measured)
         first, folded = _split(shown)
@@ -200,7 +200,7 @@ class Experiment:
             write_text(out / _PROVENANCE, origin + "\n")
             page = environment().get_template("experiment.md.j2").render(
                 **texts, about=about, outcome=about["finding"]["line"], formats=FORMATS,
-                figures=[(name, see, rest, _alt(see, first)) for name, (see, rest) in captions.items()],
+                figures=[(name, see, rest, _alt(see, about["alts"][name])) for name, (see, rest) in captions.items()],
                 table=tables.markdown(first), folded=tables.markdown(folded), rows=len(first), more=len(folded),
                 nearest=MARGIN in shown,
             )  # fmt: skip
@@ -241,10 +241,6 @@ def _unsigned_zero(cell: Any) -> Any:
     return _SIGNED_ZERO.sub("", cell) if isinstance(cell, str) else cell
 
 
-def _alt(see: str, shown: pd.DataFrame) -> str:
-    """Describe a figure for those who do not see it: the first sentence of its caption, and numbers."""
-    rows = [
-        f"{index}: " + ", ".join(f"{name} {cell}" for name, cell in zip(shown.columns, cells, strict=True))
-        for index, *cells in shown.head(_SPOKEN).itertuples()
-    ]
-    return markdown(f"{see.replace('*', '')} {'; '.join(rows)}.")
+def _alt(see: str, drawn: str) -> str:
+    """Describe a figure for those who do not see it: the first sentence of its caption, and what is drawn."""
+    return markdown(f"{see.replace('*', '')} {drawn}")

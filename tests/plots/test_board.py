@@ -128,3 +128,14 @@ def test_the_alternative_text_has_the_numbers_of_the_lines():
     assert "(b) Rate against depth: own line from 0 at 1 to 1 at 2." in text
     assert "(a) Rms delta" in text and "$" not in text and "\\" not in text
     assert "(d)" not in text  # nothing is said of a panel without labels
+
+
+def test_the_alternative_text_has_lines_named_at_their_ends_and_error_bars():
+    board = plots.board("a")
+    with board.drawing():
+        board["a"].plot([1, 2], [3, 4], label="named")
+        board["a"].plot([1, 2], [0, 0])  # without a name
+        board["a"].errorbar([1, 2], [5, 6], [1, 1], label="bars")
+        board["a"].set(xlabel="x", ylabel="y")
+        plots.label_ends(board["a"])
+    assert plots.alt(board) == "Y against x: named from 3 at 1 to 4 at 2; bars from 5 at 1 to 6 at 2."

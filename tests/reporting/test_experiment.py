@@ -30,7 +30,8 @@ def draw(tables, marker="o"):
     made = {}
     for name, style in (("line", "-"), ("points", marker)):
         made[name], axes = plt.subplots(figsize=(2, 1))
-        axes.plot(tables["line"]["layer"], tables["line"]["rate"].clip(lower=0), style)
+        axes.plot(tables["line"]["layer"], tables["line"]["rate"].clip(lower=0), style, label="measured")
+        axes.set(xlabel="layer", ylabel=f"rate of {name}")
     return made
 
 
@@ -93,7 +94,9 @@ def test_a_page_shows_what_its_claim_is_and_what_was_fixed_when(folder):
     assert "It rises by 0.333333 over 3 layers." in text
     assert "**It rises by 0.333333.** *(a) The line, in blue. (b) The same. n = 1. Depth 3.*" in text
     assert "| more than 0.333333 | before the run |\n| less than 1 | after a look at one seed |" in text
-    assert text.index("![It rises by 0.333333. 1: rate 0.333") < text.index("**It rises") < text.index("(points.png)")
+    spoken = "Rate of line against layer: measured from 0.333 at 1 to 0 at 3."
+    assert text.index(f"![It rises by 0.333333. {spoken}](line.png)") < text.index("**It rises")
+    assert "Rate of points against layer: measured from 0.333 at 1 to 0 at 3.](points.png)" in text  # of each its own
     assert "margin" not in text
 
 

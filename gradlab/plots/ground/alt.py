@@ -48,8 +48,8 @@ def _panel(ax: Any) -> str:
     letter = ax.get_title(loc="left")
     head = f"{letter} " if re.fullmatch(r"\([a-z]\)", letter) else ""
     what = f"{up[:1].upper()}{up[1:]} against {across}" if up and across else up or across
-    named = [line for line in ax.lines if line.get_gid() == "mean" or not line.get_label().startswith("_")]
-    told = [text for line in named[:MOST] if (text := _line(ax, line))]
+    named = _named(ax)
+    told = [text for name, line in named[:MOST] if (text := _line(ax, name, line))]
     more = f", and {len(named) - MOST} more" if len(named) > MOST else ""
     filled = [c for c in ax.collections if hasattr(c, "get_coordinates") and c.get_array() is not None]
     values = np.concatenate([np.ma.compressed(np.ma.masked_invalid(c.get_array())) for c in filled]) if filled else []
@@ -58,7 +58,20 @@ def _panel(ax: Any) -> str:
     return f"{head}{what}{': ' if told else ''}{'; '.join(told)}{more}."
 
 
-def _line(ax: Any, line: Any) -> str:
+def _named(ax: Any) -> list[tuple[str, Any]]:
+    """Lines, points and bars with a name, of the legend or written at their ends; and means that have none."""
+    bars = [(each.get_label(), each.lines[0]) for each in ax.containers if getattr(each, "has_yerr", False)]
+    found: list[tuple[str, Any]] = []
+    for label, line in [*((line.get_label(), line) for line in ax.lines), *bars]:
+        bare = str(label).startswith(("_child", "_nolegend", "_container"))
+        name = "" if bare else _plain(str(label).removeprefix("_"))
+        fresh = name not in {known for known, _ in found}
+        if line is not None and (line.get_gid() == "mean" if bare else fresh):
+            found.append((name, line))
+    return found
+
+
+def _line(ax: Any, name: str, line: Any) -> str:
     x, y = (np.asarray(v, dtype=float) for v in line.get_data())
     if x.shape != y.shape or line.get_transform() is not ax.transData:
         return ""
@@ -66,7 +79,6 @@ def _line(ax: Any, line: Any) -> str:
     if not keep.any():
         return ""
     x, y = x[keep], y[keep]
-    name = _plain(line.get_label()) if not line.get_label().startswith("_") else ""
     first, last = (f"{_value(ax, v)} at {_number(u)}" for u, v in ((x[0], y[0]), (x[-1], y[-1])))
     span = f"from {first} to {last}" if len(x) > 1 else first
     return f"{name} {span}".strip()
@@ -75,7 +87,7 @@ def _line(ax: Any, line: Any) -> str:
 def _value(ax: Any, value: float) -> str:
     """Return a value as its axis says it: a power of ten where the axis is one of log10 values."""
     if type(ax.yaxis.get_major_formatter()).__name__ == "Powers":
-        return f"1e{value:.1f}" if abs(value) >= 4 else _number(10.0**value)
+        return f"10^{value:.1f}".replace("-", "−") if abs(value) >= 4 else _number(10.0**value)
     return _number(value)
 
 
