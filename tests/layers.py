@@ -57,7 +57,11 @@ KINDS = (
     Kind("global mean", global_mean(), (2, 3, 4)),
     Kind("flatten", flatten(), (2, 3, 4)),
     Kind("dropout", dropout(0.4, key=0), (2, 4)),
-    Kind("dropout behind copies", repeat(lambda i: Dropout(0.4, 0).after(serial(dense(3), PHI), i), 3, 1), (3,)),
+    Kind(
+        "dropout behind copies",
+        Dropout(0.4, 0).within(serial(repeat(lambda i: serial(dense(3), PHI)._replace(mask=(1, 0)), 3, 1))),
+        (3,),
+    ),
     Kind("rnn", unroll(rnn_cell(4)), (5, 3)),
     Kind("rnn, relu, all steps", unroll(rnn_cell(4, "relu", recurrent_init="identity"), returns="all"), (5, 3)),
     Kind("lstm", unroll(lstm_cell(4)), (5, 3)),

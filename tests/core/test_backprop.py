@@ -67,6 +67,8 @@ def test_the_whole_product(depth, activation, loss, dtype):
         for init, params in _draws(depth, width, dtype):
             if (activation, init) == ("hard_tanh", "identity"):
                 continue  # a saturated unit hands its 1 on to the kink of the next, where a slope is a convention
+            if init == "constant":
+                continue  # all units are alike, so that sums over classes cancel: what autodiff has left is rounding
             (_, ours), (_, theirs) = cases.both(case, params, x, y, dtype)
             finite = all(bool(jnp.all(jnp.isfinite(v))) for v in jax.tree.leaves(theirs))
             assert finite, init
