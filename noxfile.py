@@ -13,7 +13,7 @@ import nox
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
 nox.needs_version = ">=2024.10"
 nox.options.default_venv_backend = "uv|venv"
-nox.options.sessions = ["lint", "types", "tests", "bare", "experiments", "reports"]
+nox.options.sessions = ["lint", "types", "tests", "bare", "experiments", "reports", "docs"]
 
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -104,3 +104,11 @@ def reports(session):
     """Committed reports: each experiment has its page, with figure, table and provenance; links lead somewhere."""
     install(session, "test")
     session.run("pytest", "-q", "-n", "0", "tests/test_house.py", "-k", "report")
+
+
+@nox.session
+def docs(session):
+    """The site, in `docs/_build/html`; a warning is an error, and nothing is fetched while it is built."""
+    install(session, "docs")
+    build = ROOT / "docs" / "_build" / "html"
+    session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", "-b", "html", str(ROOT / "docs"), str(build))

@@ -82,7 +82,7 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
     init : callable
         ``(key, in_shape) -> (params, out_shape)``, `params` a dict of arrays.
     forward : callable
-        ``(params, x) -> (y, saved)`` on arrays of shape (batch, *in_shape).
+        ``(params, x) -> (y, saved)`` on arrays of shape ``(batch, *in_shape)``.
     chain_rule : callable
         ``(params, saved, dy) -> (dx, gradients)``, `gradients` a dict like `params`,
         summed over the batch.

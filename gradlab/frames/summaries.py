@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradlab.theory.refusal import Refusal
 
 Band = Literal["ci95", "sd", "range", "seeds"]
+#: Kinds of band about a mean: a 95 % interval, the standard deviation, the range, or every seed.
 BANDS: tuple[str, ...] = ("ci95", "sd", "range", "seeds")
 #: Columns that have a rate. Finite-width laws hold for the first one.
 BACKWARD: tuple[str, ...] = ("delta_log10_mean", "log10_delta_rms")

@@ -34,7 +34,7 @@ class MLP(MLPConfig, Network):
     """
 
     def name_of(self, path: tuple[str, ...], number: int, count: int) -> str:
-        """Return "readout", or "hidden_" with the number of the layer."""
+        """Return "readout", or ``hidden_3`` for layer 3."""
         return "readout" if number == count else f"hidden_{number}"
 
     def stack(self, outputs: int) -> Stack:

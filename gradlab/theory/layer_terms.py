@@ -54,7 +54,7 @@ class LayerTerms(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """Return the largest change of |delta|^2 in a layer by the two terms that need a small second order."""
+        """Return the largest change of ``|delta|^2`` in a layer by the two terms that need a small second order."""
         return float(np.max(np.abs(self.along) + np.abs(self.wandering), initial=0.0))
 
 
@@ -66,7 +66,7 @@ def finite_width_terms(
     sigma_b2: float | np.ndarray = 0.0,
     measured: bool = False,
 ) -> LayerTerms:
-    """Compute the first order in 1/n of the mean of ln(|delta_l|^2 / |delta_(l+1)|^2), layer by layer.
+    """Compute the first order in 1/n of the mean of ``ln(|delta_l|^2 / |delta_(l+1)|^2)``, layer by layer.
 
     The mean is over initialisations. Far from both ends of a deep network, at a stable fixed point, the terms add up
     to M/n of `coefficients`.

@@ -36,7 +36,7 @@ class PowersLaw:
     log10_radius : ndarray, shape (T,)
         t log10 rho, which the norm tends to, up to a power of t.
     log10_bound : ndarray, shape (T,)
-        t log10(gamma |W|_2), which the norm cannot exceed with the activation named.
+        t times log10 of ``gamma |W|_2``, which the norm cannot exceed with the activation named.
     """
 
     time_steps: np.ndarray
@@ -83,7 +83,7 @@ def recurrent_powers(weight: np.ndarray, time_steps: int, activation: str = "ide
 
 
 def slope_bound(activation: str) -> float:
-    """Compute gamma, the least upper bound of |phi'|: 1 for tanh and ReLU, 1/4 for sigmoid, 1.0998 for SiLU.
+    """Compute gamma, the least upper bound of ``|phi'|``: 1 for tanh and ReLU, 1/4 for sigmoid, 1.0998 for SiLU.
 
     It is the largest value on a grid of [-40, 40], then on a finer grid around that place and on both sides of the
     kinks, right to 1e-9. For a slope that grows without end it is the slope at 40.

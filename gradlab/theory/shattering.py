@@ -60,8 +60,8 @@ def gradient_correlation(
 
     Returns
     -------
-    ndarray, shape (depth, *c.shape)
-        Layers 1 ... L. The cosine of the input gradients is that of layer 1.
+    ndarray, shape (depth, ...)
+        Layers 1 ... L; behind them the axes of `c`. The cosine of the input gradients is that of layer 1.
 
     Examples
     --------

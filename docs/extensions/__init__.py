@@ -1,0 +1,1 @@
+"""What the site makes of the code before Sphinx reads its pages."""
