@@ -161,7 +161,7 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
         return 0
     networks = frame["network"].nunique()
     print(f"{networks} networks, {len(frame)} rows: {out / RunFolder.FRAME} and {out / RunFolder.TABLE}")
-    if given["report"] or given["html"] or given["tex"]:
+    if given["report"] or given["html"] or given["tex"] or given["explore"]:
         _write_report(out, None, given)
     else:
         print(f"its page: gradlab report {shlex.quote(str(out))}")
@@ -188,14 +188,16 @@ def _report(argv: list[str]) -> int:
 
 
 def _write_report(run: Path, out: str | None, given: Mapping[str, Any]) -> None:
-    from gradlab.reporting.page import report
+    from gradlab.reporting.page import EXPLORER, report
 
-    html, tex = given["html"], given["tex"]
+    html, tex, explore = given["html"], given["tex"], given["explore"]
     with _computing(given["cache"]):
-        page = Path(report(run, out=out, html=html, tex=tex))
+        page = Path(report(run, out=out, html=html, tex=tex, explore=explore))
     print(f"report: {page}")
     if html:
         print(f"        {page.with_suffix('.html')}, the same as one file")
+    if explore:
+        print(f"        {page.with_name(EXPLORER)}, to be explored in a browser")
     if tex:
         tables, drawn, numbers = (page.with_name(f"{name}.tex") for name in ("tables", "figures", "numbers"))
         print(f"        {tables}, {drawn} and {numbers}")

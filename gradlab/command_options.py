@@ -38,7 +38,8 @@ Write the page of a run: the request, a verdict for each network, tables and fig
 
 examples:
   gradlab report runs/demo
-  gradlab report runs/demo --html --tex"""
+  gradlab report runs/demo --html --tex
+  gradlab report runs/demo --explore"""
 
 CHECK = """\
 Compare the hand-written backward pass with jax.grad and with finite differences; exit code 1 if they disagree.
@@ -65,6 +66,7 @@ SWEEP_OPTIONS = (
     ("report", bool, False, "Whether to write the page of the run too."),
     ("html", bool, False, "Whether to write the page as one self-contained HTML file too."),
     ("tex", bool, False, "Whether to write tables, figures and numbers for LaTeX too."),
+    ("explore", bool, False, "Whether to write an HTML file too in which the run can be explored."),
     ("dry_run", bool, False, "Whether to say only what would be computed, and stop."),
     ("retry_failed", bool, False, "Whether to compute networks again that failed."),
     ("executor", str, "local", "Where to compute: local, dask, or a batch system: slurm, pbs, sge, lsf, oar."),
@@ -90,6 +92,7 @@ REPORT_OPTIONS = (
     ("out", str | None, None, "Folder for the page. None: the run's own."),
     ("html", bool, False, "Whether to write one self-contained HTML file too."),
     ("tex", bool, False, "Whether to write tables, figures and numbers for LaTeX too."),
+    ("explore", bool, False, "Whether to write an HTML file too in which the run can be explored."),
     CACHE,
 )
 CHECK_OPTIONS = (

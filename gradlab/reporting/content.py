@@ -232,6 +232,13 @@ class Content:
     def _beside(self) -> theory.Beside | None:
         return theory.beside(*self._kept(), self.origins)
 
+    def predictions(self) -> dict[str, Any]:
+        """Return what theory says of the run's networks; nothing where it cannot be said."""
+        try:
+            return theory.predictions(self.frames, self.rates, self.origins)[0] if self.judged else {}
+        except Exception:  # of a run by another version, or made by hand: the page is worth more than its theory
+            return {}
+
     def tables_tex(self) -> str:
         """Write the tables for a paper."""
         if not self.judged:

@@ -10,7 +10,11 @@ from gradlab._files import inside, path_from, writable, write_text
 from gradlab.frames.files import Run, load
 from gradlab.reporting import figures
 from gradlab.reporting.content import Content
+from gradlab.reporting.explorer import write_explorer
 from gradlab.reporting.html import to_html
+
+#: The explorer beside a page.
+EXPLORER = "explore.html"
 
 
 def report(
@@ -19,6 +23,7 @@ def report(
     out: str | os.PathLike[str] | None = None,
     html: bool = False,
     tex: bool = False,
+    explore: bool = False,
 ) -> Path:
     """Write the page of a run, its figures beside it.
 
@@ -33,6 +38,8 @@ def report(
     tex : bool
         Write ``tables.tex`` (booktabs), ``figures.tex`` and ``numbers.tex`` (a macro for each number of each verdict)
         too.
+    explore : bool
+        Write ``explore.html`` too, in which a reader chooses what is drawn; see `gradlab.explore`.
 
     Returns
     -------
@@ -62,6 +69,9 @@ def report(
         if html:
             made = {file: figure.width for figure in drawn for file in figure.files}
             write_text(page.with_suffix(".html"), to_html(text, page.parent, made))
+        if explore:
+            theory = content.predictions() or None
+            write_explorer(content.whole, None, theory, None, content.command, page.with_name(EXPLORER))
     return page
 
 

@@ -76,7 +76,7 @@ def beside(
     origins : sequence of Origin
         What each run says of itself: there the configurations stand, and what is known of the inputs.
     """
-    expected, begun = _expected(frames, rates, origins)
+    expected, begun = predictions(frames, rates, origins)
     if not expected:
         return None
     found = rates_of(pd.concat(frames, ignore_index=True), theory=expected).to_dict("records")
@@ -138,7 +138,7 @@ def _cells(row: Mapping[str, Any], measured: str) -> dict[str, str]:
     }
 
 
-def _expected(
+def predictions(
     frames: Sequence[pd.DataFrame], rates: pd.DataFrame, origins: Sequence[Origin]
 ) -> tuple[dict[str, Any], str]:
     """Predict the networks whose configurations are known; return a sentence on their inputs, too."""

@@ -71,24 +71,16 @@ class Overlay:
 
         for key, own in lines(rows, keys):
             name, depth = str(own["network"].iloc[0]), int(own["depth"].iloc[0])
-            trained = "step" in own and (own["step"] != 0).any()
-            found = TRAINED if trained else self.theory.get(name, NOT_PREDICTED)
-            same = counterpart(column, int(own["batch"].iloc[0]) if "batch" in own else 0) or column
-            if isinstance(found, Refusal) or same not in found.columns:
-                why = found if isinstance(found, Refusal) else found.refused.get(same)
-                _note(self.refused, str(why or "theory has no curve for this column"), column, key)
-                continue
-            apart = 0.0 if same == "delta_log10_mean" else _apart(own, column, depth)
-            if apart > _APART:
-                _note(self.refused, _OTHER_MEAN, column, key)
+            values, text = predicted_line(self.theory.get(name, NOT_PREDICTED), own, column)
+            if values is None:
+                _note(self.refused, text, column, key)
                 continue
             layer = np.arange(1, depth + 1)
             at = layer if x == "layer" else depth + 1 - layer
-            values = np.asarray(found.columns[same], float)[:depth]
             if column not in ABSOLUTE:
                 last = matching(means, {**key, x: at[-1]})["mean"]
                 values = values + (float(last.iloc[0]) if len(last) else np.nan)
-            _note(self.functional, found.functional[same], column, key)
+            _note(self.functional, text, column, key)
             colour = shaded(looks.of(key)["color"])
             ax.plot(at, values, color=colour, linestyle=_DASHES, zorder=4, gid="theory")
             sheet.notes["theory"] = Line2D([], [], color="black", linestyle=_DASHES)
@@ -111,6 +103,37 @@ class Overlay:
             whose = "" if len(names) == self.networks else f" ({words.listed(shown)})"
             parts.append(f"{words.described(column)}{whose}")
         return words.listed(parts)
+
+
+def predicted_line(found: Prediction | Refusal, own: pd.DataFrame, column: str) -> tuple[np.ndarray | None, str]:
+    """Return what theory expects of a column in each hidden layer of one network, and which mean that is.
+
+    Parameters
+    ----------
+    found : Prediction or Refusal
+        What theory says of the network.
+    own : DataFrame
+        The network's rows in hidden layers, of all seeds and one step.
+    column : str
+        A measured column. Those that are not in `ABSOLUTE` are relative to the last hidden layer, whose value is 0.
+
+    Returns
+    -------
+    values : ndarray of shape (depth,), or None
+        None where theory has no line.
+    text : str
+        Which mean the line is, or why there is none.
+    """
+    depth = int(own["depth"].iloc[0])
+    if "step" in own and (own["step"] != 0).any():
+        found = TRAINED
+    same = counterpart(column, int(own["batch"].iloc[0]) if "batch" in own else 0) or column
+    if isinstance(found, Refusal) or same not in found.columns:
+        why = found if isinstance(found, Refusal) else found.refused.get(same)
+        return None, str(why or "theory has no curve for this column")
+    if same != "delta_log10_mean" and _apart(own, column, depth) > _APART:
+        return None, _OTHER_MEAN
+    return np.asarray(found.columns[same], float)[:depth], found.functional[same]
 
 
 def _apart(own: pd.DataFrame, column: str, depth: int) -> float:
