@@ -37,15 +37,14 @@ _SHARES: dict[str, str] = {"dead units": "dead_fraction", "saturated": "saturate
 
 @dataclass(frozen=True)
 class Figure:
-    """The figure beside a page: its files with its width in inches, and its caption."""
+    """The figure beside a page: its files with its width in inches, its whole caption, and what is to be seen in it.
+
+    The last, which is the caption's first sentence, is the alternative text.
+    """
 
     files: dict[str, float]
     caption: str
-
-    @property
-    def alt(self) -> str:
-        """Return what is to be seen, for who does not see it: the first sentence of the caption."""
-        return self.caption.split(". ")[0] + "."
+    alt: str
 
 
 def markdown(d: Diagnosis, figure: Figure | None = None) -> str:
@@ -156,12 +155,13 @@ def draw(d: Diagnosis, folder: Path) -> Figure:
     import matplotlib.pyplot as plt
 
     from gradlab import plots
-    from gradlab.plots.ground.captions import figure_of
+    from gradlab.plots.ground.captions import figure_of, in_parts
 
     drawn = figure_of(plots.diagnosis(d))
     try:
         made = plots.save(drawn, folder / NAME, ("png", "svg"))
-        return Figure({path.name: drawn.get_figwidth() for path in made}, plots.caption(drawn))
+        caption = in_parts(drawn)
+        return Figure({path.name: drawn.get_figwidth() for path in made}, caption.text, caption.lead)
     finally:
         plt.close(drawn)
 

@@ -108,7 +108,7 @@ class Content:
 
     def _alt(self, figure: figures.Drawn) -> str:
         """Describe a figure for those who do not see it: title, first sentence of the caption, numbers."""
-        says = " ".join(part for part in (f"{figure.title}.", figure.sentences[0]) if part)
+        says = " ".join(part for part in (f"{figure.title}.", figure.caption.lead) if part)
         if figure.name not in choice.OF_DECADES or not self.judged:
             return f"{says} {figure.alt}".strip()
         shown = self.deepest[:_MOST_LINES]
@@ -272,7 +272,7 @@ class Content:
     def figures_tex(self, drawn: Sequence[figures.Drawn | figures.NotDrawn]) -> str:
         """Write the figures for a paper, each with caption and label."""
         made = [
-            tex.figure(f.files[-1], f.title, f.sentences, f"fig:gradlab-{f.name}", f.width)
+            tex.figure(f.files[-1], f.title, f.caption, f"fig:gradlab-{f.name}", f.width)
             for f in drawn if isinstance(f, figures.Drawn)
         ]  # fmt: skip
         return self._tex("needs \\usepackage{graphicx}", made)

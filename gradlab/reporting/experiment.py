@@ -172,7 +172,7 @@ class Experiment:
         import matplotlib.pyplot as plt
 
         from gradlab import plots
-        from gradlab.plots.ground.captions import attach, figure_of
+        from gradlab.plots.ground.captions import attach, figure_of, sentences
 
         try:
             measured = read_tables(out, about["tables"])
@@ -192,7 +192,7 @@ class Experiment:
         first, folded = _split(shown)
         with writable(out):
             for name in captions if drawn else ():
-                attach(figure_of(figures[name]), " ".join(captions[name]))  # it goes into the files, too
+                attach(figure_of(figures[name]), sentences(captions[name]))  # it goes into the files, too
                 with plots.style("paper"):
                     plots.save(figures[name], out / name, FORMATS, about["hash"], about["command"])
                 plt.close(figure_of(figures[name]))

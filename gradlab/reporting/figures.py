@@ -10,13 +10,13 @@ from typing import Any
 from gradlab import plots
 from gradlab._files import file_name
 from gradlab._text import from_figure, markdown, shortened
-from gradlab.plots.ground.captions import figure_of
+from gradlab.plots.ground.captions import Caption, figure_of, in_parts, sentences
 from gradlab.reporting import words
 
 #: Formats of every figure; the page shows the first.
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
 #: Characters of what an alternative text says of the lines of a figure.
-LONGEST_ALT = 600
+LONGEST_ALT = 1500
 #: What makes a figure, with what its caption says of the choice of its rows.
 Make = Callable[[], tuple[Any, str]]
 
@@ -32,7 +32,8 @@ class Drawn:
         What is drawn in it, in numbers.
     path : str
         Of its first format, beside the page.
-    caption : str
+    caption : Caption
+        The sentence that says what there is to see, and the rest.
     links : str
         To its other formats, in Markdown.
     width : float
@@ -42,7 +43,7 @@ class Drawn:
     title: str
     alt: str
     path: str
-    caption: str
+    caption: Caption
     links: str
     width: float
 
@@ -50,12 +51,6 @@ class Drawn:
     def name(self) -> str:
         """Name of the files, without an ending."""
         return PurePosixPath(self.path).stem
-
-    @property
-    def sentences(self) -> tuple[str, str]:
-        """The first sentence of the caption, which says what there is to see, and the rest."""
-        first, _, rest = self.caption.partition(". ")
-        return f"{first.removesuffix('.')}." if first else "", rest
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -114,7 +109,8 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
     before, name = set(plt.get_fignums()), file_name(figure.name)
     try:
         axes, note = figure.make()
-        caption = plots.caption(axes) + from_figure(note)
+        lead, rest = in_parts(axes)
+        caption = sentences([lead, rest, from_figure(note).strip()])
         width, alt = figure_of(axes).get_figwidth(), shortened(plots.alt(axes), LONGEST_ALT)
         folder.mkdir(parents=True, exist_ok=True)
         with plt.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):

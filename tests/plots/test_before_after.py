@@ -50,6 +50,9 @@ def test_steps_of_a_training_and_columns_that_are_no_logarithms():
     assert plots.before_after(frame, hue="step", ax=panels)[1] is panels[1]
     assert panels[1].get_title() == "mine" and panels[1].get_title("right") == ""
     assert panels[1].get_ylabel() == "step 16 / step 0"
+    said = plots.caption(panels[0])  # the axes may stand side by side
+    assert "First axes:" in said and "Second axes:" in said and "Above" not in said and "Below" not in said
+    assert "Above:" in plots.caption(below) and "Below:" in plots.caption(below)
 
 
 def test_what_has_no_pairs_is_refused():

@@ -6,6 +6,7 @@ import pytest
 
 from gradlab import plots
 from gradlab._errors import GradlabError
+from gradlab.plots.ground.captions import in_parts
 
 from .synthetic import healthy
 
@@ -139,3 +140,36 @@ def test_the_alternative_text_has_lines_named_at_their_ends_and_error_bars():
         board["a"].set(xlabel="x", ylabel="y")
         plots.label_ends(board["a"])
     assert plots.alt(board) == "Y against x: named from 3 at 1 to 4 at 2; bars from 5 at 1 to 6 at 2."
+
+
+def test_the_alternative_text_names_a_line_by_the_look_that_another_explains():
+    board, looks = plots.board("ab"), plots.looks(["wide", "deep"], line=False)
+    with board.drawing():
+        for name, look in looks.items():
+            board["a"].plot([], [], **look, label=name)
+            board["b"].plot([1, 2], [3, 8], **look)
+            board["b"].plot([1, 2], [5, 6], **plots.role("theory", look["color"]))
+        board["a"].plot([], [], **plots.role("theory"), label="law")
+        board["b"].axhline(7, **plots.role("threshold"))  # nothing explains it
+        board["b"].set(xlabel="x", ylabel=r"$\|\partial L\,/\,\partial W\|_F^2$")
+    assert plots.alt(board) == (
+        "(b) ‖∂L/∂W‖_F² against x: wide from 3 at 1 to 8 at 2; wide, law from 5 at 1 to 6 at 2; "
+        "deep from 3 at 1 to 8 at 2; deep, law from 5 at 1 to 6 at 2."
+    )
+
+
+def test_the_alternative_text_has_the_headers_of_panels_and_the_roles_of_lines():
+    frame = healthy(depths=(4,))
+    text = plots.alt(plots.gradient_flow(frame, value="log10_delta_rms", hue="activation", row="init"))
+    for init in ("He normal", "Xavier normal"):
+        assert f"{init}, rms delta ∂L/∂z [loss] against layer (1 = next to the input): sigmoid from " in text
+
+
+def test_a_caption_keeps_the_sentence_that_says_what_to_see_apart_from_the_rest():
+    ax = plots.gradient_flow(TANH, value="log10_delta_rms", hue="activation", row="init")[0, 0]
+    lead, rest = in_parts(ax)
+    assert lead.startswith("From the last to the first") and lead.endswith(".") and rest.startswith("Rms delta")
+    assert plots.caption(ax) == f"{lead} {rest}"
+    board = plots.board("ab")
+    board.describe("It falls, e.g. by half.", setting="n = 3.", a="One.")
+    assert in_parts(board) == ("It falls, e.g. by half.", "(a) One. n = 3.")

@@ -28,8 +28,8 @@ def test_captions_say_which_networks_are_not_drawn(table, table_with_failures, t
         labels = [f"{row.activation}, {row.init}, depth {row.depth}" for row in found.itertuples()]
         choose = lambda frame=frame, found=found, labels=labels: of_networks(frame, found, labels)
         made[name] = draw([choose], tmp_path / name, "cafe0123", "gradlab report runs/demo")
-    assert all("Not drawn" not in drawn.caption for drawn in made["whole"])
+    assert all("Not drawn" not in drawn.caption.text for drawn in made["whole"])
     note = "Not drawn, because nothing of them could be measured: 3 seeds of elu, he_normal, depth 9."
     assert made["failures"]
-    assert all(drawn.caption.endswith(note) for drawn in made["failures"])
+    assert all(drawn.caption.text.endswith(note) for drawn in made["failures"])
     assert (tmp_path / "failures" / "gradient_flow.png").exists()

@@ -2,6 +2,7 @@
 
 import re
 
+from gradlab.plots.ground.captions import Caption
 from gradlab.reporting.content import Content
 from gradlab.reporting.figures import Drawn
 from gradlab.reporting.html import to_html
@@ -53,7 +54,8 @@ def test_no_table_is_cut_at_the_right(tmp_path):
 
 
 def test_a_figure_opens_the_page_and_what_was_asked_stands_at_its_end():
-    forest = Drawn("Decades and verdicts", "", "figures/forest.png", "Of 2 networks 1 vanishes. Marks: means.", "", 7.0)
+    caption = Caption("Of 2 networks 1 vanishes.", "Marks: means.")
+    forest = Drawn("Decades and verdicts", "", "figures/forest.png", caption, "", 7.0)
     page = Content(run_of(grid(depths=(4,)))).markdown([forest])
     heads = re.findall(r"^## (.*)$", page, re.MULTILINE)
     assert heads[0] == "Verdicts" and heads[-2:] == ["What was asked", "How to reproduce it"]
@@ -62,7 +64,7 @@ def test_a_figure_opens_the_page_and_what_was_asked_stands_at_its_end():
 
 
 def test_what_a_figure_shows_is_said_in_numbers():
-    caption = "The delta falls. Marks: means."
+    caption = Caption("The delta falls.", "Marks: means.")
     drawn = [
         Drawn("Flow", "Loss against step.", f"figures/{name}.png", caption, "", 7.0)
         for name in ("gradient_flow", "update_ratio")

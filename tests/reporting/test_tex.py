@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from gradlab.frames.summaries import rates
+from gradlab.plots.ground.captions import Caption
 from gradlab.reporting import tables, tex, words
 from gradlab.reporting.content import Content
 from gradlab.reporting.figures import Drawn, NotDrawn
@@ -80,8 +81,8 @@ def test_theory_has_a_table_with_letters_for_its_notes(table):
 
 def test_figures_have_caption_and_label():
     drawn = [
-        Drawn("Rate & depth", "", "figures/rate_against_depth.png", "50 % of a_b. n = 3.", "", 3.4),
-        Drawn("Wide", "", "figures/wide.png", "c", "", 7.0), NotDrawn("Lost", "no reason"),
+        Drawn("Rate & depth", "", "figures/rate_against_depth.png", Caption("50 % of a_b.", "n = 3."), "", 3.4),
+        Drawn("Wide", "", "figures/wide.png", Caption("c"), "", 7.0), NotDrawn("Lost", "no reason"),
     ]  # fmt: skip
     text = Content(run_of(grid(depths=(4,)))).figures_tex(drawn)
     for inches, name in (("3.4in", "rate_against_depth"), ("7in", "wide")):
@@ -105,7 +106,7 @@ def test_all_of_it_compiles(columns, table_with_failures, tmp_path):
         figure, _ = plt.subplots(figsize=(inches, 2))
         figure.savefig(tmp_path / "figures" / f"{name}.pdf")
         plt.close(figure)
-        drawn.append(Drawn(hostile, "", f"figures/{name}.png", f"{hostile}. {hostile}", "", inches))
+        drawn.append(Drawn(hostile, "", f"figures/{name}.png", Caption(f"{hostile}.", hostile), "", inches))
     own = tex.table(pd.DataFrame({hostile: ["[x", "*"]}, index=pd.Index([hostile, ""], name="c")), hostile, "tab:x")
     head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx}}\usepackage[margin=2cm]{{geometry}}"
     body = "\n".join([about.numbers_tex(), about.tables_tex(), about.figures_tex(drawn), own])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gradlab.frames.rows import concat
+from gradlab.plots.ground.captions import Caption
 from gradlab.reporting import tables
 from gradlab.reporting.choice import of_training
 from gradlab.reporting.figures import Drawn, draw
@@ -29,7 +30,7 @@ def trained():
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """The page, with figures that are named and not drawn."""
-    drawn = lambda figure, *_: Drawn(figure.title, figure.title, f"figures/{figure.name}.png", "", "", 3.4)
+    drawn = lambda figure, *_: Drawn(figure.title, figure.title, f"figures/{figure.name}.png", Caption(""), "", 3.4)
     monkeypatch.setattr("gradlab.reporting.figures._draw", drawn)
     return report(run_of(trained()), out=tmp_path / "page.md").read_text()
 
@@ -66,7 +67,7 @@ def test_figures_of_a_training_are_on_the_disk(tmp_path, monkeypatch):
     names = ("training_curves", "layer_map", "learning_speed", "update_ratio")
     assert [d.path for d in made] == [f"figures/{n}.png" for n in names]
     assert all((tmp_path / d.path).exists() for d in made)
-    assert "diverged at step 2" in made[0].caption
+    assert "diverged at step 2" in made[0].caption.text
 
 
 def test_figures_show_what_there_is():

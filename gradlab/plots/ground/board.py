@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground.canvas import keep_preset
-from gradlab.plots.ground.captions import attach, caption_of
+from gradlab.plots.ground.captions import attach, caption_of, in_parts, sentences
 from gradlab.plots.ground.legends import leave_handles, legend, on_board
 from gradlab.plots.ground.save import save
 from gradlab.plots.ground.styles import preset_of, style
@@ -173,20 +173,20 @@ class Board(Mapping[str, Any]):
             The caption, which `gl.plots.caption` and `save` give too.
         """
         for name, text in panels.items():
-            attach(self[name], text)
-        attach(self.figure, " ".join(part for part in (lead, self._panel_captions(), setting) if part))
+            attach(self[name], sentences([text]))
+        attach(self.figure, sentences([lead, self._panel_captions(), setting]))
         return self.caption
 
     @property
     def caption(self) -> str:
         """Return the caption of the whole figure."""
-        return caption_of(self.figure) or self._panel_captions()
+        return caption_of(self.figure).text or self._panel_captions()
 
     def _panel_captions(self) -> str:
         """Return what each panel shows, behind its letter; panels of one caption share it."""
         said: dict[str, list[str]] = {}
         for letter, ax in zip(string.ascii_lowercase, self._panels.values(), strict=False):
-            if text := caption_of(ax):
+            if text := caption_of(ax).text:
                 said.setdefault(text, []).append(letter)
         several = len(self._panels) > 1
         return " ".join(f"({', '.join(letters)}) {text}" if several else text for text, letters in said.items())
@@ -195,5 +195,5 @@ class Board(Mapping[str, Any]):
         self, path: str | os.PathLike[str], formats: str | Sequence[str] | None = None, **origin: str | None
     ) -> list[Path]:
         """Write the figure as PNG, PDF and SVG, as `gl.plots.save` does."""
-        attach(self.figure, self.caption)
+        attach(self.figure, in_parts(self.figure) if caption_of(self.figure).text else sentences([self.caption]))
         return save(self.figure, path, formats, **origin)

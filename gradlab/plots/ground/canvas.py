@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
-from gradlab.plots.ground.captions import attach
+from gradlab.plots.ground.captions import Caption, attach
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.styles import FAINT, NEUTRAL, Looks, line_width, marker_size, preset_of, style
 from gradlab.plots.ground.tables import failures, lines, matching
@@ -41,10 +41,10 @@ class Canvas:
         """Return the figure that the axes stand in."""
         return self.axes.flat[0].figure
 
-    def describe(self, text: str) -> None:
+    def describe(self, caption: Caption) -> None:
         """Leave the caption with all axes."""
         for axes in self.axes.flat:
-            attach(axes, text)
+            attach(axes, caption)
 
     def result(self, *, grid: bool = False) -> Any:
         """Return the axes: alone if they are one, in a row, or as (rows, columns) of a grid."""
@@ -180,7 +180,11 @@ def draw_lines(
             else:  # matplotlib drops what is not finite, and leaves a gap there
                 ax.fill_between(at, low, high, color=look["color"], alpha=0.25, linewidth=0, zorder=1.5, gid="band")
             ax.vlines(at[lone], low[lone], high[lone], color=look["color"], alpha=0.5, zorder=1.5, gid="alone band")
-        ax.plot(at, middle, **look, markevery=_markevery(len(at), i, len(groups), sparse), zorder=3, gid="mean")
+        name = ", ".join(words.entry(n, key[n]) for n in (looks.hue, looks.style, looks.shade) if n in key)
+        label = {"label": f"_{name}"} if name else {}  # for who does not see the figure; no legend shows it
+        ax.plot(
+            at, middle, **look, **label, markevery=_markevery(len(at), i, len(groups), sparse), zorder=3, gid="mean"
+        )
         mark_alone(ax, at, middle, {**look, "zorder": 3, "gid": "alone"})
         floor += _marks(sheet, ax, at, rows, look, floor)
     return floor
@@ -276,8 +280,11 @@ def _handle(marker: str, colour: Any, filled: bool) -> Any:
     return Line2D([], [], linestyle="", marker=marker, color=colour, markerfacecolor=colour if filled else "white")
 
 
-def handles(looks: Looks, sheet: Canvas, band: str | None = None) -> dict[str, Any]:
-    """Return what the legend shows: hues, styles, and what the data called for; nothing for one plain line."""
+def handles(looks: Looks, sheet: Canvas, band: str | None = None, *, bars: bool = False) -> dict[str, Any]:
+    """Return what the legend shows: hues, styles, and what the data called for; nothing for one plain line.
+
+    `bars` says that bands were drawn as bars.
+    """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -300,7 +307,9 @@ def handles(looks: Looks, sheet: Canvas, band: str | None = None) -> dict[str, A
         if band == "seeds":
             shown["one seed"] = Line2D([], [], color=FAINT, linewidth=line_width(0.4))
         else:
-            shown[{"ci95": "95 % interval", "sd": "± sd", "range": "range"}[band]] = Patch(color=FAINT, alpha=0.5)
+            name = {"ci95": "95 % interval", "sd": "± sd", "range": "range"}[band]
+            bar = Line2D([], [], linestyle="", marker="|", markersize=marker_size(1.6), color=FAINT)
+            shown[name] = bar if bars else Patch(color=FAINT, alpha=0.5)
     return {words.math(name): handle for name, handle in {**shown, **sheet.notes}.items()}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -15,9 +15,35 @@ from gradlab.plots.ground.styles import Looks
 _NAME = "_gradlab_caption"
 
 
-def attach(thing: Any, text: str) -> None:
-    """Leave a text with the axes, or with the figure, that it describes."""
-    setattr(thing, _NAME, plain(from_figure(text)))
+class Caption(NamedTuple):
+    """What there is to see in a figure, in one sentence, and what must be known to read it.
+
+    Parameters
+    ----------
+    lead : str
+        One sentence, which pages set in bold.
+    rest : str
+        What is drawn, what stands for what, n, mean, band and setting; it may be empty.
+    """
+
+    lead: str
+    rest: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return both, one after the other."""
+        return " ".join(part for part in self if part)
+
+
+def sentences(parts: Iterable[str]) -> Caption:
+    """Make a caption of sentences, of which empty ones are left out; the first that is left is the lead."""
+    lead, *rest = [part for part in parts if part] or [""]
+    return Caption(lead, " ".join(rest))
+
+
+def attach(thing: Any, caption: Caption) -> None:
+    """Leave a caption with the axes, or with the figure, that it describes."""
+    setattr(thing, _NAME, Caption(*(plain(from_figure(part)) for part in caption)))
 
 
 def caption(figure: Any) -> str:
@@ -33,16 +59,21 @@ def caption(figure: Any) -> str:
     str
         Empty where gradlab has drawn nothing.
     """
+    return in_parts(figure).text
+
+
+def in_parts(figure: Any) -> Caption:
+    """Return the caption of a figure, its lead apart from the rest; of several panels the lead is that of the first."""
     figure = figure_of(figure)
-    if text := caption_of(figure):  # a board has one for all panels
-        return text
-    texts = [caption_of(axes) for axes in figure.axes]
-    return " ".join(dict.fromkeys(text for text in texts if text))
+    if (whole := caption_of(figure)).text:  # a board has one for all panels
+        return whole
+    first, *others = dict.fromkeys(c for axes in figure.axes if (c := caption_of(axes)).text) or [Caption("")]
+    return sentences([*first, *(other.text for other in others)])
 
 
-def caption_of(thing: Any) -> str:
-    """Return the text that was left with axes, or with a figure as a whole."""
-    return getattr(thing, _NAME, "")
+def caption_of(thing: Any) -> Caption:
+    """Return the caption that was left with axes, or with a figure as a whole."""
+    return getattr(thing, _NAME, Caption(""))
 
 
 def figure_of(thing: Any) -> Any:

@@ -11,6 +11,8 @@ from matplotlib.ticker import Formatter, MaxNLocator
 
 from gradlab._errors import unknown
 
+#: So many values or fewer are ticks themselves, where each is this share of the axis away from the next.
+_FEW, _APART = 4, 0.12
 #: Share of the axis that a row of marked zeros takes at the floor.
 STRIP = 0.06
 
@@ -165,6 +167,9 @@ def counting_axis(ax: Any, values: Sequence[float]) -> None:
         ax.xaxis.set_major_locator(FixedTicks(values))
         ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
         ax.xaxis.set_minor_locator(FixedTicks([]))
+    elif 1 < len(values) <= _FEW and min(np.diff(values)) >= _APART * (values[-1] - values[0]):
+        ax.xaxis.set_major_locator(FixedTicks(values))
+        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
     else:
         whole = all(v == int(v) for v in values)
         ax.xaxis.set_major_locator(Counting() if whole else MaxNLocator(nbins="auto", steps=[1, 2, 5, 10]))

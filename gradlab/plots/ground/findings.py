@@ -64,10 +64,11 @@ def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence
     if len(found) == 1:
         return f"{way} of {found[0][2]} layers the {quantity(column)} {words.change(found[0][0])}."
     low, high = min(found), max(found)
+    what = "networks" if "network" in rows and rows["network"].nunique() == len(found) else "lines"
     told = f"{words.change(low[0])}{_of(low[1])} and {words.change(high[0])}{_of(high[1])}"
     if words.change(low[0]) == words.change(high[0]):
         told = f"{words.change(low[0])} in all"
-    return f"{way} layer the {quantity(column)} {told}, the ends of {len(found)} networks."
+    return f"{way} layer the {quantity(column)} {told}, the ends of {len(found)} {what}."
 
 
 def _end(row: pd.Series) -> float:

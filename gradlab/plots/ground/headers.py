@@ -68,6 +68,19 @@ def share_labels(sheet: Canvas, x: str, y: str = "") -> None:
         sheet.figure.supylabel(y, fontsize=matplotlib.rcParams["axes.labelsize"])
 
 
+def label_columns(sheet: Canvas) -> list[str]:
+    """Take the labels off the y-axes of a figure of ours, and return those of its first row, to stand above columns.
+
+    Where all panels of a column show one quantity, its name needs to be said once.
+    """
+    if not sheet.own:
+        return []
+    labels = [axes.get_ylabel() for axes in sheet.axes[0]]
+    for axes in sheet.axes.flat:
+        axes.set_ylabel("")
+    return labels
+
+
 def _fit(written: Any, text: str, side: float, beside: bool) -> None:
     """Write a header, broken into lines that stay within its panel's side; the last resort is a smaller font."""
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failures, name_panel
-from gradlab.plots.ground.captions import averages, roles
+from gradlab.plots.ground.captions import Caption, averages, roles, sentences
 from gradlab.plots.ground.decades import step_axis
 from gradlab.plots.ground.findings import last_step
 from gradlab.plots.ground.headers import share_labels, write_headers
@@ -62,6 +62,7 @@ def draw_layers(
     logs = value.startswith("log10_") or value == "delta_log10_mean"
     own = {"sharey": True, "sharex": True} if ax is None else {}
     counts, failed, ended, several = [], [], [], len(shown) > 1
+    bars = band != "seeds" and len(look.hues) > BANDS
     height = 2.6 if size[0] == 1 else 0.7 + (1.75 if size[0] < 4 else 1.35) * size[0]
     with canvas(ax, preset, *size, title=title, wide=several, height=height, **own) as sheet:
         used = sheet.axes.ravel()[: len(shown)]
@@ -73,7 +74,6 @@ def draw_layers(
                 keys = list(dict.fromkeys(n for n in ("layer", style, *apart(part, x)) if n is not None))
                 means, seeds = summaries(part, [*keys, x], value, band)
                 counts.append(means.assign(panel=name) if several else means)
-                bars = band != "seeds" and len(look.hues) > BANDS
                 floor = draw_lines(sheet, axes, means, seeds, keys, x, look, bars=bars)
                 where = f" ({name})" if several else ""
                 ended += [note + where for note in mark_ends(sheet, axes, part, x, [], look)]
@@ -94,9 +94,8 @@ def draw_layers(
         else:
             for axes in used:
                 axes.set_ylabel(label)
-        place_legend(sheet, some_named(handles(look, sheet, band), look), legend)
-        text = _caption(rows, pd.concat(counts), value, x, look, band, failed, ended, grid.names, rule)
-        sheet.describe(text)
+        place_legend(sheet, some_named(handles(look, sheet, band, bars=bars), look), legend)
+        sheet.describe(_caption(rows, pd.concat(counts), value, x, look, band, failed, ended, grid.names, rule))
     return used if several else used[0]
 
 
@@ -127,7 +126,7 @@ def _panels(rows: list[str], cols: list[str]) -> str:
 def _caption(
     rows: pd.DataFrame, counts: pd.DataFrame, value: str, x: str, look: Any, band: str, failed: list[str],
     ended: list[str], facets: tuple[list[str], list[str]], rule: float | None,
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     what, bars = words.described(value), len(look.hues) > BANDS
     low, high = look.hues[0], look.hues[-1]
     keys = [n for n in ("layer", look.style, "network", "panel") if n in counts]
@@ -144,4 +143,4 @@ def _caption(
         f"× on the upper edge: {'; '.join(ended)}." if ended else "",
         f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",
     ]  # fmt: skip
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

@@ -39,8 +39,8 @@ COORDINATES: dict[str, str] = {
     "std": "standard deviation of the weights",
     "optimizer": "optimiser",
     "learning_rate": "learning rate (the largest of its schedule)",
-    "momentum": "momentum  [1]",
-    "weight_decay": "weight decay  [1]",
+    "momentum": "momentum",
+    "weight_decay": "weight decay",
     "dropout": "dropout rate  [share]",
     "clip_norm": "gradients are clipped to this norm",
 }
@@ -63,8 +63,8 @@ _NONE: dict[str, str] = {
 
 #: Columns as they stand on an axis and in a caption; ``{loss}`` becomes the unit of the loss.
 QUANTITIES: dict[str, tuple[str, str]] = {
-    "log10_activation_rms": ("rms activation $a$  [1]", "rms activation (forward signal)"),
-    "log10_preactivation_rms": ("rms preactivation $z$  [1]", "rms preactivation (forward signal)"),
+    "log10_activation_rms": ("rms activation $a$", "rms activation (forward signal)"),
+    "log10_preactivation_rms": ("rms preactivation $z$", "rms preactivation (forward signal)"),
     "log10_delta_rms": (
         r"rms delta $\partial L\,/\,\partial z$  [{loss}]",
         "rms delta, of ∂(loss of one example)/∂(preactivation) over batch and units",
@@ -81,10 +81,10 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         r"bias grad. $\|\partial L\,/\,\partial b\|_2$  [{loss}]",
         "norm of the gradient of the mean loss by the bias",
     ),
-    "log10_one_minus_c": ("$1-c$, of two inputs  [1]", "1 − c, c the correlation of two inputs' preactivations"),
-    "log10_update_ratio": (r"update ratio $\|\Delta W\|/\|W\|$  [1]", "norm of the update over norm of the weight"),
-    "log10_weight_update_norm": (r"weight update $\|\Delta W\|_F$  [1]", "Frobenius norm of the weight's update"),
-    "log10_bias_update_norm": (r"bias update $\|\Delta b\|_2$  [1]", "norm of the bias's update"),
+    "log10_one_minus_c": ("$1-c$, of two inputs", "1 − c, c the correlation of two inputs' preactivations"),
+    "log10_update_ratio": (r"update ratio $\|\Delta W\|/\|W\|$", "norm of the update over norm of the weight"),
+    "log10_weight_update_norm": (r"weight update $\|\Delta W\|_F$", "Frobenius norm of the weight's update"),
+    "log10_bias_update_norm": (r"bias update $\|\Delta b\|_2$", "norm of the bias's update"),
     "log10_clipped_weight_grad_norm": (
         r"clipped weight grad. $\|\partial L\,/\,\partial W\|_F$  [{loss}]",
         "Frobenius norm of the gradient by the weight after clipping",
@@ -116,12 +116,12 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "dead_fraction": ("dead units  [share]", "share of units with zero slope on the whole batch"),
     "float32_zero_fraction": ("lost in float32  [share]", "share of non-zero entries of the gradient below 2^−126"),
     "zero_example_fraction": ("examples without gradient  [share]", "share of examples whose gradient is exactly 0"),
-    "weight_norm": (r"weight $\|W\|_F$  [1]", "Frobenius norm of the weight"),
-    "gradient_cosine_mean": ("cosine of two examples' gradients  [1]", "mean cosine of two examples' gradients"),
-    "gradient_snr": ("gradient signal to noise  [1]", "B ‖mean gradient‖² over the trace of its covariance"),
-    "activation_mean_over_rms": ("mean activation / rms  [1]", "mean of the activation over its rms"),
+    "weight_norm": (r"weight $\|W\|_F$", "Frobenius norm of the weight"),
+    "gradient_cosine_mean": ("cosine of two examples' gradients", "mean cosine of two examples' gradients"),
+    "gradient_snr": ("gradient signal to noise", "B ‖mean gradient‖² over the trace of its covariance"),
+    "activation_mean_over_rms": ("mean activation / rms", "mean of the activation over its rms"),
     "activation_p98_over_rms": (
-        "98th percentile of the activation / rms  [1]",
+        "98th percentile of the activation / rms",
         "98th percentile of the activation over its rms",
     ),
     "log10_train_loss": ("training loss  [{loss}]", "loss on the training data"),
@@ -131,8 +131,8 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "sharpness": ("sharpness  [{loss}]", "largest eigenvalue of the loss's Hessian by the parameters"),
 }
 
-#: Unit of each loss: a logarithm of a probability is in nats.
-UNITS: dict[str, str] = {"softmax_cross_entropy": "nat", "logistic": "nat", "probe": "1"}
+#: Unit of each loss: a logarithm of a probability is in nats; an inner product with a unit vector has none.
+UNITS: dict[str, str] = {"softmax_cross_entropy": "nat", "logistic": "nat", "probe": ""}
 
 BANDS: dict[str, str] = {
     "ci95": "95 % t-interval of the mean over seeds",
@@ -185,14 +185,14 @@ def math(text: str) -> str:
 
 
 def axis(column: str, frame: pd.DataFrame | None = None) -> str:
-    """Return the label of an axis, with its unit."""
+    """Return the label of an axis, with its unit where it has one."""
     if column in COORDINATES:
         return COORDINATES[column]
     if column not in QUANTITIES:
         return drawable(column.removeprefix("log10_").replace("_", " "))
     losses = set() if frame is None or "loss" not in frame else set(frame["loss"].dropna())
     unit = UNITS.get(str(next(iter(losses))), "loss") if len(losses) == 1 else "loss"
-    return QUANTITIES[column][0].replace("{loss}", unit)
+    return QUANTITIES[column][0].replace("{loss}", unit).removesuffix("  []")
 
 
 def described(column: str) -> str:

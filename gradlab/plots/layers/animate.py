@@ -14,7 +14,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failures
-from gradlab.plots.ground.captions import averages
+from gradlab.plots.ground.captions import Caption, averages, sentences
 from gradlab.plots.ground.decades import counting_axis
 from gradlab.plots.ground.film import mark_progress, stage_title, target, write
 from gradlab.plots.ground.findings import FORWARD, profile
@@ -110,8 +110,7 @@ def animate(
             ax = sheet.axes.flat[0]
             kept = {id(child) for child in ax.get_children()}
             _fix(sheet, ax, frame, stages, value, keys, x, look, band)
-            text = _caption(rows, stages, value, over, x, look, band)
-            sheet.describe(text)
+            sheet.describe(_caption(rows, stages, value, over, x, look, band))
 
             def show(number: int) -> None:
                 stage = stages[number]
@@ -219,7 +218,7 @@ def _mark_failed(sheet: Canvas, ax: Any, stage: Stage, keys: Sequence[str], x: s
 
 def _caption(
     rows: pd.DataFrame, stages: Sequence[Stage], column: str, over: str, x: str, look: Looks, band: str
-) -> str:
+) -> Caption:
     what = words.described(column)
     against = "layer, counted from the input" if x == "layer" else "layers from the loss, 1 the last hidden layer"
     last = stages[-1].means
@@ -232,4 +231,4 @@ def _caption(
         averages([column], pd.concat([s.means for s in stages]), band, rows["seed"].nunique()),
         f"Setting: {words.setting(rows)}.",
     ]
-    return " ".join(part for part in parts if part).replace("_", " ")
+    return sentences(part.replace("_", " ") for part in parts)

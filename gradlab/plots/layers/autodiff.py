@@ -11,6 +11,7 @@ import pandas as pd
 
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, decade_axis, mark_alone, mark_ceiling, mark_floor
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import counting_axis
 from gradlab.plots.ground.legends import Place, inks_of, place_legend
 from gradlab.plots.ground.styles import COLOURS, FAINT, LINES, MARKERS, NEUTRAL
@@ -193,7 +194,7 @@ def _dark(colour: Any) -> Any:
     return (r * scale, g * scale, b * scale)
 
 
-def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors: list[tuple[str, float]]) -> str:
+def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors: list[tuple[str, float]]) -> Caption:
     lost = [
         f"{method} shows 0 in {int(dead.sum())} of {len(at)} layers, up to layer {int(at[dead].max())}"
         for method, at, _, dead, _ in deaths
@@ -212,4 +213,4 @@ def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors:
         parts.append(f"Dashed: the smallest normal numbers of {words.listed(told)}.")
     if len(told) < len(floors):
         parts.append(f"Dotted: where the squares of a norm leave float32, {10**SQUARES:.2g}.")
-    return " ".join(parts)
+    return sentences(parts)

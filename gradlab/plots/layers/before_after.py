@@ -10,7 +10,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, decade_axis, draw_lines, handles, name_panel
-from gradlab.plots.ground.captions import averages
+from gradlab.plots.ground.captions import Caption, averages, sentences
 from gradlab.plots.ground.decades import counting_axis, prepare
 from gradlab.plots.ground.findings import quantity
 from gradlab.plots.ground.legends import Place, place_legend
@@ -119,13 +119,13 @@ def before_after(
         between = words.math(f"{second} {'/' if logs else '−'} {first}")
         if sheet.own:
             name_panel(sheet, below, between)
-            below.set_ylabel("ratio  [1]" if logs else "difference")
+            below.set_ylabel("ratio" if logs else "difference")
         else:  # their titles are their owner's, and they may stand side by side
             below.set_ylabel(between)
             above.set_xlabel(words.axis("layer"))
         below.set_xlabel(words.axis("layer"))
         place_legend(sheet, handles(look, sheet, band), legend)
-        sheet.describe(_caption(rows, means, gaps, pairs, value, hue, values, band, logs))
+        sheet.describe(_caption(rows, means, gaps, pairs, value, hue, values, band, logs, sheet.own))
     return sheet.axes.ravel()
 
 
@@ -153,8 +153,8 @@ def _pairs(rows: pd.DataFrame, value: str, hue: str, values: list[Any]) -> pd.Da
 
 def _caption(
     rows: pd.DataFrame, means: pd.DataFrame, gaps: pd.DataFrame, pairs: pd.DataFrame, value: str, hue: str,
-    values: list[Any], band: str, logs: bool,
-) -> str:  # fmt: skip
+    values: list[Any], band: str, logs: bool, ours: bool,
+) -> Caption:  # fmt: skip
     first, second = (words.entry(hue, v) for v in values)
     finite = gaps[np.isfinite(gaps["mean"])]
     parts = []
@@ -171,11 +171,12 @@ def _caption(
             apart = int(((finite["low"] > 0) | (finite["high"] < 0)).sum())
             parts.append(f"The interval of the difference excludes none in {apart} of {len(finite)} layers.")
     seeds = pairs["seed"].nunique()
+    upper, lower = ("Above", "Below") if ours else ("First axes", "Second axes")  # which may stand side by side
     parts += [
-        f"Above: {words.described(value)}. {averages([value], means, band, rows['seed'].nunique())}",
-        f"Below: the {'factor' if logs else 'difference'} between the two, seed by seed (thin lines) and its "
+        f"{upper}: {words.described(value)}. {averages([value], means, band, rows['seed'].nunique())}",
+        f"{lower}: the {'factor' if logs else 'difference'} between the two, seed by seed (thin lines) and its "
         f"{'geometric ' * logs}mean over n = {words.span([seeds], 'pair of seeds' if seeds == 1 else 'pair')}; band: "
         f"{words.BANDS[band]}.",
         f"Setting: {words.setting(rows)}.",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

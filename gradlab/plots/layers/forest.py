@@ -12,6 +12,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.frames.summaries import rates
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import FixedTicks
 from gradlab.plots.ground.facets import factors
 from gradlab.plots.ground.headers import broken
@@ -209,7 +210,7 @@ def _handles(sheet: Canvas, look: Looks, table: pd.DataFrame) -> dict[str, Any]:
     return {words.math(name): handle for name, handle in {**shown, **sheet.notes}.items()}
 
 
-def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> str:
+def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> Caption:
     counts = table["verdict"].astype(str).value_counts(sort=False)
     found = words.listed([f"{n} {name}" for name, n in counts.items()])
     marks = "networks" if "network" not in table or table["network"].nunique() == len(table) else "marks"
@@ -231,4 +232,4 @@ def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> 
         f"In {words.span([lost], 'network')} some seeds failed." if lost else "",
         f"Setting: {setting}." if (setting := words.setting(table)) else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

@@ -13,11 +13,11 @@ from gradlab._errors import GradlabError, unknown
 from gradlab._types import MEASURED
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, decade_axis, draw_lines, handles, mark_failures, mark_frozen
-from gradlab.plots.ground.captions import averages, roles
+from gradlab.plots.ground.captions import averages, roles, sentences
 from gradlab.plots.ground.decades import counting_axis
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.findings import extremes, profile, quantity
-from gradlab.plots.ground.headers import broken, share_labels, write_headers
+from gradlab.plots.ground.headers import broken, label_columns, share_labels, write_headers
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.overlay import Overlay
 from gradlab.plots.ground.styles import Looks
@@ -163,9 +163,9 @@ def gradient_flow(
                 axes.set_ylabel(words.axis(column, frame))
                 marked = mark_failures(sheet, axes, whole, keys, look)
             failed += marked
-        _label(sheet, [header for header, _ in grid], [words.axis(c, frame) for c in value], across)
+        _label(sheet, [header for header, _ in grid], across)
         place_legend(sheet, handles(look, sheet, band), legend)
-        text = _caption(
+        parts = _caption(
             frame, shown, pd.concat(counts) if counts else None, value, across, look, band, failed, apart, facets
         )
         first = ""
@@ -174,20 +174,17 @@ def gradient_flow(
             first = extremes(named, "mean", f"The {quantity(telling)}", ["layer_name"], telling.startswith("log10_"))
         elif seen:
             first = profile(shown, pd.concat(seen), telling, keys, x)
-        text = " ".join(part for part in (first, text, over.caption if over is not None else "") if part)
-        sheet.describe(text)
+        sheet.describe(sentences([first, *parts, over.caption if over is not None else ""]))
     return sheet.result(grid=bool(facets))
 
 
-def _label(sheet: Canvas, rows: Sequence[str], columns: Sequence[str], x: str) -> None:
+def _label(sheet: Canvas, rows: Sequence[str], x: str) -> None:
     """Write one label for the x-axes of a figure of ours; with several rows, quantities stand above their columns."""
     if not sheet.own or sheet.axes.size == 1:
         return
     share_labels(sheet, x)
     if len(rows) > 1:
-        for axes in sheet.axes.flat:
-            axes.set_ylabel("")
-        write_headers(sheet, rows, columns)
+        write_headers(sheet, rows, label_columns(sheet))
 
 
 def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) -> list[str]:
@@ -205,7 +202,7 @@ def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) 
 def _caption(
     frame: pd.DataFrame, rows: pd.DataFrame, counts: pd.DataFrame | None, columns: Sequence[str], x: str, look: Any,
     band: str, failed: Sequence[str], apart: Sequence[str], facets: Sequence[str],
-) -> str:  # fmt: skip
+) -> list[str]:  # fmt: skip
     what = "; ".join(words.described(c) for c in columns)
     parts = [f"{what[:1].upper()}{what[1:]}, against the {x.replace(' (', ', ').rstrip(')')}."]
     parts.append(roles(look, facets))
@@ -220,7 +217,7 @@ def _caption(
         parts.append(f"Setting: {setting}.")
     if failed:
         parts.append(f"Failed, and marked × in the upper left corner: {'; '.join(failed)}.")
-    return " ".join(part for part in parts if part)
+    return parts
 
 
 def _shaded(look: Looks, rows: pd.DataFrame) -> Looks:

@@ -13,7 +13,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.frames.rates_by_seed import log10_rates
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, lay_out, name_panel
-from gradlab.plots.ground.captions import roles
+from gradlab.plots.ground.captions import Caption, roles, sentences
 from gradlab.plots.ground.cells import HATCHES, SMALL, number, one_network_a_cell, third
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.headers import broken, share_labels, write_headers
@@ -120,8 +120,7 @@ def heatmap(
             write_headers(sheet, *([header for header, _ in side] for side in grid))
         if sheet.own:
             _turn(sheet.axes)
-        text = _caption(frame, table, means, down, along, band, uncertain)
-        sheet.describe(text)
+        sheet.describe(_caption(frame, table, means, down, along, band, uncertain))
     return sheet.result(grid=bool(down))
 
 
@@ -220,7 +219,7 @@ def _turn(axes: np.ndarray) -> None:
 def _caption(
     frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, rows: list[str], cols: list[str], band: str,
     uncertain: bool,
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     n = words.span([int(v) for v in means.loc[means["n"] > 0, "n"]] or [0], "seed")
     finite = means["mean"].dropna()
     zones = [int((finite < -DECADE).sum()), int((finite.abs() <= DECADE).sum()), int((finite > DECADE).sum())]
@@ -240,4 +239,4 @@ def _caption(
         why = failures(frame)["status"].unique() if "status" in frame else []
         parts.append(f"Cross-hatched: {failed} that failed{': ' if len(why) else ''}{'; '.join(map(str, why))}.")
     parts.append(f"Setting: {words.setting(frame[frame['layer'] >= 1])}.")
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

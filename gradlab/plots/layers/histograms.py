@@ -11,6 +11,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.headers import broken
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import COLOURS, LIGHTEST, LINES, NEUTRAL, SEQUENTIAL, marker_size
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: Panels side by side, on a slide and elsewhere; of more layers, as many evenly spaced ones.
 PANELS = {"slide": 3}
 MOST = 5
-SIGNALS: dict[str, str] = {"activation": "activation $a$  [1]", "delta": "delta over its own rms  [1]"}
+SIGNALS: dict[str, str] = {"activation": "activation $a$", "delta": "delta over its own rms"}
 TABLE = ("signal", "layer", "bin", "left", "right", "count")
 #: Letters of a line beside a row.
 _LETTERS = 20
@@ -100,9 +101,8 @@ def histograms(
             named = sheet.axes.flat[0].get_legend_handles_labels()
             place_legend(sheet, dict(zip(named[1], named[0], strict=True)), legend)
         if sheet.own:
-            sheet.figure.supylabel("density [1]", fontsize=_rc("axes.labelsize"))
-        text = _caption(frame, signals, keys, chosen)
-        sheet.describe(text)
+            sheet.figure.supylabel("density", fontsize=_rc("axes.labelsize"))
+        sheet.describe(_caption(frame, signals, keys, chosen))
     return sheet.result(grid=True)
 
 
@@ -222,7 +222,7 @@ def _finish(
     if not sheet.own:  # whose neighbours may be another's
         for ax in sheet.axes[i]:
             ax.set_xlabel(SIGNALS.get(name, name))
-        sheet.axes[i, 0].set_ylabel("density [1]")
+        sheet.axes[i, 0].set_ylabel("density")
     elif last:
         middle.set_xlabel(SIGNALS.get(name, name))
     if key:
@@ -270,7 +270,7 @@ def _finding(table: pd.DataFrame, what: str, layers: Sequence[int]) -> str:
     return f"Half of the {what} lie {words.listed(ends)}." if ends else ""
 
 
-def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], layers: Sequence[int]) -> str:
+def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], layers: Sequence[int]) -> Caption:
     per = table.groupby(["signal", "layer", *keys], observed=True, dropna=False)["count"].sum()
     what = {"activation": "activations", "delta": "back-propagated gradients δ, each over its own layer's rms"}
     rest = [n for n in table["layer"].unique() if n not in layers]
@@ -289,4 +289,4 @@ def _caption(table: pd.DataFrame, signals: Sequence[str], keys: Sequence[str], l
         parts.append("Exact zeros are not in the density: their share stands in the panel, with a triangle at 0.")
     if np.isinf(table.loc[table["count"] > 0, "bin"].astype(float)).any():
         parts.append("Triangles at the edges: entries beyond ±5.")
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

@@ -12,7 +12,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.frames.summaries import summarise
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, mark_floor
-from gradlab.plots.ground.captions import roles
+from gradlab.plots.ground.captions import Caption, roles, sentences
 from gradlab.plots.ground.decades import counting_axis, prepare
 from gradlab.plots.ground.facets import factors, panels
 from gradlab.plots.ground.findings import quantity
@@ -96,7 +96,7 @@ def local_factors(
         for axes, table in zip(sheet.axes.flat, tables, strict=True):
             _waterfall(sheet, axes, table)
             axes.set_xlabel(words.axis("layer"))
-        sheet.axes.flat[0].set_ylabel(r"rms $\delta_l$ / rms $\delta_L$  [1]")
+        sheet.axes.flat[0].set_ylabel(r"rms $\delta_l$ / rms $\delta_L$")
         if len(parts) > 1:
             share_labels(sheet, words.axis("layer"))
             write_headers(sheet, [], [header for header, _ in parts])
@@ -162,7 +162,7 @@ def _waterfall(sheet: Canvas, ax: Any, table: pd.DataFrame) -> None:
 def _caption(
     frame: pd.DataFrame, tables: Sequence[pd.DataFrame], names: Sequence[str], value: str, band: str,
     cols: Sequence[str],
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     said = []
     for table, name in zip(tables, names, strict=True):
         whole = table[np.isfinite(table["mean"])]
@@ -189,4 +189,4 @@ def _caption(
         if zeros else "",
         f"Setting: {words.setting(frame[frame['layer'] >= 1])}.",
     ]  # fmt: skip
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

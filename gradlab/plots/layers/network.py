@@ -22,7 +22,7 @@ from gradlab.plots.ground.boxes import (
     what_happens,
 )
 from gradlab.plots.ground.canvas import canvas, name_panel
-from gradlab.plots.ground.captions import roles
+from gradlab.plots.ground.captions import Caption, roles, sentences
 from gradlab.plots.ground.facets import factors, panels
 from gradlab.plots.ground.styles import Looks
 from gradlab.plots.ground.tables import checked, listed, matching, of_networks
@@ -106,7 +106,7 @@ def network(
 
 def _caption(
     frame: pd.DataFrame, tables: Sequence[pd.DataFrame], names: Sequence[str], rows: Sequence[str]
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     said = [f"{f'{name}: ' if name else ''}{what_happens(table)}" for table, name in zip(tables, names, strict=True)]
     first = "; ".join(said)
     n = words.span([int(v) for t in tables for v in t.loc[t["n_backward"] > 0, "n_backward"]] or [0], "seed")
@@ -120,4 +120,4 @@ def _caption(
         f"Hatched: all seeds are exactly 0; {words.span([zeros], 'zero')} in all." if zeros else "",
         f"Setting: {words.setting(frame[frame['layer'] >= 1])}.",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

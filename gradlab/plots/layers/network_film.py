@@ -22,6 +22,7 @@ from gradlab.plots.ground.boxes import (
     what_happens,
 )
 from gradlab.plots.ground.canvas import canvas
+from gradlab.plots.ground.captions import Caption
 from gradlab.plots.ground.film import mark_progress, stage_title, target, write
 from gradlab.plots.ground.styles import line_width
 from gradlab.plots.ground.tables import checked, differing, hidden, levels, of_networks
@@ -145,12 +146,13 @@ def _of_steps(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, float, float
     return stages
 
 
-def _caption(frame: pd.DataFrame, table: pd.DataFrame, count: int, over: str) -> str:
+def _caption(frame: pd.DataFrame, table: pd.DataFrame, count: int, over: str) -> Caption:
     first = what_happens(table)
     when = " at the last step" if over == "step" else ""
-    return (
-        f"{first[:1].upper()}{first[1:]}{when}, over {words.span([len(table)], 'hidden layer')}. A film of {count} "
+    return Caption(
+        f"{first[:1].upper()}{first[1:]}{when}, over {words.span([len(table)], 'hidden layer')}.",
+        f"A film of {count} "
         f"stages over the {over}: boxes are layers, coloured by the rms activation (above, white: 1) and the rms delta "
         f"(below, white: that of the last hidden layer). Geometric means over n = "
-        f"{words.span([frame['seed'].nunique()], 'seed')}. Setting: {words.setting(hidden(frame))}."
+        f"{words.span([frame['seed'].nunique()], 'seed')}. Setting: {words.setting(hidden(frame))}.",
     )

@@ -12,7 +12,7 @@ from gradlab.frames.rates_by_seed import log10_rates
 from gradlab.frames.summaries import rates
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, decade_axis, draw_lines, handles
-from gradlab.plots.ground.captions import averages, roles
+from gradlab.plots.ground.captions import Caption, averages, roles, sentences
 from gradlab.plots.ground.decades import counting_axis
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.findings import extremes
@@ -108,8 +108,7 @@ def rate_against_depth(
             share_labels(sheet, words.axis(x), "rate [factor of the rms delta per layer]")
             write_headers(sheet, *([header for header, _ in side] for side in grid))
         place_legend(sheet, handles(look, sheet, band), legend)
-        text = _caption(frame, of_network, pd.concat(counts), x, look, band, down, along)
-        sheet.describe(text)
+        sheet.describe(_caption(frame, of_network, pd.concat(counts), x, look, band, down, along))
     return sheet.result(grid=True)
 
 
@@ -141,7 +140,7 @@ def _hollow(
 def _caption(
     frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, x: str, look: Any, band: str, rows: Sequence[str],
     columns: Sequence[str],
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     names = [n for n in (look.hue, look.style, look.shade, *rows, *columns, x) if n is not None]
     parts = [
         extremes(means.reset_index(drop=True), "mean", "The rate", list(dict.fromkeys(names))),
@@ -158,4 +157,4 @@ def _caption(
     if failed:
         parts.append(f"{failed} of {len(table)} networks failed in some seeds or all.")
     parts.append(f"Setting: {words.setting(frame[frame['layer'] >= 1])}.")
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

@@ -12,6 +12,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.formats import Floor, draw_floors, name_floors, told
 from gradlab.plots.ground.styles import LIGHTEST, NEUTRAL, SEQUENTIAL, line_width, marker_size, shaded
@@ -109,8 +110,7 @@ def ridges(
         sheet.figure.draw_without_rendering()
         for axes in sheet.axes.flat:
             name_floors(axes, floors)
-        text = _caption(frame, names, said, chosen, floors)
-        sheet.describe(text)
+        sheet.describe(_caption(frame, names, said, chosen, floors))
     return sheet.result()
 
 
@@ -204,7 +204,7 @@ def _finding(part: pd.DataFrame, name: str, key: dict[str, Any], chosen: Sequenc
 
 def _caption(
     table: pd.DataFrame, names: Sequence[str], said: Sequence[str], chosen: Sequence[int], floors: list[Floor]
-) -> str:
+) -> Caption:
     per = table.groupby(["signal", "layer", *names], observed=True, dropna=False)["count"].sum()
     known = levels(table, "layer")
     low = table.loc[table["bin"] == -np.inf, "count"].sum()
@@ -218,7 +218,7 @@ def _caption(
         told(floors),
         f"Setting: {words.setting(table)}." if words.setting(table) else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)
 
 
 def _percent(share: float) -> str:

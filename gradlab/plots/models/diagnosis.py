@@ -18,6 +18,7 @@ from gradlab._text import shortened
 from gradlab._types import NOTES
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import FAILED, FROZEN, ZERO, Canvas, canvas
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.formats import ADAM, FLOORS, Floor, draw_floors, told
 from gradlab.plots.ground.legends import Place, place_legend
@@ -27,7 +28,7 @@ from gradlab.plots.ground.tables import checked, require, summaries, without_gra
 #: The bars from left to right: column, what it is called over its panel and in a sentence, unit, and the word by which
 #: a status calls it not finite.
 BARS: tuple[tuple[str, str, str, str, str], ...] = (
-    ("log10_activation_rms", "signal", "signal", "1", "value"),
+    ("log10_activation_rms", "signal", "signal", "", "value"),
     ("log10_delta_rms", "delta", "delta", "loss", "delta"),
     ("log10_weight_grad_rms", "weight gradient", "weight gradient's entry", "loss", "gradient"),
 )
@@ -99,7 +100,7 @@ def diagnosis(
             if len(lost):
                 shown["0 in the working precision"] = Patch(facecolor="white", edgecolor=NEUTRAL)
             shown |= _lost(axes, rows, table, column, place, colour)
-            axes.set_xlabel(f"{'norm' if column == _NORM else 'rms'}  [{unit}]")
+            axes.set_xlabel(f"{'norm' if column == _NORM else 'rms'}{f'  [{unit}]' * bool(unit)}")
             first.append(_span(table, short, names))
         _rows(sheet, names, place)
         codes = _findings(sheet, marks, place)
@@ -110,8 +111,7 @@ def diagnosis(
         sheet.figure.draw_without_rendering()
         _names(sheet, names)
         _headers(sheet, floors)
-        text = _caption(rows, first, floors, codes, marks, len(names))
-        sheet.describe(text)
+        sheet.describe(_caption(rows, first, floors, codes, marks, len(names)))
     return sheet.result()
 
 
@@ -280,7 +280,7 @@ def _span(table: pd.DataFrame, name: str, names: pd.Series) -> str:
 def _caption(
     rows: pd.DataFrame, first: list[str], floors: list[list[Floor]], codes: list[str], marks: pd.DataFrame | None,
     count: int,
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     n = rows["seed"].nunique()
     mean = "n = 1 sample, no band" if n == 1 else f"geometric means over n = {n} samples, lines: smallest to largest"
     drawn = sorted({floor.at: floor for own in floors for floor in own}.values(), key=lambda floor: -floor.at)
@@ -291,4 +291,4 @@ def _caption(
         f"Bars: rms, {mean}; each panel has decades of its own.",
         told(drawn), squares or none,
     ]  # fmt: skip
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

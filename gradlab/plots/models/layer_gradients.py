@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import FAILED, ZERO, canvas
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.formats import Floor, draw_floors, name_floors, told
 from gradlab.plots.ground.legends import Place, place_legend
@@ -190,7 +191,7 @@ def _flags(
 
 def _caption(
     rows: pd.DataFrame, weights: pd.DataFrame, names: pd.Series, entries: bool, floors: list[Floor], lost: list[str]
-) -> str:
+) -> Caption:
     known = weights[np.isfinite(weights["mean"])]
     what = "mean absolute entry" if entries else "norm"
     if len(known):
@@ -218,4 +219,4 @@ def _caption(
         f"{told(floors)[:-1]}, of single entries." if floors else "",
         f"Setting: {setting}." if setting else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

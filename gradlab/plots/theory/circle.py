@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import NEUTRAL, Looks, line_width
@@ -92,17 +93,16 @@ def circle(
         prepare(axes, "y", at_least=1)
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
         axes.set_xlabel("layer (0 = input)")
-        axes.set_ylabel("length of the curve  [1]")
+        axes.set_ylabel("length of the curve")
         place_legend(sheet, shown if len(shown) > 1 else {}, legend)
-        text = _caption(frame, hue, found, theory, shapes, shapes_of)
-        sheet.describe(text)
+        sheet.describe(_caption(frame, hue, found, theory, shapes, shapes_of))
     return sheet.result()
 
 
 def _caption(
     table: pd.DataFrame, hue: str | None, found: Sequence[Any], chi1: Mapping[Any, float] | None,
     shapes: Mapping[Any, Any], shapes_of: Any,
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     told = []
     for level in found:
         rows = table[table[hue] == level] if hue else table
@@ -122,4 +122,4 @@ def _caption(
     if shapes:
         of = f", {words.entry(hue, shapes_of)}" if hue and shapes_of is not None else ""
         parts.append(f"Panels: the curve in the plane of its two largest principal components, over its rms{of}.")
-    return " ".join(parts)
+    return sentences(parts)

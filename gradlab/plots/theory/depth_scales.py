@@ -12,6 +12,7 @@ from gradlab.frames.scales import depth_scales as fitted_scales
 from gradlab.frames.scales import distances
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, decade_axis
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.centred import Centred
 from gradlab.plots.ground.centred import critical as found_critical
 from gradlab.plots.ground.decades import counting_axis
@@ -85,7 +86,7 @@ def depth_scales(
             decade_axis(axes)
             counting_axis(axes, [1])
             axes.set_xlabel(words.axis("layer"))
-            axes.set_ylabel(rf"$|{quantity} - {quantity}^*|$  [1]")
+            axes.set_ylabel(rf"$|{quantity} - {quantity}^*|$")
             if legend is True or legend == "inside":  # each panel has its own scales
                 place_legend(Canvas(np.array([[axes]]), sheet.own), shown, "inside")
         if legend in OUTSIDE:
@@ -133,7 +134,7 @@ def _scale(value: float) -> str:
     return "no fit" if np.isnan(value) else "∞" if np.isinf(value) else "> 1000" if value > _LONG else f"{value:.3g}"
 
 
-def _caption(frame: pd.DataFrame, far: pd.DataFrame, fits: pd.DataFrame) -> str:
+def _caption(frame: pd.DataFrame, far: pd.DataFrame, fits: pd.DataFrame) -> Caption:
     n = words.span([int(v) for v in far["n_seeds"].unique()], "seed")
     parts = []
     for scale, what in (("xi_q", "variance"), ("xi_c", "correlation")):
@@ -145,7 +146,7 @@ def _caption(frame: pd.DataFrame, far: pd.DataFrame, fits: pd.DataFrame) -> str:
                 for r in ends.itertuples()
             )
             parts.append(f"The {what} comes a factor e nearer to its fixed point in {words.listed(told)}.")
-    return " ".join([
+    return sentences([
         *(parts or ["No network's approach to its fixed point is long enough above noise to be fitted."]),
         "Left: distance of the preactivation variance q, right: of two inputs' correlation c, from their fixed points, "
         f"of means over n = {n} (where c* = 1, of the geometric mean of 1 − c); no dot within three standard errors of "

@@ -12,6 +12,7 @@ from gradlab._errors import GradlabError
 from gradlab.frames.log_norm_variances import log_norm_variances
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import FAINT, Looks, line_width, shaded
 from gradlab.plots.ground.tables import checked, levels
@@ -134,7 +135,7 @@ def _handles(look: Looks, hue: str, first_order: float | None) -> dict[str, Any]
     return shown
 
 
-def _caption(samples: pd.DataFrame, table: pd.DataFrame, chosen: list[Any], first_order: float | None) -> str:
+def _caption(samples: pd.DataFrame, table: pd.DataFrame, chosen: list[Any], first_order: float | None) -> Caption:
     least, most = (table.loc[table["variance"].agg(which)] for which in ("idxmin", "idxmax"))
     inside = int(((table["low"] <= table["law"]) & (table["law"] <= table["high"])).sum())
     ends = [least] if len(table) == 1 else [least, most]
@@ -149,4 +150,4 @@ def _caption(samples: pd.DataFrame, table: pd.DataFrame, chosen: list[Any], firs
     ]
     if table["n_dead"].sum():
         parts.append(f"{table['n_dead'].sum()} of {len(samples)} networks are dead (|Ju| = 0) and left out.")
-    return " ".join(p for p in parts if p)
+    return sentences(parts)

@@ -10,6 +10,7 @@ import pandas as pd
 from gradlab.frames.cosines import autocorrelation
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.captions import Caption
 from gradlab.plots.ground.styles import NEUTRAL, line_width
 from gradlab.plots.ground.tables import checked, levels
 
@@ -51,6 +52,6 @@ def input_gradients(
         sheet.axes.flat[0].set_ylabel(r"$\mathrm{d}f/\mathrm{d}x$  [its rms]")
         near = words.listed(f"{autocorrelation(frame[frame[col] == n], 1):.2f} ({n})" for n in names)
         inputs = words.span([int((frame[col] == n).sum()) for n in names], "input")
-        text = f"The gradients at two neighbouring inputs correlate by {near}. df/dx over its rms along a line, n = "
-        sheet.describe(f"{text}{inputs} a panel, one network each; no band.")
+        rest = f"df/dx over its rms along a line, n = {inputs} a panel, one network each; no band."
+        sheet.describe(Caption(f"The gradients at two neighbouring inputs correlate by {near}.", rest))
     return sheet.result()

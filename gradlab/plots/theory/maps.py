@@ -9,6 +9,7 @@ import numpy as np
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.styles import COLOURS, FAINT, NEUTRAL, line_width
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _number(value: float) -> str:
     return r"\infty" if np.isinf(value) else f"{value:.3g}"
 
 
-def _caption(found: MeanFieldMaps) -> str:
+def _caption(found: MeanFieldMaps) -> Caption:
     theory = found.theory
     # layers in which the gradient changes tenfold; its square has the factor chi1
     layers = np.log(10) / abs(0.5 * np.log(theory.chi1)) if theory.chi1 not in (0.0, 1.0) else np.inf
@@ -120,7 +121,7 @@ def _caption(found: MeanFieldMaps) -> str:
     what = f"{does} tenfold in {layers:.3g} layers toward the input" if does else "neither falls nor grows"
     limit = np.isfinite(theory.c_star)
     where = f"at q*, with c* = {theory.c_star:.3g}" if limit else _at(found).replace("$", "").replace(r"\to", "→")
-    return " ".join([
+    return sentences([
         f"The gradient of {words.named(theory.activation)} networks with σ_w² = {theory.sigma_w2:.4g} and σ_b² = "
         f"{theory.sigma_b2:.3g} {what} (χ1 = {theory.chi1:.4g}, {theory.phase}).",
         f"Left: the variance of a layer from that of the one before, and the path from an input of q = "

@@ -10,6 +10,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, colour_bar
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.styles import DIVERGING, SEQUENTIAL, line_width, marker_size
 from gradlab.plots.ground.tables import checked
 
@@ -167,7 +168,7 @@ def _ticks(bar: Any, image: Any) -> None:
     bar.set_ticks(ticks[keep], labels=[f"{v:g}" for v in span[keep]])
 
 
-def _caption(record: PhaseDiagram, points: pd.DataFrame, field: str) -> str:
+def _caption(record: PhaseDiagram, points: pd.DataFrame, field: str) -> Caption:
     line = record.critical
     seen = (line.sigma_b2 >= record.sigma_b2.min()) & (line.sigma_b2 <= record.sigma_b2.max())
     seen &= (line.sigma_w2 >= record.sigma_w2.min()) & (line.sigma_w2 <= record.sigma_w2.max())
@@ -192,4 +193,4 @@ def _caption(record: PhaseDiagram, points: pd.DataFrame, field: str) -> str:
         n = f", n = {words.span([int(v) for v in points['n_seeds']], 'seed')}" if "n_seeds" in points else ""
         drawn = {"chi1": "the square of their rate", "xi_grad": "the depth scale of their rate, |1/(2 ln rate)|"}[field]
         parts.append(f"Ringed points: {len(points)} measured networks{n}, {drawn} in the same colours.")
-    return " ".join(p for p in parts if p)
+    return sentences(parts)

@@ -10,7 +10,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, handles
-from gradlab.plots.ground.captions import roles
+from gradlab.plots.ground.captions import Caption, roles, sentences
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.roles import dots, role
@@ -108,7 +108,7 @@ def _sides(table: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.array([table[:, 1] - table[:, 0], table[:, 2] - table[:, 1]])).clip(min=0)
 
 
-def _caption(frame: pd.DataFrame, rows: pd.DataFrame, look: Any) -> str:
+def _caption(frame: pd.DataFrame, rows: pd.DataFrame, look: Any) -> Caption:
     away = (rows["ratio"] - 1).abs()
     worst = rows.loc[away.idxmax()]
     inside = int(((rows["ratio_low"] <= 1) & (rows["ratio_high"] >= 1)).sum())
@@ -123,4 +123,4 @@ def _caption(frame: pd.DataFrame, rows: pd.DataFrame, look: Any) -> str:
         roles(look),
         f"{lacking} of {len(frame)} networks lack a predicted or a measured rate and are left out." if lacking else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

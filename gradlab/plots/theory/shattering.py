@@ -13,6 +13,7 @@ from gradlab._errors import unknown
 from gradlab.frames.cosines import cosines
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import log10_axis
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import Looks, line_width
@@ -107,7 +108,7 @@ def shattering(
             log10_axis(axes)
         if x != "distance":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients  [1]")
+        axes.set(xlabel=ALONG[x], ylabel="cosine of two inputs' gradients")
         place_legend(sheet, _handles(look, hue, theory is not None), legend)
         sheet.describe(_caption(frame, means, x, hue, theory is not None, negative, noise))
     return axes
@@ -139,7 +140,7 @@ def _handles(look: Looks, hue: str | None, law: bool) -> dict[str, Any]:
 
 def _caption(
     table: pd.DataFrame, means: pd.DataFrame, x: str, hue: str | None, law: bool, negative: int, noise: int
-) -> str:
+) -> Caption:
     ends = []
     for value, rows in _groups(means, hue):
         first, last = (rows.sort_values(x).iloc[i] for i in (0, -1))
@@ -154,4 +155,4 @@ def _caption(
         f"Hollow: sizes of negative means ({negative})." if negative else "",
         f"Dotted: half the interval of means that cannot be told from 0 ({noise})." if noise else "",
     ]
-    return " ".join(p for p in parts if p)
+    return sentences(parts)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.headers import share_labels
@@ -102,10 +103,10 @@ def spectrum(
             of_panel = matching(laws, {n: v for n, v in key.items() if n in laws}) if len(laws) else laws
             shown |= _panel(axes, matching(frame, key), of_panel, look, grid)
             name_panel(sheet, axes, words.math(header))
-            axes.set_xlabel("singular value of the Jacobian  [1]")
+            axes.set_xlabel("singular value of the Jacobian")
         sheet.axes.flat[0].set_ylabel("density  [share per decade]")
         if sheet.own and len(parts) > 1:
-            share_labels(sheet, "singular value of the Jacobian  [1]")
+            share_labels(sheet, "singular value of the Jacobian")
         place_legend(sheet, shown if len(shown) > 1 else {}, legend)
         told = list(dict.fromkeys([*([hue] if hue else []), *along]))
         sheet.describe(_caption(frame, keep, told, laws))
@@ -160,7 +161,7 @@ def _middle_half(rows: pd.DataFrame) -> tuple[float, float]:
     return low, high
 
 
-def _caption(table: pd.DataFrame, keep: np.ndarray, names: Sequence[str], laws: pd.DataFrame) -> str:
+def _caption(table: pd.DataFrame, keep: np.ndarray, names: Sequence[str], laws: pd.DataFrame) -> Caption:
     n = [table[name].nunique() for name in ("seed", "input") if name in table]
     pooled = " and ".join(words.span([v], unit) for v, unit in zip(n, ("seed", "input"), strict=False))
     halves = []
@@ -182,4 +183,4 @@ def _caption(table: pd.DataFrame, keep: np.ndarray, names: Sequence[str], laws: 
         parts.append(f"{zeros} exact zeros are in no bin.")
     if below:
         parts.append(f"{below} values below the rounding of the largest are in no bin.")
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

@@ -14,6 +14,7 @@ from gradlab.frames.predictions import counterpart
 from gradlab.frames.summaries import BACKWARD, rates, summarise
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, decade_axis
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.centred import Centred
 from gradlab.plots.ground.centred import critical as found_critical
 from gradlab.plots.ground.decades import counting_axis
@@ -99,7 +100,7 @@ def transition(
         decade_axis(axes)
         counting_axis(axes, [1])
         axes.set_xlabel(words.axis("layer"))
-        axes.set_ylabel(r"rms $\delta_l$ over rms $\delta_L$  [1]")
+        axes.set_ylabel(r"rms $\delta_l$ over rms $\delta_L$")
         if inset:
             _inset(axes, drawn, colours, centre)
         place_legend(sheet, _handles(drawn, colours), legend)
@@ -175,7 +176,7 @@ def _handles(table: pd.DataFrame, colours: Centred) -> dict[str, Any]:
 def _caption(
     frame: pd.DataFrame, drawn: pd.DataFrame, table: pd.DataFrame, theory: Any, column: str, inset: bool,
     last: Mapping[float, float], critical: float,
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     n = words.span([int(v) for v in drawn["n_seeds"]], "seed")
     ends = sorted({min(last), max(last)})
     parts = [
@@ -194,4 +195,4 @@ def _caption(
     for why, rows in refused.groupby("refused", sort=False):
         parts.append(f"Not drawn, because {why}: {words.listed(f'σ_w² = {v:.3g}' for v in rows['sigma_w2'])}.")
     parts.append(f"Setting: {words.setting(hidden(frame))}.")
-    return " ".join(p for p in parts if p)
+    return sentences(parts)

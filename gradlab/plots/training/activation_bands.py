@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, draw_lines, handles, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import step_axis
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.steps import apart, mark_ends, panels, trained
@@ -97,13 +98,12 @@ def activation_bands(
                 step_axis(axes, measured[x].unique(), most=3)
                 name_panel(sheet, axes, f"layer {layer}" if i == 0 else "")
                 if j == 0 or not sheet.own:
-                    axes.set_ylabel("activation $a$  [1]" if len(shown) == 1 else f"{name}\nactivation $a$  [1]")
+                    axes.set_ylabel("activation $a$" if len(shown) == 1 else f"{name}\nactivation $a$")
         _label(sheet, words.axis(x))
         shown_as = handles(look, sheet, "sd")
         shown_as["± sd"] = Patch(color=look.colour(MEAN), alpha=0.25, linewidth=0)
         place_legend(sheet, shown_as, legend)
-        text = _caption(measured, pd.concat(counts), x, len(shown) > 1, ended)
-        sheet.describe(text)
+        sheet.describe(_caption(measured, pd.concat(counts), x, len(shown) > 1, ended))
     return sheet.result(grid=True)
 
 
@@ -143,19 +143,23 @@ def _finding(counts: pd.DataFrame, x: str) -> str:
         row = means[means["layer"] == layer].sort_values(x).iloc[-1]
         where = f" ({row['panel']})" if row["panel"] else ""
         ends.append(f"{row['mean']:.2g} ± {row['high'] - row['mean']:.2g} in layer {layer}{where}")
-    return f"At the last step activations are {words.listed(ends)}. " if ends else ""
+    return f"At the last step activations are {words.listed(ends)}." if ends else ""
 
 
-def _caption(rows: pd.DataFrame, counts: pd.DataFrame, x: str, several: bool, ended: list[str]) -> str:
+def _caption(rows: pd.DataFrame, counts: pd.DataFrame, x: str, several: bool, ended: list[str]) -> Caption:
     n = words.span([int(v) for v in counts.loc[counts["n"] > 0, "n"]] or [0], "seed")
-    parts = [
-        _finding(counts, x),
+    what = [
         f"Activations of each layer against the {words.axis(x)}: mean (line) ± standard deviation (band) over examples "
         "and units, not over seeds",
         "; and their 98th percentile" if (counts["quantity"] == HIGH).any() else "",
         f". All are means over n = {n}.",
-        " A row of panels for each configuration." if several else "",
-        f" Setting: {words.setting(rows)}.",
-        f" × on the upper edge: {'; '.join(dict.fromkeys(ended))}." if ended else "",
     ]
-    return "".join(parts)
+    return sentences(
+        [
+            _finding(counts, x),
+            "".join(what),
+            "A row of panels for each configuration." if several else "",
+            f"Setting: {words.setting(rows)}.",
+            f"× on the upper edge: {'; '.join(dict.fromkeys(ended))}." if ended else "",
+        ]
+    )

@@ -13,6 +13,7 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, colour_bar, decade_axis, mark_alone, mark_floor
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import step_axis
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import LIGHTEST, SEQUENTIAL, line_width
@@ -165,7 +166,7 @@ def _handles() -> dict[str, Any]:
     return shown
 
 
-def _caption(found: Any, paths: pd.DataFrame, both: bool) -> str:
+def _caption(found: Any, paths: pd.DataFrame, both: bool) -> Caption:
     updates, n = int(paths["step"].max()), paths["start"].nunique()
     jumps = _longest(paths)
     longest = words.listed(f"{jumps[name]:.2g} {name}" for name in LOOKS if name in jumps)
@@ -177,7 +178,7 @@ def _caption(found: Any, paths: pd.DataFrame, both: bool) -> str:
         f"learning rate {found.learning_rate:g}, the gradient as it is or clipped to the norm {found.clip:g}.",
         "Right: the loss against the update." if both else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)
 
 
 def _longest(paths: pd.DataFrame) -> dict[str, float]:

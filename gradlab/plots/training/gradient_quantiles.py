@@ -11,6 +11,7 @@ import pandas as pd
 from gradlab._errors import GradlabError, unknown
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, mark_floor, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare, step_axis
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.headers import share_labels, write_headers
@@ -174,7 +175,7 @@ def _panel(ax: Any, table: pd.DataFrame, x: str, lowest: float) -> dict[str, Any
 
 def _caption(
     frame: pd.DataFrame, tables: Sequence[Sequence[pd.DataFrame]], layers: Sequence[int], signal: str, x: str
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     name, table = _SIGNALS[signal][1], tables[0][0]
     ends = [float(table[0.5].iloc[i]) for i in (0, -1)]
     first = f"The median {name} in layer {layers[0]}"
@@ -190,4 +191,4 @@ def _caption(
         "Triangles on the floor: the median (filled) or the 5th percentile (hollow) is exactly 0." if zeros else "",
         f"Setting: {setting}." if (setting := words.setting(frame)) else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

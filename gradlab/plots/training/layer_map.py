@@ -13,8 +13,9 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
-from gradlab.plots.ground.captions import roles
+from gradlab.plots.ground.captions import Caption, roles, sentences
 from gradlab.plots.ground.decades import step_axis
+from gradlab.plots.ground.findings import quantity
 from gradlab.plots.ground.headers import share_labels, write_headers
 from gradlab.plots.ground.steps import grid_of, initial, of_layers, trained
 from gradlab.plots.ground.styles import NEUTRAL, SEQUENTIAL, Looks
@@ -134,8 +135,7 @@ def layer_map(
         if sheet.own and many:
             share_labels(sheet, words.axis(x), words.axis("layer") if maps[0].numbered else "layer")
             write_headers(sheet, grid.row, grid.col)
-        text = _caption(frame, maps, value, x, reference, absolute, grid.names)
-        sheet.describe(text)
+        sheet.describe(_caption(frame, maps, value, x, reference, absolute, grid.names))
     return used if many else used[0]
 
 
@@ -249,16 +249,28 @@ def _label(reference: Any) -> str:
     return rf"$\log_{{10}}$(layer / $10^{{{reference:g}}}$)"
 
 
+def _finding(maps: list[_Map], value: str, reference: Any, absolute: bool) -> str:
+    """Say at what the first layer stands at the last step, in the panels where it is smallest and largest."""
+    ends = [float(m.values[0, -1]) for m in maps if m.values.size and np.isfinite(m.values[0, -1])]
+    if not ends:
+        return ""
+    of = "" if absolute else " times the last layer's" if reference == "last" else f" times {10.0**reference:g}"
+    low, high = (f"{10.0**v:.2g}" for v in (min(ends), max(ends)))
+    does = f"is {low}" if low == high else f"lies between {low} and {high}"
+    return f"At the last step the {quantity(value)} of the first layer {does}{of}."
+
+
 def _caption(
     frame: pd.DataFrame, maps: list[_Map], value: str, x: str, reference: Any, absolute: bool,
     facets: tuple[list[str], list[str]],
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     what = words.described(value)
     counts = np.concatenate([found.n.ravel() for found in maps])
     n = words.span([int(v) for v in counts[counts > 0]] or [0], "seed")
     failed, zero = (sum(int(getattr(found, name).sum()) for found in maps) for name in ("failed", "zero"))
     beside = "the last layer's at the same step" if reference == "last" else f"{10.0 ** float(reference):g}"
     parts = [
+        _finding(maps, value, reference, absolute),
         f"{what[:1].upper()}{what[1:]}, of each layer (rows, the first next to the input at the bottom) against the "
         f"{words.axis(x)}{initial(frame[x])}.",
         "Colours: its log10." if absolute else f"Colours: decades beside {beside}; blue is smaller, red larger (dotted "
@@ -269,4 +281,4 @@ def _caption(
         f"Hatched: {zero} cells that are exactly 0 in all seeds." if zero else "",
         f"Setting: {setting}." if (setting := words.setting(frame[frame["layer"] >= 1])) else "",
     ]  # fmt: skip
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

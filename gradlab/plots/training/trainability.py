@@ -13,6 +13,7 @@ from gradlab._errors import GradlabError
 from gradlab.frames.summaries import is_share
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import Canvas, canvas, name_panel
+from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.cells import HATCHES, SMALL, one_network_a_cell, third
 from gradlab.plots.ground.decades import FixedTicks, spaced_by_powers
 from gradlab.plots.ground.findings import extremes
@@ -134,8 +135,7 @@ def trainability(
         bar.set_label(words.axis(value, frame))
         bar.outline.set_visible(False)
         place_legend(sheet, sheet.notes, legend)
-        text = _caption(frame, table, means, value, steps, facet, theory, (y, x))
-        sheet.describe(text)
+        sheet.describe(_caption(frame, table, means, value, steps, facet, theory, (y, x)))
     return sheet.result()
 
 
@@ -296,7 +296,7 @@ def _draw_allowed(sheet: Canvas, ax: Any, table: pd.DataFrame, x: str, y: str, a
 def _caption(
     frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame, value: str, steps: Sequence[Any], facet: str | None,
     allowed: pd.DataFrame | None, axes: tuple[str, str],
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     what = words.described(value)
     n = words.span([int(v) for v in means.loc[means["n"] > 0, "n"]] or [0], "seed")
     last = sorted(table["step"].unique())
@@ -320,4 +320,4 @@ def _caption(
     if allowed is not None:
         parts.append("Lines: depths to which theory lets two inputs stay apart, multiples of the depth scale ξ_c.")
     parts.append(f"Setting: {words.setting(frame[frame['layer'] >= 1])}.")
-    return " ".join(part for part in parts if part)
+    return sentences(parts)

@@ -10,11 +10,11 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, decade_axis, draw_lines, handles, mark_failures
-from gradlab.plots.ground.captions import averages, roles
+from gradlab.plots.ground.captions import Caption, averages, roles, sentences
 from gradlab.plots.ground.decades import step_axis
 from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.findings import last_step
-from gradlab.plots.ground.headers import share_labels, write_headers
+from gradlab.plots.ground.headers import label_columns, share_labels, write_headers
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.steps import apart, configured, initial, mark_ends, trained
 from gradlab.plots.ground.styles import Looks
@@ -121,10 +121,11 @@ def training_curves(
             failed += [f"{mark}{where}" for mark in lost]
         if len(grid) > 1:
             share_labels(sheet, words.axis(x))
-            write_headers(sheet, [header for header, _ in grid])
+            write_headers(sheet, [header for header, _ in grid], label_columns(sheet))
         place_legend(sheet, handles(look, sheet, band), legend)
-        text = _caption(measured, pd.concat(counts), x, look, band, failed, ended, [_SHOWN[of] for of in shown], facets)
-        sheet.describe(text)
+        sheet.describe(
+            _caption(measured, pd.concat(counts), x, look, band, failed, ended, [_SHOWN[of] for of in shown], facets)
+        )
     return sheet.result(grid=bool(facets))
 
 
@@ -140,7 +141,7 @@ def _long(rows: pd.DataFrame, of: tuple[str, str], columns: list[str], by: list[
 def _caption(
     rows: pd.DataFrame, counts: pd.DataFrame, x: str, look: Looks, band: str, failed: list[str], ended: list[str],
     columns: list[str], facets: list[str],
-) -> str:  # fmt: skip
+) -> Caption:  # fmt: skip
     what = words.listed([name.removeprefix("log10_") for name in columns])
     keys = list(dict.fromkeys(n for n in (look.hue, "set", "network", "panel") if n in counts and n is not None))
     own = counts[counts["set"] == counts["set"].iloc[-1]]
@@ -153,4 +154,4 @@ def _caption(
         f"× on the upper edge: {'; '.join(ended)}." if ended else "",
         f"Failed, and marked × in the upper left corner: {'; '.join(failed)}." if failed else "",
     ]
-    return " ".join(part for part in parts if part)
+    return sentences(parts)
