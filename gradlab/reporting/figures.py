@@ -11,10 +11,13 @@ from gradlab import plots
 from gradlab._files import file_name
 from gradlab._text import from_figure, markdown, shortened
 from gradlab.plots.ground.captions import Caption, figure_of, in_parts, sentences
+from gradlab.plots.ground.stacked import stack
 from gradlab.reporting import words
 
 #: Formats of every figure; the page shows the first.
 FORMATS: tuple[str, ...] = ("png", "svg", "pdf")
+#: End of the name of the file of a figure for a narrow screen.
+NARROW = "_narrow.svg"
 #: Characters of what an alternative text says of the lines of a figure.
 LONGEST_ALT = 1500
 #: What makes a figure, with what its caption says of the choice of its rows.
@@ -38,6 +41,8 @@ class Drawn:
         To its other formats, in Markdown.
     width : float
         In inches.
+    narrow : str
+        Path of the same figure for a narrow screen, its panels one below another; empty where it has one column.
     """
 
     title: str
@@ -46,6 +51,7 @@ class Drawn:
     caption: Caption
     links: str
     width: float
+    narrow: str = ""
 
     @property
     def name(self) -> str:
@@ -78,7 +84,7 @@ class Figure:
 
 
 def draw(
-    choices: Sequence[Callable[[], Sequence[Figure]]], folder: Path, run_hash: str, command: str
+    choices: Sequence[Callable[[], Sequence[Figure]]], folder: Path, run_hash: str, command: str, narrow: bool = False
 ) -> list[Drawn | NotDrawn]:
     """Draw figures into `folder`; whatever goes wrong with one, or with their choice, there is a page.
 
@@ -90,6 +96,8 @@ def draw(
         It is made where it does not exist.
     run_hash, command : str
         Written into every file.
+    narrow : bool
+        Draw those of several columns for a narrow screen too.
     """
     drawn: list[Drawn | NotDrawn] = []
     for choose in choices:
@@ -98,11 +106,11 @@ def draw(
         except Exception as error:
             drawn.append(NotDrawn("Figures", markdown(words.reason(error))))
         else:
-            drawn += [_draw(figure, folder, run_hash, command) for figure in figures]
+            drawn += [_draw(figure, folder, run_hash, command, narrow) for figure in figures]
     return drawn
 
 
-def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | NotDrawn:
+def _draw(figure: Figure, folder: Path, run_hash: str, command: str, narrow: bool) -> Drawn | NotDrawn:
     """Draw one figure and save it."""
     import matplotlib.pyplot as plt
 
@@ -116,10 +124,21 @@ def _draw(figure: Figure, folder: Path, run_hash: str, command: str) -> Drawn | 
         with plt.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
             figure_of(axes).set_layout_engine(None)  # what made it has laid it out
         plots.save(figure_of(axes), folder / name, formats=FORMATS, run_hash=run_hash, command=command)
+        small = narrow and stack(figure_of(axes))
+        if small:
+            plots.save(figure_of(axes), folder / f"{name}{NARROW}", run_hash=run_hash, command=command)
     except Exception as error:
         return NotDrawn(figure.title, markdown(words.reason(error)))
     finally:
         for number in set(plt.get_fignums()) - before:
             plt.close(number)
     links = " ".join(f"[{kind.upper()}]({folder.name}/{name}.{kind})" for kind in FORMATS[1:])
-    return Drawn(figure.title, alt, f"{folder.name}/{name}.{FORMATS[0]}", caption, links, width)
+    return Drawn(
+        figure.title,
+        alt,
+        f"{folder.name}/{name}.{FORMATS[0]}",
+        caption,
+        links,
+        width,
+        f"{folder.name}/{name}{NARROW}" if small else "",
+    )

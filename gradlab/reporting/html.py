@@ -24,6 +24,8 @@ _TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 _LARGEST_SVG = 400_000
 #: Width on the screen of an inch of a figure, so that its type is as large as that of the page; on a phone less.
 _REM, _REM_ON_A_PHONE = 9, 6
+#: Width of the screen, in rem, up to which it is a phone's.
+_PHONE = 40
 #: Inches of a figure that a phone shows whole.
 _COLUMN_ON_A_PHONE = 3.6
 #: Characters of a cell that is broken into lines.
@@ -45,7 +47,7 @@ def environment() -> Environment:
     return made
 
 
-def to_html(page: str, folder: Path, files: Mapping[str, float]) -> str:
+def to_html(page: str, folder: Path, files: Mapping[str, float], narrow: Mapping[str, str] | None = None) -> str:
     """Return the page as one HTML file.
 
     Parameters
@@ -57,6 +59,8 @@ def to_html(page: str, folder: Path, files: Mapping[str, float]) -> str:
     files : mapping of str to float
         Path beside the page of each file of each figure that was made for it -> the figure's width in inches. No other
         is embedded, and no other is linked to, whatever the page says.
+    narrow : mapping of str to str, optional
+        Path of a picture of the page -> that of the same figure for a phone, an SVG with its panels below one another.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def to_html(page: str, folder: Path, files: Mapping[str, float]) -> str:
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     rules = parser.renderer.rules
-    rules["image"] = lambda tokens, i, options, env: _picture(tokens[i], folder, files)
+    rules["image"] = lambda tokens, i, options, env: _picture(tokens[i], folder, files, narrow or {})
     rules["link_open"] = lambda tokens, i, *_: _link(str(tokens[i].attrs["href"]), files)
     rules["text"] = lambda tokens, i, *_: _unbroken(escape(tokens[i].content, quote=False))
     rules["table_open"] = lambda tokens, i, *_: f'<div class="table w{tokens[i].meta["width"]}"><table>\n'
@@ -74,7 +78,7 @@ def to_html(page: str, folder: Path, files: Mapping[str, float]) -> str:
     body = parser.renderer.render(tokens, parser.options, {})
     title = re.search(r"^# +(.+)$", page, flags=re.MULTILINE)
     text = re.sub(r"\\([^\w\s])", r"\1", title.group(1)) if title else "gradlab"
-    return environment().get_template("page.html.j2").render(title=text, body=body, widths=_WIDTHS)
+    return environment().get_template("page.html.j2").render(title=text, body=body, widths=_WIDTHS, phone=_PHONE)
 
 
 def _link(target: str, files: Mapping[str, float]) -> str:
@@ -82,7 +86,7 @@ def _link(target: str, files: Mapping[str, float]) -> str:
     return f'<a href="{escape(target)}">' if unquote(target) in files else "<a>"
 
 
-def _picture(token, folder: Path, files: Mapping[str, float]) -> str:
+def _picture(token: Token, folder: Path, files: Mapping[str, float], narrow: Mapping[str, str]) -> str:
     source, alt = unquote(str(token.attrs["src"])), escape(token.content, quote=True)
     if source not in files:
         return f"[a picture that is not of this page: {alt}]"
@@ -90,18 +94,26 @@ def _picture(token, folder: Path, files: Mapping[str, float]) -> str:
     vector = path.with_suffix(".svg")
     if vector.is_file() and vector.stat().st_size <= _LARGEST_SVG:
         path = inside(folder, *source.split("/")[:-1], vector.name)
-    try:
-        data = base64.b64encode(path.read_bytes()).decode()
-    except OSError as error:
-        raise GradlabError("the page's pictures beside it", str(source), "the report again") from error
+    image, small = _embedded(path), narrow.get(source, "")
     # a box that is ticked by a click, which the page's style makes large: no script is needed
     inches = files[source]
     sizes = f"max-width: {_REM * inches:.0f}rem; --small: {_REM_ON_A_PHONE * inches:.0f}rem"
-    kind = "figure wide" if inches > _COLUMN_ON_A_PHONE else "figure"
-    return (
-        f'<label class="{kind}" style="{sizes}"><input type="checkbox" aria-label="enlarge the figure">'
-        f'<img alt="{alt}" src="data:{_TYPES[path.suffix]};base64,{data}"></label>'
-    )
+    kind = "figure stacked" if small else "figure wide" if inches > _COLUMN_ON_A_PHONE else "figure"
+    picture = f'<img alt="{alt}" src="{image}">'
+    if small:
+        other = _embedded(inside(folder, *small.split("/")))
+        picture = f'<picture><source media="(max-width: {_PHONE}rem)" srcset="{other}">{picture}</picture>'
+    enlarge = '<input type="checkbox" aria-label="enlarge the figure">'
+    return f'<label class="{kind}" style="{sizes}">{enlarge}{picture}</label>'
+
+
+def _embedded(path: Path) -> str:
+    """Return the bytes of a picture as an address that holds them."""
+    try:
+        data = base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise GradlabError("the page's pictures beside it", path.name, "the report again") from error
+    return f"data:{_TYPES[path.suffix]};base64,{data}"
 
 
 def _unbroken(text: str) -> str:

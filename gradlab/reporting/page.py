@@ -57,7 +57,7 @@ def report(
     with writable(page):
         page.parent.mkdir(parents=True, exist_ok=True)
         folder, origin = inside(page.parent, "figures"), (content.hash, content.command)
-        drawn = figures.draw(content.figures, folder, *origin)
+        drawn = figures.draw(content.figures, folder, *origin, html)
         text = content.markdown(drawn)
         write_text(page, text)
         if rates := content.rates_csv():
@@ -68,7 +68,8 @@ def report(
             write_text(page.with_name("figures.tex"), content.figures_tex(drawn))
         if html:
             made = {file: figure.width for figure in drawn for file in figure.files}
-            write_text(page.with_suffix(".html"), to_html(text, page.parent, made))
+            narrow = {figure.path: figure.narrow for figure in drawn if isinstance(figure, figures.Drawn)}
+            write_text(page.with_suffix(".html"), to_html(text, page.parent, made, narrow))
         if explore:
             theory = content.predictions() or None
             write_explorer(content.whole, None, theory, None, content.command, page.with_name(EXPLORER))

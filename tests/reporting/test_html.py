@@ -1,5 +1,6 @@
 """The page as one HTML file: on a wide screen, on a phone, without a mouse, for those who do not see its figures."""
 
+import base64
 import re
 
 from gradlab.plots.ground.captions import Caption
@@ -21,7 +22,7 @@ def test_a_figure_is_as_wide_as_its_type_asks_for_and_is_enlarged_without_a_scri
     assert '<input type="checkbox" aria-label="enlarge the figure"><img alt="what it shows"' in wide
     style = wide.split("<style>")[1].split("</style>")[0]
     assert (
-        ".figure input:checked + img { position: fixed" in style
+        ".figure input:checked + img, .figure input:checked + picture img { position: fixed" in style
         and ".figure img { display: block; width: 100%" in style
     )
     assert "<script" not in wide
@@ -51,6 +52,16 @@ def test_no_table_is_cut_at_the_right(tmp_path):
         rule = text.split(f"@media (max-width: {width + 2}rem)")[1].split("@media")[0]
         assert f".w{width} td {{ display: inline-block" in rule and "content: attr(data-label)" in rule
     assert text.count('data-label="c0"') == 2 and 'data-label="row"' not in text
+
+
+def test_a_phone_shows_the_panels_below_one_another(tmp_path):
+    for name in ("a.png", "a_narrow.svg"):
+        (tmp_path / name).write_bytes(name.encode())
+    page = to_html("# T\n\n![what](a.png)\n", tmp_path, {"a.png": 7.0}, {"a.png": "a_narrow.svg", "b.png": ""})
+    small, large = (base64.b64encode(name.encode()).decode() for name in ("a_narrow.svg", "a.png"))
+    assert f'<picture><source media="(max-width: 40rem)" srcset="data:image/svg+xml;base64,{small}">' in page
+    assert f'<img alt="what" src="data:image/png;base64,{large}"></picture></label>' in page
+    assert 'class="figure stacked"' in page
 
 
 def test_a_figure_opens_the_page_and_what_was_asked_stands_at_its_end():

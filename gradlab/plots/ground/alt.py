@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgba
 
 from gradlab._text import plain
 from gradlab.plots.ground.captions import figure_of
+from gradlab.plots.ground.headers import header_of
 from gradlab.plots.ground.styles import NEUTRAL, shaded
 
 #: So many lines are described in a whole figure, and so many in each panel of a figure of many panels.
@@ -59,7 +60,7 @@ def _panel(ax: Any, known: list[tuple[str, Any]], most: int) -> str:
         return ""
     letter = ax.get_title(loc="left")
     head = f"{letter} " if re.fullmatch(r"\([a-z]\)", letter) else ""
-    where = _header(ax)
+    where = _plain(header_of(ax))
     quantity = ", ".join(part for part in (where, up) if part)  # the title may be the quantity
     what = f"{quantity} against {across}" if quantity and across else quantity or across
     what = what if where else f"{what[:1].upper()}{what[1:]}"
@@ -83,20 +84,6 @@ def _label(ax: Any, axis: str) -> str:
         beside = getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax)
         text = next((label for other in beside if (label := getattr(other, f"get_{axis}label")())), "")
     return _plain(text)
-
-
-def _header(ax: Any) -> str:
-    """Return the title of a panel: what stands over it or over its column, and beside its row."""
-    place = ax.get_subplotspec()
-    over, beside = [ax], [ax]
-    if place is not None:
-        same = [a for a in ax.figure.axes if (p := a.get_subplotspec()) is not None and p.get_gridspec() is
-                place.get_gridspec()]  # fmt: skip
-        over += [a for a in same if a.get_subplotspec().colspan == place.colspan]
-        beside += [a for a in same if a.get_subplotspec().rowspan == place.rowspan]
-    titles = [a.get_title() for a in over if a.get_title()]
-    rows = [text.get_text() for a in beside for text in a.texts if text.get_gid() == "header"]
-    return _plain(", ".join([*rows[:1], *titles[:1]]).replace("\n", " "))
 
 
 def _explained(figure: Any) -> list[tuple[str, Any]]:

@@ -308,7 +308,7 @@ def handles(looks: Looks, sheet: Canvas, band: str | None = None, *, bars: bool 
             shown["one seed"] = Line2D([], [], color=FAINT, linewidth=line_width(0.4))
         else:
             name = {"ci95": "95 % interval", "sd": "± sd", "range": "range"}[band]
-            bar = Line2D([], [], linestyle="", marker="|", markersize=marker_size(1.6), color=FAINT)
+            bar = Line2D([], [], linestyle="", marker="|", markersize=marker_size(1.6), color=NEUTRAL)
             shown[name] = bar if bars else Patch(color=FAINT, alpha=0.5)
     return {words.math(name): handle for name, handle in {**shown, **sheet.notes}.items()}
 

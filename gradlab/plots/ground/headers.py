@@ -81,6 +81,19 @@ def label_columns(sheet: Canvas) -> list[str]:
     return labels
 
 
+def header_of(ax: Any) -> str:
+    """Return what stands beside the row of a panel, and over it or over its column."""
+    place, over, beside = ax.get_subplotspec(), [ax], [ax]
+    if place is not None:
+        others = [(other, there) for other in ax.figure.axes if (there := other.get_subplotspec()) is not None]
+        same = [(other, there) for other, there in others if there.get_gridspec() is place.get_gridspec()]
+        over += [other for other, there in same if there.colspan == place.colspan]
+        beside += [other for other, there in same if there.rowspan == place.rowspan]
+    titles = [other.get_title() for other in over if other.get_title()]
+    rows = [text.get_text() for other in beside for text in other.texts if text.get_gid() == "header"]
+    return ", ".join([*rows[:1], *titles[:1]]).replace("\n", " ")
+
+
 def _fit(written: Any, text: str, side: float, beside: bool) -> None:
     """Write a header, broken into lines that stay within its panel's side; the last resort is a smaller font."""
 

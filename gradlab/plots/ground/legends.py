@@ -129,6 +129,11 @@ def legend(figure: Any, *, where: Literal["above", "below", "right"] = "above") 
         return _of_figure(figure, shown, where)
 
 
+def has_legend(figure: Any) -> bool:
+    """Return whether a legend of ours stands outside the panels of a figure."""
+    return any(old.get_gid() == _OURS for old in figure.legends)
+
+
 def _of_figure(figure: Any, shown: dict[str, Any], where: str) -> Any:
     """Draw a legend above all axes and below the title, in as many columns as have room; or to the right of them."""
     _lay_out(figure)
