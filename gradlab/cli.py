@@ -22,6 +22,7 @@ from typing import Any
 from gradlab import model_commands
 from gradlab._errors import GradlabError, GradlabNote, unknown
 from gradlab._files import file_name
+from gradlab._signals import Terminated, ending_by_signal
 from gradlab._text import plain
 from gradlab.command_options import (
     CHECK,
@@ -80,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     The code is 0 when all is done, 1 when a check failed or no network of a grid succeeded, 2 for a request that cannot
-    be met (with one message and no traceback), and 130 after an interruption.
+    be met (with one message and no traceback), 130 after Ctrl-C, and 143 after SIGTERM, which batch systems send before
+    they kill.
 
     Parameters
     ----------
@@ -92,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default", GradlabNote)
         warnings.showwarning = _show
-        return _command(argv)
+        with ending_by_signal():
+            return _command(argv)
 
 
 def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
@@ -122,9 +125,11 @@ def _command(argv: list[str]) -> int:
     except GradlabError as error:
         print(f"gradlab: {plain(error)}", file=sys.stderr)  # plain, because a terminal obeys control characters
         return 2
-    except KeyboardInterrupt:
-        print(f"\ngradlab: interrupted; this command continues: gradlab {shlex.join(argv)}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        terminated = isinstance(interrupt, Terminated)
+        what = "terminated" if terminated else "interrupted"
+        print(f"\ngradlab: {what}; this command continues: gradlab {shlex.join(argv)}", file=sys.stderr)
+        return 143 if terminated else 130
     except BrokenPipeError:  # `gradlab ... | head` stops reading early
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0

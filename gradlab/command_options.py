@@ -84,7 +84,12 @@ SWEEP_OPTIONS = (
     ),
     ("quiet", bool, False, "Whether to print only where the results are."),
     CACHE,
-    ("config", str | None, None, "TOML file with any of these options except --import; the command line wins."),
+    (
+        "config",
+        str | None,
+        None,
+        "TOML file with any of these options except --import and --scheduler; the command line wins.",
+    ),
     IMPORT,
 )
 REPORT_OPTIONS = (

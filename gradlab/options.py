@@ -18,6 +18,12 @@ from gradlab.config import Sweep, shown
 PATHS = ("out", "config", "import_", "run", "json", "html", "baseline")
 #: Arguments that stand in a command without a name before them.
 _PLACES: dict[str, str] = {"run": "PATH", "model": "FILE.py:FACTORY", "recorded": "FILE.npz"}
+#: Options that let others run code here: a file does not give them.
+_TRUSTED: dict[str, tuple[str, str]] = {
+    "import": ("--import FILE.py", "it runs code"),
+    "import_": ("--import FILE.py", "it runs code"),
+    "scheduler": ("--scheduler tcp://HOST:PORT", "what a scheduler sends is run"),
+}
 #: How values of each type are named in the help.
 _METAVARS = {int: "INT", float: "NUMBER", str: "NAME", bool: "{True,False}"}
 
@@ -165,14 +171,15 @@ def from_file(path: str, options: Sequence[tuple], config: type = Sweep) -> dict
     values_read: dict[str, Any] = {}
     for written, value in values.items():
         name = written.replace("-", "_")
-        if name in ("import", "import_"):
+        if name in _TRUSTED:
+            option, why = _TRUSTED[name]
             raise GradlabError(
-                "--import on the command line, because it runs code",
+                f"{option.split()[0]} on the command line, because {why}",
                 f"{written} in {path}",
-                "gradlab ... --import FILE.py",
+                f"gradlab ... {option}",
             )
         if name not in names | kinds.keys() or name == "config":
-            raise unknown(f"option in {path}", written, sorted((names | kinds.keys()) - {"config", "import_"}))
+            raise unknown(f"option in {path}", written, sorted((names | kinds.keys()) - {"config", *_TRUSTED}))
         wanted = {bool: bool, int: int}.get(kinds.get(name, str), str)
         if name in kinds and type(value) is not wanted:
             raise GradlabError(

@@ -322,6 +322,10 @@ BAD = {
         ["sweep", "--config", "import.toml"],
         ["--import on the command line", "import.toml"],
     ),
+    "a scheduler that a TOML file would name": (
+        ["sweep", "--config", "scheduler.toml"],
+        ["--scheduler on the command line", "scheduler.toml"],
+    ),
     "arrays within arrays in TOML": (["sweep", "--config", "nested.toml"], ["nested.toml to be TOML"]),
     "an integer that Python cannot read": (["sweep", "--config", "huge.toml"], ["huge.toml to be TOML", "digits"]),
     "an integer that Python cannot write": (["sweep", "--config", "wide.toml"], ["depth", "about 2^13287"]),
@@ -340,6 +344,7 @@ def test_bad_input_is_told_in_one_line(case, tmp_path, monkeypatch, capsys):
         "type.toml": "dry_run = 'yes'\n",
         "word.toml": "depth = 'deep'\n",
         "import.toml": "import = ['mish.py']\n",
+        "scheduler.toml": "scheduler = 'tcp://127.0.0.1:8786'\n",
         "nested.toml": f"depth = {'[' * 1000}2{']' * 1000}\n",
         "huge.toml": f"depth = {'9' * 5000}\n",
         "wide.toml": f"depth = {'9' * 4000}\n",

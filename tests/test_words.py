@@ -22,9 +22,9 @@ SPOKEN = [
 SPOKEN += [
     PACKAGE / "sweep" / f"{name}.py" for name in ("costs", "grid", "measure_task", "provenance", "request", "task")
 ]
+SPOKEN += [PACKAGE / f"{name}.py" for name in ("cli", "model_commands", "options")]
 SPOKEN += [
-    PACKAGE / f"{name}.py"
-    for name in ("cli", "model_commands", "_errors", "_files", "_progress", "_text", "_tree", "_types", "options")
+    PACKAGE / f"{name}.py" for name in ("_errors", "_files", "_progress", "_signals", "_text", "_tree", "_types")
 ]
 #: A docstring of a function begins with a verb, so with none of these.
 NO_VERB = {
