@@ -1,4 +1,4 @@
-"""Orthogonal tanh networks near criticality come near isometry; ReLU and Gaussian weights do not (Pennington 2017).
+"""Orthogonal tanh networks near criticality come near isometry; ReLU and Gaussian ones do not (Pennington et al. 2017).
 
 python experiments/isometry.py             (some minutes; writes reports/isometry)
 python experiments/isometry.py --quick --out scratch/isometry

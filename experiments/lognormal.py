@@ -1,4 +1,4 @@
-"""Gradients differ between initialisations as the product law says (Hanin 2018, Hanin & Nica 2019).
+"""Gradients differ between initialisations as the product law says (Hanin 2018, Hanin & Nica 2020).
 
 python experiments/lognormal.py             (two minutes; writes reports/lognormal)
 python experiments/lognormal.py --quick --out scratch/lognormal

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gradlab import model_commands
+from gradlab import model_commands, paper_commands
 from gradlab._errors import GradlabError, GradlabNote, unknown
 from gradlab._files import file_name
 from gradlab._signals import Terminated, ending_by_signal
@@ -60,6 +60,8 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
   theory   say what a network of infinite width does to signals and gradients
   diagnose judge a JAX model of your own, from a Python file, which is run
   inspect  judge what a recorder wrote of a model in PyTorch, on an old JAX or on a pod
+  compare  set two runs beside each other, seed by seed
+  cite     print BibTeX of this version, and of the papers that a run rests on
 
 examples:
   gradlab sweep --report                                   the default grid, and its page
@@ -285,6 +287,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": partial(_grid, "sweep", SWEEP, Sweep), "train": partial(_grid, "train", TRAIN, TrainingSweep),
     "report": _report, "check": _check, "theory": _theory,
     "diagnose": model_commands.diagnose, "inspect": model_commands.inspect,
+    "compare": paper_commands.compare, "cite": paper_commands.cite,
 }  # fmt: skip
 
 

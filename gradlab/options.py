@@ -15,9 +15,12 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.config import Sweep, shown
 
 #: Options whose value is a path.
-PATHS = ("out", "config", "import_", "run", "json", "html", "baseline")
+PATHS = ("out", "config", "import_", "run", "json", "html", "baseline", "before", "after", "figure")
 #: Arguments that stand in a command without a name before them.
-_PLACES: dict[str, str] = {"run": "PATH", "model": "FILE.py:FACTORY", "recorded": "FILE.npz"}
+_PLACES: dict[str, str] = {
+    "run": "PATH", "model": "FILE.py:FACTORY", "recorded": "FILE.npz", "before": "BEFORE", "after": "AFTER",
+    "drawn": "FIGURE",
+}  # fmt: skip
 #: Options that let others run code here: a file does not give them.
 _TRUSTED: dict[str, tuple[str, str]] = {
     "import": ("--import FILE.py", "it runs code"),

@@ -17,7 +17,7 @@ identity       no draw: ones on the diagonal           Le, Jaitly & Hinton 2015
 zeros          no draw: all weights 0
 constant       no draw: all weights 1 (times a gain)
 gaussian       given                                   Poole et al. 2016
-critical       chi1 = 1, by activation                 Roberts, Yaida & Hanin 2021, ch. 5
+critical       chi1 = 1, by activation                 Roberts, Yaida & Hanin 2022, ch. 5
 =============  ======================================  =================================
 
 ``_truncated`` is the normal distribution cut at two standard deviations and rescaled to the

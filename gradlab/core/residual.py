@@ -31,8 +31,8 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         The branch F; its output has the shape of its input.
     scale : float, Array or str
         s: a number (1, 1/sqrt(L), 1/L), an array with one for each group, or ``"learned"``: a
-        parameter that starts at 0, so that the block starts as the identity (ReZero, Bachlechner et
-        al. 2020; SkipInit, De & Smith 2020).
+        parameter that starts at 0, so that the block starts as the identity (ReZero: Bachlechner et
+        al. 2020; SkipInit: De & Smith 2020).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-r"""MNIST-1D: one-dimensional digits, made from ten templates (Greydanus & Kobak 2020, "Scaling down deep learning").
+r"""MNIST-1D: one-dimensional digits, made from ten templates (Greydanus & Kobak 2024).
 
 Sequences of 40 numbers, small enough to train on in seconds. Shifts, sizes and a slope hide the class, so that a
 linear classifier does poorly and an architecture's sense of position shows.

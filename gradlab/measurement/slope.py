@@ -285,7 +285,7 @@ def _shape(profile: np.ndarray) -> tuple[Shape, float, float, str]:
 
 
 def _aicc(residuals: np.ndarray, parameters: int, floor: float) -> float:
-    """Compute Akaike's criterion as corrected by Hurvich & Tsai (Biometrika 76, 1989), for Gaussian residuals."""
+    """Compute Akaike's criterion as corrected by Hurvich & Tsai 1989, for Gaussian residuals."""
     n = len(residuals)
     variance = max(float(residuals @ residuals) / n, floor)
     return n * math.log(variance) + 2 * parameters * n / (n - parameters - 1)

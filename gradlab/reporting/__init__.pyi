@@ -1,3 +1,7 @@
+from .cite import References as References
+from .cite import cite as cite
+from .compare import RunComparison as RunComparison
+from .compare import compare as compare
 from .experiment import Experiment as Experiment
 from .experiment_words import Caption as Caption
 from .experiment_words import Words as Words
@@ -11,3 +15,5 @@ from .findings import either as either
 from .findings import margin as margin
 from .html import to_html as to_html
 from .page import report as report
+from .references import Reference as Reference
+from .references import bibliography as bibliography

@@ -15,6 +15,7 @@ from gradlab.frames.checks import check_run
 from gradlab.frames.files import Run
 from gradlab.frames.summaries import rates as rates_of
 from gradlab.reporting import choice, figures, tables, tex, theory, words
+from gradlab.reporting.cite import cite
 from gradlab.reporting.html import environment
 from gradlab.reporting.origin import origins
 
@@ -104,6 +105,7 @@ class Content:
             theory=_part(lambda: beside.markdown() if self.judged and (beside := self._beside) else ""),
             missing=_part(self._missing),
             reproduce="\n\n".join(_part(origin.reproduction) for origin in self.origins),
+            references=_part(lambda: cite(self.run).markdown()),
         )
 
     def _alt(self, figure: figures.Drawn) -> str:

@@ -2,7 +2,7 @@ r"""Where gradients neither vanish nor explode: the line chi1 = 1, the part of i
 
 With :math:`g(q) = E\phi'(\sqrt q z)^2` the line is a curve with q as parameter: :math:`\sigma_w^2 = 1/g(q)`,
 :math:`\sigma_b^2 = q - E\phi^2/g(q)`. A point of it can be used only if the variance also stays there,
-:math:`V'(q) \le 1`; where V' is 1, from above as well. Roberts, Yaida & Hanin 2021, chapter 5, tell three kinds
+:math:`V'(q) \le 1`; where V' is 1, from above as well. Roberts, Yaida & Hanin 2022, chapter 5, tell three kinds
 of points apart: scale-invariant (every q is fixed), q* = 0, and half-stable (chi1 = V' = 1 at q* > 0).
 
 The value sigma_b2 = 0.0555 that is in circulation for the half-stable point of swish is ten times

@@ -11,7 +11,7 @@ K = n in a linear network. For Haar orthogonal weights the direction is uniform 
 :math:`\chi^2_K/n` becomes a Beta(K/2, (n-K)/2). Logarithms add, and so do their cumulants; density
 and distribution function are the Fourier integral of the product of characteristic functions.
 
-Hanin 2018 and Hanin & Nica 2019 bound and approximate what stands here exactly: to first order
+Hanin 2018 and Hanin & Nica 2020 bound and approximate what stands here exactly: to first order
 ln|Ju|^2 is normal with variance :math:`5\sum_l 1/n_l` (ReLU), :math:`2\sum_l 1/n_l` (linear).
 """
 

@@ -74,7 +74,7 @@ def layer_norm_factor(activation: str, *, sigma_w2: float = 1.0, sigma_b2: float
 
 
 def normalised_skip_factors(activation: str, depth: int, skip: float = 1.0) -> np.ndarray:
-    r"""Compute the factors of layers h' = W phi(LN h) + mu h, one for each l = 1 ... L (Doshi, He & Gromov 2021, 2023).
+    r"""Compute the factors of layers h' = W phi(LN h) + mu h, one for each l = 1 ... L (Doshi, He & Gromov 2023).
 
     The stream's variance grows from layer to layer, :math:`K_{l+1} = v + \mu^2K_l` with
     :math:`K_1 = v`, and the branch weighs ever less:

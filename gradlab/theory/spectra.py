@@ -129,7 +129,7 @@ def effective_depth(widths: Any) -> float:
     """Compute the sum of 1 / n_l over the hidden layers, on which fluctuations at finite width depend.
 
     Where it is far below 1 the laws of infinite width hold; the variance of ln|Ju|^2 of a He-initialised ReLU
-    network is 5 times it (Hanin 2018; Hanin & Nica 2020; for equal widths L/n: Hanin 2022, Roberts, Yaida & Hanin
+    network is 5 times it (Hanin 2018; Hanin & Nica 2020; for equal widths L/n: Hanin 2024, Roberts, Yaida & Hanin
     2022).
 
     Parameters

@@ -37,7 +37,7 @@ def test_measured_predicted_ratio_and_interval(table, tmp_path):
     page = report(run_of(whole(table)), out=tmp_path).read_text()
     label, depth, measured, predicted, ratio, interval, basis, _ = cells(page, "| ReLU, He normal |")
     assert (label, depth, basis) == ("ReLU, He normal", "32", "M/n")
-    law = 1 - 2.5 / 128 / 2  # E ln r = -5/(2n), Hanin & Nica 2019
+    law = 1 - 2.5 / 128 / 2  # E ln r = -5/(2n), Hanin & Nica 2020
     assert float(predicted) == pytest.approx(law, abs=1e-4)
     assert float(ratio) == pytest.approx(10**0.0005 / law, abs=1e-3)
     low, high = map(float, interval.strip("\\[]").split(", "))
@@ -90,7 +90,7 @@ def test_the_functional_of_finite_width_where_it_was_measured():
     page = theory.beside(about.frames, about.rates, about.labels, [Origin("", request)]).markdown()
     assert "each example by itself (delta_log10_mean)" in page and "with the finite-width term M/n" in page
     _, _, _, predicted, _, _, basis, _ = cells("### Theory beside measurement\n" + page, "| ReLU, He normal |")
-    assert float(predicted) == pytest.approx(1 - 2.5 / 128 / 2, abs=3e-4)  # E ln r = -5/(2n), Hanin & Nica 2019
+    assert float(predicted) == pytest.approx(1 - 2.5 / 128 / 2, abs=3e-4)  # E ln r = -5/(2n), Hanin & Nica 2020
     assert basis == "M/n"
 
 

@@ -41,7 +41,7 @@ def test_small_bias_variances():
     assert point.sigma_w2 == pytest.approx(1 + 2 * point.q_star - 3 * point.q_star**2, abs=12 * q**3)
 
 
-#: What init="critical" draws: kind, sigma_w2, sigma_b2 (Roberts, Yaida & Hanin 2021, chapter 5, for the kinds).
+#: What init="critical" draws: kind, sigma_w2, sigma_b2 (Roberts, Yaida & Hanin 2022, chapter 5, for the kinds).
 STARTS = {
     "identity": ("scale-invariant", 1.0, 0.0),
     "relu": ("scale-invariant", 2.0, 0.0),

@@ -57,7 +57,7 @@ def test_isometry_is_reached_by_smooth_activations_and_orthogonal_weights_alone(
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 16])
 def test_the_density_of_linear_networks_is_the_fuss_catalan_law(depth):
-    """By its parametric form: Haagerup & Moeller 2013, Neuschel 2014."""
+    """By its parametric form: Haagerup & Möller 2013, Neuschel 2014."""
     log10_s, found = spectra.spectral_density("identity", depth)
     angle = np.linspace(1e-4, np.pi / (depth + 1) - 1e-4, 20001)
     x = np.sin((depth + 1) * angle) ** (depth + 1) / (np.sin(angle) * np.sin(depth * angle) ** depth)
