@@ -149,7 +149,7 @@ def tell(tables):
     return {"lost_usual": int(zeros.get(USUAL, 0)), "lost_scaled": int(zeros.get(SCALED, 0))}
 
 
-PAGE = Experiment("autodiff", SAID, draw, shown, tell)
+PAGE = Experiment("autodiff", SAID, draw, shown, tell, doc=__doc__)
 
 
 def main():

@@ -163,7 +163,7 @@ def show(tables):
     return pd.DataFrame(cells).set_index("learning rate")
 
 
-PAGE = Experiment("clipping_cliff", SAID, draw, show, tell)
+PAGE = Experiment("clipping_cliff", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

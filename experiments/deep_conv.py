@@ -138,7 +138,7 @@ def tell(tables):
     return told | {"apart": apart(tables["profiles"]), "networks": len(tables["spans"])}
 
 
-PAGE = Experiment("deep_conv", SAID, draw, show, tell)
+PAGE = Experiment("deep_conv", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

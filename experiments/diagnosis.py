@@ -153,6 +153,7 @@ PAGE = Experiment(
     lambda tables: {"diagnosis": draw(tables["faults"])},
     lambda tables: shown(tables["rules"]),
     lambda tables: tell(tables["rules"]),
+    doc=__doc__,
 )
 
 

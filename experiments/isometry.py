@@ -149,7 +149,7 @@ def tell(tables):
     return ends | {"near": deepest[KINDS[0]], "far": deepest.drop(KINDS[0]).min()}
 
 
-PAGE = Experiment("isometry", SAID, partial(draw, ratio=RATIO), show, tell)
+PAGE = Experiment("isometry", SAID, partial(draw, ratio=RATIO), show, tell, doc=__doc__)
 
 
 def main():

@@ -176,7 +176,7 @@ def tell(tables):
     return told | {"deepest": last, "lost": lost, "shallow": SHALLOW}
 
 
-PAGE = Experiment("layer_norm_place", SAID, draw, show, tell)
+PAGE = Experiment("layer_norm_place", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

@@ -178,7 +178,7 @@ def tell(tables):
     return told
 
 
-PAGE = Experiment("linear_depth", SAID, draw, show, tell)
+PAGE = Experiment("linear_depth", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

@@ -174,7 +174,7 @@ def tell(tables):
     return {"most": most, "dead": int(np.isinf(drawn["ln_norm2"]).sum()), "networks": len(drawn), "first": FRESH}
 
 
-PAGE = Experiment("lognormal", SAID, draw, show, tell)
+PAGE = Experiment("lognormal", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

@@ -152,7 +152,7 @@ def tell(tables):
     return told | {"tolerance": table["tolerance"].iloc[0], "low": SCALES[0], "high": SCALES[1], **departures(table)}
 
 
-PAGE = Experiment("normalisation", SAID, draw, show, tell)
+PAGE = Experiment("normalisation", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

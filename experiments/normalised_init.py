@@ -136,7 +136,7 @@ def show(tables):
     return pd.DataFrame(cells).set_index("weights")
 
 
-PAGE = Experiment("normalised_init", SAID, draw, show, tell)
+PAGE = Experiment("normalised_init", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

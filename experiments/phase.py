@@ -163,7 +163,7 @@ def tell(tables):
     return {"worst": float((tables["rates"][["ratio_low", "ratio_high"]] - 1).abs().max(axis=None))}
 
 
-PAGE = Experiment("phase", SAID, draw, show, tell)
+PAGE = Experiment("phase", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

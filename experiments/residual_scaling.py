@@ -153,7 +153,7 @@ def tell(tables):
     return {"unscaled": growths[PLAIN], "root": growths[ROOT], "deepest": int(table["depth"].max())}
 
 
-PAGE = Experiment("residual_scaling", SAID, draw, show, tell)
+PAGE = Experiment("residual_scaling", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

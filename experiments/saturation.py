@@ -130,7 +130,7 @@ def show(tables):
     return pd.DataFrame(cells).set_index("σ_w")
 
 
-PAGE = Experiment("saturation", SAID, draw, show, lambda t: {"deepest": int(t["profiles"]["layer"].max())})
+PAGE = Experiment("saturation", SAID, draw, show, lambda t: {"deepest": int(t["profiles"]["layer"].max())}, doc=__doc__)
 
 
 def main():

@@ -179,7 +179,7 @@ def tell(tables):
     return told | {"centred": at_end[CENTRED], "plain": at_end[PLAIN], "points": points}
 
 
-PAGE = Experiment("shattered", SAID, partial(draw, names=NAMES, near=NEAR, below=max(BELOW)), show, tell)
+PAGE = Experiment("shattered", SAID, partial(draw, names=NAMES, near=NEAR, below=max(BELOW)), show, tell, doc=__doc__)
 
 
 def main():

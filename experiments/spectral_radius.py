@@ -148,7 +148,7 @@ def tell(tables):
     return told | {"radius": LOSES, "lost": -table["tanh", LOSES], "gained": table["linear", LOSES]}
 
 
-PAGE = Experiment("spectral_radius", SAID, draw, show, tell)
+PAGE = Experiment("spectral_radius", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

@@ -148,7 +148,7 @@ def tell(tables):
     return told | {"learnt": LEARNT, "chance": CHANCE, "small": left["mean"], "theory": left["theory"]}
 
 
-PAGE = Experiment("thirty_layers", SAID, draw, show, tell)
+PAGE = Experiment("thirty_layers", SAID, draw, show, tell, doc=__doc__)
 
 
 def main():

@@ -66,9 +66,9 @@ from .networks.mlp import MLP as MLP
 from .networks.resnet import ResNet as ResNet
 from .networks.rnn import RNN as RNN
 from .networks.transformer import Transformer as Transformer
-from .reporting.explorer import explore as explore
 from .reporting.cite import cite as cite
 from .reporting.compare import compare as compare
+from .reporting.explorer import explore as explore
 from .reporting.page import report as report
 from .sweep.cluster import Jobs as Jobs
 from .sweep.run import run as run

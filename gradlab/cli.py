@@ -72,6 +72,8 @@ examples:
   gradlab theory --activation tanh --init xavier_normal
   gradlab diagnose model.py:factory
   gradlab inspect recorded.npz
+  gradlab compare runs/he runs/xavier
+  gradlab cite runs/demo
 
 `gradlab COMMAND --help` lists the options of a command."""
 

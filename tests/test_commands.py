@@ -12,6 +12,7 @@ from gradlab import cli
 from gradlab.command_options import CHECK, REPORT, SWEEP, THEORY, TRAIN
 from gradlab.diagnosis.recorder import record
 from gradlab.model_commands import DIAGNOSE, INSPECT
+from gradlab.paper_commands import CITE, COMPARE
 
 ROOT = Path(cli.__file__).resolve().parents[1]
 MISH = """\
@@ -45,7 +46,7 @@ def shown():
     readme = (ROOT / "README.md").read_text()
     found += re.findall(r"^    (gradlab .+)$", readme, re.M) + re.findall(r"`(gradlab [^`]+)`", readme)
     found += re.findall(r"bin/(gradlab .+)$", readme, re.M)
-    for text in (cli.ABOUT, SWEEP, TRAIN, REPORT, CHECK, THEORY, DIAGNOSE, INSPECT):
+    for text in (cli.ABOUT, SWEEP, TRAIN, REPORT, CHECK, THEORY, DIAGNOSE, INSPECT, CITE, COMPARE):
         # what a command does stands behind it, some spaces away
         found += [re.split(r" {2,}", line)[0] for line in re.findall(r"^  (gradlab .+)$", text, re.M)]
     return list(dict.fromkeys(found))
@@ -111,9 +112,11 @@ def test_help_that_readme_names(command, capsys):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "--help" not in c])
 def test_it_runs_as_it_stands(command, folder, capsys):
     words = shlex.split(command)[1:]
-    if words[0] == "report":  # of a run that is there
-        small = "--depth 2 4 --width 8 --activation tanh --init he_normal --seeds 2 --batch 16 --quiet"
-        assert cli.main(["sweep", *small.split(), "--out", words[1]]) == 0
+    for run in words[1:3] if words[0] in ("report", "cite", "compare") else ():  # of runs that are there
+        if run.startswith("runs/"):
+            init = "xavier_normal" if "xavier" in run else "he_normal"
+            small = f"--depth 2 4 --width 8 --activation tanh --init {init} --seeds 2 --batch 16 --quiet"
+            assert cli.main(["sweep", *small.split(), "--out", run]) == 0
     if "--baseline" in words:
         assert cli.main(["diagnose", words[1], "--json", words[words.index("--baseline") + 1]]) == 0
     assert cli.main(words) == 0

@@ -108,7 +108,8 @@ def _difference(before: pd.DataFrame, after: pd.DataFrame, level: float, shared:
     row: dict[str, Any] = {}
     for column, name in (("log10_rate", "ratio"), ("decades", "difference")):
         one, two = (table[column].to_numpy() for table in both)
-        middle, half = _paired(two - one, level) if together else _welch(one, two, level)
+        with np.errstate(invalid="ignore"):  # two zeros have no ratio
+            middle, half = _paired(two - one, level) if together else _welch(one, two, level)
         means = [_mean(one), _mean(two)]
         ends = (middle, middle - half, middle + half)
         if name == "ratio":
@@ -128,7 +129,7 @@ def _paired(differences: np.ndarray, level: float) -> tuple[float, float]:
     """Compute mean and half-width of the t-interval of differences; no half-width for one of them."""
     n = len(differences)
     mean = _mean(differences)
-    if n < 2:
+    if n < 2 or not np.isfinite(mean):
         return mean, float("nan")
     return mean, float(stdtrit(n - 1, (1 + level) / 2) * np.std(differences, ddof=1) / np.sqrt(n))
 
@@ -136,7 +137,7 @@ def _paired(differences: np.ndarray, level: float) -> tuple[float, float]:
 def _welch(one: np.ndarray, two: np.ndarray, level: float) -> tuple[float, float]:
     """Compute the difference of two means and the half-width of its interval, with Welch's degrees of freedom."""
     middle = _mean(two) - _mean(one)
-    if min(len(one), len(two)) < 2:
+    if min(len(one), len(two)) < 2 or not np.isfinite(middle):
         return middle, float("nan")
     parts = [np.var(values, ddof=1) / len(values) for values in (one, two)]
     total = sum(parts)

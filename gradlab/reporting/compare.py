@@ -38,7 +38,7 @@ class RunComparison:
     ----------
     names : tuple of str
         What the two runs are called, the one before first.
-    table : DataFrame
+    networks : DataFrame
         A row for each network that both runs have, with the columns of `gradlab.frames.paired.pairs`.
     changes : DataFrame
         What differs between the two: ``kind what before after``. The kinds are "network", "request" and "version".
@@ -51,7 +51,7 @@ class RunComparison:
     """
 
     names: tuple[str, str]
-    table: pd.DataFrame
+    networks: pd.DataFrame
     changes: pd.DataFrame
     notes: tuple[str, ...]
     frames: tuple[pd.DataFrame, pd.DataFrame]
@@ -60,7 +60,7 @@ class RunComparison:
     @property
     def paired(self) -> bool:
         """Say whether every network was compared seed by seed."""
-        return bool(self.table["paired"].all())
+        return bool(self.networks["paired"].all())
 
     def figure(self, row: int | None = None, **options: Any) -> np.ndarray:
         """Draw one network before and after, by layer, with the difference of each seed.
@@ -68,7 +68,7 @@ class RunComparison:
         Parameters
         ----------
         row : int, optional
-            Which row of `table`. None: the network whose decades differ most.
+            Which row of `networks`. None: the network whose decades differ most.
         **options
             More arguments of `gradlab.plots.before_after`, such as ``value="log10_weight_grad_norm"``.
 
@@ -84,22 +84,22 @@ class RunComparison:
         from gradlab import plots
 
         if row is None:
-            row = int(np.argmax(self.table["difference"].abs().fillna(-1).to_numpy()))
-        if not 0 <= row < len(self.table):
-            raise GradlabError(f"a row of the table, 0 to {len(self.table) - 1}", repr(row), "row=0")
-        wanted = {name: self.table[name].iloc[row] for name in _key(self.table)}
+            row = int(np.argmax(self.networks["difference"].abs().fillna(-1).to_numpy()))
+        if not 0 <= row < len(self.networks):
+            raise GradlabError(f"a row of the table, 0 to {len(self.networks) - 1}", repr(row), "row=0")
+        wanted = {name: self.networks[name].iloc[row] for name in _key(self.networks)}
         chosen = [_matching(frame, wanted) for frame in self.frames]
-        return plots.before_after(
-            concat([one.assign(run=name) for one, name in zip(chosen, self.names, strict=True)]), hue="run", **options
-        )
+        both = concat([one.assign(run=name) for one, name in zip(chosen, self.names, strict=True)])
+        both["run"] = both["run"].cat.reorder_categories(self.names)  # the order of time, not of the alphabet
+        return plots.before_after(both, hue="run", **options)
 
     def cells(self) -> pd.DataFrame:
         """Return the table in words: a row for each network, with digits that its interval supports."""
-        key = [n for n in _key(self.table) if self.table[n].map(str).nunique() > 1]
-        key = [n for n in key if n != "sigma_w2" or "init" not in key or "gaussian" in set(self.table["init"])]
+        key = [n for n in _key(self.networks) if self.networks[n].map(str).nunique() > 1]
+        key = [n for n in key if n != "sigma_w2" or "init" not in key or "gaussian" in set(self.networks["init"])]
         key.sort(key=lambda name: name == "depth")  # it stands last, as the grid of a sweep is read
         rows = []
-        for row in self.table.to_dict("records"):
+        for row in self.networks.to_dict("records"):
             what = ", ".join(told(name, row[name]) for name in key) or "the network"
             rows.append(
                 {
@@ -158,8 +158,8 @@ def compare(
     Returns
     -------
     RunComparison
-        `print` shows it; ``table`` has the numbers, ``figure()`` draws a network before and after, ``markdown()`` gives
-        a section of a page.
+        `print` shows it; ``networks`` has the numbers, ``figure()`` draws a network before and after,
+        ``markdown()`` gives a page.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def compare(
     >>> import gradlab as gl
     >>> sweep = lambda init: gl.Sweep(depth=8, width=16, activation="relu", init=init, loss="probe", seeds=3)
     >>> he, xavier = (gl.run(sweep(f"{init}_normal"), progress=False) for init in ("he", "xavier"))
-    >>> bool(abs(gl.compare(he, xavier).table["ratio"][0] - 0.5**0.5) < 1e-6)
+    >>> bool(abs(gl.compare(he, xavier).networks["ratio"][0] - 0.5**0.5) < 1e-6)
     True
     """
     if not 0 < level < 1:

@@ -18,10 +18,12 @@ from gradlab._files import file_name, path_from, read_text, writable, write_text
 from gradlab._text import markdown
 from gradlab.config import content_hash
 from gradlab.reporting import tables
+from gradlab.reporting.citations import cited_in
 from gradlab.reporting.csv_tables import read_tables, write_tables
 from gradlab.reporting.experiment_words import Words
 from gradlab.reporting.findings import Finding
 from gradlab.reporting.html import environment
+from gradlab.reporting.references import bibliography
 from gradlab.sweep.provenance import backend, commit, versions
 
 #: The tables of a run, by name.
@@ -57,6 +59,8 @@ class Experiment:
         nearest to a line of the claim stand first and the rest is folded; the column itself is not shown.
     tell : callable, optional
         Tables -> numbers that the sentences name.
+    doc : str
+        The docstring of the script. The page ends with the references of the papers that it and the sentences cite.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Experiment:
     draw: Callable[[Tables], Mapping[str, Any]]
     show: Callable[[Tables], pd.DataFrame]
     tell: Callable[[Tables], Mapping[str, Any]] = _nothing
+    doc: str = ""
 
     def options(self, doc: str | None, script: str, folder: str = "") -> argparse.Namespace:
         """Read the command line: ``--quick``, ``--out``, and ``--words`` or ``--redraw``, which end the script here.
@@ -189,6 +194,12 @@ class Experiment:
             about["alts"] = {name: plots.alt(figure) for name, figure in figures.items()}
         captions = {n: c.filled({**known, "drawn": about["captions"][n]}) for n, c in self.said.captions.items()}
         shown = self.show(measured)
+        prose = [
+            self.doc,
+            *(texts[name] for name in ("title", "claim", "text")),
+            *(w for c in captions.values() for w in c),
+        ]
+        cited = cited_in([*prose, *(word for row in texts["fixed"] for word in row)], bibliography())
         first, folded = _split(shown)
         with writable(out):
             for name in captions if drawn else ():
@@ -202,7 +213,7 @@ class Experiment:
                 **texts, about=about, outcome=about["finding"]["line"], formats=FORMATS,
                 figures=[(name, see, rest, _alt(see, about["alts"][name])) for name, (see, rest) in captions.items()],
                 table=tables.markdown(first), folded=tables.markdown(folded), rows=len(first), more=len(folded),
-                nearest=MARGIN in shown,
+                nearest=MARGIN in shown, references=[reference.markdown() for reference in cited],
             )  # fmt: skip
             write_text(out / "README.md", page)
         return out / "README.md"

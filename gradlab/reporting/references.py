@@ -70,22 +70,24 @@ class Reference:
         return "\n".join([f"@{self.kind}{{{self.key},", *lines, "}"])
 
     def markdown(self) -> str:
-        """Write the entry as a line of Markdown: authors, year, title, place, link.
+        """Write the entry as a line of Markdown: authors, title, place, year, link.
 
         Examples
         --------
         >>> print(bibliography()["hanin2018"].markdown())
-        B. Hanin (2018). Which neural net architectures give rise to exploding and vanishing gradients? *Advances in \
-Neural Information Processing Systems* 31. [arXiv:1801.03744](https://arxiv.org/abs/1801.03744)
+        B. Hanin. Which neural net architectures give rise to exploding and vanishing gradients? *Advances in \
+Neural Information Processing Systems* 31, 2018. [arXiv:1801.03744](https://arxiv.org/abs/1801.03744)
         """
         authors = [" ".join(part for part in (initials, surname) if part) for surname, initials in self._authors()]
         many = "et al." in authors[-1:]
-        names = " ".join([", ".join(authors[:-1]), "et al."]) if many else _listed(authors)
+        names = f"{', '.join(authors[:-1])} et al." if many else f"{_listed(authors)}."
         title = self.title if self.title.endswith("?") else f"{self.title}."
         place = next((f"*{_plain(self.fields[name])}*" for name in _PLACES if name in self.fields), "")
-        place = " ".join(part for part in (place, self.fields.get("volume", "")) if part)
+        series = [self.fields[name] for name in ("series", "volume") if name in self.fields]
+        place += (f" ({' '.join(series)})" if "series" in self.fields else f" {series[0]}") if series else ""
+        where = f"{place}, {self.year}." if place else f"{self.year}."
         link = f"[{self._number()}]({self.address})" if self.address else ""
-        return " ".join(part for part in (f"{names} ({self.year}).", title, f"{place}." if place else "", link) if part)
+        return " ".join(part for part in (names.replace("..", "."), title, where, link) if part)
 
     def _number(self) -> str:
         """Return the number by which a library finds the paper."""
