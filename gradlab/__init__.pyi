@@ -1,6 +1,7 @@
 from . import plots as plots
 from . import theory as theory
 from ._errors import GradlabError as GradlabError
+from .blackboard.explain import explain as explain
 from .config import Sweep as Sweep
 from .config import TrainingSweep as TrainingSweep
 from .core.activations import activation as activation

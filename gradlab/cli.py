@@ -21,13 +21,16 @@ from typing import Any
 
 from gradlab import model_commands, paper_commands
 from gradlab._errors import GradlabError, GradlabNote, unknown
-from gradlab._files import file_name
+from gradlab._files import file_name, path_from, write_text
 from gradlab._signals import Terminated, ending_by_signal
 from gradlab._text import plain
 from gradlab.command_options import (
     CHECK,
     CHECK_DEFAULTS,
     CHECK_OPTIONS,
+    EXPLAIN,
+    EXPLAIN_DEFAULTS,
+    EXPLAIN_OPTIONS,
     REPORT,
     REPORT_OPTIONS,
     SWEEP,
@@ -39,6 +42,7 @@ from gradlab.command_options import (
 from gradlab.config import (
     ARCHITECTURES,
     CONFIGS,
+    LOSSES,
     MLPConfig,
     NetworkConfig,
     Sweep,
@@ -57,6 +61,7 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
   train    train a grid of networks, and measure every layer on the way
   report   write the page of a run: verdicts, tables, figures
   check    compare the hand-written backward pass with automatic differentiation
+  explain  work a small network out as on a blackboard, with every number
   theory   say what a network of infinite width does to signals and gradients
   diagnose judge a JAX model of your own, from a Python file, which is run
   inspect  judge what a recorder wrote of a model in PyTorch, on an old JAX or on a pod
@@ -69,6 +74,7 @@ examples:
   gradlab train --depth 2 10 30 --activation sigmoid relu --optimizer sgd adam --steps 200 --report
   gradlab report runs/demo --html
   gradlab check --depth 10 --activation tanh --init xavier_normal
+  gradlab explain --activation sigmoid --out blackboard.tex
   gradlab theory --activation tanh --init xavier_normal
   gradlab diagnose model.py:factory
   gradlab inspect recorded.npz
@@ -246,6 +252,34 @@ def _check(argv: list[str]) -> int:
     return 0 if comparison.ok else 1
 
 
+def _explain(argv: list[str]) -> int:
+    given, _ = parse_options("explain", EXPLAIN, argv, MLPConfig, EXPLAIN_OPTIONS, EXPLAIN_DEFAULTS)
+    writers = {".tex": lambda e: e.to_latex(), ".md": lambda e: e.to_markdown(), ".txt": lambda e: f"{e}\n"}
+    path = None if given["out"] is None else path_from(given["out"])
+    if path is not None and path.suffix not in writers:
+        raise GradlabError(f"a file that ends in {', '.join(writers)}", repr(path.name), "--out blackboard.tex")
+    _run_files(given["import_"])
+    config = made(MLPConfig, given)
+    y: Any = given["y"]
+    if resolve("loss", given["loss"], LOSSES) == "softmax_cross_entropy":
+        if len(y) != 1 or not y[0].is_integer():
+            raise GradlabError("one label as --y", " ".join(map(str, y)) or "none", "--y 1")
+        y = int(y[0])
+
+    from gradlab.blackboard.explain import explain
+    from gradlab.networks import build
+
+    options = {name: given[name] for name in ("loss", "outputs", "key", "decimals", "digits")}
+    with _computing(given["cache"]):
+        explanation = explain(build(config), given["x"], y, **options)
+    if path is None:
+        print(explanation)
+    else:
+        write_text(path, writers[path.suffix](explanation))
+        print(f"written: {path}")
+    return 0
+
+
 def _theory(argv: list[str]) -> int:
     given, _ = parse_options("theory", THEORY, argv, None, THEORY_OPTIONS, {})
     _run_files(given["import_"])
@@ -287,7 +321,7 @@ def _theory(argv: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": partial(_grid, "sweep", SWEEP, Sweep), "train": partial(_grid, "train", TRAIN, TrainingSweep),
-    "report": _report, "check": _check, "theory": _theory,
+    "report": _report, "check": _check, "explain": _explain, "theory": _theory,
     "diagnose": model_commands.diagnose, "inspect": model_commands.inspect,
     "compare": paper_commands.compare, "cite": paper_commands.cite,
 }  # fmt: skip

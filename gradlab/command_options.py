@@ -49,6 +49,15 @@ examples:
   gradlab check --architecture transformer --depth 2 --norm-position after
   gradlab check --import mish.py --activation mish --dtype float32"""
 
+EXPLAIN = """\
+Work a small MLP out as on a blackboard: every z, a, delta and gradient of one example, with formulas and numbers.
+
+examples:
+  gradlab explain
+  gradlab explain --depth 2 --activation tanh --init xavier_normal --x 1 -0.5 2 --y 0.5
+  gradlab explain --width 3 --x 1 0 2 --y 1 --loss softmax_cross_entropy --outputs 2
+  gradlab explain --out blackboard.tex      (or .md, .txt)"""
+
 THEORY = """\
 Say what a network of infinite width does: fixed points, depth scales, phase, and the critical weight variance.
 
@@ -111,6 +120,20 @@ CHECK_OPTIONS = (
     CACHE,
     IMPORT,
 )
+EXPLAIN_OPTIONS = (
+    ("x", tuple[float, ...], (1.0, 0.5), "The example: one number for each input."),
+    ("y", tuple[float, ...], (1.0,), "Its target: one number for each output, or the label."),
+    ("loss", str, "mse", "Name of the loss; softmax_cross_entropy takes a label."),
+    ("outputs", int | None, None, "Number of outputs, for a label. None: the label and one more."),
+    ("key", int, 0, "Number from which the weights are drawn."),
+    ("decimals", int | None, 1, "Decimals to which the weights are rounded, to be copied by hand; None: not rounded."),
+    ("digits", int, 4, "Significant digits of the largest number in each matrix, from 2 to 6."),
+    ("out", str | None, None, "File to write: .tex for LaTeX, .md for Markdown, .txt for plain text."),
+    CACHE,
+    IMPORT,
+)
+#: Defaults of `gradlab explain` instead of those of a configuration: the smallest network that shows all of it.
+EXPLAIN_DEFAULTS = {"depth": 1, "width": 2, "activation": "sigmoid", "init": "xavier_normal"}
 THEORY_OPTIONS = (
     ("activation", str, "tanh", "Name in the table of activations."),
     ("init", str | None, None, "Name in the table of initialisers. None: xavier_normal."),
