@@ -167,7 +167,7 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
         sweep, out=out, progress=False if quiet and not dry else None, retry_failed=given["retry_failed"], dry_run=dry,
         executor=given["executor"], workers=given["workers"], cache=given["cache"], shard=given["shard"],
         scheduler=given["scheduler"], jobs=Jobs(*(given[name] for name in ("queue", "walltime", "cores", "memory"))),
-        command=f"gradlab {command} {shlex.join(argv)}",
+        command=f"gradlab {command} {shlex.join(argv)}", read=("network", "status"),
     )  # fmt: skip
     if dry:
         return 0

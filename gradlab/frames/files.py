@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -195,34 +196,56 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 
 def with_note(table: pa.Table, note: Mapping[str, Any]) -> pa.Table:
     """Return the table with a note in its metadata, which also describes the columns and rows."""
-    note = {**note, "holds": _holds(table)}
+    return table.replace_schema_metadata(noted(table.schema, table.num_rows, note).metadata)
+
+
+def noted(schema: pa.Schema, rows: int, note: Mapping[str, Any]) -> pa.Schema:
+    """Return the schema of a table of so many rows with a note, which also describes the columns and rows."""
+    note = {**note, "holds": _holds(schema, rows)}
     note["digest"] = content_hash(note)
-    return table.replace_schema_metadata({**table.schema.metadata, NOTE: json.dumps(note)})
+    return schema.with_metadata({**schema.metadata, NOTE: json.dumps(note)})
 
 
-def read_note(table: pa.Table, early: bool = False) -> dict[str, Any]:
+def described(file: pq.ParquetFile) -> Any:
+    """Return the schema and the number of rows of a Parquet file: what `read_note` needs, without the rows."""
+    return SimpleNamespace(schema=file.schema_arrow, num_rows=file.metadata.num_rows)
+
+
+def part_name(networks: Sequence[str], seeds: Sequence[int]) -> str:
+    """Return the name of the file that holds the rows of some networks.
+
+    Parameters
+    ----------
+    networks : sequence of str
+        The content hash of each network, in the order of the rows.
+    seeds : sequence of int
+        The seeds.
+    """
+    return content_hash({"networks": list(networks), "seeds": list(seeds)}, 24) + ".parquet"
+
+
+def read_note(table: Any, early: bool = False) -> dict[str, Any]:
     """Return the note that `with_note` wrote, empty where there is none; ValueError where it does not fit the table.
 
-    With ``early=True`` notes of the first versions, which do not describe the table, are accepted unchecked.
+    The table may be what `described` returns. With ``early=True`` notes of the first versions, which do not describe
+    the table, are accepted unchecked.
     """
     note = json.loads((table.schema.metadata or {}).get(NOTE, b"{}"))
     digest = content_hash({name: value for name, value in note.items() if name != "digest"})
     checked = "holds" in note or "digest" in note or not early
-    if note and checked and (note.get("holds") != _holds(table) or note.get("digest") != digest):
+    if note and checked and (note.get("holds") != _holds(table.schema, table.num_rows) or note.get("digest") != digest):
         raise ValueError("its columns, rows or notes are not those that were written")
     return {name: value for name, value in note.items() if name not in ("holds", "digest")}
 
 
-def _holds(table: pa.Table) -> dict[str, Any]:
+def _holds(schema: pa.Schema, rows: int) -> dict[str, Any]:
     """Describe the columns and rows of a table, and the note that pandas made of them.
 
     Checksums guard the pages of a Parquet file but not its footer, where columns and rows are described. Without this
     note 2 % of all flipped bits of a small file gave another frame, with it none.
     """
-    kinds = [field.type for field in table.schema]
-    columns = [[name, _kind(kind)] for name, kind in zip(table.column_names, kinds, strict=True)]
-    pandas_note = table.schema.metadata[b"pandas"].decode()
-    return {"columns": columns, "rows": table.num_rows, "pandas": content_hash(pandas_note)}
+    columns = [[field.name, _kind(field.type)] for field in schema]
+    return {"columns": columns, "rows": rows, "pandas": content_hash(schema.metadata[b"pandas"].decode())}
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -233,6 +234,7 @@ def _changed(traces: Sequence[Trace]) -> dict[str, Any]:
     return columns
 
 
+@functools.cache
 def extra_fields() -> dict[str, Any]:
     """Return the fields of configurations that are no coordinates, with the default of most architectures."""
     names = [name for name in GRID if name not in COORDINATES]
@@ -304,16 +306,11 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not frames:
         raise GradlabError("at least one frame", "none", "gl.frame(gl.measure(net, x, y))")
     names = dict.fromkeys(name for table in frames for name in table.columns)
-    fields = extra_fields()
-    order = [*(n for n in ("run", *COORDINATES) if n in names), *(n for n in fields if n in names)]
-    order += [name for name in (*MEASURED, *names) if name in names and name not in order]
-    order = list(dict.fromkeys(order))
-    filled = []
+    order, filled = ordered_columns(names), []
     for table in frames:
         kinds = table["architecture"].astype(object)
-        lacking = {n: kinds.map(lambda a, n=n: default_of(a, n)) for n in fields if n in names and n not in table}
-        if "optimizer" in table:  # a training has all fields of trainings; a network measured untrained has none
-            lacking |= {n: fields[n] for n in TRAINING_GRID if n in lacking}
+        fills = {name: default_fill(name, table.columns) for name in names if name not in table}
+        lacking = {name: kinds.map(fill) for name, fill in fills.items() if fill is not None}
         # Frames may have different categories, so they are joined as text and made categories again at the end.
         text = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)}
         table = table.astype(text).assign(**lacking)
@@ -324,8 +321,42 @@ def concat(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return finished(whole)
 
 
+def ordered_columns(names: Iterable[str]) -> list[str]:
+    """Return names of columns in the order of the frame."""
+    names = dict.fromkeys(names)
+    order = [*(n for n in ("run", *COORDINATES) if n in names), *(n for n in extra_fields() if n in names)]
+    return list(dict.fromkeys([*order, *(n for n in MEASURED if n in names), *names]))
+
+
+def default_fill(name: str, present: Iterable[str]) -> Callable[[str], Any] | None:
+    """Return what rows of an architecture have in a column that their table lacks.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    present : iterable of str
+        The columns that the table has.
+
+    Returns
+    -------
+    callable or None
+        It takes the name of an architecture and returns the default of the field there. None: the column is no field
+        of a configuration, and its values are missing.
+    """
+    fields = extra_fields()
+    if name not in fields:
+        return None
+    if "optimizer" in present and name in TRAINING_GRID:  # a network measured untrained has none
+        return lambda architecture: fields[name]
+    return lambda architecture: default_of(architecture, name)
+
+
+def is_measure(name: str) -> bool:
+    """Say whether a column holds doubles, whatever its values."""
+    return name in MEASURED or (name in OPTIONS and "float" in OPTIONS[name].type and name not in CATEGORIES)
+
+
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """Make measured columns doubles, so that joining need not guess the dtype of empty ones."""
-    numbers = [name for name, option in OPTIONS.items() if "float" in option.type and name not in CATEGORIES]
-    doubles = [name for name in table if name in MEASURED or name in numbers]
-    return table.astype(dict.fromkeys(doubles, np.float64))
+    return table.astype(dict.fromkeys(filter(is_measure, table), np.float64))

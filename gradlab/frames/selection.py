@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from gradlab._errors import GradlabError, unknown
 from gradlab._files import inside
 from gradlab._types import SCHEMA_VERSION
-from gradlab.frames.files import RunFolder, read, read_note
+from gradlab.frames.files import RunFolder, described, read, read_note
 
 #: Columns by which rows of parts are sorted, because the order of the request is not known here.
 _ORDER = ("network", "seed", "step", "layer")
@@ -61,10 +60,7 @@ def _of_frame(path: Path, columns: Sequence[str] | None, where: Mapping[str, Any
     try:
         with open(path, "rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             schema = file.schema_arrow
-            described = SimpleNamespace(
-                schema=schema, column_names=schema.names, num_rows=file.metadata.num_rows
-            )  # what the note of the frame guards, without the rows
-            note = read_note(described, early=True)
+            note = read_note(described(file), early=True)
         if note.get("schema_version") != SCHEMA_VERSION:
             return None
         names = _names(schema.names, columns, where)

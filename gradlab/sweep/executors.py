@@ -33,11 +33,10 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
     try:
         return task.rows(unit.configs, unit.seeds)
     except Exception as error:
-        if len(unit.parts) == 1:
+        if len(unit.configs) == 1:
             return failed(task, unit, error)
-        size = len(unit.parts) // 2 if too_large(error) else 1
-    cut = [unit.parts[i : i + size] for i in range(0, len(unit.parts), size)]
-    return [frame for parts in cut for frame in compute(task, type(unit)(unit.group, parts))]
+        size = len(unit.configs) // 2 if too_large(error) else 1
+    return [frame for piece in unit.cut(size) for frame in compute(task, piece)]
 
 
 def too_large(error: Exception) -> bool:
@@ -59,7 +58,7 @@ def failed(task: Task, unit: Unit, error: BaseException) -> list[pd.DataFrame]:
     """The rows of networks that raised `error`, which their status names."""
     text = " ".join(str(error).split())
     status = f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
-    return [task.failed(part.config, part.seeds, status) for part in unit.parts]
+    return [task.failed(config, unit.seeds, status) for config in unit.configs]
 
 
 def local(task: Task, units: Sequence[Unit]) -> Results:

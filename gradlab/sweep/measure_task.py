@@ -48,7 +48,7 @@ class MeasureTask(Task):
             configs, x, self.data.y, loss=self.loss, key=self.base_key, seeds=seeds,
             columns=self.columns, dtype=self.dtype, data=self.data.name, outputs=net.outputs_for(self.data.classes),
         )  # fmt: skip
-        return [frame(trace) for trace in traces]
+        return [frame(traces)]
 
     def cost(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
         """Count products with weights and Gram matrices, two operations per multiply-add."""

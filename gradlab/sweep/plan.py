@@ -1,8 +1,8 @@
 """What has to be computed, and in which composition: a function of the requests alone.
 
 A sweep is cut into units: networks of one group on one range of ten seeds. A unit is the
-least that is computed, always whole, so that what is missing never decides what is stacked
-with what, and a resumed sweep has the bits of an undisturbed one. A folder that was extended
+least that is computed and kept, always whole, so that what is missing never decides what is
+stacked with what, and a resumed sweep has the bits of an undisturbed one. A folder that was extended
 keeps its earlier requests; each extension is a generation with units of its own, made of
 the rows that it added.
 """
@@ -12,9 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gradlab.config import NetworkConfig, Sweep, content_hash
+from gradlab.frames.files import part_name
 from gradlab.sweep.grid import networks, stem
 from gradlab.sweep.task import Cost, Task
 
@@ -28,35 +30,42 @@ UNIT_NETWORKS = 512
 
 
 @dataclass(frozen=True)
-class Part:
-    """The rows of one network on the seeds of one range: what the store keeps as one file."""
-
-    config: NetworkConfig
-    seeds: tuple[int, ...]
-    hash: str
-
-    @property
-    def name(self) -> str:
-        """File name: the content hash and the first and last seed."""
-        return f"{self.hash}.s{self.seeds[0]}-{self.seeds[-1]}.parquet"
-
-
-@dataclass(frozen=True)
 class Unit:
-    """Networks of one group on the same seeds, computed together and whole."""
+    """Hold networks of one group on the same seeds: computed together and whole, and kept as one file.
+
+    Parameters
+    ----------
+    group : hashable
+        What the networks have in common, from `Task.group`.
+    configs : tuple of NetworkConfig
+        The networks, in the order in which they are computed.
+    hashes : tuple of str
+        The content hash of each network: of its configuration and everything else that its rows depend on.
+    seeds : tuple of int
+        The seeds that all of them share, ascending.
+    """
 
     group: Hashable
-    parts: tuple[Part, ...]
+    configs: tuple[NetworkConfig, ...]
+    hashes: tuple[str, ...]
+    seeds: tuple[int, ...]
 
-    @property
-    def configs(self) -> tuple[NetworkConfig, ...]:
-        """The networks, in the order in which they are computed."""
-        return tuple(part.config for part in self.parts)
+    @cached_property
+    def name(self) -> str:
+        """Return the name of its file: the hash over the content hashes and the seeds."""
+        return part_name(self.hashes, self.seeds)
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds that all of them share."""
-        return self.parts[0].seeds
+    def cut(self, size: int) -> list[Unit]:
+        """Return the same networks in units of at most `size`, to be computed where the whole cannot be."""
+        return [
+            Unit(self.group, self.configs[i : i + size], self.hashes[i : i + size], self.seeds)
+            for i in range(0, len(self.configs), size)
+        ]
+
+    def label(self) -> str:
+        """Return a short description for messages."""
+        more = f" and {len(self.configs) - 1} more" if len(self.configs) > 1 else ""
+        return f"{self.configs[0].label()}{more}"
 
 
 def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> list[Unit]:
@@ -94,7 +103,7 @@ def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> li
             before.update(sweep.seed_numbers)
         for (group, seeds), configs in together.items():
             for some in _cut(configs, stems):
-                units.append(Unit(group, tuple(Part(c, seeds, hashes[c]) for c in some)))
+                units.append(Unit(group, tuple(some), tuple(hashes[c] for c in some), seeds))
     return units
 
 
@@ -116,7 +125,7 @@ def _cut(configs: Sequence[NetworkConfig], stems: Mapping[NetworkConfig, str]) -
         yield ordered[start : start + UNIT_NETWORKS]
 
 
-def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -> pd.DataFrame:
+def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Unit], bool]) -> pd.DataFrame:
     """What the units would cost, nothing computed: one row per unit.
 
     Parameters
@@ -126,7 +135,7 @@ def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -
     task : Task
         Whose `cost` is asked.
     lacks : callable
-        Whether a part has to be computed.
+        Whether a unit has to be computed.
 
     Returns
     -------
@@ -140,7 +149,7 @@ def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -
     compiled, rows = set(), []
     costs: dict[tuple, Cost] = {}  # units of the same networks on as many seeds cost the same
     for unit in units:
-        missing, configs, cost = sum(map(lacks, unit.parts)), unit.configs, Cost(0, 0.0, 0, 0)
+        missing, configs, cost = lacks(unit), unit.configs, Cost(0, 0.0, 0, 0)
         again = (unit.group, configs) in compiled
         if missing:
             compiled.add((unit.group, configs))
@@ -153,8 +162,8 @@ def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -
                 "group": str(unit.group),
                 "first_seed": unit.seeds[0],
                 "last_seed": unit.seeds[-1],
-                "networks": len(unit.parts),
-                "runs": len(unit.parts) * len(unit.seeds),
+                "networks": len(configs),
+                "runs": len(configs) * len(unit.seeds),
                 "missing": missing,
                 "programs": 0 if again else cost.programs,
                 "flops": cost.flops,
@@ -167,7 +176,7 @@ def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Part], bool]) -
 
 def describe(forecast: pd.DataFrame, networks: int) -> str:
     """The forecast in one line."""
-    to_do = forecast[forecast["missing"] > 0]
+    to_do = forecast[forecast["missing"]]
     return (
         f"{networks} networks, {forecast['runs'].sum()} runs in {len(forecast)} units, "
         f"of which {len(to_do)} to compute: "

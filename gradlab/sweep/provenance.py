@@ -38,20 +38,20 @@ class Session:
     """
 
     def __init__(self, request: Request, before: dict[str, Any], command: str, x: Any = None):
-        self.request, self.command = request, command
+        self.request, self.command, self.computed = request, command, 0
         self.inputs = None if x is None else inputs(x)
         sessions = before.get("sessions")
         self.earlier = [s for s in sessions if isinstance(s, dict)] if isinstance(sessions, list) else []
         self.began, self.start = datetime.now(UTC), time.monotonic()
         self.surroundings = {"versions": versions(), "platform": surroundings(), "commit": commit()}
 
-    def report(self, computed: int) -> dict[str, Any]:
-        """Return the provenance of the folder, after `computed` parts of this session."""
+    def report(self) -> dict[str, Any]:
+        """Return the provenance of the folder, with the parts that this session has `computed` so far."""
         wall = round(time.monotonic() - self.start, 3)
         session = {
             "started": self.began.isoformat(timespec="seconds"),
             "wall_time_s": wall,
-            "parts_computed": computed,
+            "parts_computed": self.computed,
             "command": self.command,
             **self.surroundings,
         }

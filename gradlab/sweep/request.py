@@ -14,8 +14,9 @@ from gradlab.config import SWEEPS, Sweep, content_hash
 from gradlab.sweep.grid import as_values, differences, from_values, networks, same, to_toml
 from gradlab.sweep.task import Task
 
-#: Increased when the same request gives other numbers than before; parts of earlier versions are recomputed.
-RESULTS_VERSION = 3
+#: Increased when the same request gives other numbers than before, or is cut into other units; parts of earlier
+#: versions are recomputed.
+RESULTS_VERSION = 4
 
 #: Largest number of earlier requests in one folder.
 MOST_EARLIER = 1000

@@ -10,7 +10,6 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -19,22 +18,23 @@ from gradlab._progress import Lines, reporter
 from gradlab.config import NetworkConfig, Sweep, TrainingSweep
 from gradlab.core.backend import require_backend
 from gradlab.core.cache import kept_programs
-from gradlab.frames.checks import check_run
-from gradlab.frames.rows import concat, finished
+from gradlab.sweep.assembly import Assembly, DamagedParts
 from gradlab.sweep.cluster import SYSTEMS, Cluster, Jobs
 from gradlab.sweep.executors import executor as find_executor
 from gradlab.sweep.grid import networks
-from gradlab.sweep.plan import Part, Unit, describe, forecast, plan
+from gradlab.sweep.parts import Damaged
+from gradlab.sweep.plan import Unit, describe, forecast, plan
 from gradlab.sweep.provenance import Session, call
 from gradlab.sweep.request import Request
 from gradlab.sweep.shard import Shard
-from gradlab.sweep.store import Damaged, FolderStore, MemoryStore
+from gradlab.sweep.store import FolderStore, MemoryStore, in_memory
 from gradlab.sweep.task import Task
 
 if TYPE_CHECKING:
     from gradlab.data import Data
 
     Store = FolderStore | MemoryStore
+    Compute = Callable[[Sequence[Unit]], Iterable[tuple[Unit, list[pd.DataFrame]]]]
 
 #: The work on each kind of grid; what it needs is imported for it alone.
 TASKS = {
@@ -59,6 +59,7 @@ def run(
     cache: bool = True,
     shard: str | tuple[int, int] | None = None,
     command: str | None = None,
+    read: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Measure all networks of a sweep, or train them.
 
@@ -98,6 +99,8 @@ def run(
         same call without `shard`. Ten shards have the bits of one serial run. Needs `out`.
     command : str, optional
         What starts this sweep again, for the provenance. None: this call.
+    read : sequence of str, optional
+        The columns to return, where a run is too large for the memory. The files hold all columns. None: all.
 
     Returns
     -------
@@ -141,11 +144,12 @@ def run(
             request, reasons = request.after(recorded, str(out))
         units = plan(request.history, worker, request.context)
         own = units if part_of is None else part_of.units(units)
-        lacking = _lacking(own, store, retry_failed, report)
+        lacking = [unit for unit in own if _lacks(store, unit, retry_failed)]
         for line in reasons:
             report.note(line)
         if dry_run:
-            table = forecast(own, worker, lambda part: part.name in lacking)
+            missing = {unit.name for unit in lacking}
+            table = forecast(own, worker, lambda unit: unit.name in missing)
             if progress is not False:
                 print(describe(table, len(networks(request.sweep))))
                 if executor in SYSTEMS:
@@ -154,25 +158,25 @@ def run(
         store.record(request)
         named = data is None or isinstance(data, (str, os.PathLike))
         session = Session(request, store.provenance(), command or call(sweep, out, named), getattr(loaded, "x", None))
-        todo = [unit for unit in own if any(part.name in lacking for part in unit.parts)]
-        if todo:
-            report.start(sum(len(unit.parts) * len(unit.seeds) for unit in todo))
-            with around():
-                _keep(execute(worker, todo), lacking, store, session, report)
-        if part_of is not None and not _last(units, store, request, part_of, report):
-            frame = _rows(own, store)
-            frame.attrs |= {"hash": request.hash, "complete": False}
-            return frame
+        compute = partial(execute, worker)
+        with around():
+            _keep(compute, lacking, store, session, report)
+            last = part_of is None or _last(units, store, request, part_of, report)
+            wanted = units if last else own
+            again = partial(_keep, compute, store=store, session=session, report=report)
+            rows = _whole(wanted, networks(request.sweep), store, again, report)
+        note = {"hash": request.hash}
+        if not last:
+            return in_memory(rows, {**note, "complete": False}, read)
         if part_of is not None:
             store.note_provenance(store.provenance())
-        frame = assemble(request.sweep, units, store)
-        frame.attrs["hash"] = request.hash
-        store.finish(frame)
+        store.finish(rows, note)
+        frame = store.frame(None if read is None else list(dict.fromkeys([*read, "network", "status"])))
     finally:
         report.stop()
         store.close()
     _tell_failures(frame, report)
-    return frame
+    return frame if read is None else frame[list(read)]
 
 
 def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
@@ -190,27 +194,22 @@ def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
     return (sweep if data is None else dataclasses.replace(sweep, data=loaded.name)), loaded
 
 
-def _lacking(units: Sequence[Unit], store: Store, retry_failed: bool, report: Lines) -> set[str]:
-    """Names of the parts that are absent, damaged or, if those are asked for, failed."""
-    names = set()
-    for part in (part for unit in units for part in unit.parts):
-        if store.has(part):
-            try:
-                table = store.read(part)
-                if not (retry_failed and set(table["status"].to_pylist()) != {"ok"}):
-                    continue
-            except Damaged as error:
-                report.note(f"part {part.name} ({part.config.label()}) is damaged, it is computed again: {error}")
-        names.add(part.name)
-    return names
+def _lacks(store: Store, unit: Unit, retry_failed: bool) -> bool:
+    """Whether a unit has to be computed: its part is absent or, if that is asked for, a network in it failed.
+
+    Whether a part is whole is seen when it is read, once, at the end.
+    """
+    try:
+        return not store.has(unit) or (retry_failed and store.outline(unit).failed > 0)
+    except Damaged:
+        return True
 
 
 def _last(units: Sequence[Unit], store: Store, request: Request, shard: Shard, report: Lines) -> bool:
     """Whether all parts are there and this shard may put the run together, which is said where it may not."""
-    lacking = sum(not store.has(part) for unit in units for part in unit.parts)
-    total = sum(len(unit.parts) for unit in units)
+    lacking = sum(not store.has(unit) for unit in units)
     if lacking:
-        report.note(f"shard {shard} is done; {lacking} of {total} parts are for other shards")
+        report.note(f"shard {shard} is done; {lacking} of {len(units)} parts are for other shards")
         return False
     if not store.take_alone():
         report.note(f"shard {shard} is done, and other shards still run: the last of them puts the frame together")
@@ -219,73 +218,50 @@ def _last(units: Sequence[Unit], store: Store, request: Request, shard: Shard, r
     if recorded is None or recorded.hash != request.hash:
         report.note(f"shard {shard} is done; its folder was extended meanwhile")
         return False
-    return not _lacking(units, store, False, report)
+    return True
 
 
-def _rows(units: Sequence[Unit], store: Store) -> pd.DataFrame:
-    """The rows of some units, as a frame; without a column where there are none."""
-    parts = [part for unit in units for part in unit.parts]
-    return join([store.read(part) for part in parts], [part.config for part in parts]) if parts else pd.DataFrame()
-
-
-def _keep(
-    results: Iterable[tuple[Unit, list[pd.DataFrame]]],
-    lacking: set[str],
-    store: Store,
-    session: Session,
-    report: Lines,
-) -> None:
-    """Store the results of each unit as soon as they are there."""
-    computed = 0
-    store.note_provenance(session.report(computed))
+def _keep(compute: Compute, units: Sequence[Unit], store: Store, session: Session, report: Lines) -> None:
+    """Compute units, and store the rows of each as soon as they are there."""
+    if not units:
+        return
+    report.start(sum(len(unit.configs) * len(unit.seeds) for unit in units))
+    before = session.computed
+    store.note_provenance(session.report())
     try:
-        for unit, frames in results:
-            for part, frame in zip(unit.parts, frames, strict=True):
-                if part.name in lacking:
-                    store.write(part, frame)
-                    computed += 1
-            report.advance(len(unit.parts) * len(unit.seeds))
+        for unit, frames in compute(units):
+            store.write(unit, frames)
+            session.computed += 1
+            report.advance(len(unit.configs) * len(unit.seeds))
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
-            report.note(f"stopped with {computed} of {len(lacking)} missing parts computed; the same command continues")
+            done = session.computed - before
+            report.note(f"stopped with {done} of {len(units)} missing parts computed; the same command continues")
         with contextlib.suppress(GradlabError):  # what went wrong above is what to hear of
-            store.note_provenance(session.report(computed))
+            store.note_provenance(session.report())
         raise
-    store.note_provenance(session.report(computed))
+    store.note_provenance(session.report())
 
 
-def assemble(sweep: Sweep, units: Sequence[Unit], store: Store) -> pd.DataFrame:
-    """The frame of a sweep, from what the store holds."""
-    parts: dict[NetworkConfig, list[Part]] = {}
-    for part in (part for unit in units for part in unit.parts):
-        parts.setdefault(part.config, []).append(part)
-    ordered = [part for config in networks(sweep) for part in parts[config]]
-    try:
-        frame = join([store.read(part) for part in ordered], [part.config for part in ordered])
-    except GradlabError:
-        raise
-    # rows of other types, in a folder that was made by something else
-    except (Damaged, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise GradlabError("parts as they were written", reason, "the same command without them") from error
-    check_run(frame, "the rows of the sweep")
-    return frame
-
-
-def join(tables: Sequence[pa.Table], configs: Sequence[NetworkConfig]) -> pd.DataFrame:
-    """The tables of parts as one frame, networks in the order given, seeds ascending."""
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for i, table in enumerate(tables):
-        alike.setdefault(tuple(table.column_names), []).append(i)
-    # Many parts with the same columns are joined at once; what is left are few frames.
-    bare = [table.replace_schema_metadata() for table in tables]
-    several = [[bare[i] for i in members] for members in alike.values()]
-    frame = concat([pa.concat_tables(some, promote_options="permissive").to_pandas() for some in several])
-    first = {config: i for i, config in reversed(list(enumerate(configs)))}
-    rank = [np.repeat(first[configs[i]], len(tables[i])) for members in alike.values() for i in members]
-    frame = frame.iloc[np.lexsort((frame["seed"], np.concatenate(rank)))].reset_index(drop=True)
-    text = [name for name, dtype in frame.dtypes.items() if dtype == "category"]
-    return finished(frame.astype(dict.fromkeys(text, object)))  # categories in their order of appearance
+def _whole(
+    units: Sequence[Unit], order: Sequence[NetworkConfig], store: Store, compute: Callable[[Sequence[Unit]], None],
+    report: Lines,
+) -> Assembly:  # fmt: skip
+    """The rows of some units in their order. Damaged parts are named and computed again."""
+    seen: set[Unit] = set()
+    while True:
+        try:
+            return Assembly(order, units, store)
+        except DamagedParts as error:
+            for unit, reason in error.units.items():
+                if unit in seen:
+                    raise GradlabError(f"{unit.name} as it was written a moment ago", reason, "another disk") from error
+                report.note(f"part {unit.name} ({unit.label()}) is damaged, it is computed again: {reason}")
+            seen |= error.units.keys()
+            compute(list(error.units))
+        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:  # rows of other types
+            reason = " ".join(str(error).split())[:200]
+            raise GradlabError("parts as they were written", reason, "the same command without them") from error
 
 
 def _tell_failures(frame: pd.DataFrame, report: Lines) -> None:

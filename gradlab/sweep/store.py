@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError
 from gradlab._files import TEMPORARY, inside, path_from, read_text, replacing, writable, write_text
-from gradlab.frames.files import RunFolder, read_note, read_table, with_note, write
-from gradlab.sweep.plan import Part
+from gradlab._types import SCHEMA_VERSION
+from gradlab.frames.files import RunFolder, noted, read
+from gradlab.frames.selection import select
+from gradlab.sweep.assembly import Assembly
+from gradlab.sweep.parts import Damaged, Outline, decoded, outline, part_table, read_outline, read_part, write_part
+from gradlab.sweep.plan import Unit
 from gradlab.sweep.request import Request
 from gradlab.sweep.shard import Shard
-
-
-class Damaged(Exception):
-    """A part that is there but is not what was written."""
 
 
 class MemoryStore:
@@ -35,6 +35,7 @@ class MemoryStore:
 
     def __init__(self):
         self._tables: dict[str, pa.Table] = {}
+        self.folder: Path | None = None
 
     def check(self) -> None:
         """Whether the place can be used at all."""
@@ -63,20 +64,29 @@ class MemoryStore:
     def note_provenance(self, provenance: dict[str, Any]) -> None:
         """Keep notes on how the rows came to be."""
 
-    def has(self, part: Part) -> bool:
-        """Whether there is something in the place of a part."""
-        return part.name in self._tables
+    def has(self, unit: Unit) -> bool:
+        """Whether there is something in the place of a unit's part."""
+        return unit.name in self._tables
 
-    def read(self, part: Part) -> pa.Table:
+    def outline(self, unit: Unit) -> Outline:
+        """What a part says of its rows; raises `Damaged` where it is not the part of this unit."""
+        return outline(self._tables[unit.name], unit)
+
+    def read(self, unit: Unit) -> pa.Table:
         """The rows of a part; raises `Damaged` where they are not what was written."""
-        return checked(self._tables[part.name], part)
+        return self._tables[unit.name]
 
-    def write(self, part: Part, frame: pd.DataFrame) -> None:
-        """Keep the rows of a part."""
-        self._tables[part.name] = to_table(frame, part)
+    def write(self, unit: Unit, frames: Sequence[pd.DataFrame]) -> None:
+        """Keep the rows of a unit."""
+        self._tables[unit.name] = part_table(frames, unit)
 
-    def finish(self, frame: pd.DataFrame) -> None:
-        """Keep the frame of the whole sweep."""
+    def finish(self, assembly: Assembly, note: Mapping[str, Any]) -> None:
+        """Put the frame of the whole sweep together."""
+        self._frame = in_memory(assembly, note)
+
+    def frame(self, columns: Sequence[str] | None) -> pd.DataFrame:
+        """The frame of the whole sweep, or some columns of it."""
+        return self._frame if columns is None else self._frame[list(columns)]
 
 
 class FolderStore:
@@ -94,6 +104,7 @@ class FolderStore:
 
     def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None], shard: Shard | None = None):
         self.out, self.note, self.shard = path_from(out), note, shard
+        self.folder: Path | None = self.out
         self.parts, self.request = self.out / RunFolder.PARTS, self.out / RunFolder.REQUEST
         self._locks: list[int] = []
 
@@ -204,65 +215,65 @@ class FolderStore:
             return {}
         return values if isinstance(values, dict) else {}
 
-    def has(self, part: Part) -> bool:
-        """Whether there is a file in the place of a part."""
-        return os.path.lexists(self.parts / part.name)
+    def has(self, unit: Unit) -> bool:
+        """Whether there is a file in the place of a unit's part."""
+        return os.path.lexists(self.parts / unit.name)
 
-    def read(self, part: Part) -> pa.Table:
+    def outline(self, unit: Unit) -> Outline:
+        """What a part says of its rows; raises `Damaged` where it is not the part of this unit."""
+        return read_outline(self._part(unit), unit)
+
+    def read(self, unit: Unit) -> pa.Table:
         """The rows of a part, checksums verified; raises `Damaged`."""
+        return read_part(self._part(unit), unit)
+
+    def _part(self, unit: Unit) -> Path:
         try:
-            table = read_table(inside(self.out, self.parts.name, part.name))
-        # A flipped byte in the footer makes pyarrow raise almost anything.
-        except Exception as error:
-            raise Damaged(" ".join(str(error).split())[:200]) from error
-        return checked(table, part)
+            return inside(self.out, self.parts.name, unit.name)
+        except GradlabError as error:
+            raise Damaged(str(error)) from error
 
-    def write(self, part: Part, frame: pd.DataFrame) -> None:
-        """Write a part; it exists under its name only when it is whole and on the disk."""
-        with replacing(self.parts / part.name) as temporary, open(temporary, "wb") as file:
-            table = to_table(frame, part)
-            text = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
-            pq.write_table(
-                table,
-                file,
-                write_page_checksum=True,
-                write_statistics=False,
-                use_dictionary=text,
-                compression="zstd",
-            )
+    def write(self, unit: Unit, frames: Sequence[pd.DataFrame]) -> None:
+        """Write the part of a unit; it exists under its name only when it is whole and on the disk."""
+        table = part_table(frames, unit)
+        with replacing(self.parts / unit.name) as temporary, open(temporary, "wb") as file:
+            write_part(table, file)
 
-    def finish(self, frame: pd.DataFrame) -> None:
-        """Write ``frame.parquet`` and ``frame.csv``."""
-        write(frame, self.out / RunFolder.FRAME)
-        with replacing(self.out / RunFolder.TABLE) as temporary, open(temporary, "wb") as file:
-            pyarrow.csv.write_csv(decoded(pa.Table.from_pandas(frame, preserve_index=False)), file)
+    def finish(self, assembly: Assembly, note: Mapping[str, Any]) -> None:
+        """Write ``frame.parquet`` and ``frame.csv``, batch by batch."""
+        schema = noted(assembly.schema, assembly.rows, {**note, "schema_version": SCHEMA_VERSION})
+        with replacing(self.out / RunFolder.TABLE) as text, replacing(self.out / RunFolder.FRAME) as whole:
+            write_batches(assembly, schema, whole, text)
+
+    def frame(self, columns: Sequence[str] | None) -> pd.DataFrame:
+        """The frame of the whole sweep, or some columns of it."""
+        return read(self.out / RunFolder.FRAME) if columns is None else select(self.out, columns, None)
 
 
-def to_table(frame: pd.DataFrame, part: Part) -> pa.Table:
-    """The rows of a part with a note of what they are; categories as plain strings."""
-    table = decoded(pa.Table.from_pandas(frame, preserve_index=False)).combine_chunks()
-    return with_note(table, {"hash": part.hash, "seeds": list(part.seeds)})
+def write_batches(assembly: Assembly, schema: pa.Schema, whole: Path, text: Path) -> None:
+    """Write the rows of a run to a file of Parquet and to one of CSV."""
+    plain = pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in schema])
+    with (
+        open(whole, "wb") as file,
+        open(text, "wb") as lines,
+        pq.ParquetWriter(file, schema, write_page_checksum=True) as frame,
+        pyarrow.csv.CSVWriter(lines, plain) as table,
+    ):
+        for batch in assembly.batches():
+            one = pa.Table.from_batches([batch])
+            frame.write_table(one.replace_schema_metadata(schema.metadata))
+            table.write_table(decoded(one))
 
 
-def checked(table: pa.Table, part: Part) -> pa.Table:
-    """The table that `to_table` made of a part; raises `Damaged` where it is not that one."""
-    try:
-        note = read_note(table)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a note of another form
-        raise Damaged(str(error)) from error
-    if note != {"hash": part.hash, "seeds": list(part.seeds)}:
-        raise Damaged("it holds other networks or seeds than its name says")
-    # how wide the offsets of texts are says nothing of them, and no checksum guards it
-    widths = [pa.string() if pa.types.is_large_string(field.type) else field.type for field in table.schema]
-    return table.cast(pa.schema(zip(table.column_names, widths, strict=True), table.schema.metadata))
-
-
-def decoded(table: pa.Table) -> pa.Table:
-    """The table with dictionary-encoded columns as plain ones."""
-    for i, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(i, field.name, table[i].cast(field.type.value_type))
-    return table
+def in_memory(assembly: Assembly, note: Mapping[str, Any], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the rows of a run as a frame, or some columns of it."""
+    schema = assembly.schema
+    names = schema.names if columns is None else [name for name in columns if name in schema.names]
+    batches = [batch.select(names) for batch in assembly.batches()]
+    table = pa.Table.from_batches(batches, pa.schema([schema.field(name) for name in names]))
+    frame = table.replace_schema_metadata(schema.metadata).to_pandas()
+    frame.attrs = {**note, "schema": SCHEMA_VERSION}
+    return frame
 
 
 def _sessions(note: dict[str, Any]) -> list[Any]:

@@ -73,8 +73,9 @@ class Task(ABC):
 
     @abstractmethod
     def rows(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
-        """Compute one frame for each of `configs`, all of one group, with rows for each of `seeds`.
+        """Compute the rows of `configs`, all of one group, for each of `seeds`.
 
+        The frames, one after the other, hold the networks in their order: a frame for each, or for several of them.
         If this raises, the networks are tried one by one.
         """
 

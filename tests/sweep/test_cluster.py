@@ -94,7 +94,7 @@ def test_a_worker_that_comes_later_with_other_versions_computes_nothing():
     task = FakeTask(SWEEP, FakeData())
     unit = plan([SWEEP], task, {})[0]
     here = clusters.deciding()
-    assert len(compute_inside(contextlib.nullcontext, here, task, unit)) == len(unit.parts)
+    assert len(compute_inside(contextlib.nullcontext, here, task, unit)) == len(unit.configs)
     with pytest.raises(GradlabError, match="workers with the packages"):
         compute_inside(contextlib.nullcontext, here | {"jax": "0.1"}, task, unit)
 

@@ -1,13 +1,18 @@
 """A request that somebody else made is data: other forms are one message, and a terminal gets nothing to obey."""
 
+import datetime
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fakes import FakeData, FakeTask
 
 from gradlab import GradlabError
 from gradlab._progress import Lines
 from gradlab.config import Sweep
+from gradlab.frames.files import described, read_note, with_note
+from gradlab.sweep.parts import write_part
 from gradlab.sweep.plan import plan
 from gradlab.sweep.run import run
 from gradlab.sweep.store import FolderStore
@@ -61,16 +66,18 @@ def test_a_request_of_another_form_is_one_message(folder, case):
 
 def test_rows_of_another_form_are_one_message(folder):
     store = FolderStore(folder, print)
-    units = plan(store.recorded().history, FakeTask(SMALL, FakeData()), store.recorded().context)
-    part = next(p for unit in units for p in unit.parts if p.config.depth == 2)
-    good = store.read(part).to_pandas()
+    [unit] = plan(store.recorded().history, FakeTask(SMALL, FakeData()), store.recorded().context)
+    with pq.ParquetFile(store.parts / unit.name) as file:
+        note, frame = read_note(described(file)), file.read().to_pandas()
     for changed in (
-        good.assign(depth="deep"),
-        good.assign(log10_delta_rms="x"),
-        good.drop(columns="status"),
-        good.iloc[:1],
+        frame.assign(depth="deep"),
+        frame.assign(log10_delta_rms="x"),
+        frame.drop(columns="status"),
+        frame.assign(layer=1),
+        frame.assign(seed=datetime.date(2000, 1, 1)),
     ):
-        store.write(part, changed)
+        with open(store.parts / unit.name, "wb") as file:
+            write_part(with_note(pa.Table.from_pandas(changed, preserve_index=False), note), file)
         with pytest.raises(GradlabError):
             again(folder)
 

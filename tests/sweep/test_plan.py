@@ -39,18 +39,18 @@ def planned(*history, context=None):
     return plan(history, FakeTask(history[-1], FakeData()), context or {})
 
 
-def of_parts(units):
-    return [(part.config, seed) for unit in units for part in unit.parts for seed in part.seeds]
+def of_units(units):
+    return [(config, seed) for unit in units for config in unit.configs for seed in unit.seeds]
 
 
 @settings(deadline=None)
 @given(small, small, small)
-def test_every_cell_stands_in_exactly_one_part(first, second, third):
+def test_every_cell_stands_in_exactly_one_unit(first, second, third):
     history = (first, union(first, second), union(union(first, second), third))
     units = planned(*history)
-    assert len(of_parts(units)) == len(set(of_parts(units)))
-    assert set(of_parts(units)) == cells(history[-1])
-    names = [part.name for unit in units for part in unit.parts]
+    assert len(of_units(units)) == len(set(of_units(units)))
+    assert set(of_units(units)) == cells(history[-1])
+    names = [unit.name for unit in units]
     assert len(names) == len(set(names))
 
 
@@ -60,7 +60,7 @@ def test_an_extension_leaves_old_units_and_adds_only_what_is_new(old, more):
     new = union(old, more)
     before, after = planned(old), planned(old, new)
     assert after[: len(before)] == before
-    assert set(of_parts(after[len(before) :])) == cells(new) - cells(old)
+    assert set(of_units(after[len(before) :])) == cells(new) - cells(old)
 
 
 @settings(deadline=None)
@@ -68,8 +68,16 @@ def test_an_extension_leaves_old_units_and_adds_only_what_is_new(old, more):
 def test_a_unit_is_of_one_group_and_one_range_of_seeds(sweep):
     for unit in planned(sweep):
         assert {(c.width, c.bias) for c in unit.configs} == {unit.group}
-        assert {part.seeds for part in unit.parts} == {unit.seeds}
+        assert len(unit.configs) == len(unit.hashes) == len(set(unit.hashes))
         assert len({seed // 10 for seed in unit.seeds}) == 1
+
+
+def test_a_name_says_which_networks_in_which_order_and_which_seeds():
+    [unit] = planned(Sweep(depth=(2, 3), activation="relu", init="he_normal", seeds=3))
+    turned = dataclasses.replace(unit, configs=unit.configs[::-1], hashes=unit.hashes[::-1])
+    names = [unit.name, turned.name, dataclasses.replace(unit, seeds=(0, 1)).name, *(one.name for one in unit.cut(1))]
+    assert len(set(names)) == 5
+    assert [one.configs for one in unit.cut(1)] == [unit.configs[:1], unit.configs[1:]]
 
 
 def test_one_depth_more_is_one_depth_of_work():
@@ -82,8 +90,9 @@ def test_one_depth_more_is_one_depth_of_work():
 def test_more_seeds_in_a_range_add_a_part_beside_the_old_one():
     old = Sweep(depth=2, activation="relu", init="he_normal", seeds=5)
     units = planned(old, dataclasses.replace(old, seeds=8), dataclasses.replace(old, seeds=12))
-    assert [unit.parts[0].name.split(".")[1] for unit in units] == ["s0-4", "s5-7", "s8-9", "s10-11"]
-    assert len({unit.parts[0].hash for unit in units}) == 1
+    assert [unit.seeds for unit in units] == [(0, 1, 2, 3, 4), (5, 6, 7), (8, 9), (10, 11)]
+    assert len({unit.hashes for unit in units}) == 1
+    assert len({unit.name for unit in units}) == 4
 
 
 @settings(deadline=None)
@@ -106,28 +115,28 @@ def test_the_content_hash_sees_every_coordinate(field):
     other = {"depth": 3, "activation": "tanh", "gain": 2.0, "bias": False}[field]
     base = Sweep(depth=2, activation="relu", init="he_normal")
     units = planned(base), planned(dataclasses.replace(base, **{field: (other,)}))
-    assert units[0][0].parts[0].hash != units[1][0].parts[0].hash
+    assert units[0][0].hashes != units[1][0].hashes
 
 
 def test_the_content_hash_sees_context_and_fingerprints(monkeypatch):
     sweep = Sweep(depth=2, activation="relu", init="he_normal")
-    found = [planned(sweep)[0].parts[0].hash, planned(sweep, context={"loss": "mse"})[0].parts[0].hash]
+    found = [planned(sweep)[0].hashes, planned(sweep, context={"loss": "mse"})[0].hashes]
     monkeypatch.setattr(FakeTask, "prints", {"activation relu": "ab"})
-    found.append(planned(sweep)[0].parts[0].hash)
+    found.append(planned(sweep)[0].hashes)
     assert len(set(found)) == 3
 
 
 def test_the_forecast_counts_a_program_once_and_nothing_where_nothing_is_missing():
     sweep = Sweep(width=(64, 128), seeds=25)
     units, task = planned(sweep), FakeTask(sweep, FakeData())
-    table = forecast(units, task, lambda part: part.seeds[0] < 20)
+    table = forecast(units, task, lambda unit: unit.seeds[0] < 20)
     assert table["programs"].sum() == 2
-    assert list(table["missing"]) == [36, 36, 0] * 2
+    assert list(table["missing"]) == [True, True, False] * 2
     assert table["runs"].sum() == 72 * 25
     assert table["flops"].sum() == 1e9 * 72 * 20
     line = describe(table, 72)
     assert "72 networks, 1800 runs in 6 units, of which 4 to compute: 2 programs, 1.44 TFLOP" in line
-    assert "0 to compute" in describe(forecast(units, task, lambda part: False), 72)
+    assert "0 to compute" in describe(forecast(units, task, lambda unit: False), 72)
 
 
 @pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1.9e11, "190 GB")])

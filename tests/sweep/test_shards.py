@@ -31,6 +31,16 @@ def serial(tmp_path_factory):
     return go(out), (out / "frame.parquet").read_bytes()
 
 
+def test_the_shard_that_ends_last_reads_each_part_once(tmp_path, monkeypatch):
+    from gradlab.sweep.store import FolderStore
+
+    go(tmp_path, "1/2")
+    reads, read = [], FolderStore.read
+    monkeypatch.setattr(FolderStore, "read", lambda self, unit: reads.append(unit.name) or read(self, unit))
+    go(tmp_path, "2/2")
+    assert sorted(reads) == sorted(path.name for path in (tmp_path / "parts").iterdir())
+
+
 @pytest.mark.parametrize("count", [2, 4, 30])
 def test_shards_in_any_order_have_the_bits_of_a_serial_run(tmp_path, serial, count):
     numbers = list(range(1, count + 1))
@@ -64,12 +74,13 @@ def test_the_plain_sweep_puts_together_what_shards_left(tmp_path, serial, monkey
     assert (tmp_path / "frame.parquet").read_bytes() == serial[1] and len(frame) == len(serial[0])
 
 
-def test_a_damaged_part_of_another_shard_is_not_put_into_the_frame(tmp_path, serial):
+def test_a_damaged_part_of_another_shard_is_computed_again_by_the_last(tmp_path, serial, monkeypatch):
     go(tmp_path, "1/2")
     part = sorted((tmp_path / "parts").iterdir())[0]
     part.write_bytes(part.read_bytes()[:-20])
-    assert go(tmp_path, "2/2").attrs["complete"] is False
-    go(tmp_path)
+    monkeypatch.setattr(FakeTask, "calls", [])
+    go(tmp_path, "2/2")
+    assert len(FakeTask.calls) == 4 + 1  # its own units, and that of the damaged part
     assert (tmp_path / "frame.parquet").read_bytes() == serial[1]
 
 
