@@ -24,6 +24,7 @@ from gradlab._types import SCHEMA_VERSION
 from gradlab.frames.files import RunFolder, noted, read
 from gradlab.frames.selection import select
 from gradlab.sweep.assembly import Assembly
+from gradlab.sweep.lock import Lock
 from gradlab.sweep.parts import Damaged, Outline, decoded, outline, part_table, read_outline, read_part, write_part
 from gradlab.sweep.plan import Unit
 from gradlab.sweep.request import Request
@@ -106,7 +107,7 @@ class FolderStore:
         self.out, self.note, self.shard = path_from(out), note, shard
         self.folder: Path | None = self.out
         self.parts, self.request = self.out / RunFolder.PARTS, self.out / RunFolder.REQUEST
-        self._locks: list[int] = []
+        self._locks: list[Lock] = []
 
     def check(self) -> None:
         """Refuse a folder that belongs to something else."""
@@ -129,15 +130,15 @@ class FolderStore:
         self.recorded()
         with writable(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-            self._locks.append(lock(inside(self.out, RunFolder.LOCK), self.note, shared=self.shard is not None))
+            self._locks.append(Lock(inside(self.out, RunFolder.LOCK), self.note, shared=self.shard is not None))
             if self.shard is not None:
                 own = RunFolder.SHARD_LOCK.format(self.shard.number, self.shard.count)
-                self._locks.append(lock(inside(self.out, own), self.note))
+                self._locks.append(Lock(inside(self.out, own), self.note))
 
     def close(self) -> None:
         """Let other processes have the folder."""
         while self._locks:
-            os.close(self._locks.pop())
+            self._locks.pop().close()
 
     def take_alone(self, seconds: float = 10.0) -> bool:
         """Whether this shard has the folder for itself now, to put the run together; no other shard runs then."""
@@ -145,7 +146,7 @@ class FolderStore:
         self.close()  # two shards that end at once would wait for each other
         while True:
             try:
-                self._locks.append(lock(inside(self.out, RunFolder.LOCK), self.note))
+                self._locks.append(Lock(inside(self.out, RunFolder.LOCK), self.note))
             except GradlabError:
                 if time.monotonic() > end:
                     return False
@@ -280,21 +281,3 @@ def _sessions(note: dict[str, Any]) -> list[Any]:
     """The sessions in a note of how rows came to be; none where it has another form."""
     sessions = note.get("sessions")
     return sessions if isinstance(sessions, list) else []
-
-
-def lock(path: Path, note: Callable[[str], None], *, shared: bool = False) -> int:
-    """Hold the file `path` for this process, or with others that share it; the system lets go of it when it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise GradlabError(
-            f"{path.parent} to be free", "a sweep that is running there in another process",
-            "waiting until it ends, or out= another folder",
-        ) from None  # fmt: skip
-    except (ImportError, OSError) as error:
-        note(f"{path.parent} cannot be locked here ({error}): see to it that no other sweep writes to it")
-    return descriptor

@@ -192,7 +192,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
     holder = FolderStore(tmp_path, print)
     holder.check()
     holder.open()
-    refused("to be free.*another process", tmp_path)
+    refused("to be free.*running there as process", tmp_path)
     holder.close()
     assert len(run(SMALL, FakeData(), tmp_path, task=FakeTask, progress=False))
 
