@@ -70,6 +70,7 @@ from .networks.transformer import Transformer as Transformer
 from .reporting.cite import cite as cite
 from .reporting.compare import compare as compare
 from .reporting.explorer import explore as explore
+from .reporting.explorer_theory import explore_theory as explore_theory
 from .reporting.page import report as report
 from .sweep.cluster import Jobs as Jobs
 from .sweep.run import run as run

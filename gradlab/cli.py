@@ -316,6 +316,13 @@ def _theory(argv: list[str]) -> int:
                 drawn = plots.maps(maps_of())
             made = plots.save(drawn, given["out"], command=f"gradlab theory {shlex.join(argv)}")
             print(f"{'phases' if plane else 'maps'}: {', '.join(map(str, made))}")
+        if given["explore"]:
+            from gradlab.reporting.explorer_theory import explore_theory
+            from gradlab.theory.network import network_mean_field
+
+            field = network_mean_field(configs[0], q0=given["q0"])
+            begin = {name: getattr(field, name) for name in ("activation", "sigma_w2", "sigma_b2")}
+            print(f"page with sliders: {explore_theory(**begin, q0=given['q0'], out=given['explore'])}")
     return 0
 
 

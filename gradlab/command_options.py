@@ -64,7 +64,8 @@ Say what a network of infinite width does: fixed points, depth scales, phase, an
 examples:
   gradlab theory --activation tanh --init xavier_normal
   gradlab theory --activation tanh --sigma-w2 1.5 --sigma-b2 0.05 --out maps.png
-  gradlab theory --activation tanh --sigma-w2 1 1.5 2.5 --sigma-b2 0 0.05 0.5 --out phases.png"""
+  gradlab theory --activation tanh --sigma-w2 1 1.5 2.5 --sigma-b2 0 0.05 0.5 --out phases.png
+  gradlab theory --activation tanh --sigma-w2 1.76 --sigma-b2 0.05 --explore theory.html"""
 
 IMPORT = ("import_", tuple[str, ...], (), "Python files to run first, which register activations or initialisers.")
 CACHE = ("cache", bool, True, "Whether to keep compiled programs in the user's folder for caches, for the next run.")
@@ -152,6 +153,7 @@ THEORY_OPTIONS = (
         None,
         "File for a figure (.png, .pdf, .svg): maps, or the phase diagram if both variances have several values.",
     ),
+    ("explore", str | None, None, "File for an HTML page with sliders, which begin at this network."),
     CACHE,
     IMPORT,
 )

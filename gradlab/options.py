@@ -15,7 +15,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab.config import Sweep, shown
 
 #: Options whose value is a path.
-PATHS = ("out", "config", "import_", "run", "json", "html", "baseline", "before", "after", "figure")
+PATHS = ("out", "config", "import_", "run", "json", "html", "baseline", "before", "after", "figure", "explore")
 #: Arguments that stand in a command without a name before them.
 _PLACES: dict[str, str] = {
     "run": "PATH", "model": "FILE.py:FACTORY", "recorded": "FILE.npz", "before": "BEFORE", "after": "AFTER",

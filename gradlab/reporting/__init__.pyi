@@ -6,6 +6,7 @@ from .experiment import Experiment as Experiment
 from .experiment_words import Caption as Caption
 from .experiment_words import Words as Words
 from .explorer import explore as explore
+from .explorer_theory import explore_theory as explore_theory
 from .findings import Finding as Finding
 from .findings import above as above
 from .findings import answered as answered

@@ -117,7 +117,7 @@
     if (low > high) [low, high] = [-1, 0];
     const column = data.columns[state.y];
     const room = Math.max((high - low) * 0.05, column.log ? 0.02 : Math.abs(high || 1) * 0.005);
-    const side = Math.max((right - left) * 0.02, 0.3);
+    const side = Math.min(Math.max((right - left) * 0.02, 0.3), 0.9);
     return { x: [left - side, right + side], y: [low - room, high + room] };
   }
 
