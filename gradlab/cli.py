@@ -67,6 +67,7 @@ usage: gradlab COMMAND [options]        (python -m gradlab is the same)
   inspect  judge what a recorder wrote of a model in PyTorch, on an old JAX or on a pod
   compare  set two runs beside each other, seed by seed
   cite     print BibTeX of this version, and of the papers that a run rests on
+  provenance  say what made a figure, and how to make it again
 
 examples:
   gradlab sweep --report                                   the default grid, and its page
@@ -80,6 +81,7 @@ examples:
   gradlab inspect recorded.npz
   gradlab compare runs/he runs/xavier
   gradlab cite runs/demo
+  gradlab provenance runs/demo/figures/rates.png
 
 `gradlab COMMAND --help` lists the options of a command."""
 
@@ -330,7 +332,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": partial(_grid, "sweep", SWEEP, Sweep), "train": partial(_grid, "train", TRAIN, TrainingSweep),
     "report": _report, "check": _check, "explain": _explain, "theory": _theory,
     "diagnose": model_commands.diagnose, "inspect": model_commands.inspect,
-    "compare": paper_commands.compare, "cite": paper_commands.cite,
+    "compare": paper_commands.compare, "cite": paper_commands.cite, "provenance": paper_commands.provenance,
 }  # fmt: skip
 
 

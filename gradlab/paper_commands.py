@@ -1,4 +1,4 @@
-"""The commands for papers: `cite` and `compare`."""
+"""The commands for papers: `cite`, `compare` and `provenance`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ examples:
   gradlab compare runs/he runs/xavier
   gradlab compare runs/he runs/xavier --out compared.md --figure compared.png"""
 
+PROVENANCE = """\
+Say what made a figure, and how to make it again: a PNG, PDF or SVG of a report, an experiment or plots.save.
+
+examples:
+  gradlab provenance runs/demo/figures/rates.png"""
+
 CITE_OPTIONS: tuple[tuple[Any, ...], ...] = (
     ("run", str, dataclasses.MISSING, "Folder of a run."),
     ("out", str | None, None, "File for the BibTeX."),
@@ -34,6 +40,7 @@ COMPARE_OPTIONS: tuple[tuple[Any, ...], ...] = (
     ("out", str | None, None, "File for the comparison as Markdown."),
     ("figure", str | None, None, "File (.png, .pdf, .svg) for the network whose decades differ most."),
 )
+PROVENANCE_OPTIONS: tuple[tuple[Any, ...], ...] = (("drawn", str, dataclasses.MISSING, "File of a figure."),)
 
 
 def cite(argv: list[str]) -> int:
@@ -69,4 +76,14 @@ def compare(argv: list[str]) -> int:
 
         for path in plots.save(comparison.figure(), given["figure"], command=f"gradlab compare {shlex.join(argv)}"):
             print(f"written: {path}")
+    return 0
+
+
+def provenance(argv: list[str]) -> int:
+    """Run ``gradlab provenance FIGURE`` and return its exit code."""
+    given, _ = parse_options("provenance", PROVENANCE, argv, None, PROVENANCE_OPTIONS, {})
+
+    from gradlab.plots.ground.provenance import provenance as made_by
+
+    print(made_by(given["drawn"]))
     return 0

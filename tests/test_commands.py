@@ -12,7 +12,7 @@ from gradlab import cli
 from gradlab.command_options import CHECK, REPORT, SWEEP, THEORY, TRAIN
 from gradlab.diagnosis.recorder import record
 from gradlab.model_commands import DIAGNOSE, INSPECT
-from gradlab.paper_commands import CITE, COMPARE
+from gradlab.paper_commands import CITE, COMPARE, PROVENANCE
 
 ROOT = Path(cli.__file__).resolve().parents[1]
 MISH = """\
@@ -46,7 +46,7 @@ def shown():
     readme = (ROOT / "README.md").read_text()
     found += re.findall(r"^    (gradlab .+)$", readme, re.M) + re.findall(r"`(gradlab [^`]+)`", readme)
     found += re.findall(r"bin/(gradlab .+)$", readme, re.M)
-    for text in (cli.ABOUT, SWEEP, TRAIN, REPORT, CHECK, THEORY, DIAGNOSE, INSPECT, CITE, COMPARE):
+    for text in (cli.ABOUT, SWEEP, TRAIN, REPORT, CHECK, THEORY, DIAGNOSE, INSPECT, CITE, COMPARE, PROVENANCE):
         # what a command does stands behind it, some spaces away
         found += [re.split(r" {2,}", line)[0] for line in re.findall(r"^  (gradlab .+)$", text, re.M)]
     return list(dict.fromkeys(found))

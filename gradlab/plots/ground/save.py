@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 
+import gradlab
 from gradlab._errors import unknown
 from gradlab._files import path_from, replacing
 from gradlab._text import plain
@@ -38,7 +39,8 @@ def save(
         None: that of the ending of `path`, else all three.
     run_hash, command : str, optional
         Hash of the run, and the command that makes the figure again. They stand in the text of a PNG
-        (``gradlab:run``, ``gradlab:command``), the keywords of a PDF, the metadata of an SVG; the caption too.
+        (``gradlab:run``, ``gradlab:command``), the keywords of a PDF, the metadata of an SVG; the caption and the
+        version of gradlab too. `provenance` reads them back.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def metadata(kind: str, run_hash: str | None, command: str | None, text: str) ->
     # what no XML and no text of a PNG can hold may stand in the command of somebody else's run
     run_hash, command = (None if value is None else plain(value) for value in (run_hash, command))
     text = plain(text)
-    about = {"gradlab:run": run_hash, "gradlab:command": command}
+    about = {"gradlab:version": gradlab.__version__, "gradlab:run": run_hash, "gradlab:command": command}
     about = {name: value for name, value in about.items() if value}
     if kind == "png":
         return {"Software": None, **about, **({"Description": text} if text else {})}
