@@ -77,7 +77,7 @@ def main() -> None:
         )  # fmt: skip
         sides = {
             "plain": functools.partial(rival, start.params, of.key(0), args.steps),
-            "gradlab": functools.partial(of.advance, {0: start}, args.steps),
+            "gradlab": functools.partial(of.advance, 0, start, args.steps),
             "records": lambda whole=whole: whole().params,
         }
         times = in_turn(sides, args.runs)

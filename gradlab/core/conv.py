@@ -15,7 +15,7 @@ from gradlab.core.gradient import KernelGradient, Site, row_sum
 from gradlab.core.initializers import BIAS_FOLD, Initializer, initializer
 from gradlab.core.keys import fold_in
 from gradlab.core.layer import Layer
-from gradlab.core.scaled import normalise
+from gradlab.core.scaled import PRECISION, normalise
 
 PADDINGS = ("same", "valid", "periodic")
 
@@ -160,7 +160,7 @@ def _convolved(x: Array, kernel: Array, strides, pads, dilation) -> Array:
     lead = x.shape[: x.ndim - len(strides) - 1]
     y = lax.conv_general_dilated(
         x.reshape(-1, *x.shape[len(lead) :]), kernel, strides, pads, lhs_dilation=dilation,
-        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"), precision="highest",
+        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"), precision=PRECISION,
     )  # fmt: skip
     return y.reshape(*lead, *y.shape[1:])
 

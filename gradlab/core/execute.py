@@ -9,16 +9,18 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Lock
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gradlab.core import devices
 from gradlab.core.keys import fold_in_each
+from gradlab.core.scaled import full_precision
 
 #: Seeds that are under way at once on CPUs: one's elementwise work fills the gaps of the other's products.
 WORKERS = 2
@@ -32,11 +34,6 @@ _SMALL = 2**20
 _FEW = 2**25
 
 
-def are_batched(seeds: Sequence[int]) -> bool:
-    """Return whether seeds are computed in one batched call; on CPUs they are not, where small products lose by it."""
-    return jax.default_backend() != "cpu" and len(seeds) > 1
-
-
 def over_seeds(
     draw: Callable, program: Callable, arguments: Callable, finish: Callable, key: Array, seeds: Sequence[int],
     signals: int,
@@ -44,15 +41,18 @@ def over_seeds(
     """``finish(program(*arguments(draw(key of the seed))))`` for each seed, as suits the backend; `finish` on the host.
 
     On one CPU device each seed has a call of its own, `WORKERS` of them under way at once; the first one's weights are
-    drawn while the program is compiled. Elsewhere all seeds are one batched call, spread over the devices of this
-    process. `signals` is the number of entries of all
+    drawn while the program is compiled. Elsewhere seeds are batched and spread over the devices of this process, as
+    many in one call as their memory takes. `signals` is the number of entries of all
     signals of one seed: a program with little to do is compiled fast, one with much for speed.
+
+    Raises
+    ------
+    TooLarge
+        Where the memory of a device does not take one seed.
     """
     keys = fold_in_each(key, seeds)
-    if are_batched(seeds) or (jax.local_device_count() > 1 and len(seeds) > 1):
-        together = jax.jit(jax.vmap(lambda k: program(*arguments(draw(k)))))(_spread(keys))
-        together = jax.device_get(together)
-        return [finish(jax.tree.map(lambda v: v[i], together)) for i in range(len(seeds))]  # noqa: B023
+    if devices.are_batched() and len(seeds) > 1:
+        return [finish(record) for record in _batched(lambda k: program(*arguments(draw(k))), keys)]
 
     wide = jax.config.jax_enable_x64  # a setting of the thread
 
@@ -77,14 +77,55 @@ def over_seeds(
             raise
 
 
-def _spread(keys: Sequence[Array]) -> Array:
-    """Keys as one array over the devices of this process, the last one repeated until each device has as many."""
-    devices = jax.local_devices()
-    if len(devices) == 1:
-        return jnp.stack(keys)
-    mesh = Mesh(np.array(devices), ("seed",))
-    filled = [*keys, *[keys[-1]] * (-len(keys) % len(devices))]
-    return jax.device_put(jnp.stack(filled), NamedSharding(mesh, PartitionSpec("seed")))
+def _batched(each: Callable, keys: Sequence[Array]) -> list[Any]:
+    """``each(key)`` of all keys, on the host: in one call, or in several equal ones where memory asks for that."""
+    together = jax.jit(jax.vmap(each))
+
+    def compiled_for(count: int) -> Any:
+        with full_precision():
+            return together.lower(devices.spread(jnp.stack(devices.filled(keys, count)))).compile()
+
+    wanted = len(keys)
+    while True:
+        size, compiled = devices.fitting(compiled_for, wanted)
+        try:
+            found = []
+            for start in range(0, len(keys), size):
+                some = keys[start : start + size]
+                records = jax.device_get(compiled(devices.spread(jnp.stack(devices.filled(some, size)))))
+                found += [jax.tree.map(lambda v: v[i], records) for i in range(len(some))]  # noqa: B023
+            return found
+        except Exception as error:  # other programs may hold memory too
+            if not devices.is_memory_short(error) or size <= jax.local_device_count():
+                raise
+            wanted = size // 2
+
+
+#: Whatever asks for it takes turns in it, in the order of the calls: so what began first ends first, and no core waits.
+_TURNS = ThreadPoolExecutor(WORKERS, "turn")
+
+
+def side_by_side(calls: Sequence[Callable[[], Any]], give_up: Callable[[], None] = lambda: None) -> list[Any]:
+    """Return what the calls return, `WORKERS` of them under way at once, of all threads together.
+
+    Where one raises, or the thread that waits is interrupted, those not begun are left out; `give_up` is called, and
+    should make the others end.
+    """
+    wide = jax.config.jax_enable_x64  # a setting of the thread
+
+    def turn(call: Callable[[], Any]) -> Any:
+        with jax.enable_x64(wide):
+            return call()
+
+    turns = [_TURNS.submit(turn, call) for call in calls]
+    try:
+        return [turn.result() for turn in turns]
+    except BaseException:
+        give_up()
+        for turn in turns:
+            turn.cancel()
+        wait(turns)
+        raise
 
 
 def device_array(values: Any, dtype: Any = None) -> Array:
@@ -104,7 +145,12 @@ def once(program: Callable, *arguments: Any) -> Any:
 
 def repeatedly(program: Callable, *arguments: Any) -> Any:
     """``program(*arguments)`` of a program that runs many times: compiled for speed, whatever the sizes."""
-    return executable(program, *_abstract(arguments))(*arguments)
+    return compiled_for(program, *arguments)(*arguments)
+
+
+def compiled_for(program: Callable, *arguments: Any) -> Callable:
+    """Return the program as it is compiled for speed, for arguments like these."""
+    return executable(program, *_abstract(arguments))
 
 
 def _abstract(arguments: Any) -> tuple[Any, tuple]:
@@ -113,11 +159,22 @@ def _abstract(arguments: Any) -> tuple[Any, tuple]:
     return structure, tuple((v.shape, v.dtype, getattr(v, "weak_type", False)) for v in leaves)
 
 
-@functools.lru_cache(maxsize=64)
 def executable(program: Callable, structure: Any, leaves: tuple, quick: bool = False) -> Callable:
-    """Return the program, compiled for arguments of these shapes."""
+    """Return the program, compiled for arguments of these shapes; threads that need the same one compile it once."""
+    with _turn(program, structure, leaves, quick):
+        return _compiled(program, structure, leaves, quick)
+
+
+@functools.lru_cache(maxsize=64)
+def _turn(program: Callable, structure: Any, leaves: tuple, quick: bool) -> Lock:
+    return Lock()
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(program: Callable, structure: Any, leaves: tuple, quick: bool) -> Callable:
     shapes = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in leaves]
-    lowered = program.lower(*jax.tree.unflatten(structure, shapes))
+    with full_precision():
+        lowered = program.lower(*jax.tree.unflatten(structure, shapes))
     if not quick:
         return lowered.compile(compiler_options=_OPTIONS)
     try:

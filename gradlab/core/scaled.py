@@ -16,8 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-#: Products keep the full precision of their dtype, also where an accelerator would round it.
-matmul = functools.partial(jnp.matmul, precision="highest")
+#: Products keep the full precision of their dtype, also where an accelerator would round their factors: to TF32 on a
+#: GPU, to bfloat16 on a TPU.
+PRECISION = "highest"
+matmul = functools.partial(jnp.matmul, precision=PRECISION)
+#: Context in which products that say nothing else have it too: those of a user's layer or optimiser.
+full_precision = functools.partial(jax.default_matmul_precision, PRECISION)
 
 #: Of a dtype: the integer of its size, the digits behind the exponent's field, and what is added to an exponent there.
 _FORMATS = {"float32": (jnp.int32, 23, 127), "float64": (jnp.int64, 52, 1023)}

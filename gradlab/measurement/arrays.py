@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array, lax
 
 from gradlab._errors import GradlabError
+from gradlab.core.scaled import PRECISION
 
 
 class Size(NamedTuple):
@@ -76,7 +77,7 @@ def size(x: Any) -> Size:
 @jax.jit
 def _size(x: Array) -> Size:
     axes = tuple(range(x.ndim))
-    squares = lax.dot_general(x, x, ((axes, axes), ((), ())), precision="highest")
+    squares = lax.dot_general(x, x, ((axes, axes), ((), ())), precision=PRECISION)
     # Squares below the smallest normal float are lost. Above this floor they sum to less than a rounding error.
     floor = x.size * float(jnp.finfo(x.dtype).tiny) / float(jnp.finfo(x.dtype).eps)
     safe = (squares > jnp.asarray(floor, x.dtype)) & jnp.isfinite(squares)

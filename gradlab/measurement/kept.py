@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradlab.core.scaled import Log2, Scaled, align, to_numpy
+from gradlab.core.scaled import PRECISION, Log2, Scaled, align, to_numpy
 
 _LOG10_2 = np.log10(2.0)
 
@@ -114,7 +114,7 @@ class Examples:
         if not together:
             return cls(*sizes)
         weights, top = align(sizes)  # cosines weighted by the sizes sum to the squared norm
-        squares = jnp.einsum("...i,...ij,...j->...", weights, cosines, weights, precision="highest")
+        squares = jnp.einsum("...i,...ij,...j->...", weights, cosines, weights, precision=PRECISION)
         # rounding may leave a sum that is exactly 0 in theory slightly below it
         return cls(*sizes, jnp.sum(cosines, (-1, -2)), jnp.maximum(squares, 0), top)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import MLPConfig, NetworkConfig, TrainingConfig
-from gradlab.core.execute import WORKERS, are_batched
+from gradlab.core.devices import are_batched
+from gradlab.core.execute import WORKERS
 from gradlab.networks import build
 from gradlab.networks.network import weighted
 from gradlab.networks.rules import hidden_rule, readout_rule
@@ -67,7 +68,7 @@ def training(
     task: Task, plan: Plan, example: np.ndarray, configs: Sequence[TrainingConfig], seeds: Sequence[int]
 ) -> Cost:
     """Count three products with each weight, for each example and position of each step."""
-    at_once = len(seeds) if are_batched(seeds) else min(len(seeds), WORKERS)
+    at_once = len(seeds) if are_batched() else min(len(seeds), WORKERS)
     flops, largest, rows = 0.0, 0, 0
     for config in configs:
         x = example.reshape(1, -1) if build(config.network).ranks == (1,) else example

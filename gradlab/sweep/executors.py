@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
+from gradlab.core.devices import is_memory_short
 from gradlab.sweep.cluster import EXECUTORS, Cluster, Jobs, check_same, deciding
 
 if TYPE_CHECKING:
@@ -29,19 +30,16 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
     """The frames of a unit; if that raises, of its networks one by one, so that only the culprit fails.
 
     Where memory does not suffice each half of the unit is tried instead: together they were too large, none is wrong.
+    Where a device says beforehand how much it lacks, the pieces are as small as that asks for.
     """
     try:
         return task.rows(unit.configs, unit.seeds)
     except Exception as error:
         if len(unit.configs) == 1:
             return failed(task, unit, error)
-        size = len(unit.configs) // 2 if too_large(error) else 1
+        pieces = getattr(error, "pieces", 2) if is_memory_short(error) else len(unit.configs)
+        size = max(1, len(unit.configs) // pieces)
     return [frame for piece in unit.cut(size) for frame in compute(task, piece)]
-
-
-def too_large(error: Exception) -> bool:
-    """Whether memory did not suffice, on the host or on a device."""
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def compute_inside(around: Around, here: Mapping[str, str], task: Task, unit: Unit) -> list[pd.DataFrame]:
@@ -62,9 +60,20 @@ def failed(task: Task, unit: Unit, error: BaseException) -> list[pd.DataFrame]:
 
 
 def local(task: Task, units: Sequence[Unit]) -> Results:
-    """One unit after the other, in this process."""
-    for unit in units:
-        yield unit, compute(task, unit)
+    """One unit after the other in this process, or ``task.at_once`` of them in threads, as each ends."""
+    if task.at_once == 1:
+        for unit in units:
+            yield unit, compute(task, unit)
+        return
+    with ThreadPoolExecutor(task.at_once) as threads:
+        under_way = {threads.submit(compute, task, unit): unit for unit in units}
+        try:
+            for ended in as_completed(list(under_way)):
+                yield under_way.pop(ended), ended.result()
+        except BaseException:
+            task.given_up = True
+            threads.shutdown(wait=False, cancel_futures=True)  # units not begun are not waited for
+            raise
 
 
 def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, note: Note) -> Results:
@@ -73,14 +82,14 @@ def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, no
     A unit whose worker was killed is given to another; one that kills several workers in turn is a failure. Where the
     scheduler is gone, that is said, and what has ended is kept.
     """
-    from distributed import as_completed
+    from distributed import as_completed as of_cluster
 
     with cluster.client(note) as client, told_when_gone(client):
         # no more units than workers: one that waits behind another dies with it, and would count as a culprit too
         submit = lambda unit: client.submit(compute_inside, around, deciding(), task, unit, pure=False)
         waiting = iter(units)
         pending: dict[Any, Unit] = {}
-        ended = as_completed([])
+        ended = of_cluster([])
 
         def fill() -> None:
             """Give work to workers that have none; of a cluster of others they may have become more."""

@@ -61,6 +61,7 @@ class Session:
             **self.surroundings,
             "backend": backend(),
             "dtype": self.request.sweep.dtype,
+            "matmul_precision": matmul_precision(),
             "data": dict(self.request.data),
             "inputs": self.inputs,
             "wall_time_s": round(wall + sum(map(_seconds, self.earlier)), 3),
@@ -111,6 +112,15 @@ def backend() -> str | None:
     devices = jax.local_devices()
     count = f" × {len(devices)}" if len(devices) > 1 else ""  # the seeds are spread over them
     return f"{jax.default_backend()} ({devices[0].device_kind}){count}"
+
+
+def matmul_precision() -> str | None:
+    """Return the precision of products as JAX names it, if JAX was used in this process."""
+    if "jax" not in sys.modules:
+        return None
+    from gradlab.core.scaled import PRECISION
+
+    return PRECISION
 
 
 def commit() -> str | None:

@@ -42,6 +42,11 @@ class Task(ABC):
         The data that the networks see.
     """
 
+    #: Units that one process computes at once, each in a thread; what is computed must not depend on it.
+    at_once = 1
+    #: Whether the sweep was interrupted: a task with several units under way then ends them soon, without their rows.
+    given_up = False
+
     def __init__(self, sweep: Sweep, data: Data):
         self.data, self.batch = data, len(data.x)
         self.loss, self.dtype, self.base_key, self.columns = sweep.loss, sweep.dtype, sweep.key, sweep.columns

@@ -7,14 +7,17 @@ from math import prod
 from typing import TYPE_CHECKING, Any, final
 
 from gradlab.config import TrainingConfig, TrainingSweep
+from gradlab.core.devices import are_batched
+from gradlab.core.execute import WORKERS
 from gradlab.frames.rows import frame
 from gradlab.measurement.single import structure
 from gradlab.networks import build
 from gradlab.networks.resolved import fingerprints
 from gradlab.sweep.costs import training
 from gradlab.sweep.task import Cost, Task
+from gradlab.training.optimizers import shared_program
 from gradlab.training.plan import Plan
-from gradlab.training.seeds import train_network
+from gradlab.training.seeds import train_networks
 from gradlab.training.split import split
 
 if TYPE_CHECKING:
@@ -48,24 +51,35 @@ class TrainTask(Task):
         """Return fingerprints of the registered functions that the network uses."""
         return fingerprints(config.network)
 
+    @property
+    def at_once(self) -> int:
+        """Return 2 on a CPU: while one training is compiled, or has one seed left, the other uses the second core."""
+        return 1 if are_batched() else WORKERS
+
     def group(self, config: TrainingConfig) -> tuple:
-        """Return a group of its own for each network: a training is long, so each is kept when it ends."""
+        """Return a group of its own for each network, so that it is kept when it ends; on a CPU.
+
+        On an accelerator, and on several devices, networks that share the program of a training are a group, and are
+        trained in one call.
+        """
+        if are_batched():
+            network = config.network
+            return (network.architecture, *(str(part) for part in (*shared_program(config), network.depth)))
         way = (f"{name}={value}" for name, value in config.as_dict()["training"].items())
         return (config.network.architecture, *way, config.label())
 
     def rows(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
-        """Train each of the networks."""
-        frames = []
-        for config in configs:
-            net = build(config.network)
-            parts = self.parts._replace(outputs=net.outputs_for(self.parts.outputs))
-            if net.ranks == (1,):  # it takes the entries of an image or a sequence as features
-                flat = lambda x: x.reshape(len(x), prod(x.shape[1:]))
-                names = ("x", "test_x", "measured_x")
-                parts = parts._replace(**{name: flat(getattr(parts, name)) for name in names})
-            deepest = self.deepest[structure(config.network)]
-            frames.append(frame(train_network(config, parts, self.plan, seeds, deepest=deepest)))
-        return frames
+        """Train the networks, which are of one group."""
+        net = build(configs[0].network)
+        parts = self.parts._replace(outputs=net.outputs_for(self.parts.outputs))
+        if net.ranks == (1,):  # it takes the entries of an image or a sequence as features
+            flat = lambda x: x.reshape(len(x), prod(x.shape[1:]))
+            names = ("x", "test_x", "measured_x")
+            parts = parts._replace(**{name: flat(getattr(parts, name)) for name in names})
+        deepest = self.deepest[structure(configs[0].network)]
+        is_stopped = lambda: self.given_up
+        trained = train_networks(configs, parts, self.plan, seeds, deepest=deepest, is_stopped=is_stopped)
+        return [frame(training) for training in trained]
 
     def cost(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> Cost:
         """Count three products with each weight, for each example and position of each step."""

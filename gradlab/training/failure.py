@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -29,7 +29,14 @@ class Explained(NamedTuple):
     failure: Failure
 
 
-def explain(trainer: Trainer, recorder: Recorder, seed: int, anchors: Sequence[State], failed: State) -> Explained:
+def explain(
+    trainer: Trainer,
+    recorder: Recorder,
+    seed: int,
+    anchors: Sequence[State],
+    failed: State,
+    advance: Callable[[State, int], State],
+) -> Explained:
     """Find the last state whose parameters are all finite, and the first layer in which something is not.
 
     Parameters
@@ -44,11 +51,12 @@ def explain(trainer: Trainer, recorder: Recorder, seed: int, anchors: Sequence[S
         Earlier states; the steps from one of them on are taken again, which gives the same bits.
     failed : State
         The state behind the loss that is not finite.
+    advance : callable
+        Takes a state of the seed and a step, returns the state at that step, by the program that trained it.
     """
     step = int(failed.step) - 1
     first = max(step - HISTORY, 0)
     state = next((a for a in reversed(anchors) if int(a.step) <= first), anchors[0])
-    advance = lambda state, stop: trainer.advance({seed: state}, stop)[seed]
     states = [advance(state, max(first, int(state.step)))]
     while int(states[-1].step) < step:
         states.append(advance(states[-1], int(states[-1].step) + 1))

@@ -108,8 +108,8 @@ def train(
         Share of the examples that is kept apart, or other examples.
     seeds : int or sequence of int
         Number of seeds, or their numbers: of weights, order of the examples and dropout. Weights are those that
-        `gradlab.measure` draws. On a CPU two are trained at a time, on an accelerator all in one
-        call; with `checkpoint` one by one.
+        `gradlab.measure` draws. On a CPU two are trained at a time; on an accelerator, and
+        where there are several devices, all in one call, or as many as the memory takes; with `checkpoint` one by one.
     key : int
         Base key of the seeds, and of what is kept apart.
     params : pytree, or mapping of int to pytree, optional
@@ -202,7 +202,7 @@ def train(
     }  # fmt: skip
     try:
         keep = None if checkpoint is None else lambda seed: Checkpoints(checkpoint, seed, about)
-        return train_network(config, parts, plan, numbers, report.advance, keep, start)
+        return train_network(config, parts, plan, numbers, on_progress=report.advance, checkpoints_of=keep, start=start)
     finally:
         report.stop()
 

@@ -57,6 +57,11 @@ def decays_in_loss(config: TrainingConfig) -> bool:
     return bool(config.weight_decay) and config.optimizer != "adamw"
 
 
+def shared_program(config: TrainingConfig) -> tuple:
+    """Return what networks of one structure and depth must have in common to be trained by one program."""
+    return (*Recipe.of(config), config.dropout, decays_in_loss(config))
+
+
 def clipping(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
     """Return what is done to the gradient before the optimiser sees it."""
     return _CLIPS[recipe.clip](numbers["clip"]) if recipe.clip else optax.identity()

@@ -14,9 +14,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from gradlab.core.backprop import run
 from gradlab.core.decay import weight_decay
+from gradlab.core.devices import SEEDS, mesh
 from gradlab.core.dropout import Dropout
 from gradlab.core.gradient import materialise
 from gradlab.core.layer import Layer, serial
@@ -58,10 +61,6 @@ class State(NamedTuple):
     failed: Array
 
 
-#: Which arrays of a state several seeds have their own of. The step is one for all, or each step would shuffle anew.
-SEED_AXES = State(params=0, clip_state=0, opt_state=0, step=None, order=0, losses=0, failed=0)
-
-
 class Arguments(NamedTuple):
     """What every step takes beside the state.
 
@@ -85,6 +84,12 @@ class Arguments(NamedTuple):
     depth: Array
     blocks: dict[str, Array]
     numbers: dict[str, Array]
+
+
+#: Axes of members, which are trained in one call: a network and a seed each. The step is one for all, or each step
+#: would shuffle anew; of the data they share the arrays.
+STATE_AXES = State(params=0, clip_state=0, opt_state=0, step=None, order=0, losses=0, failed=0)
+ARGUMENT_AXES = Arguments(key=0, x=None, y=None, depth=None, blocks=0, numbers=0)
 
 
 class Kind(NamedTuple):
@@ -188,27 +193,53 @@ def start(recipe: Recipe) -> Any:
 
 
 @functools.lru_cache(maxsize=32)
-def advance(kind: Kind, recipe: Recipe, together: bool) -> Any:
+def advance(kind: Kind, recipe: Recipe) -> Any:
     """Return (state, arguments, stop, keep_going) -> the state at `stop`, or right behind a loss that is not finite.
 
-    How a training is cut into calls changes no bit of it. `together`: of several seeds in one call, states and keys
-    have an axis of seeds in front, but for the step, which they share; it goes on while the loss of one is finite.
+    How a training is cut into calls changes no bit of it.
     """
-
-    def step(state: State, given: Arguments) -> State:
-        found = _gradient(kind, lambda stack: stack.whole, state, given)
-        return _update(recipe, state, found, given.numbers)[0]
-
-    def of_all(state: State, given: Arguments) -> State:
-        one = lambda state, key: step(state, given._replace(key=key))
-        return jax.vmap(one, in_axes=(SEED_AXES, 0), out_axes=SEED_AXES)(state, given.key)
 
     @jax.jit
     def advance(state: State, given: Arguments, stop: Array, keep_going: Array) -> State:
-        go_on = lambda state: (state.step < stop) & (~state.failed.all() | keep_going)
-        return lax.while_loop(go_on, lambda state: (of_all if together else step)(state, given), state)
+        return _loop(functools.partial(_step, kind, recipe), state, given, stop, keep_going)
 
     return advance
+
+
+@functools.lru_cache(maxsize=32)
+def advance_together(kind: Kind, recipe: Recipe, devices: int) -> Any:
+    """Return the program of `advance` for several members in one call, spread over so many devices.
+
+    States and arguments have an axis of members in front, as `STATE_AXES` and `ARGUMENT_AXES` say. Each device goes on
+    while the loss of one of its own members is finite, and waits for no other; so the step that is returned is that of
+    some device, and of members that failed it is another one.
+    """
+    step = jax.vmap(
+        functools.partial(_step, kind, recipe), in_axes=(STATE_AXES, ARGUMENT_AXES), out_axes=STATE_AXES
+    )  # fmt: skip
+
+    def advance(state: State, given: Arguments, stop: Array, keep_going: Array) -> State:
+        return _loop(step, state, given, stop, keep_going)
+
+    if devices == 1:
+        return jax.jit(advance)
+    along = lambda axes: jax.tree.map(lambda axis: P() if axis is None else P(SEEDS), axes, is_leaf=lambda a: a is None)
+    where = (along(STATE_AXES), along(ARGUMENT_AXES), P(), P())
+    spread = jax.shard_map(advance, mesh=mesh(), in_specs=where, out_specs=where[0], check_vma=False)
+    placed = jax.tree.map(lambda spec: NamedSharding(mesh(), spec), where, is_leaf=lambda s: isinstance(s, P))
+    return jax.jit(spread, in_shardings=placed)
+
+
+def _step(kind: Kind, recipe: Recipe, state: State, given: Arguments) -> State:
+    """Return the state behind the next step."""
+    found = _gradient(kind, lambda stack: stack.whole, state, given)
+    return _update(recipe, state, found, given.numbers)[0]
+
+
+def _loop(step: Callable[[State, Arguments], State], state: State, given: Arguments, stop: Array, keep_going: Array):
+    """Take steps up to `stop`, or until no loss is finite."""
+    go_on = lambda state: (state.step < stop) & (~state.failed.all() | keep_going)
+    return lax.while_loop(go_on, lambda state: step(state, given), state)
 
 
 @functools.lru_cache(maxsize=32)

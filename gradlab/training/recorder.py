@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -46,6 +47,12 @@ class Recorder:
         self.batches = [
             trainer.on_device(x, data.y)[0] for x in (each if _mixes(trainer.net) else [np.concatenate(each)])
         ]
+
+    def of(self, trainer: Trainer) -> Recorder:
+        """Return the recorder of another network on the same examples, which share their place on the device."""
+        other = copy.copy(self)
+        other.trainer = trainer
+        return other
 
     def parts(self, seed: int, state: State) -> tuple[Callable[[], Any], ...]:
         """Return the calls that a record is made of; each compiles programs of its own."""

@@ -1,8 +1,7 @@
-"""The seeds of one network, as suits the backend: two at a time, or all of them in one call."""
+"""Networks and their seeds, as suits the backend: two at a time, or many in one call."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +11,8 @@ import jax
 import numpy as np
 
 from gradlab.config import NetworkConfig, TrainingConfig
-from gradlab.core.execute import WORKERS, are_batched
+from gradlab.core.devices import are_batched, is_memory_short
+from gradlab.core.execute import side_by_side
 from gradlab.measurement.records import Trace
 from gradlab.training.checkpoints import Checkpoints
 from gradlab.training.failure import HISTORY, explain
@@ -21,6 +21,7 @@ from gradlab.training.program import State
 from gradlab.training.recorder import Recorder
 from gradlab.training.records import Failure, Training
 from gradlab.training.split import Split
+from gradlab.training.together import Advance, Member, Together
 from gradlab.training.trainer import Trainer
 
 OnProgress = Callable[[int], None]
@@ -35,8 +36,13 @@ class Trained(NamedTuple):
     failure: Failure | None = None
 
 
-def train_network(
-    config: TrainingConfig,
+def train_network(config: TrainingConfig, data: Split, plan: Plan, seeds: Sequence[int], **how: Any) -> Training:
+    """Train one network on several seeds; arguments as for `train_networks`."""
+    return train_networks([config], data, plan, seeds, **how)[0]
+
+
+def train_networks(
+    configs: Sequence[TrainingConfig],
     data: Split,
     plan: Plan,
     seeds: Sequence[int],
@@ -44,17 +50,23 @@ def train_network(
     checkpoints_of: CheckpointsOf = None,
     start: Mapping[int, Any] | None = None,
     deepest: NetworkConfig | None = None,
-) -> Training:
-    """Train one network on several seeds; all share their compiled programs.
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> list[Training]:
+    """Train networks on several seeds; all share their compiled programs.
+
+    On one CPU each seed of each network is trained by itself, two at a time. On an accelerator, and on several devices,
+    they are members of one call, spread over the devices, as many as the memory takes; what does not fit follows in
+    further calls.
 
     Parameters
     ----------
-    config : TrainingConfig
-        The network and how it is trained.
+    configs : sequence of TrainingConfig
+        The networks and how they are trained. Several must have the program of a training in common: only numbers may
+        differ, such as learning rates and gains.
     data : Split
         Training, test and measured examples.
     plan : Plan
-        How long it is trained, and what is recorded.
+        How long they are trained, and what is recorded.
     seeds : sequence of int
         Numbers of the seeds.
     on_progress : callable
@@ -64,139 +76,185 @@ def train_network(
     start : mapping of int to pytree, optional
         The weights that each seed starts from. None: they are drawn.
     deepest : NetworkConfig, optional
-        The deepest of the networks that are trained in a row, whose beginning this one is: they share programs.
+        The deepest of the networks that are trained in a row, whose beginning these are: they share programs.
+    is_stopped : callable
+        Whether to give up, which is asked at each record.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Where `is_stopped` says so.
     """
-    at_once = len(seeds) if checkpoints_of is None and are_batched(seeds) else 1
-    wide = plan.dtype == "float64"
-    with jax.enable_x64(wide):
-        trainer = Trainer(config, data, plan, at_once, start, deepest)
-        recorder = Recorder(trainer)
-        if checkpoints_of is None:  # what is resumed may have little left to do
-            _compile(trainer, recorder, seeds[0])
-        if at_once > 1:
-            trained = _trained(trainer, recorder, seeds, on_progress)
+    members = [Member(place, seed) for place in range(len(configs)) for seed in seeds]
+    in_one_call = checkpoints_of is None and are_batched() and len(members) > 1
+    with jax.enable_x64(plan.dtype == "float64"):
+        first = Trainer(configs[0], data, plan, in_one_call, start, deepest)
+        others = [
+            Trainer(config, data, plan, in_one_call, start, deepest, (first.x, first.y)) for config in configs[1:]
+        ]
+        recorder = Recorder(first)
+        run = _Run([first, *others], [recorder, *map(recorder.of, others)], on_progress, is_stopped)
+        if in_one_call:
+            trained = run.in_one_call(members)
         else:
-            one_seed = lambda seed: _alone(trainer, recorder, seed, on_progress, checkpoints_of)
-            found = _side_by_side(
-                [lambda seed=seed: one_seed(seed) for seed in seeds], wide, 1 if checkpoints_of else WORKERS
-            )
-            trained = {seed: one for of in found for seed, one in of.items()}
+            trained = run.two_at_a_time(members, checkpoints_of)
+        of_place = lambda place: {seed: trained[Member(place, seed)] for seed in seeds}
+        return [_training(of_place(place)) for place in range(len(configs))]
+
+
+def _training(trained: Mapping[int, Trained]) -> Training:
+    """Return what is handed back of one network, from its seeds."""
+    steps = sorted({step for one in trained.values() for step in one.traces})
     return Training(
-        traces=tuple(_joined([trained[s].traces[step] for s in seeds if step in trained[s].traces])
-                     for step in sorted({step for t in trained.values() for step in t.traces})),
-        params={seed: trained[seed].state.params for seed in seeds},
-        losses={seed: np.asarray(trained[seed].state.losses) for seed in seeds},
-        failures=tuple(failure for s in seeds if (failure := trained[s].failure) is not None),
-    )  # fmt: skip
+        traces=tuple(_joined([t.traces[step] for t in trained.values() if step in t.traces]) for step in steps),
+        params={seed: jax.device_put(one.state.params) for seed, one in trained.items()},
+        losses={seed: np.asarray(one.state.losses) for seed, one in trained.items()},
+        failures=tuple(one.failure for one in trained.values() if one.failure is not None),
+    )
 
 
-def _compile(trainer: Trainer, recorder: Recorder, seed: int) -> None:
-    """Compile side by side what all seeds share."""
-    state = trainer.start(seed)
-    at_once = dict.fromkeys(range(trainer.at_once), state)
-    calls = [lambda: trainer.advance(at_once, 0), *recorder.parts(seed, state)]
-    _side_by_side(calls, trainer.plan.dtype == "float64")
+class _Run:
+    """Trainings of some networks, which share programs.
 
+    Parameters
+    ----------
+    trainers, recorders : sequence
+        Of each network.
+    on_progress : callable
+        Takes numbers of steps that are done.
+    is_stopped : callable
+        Whether to give up.
+    """
 
-def _side_by_side(calls: Sequence[Callable[[], Any]], wide: bool, workers: int = WORKERS) -> list[Any]:
-    """Return what the calls return, some of them under way at once; `wide` computes in 64 bits."""
+    def __init__(
+        self,
+        trainers: Sequence[Trainer],
+        recorders: Sequence[Recorder],
+        on_progress: OnProgress,
+        is_stopped: Callable[[], bool],
+    ):
+        self.trainers, self.recorders, self.on_progress = trainers, recorders, on_progress
+        self.plan, self._stopped, self._given_up = trainers[0].plan, is_stopped, False
 
-    with ThreadPoolExecutor(workers) as pool:
+    def give_up(self) -> None:
+        """Make trainings that are under way end at their next record."""
+        self._given_up = True
+
+    def in_one_call(self, members: Sequence[Member]) -> dict[Member, Trained]:
+        """Train members in one call, or in as few as the memory of the devices allows."""
+        self._compile(members[0], loop=False)
+        together, trained = Together(self.trainers, members), {}
+        while rest := members[len(trained) :]:
+            try:
+                trained |= self.train(rest[: together.size], together.advance)
+            except Exception as error:  # other programs may hold memory too
+                if not is_memory_short(error) or together.size <= jax.local_device_count():
+                    raise
+                together = Together(self.trainers, members, together.size // 2)
+        return trained
+
+    def two_at_a_time(self, members: Sequence[Member], checkpoints_of: CheckpointsOf) -> dict[Member, Trained]:
+        """Train each member by itself, some of them under way at once; with checkpoints one by one."""
+        if checkpoints_of is not None:
+            return {member: self._resumed(member, checkpoints_of) for member in members}
+        self._compile(members[0], loop=True)
+        calls = [lambda member=member: self.train([member], self._alone) for member in members]
+        return {member: one for found in side_by_side(calls, self.give_up) for member, one in found.items()}
+
+    def _compile(self, member: Member, loop: bool) -> None:
+        """Compile side by side what all members share; the `loop` over steps only where it is that of one member."""
+        trainer, recorder, seed = self.trainers[member.place], self.recorders[member.place], member.seed
+        state = trainer.start(seed)
+        steps = [lambda: trainer.advance(seed, state, 0)] if loop else []
+        side_by_side([*steps, *recorder.parts(seed, state)])
+
+    def _alone(self, states: Mapping[Member, State], stop: int) -> dict[Member, State]:
+        """Take steps of each member by itself."""
+        return {
+            member: self.trainers[member.place].advance(member.seed, state, stop) for member, state in states.items()
+        }
+
+    def _resumed(self, member: Member, checkpoints_of: Callable[[int], Checkpoints]) -> Trained:
+        """Train one member from and to its checkpoints; what is resumed may have little left to compile for."""
+        checkpoints = checkpoints_of(member.seed)
         try:
-            return list(pool.map(functools.partial(_within, wide), calls))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for calls not begun
-            raise
+            return self.train([member], self._alone, checkpoints)[member]
+        finally:
+            checkpoints.close()
+
+    def train(
+        self, members: Sequence[Member], advance: Advance, checkpoints: Checkpoints | None = None
+    ) -> dict[Member, Trained]:
+        """Take all steps of members that go side by side; those that fail are explained and left behind.
+
+        A record is made while the next steps are taken.
+
+        Parameters
+        ----------
+        members : sequence of Member
+            Which networks and seeds.
+        advance : callable
+            Takes their steps.
+        checkpoints : Checkpoints, optional
+            Of the only member: where to begin, and where to leave states.
+        """
+        plan, wide = self.plan, self.plan.dtype == "float64"
+        states = {member: self.trainers[member.place].start(member.seed) for member in members}
+        traces: dict[Member, dict[int, Trace]] = {member: {} for member in members}
+        saves: set[int] = set()
+        if checkpoints is not None:
+            (only,) = members
+            recorder = self.recorders[only.place]
+            states[only], kept = checkpoints.restore(states[only])
+            traces[only] = {s: recorder.again(only.seed, states[only], s, *record) for s, record in kept.items()}
+            saves = checkpoints.steps(plan.steps)
+        begun = int(states[members[0]].step)
+        self.on_progress(begun)
+        anchors = {member: [state] for member, state in states.items()}  # to go back to, should a loss not be finite
+        failed: dict[Member, Trained] = {}
+        under_way: dict[tuple[Member, int], Future[Trace]] = {}
+
+        def finish() -> None:
+            for (member, step), record in under_way.items():
+                traces[member][step] = record.result()
+            under_way.clear()
+
+        with ThreadPoolExecutor(1) as beside:
+            for stop in sorted({*plan.records, *saves, plan.steps}):
+                if not states or stop < begun or (stop == begun and begun in traces[members[0]]):
+                    continue
+                if self._given_up or self._stopped():
+                    raise KeyboardInterrupt
+                states = jax.block_until_ready(advance(states, stop))
+                finish()
+                for member, state in list(states.items()):
+                    trainer, recorder = self.trainers[member.place], self.recorders[member.place]
+                    if bool(state.failed) and not plan.keep_going:
+                        one = lambda state, stop: advance({member: state}, stop)[member]  # noqa: B023
+                        good, trace, failure = explain(trainer, recorder, member.seed, anchors[member], state, one)
+                        traces[member][int(good.step)] = trace
+                        failed[member] = Trained(traces[member], good, failure)
+                        state = good
+                        del states[member]
+                    else:
+                        self.on_progress(stop - begun)
+                        if stop in plan.records:
+                            record = beside.submit(_within, wide, recorder.record, member.seed, state)
+                            under_way[member, stop] = record
+                        if int(state.step) - int(anchors[member][-1].step) >= HISTORY:
+                            anchors[member] = [anchors[member][-1], state]
+                    if checkpoints is not None and (stop in saves or member in failed):
+                        finish()
+                        checkpoints.save(state, {s: (t.columns, t.status[0]) for s, t in traces[member].items()})
+                begun = stop
+            finish()
+        return {member: failed.get(member) or Trained(traces[member], states[member]) for member in members}
 
 
 def _within(wide: bool, call: Callable, *arguments: Any) -> Any:
     """Return ``call(*arguments)`` in 64 bits, or in 32, which is a setting of the thread."""
     with jax.enable_x64(wide):
         return call(*arguments)
-
-
-def _alone(
-    trainer: Trainer, recorder: Recorder, seed: int, on_progress: OnProgress, checkpoints_of: CheckpointsOf
-) -> dict[int, Trained]:
-    """Train one seed by itself, from and to its checkpoints."""
-    if checkpoints_of is None:
-        return _trained(trainer, recorder, [seed], on_progress)
-    checkpoints = checkpoints_of(seed)
-    try:
-        return _trained(trainer, recorder, [seed], on_progress, checkpoints)
-    finally:
-        checkpoints.close()
-
-
-def _trained(
-    trainer: Trainer,
-    recorder: Recorder,
-    seeds: Sequence[int],
-    on_progress: OnProgress,
-    checkpoints: Checkpoints | None = None,
-) -> dict[int, Trained]:
-    """Take all steps of seeds that go side by side; those that fail are explained and left behind.
-
-    A record is made while the next steps are taken.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        The training.
-    recorder : Recorder
-        What takes its statistics.
-    seeds : sequence of int
-        Numbers of the seeds.
-    on_progress : callable
-        Takes numbers of steps that are done.
-    checkpoints : Checkpoints, optional
-        Of the only seed: where to begin, and where to leave states.
-    """
-    plan, wide = trainer.plan, trainer.plan.dtype == "float64"
-    states = {seed: trainer.start(seed) for seed in seeds}
-    traces: dict[int, dict[int, Trace]] = {seed: {} for seed in seeds}
-    saves: set[int] = set()
-    if checkpoints is not None:
-        (seed,) = seeds
-        states[seed], kept = checkpoints.restore(states[seed])
-        traces[seed] = {step: recorder.again(seed, states[seed], step, *record) for step, record in kept.items()}
-        saves = checkpoints.steps(plan.steps)
-    begun = int(states[seeds[0]].step)
-    on_progress(begun)
-    anchors = {seed: [state] for seed, state in states.items()}  # states to go back to, should a loss not be finite
-    failed: dict[int, Trained] = {}
-    under_way: dict[tuple[int, int], Future[Trace]] = {}
-
-    def finish() -> None:
-        for (seed, step), record in under_way.items():
-            traces[seed][step] = record.result()
-        under_way.clear()
-
-    with ThreadPoolExecutor(1) as beside:
-        for stop in sorted({*plan.records, *saves, plan.steps}):
-            if not states or stop < begun or (stop == begun and begun in traces[seeds[0]]):
-                continue
-            states = jax.block_until_ready(trainer.advance(states, stop))
-            finish()
-            for seed, state in list(states.items()):
-                if bool(state.failed) and not plan.keep_going:
-                    good, trace, failure = explain(trainer, recorder, seed, anchors[seed], state)
-                    traces[seed][int(good.step)] = trace
-                    failed[seed] = Trained(traces[seed], good, failure)
-                    state = good
-                    del states[seed]
-                else:
-                    on_progress(stop - begun)
-                    if stop in plan.records:
-                        under_way[seed, stop] = beside.submit(_within, wide, recorder.record, seed, state)
-                    if int(state.step) - int(anchors[seed][-1].step) >= HISTORY:
-                        anchors[seed] = [anchors[seed][-1], state]
-                if checkpoints is not None and (stop in saves or seed in failed):
-                    finish()
-                    checkpoints.save(state, {step: (t.columns, t.status[0]) for step, t in traces[seed].items()})
-            begun = stop
-        finish()
-    return {seed: failed.get(seed) or Trained(traces[seed], states[seed]) for seed in seeds}
 
 
 def _joined(traces: Sequence[Trace]) -> Trace:

@@ -51,27 +51,29 @@ class Trainer:
         Training, test and measured examples.
     plan : Plan
         How long it is trained, and what is recorded.
-    at_once : int
-        Seeds that are trained in one call.
+    together : bool
+        Whether several members are trained in one call: then a loop over steps is compiled, however brief it is.
     given : mapping of int to pytree, optional
         The weights that each seed starts from. None: they are drawn.
     deepest : NetworkConfig, optional
         The deepest of the networks that are trained in a row, whose beginning this one is: all of them use its programs
         but for the loop over many steps.
+    examples : (Array, Array), optional
+        The training examples, where another trainer has put them on the device already.
     """
 
     def __init__(
-        self, config: TrainingConfig, data: Split, plan: Plan, at_once: int = 1, given: Mapping[int, Any] | None = None,
-        deepest: Any = None,
+        self, config: TrainingConfig, data: Split, plan: Plan, together: bool = False,
+        given: Mapping[int, Any] | None = None, deepest: Any = None, examples: tuple[Array, Array] | None = None,
     ):  # fmt: skip
-        self.config, self.data, self.plan, self.at_once, self.given = config, data, plan, at_once, given
+        self.config, self.data, self.plan, self.given = config, data, plan, given
         self.net: Network = build(config.network)
         self.outputs = data.outputs
         self.shape = example_shape(self.net, data.x)
         self.recipe = Recipe.of(config, plan.optimizer)
         deepest = build(deepest or config.network)
         entries = sum(prod(v.shape) for v in jax.tree.leaves(shapes_of(resolved(deepest), self.shape, self.outputs)))
-        self.brief = at_once == 1 and plan.steps * max(entries, OVERHEAD) <= BRIEF
+        self.brief = not together and plan.steps * max(entries, OVERHEAD) <= BRIEF
         self.call = once if self.brief else repeatedly
         self.room = Room(self.net, deepest, self.shape, self.outputs)
         of = resolved(bare(deepest))
@@ -79,7 +81,7 @@ class Trainer:
         self.own_kind = self.kind._replace(of=resolved(bare(self.net)))
         self.depth, self.blocks = numbers_of(self.net, plan.dtype)
         self.numbers = numbers_in_update(config, plan.steps, plan.dtype)
-        self.x, self.y = self.on_device(data.x, data.y)
+        self.x, self.y = examples or self.on_device(data.x, data.y)
 
     def on_device(self, x: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:
         """Return examples in the dtype of the training, and targets as the loss takes them."""
@@ -115,20 +117,12 @@ class Trainer:
         """Return the next step, with what it is made of."""
         return Step(*self.call(program.update(self.recipe), state, self.gradient(seed, state), self.numbers))
 
-    def advance(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
-        """Return the states of seeds that share a step, at step `stop` or behind the first loss that is not finite.
-
-        Several seeds are one call, of always as many at_once, so that steps that are taken again have the same bits.
-        """
-        if self.at_once > 1:
-            return self._together(states, stop)
-        return {seed: self._alone(seed, state, stop) for seed, state in states.items()}
-
-    def _alone(self, seed: int, state: State, stop: int) -> State:
+    def advance(self, seed: int, state: State, stop: int) -> State:
+        """Return the state of a seed at step `stop`, or behind the first loss that is not finite."""
         keep_going = self.plan.keep_going
         if not self.brief:
             return self.call(
-                program.advance(self.own_kind, self.recipe, False), state, self.arguments(self.key(seed)),
+                program.advance(self.own_kind, self.recipe), state, self.arguments(self.key(seed)),
                 device_array(stop, "int32"), device_array(keep_going, "bool"),
             )  # fmt: skip
         for _ in range(int(state.step), stop):
@@ -136,24 +130,3 @@ class Trainer:
                 break
             state = self.step(seed, state).after
         return state
-
-    def _together(self, states: Mapping[int, State], stop: int) -> dict[int, State]:
-        """Train several seeds in one call; one whose loss is not finite goes along, and is then put behind it."""
-        seeds = [*states, *[min(states)] * (self.at_once - len(states))]
-        step, keep_going = states[seeds[0]].step, self.plan.keep_going
-        together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in seeds))
-        after = self.call(
-            program.advance(self.own_kind, self.recipe, True), together._replace(step=step),
-            self.arguments(jnp.stack([self.key(seed) for seed in seeds])), device_array(stop, "int32"),
-            device_array(keep_going, "bool"),
-        )  # fmt: skip
-        after = after._replace(step=jnp.full(self.at_once, after.step))
-        found = {seed: jax.tree.map(lambda leaf: leaf[place], after) for place, seed in enumerate(states)}  # noqa: B023
-        return {
-            s: _behind_the_loss(state) if bool(state.failed) and not keep_going else state for s, state in found.items()
-        }
-
-
-def _behind_the_loss(state: State) -> State:
-    """Return the state of a seed that failed, with the step behind its first loss that is not finite."""
-    return state._replace(step=jnp.int32(np.flatnonzero(~np.isfinite(state.losses))[0] + 1))

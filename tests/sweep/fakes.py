@@ -33,6 +33,7 @@ class FakeTask:
     """
 
     settings = {"name": "fake"}
+    at_once = 1
     calls: list = []
     prints: dict = {}
     broken: frozenset = frozenset()

@@ -8,7 +8,7 @@ import pytest
 
 import gradlab as gl
 from gradlab.data import load
-from gradlab.training.trainer import Trainer
+from gradlab.training.together import Together
 
 NET = gl.MLP(depth=3, width=12, activation="relu", init="he_normal")
 COLUMNS = ("log10_delta_rms", "log10_preactivation_rms", "log10_update_ratio", "log10_train_loss", "test_accuracy")
@@ -19,10 +19,10 @@ def both(monkeypatch):
     """A training on a CPU, and the same as if on an accelerator; how often the latter went through one call."""
     data = load("digits", batch=200)
     calls = []
-    together = Trainer._together
+    together = Together.advance
 
     def counted(self, states, stop):
-        calls.append(self.at_once)
+        calls.append(self.size)
         train.states = together(self, states, stop)
         return train.states
 
@@ -30,7 +30,7 @@ def both(monkeypatch):
         how = dict(steps=40, batch=32, records=(0, 7, 30, 40), columns=COLUMNS, dtype="float64", progress=False) | how
         apart = gl.train(NET, data.x, data.y, **how)
         assert not calls
-        monkeypatch.setattr(Trainer, "_together", counted)
+        monkeypatch.setattr(Together, "advance", counted)
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
         together = gl.train(NET, data.x, data.y, **how)
         assert calls and set(calls) == {len(apart.params)}  # one shape, also behind a failure

@@ -49,7 +49,7 @@ def trainer(case, how, *, steps=STATES, batch=6, loss="softmax_cross_entropy", e
 
 
 def advanced(of, state, stop):
-    return of.advance({SEED: state}, stop)[SEED]
+    return of.advance(SEED, state, stop)
 
 
 def worst_step(of, reference, loss, extra=lambda params: 0.0):
@@ -58,7 +58,7 @@ def worst_step(of, reference, loss, extra=lambda params: 0.0):
     The step is that of the loop and that of its pieces, whichever deviates more.
     """
     given = of.arguments(of.key(SEED))
-    loop, gradient = program.advance(of.kind, of.recipe, False), program.gradient(of.kind)
+    loop, gradient = program.advance(of.kind, of.recipe), program.gradient(of.kind)
     update = program.update(of.recipe)
 
     def value(params, x, y, dropout):
