@@ -35,7 +35,7 @@ def machine(monkeypatch):
     """Makes up an accelerator: ``machine(bytes, devices)``."""
 
     def make(limit, count=1):
-        device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": limit})
+        device = SimpleNamespace(device_kind="made up", memory_stats=lambda: {"bytes_limit": limit})
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
         if count > 1:
             monkeypatch.setattr(jax, "local_device_count", lambda: count)

@@ -1,5 +1,6 @@
 """Trainings as a sweep: the rows, what a folder keeps of them, the command line and the page."""
 
+import time
 from pathlib import Path
 
 import jax
@@ -11,8 +12,10 @@ import gradlab as gl
 from gradlab import GradlabError, cli
 from gradlab.config import TrainingConfig
 from gradlab.data import load
+from gradlab.sweep import executors
 from gradlab.sweep.grid import as_values, differences, from_values
 from gradlab.sweep.train_task import TrainTask
+from gradlab.training.seeds import _Run
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -93,7 +96,9 @@ def test_what_is_killed_or_extended_keeps_what_it_has(tmp_path, monkeypatch):
 
     def killed(self, configs, seeds):
         calls.append(configs)
-        if len(calls) == 2:
+        if len(calls) == 2:  # it is under way beside the first, until that one is kept
+            while not list((tmp_path / "cut").glob("parts/*.parquet")):
+                time.sleep(0.01)
             raise KeyboardInterrupt
         return rows(self, configs, seeds)
 
@@ -105,6 +110,32 @@ def test_what_is_killed_or_extended_keeps_what_it_has(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(again, whole)
     with pytest.raises(GradlabError, match="a Sweep instead of a TrainingSweep"):
         gl.run(gl.Sweep(depth=2), out=tmp_path / "cut", progress=False)
+
+
+@pytest.mark.slow
+def test_an_interrupt_does_not_wait_for_the_trainings_under_way(monkeypatch):
+    """Two trainings of many steps are under way; a third has not begun."""
+    begun, finished = [], []
+    trained = _Run.train
+
+    def train(self, members, *rest):
+        begun.append(members)
+        found = trained(self, members, *rest)
+        finished.append(members)
+        return found
+
+    def interrupted(futures):
+        while len(begun) < 2:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Run, "train", train)
+    monkeypatch.setattr(executors, "as_completed", interrupted)
+    sweep = gl.TrainingSweep(**SMALL | {"steps": 50_000, "records": 100}, learning_rate=[0.01, 0.1, 1.0], seeds=1,
+                             columns=COLUMNS)  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        gl.run(sweep, progress=False)
+    assert len(begun) == 2 and finished == []
 
 
 @pytest.mark.slow
