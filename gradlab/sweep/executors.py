@@ -42,6 +42,17 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
     return [frame for piece in unit.cut(size) for frame in compute(task, piece)]
 
 
+def in_one_call(task: Task, units: Sequence[Unit]) -> Results:
+    """The frames of units on the same seeds, whose networks are computed together; of several a frame per network."""
+    if len(units) == 1:
+        yield units[0], compute(task, units[0])
+        return
+    joined = lambda name: tuple(value for unit in units for value in getattr(unit, name))
+    frames = iter(compute(task, type(units[0])(units[0].group, joined("configs"), joined("hashes"), units[0].seeds)))
+    for unit in units:
+        yield unit, list(islice(frames, len(unit.configs)))
+
+
 def compute_inside(around: Around, here: Mapping[str, str], task: Task, unit: Unit) -> list[pd.DataFrame]:
     """`compute`, in another process, inside the context that ``around()`` makes there.
 
@@ -60,10 +71,10 @@ def failed(task: Task, unit: Unit, error: BaseException) -> list[pd.DataFrame]:
 
 
 def local(task: Task, units: Sequence[Unit]) -> Results:
-    """One unit after the other in this process, or ``task.at_once`` of them in threads, as each ends."""
+    """Units in this process: those of one call after those of the other, or ``task.at_once`` units in threads."""
     if task.at_once == 1:
-        for unit in units:
-            yield unit, compute(task, unit)
+        for some in task.together(units):
+            yield from in_one_call(task, some)
         return
     with ThreadPoolExecutor(task.at_once) as threads:
         under_way = {threads.submit(compute, task, unit): unit for unit in units}

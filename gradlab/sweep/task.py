@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gradlab.data import Data
+    from gradlab.sweep.plan import Unit
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,14 @@ class Task(ABC):
     @abstractmethod
     def cost(self, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
         """Estimate what `rows` would cost."""
+
+    def together(self, units: Sequence[Unit]) -> Iterable[Sequence[Unit]]:
+        """Return the units that are computed in one call of `rows`, where none runs in a thread: each by itself.
+
+        Units that are computed together are still kept apart. They must have the same seeds, and `rows` must then
+        return a frame for each network.
+        """
+        return [[unit] for unit in units]
 
     def failed(self, config: NetworkConfig, seeds: Sequence[int], status: str) -> pd.DataFrame:
         """Make the rows of a network that raised, one for each seed, with layer 0; `status` says what was raised."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, final
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gradlab.data import Data
+    from gradlab.sweep.plan import Unit
+
+#: Networks that are trained in one call at most: they end together, and a kill before that loses all of them.
+TOGETHER = 32
 
 
 @final
@@ -57,19 +61,27 @@ class TrainTask(Task):
         return 1 if are_batched() else WORKERS
 
     def group(self, config: TrainingConfig) -> tuple:
-        """Return a group of its own for each network, so that it is kept when it ends; on a CPU.
-
-        On an accelerator, and on several devices, networks that share the program of a training are a group, and are
-        trained in one call.
-        """
-        if are_batched():
-            network = config.network
-            return (network.architecture, *(str(part) for part in (*shared_program(config), network.depth)))
+        """Return a group of its own for each network: a training is long, so each is kept when it ends."""
         way = (f"{name}={value}" for name, value in config.as_dict()["training"].items())
         return (config.network.architecture, *way, config.label())
 
+    def together(self, units: Sequence[Unit]) -> Iterable[Sequence[Unit]]:
+        """Return units whose networks share the program of a training, on an accelerator or several devices.
+
+        There they are trained in one call, so the rows are a function of the request and of the devices to rounding
+        only: where some units are kept already, the others are trained in another composition.
+        """
+        if not are_batched():
+            return super().together(units)
+        alike: dict[tuple, list[Unit]] = {}
+        for unit in units:
+            (config,) = unit.configs
+            kind = (structure(config.network), config.network.depth, shared_program(config), unit.seeds)
+            alike.setdefault(kind, []).append(unit)
+        return [some[i : i + TOGETHER] for some in alike.values() for i in range(0, len(some), TOGETHER)]
+
     def rows(self, configs: Sequence[TrainingConfig], seeds: Sequence[int]) -> list[pd.DataFrame]:
-        """Train the networks, which are of one group."""
+        """Train networks that share the program of a training; return a frame for each."""
         net = build(configs[0].network)
         parts = self.parts._replace(outputs=net.outputs_for(self.parts.outputs))
         if net.ranks == (1,):  # it takes the entries of an image or a sequence as features

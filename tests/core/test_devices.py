@@ -104,7 +104,8 @@ def test_seeds_and_networks_are_computed_in_pieces_that_fit(machine, needs):
     sweep = Sweep(depth=(2, 3), width=8, activation=("tanh", "relu"), init="he_normal", seeds=5, dtype="float64",
                   columns=("log10_delta_rms", "log10_activation_rms"), data="gaussian", batch=16)  # fmt: skip
     task = MeasureTask(sweep, gl.data.load("gaussian", batch=16, dtype="float64"))
-    unit = Unit("all", tuple(SimpleNamespace(config=c, seeds=tuple(range(5))) for c in sweep.configs()))
+    configs = tuple(sweep.configs())
+    unit = Unit("all", configs, tuple(c.label() for c in configs), tuple(range(5)))
     machine(2**40)
     whole = compute(task, unit)
     all_seeds = needs[0]

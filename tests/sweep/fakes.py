@@ -58,6 +58,9 @@ class FakeTask:
         company = number(tuple(configs), tuple(seeds))
         return [self._frame(c, seeds, range(1, c.depth + 2), "ok", company) for c in configs]
 
+    def together(self, units):
+        return [[unit] for unit in units]
+
     def failed(self, config, seeds, status):
         return self._frame(config, seeds, [0], status, None)
 
