@@ -4,6 +4,7 @@ from .ground.board import board as board
 from .ground.captions import caption as caption
 from .ground.decades import log10_axis as log10_axis
 from .ground.legends import legend as legend
+from .ground.notation import notation as notation
 from .ground.provenance import Provenance as Provenance
 from .ground.provenance import provenance as provenance
 from .ground.roles import dots as dots

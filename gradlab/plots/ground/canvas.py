@@ -15,6 +15,7 @@ from gradlab._errors import GradlabError
 from gradlab.plots.ground import words
 from gradlab.plots.ground.captions import Caption, attach
 from gradlab.plots.ground.decades import prepare
+from gradlab.plots.ground.notation import set_letters
 from gradlab.plots.ground.styles import FAINT, NEUTRAL, Looks, line_width, marker_size, preset_of, style
 from gradlab.plots.ground.tables import failures, lines, matching
 
@@ -75,6 +76,7 @@ def canvas(
             if title:
                 figure.suptitle(title)
             yield Canvas(axes, own=True)
+            set_letters(figure.axes, figure)
             lay_out(figure)  # ticks are made when they are first needed: here, while the preset's fonts are in force
         else:
             given = np.asarray(ax, dtype=object)
@@ -85,6 +87,7 @@ def canvas(
                 given.flat[0].set_title(title)
             sheet = Canvas(given.reshape(rows, columns), own=False)
             yield sheet
+            set_letters([*given.flat, *(bar.ax for bar, *_ in sheet.bars)])
             _keep_bars(sheet)
 
 
