@@ -20,8 +20,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_design",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "extensions.mathml",
     "extensions.api_pages",
+    "extensions.columns_page",
     "extensions.experiment_pages",
     "extensions.llms",
 ]
@@ -39,7 +41,7 @@ if os.environ.get("GRADLAB_DOCS_INTERSPHINX"):
         }.items()
     }
 
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery"]
 # a name in single backticks is an argument or a column
 default_role = "code"
 
@@ -49,6 +51,21 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
+
+# scripts stand in `gallery`; their pages are made in `figures`
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "figures",
+    "within_subsection_order": "FileNameSortKey",
+    "capture_repr": (),
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "show_api_usage": False,
+    "min_reported_time": 60,
+    "remove_config_comments": True,
+}
 
 html_theme = "furo"
 html_title = f"gradlab {release}"

@@ -1,14 +1,12 @@
 """The README's five starts run as they stand there."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import pytest
 
 import gradlab
-from gradlab import cli
+from tests.pages import run_python
 
 ROOT = Path(gradlab.__file__).resolve().parents[1]
 STARTS = re.findall(r"^\*\*(.+?)\*\*.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
@@ -19,10 +17,8 @@ def start(title, folder, monkeypatch):
     monkeypatch.chdir(folder)
     code = dict(STARTS)[title]
     assert len(code.splitlines()) <= 12
-    names, told = {}, io.StringIO()
-    with contextlib.redirect_stdout(told):
-        exec(compile(code, "README.md", "exec"), names)
-    return told.getvalue(), names
+    names = {}
+    return run_python(code, names, "README.md"), names
 
 
 def test_there_are_five_starts_and_each_says_how_long_it_takes():
@@ -91,17 +87,8 @@ def test_diagnose_a_model_of_your_own(tmp_path, monkeypatch):
     assert "GL003 init_too_small" in told and "dense_0" in told and "multiply the weights by" in told
 
 
-def test_the_array_job_computes_slices_of_one_run(tmp_path, monkeypatch):
-    """Each line that the shell would run, for each task of the array."""
+def test_the_readme_is_short_and_names_each_page_of_the_guide():
     text = (ROOT / "README.md").read_text()
-    block = re.search(r"<!-- array job -->\n```sh\n(.*?)```", text, re.S)[1]
-    first, last = map(int, re.search(r"--array=(\d+)-(\d+)", block).groups())
-    monkeypatch.chdir(tmp_path)
-    Path("large.toml").write_text(
-        'depth = [2, 3]\nwidth = 8\nactivation = "tanh"\nseeds = 2\ndata = "gaussian"\nbatch = 8\n'
-    )
-    (line,) = [line for line in block.splitlines() if not line.startswith("#")]
-    for task in range(first, last + 1):
-        words = line.replace("$SLURM_ARRAY_TASK_ID", str(task)).split()
-        assert words[0] == "gradlab" and cli.main([*words[1:], "--quiet", "--no-cache"]) == 0
-    assert len(gradlab.load("runs/large").frame) == 2 * 2 * (3 + 4)  # two initialisers
+    assert len(text.splitlines()) < 150
+    pages = {page.stem for page in (ROOT / "docs" / "guide").glob("*.md")} - {"index", "columns"}
+    assert set(re.findall(r"docs/guide/(\w+)\.md", text)) == pages

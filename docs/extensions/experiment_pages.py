@@ -50,7 +50,7 @@ def write_pages(app, config):
         pages.append(folder / f"{name}.md")
         write(pages[-1], linked(text, name))
         cards.append(card(name, text))
-    grid = "::::{grid} 1 2 2 3\n:gutter: 2\n\n" + "\n".join(cards) + "::::\n"
+    grid = "::::{grid} 1 1 2 2\n:gutter: 2\n\n" + "\n".join(cards) + "::::\n"
     entries = "\n".join(listed())
     write(pages[0], f"{INTRODUCTION}{grid}\n```{{toctree}}\n:hidden:\n\n{entries}\n```\n")
     for old in set(folder.glob("*.md")) - set(pages):

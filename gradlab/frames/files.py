@@ -157,12 +157,39 @@ def example(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        Name of the example. The message for a wrong name lists all names.
+        One of
+
+        - ``depth``: depths 2, 8 and 32, three activations, two initialisers; for most figures of layers
+        - ``time_steps``: recurrent cells over a sequence, whose layers are time steps
+        - ``training``: eight sigmoid and eight ReLU layers along their training
+        - ``divergence``: a training whose loss does not stay finite
+        - ``trainability``: the end of trainings of tanh networks, by depth and weight variance
+        - ``order_to_chaos``: tanh networks whose weights are too small, critical and too large
+        - ``circle``: lengths of a circle of inputs, for `gradlab.plots.circle`
+        - ``histograms``: counts of activations and deltas, for `gradlab.plots.histograms`
+        - ``sizes``, ``sizes_in_training``: counts of log10 of entries, for `gradlab.plots.ridges` and
+          `gradlab.plots.gradient_quantiles`
+        - ``singular_values``: of Jacobians, for `gradlab.plots.spectrum`
+        - ``shattering``, ``input_gradients``: cosines of two inputs' gradients, and gradients along a line of inputs
+        - ``norms``: ln of squared gradients over 300 seeds, for `gradlab.plots.fluctuations`
+        - ``autodiff``: weight gradients of 100 sigmoid layers by gradlab and by ``jax.grad``
+        - ``model``: gradients of five layers with names of their own, for `gradlab.plots.layer_gradients`
 
     Returns
     -------
     DataFrame
-        The tidy frame of a small sweep.
+        The rows of a small run or measurement.
+
+    Raises
+    ------
+    GradlabError
+        If there is no example of this name.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> sorted(int(depth) for depth in gl.example("depth")["depth"].unique())
+    [2, 8, 32]
     """
     folder = resources.files("gradlab") / "examples"
     files = {f.name.removesuffix(".parquet"): f for f in folder.iterdir()} if folder.is_dir() else {}

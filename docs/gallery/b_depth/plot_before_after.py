@@ -1,0 +1,14 @@
+"""
+Before and after a change
+=========================
+
+Two runs with the same seeds, and below the difference of each seed.
+
+After He et al. 2015, Delving deep into rectifiers.
+"""
+
+import gradlab as gl
+
+frame = gl.example("depth")
+chosen = (frame["depth"] == 32) & (frame["activation"] == "relu")
+gl.plots.before_after(frame[chosen], hue="init")

@@ -1,0 +1,13 @@
+"""
+Initialisation against depth
+============================
+
+Each cell has the powers of ten between the first and the last layer's delta.
+
+After He et al. 2015, Delving deep into rectifiers.
+"""
+
+import gradlab as gl
+
+frame = gl.example("depth")
+gl.plots.heatmap(frame, x="init", y="depth", col="activation")
