@@ -10,8 +10,9 @@ INTRODUCTION = """# Columns of the frame
 
 One row is one network, seed, step and layer. This page is made from the schema in the code, version {version}.
 
-Columns that begin with `log10_` hold powers of ten, and `-inf` for a true zero. NaN is a value that was not measured, or
-that the layer does not have. L is the number of hidden layers, and dL/dz is the delta.
+Columns that begin with `log10_` hold powers of ten, and `-inf` for a true zero. NaN is a value that was not measured,
+or that the layer does not have. L is the number of hidden layers, and dL/dz is the delta.
+
 
 """
 #: What a network or a training was asked for; these columns are there where a run's networks have the option.
