@@ -25,6 +25,7 @@ extensions = [
     "extensions.api_pages",
     "extensions.columns_page",
     "extensions.experiment_pages",
+    "extensions.explorer_pages",
     "extensions.llms",
 ]
 # links into the documentation of JAX and others need the network, so they are made only where they are asked for
@@ -70,6 +71,8 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = f"gradlab {release}"
 html_static_path = ["_static"]
+# files that `extensions.explorer_pages` makes, which the site holds as they are
+html_extra_path = ["_build/explorer"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
