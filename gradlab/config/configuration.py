@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import textwrap
@@ -86,12 +87,28 @@ def _entry(one: Field) -> str:
     return f"{one.name} : {one.type}\n{about}"
 
 
+@functools.cache  # of a grid of 100,000 networks each asks
+def fields_of(kind: type) -> tuple[Field, ...]:
+    """Return the fields of a kind of configuration."""
+    return fields(kind)
+
+
+@functools.cache
+def _names(kind: type, affects: tuple[Affects, ...]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields_of(kind) if f.metadata.get("affects") in affects)
+
+
+@functools.cache
+def _needs(kind: type) -> dict[str, Need]:
+    return {f.name: f.metadata["needs"] for f in fields_of(kind) if f.metadata.get("needs")}
+
+
 class Configuration:
     """What configurations of networks and trainings and grids of them have in common."""
 
     def __new__(cls, *_: Any, **given: Any):
         """Refuse a misspelt field with the nearest right one; the dataclass would refuse it without a hint."""
-        known = [f.name for f in fields(cls)]
+        known = [f.name for f in fields_of(cls)]
         for name in given:
             if name not in known:
                 raise unknown(f"option of {cls.__name__}", name, known)
@@ -107,13 +124,12 @@ class Configuration:
     @classmethod
     def names(cls, *affects: Affects) -> tuple[str, ...]:
         """Return the names of all options, or only of those that affect one of these."""
-        judged = {f.name: f.metadata.get("affects") for f in fields(cls)}
-        return tuple(name for name, what in judged.items() if what in (affects or ("draw", "number", "program")))
+        return _names(cls, affects or ("draw", "number", "program"))
 
     @classmethod
     def needs(cls) -> dict[str, Need]:
         """Return the options that exist only for some values of another field, with that field and its values."""
-        return {f.name: f.metadata["needs"] for f in fields(cls) if f.metadata.get("needs")}
+        return _needs(cls)
 
     def has(self, name: str) -> bool:
         """Return whether the option exists for the present values of the others."""
@@ -122,10 +138,12 @@ class Configuration:
 
     def changed(self) -> dict[str, Any]:
         """Return the options that differ from their defaults."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if "affects" in f.metadata and self._differs(f)}
+        return {
+            f.name: getattr(self, f.name) for f in fields_of(type(self)) if "affects" in f.metadata and self._differs(f)
+        }
 
     def _check(self, *but: str) -> None:
         """Bring the fields into their canonical form."""
-        for one in fields(self):
+        for one in fields_of(type(self)):
             if one.metadata.get("check") and one.name not in but:
                 object.__setattr__(self, one.name, one.metadata["check"](one.name, getattr(self, one.name)))

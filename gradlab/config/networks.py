@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
-from gradlab.config.configuration import Configuration, Need, configuration, like, option
+from gradlab.config.configuration import Configuration, Need, configuration, fields_of, like, option
 from gradlab.config.fields import (
     boolean,
     branch_scale,
@@ -154,7 +153,7 @@ class NetworkConfig(Configuration):
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as plain values, with the architecture: what identifies the network."""
-        kept = [f.name for f in fields(self) if not f.metadata["later"] or self._differs(f)]
+        kept = [f.name for f in fields_of(type(self)) if not f.metadata["later"] or self._differs(f)]
         return {"architecture": self.architecture, **{name: getattr(self, name) for name in kept}}
 
     def label(self) -> str:

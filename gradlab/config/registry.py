@@ -89,7 +89,7 @@ class Registry(Generic[E]):
     def resolve(self, name: str) -> str:
         """Return the canonical form of a name, or raise an error that lists the nearest right names."""
         canonical = self._aliases.get(name, name) if isinstance(name, str) else name
-        if canonical not in self.names:
+        if not isinstance(canonical, str) or (canonical not in self._entries and canonical not in self.built_in):
             raise unknown(self.kind, name, self.names, IMPORT_HINT)
         return canonical
 

@@ -190,7 +190,8 @@ class Sweep(Configuration):
             names = [n for n in GRID if n in kind.names()]
             for values in itertools.product(*(self._values(n, architecture) for n in names)):
                 given = dict(zip(names, values, strict=True))
-                config = kind(**{n: v for n, v in given.items() if n not in lacking(kind.needs(), given)})
+                absent = lacking(kind.needs(), given)
+                config = kind(**{n: v for n, v in given.items() if n not in absent})
                 if config not in seen:  # what a network does not have does not tell it apart
                     seen.add(config)
                     yield config

@@ -6,10 +6,12 @@ function and the shapes and dtypes of its arguments.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
@@ -32,6 +34,20 @@ _QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": Fa
 _SMALL = 2**20
 #: Entries of all signals of all seeds below which it is, where statistics are read: at 0.2 us for each entry.
 _FEW = 2**25
+
+
+#: Seeds for which the programs of this thread run in the end, where that is known to be more than those of one call.
+_RUNS: ContextVar[int] = ContextVar("runs", default=1)
+
+
+@contextlib.contextmanager
+def expecting(runs: int) -> Iterator[None]:
+    """Say for how many seeds altogether the same programs run; many seeds in several calls make up for a compiler."""
+    before = _RUNS.set(runs)
+    try:
+        yield
+    finally:
+        _RUNS.reset(before)
 
 
 def over_seeds(
@@ -68,7 +84,9 @@ def over_seeds(
         try:
             first = workers.submit(drawn, keys[0])
             run = executable(
-                program, *_abstract(arguments(jax.eval_shape(draw, keys[0]))), quick=signals * len(seeds) < _FEW
+                program,
+                *_abstract(arguments(jax.eval_shape(draw, keys[0]))),
+                quick=signals * max(len(seeds), _RUNS.get()) < _FEW,
             )
             others = [workers.submit(lambda k: measured(drawn(k)), k) for k in keys[1:]]
             return [measured(first.result()), *(other.result() for other in others)]

@@ -47,6 +47,7 @@ def _measuring_together(task: Task, configs: Sequence[MLPConfig], seeds: Sequenc
         flops=2.0 * batch * len(seeds) * (sum(forward) + backward + grams),
         memory=np.dtype(task.dtype).itemsize * (max(forward) + signals),
         disk=_disk(task, len(seeds) * sum(c.depth + 1 for c in configs)),
+        signals=float(batch * len(seeds) * sum(sum(units(c)) for c in configs)),
     )
 
 
@@ -55,12 +56,15 @@ def _measuring_apart(task: Task, configs: Sequence[NetworkConfig], seeds: Sequen
     x = task.data.x
     positions = prod(x.shape[1:-1])
     entries = [_weights(config, x, task.data.classes) for config in configs]
+    sized = list(zip(entries, configs, strict=True))
     kinds = {(task.group(config), config.activation) for config in configs}
     return Cost(
         programs=len(kinds) + len(configs),
         flops=6.0 * len(x) * positions * len(seeds) * sum(entries),
         memory=np.dtype(task.dtype).itemsize * 3 * max(entries),
         disk=_disk(task, len(seeds) * sum((config.depth or positions) + 2 for config in configs)),
+        # L square weights of n units have L n^2 entries, and the signals of one position L n
+        signals=float(len(x) * positions * len(seeds) * sum(n**0.5 * (c.depth or 1) ** 0.5 for n, c in sized)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
 from gradlab.core.devices import is_memory_short
+from gradlab.core.execute import expecting
 from gradlab.sweep.cluster import EXECUTORS, Cluster, Jobs, check_same, deciding
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
     Where a device says beforehand how much it lacks, the pieces are as small as that asks for.
     """
     try:
-        return task.rows(unit.configs, unit.seeds)
+        with expecting(unit.runs):
+            return task.rows(unit.configs, unit.seeds)
     except Exception as error:
         if len(unit.configs) == 1:
             return failed(task, unit, error)

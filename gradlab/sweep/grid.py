@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,14 @@ DEFAULT = "default"
 
 def networks(sweep: Sweep) -> Sequence[NetworkConfig | CustomConfig | TrainingConfig]:
     """Return the networks of the grid, each once, in the grid's order."""
-    return list(dict.fromkeys(sweep.configs()))
+    if sweep.networks:  # what stands under their names may change
+        return tuple(dict.fromkeys(sweep.configs()))
+    return _grid_networks(sweep)
+
+
+@functools.lru_cache(maxsize=2)
+def _grid_networks(sweep: Sweep) -> Sequence[NetworkConfig | TrainingConfig]:
+    return tuple(dict.fromkeys(sweep.configs()))
 
 
 def stem(config: NetworkConfig) -> str:

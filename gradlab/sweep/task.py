@@ -16,17 +16,29 @@ if TYPE_CHECKING:
     from gradlab.sweep.plan import Unit
 
 
+#: What two cores of a common machine do in a second beside each other: by these numbers sweeps are cut into units, so
+#: they are a part of what a request means, and a change of them raises `RESULTS_VERSION`.
+FLOPS_PER_SECOND, SIGNALS_PER_SECOND = 1e11, 1e8
+
+
 @dataclass(frozen=True)
 class Cost:
     """Hold what one unit costs: compiled programs, floating-point operations, and bytes.
 
-    `memory` counts the bytes held at once, `disk` those that its parts fill.
+    `memory` counts the bytes held at once, `disk` those that its parts fill. `signals` counts the entries of all
+    signals and deltas that are read, each of which takes time of its own beside the products.
     """
 
     programs: int
     flops: float
     memory: int
     disk: int
+    signals: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Estimate the wall time on a common machine, of two cores, with the programs compiled already."""
+        return self.flops / FLOPS_PER_SECOND + self.signals / SIGNALS_PER_SECOND
 
 
 class Task(ABC):

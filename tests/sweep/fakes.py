@@ -65,7 +65,7 @@ class FakeTask:
         return self._frame(config, seeds, [0], status, None)
 
     def cost(self, configs, seeds):
-        return Cost(1, 1e9 * len(configs) * len(seeds), 1000, 10 * len(configs))
+        return Cost(1, 1e6 * len(configs) * len(seeds), 1000, 10 * len(configs))
 
     def _frame(self, config, seeds, layers, status, company):
         rows = [(seed, layer) for seed in seeds for layer in layers]

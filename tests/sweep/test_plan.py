@@ -12,6 +12,7 @@ from gradlab.sweep import plan as planning
 from gradlab.sweep.grid import networks, stem
 from gradlab.sweep.measure_task import MeasureTask
 from gradlab.sweep.plan import describe, forecast, plan, scaled, seed_ranges
+from gradlab.sweep.task import Cost
 
 few = lambda values: st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
 small = st.builds(
@@ -103,6 +104,29 @@ def test_seed_ranges_are_cut_at_tens(seeds):
     assert [some[0] // 10 for some in ranges] == sorted({seed // 10 for seed in seeds})
 
 
+def heavy(seconds, **options):
+    """The units of a sweep of which one network takes so many seconds for one seed."""
+    sweep = Sweep(**{"depth": 2, "activation": "relu", "init": "he_normal", **options})
+    task = FakeTask(sweep, FakeData())
+    task.cost = lambda configs, seeds: Cost(1, 1e11 * seconds * len(configs) * len(seeds), 0, 0)
+    return plan([sweep], task, {})
+
+
+def test_a_small_sweep_is_cut_along_seeds_so_that_a_kill_leaves_some_of_it():
+    assert [unit.seeds for unit in heavy(0.3, seeds=5)] == [(0, 1), (2, 3), (4,)]
+    assert [unit.seeds for unit in heavy(0.001, seeds=5)] == [(0, 1, 2, 3, 4)]  # too short to be cut
+    assert {unit.runs for unit in heavy(0.3, seeds=5)} == {5}
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 3, 50])
+def test_units_take_neither_moments_nor_hours(seconds):
+    units = heavy(seconds, depth=tuple(range(1, 101)), seeds=10)
+    took = [seconds * len(unit.configs) * len(unit.seeds) for unit in units]
+    assert max(took) <= max(2 * 20, seconds)  # two seeds side by side of networks that take 20 s for one
+    assert min(took) >= 1
+    assert all(len(unit.seeds) % 2 == 0 for unit in units) == (seconds < 20)
+
+
 def test_a_large_group_is_cut_between_networks_that_do_not_nest(monkeypatch):
     monkeypatch.setattr(planning, "UNIT_NETWORKS", 4)
     units = planned(Sweep(depth=(2, 4, 8, 16), seeds=2))
@@ -133,9 +157,9 @@ def test_the_forecast_counts_a_program_once_and_nothing_where_nothing_is_missing
     assert table["programs"].sum() == 2
     assert list(table["missing"]) == [True, True, False] * 2
     assert table["runs"].sum() == 72 * 25
-    assert table["flops"].sum() == 1e9 * 72 * 20
+    assert table["flops"].sum() == 1e6 * 72 * 20
     line = describe(table, 72)
-    assert "72 networks, 1800 runs in 6 units, of which 4 to compute: 2 programs, 1.44 TFLOP" in line
+    assert "72 networks, 1800 runs in 6 units, of which 4 to compute: 2 programs, 1.44 GFLOP" in line
     assert "0 to compute" in describe(forecast(units, task, lambda unit: False), 72)
 
 
