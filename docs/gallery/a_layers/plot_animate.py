@@ -5,6 +5,7 @@ A profile that moves
 For a lecture: the profiles of the layers grow from the loss, as the gradient travels; the last picture is shown here.
 
 After Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+The call is :py:func:`gradlab.plots.animate`.
 """
 
 import tempfile

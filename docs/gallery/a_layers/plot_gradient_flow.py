@@ -5,6 +5,7 @@ Signal, delta and weight gradient by layer
 Forward signal, delta and weight gradient stand side by side, in powers of ten.
 
 After Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+The call is :py:func:`gradlab.plots.gradient_flow`.
 """
 
 import gradlab as gl

@@ -5,6 +5,7 @@ The network as boxes
 The signal travels forward and the delta travels back; blue is smaller and red is larger than white.
 
 After Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+The call is :py:func:`gradlab.plots.network`.
 """
 
 import gradlab as gl

@@ -5,6 +5,7 @@ A film of one network
 For a lecture: the signal travels to the loss, then the delta travels back; the last stage is shown here.
 
 After Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+The call is :py:func:`gradlab.plots.network_film`.
 """
 
 import tempfile

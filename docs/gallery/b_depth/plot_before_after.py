@@ -5,6 +5,7 @@ Before and after a change
 Two runs with the same seeds, and below the difference of each seed.
 
 After He et al. 2015, Delving deep into rectifiers.
+The call is :py:func:`gradlab.plots.before_after`.
 """
 
 import gradlab as gl

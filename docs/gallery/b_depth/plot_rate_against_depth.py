@@ -5,6 +5,7 @@ The rate per layer against depth
 Below 1 gradients vanish, above 1 they explode.
 
 After He et al. 2015, Delving deep into rectifiers.
+The call is :py:func:`gradlab.plots.rate_against_depth`.
 """
 
 import gradlab as gl

@@ -5,6 +5,7 @@ Which depths can be trained
 Accuracy after training, a cell for each depth and weight variance, beside multiples of the depth scale.
 
 After Schoenholz et al. 2017, Deep information propagation.
+The call is :py:func:`gradlab.plots.trainability`.
 """
 
 import gradlab as gl

@@ -5,6 +5,7 @@ The length of a carried circle
 In the chaotic phase each layer stretches a curve of inputs by √χ₁.
 
 After Poole et al. 2016, Exponential expressivity in deep neural networks through transient chaos.
+The call is :py:func:`gradlab.plots.circle`.
 """
 
 import gradlab as gl

@@ -5,6 +5,7 @@ Order, chaos and the line between
 The plane of weight and bias variance; points are measured networks, in the colours of theory.
 
 After Schoenholz et al. 2017, Deep information propagation.
+The call is :py:func:`gradlab.plots.phase_diagram`.
 """
 
 import numpy as np

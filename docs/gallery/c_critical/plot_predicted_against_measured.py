@@ -5,13 +5,13 @@ Predicted against measured
 Rates of all networks with their intervals, and below what lies between them and theory.
 
 After Schoenholz et al. 2017, Deep information propagation.
+The call is :py:func:`gradlab.plots.predicted_against_measured`.
 """
 
 import gradlab as gl
 
-sweep = gl.Sweep(
-    depth=30, width=200, activation="tanh", init="gaussian", sigma_w2=(1.0, 1.4, 1.76, 2.5, 4.0), sigma_b2=0.05,
-    readout="lecun_normal", batch=16, data="gaussian", c0=0.6, loss="probe",
-)  # fmt: skip
+tanh = {"activation": "tanh", "init": "gaussian", "sigma_w2": (1.0, 1.4, 1.76, 2.5, 4.0), "sigma_b2": 0.05}
+inputs = {"data": "gaussian", "c0": 0.6, "batch": 16, "loss": "probe"}
+sweep = gl.Sweep(depth=30, width=200, readout="lecun_normal", **tanh, **inputs)
 frame, theory = gl.example("order_to_chaos"), gl.predict_all(sweep)
 gl.plots.predicted_against_measured(gl.rates(frame, theory=theory), hue="sigma_w2")

@@ -5,6 +5,7 @@ Do layers saturate?
 Mean, spread and 98th percentile of each layer's activations along the training.
 
 After Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+The call is :py:func:`gradlab.plots.activation_bands`.
 """
 
 import gradlab as gl

@@ -5,6 +5,7 @@ Every layer at every step
 Colours say by how many powers of ten a layer's gradient lies below the last layer's.
 
 After Nielsen 2015, Neural networks and deep learning, chapter 5.
+The call is :py:func:`gradlab.plots.layer_map`.
 """
 
 import gradlab as gl

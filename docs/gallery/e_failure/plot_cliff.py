@@ -5,6 +5,7 @@ The wall of a recurrent unit
 At the wall one step throws an unclipped descent far away; clipping keeps it near.
 
 After Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural networks.
+The call is :py:func:`gradlab.plots.cliff`.
 """
 
 import numpy as np

@@ -5,6 +5,7 @@ A diagnosis of any JAX model
 Signal, delta and weight gradient of each layer; squares at the right are findings.
 
 After Zhang et al. 2021, AutoTrainer.
+The call is :py:func:`gradlab.plots.diagnosis`.
 """
 
 import jax

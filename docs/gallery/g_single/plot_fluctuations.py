@@ -5,6 +5,7 @@ How much is luck?
 Over initialisations the logarithm of the squared gradient varies about as depth over width.
 
 After Hanin 2018, Which neural net architectures give rise to exploding and vanishing gradients?.
+The call is :py:func:`gradlab.plots.fluctuations`.
 """
 
 import numpy as np

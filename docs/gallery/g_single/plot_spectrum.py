@@ -5,6 +5,7 @@ Singular values of the Jacobian
 Orthogonal tanh networks keep their singular values nearer to one another than Gaussian networks.
 
 After Pennington, Schoenholz & Ganguli 2017, Resurrecting the sigmoid.
+The call is :py:func:`gradlab.plots.spectrum`.
 """
 
 import gradlab as gl
