@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._summary import Shown, Summary, listed
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
 from gradlab.config.configuration import Configuration, configuration, coordinate, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
@@ -40,7 +41,7 @@ _MLP: dict[str, tuple] = {"activation": ("sigmoid", "tanh", "relu"), "init": ("x
 
 
 @configuration
-class Sweep(Configuration):
+class Sweep(Configuration, Shown):
     """A grid over network configurations, measured on many seeds.
 
     Each coordinate takes one value or several; the networks are their product, in the
@@ -168,6 +169,17 @@ class Sweep(Configuration):
             self._check_coordinates()
             self._check_size()
             self._check_needs([*self.configs()])  # each checks itself
+
+    def summary(self) -> Summary:
+        """Return the size of the grid and what spans it, as a notebook shows them."""
+        always = ("architecture", "depth", "activation", "init", "batch", "data", "loss", "dtype")
+        values = {name: getattr(self, name) for name in dict.fromkeys((*self.COORDINATES, *always))}
+        facts = [
+            (name, listed(v) if isinstance(v, tuple) else str(v)) for name, v in values.items()
+            if v not in (None, (), (None,)) and (name in always or v != self.__dataclass_fields__[name].default)
+        ]  # fmt: skip
+        count, seeds = sum(1 for _ in self.configs()), len(self.seed_numbers)
+        return Summary(f"{type(self).__name__}: {count} networks, {seeds} seeds", facts)
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._files import inside, path_from, read_text, replacing
+from gradlab._summary import Shown, Summary, listed
 from gradlab._types import SCHEMA_VERSION
 from gradlab.config import content_hash
 from gradlab.config.bounds import MOST_ROWS
@@ -43,8 +44,8 @@ class RunFolder:
     SHARD, SHARD_LOCK = "provenance.{}-of-{}.json", ".lock.{}-of-{}"
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """Hold what the folder of a run contains. For several runs each field but `frame` is a mapping by the run's name.
 
     Parameters
@@ -63,6 +64,22 @@ class Run:
     request: Mapping[str, Any]
     provenance: Mapping[str, Any]
     path: Path | Mapping[str, Path]
+
+    def __repr__(self) -> str:
+        return self.summary().to_text()
+
+    def summary(self) -> Summary:
+        """Return what the run holds, as a terminal and a notebook show it."""
+        frame = self.frame
+        folders = list(self.path) if isinstance(self.path, Mapping) else [str(self.path)]
+        kinds = [name for name in ("activation", "init", "depth", "step") if name in frame]
+        facts = [("folder" if len(folders) == 1 else "runs", ", ".join(folders))]
+        facts += [(name, str(frame[name].nunique())) for name in ("network", "seed") if name in frame]
+        facts += [(name, listed(frame[name].drop_duplicates().tolist())) for name in kinds]
+        facts += [("columns", str(frame.shape[1]))]
+        if not isinstance(self.path, Mapping):
+            facts.append(("command", str(self.provenance.get("command") or "")))
+        return Summary(f"Run of {len(frame)} rows", facts)
 
 
 def load(

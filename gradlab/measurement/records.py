@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradlab._summary import Shown, Summary, number
 from gradlab.config import NetworkConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from gradlab.measurement.slope import Rate
     from gradlab.measurement.verdict import Verdict
+
+
+#: Columns that the summary of a trace shows: means over seeds of signal, delta and weight gradient.
+_SHOWN = ("log10_activation_rms", "log10_delta_rms", "log10_weight_grad_norm")
 
 
 def value_rows(axes: Mapping[str, Sequence[Any] | np.ndarray], **values: Any) -> dict[str, np.ndarray]:
@@ -38,8 +44,8 @@ class LayerInfo:
     fan_out: int
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, repr=False)
+class Trace(Shown):
     """Hold the statistics of every layer of one network, over several seeds.
 
     Parameters
@@ -80,6 +86,34 @@ class Trace:
     dtype: str
     drawn: bool = True
     step: int = 0
+
+    def __repr__(self) -> str:
+        return self.summary().to_text()
+
+    def summary(self) -> Summary:
+        """Return the network, its verdict and its layers, as a terminal and a notebook show them."""
+        failed = sorted({status for status in self.status if status != "ok"})
+        facts = [
+            ("network", repr(self.config)), ("layers", f"{self.depth} hidden ones"),
+            ("data", f"{self.data}, {self.batch} examples, loss {self.loss}, {self.dtype}"),
+            ("seeds", str(len(self.seeds)) if self.drawn else "none, the weights were given"),
+            ("step of training", str(self.step) if self.step else ""), ("failed", "; ".join(failed)),
+        ]  # fmt: skip
+        title = f"Trace of {type(self.config).__name__}"
+        if "log10_delta_rms" in self.columns:
+            from gradlab.measurement.verdict import describe
+
+            title = f"Trace: {self.verdict}"
+            facts.append(("rate", describe(self.rate, self.verdict)))
+        names = [name for name in _SHOWN if name in self.columns]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of layers of which nothing is known
+            means = [np.nanmean(self.columns[name], 0) for name in names]
+        rows = [
+            [str(info.layer), info.layer_name, *(number(float(mean[i])) for mean in means)]
+            for i, info in enumerate(self.layers)
+        ]
+        return Summary(title, facts, ["layer", "name", *names], rows)
 
     @cached_property
     def rate(self) -> Rate:

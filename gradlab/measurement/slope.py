@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from gradlab._errors import GradlabError
+from gradlab._summary import Shown, Summary
 
 Shape = Literal["exponential", "algebraic", "none"]
 
@@ -58,7 +59,7 @@ class Decades:
 
 
 @dataclass(frozen=True)
-class Rate:
+class Rate(Shown):
     """Hold the factor of the rms delta per layer toward the input.
 
     Parameters
@@ -107,6 +108,16 @@ class Rate:
     n_failed: int = 0
     n_beyond: int = 0
     drawn: bool = True
+
+    def summary(self) -> Summary:
+        """Return the rate with what it rests on, as a notebook shows it."""
+        left_out = f"{self.n_dead} dead, {self.n_failed} failed" if self.n_dead or self.n_failed else ""
+        facts = [
+            ("decades from the last to the first layer", "" if math.isnan(self.value) else str(self.decades)),
+            ("seeds", str(self.seeds)), ("seeds left out", left_out), ("curve that fits best", self.shape),
+            ("why it must not be carried to other depths", self.misfit), ("note", self.note),
+        ]  # fmt: skip
+        return Summary(f"rate toward the input: {self}", facts)
 
     @property
     def has_interval(self) -> bool:

@@ -21,11 +21,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gradlab._summary import Shown, Summary
 from gradlab.measurement.slope import LINE, Rate
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """Say what a network does to its gradients over its depth.
 
     Parameters
@@ -51,6 +52,11 @@ class Verdict:
 
     def __str__(self) -> str:
         return self.name
+
+    def summary(self) -> Summary:
+        """Return the verdict with its evidence, as a notebook shows it."""
+        depth = "" if self.from_depth is None else f"depth {self.from_depth}, at this rate"
+        return Summary(self.name, [("evidence", self.evidence), ("beyond one decade from", depth)])
 
 
 def _bounds(rate: Rate) -> tuple[float, float]:

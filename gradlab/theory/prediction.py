@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._summary import Shown, Summary, number
 from gradlab.core import batch
 from gradlab.core.activations import Activation
 from gradlab.networks.rules import hidden_rule
@@ -59,7 +60,7 @@ MEASURED_VARIANCES = Refusal(Reason.MEASURED_VARIANCES, "the variances are measu
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Shown):
     """Hold what theory expects in each layer of a network.
 
     Parameters
@@ -113,16 +114,20 @@ class Prediction:
         """Return the factor of the rms delta per layer toward the input; the mean square is over initialisations."""
         return self.rate_of()
 
-    def __str__(self) -> str:
-        names = list(self.columns)
-        lines = [f"{self.activation} {self.init}: predicted by theory", "layer  " + "  ".join(names)]
-        for i, layer in enumerate(self.layer):
-            cells = (f"{self.columns[n][i]:{len(n)}.4g}".replace("nan", "  -") for n in names)
-            lines.append(f"{layer:5d}  " + "  ".join(cells))
-        lines += [f"{name}: {text}" for name, text in self.functional.items()]
+    def summary(self) -> Summary:
+        """Return the predicted columns layer by layer, as a terminal and a notebook show them."""
         term = {} if self.no_finite_width is None else {"M/n": self.no_finite_width}
         missing = (term | dict(self.refused)).items()
-        return "\n".join([*lines, *(f"no {name}: {why}; try {why.advice}" for name, why in missing)])
+        facts = [*self.functional.items(), *((f"no {name}", f"{why}; try {why.advice}") for name, why in missing)]
+        names = list(self.columns)
+        rows = [
+            [str(layer), *(number(float(self.columns[name][i])) for name in names)]
+            for i, layer in enumerate(self.layer)
+        ]  # fmt: skip
+        return Summary(f"{self.activation} {self.init}: predicted by theory", facts, ["layer", *names], rows)
+
+    def __str__(self) -> str:
+        return self.summary().to_text()
 
 
 def predict(

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradlab._summary import Shown, Summary, number
 from gradlab.measurement.records import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Columns that the summary of a training shows.
+_SHOWN = ("log10_train_loss", "log10_test_loss", "train_accuracy", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Failure:
         return f"diverged at step {self.step}: {what} {where}" + (f"; {self.unstable}" if self.unstable else "")
 
 
-@dataclass(frozen=True)
-class Training:
+@dataclass(frozen=True, repr=False)
+class Training(Shown):
     """Trained networks, one for each seed, and what was recorded on the way. `gradlab.frame` makes the table.
 
     Parameters
@@ -81,6 +85,28 @@ class Training:
     def __iter__(self) -> Iterator[Trace]:
         """Iterate over the traces, so that a training is a record as others are."""
         return iter(self.traces)
+
+    def __repr__(self) -> str:
+        return self.summary().to_text()
+
+    def summary(self) -> Summary:
+        """Return the losses and the verdict of each recorded step, as a terminal and a notebook show them."""
+        facts = [("failed", "; ".join(failure.status for failure in self.failures))]
+        if not self.traces:
+            return Summary("Training without a recorded step", facts)
+        first = self.traces[0]
+        facts = [
+            ("network", repr(first.config)), ("data", f"{first.data}, {first.batch} examples, loss {first.loss}"),
+            ("seeds", str(len(self.losses))), *facts,
+        ]  # fmt: skip
+        names = [name for name in _SHOWN if name in first.columns]
+        judged = ["rate", "verdict"] if "log10_delta_rms" in first.columns else []
+        rows = []
+        for trace in self.traces:
+            means = [number(float(np.mean(trace.columns[name][:, -1]))) for name in names]
+            verdict = [number(trace.rate.value), str(trace.verdict)] if judged else []
+            rows.append([str(trace.step), *means, *verdict])
+        return Summary(f"Training of {max(self.steps)} steps", facts, ["step", *names, *judged], rows)
 
     @property
     def steps(self) -> tuple[int, ...]:
