@@ -35,7 +35,7 @@ COORDINATES: dict[str, str] = {
     "layer_name": "name of the layer; the last one is 'readout'",
     "fan_in": "inputs of one unit",
     "fan_out": "units that one input feeds",
-    "status": "'ok', or the failure of this cell",
+    "status": "'ok', what to know of the row, or the failure of its network",
 }
 
 #: Measured columns with their meaning. ``log10_`` columns hold -inf for a true zero.
@@ -93,6 +93,3 @@ MEASURED: dict[str, str] = {
     "test_accuracy": "the same of the examples kept apart",
     "sharpness": "largest eigenvalue of the Hessian of the loss of the measured batch; on request, when training",
 }
-
-#: Beginnings of a status that tells of a row what to know when reading it, though the row was measured as it should be.
-NOTES: tuple[str, ...] = ("no gradient", "gradient exactly 0", "underflow", "no weight moved")

@@ -24,7 +24,8 @@ SPOKEN += [
 ]
 SPOKEN += [PACKAGE / f"{name}.py" for name in ("cli", "model_commands", "options")]
 SPOKEN += [
-    PACKAGE / f"{name}.py" for name in ("_errors", "_files", "_progress", "_signals", "_text", "_tree", "_types")
+    PACKAGE / f"{name}.py"
+    for name in ("_errors", "_files", "_progress", "_signals", "_status", "_text", "_tree", "_types")
 ]
 #: A docstring of a function begins with a verb, so with none of these.
 NO_VERB = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradlab._status import Status, written
 from gradlab._tree import BIASES
-from gradlab._types import NOTES
 from gradlab.config import content_hash
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import Finding
@@ -201,7 +201,6 @@ def _pooled(logs: np.ndarray, own: Sequence[int]) -> np.ndarray:
         return (shift + np.log10((10 ** (2 * (logs - shift))).sum(axis=1, keepdims=True)) / 2)[:, 0]
 
 
-NO_GRADIENT, ZERO, UNDERFLOW, _ = NOTES
 _STATES = {
     "frozen": "frozen by stop_gradient",
     "cut": "the loss has no derivative by it",
@@ -228,14 +227,16 @@ def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
             lost = ["delta"] if row.place >= 0 and lost_deltas[i, row.place] else []
             lost += ["gradient"] if any(lost_grads[i, n] for n in own) else []
             if what:
-                made[i, j] = f"not finite: {', '.join(what)}"
+                made[i, j] = written({Status.NOT_FINITE: ", ".join(what)})
             elif stopped:
-                some = "" if len(stopped) == len(own) else f" for {len(stopped)} of {len(own)} arrays"
-                made[i, j] = f"{NO_GRADIENT}{some}: {', '.join(_STATES[s] for s in sorted(set(stopped)))}"
+                some = "" if len(stopped) == len(own) else f"{len(stopped)} of {len(own)} arrays, "
+                reasons = ", ".join(_STATES[s] for s in sorted(set(stopped)))
+                made[i, j] = written({Status.NO_GRADIENT: some + reasons})
             elif own and all(np.isneginf(exact[i, n]) for n in own):
-                made[i, j] = ZERO
+                made[i, j] = written({Status.ZERO: ""})
             elif lost:
-                made[i, j] = f"{UNDERFLOW}: {' and '.join(lost)} 0 in the working precision, but not in float64"
+                text = f"{' and '.join(lost)} 0 in the working precision, but not in float64"
+                made[i, j] = written({Status.UNDERFLOW: text})
     return made
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
-from gradlab._types import NOTES
+from gradlab._status import Status, concerns, is_whole
 from gradlab.diagnosis.diagnosis import Diagnosis
 from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.findings import SEVERITIES, Finding, Rule
@@ -51,7 +51,7 @@ def diagnose_frame(frame: pd.DataFrame, *, mute: Collection[str] = ()) -> Diagno
 
     rows = _checked(frame)
     steps = sorted(int(step) for step in rows["step"].unique())
-    bad = ~rows["status"].astype(str).str.startswith(("ok", *NOTES))
+    bad = ~rows["status"].map(is_whole).astype(bool)
     usable = [step for step in steps if not bad[rows["step"] == step].any()]
     muted = {rule for rule in Rule if {rule.name, rule.kind} & set(mute)}
     found: dict[tuple[Rule, bool], list[tuple[int, Finding]]] = {}
@@ -124,7 +124,7 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
                 )  # fmt: skip
                 places.append(Place(behind))
                 of_place.append((_ACTIVATION, j))
-        state = "frozen" if str(row["status"]).startswith(NOTES[0]) else "used"
+        state = "frozen" if concerns(row["status"], Status.NO_GRADIENT) else "used"
         of = (fan_in, units) if np.isfinite(float(row.get("fan_in", np.nan))) else (0, 0)  # not known
         parameters.append(Parameter(name, j, (), of, str(row.get("dtype", "")), state, feeds))
     names = dict.fromkeys([*_VALUE, *_ACTIVATION])

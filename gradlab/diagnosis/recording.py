@@ -27,6 +27,8 @@ FIELDS: tuple[str, ...] = (
 )  # fmt: skip
 #: Signals of a layer.
 SIGNALS: tuple[str, ...] = ("value", "activation", "delta", "weight", "grad")
+#: What the evidence notes where no loss was recorded.
+_NO_LOSS = "no loss was recorded, so its scale is not judged"
 #: Arrays of a file, bytes of each and axes, at most.
 _MOST, _BYTES, _AXES = 100_000, 4096, 32
 _TRY = "the file as the recorder wrote it: gradlab inspect --help"
@@ -57,14 +59,10 @@ def inspect(*paths: str | os.PathLike[str], mute: Collection[str] = ()) -> Diagn
     files = [path_from(path, "path") for path in paths]
     evidence = evidence_of([_read(path) for path in files])
     findings, margins = judge(evidence, mute=mute)
-    if not _has_loss(evidence):
+    if _NO_LOSS in evidence.notes:
         silent = Margin(Rule.GL020, silent="no loss was recorded")
         margins = tuple(silent if margin.rule is Rule.GL020 else margin for margin in margins)
     return Diagnosis(evidence, findings, margins, ", ".join(path.name for path in files), more="more files")
-
-
-def _has_loss(evidence: Evidence) -> bool:
-    return not any(note.startswith("no loss") for note in evidence.notes)
 
 
 def _read(path: Path) -> Kept:
@@ -150,7 +148,7 @@ def evidence_of(files: Sequence[Kept]) -> Evidence:
         gradients[target] = stack([column(signal, p.path, "log10_rms") for p in parameters]) + np.log10(entries) / 2
     losses, notes = _losses(files), _notes(first, layers)
     if losses is None:
-        notes.append("no loss was recorded, so its scale is not judged")
+        notes.append(_NO_LOSS)
         losses = np.zeros(len(files))
     seen = sum(("value", layer) in first and ("delta", layer) in first for layer in layers)
     return Evidence(

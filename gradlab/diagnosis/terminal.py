@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradlab._status import Status, concerns
 from gradlab._text import plain, shortened
 from gradlab.diagnosis import words
 
@@ -68,7 +69,7 @@ def bars(d: Diagnosis) -> list[str]:
     marked = list(map(codes, own))
     values = [_means(found, names, len(rows)) for _, names, _ in BARS]
     notes = statuses(d.evidence, rows)
-    broken = lambda i, word: any(note.startswith("not finite") and word in note for note in notes[:, i])
+    broken = lambda i, word: any(concerns(text, Status.NOT_FINITE, word) for text in notes[:, i])
     shown = chosen(d, rows, own)
     width = max([5, *(min(len(plain(rows[i].name)), _NAME) for i in shown)])
     head = [f"{name:<{_BAR + 9}}" for name, *_ in BARS]

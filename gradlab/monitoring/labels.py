@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from gradlab._errors import GradlabError
+from gradlab._status import Status, written
 from gradlab._tree import Layers, Leaf, Row
-from gradlab._types import NOTES
 from gradlab.config import content_hash
 from gradlab.monitoring.columns import layer_columns
 
@@ -107,27 +107,23 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
-NO_GRADIENT, ZERO, UNDERFLOW, STUCK = NOTES
-
-
 def _status(rows: Mapping[str, np.ndarray], arrays: np.ndarray) -> np.ndarray:
     """Return what keeps a row from being whole, or what it should not be read without; the worst first."""
-    found: list[list[str]] = [[] for _ in arrays]
-    for i, notes in enumerate(found):
-        of = lambda name, i=i: rows[name][i] if name in rows else np.nan
-        bad = [
-            f"{of(f'{tree}_not_finite'):.0f} entries of the {tree}" for tree in COUNTED if of(f"{tree}_not_finite") > 0
-        ]
-        if bad:
-            notes.append(f"not finite: {', '.join(bad)}")
-        absent = of("gradient_absent")
-        if absent > 0:
-            notes.append(NO_GRADIENT + ("" if absent == arrays[i] else f" for {absent:.0f} of {arrays[i]} arrays"))
-        if of("gradient_zero_fraction") == 1:
-            notes.append(ZERO)
-        if of("gradient_underflow_fraction") > 0:
-            share = f"{100 * of('gradient_underflow_fraction'):.2g} %"
-            notes.append(f"{UNDERFLOW}: {share} of the gradient's entries are below the normal numbers of their format")
-        if of("moved_fraction") == 0 and of("log10_weight_update_norm") > -np.inf:
-            notes.append(STUCK)
-    return np.array(["; ".join(notes) or "ok" for notes in found], object)
+    made = []
+    for i, count in enumerate(arrays):
+        value = lambda name, i=i: rows[name][i] if name in rows else np.nan
+        said: dict[Status, str] = {}
+        bad = [(value(f"{tree}_not_finite"), tree) for tree in COUNTED]
+        if bad := [f"{entries:.0f} entries of the {tree}" for entries, tree in bad if entries > 0]:
+            said[Status.NOT_FINITE] = ", ".join(bad)
+        if (absent := value("gradient_absent")) > 0:
+            said[Status.NO_GRADIENT] = "" if absent == count else f"{absent:.0f} of {count} arrays"
+        if value("gradient_zero_fraction") == 1:
+            said[Status.ZERO] = ""
+        if (share := value("gradient_underflow_fraction")) > 0:
+            entries = f"{100 * share:.2g} % of the gradient's entries"
+            said[Status.UNDERFLOW] = f"{entries} are below the normal numbers of their format"
+        if value("moved_fraction") == 0 and value("log10_weight_update_norm") > -np.inf:
+            said[Status.UNMOVED] = ""
+        made.append(written(said))
+    return np.array(made, object)

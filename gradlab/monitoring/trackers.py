@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._status import is_whole
 from gradlab._tree import matching
-from gradlab._types import MEASURED, NOTES
+from gradlab._types import MEASURED
 
 
 def scalars(
@@ -69,5 +70,5 @@ def scalars(
         for row in rows.sort_values("layer").to_dict("records")
         if row["layer_name"] in kept
         for name in (chosen or measured)
-        if row[name] == row[name] or not str(row["status"]).startswith(("ok", *NOTES))
+        if row[name] == row[name] or not is_whole(row["status"])
     }

@@ -43,7 +43,7 @@ def test_a_layer_of_which_one_array_has_no_gradient_has_the_norm_of_the_others()
     table = gl.frame(gl.observe(grads, params=params))
     assert abs(table["log10_weight_grad_norm"][0] - log10_norm(grads["lora"]["a"], grads["lora"]["b"])) < TOLERANCE
     assert np.isnan(table["log10_bias_grad_norm"][0]) and table["gradient_absent"][0] == 2
-    assert table["status"][0] == "no gradient for 2 of 4 arrays"
+    assert table["status"][0] == "no gradient: 2 of 4 arrays"
 
 
 def test_statistics_that_stand_beside_parameters_leave_the_norms_of_a_batch_norm():
@@ -53,7 +53,7 @@ def test_statistics_that_stand_beside_parameters_leave_the_norms_of_a_batch_norm
     arrays = nnx.to_pure_dict(grads)[0]
     assert abs(row["log10_weight_grad_norm"] - log10_norm(arrays["scale"])) < 2 * TOLERANCE
     assert abs(row["log10_bias_grad_norm"] - log10_norm(arrays["bias"])) < 2 * TOLERANCE
-    assert row["status"] == "no gradient for 2 of 4 arrays"  # its running mean and variance
+    assert row["status"] == "no gradient: 2 of 4 arrays"  # its running mean and variance
 
 
 def test_a_gradient_that_is_none_is_a_row_without_the_parameters_too():

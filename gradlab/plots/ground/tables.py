@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from gradlab._errors import GradlabError, unknown
-from gradlab._types import MEASURED, NOTES
+from gradlab._status import Status, concerns, is_whole
+from gradlab._types import MEASURED
 from gradlab.config import one_after_another
 from gradlab.frames.rows import extra_fields
 from gradlab.frames.summaries import BANDS, summarise
@@ -176,14 +177,15 @@ def summaries(
 
 def whole(frame: pd.DataFrame) -> pd.Series:
     """Return which rows were measured as they should be, though their status may say what to know of them."""
-    return frame["status"].astype(str).str.startswith(("ok", *NOTES))
+    return frame["status"].map(is_whole).astype(bool)
 
 
 def without_gradient(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return rows that have nothing in a column because their layer has no gradient, as a frozen one."""
     if "status" not in frame:
         return frame.iloc[:0]
-    return frame.loc[frame[column].isna() & frame["status"].astype(str).str.startswith(NOTES[0])]
+    frozen = frame["status"].map(lambda text: concerns(text, Status.NO_GRADIENT)).astype(bool)
+    return frame.loc[frame[column].isna() & frozen]
 
 
 def lines(table: pd.DataFrame, keys: Sequence[str]) -> list[tuple[dict[str, Any], pd.DataFrame]]:

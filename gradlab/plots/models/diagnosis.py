@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from gradlab._errors import GradlabError
+from gradlab._status import Status, concerns
 from gradlab._text import shortened
-from gradlab._types import NOTES
 from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import FAILED, FROZEN, ZERO, Canvas, canvas
 from gradlab.plots.ground.captions import Caption, sentences
@@ -95,7 +95,7 @@ def diagnosis(
         for axes, (column, _, short, unit, word), colour in zip(sheet.axes.flat, bars, COLOURS, strict=False):
             table = _means(rows, column, word)
             ends = {BARS[2][0]: (*FLOORS, ADAM), _NORM: ()}.get(column, FLOORS)
-            lost = rows.loc[rows["status"].astype(str).str.match(rf"{NOTES[2]}: .*\b{word}"), "layer"].unique()
+            lost = rows.loc[_said(rows, Status.UNDERFLOW, word), "layer"].unique()
             floors.append(_bars(axes, table, place, colour, ends, lost))
             if len(lost):
                 shown["0 in the working precision"] = Patch(facecolor="white", edgecolor=NEUTRAL)
@@ -125,10 +125,14 @@ def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(log10_weight_grad_rms=rows[_NORM] - np.log10(entries) / 2)
 
 
+def _said(rows: pd.DataFrame, status: Status, word: str) -> pd.Series:
+    """Return of which rows a status is said of what a bar shows."""
+    return rows["status"].map(lambda text: concerns(text, status, word)).astype(bool)
+
+
 def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
     """Return geometric mean, smallest and largest of each layer with the column, or what it has in place of numbers."""
-    bad = rows["status"].astype(str).str.match(rf"not finite: .*\b{word}")
-    own = rows[rows[column].notna() | bad]
+    own = rows[rows[column].notna() | _said(rows, Status.NOT_FINITE, word)]
     if own.empty:
         return pd.DataFrame({name: [] for name in ("layer", "mean", "low", "high", "n", "n_zero", "n_not_finite")})
     return summaries(own, ["layer"], column, "range")[0]
