@@ -140,7 +140,7 @@ def fields_of(config: type | None) -> list[tuple[dataclasses.Field, Any, str]]:
     """Return field, type and description of everything that a configuration holds."""
     kinds = typing.get_type_hints(config) if config else {}
     return [
-        (field, kinds[field.name], field.metadata["about"].replace("`", ""))
+        (field, kinds[field.name], field.metadata["meaning"].replace("`", ""))
         for field in (dataclasses.fields(config) if config else ())
         if field.metadata.get("option", True)
     ]

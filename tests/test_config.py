@@ -30,7 +30,7 @@ from gradlab.sweep.grid import as_values, from_values
 def test_every_field_is_described_by_itself(config):
     """The command line takes its help from here, and the documentation its list of parameters."""
     for field in dataclasses.fields(config):
-        assert field.metadata["about"][-1] == "." and f"\n{field.name} : " in config.__doc__
+        assert field.metadata["meaning"][-1] == "." and f"\n{field.name} : " in config.__doc__
 
 
 def test_a_new_field_is_judged_once_and_all_lists_follow():

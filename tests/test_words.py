@@ -17,8 +17,11 @@ PACKAGE = ROOT / "gradlab"
 #: Rooms and files whose docstrings have been gone through.
 SPOKEN = [
     PACKAGE / name
-    for name in ("config", "core", "data", "frames", "measurement", "networks", "plots", "theory", "training")
-]
+    for name in (
+        "config", "core", "data", "diagnosis", "frames", "measurement", "monitoring", "networks", "plots", "reporting",
+        "theory", "training",
+    )
+]  # fmt: skip
 SPOKEN += [
     PACKAGE / "sweep" / f"{name}.py" for name in ("costs", "grid", "measure_task", "provenance", "request", "task")
 ]
@@ -170,3 +173,32 @@ def test_docstrings_are_sentences_and_describe_each_argument(path):
             missing = set(arguments(node)) - names
             wrong += [f"{node.name}: {name} is missing" for name in sorted(missing)]
     assert not wrong
+
+
+#: Names that say nothing of what they hold. Methods may be called `of`, as a constructor is: `Batch.of(x)`.
+EMPTY = {"found", "own", "of", "about", "told", "apart"}
+
+
+def empty_names(source):
+    """Line and name of variables, arguments, functions and classes that say nothing."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name):
+            names.append((node.lineno, node.id))
+        elif isinstance(node, (ast.arg, ast.keyword)):
+            names.append((node.lineno, node.arg))
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name != "of":
+            names.append((node.lineno, node.name))
+    return [(line, name) for line, name in names if name in EMPTY]
+
+
+def test_names_say_what_they_hold():
+    paths = [path for path in sources([PACKAGE]) if path.parent.name != "sweep"]
+    assert len(paths) > 200
+    wrong = {path.relative_to(ROOT).as_posix(): empty for path in paths if (empty := empty_names(path.read_text()))}
+    assert wrong == {}
+
+
+def test_an_empty_name_would_be_found():
+    source = "class A:\n  def of(self, own): found = about = own\ndef told(): return f(apart=1)"
+    assert {name for _, name in empty_names(source)} == {"own", "found", "about", "told", "apart"}

@@ -21,7 +21,7 @@ Need = tuple[str, tuple[Any, ...]]
 
 
 def option(
-    default: Any, about: str, check: Check, affects: Affects, *, needs: Need | None = None, later: bool = False
+    default: Any, meaning: str, check: Check, affects: Affects, *, needs: Need | None = None, later: bool = False
 ) -> Any:
     """Declare an option of a network or a training: a field that says what it takes and what it changes.
 
@@ -29,7 +29,7 @@ def option(
     ----------
     default : Any
         What it is where nothing is given.
-    about : str
+    meaning : str
         What help and documentation say.
     check : callable
         From its name and what a user wrote to its canonical form, or an error.
@@ -40,7 +40,7 @@ def option(
     later : bool
         Whether it came after the first results: at its default it is no part of a network's hash.
     """
-    judged = {"about": about, "check": check, "affects": affects, "needs": needs, "later": later}
+    judged = {"meaning": meaning, "check": check, "affects": affects, "needs": needs, "later": later}
     return field(default=default, metadata=judged)
 
 
@@ -49,15 +49,15 @@ def like(kind: type, name: str, default: Any, **more: Any) -> Any:
     return field(default=default, metadata={**kind.__dataclass_fields__[name].metadata, **more})
 
 
-def setting(default: Any, about: str, check: Check | None = None, **more: Any) -> Any:
+def setting(default: Any, meaning: str, check: Check | None = None, **more: Any) -> Any:
     """Declare a field that is no option of a network or a training; `more` is metadata."""
-    return field(default=default, metadata={"about": about, "check": check, **more})
+    return field(default=default, metadata={"meaning": meaning, "check": check, **more})
 
 
 def coordinate(kind: type, name: str) -> Any:
     """Declare a coordinate of a grid: an option of a configuration, of which a grid takes several values."""
     one = kind.__dataclass_fields__[name]
-    return setting((one.default,), one.metadata["about"])
+    return setting((one.default,), one.metadata["meaning"])
 
 
 @dataclass_transform(
@@ -72,9 +72,9 @@ def configuration(kind: type[T]) -> type[T]:
         A field that does not say what it is.
     """
     made = dataclass(frozen=True, kw_only=True, repr=False)(kind)
-    for own in fields(made):
-        if "about" not in own.metadata:
-            raise TypeError(f"{kind.__name__}.{own.name} = option(default, about, check, affects), which judges it")
+    for one in fields(made):
+        if "meaning" not in one.metadata:
+            raise TypeError(f"{kind.__name__}.{one.name} = option(default, meaning, check, affects), which judges it")
     if made.__doc__ is not None:  # Python may run without docstrings
         before, *behind = re.split(r"\n\n(?=(?:Notes|Examples)\n-)", inspect.cleandoc(made.__doc__), maxsplit=1)
         made.__doc__ = "\n\n".join([before, "Parameters\n----------\n" + "\n".join(map(_entry, fields(made))), *behind])
@@ -83,8 +83,8 @@ def configuration(kind: type[T]) -> type[T]:
 
 def _entry(one: Field) -> str:
     """Return the entry of a field for a docstring."""
-    about = textwrap.fill(one.metadata["about"], 110, initial_indent="    ", subsequent_indent="    ")
-    return f"{one.name} : {one.type}\n{about}"
+    text = textwrap.fill(one.metadata["meaning"], 110, initial_indent="    ", subsequent_indent="    ")
+    return f"{one.name} : {one.type}\n{text}"
 
 
 @functools.cache  # of a grid of 100,000 networks each asks

@@ -143,10 +143,10 @@ def many(value: Any, most: int = MOST_VALUES) -> tuple:
     """Return a coordinate of a grid as a tuple of at most `most` values; a single value is a grid of one."""
     if not several(value):
         return (value,)
-    found = tuple(islice(value.tolist() if hasattr(value, "tolist") else value, most + 1))
-    if len(found) > most:
-        raise GradlabError(f"at most {most:,} values in one list", f"more, from {shown(found[0])} on", "fewer of them")
-    return found
+    values = tuple(islice(value.tolist() if hasattr(value, "tolist") else value, most + 1))
+    if len(values) > most:
+        raise GradlabError(f"at most {most:,} values in one list", f"more, from {shown(values[0])} on", "fewer of them")
+    return values
 
 
 def seed_numbers(seeds: Any) -> Sequence[int]:

@@ -216,7 +216,7 @@ class ResNetConfig(NormedConfig):
     branch_layers: int = option(2, "Weights in each branch of a resnet.", positive_integer, "program")
     norm_position: str = like(
         NormedConfig, "norm_position", "before", needs=None,
-        about="Where each activation of a branch stands, with the norm in front of it: before a weight, or after it; "
+        meaning="Where each activation of a branch stands, with the norm in front of it: before a weight, or after it; "
         "the last one then stands on the stream, after the sum.",
     )  # fmt: skip
     kernel: int = option(
@@ -289,11 +289,11 @@ class TransformerConfig(NormedConfig):
     init: str = like(NetworkConfig, "init", "xavier_normal")
     heads: int = option(4, "Attention heads of a transformer; they divide the width.", positive_integer, "program")
     norm: str = like(
-        NormedConfig, "norm", "layer", check=choice("layer", "rms"), about="Kind of normalisation: layer or rms."
+        NormedConfig, "norm", "layer", check=choice("layer", "rms"), meaning="Kind of normalisation: layer or rms."
     )
     norm_position: str = like(
         NormedConfig, "norm_position", "before", needs=None,
-        about="Where the norm stands: before each branch, on the branch (pre-LN), or after each sum, on the stream "
+        meaning="Where the norm stands: before each branch, on the branch (pre-LN), or after each sum, on the stream "
         "(post-LN).",
     )  # fmt: skip
     expansion: int = option(

@@ -210,17 +210,17 @@ class Sweep(Configuration, Shown):
 
     def _values(self, name: str, architecture: str) -> tuple:
         """Return the values of a coordinate for one architecture."""
-        found = getattr(self, name)
-        if name in OWN and None in found:
-            found = _spelled_out(found, self._own(name, architecture))
-        return found
+        values = getattr(self, name)
+        if name in OWN and None in values:
+            values = _spelled_out(values, self._own(name, architecture))
+        return values
 
     def _filled(self, name: str, values: tuple) -> tuple:
         """Return the values with the default in place of None, where all architectures have the same default."""
         if name not in OWN:
             return values
-        own = {self._own(name, a) for a in self.architecture if name in CONFIGS[a].names()}
-        return _spelled_out(values, own.pop()) if len(own) == 1 else values
+        names = {self._own(name, a) for a in self.architecture if name in CONFIGS[a].names()}
+        return _spelled_out(values, names.pop()) if len(names) == 1 else values
 
     def _own(self, name: str, architecture: str) -> tuple:
         """Return the values that an architecture has where none is given."""
@@ -268,11 +268,11 @@ class Sweep(Configuration, Shown):
         choices = {name: len(getattr(self, name)) for name in self.COORDINATES if name != "architecture"}
         seeds = len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
         for architecture in self.architecture:
-            own = {
+            counts = {
                 name: n for name, n in choices.items() if architecture in self._owners(name) or not self._owners(name)
             }
-            own |= {name: len(self._values(name, architecture)) for name in OWN if name in own}
-            check_size(own, seeds, max(depth or 1 for depth in self._values("depth", architecture)))
+            counts |= {name: len(self._values(name, architecture)) for name in OWN if name in counts}
+            check_size(counts, seeds, max(depth or 1 for depth in self._values("depth", architecture)))
 
     def _check_needs(self, configs: Sequence[Any]) -> None:
         """Raise where a coordinate is given that no network of the grid has, though its architecture does."""
@@ -292,6 +292,6 @@ class Sweep(Configuration, Shown):
         return [] if name == "architecture" else [a for a, kind in CONFIGS.items() if name in kind.names()]
 
 
-def _spelled_out(values: tuple, own: tuple) -> tuple:
+def _spelled_out(values: tuple, usual: tuple) -> tuple:
     """Return the values with those of an architecture in place of None, each once."""
-    return tuple(dict.fromkeys(v for one in values for v in (own if one is None else (one,))))
+    return tuple(dict.fromkeys(v for one in values for v in (usual if one is None else (one,))))

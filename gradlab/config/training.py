@@ -42,7 +42,7 @@ ON_FAILURE: tuple[str, ...] = ("stop", "continue")
 class TrainingConfig(Configuration):
     """One network and how it is trained."""
 
-    network: NetworkConfig = field(kw_only=False, metadata={"about": "What is trained."})
+    network: NetworkConfig = field(kw_only=False, metadata={"meaning": "What is trained."})
     optimizer: str = option(
         "sgd", "sgd, momentum, nesterov, rmsprop, adam or adamw.", named("optimizer", OPTIMIZERS), "program"
     )
@@ -76,7 +76,7 @@ class TrainingConfig(Configuration):
         optional(non_negative), "number",
     )  # fmt: skip
     dropout: float = option(0.0, "Rate of dropout.", below_1, "program")
-    own: str = setting(
+    optimizer_fingerprint: str = setting(
         "",
         "What identifies an optimiser of the user's own, by content. It has its learning rate in it, so "
         "`learning_rate` is None, and `optimizer` is any label. Empty: `optimizer` is one of those named above.",
@@ -85,9 +85,9 @@ class TrainingConfig(Configuration):
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
-        self._check(*["optimizer"] * bool(self.own))
+        self._check(*["optimizer"] * bool(self.optimizer_fingerprint))
         given = super().changed()
-        if self.own:
+        if self.optimizer_fingerprint:
             inside = [n for n in ("learning_rate", "momentum", "schedule", "warmup") if n in given]
             if inside:
                 raise GradlabError(
@@ -105,19 +105,19 @@ class TrainingConfig(Configuration):
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as plain values: what identifies the training."""
-        given = {name: getattr(self, name) for name in ("own", "start") if getattr(self, name)}
+        given = {name: getattr(self, name) for name in ("optimizer_fingerprint", "start") if getattr(self, name)}
         return {**self.network.as_dict(), "training": {name: getattr(self, name) for name in TRAINING_GRID}, **given}
 
     def changed(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults; optimiser and learning rate are always among them."""
         always = "optimizer", "learning_rate"
-        own = {n: getattr(self, n) for n in TRAINING_GRID if n in always or getattr(self, n) != UNCHANGED[n]}
-        return {**self.network.changed(), **own}
+        options = {n: getattr(self, n) for n in TRAINING_GRID if n in always or getattr(self, n) != UNCHANGED[n]}
+        return {**self.network.changed(), **options}
 
     def label(self) -> str:
         """Return a short description for progress lines and messages: ``mlp depth=10 relu he_normal adam 0.001``."""
-        own = {n: v for n, v in self.changed().items() if n in TRAINING_GRID}
-        rest = "".join(f" {n}={v}" for n, v in own.items() if n not in ("optimizer", "learning_rate"))
+        options = {n: v for n, v in self.changed().items() if n in TRAINING_GRID}
+        rest = "".join(f" {n}={v}" for n, v in options.items() if n not in ("optimizer", "learning_rate"))
         given = " from given weights" if self.start else ""
         rate = "" if self.learning_rate is None else f" {self.learning_rate:g}"
         return f"{self.network.label()} {self.optimizer}{rate}{rest}{given}"

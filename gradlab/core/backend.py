@@ -18,8 +18,8 @@ def require_backend() -> None:
     try:
         jax.devices()
     except RuntimeError as error:
-        told = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         asked = jax.config.jax_platforms
         raise GradlabError(
-            "a backend that JAX can start", f"JAX_PLATFORMS={asked}: {told}" if asked else told, "JAX_PLATFORMS=cpu"
+            "a backend that JAX can start", f"JAX_PLATFORMS={asked}: {reason}" if asked else reason, "JAX_PLATFORMS=cpu"
         ) from error

@@ -117,8 +117,8 @@ def backprop(
     value, grads = run(layer, params, x, targets(loss, y, outputs, x.dtype), loss, materialise)
     if not weight_decay:
         return value.value(), grads
-    penalty, own = decay(params, weight_decay)
-    return value.value() + penalty, jax.tree.map(jnp.add, grads, own)
+    penalty, of_penalty = decay(params, weight_decay)
+    return value.value() + penalty, jax.tree.map(jnp.add, grads, of_penalty)
 
 
 def _checked(x: Any, y: Any, loss: str | None, outputs: int) -> tuple[Array, Any, str]:

@@ -127,11 +127,11 @@ def one_hot(shape: tuple[int, ...]) -> GradlabError:
 def cast(name: str, values: np.ndarray, dtype: str) -> np.ndarray:
     """Checked numbers in another precision, or an error where one of them is beyond its range."""
     with np.errstate(over="ignore", under="ignore"):
-        found = np.ascontiguousarray(values, dtype)
-    if not np.isfinite(found).all():
+        array = np.ascontiguousarray(values, dtype)
+    if not np.isfinite(array).all():
         received = f"a value of {values.flat[np.abs(values).argmax()]:.4g}"
         raise GradlabError(f"{name} within the range of {dtype}", received, "dtype='float64', or rescaling it")
-    return found
+    return array
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
@@ -174,14 +174,14 @@ def _labels(y: np.ndarray, outputs: int | None) -> np.ndarray:
             hint = "labels 0, 1, 2, ..., or parameters for more outputs"
             raise GradlabError(f"labels from 0 to {outputs - 1}", f"labels from {low} to {high}", hint)
         return y
-    found = np.unique(y)
+    classes = np.unique(y)
     # a few classes may be missing from a small file; a year, a price or a code is no label
-    complete = len(y) >= _OFTEN * len(found)
-    if high >= max(_LARGE, 2 * len(y)) or (complete and high + 1 > max(100, _SPARSE * len(found))):
+    complete = len(y) >= _OFTEN * len(classes)
+    if high >= max(_LARGE, 2 * len(y)) or (complete and high + 1 > max(100, _SPARSE * len(classes))):
         raise GradlabError(
-            "labels that count classes from 0", f"a label of {high}, and {len(found)} different ones",
+            "labels that count classes from 0", f"a label of {high}, and {len(classes)} different ones",
             "y as floats, with loss='mse', or np.unique(y, return_inverse=True)[1] for classes",
         )  # fmt: skip
-    if complete and low == 1 and len(found) == high:
+    if complete and low == 1 and len(classes) == high:
         note(f"the labels are 1 to {high}: class 0 has no example, and the network {high + 1} outputs; try y - 1")
     return y

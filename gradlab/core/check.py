@@ -123,10 +123,10 @@ def check(
         rows, run = _against_autodiff(case)
     with jax.enable_x64(True):
         rows = _with_differences(case, rows, run if dtype == "float64" else None)
-    found = Check(tuple(rows), case.tolerance, case.title, dtype)
+    made = Check(tuple(rows), case.tolerance, case.title, dtype)
     if not quiet:
-        print(found)
-    return found
+        print(made)
+    return made
 
 
 def _seed(case: Case, logits: Scaled) -> tuple[Scaled, Scaled]:
@@ -204,12 +204,12 @@ def _against_autodiff(case: Case) -> tuple[list[Row], Any]:
     def compare(name: tuple[str, str], part: Callable[[Any], Any], beside: float = 0.0) -> Row:
         return _row(case, name, part(ours), part(theirs), lambda: part(reference()), lambda: rounding(part), beside)
 
-    rows = [compare(("loss", "value"), lambda found: found[0])]
+    rows = [compare(("loss", "value"), lambda result: result[0])]
     rows += [
-        compare(name, lambda found, i=i: _named(case, found[1])[i][1], largest[name[0]])
+        compare(name, lambda result, i=i: _named(case, result[1])[i][1], largest[name[0]])
         for i, (name, *_) in enumerate(pairs)
     ]
-    return [*rows, compare(("x", "input"), lambda found: found[2])], run
+    return [*rows, compare(("x", "input"), lambda result: result[2])], run
 
 
 def _size(x: Any) -> float:
@@ -229,7 +229,7 @@ def _row(case: Case, name: tuple[str, str], ours: Any, theirs: Any, reference, r
     if case.dtype == "float32" and error_of(ours, reference()) <= case.tolerance:
         # cotangents above this layer left the range, though the product with a large input did not
         return Row(*name, scale=scale, autodiff=Outcome.LOST_DIGITS)
-    left = lambda of, dtype: _size(of) <= ROUNDING * float(np.finfo(dtype).eps) * beside
+    left = lambda array, dtype: _size(array) <= ROUNDING * float(np.finfo(dtype).eps) * beside
     if left(ours, case.dtype) and left(theirs if case.dtype == "float64" else reference(), "float64"):
         return Row(*name, scale=scale, autodiff=Outcome.ROUNDING)
     allowed = ALIKE * rounding()
@@ -250,12 +250,12 @@ def _named(case: Case, tree: Any) -> list[tuple[tuple[str, str], Any]]:
         )
     parts = walk(case.layer, tree)
     labels = _labels(case, parts)
-    found = []
+    named = []
     for label, (_, _, (subtree,)) in zip(labels, parts, strict=True):
-        found += [
+        named += [
             ((label, name), leaf) for name, leaf in zip(fd.names_of(subtree), jax.tree.leaves(subtree), strict=True)
         ]
-    return found
+    return named
 
 
 def _labels(case: Case, parts) -> list[str]:
@@ -284,12 +284,12 @@ def _with_differences(case: Case, rows: list[Row], run: Any) -> list[Row]:
     signal = scaled(jnp.asarray(case.x), case.x.ndim - 1)
     for label, (_, layer, (params,)) in zip(labels, parts, strict=True):
         try:
-            found = compare[id(layer)](params, signal, case.rng)
+            compared = compare[id(layer)](params, signal, case.rng)
         except (TypeError, ValueError) as error:
             raise GradlabError(
                 f"a backward pass of {label} that runs", str(error), "gradients shaped like the parameters"
             ) from error
-        for one in found:
+        for one in compared:
             name = one.name
             if name == "input" and not jax.tree.leaves(params):
                 name = "activation"

@@ -134,7 +134,7 @@ def _pairs(f, arguments, i: int, gradient, u, kinks, rng: np.random.Generator) -
     argument = arguments[i]
     rms = float(np.sqrt(np.mean(argument**2)))
     h = STEP * (min(rms, 1) if rms > 0 else 1)
-    found = []
+    pairs = []
     for _ in range(DIRECTIONS):
         v = rng.normal(size=argument.shape)
         for kink in kinks:  # samples off kinks
@@ -143,10 +143,10 @@ def _pairs(f, arguments, i: int, gradient, u, kinks, rng: np.random.Generator) -
         with np.errstate(all="ignore"):
             change = (up - down) / (2 * h)
             size = np.linalg.norm(u) * np.linalg.norm(change)
-            found.append(
+            pairs.append(
                 (np.sum(gradient * v), np.sum(u * change), size, np.max(np.abs(up)) / h, np.max(np.abs(change)))
             )
-    return _Pairs(*(np.array(column) for column in zip(*found, strict=True)))
+    return _Pairs(*(np.array(column) for column in zip(*pairs, strict=True)))
 
 
 def _judged(name: str, p: _Pairs) -> Difference:

@@ -177,8 +177,8 @@ class Positions(NamedTuple):
             products = _gram(as_rows(Scaled(a, None)).mantissa) * _gram(as_rows(Scaled(d, None)).mantissa)
             blocks = products.reshape(*products.shape[:-2], batch, positions, batch, positions)
             return jnp.sum(blocks, (-1, -3)), exponent
-        own = matmul(jnp.swapaxes(a, -1, -2), d)
-        return _gram(own.reshape(*own.shape[:-2], fan_in * fan_out)), exponent
+        squares = matmul(jnp.swapaxes(a, -1, -2), d)
+        return _gram(squares.reshape(*squares.shape[:-2], fan_in * fan_out)), exponent
 
     def examples(self) -> tuple[Array, Scaled]:
         """Return cosines between the gradients of two examples (..., batch, batch), and the size of each."""
@@ -217,10 +217,10 @@ class KernelGradient(NamedTuple):
 
     def product(self) -> Scaled:
         """Multiply out the sum, shape (..., taps * channels in, channels out), over one power of two."""
-        found = self._visit(lambda tap: tap.product())
-        each = jnp.moveaxis(found.mantissa, 0, -3)
+        result = self._visit(lambda tap: tap.product())
+        each = jnp.moveaxis(result.mantissa, 0, -3)
         # the exponent is that of the examples, the same at each tap
-        return found.map(lambda _: each.reshape(*each.shape[:-3], -1, each.shape[-1]), lambda e: e[0])
+        return result.map(lambda _: each.reshape(*each.shape[:-3], -1, each.shape[-1]), lambda e: e[0])
 
     def materialise(self) -> Array:
         """Return the plain array, shape (..., taps * channels in, channels out)."""

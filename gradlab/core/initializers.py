@@ -340,11 +340,11 @@ _SHAPES = (3, 5), (5, 3), (4, 4), (1, 4), (64, 48)
 
 def _content(draw: Callable[..., Array], rule: Callable[[int, int], float]) -> str:
     """Return a hash of what an initialiser's functions compute now."""
-    of = lambda shape, dtype: lambda key: draw(key, shape, dtype)
+    drawing = lambda shape, dtype: lambda key: draw(key, shape, dtype)
     traced = []
     for dtype in ("float32", "float64"):
         with jax.ensure_compile_time_eval(), jax.enable_x64(dtype == "float64"):
-            traced += [operations(of(shape, dtype), jax.random.key(0)) for shape in _SHAPES]
+            traced += [operations(drawing(shape, dtype), jax.random.key(0)) for shape in _SHAPES]
     with jax.ensure_compile_time_eval(), jax.enable_x64(False):
         values = [rounded(draw(jax.random.key(1), shape, jnp.float32)) for shape in _SHAPES]
     return digest(traced, values, [float(rule(*shape)) for shape in _SHAPES])

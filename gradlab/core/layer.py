@@ -301,11 +301,11 @@ def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tu
     """Return the layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
     if layer.parts is None:
         return [(path, layer, trees)]
-    found = []
+    parts = []
     for same in zip(*(layer.parts(tree) for tree in trees), strict=True):
         name, part, _ = same[0]
-        found += walk(part, *(subtree for *_, subtree in same), path=(*path, name))
-    return found
+        parts += walk(part, *(subtree for *_, subtree in same), path=(*path, name))
+    return parts
 
 
 def hand_written(layer: Layer) -> Callable[[Any, Array], Array]:

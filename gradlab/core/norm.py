@@ -175,10 +175,10 @@ def _standardised(x: Scaled, axes: tuple[int, ...], centred: bool, eps: float) -
     top = jnp.max(jnp.abs(c), axes, keepdims=True)
     k = exponent_of(top)
     c = c * power(-k, c.dtype)
-    own = jnp.where(top == 0, LOWEST, jnp.max(expand(x.exponent, c), axes, keepdims=True) + k)
+    largest = jnp.where(top == 0, LOWEST, jnp.max(expand(x.exponent, c), axes, keepdims=True) + k)
     fraction, floor = _power_of_four(eps)
-    higher = jnp.maximum(own, floor)  # sigma in units of 2**higher is of the order of 1
-    gap = own - higher
+    higher = jnp.maximum(largest, floor)  # sigma in units of 2**higher is of the order of 1
+    gap = largest - higher
     squares = jnp.mean(c * c, axes, keepdims=True) * power(2 * gap, c.dtype)
     inverse = 1 / jnp.sqrt(squares + jnp.asarray(fraction, c.dtype) * power(2 * (floor - higher), c.dtype))
     xhat, exponent = _by_example(c * inverse, gap, x.exponent)

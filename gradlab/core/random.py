@@ -107,8 +107,8 @@ def stacked(draw: Callable[[Any, Array], Any], key: Array, numbers: Sequence[int
     if words_of(key) is None or not numbers:
         return lax.map(lambda i: draw(i, jax.random.fold_in(key, i)), jnp.asarray(numbers))
     rooms: list[np.ndarray] = []
-    for i, (number, own) in enumerate(zip(numbers, fold_in_each(key, numbers), strict=True)):
-        leaves, structure = jax.tree.flatten(draw(number, own))
+    for i, (number, its_key) in enumerate(zip(numbers, fold_in_each(key, numbers), strict=True)):
+        leaves, structure = jax.tree.flatten(draw(number, its_key))
         rooms = rooms or [_room((len(numbers), *v.shape), v.dtype) for v in leaves]
         for room, leaf in zip(rooms, leaves, strict=True):
             room[i] = leaf

@@ -68,26 +68,26 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         return ({"scale": placed(numpy_for(key).zeros((), default_dtype()))} if learned else {}, branch), shape
 
     def forward(params, x):
-        own, branch = params
+        scales, branch = params
         f, saved = layer.forward(branch, x)
         x = _like(x, f)
-        y = add(x, _times(own.get("scale", scale), f))
+        y = add(x, _times(scales.get("scale", scale), f))
         return y, (x, y, f if learned else None, saved)
 
     def backward(params, saved, dy, read):
-        own, branch = params
+        scales, branch = params
         x, y, f, inner = saved
-        delta, s = normalise(dy), own.get("scale", scale)
+        delta, s = normalise(dy), scales.get("scale", scale)
         gradient = {"scale": summed(delta.times(f), (*f.positions, -1))} if learned else {}
-        record = read(Site("residual", (), own, x, y, delta, gradient))
+        record = read(Site("residual", (), scales, x, y, delta, gradient))
         through, branch_record = layer.backward(branch, inner, _times(s, delta), prefixed(read, "branch"))
         return add(delta, through), (record, branch_record)
 
     def along(params, saved, dx):
-        own, branch = params
+        scales, branch = params
         *_, inner = saved
         through = tangent(layer, branch, inner, dx)
-        return add(_like(normalise(dx), through), _times(own.get("scale", scale), through))
+        return add(_like(normalise(dx), through), _times(scales.get("scale", scale), through))
 
     return Layer(init, forward, backward, tangent=along, rebuilt=lambda change: residual(change(layer, None), scale))
 

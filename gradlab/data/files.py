@@ -36,9 +36,9 @@ def from_file(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _not_what_it_says(path: Path, error: Exception) -> NoReturn:
-    told = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}" if str(error) else type(error).__name__
+    reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}" if str(error) else type(error).__name__
     raise GradlabError(
-        f"{path.name} to be a {path.suffix} file", f"something else ({told})", "the right ending for what is in it"
+        f"{path.name} to be a {path.suffix} file", f"something else ({reason})", "the right ending for what is in it"
     ) from error
 
 

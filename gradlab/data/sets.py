@@ -38,10 +38,10 @@ def draw(key: int, purpose: int, shape: tuple[int, ...]) -> np.ndarray:
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Load the 1797 images of 8 x 8 that scikit-learn ships, standardised over the whole set."""
     # the file itself: importing scikit-learn takes longer than a small sweep
-    found = importlib.util.find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
         raise GradlabError("scikit-learn, which ships the digits", "no such package", "pip install scikit-learn")
-    file = Path(found.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    file = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if file.is_file():
         with gzip.open(file) as lines:
             table = np.loadtxt(lines, delimiter=",")
@@ -64,10 +64,10 @@ def gaussian(batch: int, q0: float, c0: float, key: int) -> tuple[np.ndarray, np
     common = draw(key, _COMMON, (FEATURES,))
     common /= np.sqrt((common**2).mean())
     # more than are asked for, so that the classes can be balanced
-    own = draw(key, _INPUTS, (4 * batch, FEATURES))
+    drawn = draw(key, _INPUTS, (4 * batch, FEATURES))
     # the teacher looks at what is an example's own: else all had one label where they are alike
-    y = (own @ draw(key, _TEACHER, (FEATURES, CLASSES))).argmax(1)
-    return np.sqrt(q0) * (np.sqrt(c0) * common + np.sqrt(1 - c0) * own), y
+    y = (drawn @ draw(key, _TEACHER, (FEATURES, CLASSES))).argmax(1)
+    return np.sqrt(q0) * (np.sqrt(c0) * common + np.sqrt(1 - c0) * drawn), y
 
 
 def circle(batch: int, q0: float, key: int) -> tuple[np.ndarray, np.ndarray]:

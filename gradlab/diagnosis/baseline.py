@@ -57,19 +57,19 @@ class Baseline:
         name = "the baseline" if isinstance(source, Mapping) else str(source)
         stored = source if isinstance(source, Mapping) else _read(path_from(source, "baseline"))
         try:
-            found: dict[str, Known] = {}
+            known: dict[str, Known] = {}
             for entry in stored["findings"]:
                 rule, severity = Rule[entry["rule"]].name, entry["severity"]
                 layers = frozenset(str(layer) for layer in entry["layers"])
                 beyond = _beyond(_float(entry["value"]), _float(entry["line"]))
                 SEVERITIES.index(severity)
-                if (had := found.get(rule)) is not None:
+                if (had := known.get(rule)) is not None:
                     severity = max(severity, had.severity, key=SEVERITIES.index)
                     layers, beyond = layers | had.layers, max(beyond, had.beyond)
-                found[rule] = Known(severity, layers, beyond)
+                known[rule] = Known(severity, layers, beyond)
             coverage = stored["coverage"]
             unseen = int(coverage["products"]) - int(coverage["seen"])
-            return cls(found, not stored["no_verdict"], unseen)
+            return cls(known, not stored["no_verdict"], unseen)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise GradlabError(
                 f"{plain(name)} to be a diagnosis of gradlab", f"{type(error).__name__}: {plain(error)[:200]}",
@@ -80,22 +80,22 @@ class Baseline:
         """In what a diagnosis is worse, a clause each; empty where in nothing. Notes are no news."""
         if d.no_verdict:
             return ["there is no verdict any more"] if self.verdict else []
-        found = []
-        for finding in d.of("warning"):
+        changes = []
+        for finding in d.at_least("warning"):
             what, had = f"{finding.rule.name} {finding.kind}", self.findings.get(finding.rule.name)
             if had is None or had.severity == "info":
-                found.append(f"{what} is new")
+                changes.append(f"{what} is new")
                 continue
             if SEVERITIES.index(finding.severity) > SEVERITIES.index(had.severity):
-                found.append(f"{what} is an {finding.severity} now" if finding.severity == "error" else what)
+                changes.append(f"{what} is an {finding.severity} now" if finding.severity == "error" else what)
             elif more := [layer for layer in finding.layers if layer not in had.layers]:
-                found.append(f"{what} has reached {words.layers(more)}")
+                changes.append(f"{what} has reached {words.layers(more)}")
             elif _farther(finding, had):
-                found.append(f"{what} is at {words.number(finding.value)}, far beyond what it was")
+                changes.append(f"{what} is at {words.number(finding.value)}, far beyond what it was")
         lost = d.coverage.products - d.coverage.seen - self.unseen
         if lost > 0:
-            found.append(f"{words.counted(lost, 'product')} cannot be seen any more")
-        return found
+            changes.append(f"{words.counted(lost, 'product')} cannot be seen any more")
+        return changes
 
 
 def _beyond(value: float, line: float) -> float:
@@ -116,10 +116,10 @@ def _read(path: Path) -> Any:
     try:
         if os.path.getsize(path) > LARGEST_TEXT:
             raise ValueError(f"more than {LARGEST_TEXT:,} bytes")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__}")
-        return found
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(stored, dict):
+            raise ValueError(f"a {type(stored).__name__}")
+        return stored
     except OSError as error:
         why = "which is not there" if isinstance(error, FileNotFoundError) else str(error.strerror)
         raise GradlabError("a JSON file for the baseline", f"{str(path)!r}, {why}", "checking the path") from error

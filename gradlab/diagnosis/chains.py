@@ -43,6 +43,7 @@ class Chain:
     part : str
         The names with a star where they differ: ``blocks/*/mlp/up``.
     along : {"layers", "steps"}
+        Whether its places are layers, one above another, or time steps of one layer.
     alike : bool
         Whether they play one part; False for the chain of last resort.
     even : bool
@@ -97,10 +98,10 @@ def main_chain(evidence: Evidence) -> Chain | None:
     return max(chains(evidence), key=order, default=None)
 
 
-def stacks(found: Sequence[Chain]) -> list[list[Chain]]:
+def stacks(chains: Sequence[Chain]) -> list[list[Chain]]:
     """Chains that run beside each other: those of the parts of one stack of blocks."""
     groups: list[list[Chain]] = []
-    for chain in sorted(found, key=lambda c: c.places[0]):
+    for chain in sorted(chains, key=lambda c: c.places[0]):
         beside = [g for g in groups if any(_overlap(chain, other) for other in g)]
         merged = [chain, *(c for g in beside for c in g)]
         groups = [g for g in groups if not any(g is b for b in beside)] + [merged]
@@ -133,7 +134,7 @@ def _over_depth(evidence: Evidence) -> list[Chain]:
     links = [members for members in _links(evidence).values() if last not in members]
     sites = [evidence.places[members[0]].site for members in links]
     used: set[int] = set()
-    found = []
+    kept = []
     # the same last name in other blocks (blocks_3/Dense_1) plays one part rather than other numbers of it (Dense_2)
     for name in (_but_last, _all):
         groups: dict[tuple, list[int]] = {}
@@ -143,12 +144,12 @@ def _over_depth(evidence: Evidence) -> list[Chain]:
         for (_, _), group in groups.items():
             chain = _chain(evidence, [links[n] for n in group], "layers", True)
             if chain is not None:
-                found.append(chain)
+                kept.append(chain)
                 used |= set(group)
-    if not any(evidence.places[c.places[0]].site.kind == "product" for c in found):
+    if not any(evidence.places[c.places[0]].site.kind == "product" for c in kept):
         resort = _last_resort(evidence, links)
-        found += [resort] if resort else []
-    return found
+        kept += [resort] if resort else []
+    return kept
 
 
 def _last_resort(evidence: Evidence, links: list[list[int]]) -> Chain | None:
@@ -251,18 +252,18 @@ def _rate(profile: np.ndarray, least: int) -> tuple[Rate | None, float]:
     kept = profile[:, np.isfinite(profile).mean(axis=0) >= 0.5]
     if kept.shape[1] < least:
         return None, math.nan
-    found = rate(kept)
+    fit = rate(kept)
     usable = kept[np.isfinite(kept).all(axis=1)]
     if not len(usable):
         return None, math.nan
     length = kept.shape[1] - 1
     mean = usable.mean(axis=0)
-    bounds = [found.decades.value, -_median_slope(mean) * length, _without_one(mean)]
-    if found.has_interval:
-        bounds += [found.decades.low, found.decades.high]
+    bounds = [fit.decades.value, -_median_slope(mean) * length, _without_one(mean)]
+    if fit.has_interval:
+        bounds += [fit.decades.low, fit.decades.high]
     if min(bounds) < 0 < max(bounds):
-        return found, 0.0
-    return found, min(bounds, key=abs)
+        return fit, 0.0
+    return fit, min(bounds, key=abs)
 
 
 def _without_one(profile: np.ndarray) -> float:

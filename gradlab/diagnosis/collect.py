@@ -43,20 +43,20 @@ class Collector:
         """Results of a program, and what was read at its marks."""
         jaxpr, consts = jaxprs.opened(program)
         values = dict(zip(jaxpr.constvars, consts, strict=True)) | dict(zip(jaxpr.invars, args, strict=True))
-        of = lambda var: var.val if jaxprs.is_literal(var) else values[var]
+        read = lambda var: var.val if jaxprs.is_literal(var) else values[var]
         last = {var: i for i, eqn in enumerate(jaxpr.eqns) for var in eqn.invars if not jaxprs.is_literal(var)}
         last |= dict.fromkeys((var for var in jaxpr.outvars if not jaxprs.is_literal(var)), len(jaxpr.eqns))
-        outside, found = self._known, {}
+        outside, seen = self._known, {}
         for i, eqn in enumerate(jaxpr.eqns):
-            results, more = self._equation(eqn, [of(var) for var in eqn.invars])
+            results, more = self._equation(eqn, [read(var) for var in eqn.invars])
             # rematerialisation computes a value again: the first reading stands
-            found = more | found
-            self._known = outside | found.keys()
+            seen = more | seen
+            self._known = outside | seen.keys()
             values.update(zip(eqn.outvars, results, strict=True))
             for var in {var for var in eqn.invars if not jaxprs.is_literal(var) and last[var] == i}:
                 del values[var]  # frees memory where this is not compiled
         self._known = outside
-        return [of(var) for var in jaxpr.outvars], found
+        return [read(var) for var in jaxpr.outvars], seen
 
     def _equation(self, eqn: Any, values: list[Any]) -> tuple[Sequence[Any], Readings]:
         if marks.is_mark(eqn):
@@ -88,11 +88,11 @@ class Collector:
         consts, count = jaxprs.scan_parts(eqn)
         (program,) = jaxprs.entered(eqn)
 
-        def body(carried, apart):
-            results, found = self.evaluate(program, [*values[:consts], *carried, *apart])
-            return tuple(results[:count]), (tuple(results[count:]), found)
+        def body(carried, sliced):
+            results, seen = self.evaluate(program, [*values[:consts], *carried, *sliced])
+            return tuple(results[:count]), (tuple(results[count:]), seen)
 
-        carried, (stacked, found) = lax.scan(
+        carried, (stacked, seen) = lax.scan(
             body,
             tuple(values[consts : consts + count]),
             tuple(values[consts + count :]),
@@ -100,7 +100,7 @@ class Collector:
             reverse=eqn.params["reverse"],
             unroll=eqn.params["unroll"],
         )
-        return [*carried, *stacked], found
+        return [*carried, *stacked], seen
 
     def _cond(self, eqn: Any, values: Sequence[Any]) -> tuple[Sequence[Any], Readings]:
         branches = [lambda *args, p=program: self.evaluate(p, args) for program in jaxprs.entered(eqn)]
@@ -110,13 +110,13 @@ class Collector:
 
         def whole(branch):
             def run(*args):
-                results, found = branch(*args)
-                return tuple(results), _nothing(shapes) | found
+                results, seen = branch(*args)
+                return tuple(results), _nothing(shapes) | seen
 
             return run
 
-        results, found = lax.switch(values[0], [whole(branch) for branch in branches], *values[1:])
-        return results, found
+        results, seen = lax.switch(values[0], [whole(branch) for branch in branches], *values[1:])
+        return results, seen
 
     def _while(self, eqn: Any, values: Sequence[Any]) -> tuple[Sequence[Any], Readings]:
         first, second = jaxprs.while_parts(eqn)
@@ -127,16 +127,16 @@ class Collector:
         shapes = jax.eval_shape(body, carried)[1]
 
         def step(state):
-            results, found = body(state[0])
-            return results, {key: self.merge(state[1][key], found[key]) for key in found}
+            results, seen = body(state[0])
+            return results, {key: self.merge(state[1][key], seen[key]) for key in seen}
 
         more = lambda state: self.evaluate(condition, [*values[:first], *state[0]])[0][0]
         return lax.while_loop(more, step, (carried, _nothing(shapes)))
 
     def _shard_map(self, eqn: Any, values: Sequence[Any]) -> tuple[Sequence[Any], Readings]:
         (program,) = jaxprs.entered(eqn)
-        results, found = jaxprs.sharded(eqn, lambda *args: self.evaluate(program, args), values)
-        return results, {key: self._whole(vectors) for key, vectors in found.items()}
+        results, seen = jaxprs.sharded(eqn, lambda *args: self.evaluate(program, args), values)
+        return results, {key: self._whole(vectors) for key, vectors in seen.items()}
 
     def _whole(self, vectors: Any) -> Any:
         """Return the vector of an array whose parts lie on several devices."""

@@ -68,10 +68,10 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Return whether there is a verdict, and nothing of severity ``warning`` or above."""
-        return not self.no_verdict and not self.of("warning")
+        return not self.no_verdict and not self.at_least("warning")
 
-    def of(self, severity: Severity) -> tuple[Finding, ...]:
-        """Findings of this severity and above."""
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """Return the findings of this severity and above."""
         if severity not in SEVERITIES:
             raise unknown("severity", severity, SEVERITIES)
         grave = SEVERITIES[SEVERITIES.index(severity) :]
@@ -118,8 +118,8 @@ class Diagnosis:
 
         from gradlab.diagnosis.layers import layer_rows, marks
 
-        found = marks(self, layer_rows(self.evidence))
-        rows = [(i, f.rule.name, f.kind, f.severity) for i, own in enumerate(found, 1) for f in own]
+        by_row = marks(self, layer_rows(self.evidence))
+        rows = [(i, f.rule.name, f.kind, f.severity) for i, findings in enumerate(by_row, 1) for f in findings]
         return pd.DataFrame(rows, columns=["layer", "rule", "kind", "severity"]).drop_duplicates(["layer", "rule"])
 
     def to_markdown(self) -> str:
@@ -151,12 +151,12 @@ class Diagnosis:
         return text(self)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{f.rule.name} {f.kind}" for f in self.findings) or "nothing found"
-        return f"<Diagnosis of {self.name}: {'no verdict' if self.no_verdict else found}>"
+        listed = ", ".join(f"{f.rule.name} {f.kind}" for f in self.findings) or "nothing found"
+        return f"<Diagnosis of {self.name}: {'no verdict' if self.no_verdict else listed}>"
 
     def raise_if(self, severity: Severity = "error") -> None:
         """Raise `Unhealthy` where there are findings of this severity or above, or no verdict."""
-        if self.no_verdict or self.of(severity):
+        if self.no_verdict or self.at_least(severity):
             raise Unhealthy(str(self))
 
 
@@ -165,8 +165,8 @@ def assert_healthy(*args: Any, baseline: Any = None, **options: Any) -> Diagnosi
 
     Parameters
     ----------
-    *args, **options
-        As in `gradlab.diagnose`.
+    *args, **options : optional
+        The arguments of `gradlab.diagnose`.
     baseline : path or dict, optional
         What `Diagnosis.to_dict` gave earlier, or its JSON file: then only what is worse than that fails.
 
@@ -184,9 +184,9 @@ def assert_healthy(*args: Any, baseline: Any = None, **options: Any) -> Diagnosi
     from gradlab.diagnosis.diagnose import diagnose
 
     known = None if baseline is None else Baseline.of(baseline)  # before the model is run
-    found = diagnose(*args, **options)
+    diagnosis = diagnose(*args, **options)
     if known is None:
-        found.raise_if("warning")
-    elif worse := known.worse(found):
-        raise Unhealthy("\n".join([f"worse than the baseline: {'; '.join(worse)}", str(found)]))
-    return found
+        diagnosis.raise_if("warning")
+    elif worse := known.worse(diagnosis):
+        raise Unhealthy("\n".join([f"worse than the baseline: {'; '.join(worse)}", str(diagnosis)]))
+    return diagnosis

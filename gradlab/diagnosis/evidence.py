@@ -68,6 +68,7 @@ class Birth:
     Parameters
     ----------
     direction : {"input", "forward", "backward"}
+        Whether it came in with the data, or was made on the way to the loss, or on the way back.
     primitive : str
         The operation that made it.
     place : str
@@ -75,6 +76,7 @@ class Birth:
     source : str
         File and line of the user's code.
     what : {"nan", "inf"}
+        What was made: NaN, or an infinite number.
     operands : tuple of str
         The range of each operand just before: ``[-3, 0]``.
     reaches : tuple of str
@@ -131,11 +133,13 @@ class Evidence:
     losses, own_losses : ndarray, shape (samples,)
         The loss of the program that was read, and of the model as it is.
     coverage : Coverage
+        What was seen of the model, and what was not.
     varied : str
         What differs from sample to sample: ``batches``, ``keys``, ``initialisations``; empty with one sample.
     births : tuple of Birth
         Empty where all is finite.
     suspects : Suspects or None
+        Comparisons of the loss with what its gradient promises; None where they were not made.
     notes : tuple of str
         What was left out, and why: no second look for want of memory, and the like.
     """

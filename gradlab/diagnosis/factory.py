@@ -26,6 +26,7 @@ def model_from(target: str, tell: Callable[[str], None]) -> dict[str, Any]:
     Parameters
     ----------
     target : str
+        Path of a Python file and name of a function in it, which takes no arguments.
     tell : callable
         Takes a line that says what is run, before it is.
     """
@@ -39,13 +40,13 @@ def model_from(target: str, tell: Callable[[str], None]) -> dict[str, Any]:
         module = _run(path)
         factory = getattr(module, name, None)
         if not callable(factory):
-            own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-            raise unknown(f"a function of {path}", name, own or ["none"], f"gradlab diagnose {path}:FUNCTION")
+            callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            raise unknown(f"a function of {path}", name, callables or ["none"], f"gradlab diagnose {path}:FUNCTION")
         try:
-            found = factory()
+            returned = factory()
         except (Exception, SystemExit) as error:
             raise _failed(f"{name}() of {path} to return", error) from error
-    return _arguments(found, f"{name}() of {path}")
+    return _arguments(returned, f"{name}() of {path}")
 
 
 def _parts(target: str) -> tuple[str, str]:
@@ -88,20 +89,20 @@ def _failed(expected: str, error: BaseException) -> GradlabError:
     return GradlabError(expected, f"{type(error).__name__}: {plain(error)}", "its own traceback, which follows")
 
 
-def _arguments(found: Any, what: str) -> dict[str, Any]:
+def _arguments(returned: Any, what: str) -> dict[str, Any]:
     """Return what a factory returned as keyword arguments."""
-    if isinstance(found, Mapping):
-        options = dict(found)
+    if isinstance(returned, Mapping):
+        options = dict(returned)
         missing = [name for name in RETURNS if name not in options]
         if missing or not all(isinstance(name, str) for name in options):
             received = f"a dict of {', '.join(map(str, options)) or 'nothing'}"
             raise GradlabError(f"{what} to return a dict with {', '.join(RETURNS)}", received, "adding what lacks")
         return options
-    if not isinstance(found, (tuple, list)) or len(found) != 3:
-        several = f" of {len(found)}" if isinstance(found, (tuple, list)) else ""
+    if not isinstance(returned, (tuple, list)) or len(returned) != 3:
+        several = f" of {len(returned)}" if isinstance(returned, (tuple, list)) else ""
         hint = "return loss_fn, params, batch"
-        raise GradlabError(f"{what} to return loss_fn, params, batch", f"{type(found).__name__}{several}", hint)
-    return dict(zip(RETURNS, found, strict=True))
+        raise GradlabError(f"{what} to return loss_fn, params, batch", f"{type(returned).__name__}{several}", hint)
+    return dict(zip(RETURNS, returned, strict=True))
 
 
 def users_traceback(error: BaseException) -> str:

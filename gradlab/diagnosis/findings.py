@@ -128,7 +128,9 @@ class Finding:
     Parameters
     ----------
     rule : Rule
+        The rule that speaks.
     severity : {"info", "warning", "error"}
+        An error keeps the model from learning, a warning may, an info is good to know.
     layers : tuple of str
         Names of the places or parameters, the user's own; the most affected first.
     evidence : str
@@ -160,6 +162,7 @@ class Margin:
     Parameters
     ----------
     rule : Rule
+        The rule that was asked.
     value, line : float
         The number nearest to the rule's line, and the line.
     layer : str

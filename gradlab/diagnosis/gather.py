@@ -42,7 +42,7 @@ def exact_columns(evidence: Evidence, looks: Sequence[Exact]) -> tuple[dict[str,
     """Columns of places and of parameters of the second look; NaN for samples that it was not taken of."""
     places, parameters = evidence.places, evidence.parameters
     fields = len(precision.EXACT_FIELDS)
-    by_role = lambda role: [{n: v for (n, own), v in look.sites.items() if own == role} for look in looks]
+    by_role = lambda role: [{n: v for (n, part), v in look.sites.items() if part == role} for look in looks]
     value, delta = (precision.columns(_stacked(places, by_role(role), fields)) for role in ("value", "delta"))
     of_leaves = np.array([[look.leaves[p.leaf][p.at] for p in parameters] for look in looks], np.float64)
     leaf = precision.columns(of_leaves.reshape(len(looks), len(parameters), fields))
@@ -67,14 +67,14 @@ def places_of(sites: Sequence[Site], entries: Mapping[int, np.ndarray]) -> tuple
         How many entries were read at each site, by the steps of its scans: 0 in a branch that was not taken.
     """
     first: dict[Any, int] = {}
-    found = []
+    placed = []
     for site in sites:
         if site.number not in entries:
             continue
         start = first.setdefault(site.scans[0] if site.scans else site.number, site.number)
         taken = np.argwhere(entries[site.number] > 0)
-        found += [(start, tuple(at), site) for at in taken.tolist()]
-    ordered = sorted(found, key=lambda entry: (entry[0], entry[1], entry[2].number))
+        placed += [(start, tuple(at), site) for at in taken.tolist()]
+    ordered = sorted(placed, key=lambda entry: (entry[0], entry[1], entry[2].number))
     return tuple(Place(site, at) for _, at, site in ordered)
 
 
@@ -105,10 +105,10 @@ def signals_of(
 
 def _stacked(places: Sequence[Place], samples: Sequence[Mapping[int, Any]], fields: int) -> np.ndarray:
     nothing = np.full(fields, np.nan)
-    pick = lambda found, place: (
-        np.asarray(found[place.site.number])[place.at] if place.site.number in found else nothing
+    pick = lambda vectors_of, place: (
+        np.asarray(vectors_of[place.site.number])[place.at] if place.site.number in vectors_of else nothing
     )
-    vectors = [[pick(found, place) for place in places] for found in samples]
+    vectors = [[pick(vectors_of, place) for place in places] for vectors_of in samples]
     return np.array(vectors, np.float64).reshape(len(samples), len(places), fields)
 
 
@@ -125,16 +125,18 @@ def parameters_of(
     for i, place in enumerate(places):
         feeds.setdefault(place.site.parameter, []).append(i)
     leaf_order = [*order, *(i for i in range(len(leaves)) if i not in set(order))]
-    found, first = [], {}
+    entries, first = [], {}
     for leaf, scan in zip(leaf_order, _scans_of(leaf_order, paths, depths, feeds, places), strict=True):
         shape, depth = tuple(np.shape(leaves[leaf])), depths[leaf]
-        start = len(found) if scan is None else first.setdefault(scan, len(found))  # leaves of one scan stand together
+        start = (
+            len(entries) if scan is None else first.setdefault(scan, len(entries))
+        )  # leaves of one scan stand together
         for at in np.ndindex(shape[:depth]):
             mine = tuple(i for i in feeds.get(paths[leaf], ()) if places[i].at[:depth] == at)
             path = paths[leaf] + "".join(f"[{i}]" for i in at)
             one = Parameter(path, leaf, at, shape[depth:], str(leaves[leaf].dtype), states[leaf], mine)
-            found.append((start, at, len(found), one))
-    return tuple(one for *_, one in sorted(found, key=lambda entry: entry[:3]))
+            entries.append((start, at, len(entries), one))
+    return tuple(one for *_, one in sorted(entries, key=lambda entry: entry[:3]))
 
 
 def _scans_of(

@@ -64,10 +64,10 @@ class Instrument:
         origins.update(zip(jaxpr.invars, given, strict=True))
         here = _Here(scans, scope, {var: link for var, link in zip(jaxpr.invars, followed, strict=False) if link})
         here.patterns = patterns.find(jaxpr, here.sites)
-        of = lambda var: NUMBER if jaxprs.is_literal(var) else origins[var]
+        origin = lambda var: NUMBER if jaxprs.is_literal(var) else origins[var]
         equations: list[Any] = []
         for eqn in jaxpr.eqns:
-            operands = [of(var) for var in eqn.invars]
+            operands = [origin(var) for var in eqn.invars]
             how = jaxprs.treatment(eqn)
             enter = _ENTER.get(how)
             if enter is not None:
@@ -77,14 +77,14 @@ class Instrument:
             else:
                 self._meets(operands)
                 results = self._results(eqn, how, operands)
-            found = self._sites(eqn, how, operands, here)
-            found |= self._recognised(eqn, here)
-            equations += _marked(eqn, found)
+            sites = self._sites(eqn, how, operands, here)
+            sites |= self._recognised(eqn, here)
+            equations += _marked(eqn, sites)
             if not _of_parameters(operands):
-                results = [None if place in found else result for place, result in enumerate(results)]
+                results = [None if place in sites else result for place, result in enumerate(results)]
             origins.update(zip(eqn.outvars, results, strict=True))
         follows = [here.follows(var) for var in jaxpr.outvars]
-        return jaxpr.replace(eqns=equations), [of(var) for var in jaxpr.outvars], follows
+        return jaxpr.replace(eqns=equations), [origin(var) for var in jaxpr.outvars], follows
 
     def _meets(self, operands: Sequence[Origin]) -> None:
         """Note the parameters that meet data here."""
@@ -143,11 +143,11 @@ class Instrument:
 
     def _recognised(self, eqn: Any, here: _Here) -> dict[int, list[Site]]:
         """Sites that an equation is by what stands around it: activations, variances of a normalisation, logits."""
-        found: dict[int, list[Site]] = {}
+        sites: dict[int, list[Site]] = {}
         for i, out in enumerate(eqn.outvars):
             if out in here.later:
                 product, name = here.later.pop(out)
-                found.setdefault(i, []).append(self._site(product, 0, "logits", name, here, shape_of=out))
+                sites.setdefault(i, []).append(self._site(product, 0, "logits", name, here, shape_of=out))
             if out in here.patterns.activations:
                 chain, function = here.patterns.activations[out]
                 link = here.link(chain)
@@ -155,13 +155,13 @@ class Instrument:
                 if link is not None and (function != "softmax" or self.sites[link.site].kind == "product"):
                     features, name = self._features(link), f"{self.sites[link.site].name}/{function}"
                     more = {"features": features, "follows": link.site, "function": function}
-                    found.setdefault(i, []).append(self._site(eqn, i, "activation", name, here, **more))
+                    sites.setdefault(i, []).append(self._site(eqn, i, "activation", name, here, **more))
             if out in here.patterns.norms:
                 function, epsilon = here.patterns.norms[out]
                 name = _joined(_below(here.scope, eqn), "variance")
                 more = {"function": function, "epsilon": epsilon}
-                found.setdefault(i, []).append(self._site(eqn, i, "norm", name, here, **more))
-        return found
+                sites.setdefault(i, []).append(self._site(eqn, i, "norm", name, here, **more))
+        return sites
 
     def _closed(
         self, eqn: Any, how: str, arrays: Sequence[int], operands: Sequence[Origin], here: _Here
@@ -176,13 +176,13 @@ class Instrument:
         why = f"the new {eqn.primitive.name}" if how == "unknown" else jaxprs.plain_name(eqn)
         self.unseen.append(Unseen(why, function, jaxprs.source(eqn), inside))
         name = self._layer(operands) or _joined(_below(here.scope, eqn), function) or why
-        found = {}
+        sites = {}
         for i in arrays:
             if jaxprs.shape_of(eqn.outvars[i]):
                 site = self._site(eqn, i, "custom", name, here)
                 here.sites[eqn.outvars[i]] = _own(site)
-                found[i] = [site]
-        return found
+                sites[i] = [site]
+        return sites
 
     def _layer(self, operands: Sequence[Origin]) -> str:
         """Return the path above all parameters among the operands."""
@@ -248,13 +248,13 @@ class Instrument:
         return eqn, [result.moved() if isinstance(result, Made) else result for result in results], follows
 
     def _cond(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
-        programs, found = [], []
+        programs, branches = [], []
         for i, program in enumerate(jaxprs.entered(eqn)):
             scope = _joined(here.scope, f"branch{i}")
             marked, results, _ = self._walk(jaxprs.opened(program)[0], operands[1:], here.scans, scope)
             programs.append(jaxprs.rebuilt(program, marked))
-            found.append(results)
-        chosen = [joined([operands[0], *same], [0] * (1 + len(same))) for same in zip(*found, strict=True)]
+            branches.append(results)
+        chosen = [joined([operands[0], *same], [0] * (1 + len(same))) for same in zip(*branches, strict=True)]
         return jaxprs.with_inner(eqn, programs), chosen, []
 
     def _while(self, eqn: Any, operands: Sequence[Origin], here: _Here) -> tuple[Any, list[Origin], list[_Link]]:
@@ -270,7 +270,7 @@ class Instrument:
         (program,) = jaxprs.entered(eqn)
         jaxpr, number = jaxprs.opened(program)[0], self._scans
         self._scans += 1
-        stacks = [o.apart(number) if isinstance(o, Made) else o for o in operands[consts + count :]]
+        stacks = [o.of_a_step(number) if isinstance(o, Made) else o for o in operands[consts + count :]]
         for stack in stacks:
             if isinstance(stack, Made):
                 self._over_layers.add(number)

@@ -25,10 +25,10 @@ _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr", "body_jaxpr", "branches", "call", 
 
 def treatment(eqn: Any) -> str:
     """Return how an equation is read past, by `TREATMENTS`; ``unknown`` where a program is in one that is not there."""
-    found = TREATMENTS.get(eqn.primitive.name)
-    if found == "high":
+    kind = TREATMENTS.get(eqn.primitive.name)
+    if kind == "high":
         return _high_treatment(eqn.params["_prim"])
-    return found or ("unknown" if inner(eqn) else "plain")
+    return kind or ("unknown" if inner(eqn) else "plain")
 
 
 def _high_treatment(prim: Any) -> str:
@@ -62,20 +62,20 @@ def inner(eqn: Any) -> tuple[Any, ...]:
         return _high_inner(eqn.params["_prim"])
     params = eqn.params
     keys = [key for key in _INNER if key in params] + [key for key in params if key not in _INNER]
-    found: list[Any] = []
+    programs: list[Any] = []
     for key in keys:
         value = params[key]
-        found += [part for part in (value if isinstance(value, (tuple, list)) else [value]) if is_program(part)]
+        programs += [part for part in (value if isinstance(value, (tuple, list)) else [value]) if is_program(part)]
         if hasattr(value, "_fields"):  # custom_linear_solve keeps four in a named tuple
-            found += [part for part in value if is_program(part) and part not in found]
-    return tuple(found)
+            programs += [part for part in value if is_program(part) and part not in programs]
+    return tuple(programs)
 
 
 def _high_inner(prim: Any) -> tuple[Any, ...]:
     if type(prim).__name__ == "VmapOf":
         return _high_inner(prim.prim)
-    own = getattr(prim, "jaxpr", None) or getattr(getattr(prim, "traced", None), "jaxpr", None)
-    return (own,) if is_program(own) else ()
+    program = getattr(prim, "jaxpr", None) or getattr(getattr(prim, "traced", None), "jaxpr", None)
+    return (program,) if is_program(program) else ()
 
 
 def with_inner(eqn: Any, programs: Sequence[Any]) -> Any:
@@ -149,13 +149,13 @@ def condition(eqn: Any) -> Any:
 
 def own_rules(program: Any) -> tuple[str, ...]:
     """Names of the functions in a program whose backward rule is not JAX's but written by hand (`jax.custom_vjp`)."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for eqn in opened(program)[0].eqns:
         if treatment(eqn) == "custom" and "vjp" in _rule_of(eqn).lower():
-            found[function_name(eqn)] = None
+            names[function_name(eqn)] = None
         for part in inner(eqn):
-            found |= dict.fromkeys(own_rules(part))
-    return tuple(found)
+            names |= dict.fromkeys(own_rules(part))
+    return tuple(names)
 
 
 def _rule_of(eqn: Any) -> str:
@@ -316,10 +316,10 @@ def bind(eqn: Any, values: Sequence[Any]) -> list[Any]:
     params = eqn.primitive.get_bind_params(eqn.params)
     if isinstance(params, tuple):
         functions, params = params
-        found = eqn.primitive.bind(*functions, *values, **params)
+        results = eqn.primitive.bind(*functions, *values, **params)
     else:
-        found = eqn.primitive.bind(*values, **params)
-    return list(found) if eqn.primitive.multiple_results else [found]
+        results = eqn.primitive.bind(*values, **params)
+    return list(results) if eqn.primitive.multiple_results else [results]
 
 
 def rematerialised(eqn: Any, values: Sequence[Any]) -> Sequence[Any]:
@@ -338,10 +338,10 @@ def sharded(eqn: Any, body: Callable[..., tuple[Sequence[Any], Any]], values: Se
     axes = tuple(sorted(params["newly_manual_axes"] if "newly_manual_axes" in params else params["manual_axes"]))
 
     def device(*args):
-        results, found = body(*args)
-        return tuple(results), jax.tree.map(lambda x: _varying(x, axes, params["check_vma"])[None], found)
+        results, vectors = body(*args)
+        return tuple(results), jax.tree.map(lambda x: _varying(x, axes, params["check_vma"])[None], vectors)
 
-    results, found = jax.shard_map(
+    results, vectors = jax.shard_map(
         device,
         mesh=params["mesh"],
         in_specs=tuple(params["in_specs"]),
@@ -349,7 +349,7 @@ def sharded(eqn: Any, body: Callable[..., tuple[Sequence[Any], Any]], values: Se
         check_vma=params["check_vma"],
         axis_names=set(axes),
     )(*values)
-    return list(results), found
+    return list(results), vectors
 
 
 def _varying(x: Any, axes: tuple[str, ...], checked: bool) -> Any:

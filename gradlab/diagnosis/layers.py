@@ -68,9 +68,9 @@ def layer_rows(evidence: Evidence) -> tuple[LayerRow, ...]:
         alone = place.site.kind == "activation" and i not in behind.values()
         if place.site.kind not in CARRYING and not alone:
             continue
-        own = [n for n, p in enumerate(parameters) if n not in taken and i in p.places]
-        biases = tuple(n for n in own if _is_bias(parameters[n], [parameters[m] for m in own]))
-        weights = tuple(n for n in own if n not in biases)
+        numbers = [n for n, p in enumerate(parameters) if n not in taken and i in p.places]
+        biases = tuple(n for n in numbers if _is_bias(parameters[n], [parameters[m] for m in numbers]))
+        weights = tuple(n for n in numbers if n not in biases)
         groups = {_group(parameters[n]) for n in weights}
         mates = [n for n, p in enumerate(parameters) if not p.places and n not in taken and _group(p) in groups]
         biases += tuple(n for n in mates if _is_bias(parameters[n], [parameters[m] for m in weights]))
@@ -85,12 +85,12 @@ def _with_the_rest(rows: list[LayerRow], parameters: Sequence[Parameter], taken:
     for n, parameter in enumerate(parameters):
         if n not in taken:
             groups.setdefault(_group(parameter), []).append(n)
-    for (name, at), own in groups.items():
-        mates = [parameters[n] for n in own]
-        biases = tuple(n for n in own if len(own) > 1 and _is_bias(parameters[n], mates))
-        weights = tuple(n for n in own if n not in biases)
+    for (name, at), numbers in groups.items():
+        mates = [parameters[n] for n in numbers]
+        biases = tuple(n for n in numbers if len(numbers) > 1 and _is_bias(parameters[n], mates))
+        weights = tuple(n for n in numbers if n not in biases)
         row = LayerRow(name + "".join(f"[{i}]" for i in at), weights=weights, biases=biases)
-        rows.insert(_behind(rows, parameters, own[0]), row)
+        rows.insert(_behind(rows, parameters, numbers[0]), row)
     return tuple(rows)
 
 
@@ -125,13 +125,13 @@ def _is_bias(parameter: Parameter, mates: Sequence[Parameter]) -> bool:
 
 def marks(d: Diagnosis, rows: Sequence[LayerRow]) -> list[tuple[Finding, ...]]:
     """Return the findings that name a row, its activation or a parameter in it."""
-    found = []
+    by_row = []
     for row in rows:
         places = [d.evidence.places[i].name for i in (row.place, row.activation) if i >= 0]
         paths = [d.evidence.parameters[n].path for n in (*row.weights, *row.biases)]
         names = {row.name, *places, *paths}
-        found.append(tuple(finding for finding in d.findings if not names.isdisjoint(finding.layers)))
-    return found
+        by_row.append(tuple(finding for finding in d.findings if not names.isdisjoint(finding.layers)))
+    return by_row
 
 
 def codes(findings: Sequence[Finding]) -> str:
@@ -142,40 +142,40 @@ def codes(findings: Sequence[Finding]) -> str:
 def columns(evidence: Evidence, rows: Sequence[LayerRow]) -> dict[str, np.ndarray]:
     """Measured columns of the frame, each of shape (samples, rows)."""
     parameters = evidence.parameters
-    found: dict[str, np.ndarray] = {}
+    table: dict[str, np.ndarray] = {}
     place = [row.place for row in rows]
     # without an activation what leaves a layer is what it computes
     leaving = [row.place if row.activation < 0 else row.activation for row in rows]
     for chosen, names in ((place, OF_PLACE), (leaving, OF_ACTIVATION)):
         for name, column in names.items():
-            found[name] = _taken(_finite(evidence, column), chosen)
+            table[name] = _taken(_finite(evidence, column), chosen)
     gradient = np.where(evidence.gradient("grad_not_finite") > 0, np.nan, evidence.gradient("log10_grad_norm"))
     stopped = np.array([p.state != "used" for p in parameters], bool)
     gradient = np.where(stopped, np.nan, gradient)
     weight = evidence.gradient("log10_weight_norm")
     each = lambda values, kind: np.stack([_pooled(values, getattr(row, kind)) for row in rows], axis=1)
-    found["log10_weight_grad_norm"] = each(gradient, "weights")
-    found["log10_bias_grad_norm"] = each(gradient, "biases")
+    table["log10_weight_grad_norm"] = each(gradient, "weights")
+    table["log10_bias_grad_norm"] = each(gradient, "biases")
     top = evidence.gradient("log10_grad_max")
-    found["log10_weight_grad_max_abs"] = np.stack(
+    table["log10_weight_grad_max_abs"] = np.stack(
         [top[:, row.weights].max(axis=1) if row.weights else np.full(len(top), np.nan) for row in rows], axis=1
     )
     with np.errstate(over="ignore"):
-        found["weight_norm"] = 10 ** each(weight, "weights")
+        table["weight_norm"] = 10 ** each(weight, "weights")
     first = [row.weights[0] if row.weights else -1 for row in rows]
     for name, column in (("log10_update_ratio", "log10_update_ratio"), ("gradient_snr", "gradient_snr"),
                          ("gradient_zero_fraction", "grad_zero_fraction")):  # fmt: skip
-        found[name] = _taken(evidence.gradient(column), first)
+        table[name] = _taken(evidence.gradient(column), first)
     all_of = [(*row.weights, *row.biases) for row in rows]
     bad = evidence.gradient("grad_not_finite")
-    found["gradient_not_finite"] = np.stack(
-        [bad[:, own].sum(axis=1) if own else np.full(len(bad), np.nan) for own in all_of], axis=1
+    table["gradient_not_finite"] = np.stack(
+        [bad[:, numbers].sum(axis=1) if numbers else np.full(len(bad), np.nan) for numbers in all_of], axis=1
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         losses = np.broadcast_to(evidence.losses[:, None].astype(np.float64), (evidence.samples, len(rows)))
-        found["log10_abs_loss"], found["loss_sign"] = np.log10(np.abs(losses)), np.sign(losses)
+        table["log10_abs_loss"], table["loss_sign"] = np.log10(np.abs(losses)), np.sign(losses)
     # what was looked at nowhere is no column
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+    return {name: values for name, values in table.items() if not np.isnan(values).all()}
 
 
 def _finite(evidence: Evidence, column: str) -> np.ndarray:
@@ -189,11 +189,11 @@ def _taken(values: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
     return padded[:, list(chosen)]
 
 
-def _pooled(logs: np.ndarray, own: Sequence[int]) -> np.ndarray:
+def _pooled(logs: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
     """log10 of the norm of several arrays together, of each sample."""
-    if not own:
+    if not chosen:
         return np.full(len(logs), np.nan)
-    logs = logs[:, list(own)]
+    logs = logs[:, list(chosen)]
     logs = logs[:, ~np.isnan(logs).all(axis=0)] if not np.isnan(logs).all() else logs
     top = logs.max(axis=1, keepdims=True)
     shift = np.where(np.isfinite(top), top, 0)
@@ -217,22 +217,22 @@ def statuses(evidence: Evidence, rows: Sequence[LayerRow]) -> np.ndarray:
     lost_deltas = np.isneginf(evidence.signal("log10_delta_rms", exact=False)) & (known > -np.inf)
     made = np.full((evidence.samples, len(rows)), "ok", object)
     for j, row in enumerate(rows):
-        own = (*row.weights, *row.biases)
-        stopped = [evidence.parameters[n].state for n in own if evidence.parameters[n].state != "used"]
+        numbers = (*row.weights, *row.biases)
+        stopped = [evidence.parameters[n].state for n in numbers if evidence.parameters[n].state != "used"]
         for i in range(evidence.samples):
             bad = [(values[i, k], "value") for k in (row.place, row.activation) if k >= 0]
             bad += [(deltas[i, row.place], "delta")] if row.place >= 0 else []
-            bad += [(grads[i, n], "gradient") for n in own]
+            bad += [(grads[i, n], "gradient") for n in numbers]
             what = list(dict.fromkeys(name for count, name in bad if count > 0))
             lost = ["delta"] if row.place >= 0 and lost_deltas[i, row.place] else []
-            lost += ["gradient"] if any(lost_grads[i, n] for n in own) else []
+            lost += ["gradient"] if any(lost_grads[i, n] for n in numbers) else []
             if what:
                 made[i, j] = written({Status.NOT_FINITE: ", ".join(what)})
             elif stopped:
-                some = "" if len(stopped) == len(own) else f"{len(stopped)} of {len(own)} arrays, "
+                some = "" if len(stopped) == len(numbers) else f"{len(stopped)} of {len(numbers)} arrays, "
                 reasons = ", ".join(_STATES[s] for s in sorted(set(stopped)))
                 made[i, j] = written({Status.NO_GRADIENT: some + reasons})
-            elif own and all(np.isneginf(exact[i, n]) for n in own):
+            elif numbers and all(np.isneginf(exact[i, n]) for n in numbers):
                 made[i, j] = written({Status.ZERO: ""})
             elif lost:
                 text = f"{' and '.join(lost)} 0 in the working precision, but not in float64"
@@ -247,7 +247,7 @@ def frame_rows(evidence: Evidence) -> dict[str, np.ndarray]:
     count, samples = len(rows), evidence.samples
     tile = lambda values: np.tile(np.asarray(values, object), samples)
     sizes = [_size(evidence, row) for row in rows]
-    found = {
+    table = {
         "seed": np.repeat(np.arange(samples), count),
         "network": tile([content_hash([shapes, [row.name for row in rows]])] * count),
         "layer": np.tile(np.arange(1, count + 1), samples),
@@ -258,7 +258,7 @@ def frame_rows(evidence: Evidence) -> dict[str, np.ndarray]:
         "activation": tile(["" if r.activation < 0 else evidence.places[r.activation].site.function for r in rows]),
         **{name: values.ravel() for name, values in columns(evidence, rows).items()},
     }
-    return {**found, "status": statuses(evidence, rows).ravel()}
+    return {**table, "status": statuses(evidence, rows).ravel()}
 
 
 def _size(evidence: Evidence, row: LayerRow) -> tuple[float, float]:

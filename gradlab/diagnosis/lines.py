@@ -17,6 +17,7 @@ class Line(float):
     Parameters
     ----------
     value : float
+        The number.
     unit : str
         What is counted: ``decades``, ``share``.
     reason : str

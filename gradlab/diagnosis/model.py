@@ -32,6 +32,7 @@ class Model:
     Parameters
     ----------
     problem : Problem
+        The loss, with parameters and samples of its arguments.
 
     Raises
     ------
@@ -60,8 +61,8 @@ class Model:
 
     def evidence(self) -> Evidence:
         """Return what is seen of all samples in the working precision."""
-        found, self._grads = self._seen(self.samples)
-        return found.replace(varied=self.varied)
+        seen, self._grads = self._seen(self.samples)
+        return seen.replace(varied=self.varied)
 
     def changed(self, params: Any) -> Evidence:
         """Return what is seen of the first sample with other parameters."""
@@ -71,17 +72,17 @@ class Model:
         program = self.program
         read = [jax.device_get(program.run(*sample)) for sample in samples]
         count = FIELDS.index("entries")
-        entries = {n: sum(np.asarray(found.values[n])[..., count] for found in read) for n in read[0].values}
+        entries = {n: sum(np.asarray(one.values[n])[..., count] for one in read) for n in read[0].values}
         places = places_of(program.sites, entries)
         leaves = jax.tree.leaves(samples[0].params)
         parameters = parameters_of(program.paths, leaves, program.states, program.depths, program.first_use, places)
-        grads = [found.grads for found in read]
+        grads = [one.grads for one in read]
         evidence = Evidence(
             places=places,
             parameters=parameters,
-            signals=signals_of(places, [found.values for found in read], [found.deltas for found in read]),
+            signals=signals_of(places, [one.values for one in read], [one.deltas for one in read]),
             gradients=gradients_of(parameters, grads, [sample.params for sample in samples]),
-            losses=np.array([float(found.loss) for found in read]),
+            losses=np.array([float(one.loss) for one in read]),
             own_losses=np.array([float(self._plain(sample.params, *sample.args)) for sample in samples]),
             coverage=coverage_of(program.sites, program.unseen, program.rules),
         )
@@ -105,20 +106,20 @@ class Model:
         look = ExactLook(self.program)
         if look.refused:
             return self._with_one_example(evidence, look.refused)
-        found = exact_columns(evidence, [look(*self.samples[0])])
-        if evidence.samples > 1 and _differs(evidence, found):
-            found = exact_columns(evidence, [look(*sample) for sample in self.samples])
-        signals, gradients = found
+        better = exact_columns(evidence, [look(*self.samples[0])])
+        if evidence.samples > 1 and _differs(evidence, better):
+            better = exact_columns(evidence, [look(*sample) for sample in self.samples])
+        signals, gradients = better
         return evidence.replace(signals=evidence.signals | signals, gradients=evidence.gradients | gradients)
 
     def _with_one_example(self, evidence: Evidence, short: str) -> Evidence:
         look = OneExampleLook(self._loss, self.samples[0], self.program.sites)
-        found = None if look.refused else look.columns(evidence, self.samples)
-        if found is None:
+        better = None if look.refused else look.columns(evidence, self.samples)
+        if better is None:
             why = look.refused or "its deltas are not those of the batch"
             note = f"no second look in float64: of the batch {short}; of one example, {why}"
             return evidence.replace(notes=(*evidence.notes, note))
-        signals, gradients = found
+        signals, gradients = better
         return evidence.replace(
             signals=evidence.signals | signals,
             gradients=evidence.gradients | gradients,
@@ -133,22 +134,22 @@ class Model:
         alike = [np.fmax(identical_fraction(*leaf), identical_fraction(*leaf, features=(0,))) for leaf in leaves]
         noise = signal_to_noise(self._loss, sample.params, sample.args, depths, enough=ENOUGH)
         columns = {"identical_fraction": alike} | ({} if noise.ratios is None else {"gradient_snr": noise.ratios})
-        found = {name: np.array([values[p.leaf][p.at] for p in parameters]) for name, values in columns.items()}
+        table = {name: np.array([values[p.leaf][p.at] for p in parameters]) for name, values in columns.items()}
         # biases of several heads are matrices too, but have no units
         weights = np.array([bool(p.places) for p in parameters])
-        found["identical_fraction"] = np.where(weights, found["identical_fraction"], np.nan)
+        table["identical_fraction"] = np.where(weights, table["identical_fraction"], np.nan)
         if optimizer is not None:
-            found["log10_update_ratio"] = update_ratios(optimizer, parameters, grads, sample.params)
+            table["log10_update_ratio"] = update_ratios(optimizer, parameters, grads, sample.params)
         nothing = np.full((evidence.samples - 1, len(parameters)), np.nan)
-        found = {name: np.concatenate([values[None], nothing]) for name, values in found.items()}
+        table = {name: np.concatenate([values[None], nothing]) for name, values in table.items()}
         notes = (*evidence.notes, noise.reason) if noise.reason else evidence.notes
-        return evidence.replace(gradients=evidence.gradients | found, notes=notes)
+        return evidence.replace(gradients=evidence.gradients | table, notes=notes)
 
     def with_suspects(self, evidence: Evidence) -> Evidence:
         """With what is looked at where no layer is to blame: the loss around the parameters."""
         frozen = [i for i, state in enumerate(self.program.states) if state == "frozen"]
-        found = suspects(self._loss, *self.samples[0], self._grads[0], frozen=frozen)
-        return evidence.replace(suspects=found)
+        tried = suspects(self._loss, *self.samples[0], self._grads[0], frozen=frozen)
+        return evidence.replace(suspects=tried)
 
 
 def _differs(evidence: Evidence, exact: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> bool:

@@ -22,8 +22,8 @@ def paths_of(tree: Any) -> tuple[str, ...]:
     """
     leaves, structure = jax.tree.flatten(tree)
     numbers = structure.unflatten([np.float64(i) for i in range(len(leaves))])
-    found = {int(number): path for path, number in named_leaves(numbers).items()}
-    return tuple(found[i] for i in range(len(leaves)))
+    by_number = {int(number): path for path, number in named_leaves(numbers).items()}
+    return tuple(by_number[i] for i in range(len(leaves)))
 
 
 def layer_of(path: str) -> str:
@@ -75,7 +75,7 @@ class Made:
         """Return one entry of the first axis."""
         return replace(self, at=(*self.at, at), leading=False)
 
-    def apart(self, scan: int) -> Made:
+    def of_a_step(self, scan: int) -> Made:
         """Return what one step of a scan gets of it."""
         return replace(self, scans=(*self.scans, scan))
 
@@ -102,9 +102,11 @@ def joined(origins: Sequence[Origin], sizes: Sequence[int]) -> Origin:
     """Return what a value is made of that is computed from values of these sizes."""
     if any(origin is None for origin in origins):
         return None
-    own = [(size, -i) for i, (origin, size) in enumerate(zip(origins, sizes, strict=True)) if isinstance(origin, Made)]
-    if not own:
+    arrays = [
+        (size, -i) for i, (origin, size) in enumerate(zip(origins, sizes, strict=True)) if isinstance(origin, Made)
+    ]
+    if not arrays:
         return CONSTANT if CONSTANT in origins else NUMBER
-    largest = origins[-max(own)[1]]
+    largest = origins[-max(arrays)[1]]
     leaves = frozenset().union(*(origin.leaves for origin in origins if isinstance(origin, Made)))
     return replace(largest, leaves=leaves)

@@ -54,13 +54,14 @@ def signal_to_noise(
     depths: Sequence[int] | None = None,
     enough: int = 2,
 ) -> Noise:
-    """Signal-to-noise of the gradient over examples, from parts of the batch.
+    """Measure the signal-to-noise ratio of the gradient over examples, from parts of the batch.
 
     Parameters
     ----------
     loss : callable
         ``loss(params, *args)``, a scalar.
     params : tree of arrays of floats
+        The point at which the gradients are taken.
     args : tuple
         Every array of them with axes, but for keys, is split along its first one.
     depths : sequence of int, optional

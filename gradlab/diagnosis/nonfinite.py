@@ -44,8 +44,8 @@ class _Found:
 
     def as_birth(self) -> Birth:
         direction = "input" if self.is_input else "forward" if "loss" in self.reaches else "backward"
-        found = self.primitive, self.place or "", self.source, self.what, self.operands, tuple(self.reaches)
-        return Birth(direction, *found)
+        facts = self.primitive, self.place or "", self.source, self.what, self.operands, tuple(self.reaches)
+        return Birth(direction, *facts)
 
 
 #: A value that is not finite and was given so (a mask's -inf) has none, and so has what is finite.
@@ -58,6 +58,7 @@ def births(program: Program, params: Any, args: Sequence[Any]) -> tuple[Birth, .
     Parameters
     ----------
     program : Program
+        The program of the loss and its gradient.
     params, args
         The sample.
 
@@ -84,7 +85,7 @@ def births(program: Program, params: Any, args: Sequence[Any]) -> tuple[Birth, .
         if taint is not None:
             key = taint.primitive, taint.source, taint.steps  # a function and its derivative are told once
             reaching.setdefault(key, taint).reaches.append(name)
-    return tuple(found.as_birth() for found in sorted(reaching.values(), key=lambda found: found.order))
+    return tuple(one.as_birth() for one in sorted(reaching.values(), key=lambda one: one.order))
 
 
 class _Walker:
@@ -109,15 +110,15 @@ class _Walker:
         jaxpr, consts = jaxprs.opened(program)
         values = dict(zip(jaxpr.constvars, consts, strict=True)) | dict(zip(jaxpr.invars, args, strict=True))
         taint = dict(zip(jaxpr.invars, taints, strict=True))
-        of = lambda var: var.val if jaxprs.is_literal(var) else values[var]
+        value_of = lambda var: var.val if jaxprs.is_literal(var) else values[var]
         taint_of = lambda var: None if jaxprs.is_literal(var) else taint.get(var)
         last = {var: i for i, eqn in enumerate(jaxpr.eqns) for var in eqn.invars if not jaxprs.is_literal(var)}
         last |= dict.fromkeys((var for var in jaxpr.outvars if not jaxprs.is_literal(var)), len(jaxpr.eqns))
         passed, waiting = False, []
         for i, eqn in enumerate(jaxpr.eqns):
-            operands, theirs = [of(var) for var in eqn.invars], [taint_of(var) for var in eqn.invars]
+            operands, theirs = [value_of(var) for var in eqn.invars], [taint_of(var) for var in eqn.invars]
             if marks.is_mark(eqn):
-                results, found = operands, theirs
+                results, taints_out = operands, theirs
                 self.place = self.names[marks.key_of(eqn)[0]] + "".join(f"[{step}]" for step in steps)
                 passed = True
                 for birth in waiting:
@@ -125,18 +126,18 @@ class _Walker:
                 waiting = []
             else:
                 before = self.count
-                results, found = self._equation(eqn, operands, theirs, steps)
-                new = [t for t in found if t is not None and t.order >= before and t.place is None]
+                results, taints_out = self._equation(eqn, operands, theirs, steps)
+                new = [t for t in taints_out if t is not None and t.order >= before and t.place is None]
                 if passed or not steps:
                     for birth in new:
                         birth.place = self.place
                 else:  # in a loop the first place of this step, rather than the last of the step before
                     waiting += new
             values.update(zip(eqn.outvars, results, strict=True))
-            taint.update(zip(eqn.outvars, found, strict=True))
+            taint.update(zip(eqn.outvars, taints_out, strict=True))
             for var in {var for var in eqn.invars if not jaxprs.is_literal(var) and last[var] == i}:
                 del values[var]
-        return [of(var) for var in jaxpr.outvars], [taint_of(var) for var in jaxpr.outvars]
+        return [value_of(var) for var in jaxpr.outvars], [taint_of(var) for var in jaxpr.outvars]
 
     def _equation(self, eqn: Any, operands: list[Any], taints: list[_Taint], steps: tuple[int, ...]) -> Any:
         how = jaxprs.treatment(eqn)
@@ -184,13 +185,16 @@ class _Walker:
         each: dict[int, Any] = {}
         order = range(length)[:: -1 if eqn.params["reverse"] else 1]
         for i in order:
-            apart = [x[i] for x in operands[split:]]
-            mine = [t if t is not None and _what(x) else None for x, t in zip(apart, taints[split:], strict=True)]
-            results, found = self.evaluate(
-                program, [*operands[:consts], *carried, *apart], [*taints[:consts], *carried_taints, *mine], (*steps, i)
+            sliced = [x[i] for x in operands[split:]]
+            mine = [t if t is not None and _what(x) else None for x, t in zip(sliced, taints[split:], strict=True)]
+            results, taints_out = self.evaluate(
+                program,
+                [*operands[:consts], *carried, *sliced],
+                [*taints[:consts], *carried_taints, *mine],
+                (*steps, i),
             )
-            carried, carried_taints = results[:count], found[:count]
-            each[i] = results[count:], found[count:]
+            carried, carried_taints = results[:count], taints_out[:count]
+            each[i] = results[count:], taints_out[count:]
         stacks = range(len(eqn.outvars) - count)
         stacked = [jnp.stack([each[i][0][k] for i in range(length)]) for k in stacks]
         first = lambda k: next((each[i][1][k] for i in order if each[i][1][k] is not None), None)

@@ -80,9 +80,9 @@ class OneExampleLook:
             args = first_example(sample.args) or ()
             seen = self._program.run(sample.params, (*args, np.float32(1)))
             signals = signals_of(evidence.places, [jax.device_get(seen.values)], [jax.device_get(seen.deltas)])
-            own, known = signals["log10_delta_rms"][0], resolved[number]
-            shift = _shift(plain[number], own, known)
-            if known.any() and not np.median(np.abs(plain[number][known] - own[known] - shift)) < _ALIKE:
+            pooled, known = signals["log10_delta_rms"][0], resolved[number]
+            shift = _shift(plain[number], pooled, known)
+            if known.any() and not np.median(np.abs(plain[number][known] - pooled[known] - shift)) < _ALIKE:
                 return None
             looks.append(self._look(sample.params, (*args, np.float32(10**shift))))
         signals, gradients = exact_columns(evidence, looks)
@@ -128,10 +128,10 @@ def _smallest(formats: Sequence[str]) -> np.ndarray:
     return np.array([FORMATS[name][0] if name in FORMATS else -1022 for name in formats]) * np.log10(2)
 
 
-def _shift(plain: np.ndarray, own: np.ndarray, resolved: np.ndarray) -> float:
+def _shift(plain: np.ndarray, pooled: np.ndarray, resolved: np.ndarray) -> float:
     """Decades from the example's numbers to the batch's, at the smallest of these that is resolved; 0 without one."""
-    known = np.flatnonzero(resolved & np.isfinite(plain) & np.isfinite(own))
+    known = np.flatnonzero(resolved & np.isfinite(plain) & np.isfinite(pooled))
     if not len(known):
         return 0.0
     at = known[np.argmin(plain[known])]
-    return float(plain[at] - own[at])
+    return float(plain[at] - pooled[at])

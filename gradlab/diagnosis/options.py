@@ -51,7 +51,7 @@ class Reading(NamedTuple):
     """What is read of a network before and after a change: what it is called, and its number."""
 
     what: str
-    of: Callable[[View], float]
+    measure: Callable[[View], float]
 
 
 def try_options(finding: Finding, remedies: Sequence[Remedy], view: View, network: Rebuilt) -> tuple[Remedy, ...]:
@@ -60,11 +60,13 @@ def try_options(finding: Finding, remedies: Sequence[Remedy], view: View, networ
     Parameters
     ----------
     finding : Finding
+        What is to be cured.
     remedies : sequence of Remedy
         Those that change parameters, tried, and the others.
     view : View
         The network as it was given.
     network : Rebuilt
+        The same network, which can be built with other options.
 
     Returns
     -------
@@ -89,14 +91,15 @@ def _tried(idea: Idea, finding: Finding, view: View, network: Rebuilt) -> Remedy
     text = f"{', '.join(f'{name}={value!r}' for name, value in changed.items())}: {idea.why}"
     readings = _readings(finding, view, idea)
     before = [
-        Outcome(r.what, r.of(view), p, math.nan) for r, p in zip(readings, (idea.predicted, math.nan), strict=False)
+        Outcome(r.what, r.measure(view), p, math.nan)
+        for r, p in zip(readings, (idea.predicted, math.nan), strict=False)
     ]
     remedy = Remedy(text, outcomes=tuple(before), options=tuple(changed.items()))
     try:
         after = View(network.evidence(changed))
     except GradlabError as error:
         return Remedy(text, outcomes=remedy.outcomes, not_tried=str(error), options=remedy.options)
-    outcomes = tuple(Outcome(o.what, o.before, o.predicted, r.of(after)) for o, r in zip(before, readings, strict=True))
+    outcomes = tuple(replace(o, after=r.measure(after)) for o, r in zip(before, readings, strict=True))
     unread = "" if math.isfinite(outcomes[0].after) else "the changed network has no such number"
     return Remedy(text, outcomes=outcomes, not_tried=unread, options=remedy.options)
 
@@ -133,13 +136,13 @@ def _readings(finding: Finding, view: View, idea: Idea) -> tuple[Reading, ...]:
             return (Reading(UNLIKE, _unlike),)
 
 
-def _rate(chain: Chain | None, of: str) -> Callable[[View], float]:
+def _rate(chain: Chain | None, signal: str) -> Callable[[View], float]:
     """Return the rate of the same chain; of the main one where the changed network has no such chain."""
 
     def read(view: View) -> float:
         same = [c for c in view.chains if chain is not None and (c.part, c.along) == (chain.part, chain.along)]
-        found = same[0] if same else main_chain(view.evidence)
-        rate = None if found is None else getattr(found, of)
+        chosen = same[0] if same else main_chain(view.evidence)
+        rate = None if chosen is None else getattr(chosen, signal)
         return math.nan if rate is None else rate.value
 
     return read
@@ -190,11 +193,11 @@ def _of_depth(finding: Finding, view: View, options: Mapping[str, Any]) -> list[
 
 
 def _other_activations(weights: Weights, options: Mapping[str, Any]) -> list[Idea]:
-    own = options["activation"]
-    if own in _STRAIGHT:
+    current = options["activation"]
+    if current in _STRAIGHT:
         return []
     relu = Idea({"activation": "relu", **_HE}, "ReLU with He's weights", weights.rate(2.0, "relu"))
-    if own not in _BENT:
+    if current not in _BENT:
         return [relu]
     return [relu, Idea({"activation": "tanh", **_XAVIER}, "tanh with Xavier's weights", weights.rate(1.0, "tanh"))]
 

@@ -54,17 +54,17 @@ def diagnose_frame(frame: pd.DataFrame, *, mute: Collection[str] = ()) -> Diagno
     bad = ~rows["status"].map(is_whole).astype(bool)
     usable = [step for step in steps if not bad[rows["step"] == step].any()]
     muted = {rule for rule in Rule if {rule.name, rule.kind} & set(mute)}
-    found: dict[tuple[Rule, bool], list[tuple[int, Finding]]] = {}
+    by_rule: dict[tuple[Rule, bool], list[tuple[int, Finding]]] = {}
     evidence, margins = None, ()
     for step in usable:
         evidence = _evidence(rows[rows["step"] == step])
         findings, margins = judge(evidence, mute=mute)
         for finding in findings:
             # a rule may have a note to make beside what it finds wrong
-            found.setdefault((finding.rule, finding.severity == "info"), []).append((step, finding))
-    said = [_over_time(seen, usable) for seen in found.values()]
-    own = [f for f in (*_not_finite(rows, bad, steps), *_stopped(rows[~bad], usable)) if f.rule not in muted]
-    said = sorted([*own, *said], key=lambda f: (-SEVERITIES.index(f.severity), f.rule.name))
+            by_rule.setdefault((finding.rule, finding.severity == "info"), []).append((step, finding))
+    said = [_over_time(seen, usable) for seen in by_rule.values()]
+    of_frame = [f for f in (*_not_finite(rows, bad, steps), *_stopped(rows[~bad], usable)) if f.rule not in muted]
+    said = sorted([*of_frame, *said], key=lambda f: (-SEVERITIES.index(f.severity), f.rule.name))
     if evidence is None:
         evidence = _evidence(rows[rows["step"] == steps[0]])
     last = f"step {usable[-1]}" if usable else f"step {steps[0]}, which is not finite"
@@ -102,7 +102,7 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
         if column in rows
         else np.full((len(seeds), len(order)), np.nan)
     )
-    known = {column: table(column) for own in (_VALUE, _ACTIVATION, _GRADIENT) for column in own.values()}
+    known = {column: table(column) for names_in in (_VALUE, _ACTIVATION, _GRADIENT) for column in names_in.values()}
     places: list[Place] = []
     parameters: list[Parameter] = []
     of_place: list[tuple[dict[str, str], int]] = []
@@ -125,12 +125,12 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
                 places.append(Place(behind))
                 of_place.append((_ACTIVATION, j))
         state = "frozen" if concerns(row["status"], Status.NO_GRADIENT) else "used"
-        of = (fan_in, units) if np.isfinite(float(row.get("fan_in", np.nan))) else (0, 0)  # not known
-        parameters.append(Parameter(name, j, (), of, str(row.get("dtype", "")), state, feeds))
+        shape_of_weight = (fan_in, units) if np.isfinite(float(row.get("fan_in", np.nan))) else (0, 0)  # not known
+        parameters.append(Parameter(name, j, (), shape_of_weight, str(row.get("dtype", "")), state, feeds))
     names = dict.fromkeys([*_VALUE, *_ACTIVATION])
     empty = np.full(len(seeds), np.nan)
     signals = {
-        name: np.stack([known[own[name]][:, j] if name in own else empty for own, j in of_place], axis=1)
+        name: np.stack([known[names_in[name]][:, j] if name in names_in else empty for names_in, j in of_place], axis=1)
         if of_place
         else np.empty((len(seeds), 0))
         for name in names
@@ -186,7 +186,7 @@ def _stopped(rows: pd.DataFrame, steps: list[int]) -> list[Finding]:
     """Layers that learnt and no longer do: exactly zero gradients, no weight moved, or left behind by the others."""
     if len(steps) < 4:
         return []
-    found = []
+    findings = []
     table = lambda column: rows.groupby(["step", "layer"])[column].mean().unstack() if column in rows else None
     names = rows.drop_duplicates("layer").set_index("layer")["layer_name"].astype(str)
     late = steps[-max(2, round(_END * len(steps))) :]
@@ -198,19 +198,19 @@ def _stopped(rows: pd.DataFrame, steps: list[int]) -> list[Finding]:
             since = zero.index[~zero[j]].max()
             stopped = tuple(names[k] for k in dead)
             text = f"the weight gradient of {layers(stopped)} has been exactly 0 since after step {since}"
-            found.append(Finding(Rule.GL007, "error", stopped, text))
+            findings.append(Finding(Rule.GL007, "error", stopped, text))
     moved, ratio = table("moved_fraction"), table("log10_update_ratio")
     if moved is not None:
         still = [j for j in moved if (moved.loc[late, j] == 0).all() and (moved[j] > 0).any()]
         if still:
             stopped = tuple(names[k] for k in still)
             text = f"in the last {len(late)} steps recorded no weight of {layers(stopped)} was changed by its update"
-            found.append(Finding(Rule.GL014, "warning", stopped, text))
+            findings.append(Finding(Rule.GL014, "warning", stopped, text))
     if ratio is not None and ratio.shape[1] > 2:
         beside = ratio.sub(ratio.median(axis=1), axis=0)
         fallen = (beside.loc[late].max() - beside.drop(index=late).max())[lambda drop: drop < -_BEHIND]
         if len(fallen := fallen[np.isfinite(fallen)]):
             stopped = tuple(names[k] for k in fallen.sort_values().index)
             text = f"against the median layer the update of {layers(stopped)} has fallen by {-fallen.min():.1f} decades"
-            found.append(Finding(Rule.GL014, "warning", stopped, text, float(fallen.min()), -_BEHIND))
-    return found
+            findings.append(Finding(Rule.GL014, "warning", stopped, text, float(fallen.min()), -_BEHIND))
+    return findings

@@ -51,9 +51,9 @@ def markdown(d: Diagnosis, figure: Figure | None = None) -> str:
     """Return the page, with the figure beside it if there is one."""
     text = _text.markdown
     parts = [f"# Diagnosis of {text(d.name)}", f"**{text(words.headline(d))}** {text(d.coverage)}."]
-    about = [words.samples(d)]
-    about += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
-    parts.append(" ".join(map(text, about)))
+    summary = [words.samples(d)]
+    summary += [words.rate(d.chain)] if not d.no_verdict and d.chain is not None else []
+    parts.append(" ".join(map(text, summary)))
     if figure is not None:
         parts += [f"![{text(figure.alt)}]({NAME}.png)", f"*{text(figure.caption)}*"]
     if d.findings:
@@ -101,9 +101,11 @@ def remedy_table(finding: Finding) -> pd.DataFrame:
     """Return what to change: a row for each number before, as predicted, and after; or why it was not tried."""
     rows = []
     for remedy in finding.remedies:
-        for found in remedy.outcomes or (Outcome("–", math.nan, math.nan, math.nan),):
-            after = words.number(found.after) if remedy.tried else words.untried(remedy)
-            rows.append((remedy.text, found.what, words.number(found.before), words.number(found.predicted), after))
+        for outcome in remedy.outcomes or (Outcome("–", math.nan, math.nan, math.nan),):
+            after = words.number(outcome.after) if remedy.tried else words.untried(remedy)
+            rows.append(
+                (remedy.text, outcome.what, words.number(outcome.before), words.number(outcome.predicted), after)
+            )
     return _frame(rows, ("remedy", "of what", "before", "predicted", "after"))
 
 
@@ -116,9 +118,9 @@ def margin_table(d: Diagnosis) -> pd.DataFrame:
 def layer_table(d: Diagnosis) -> pd.DataFrame:
     """Return the layers in numbers; of very many some."""
     rows = layer_rows(d.evidence)
-    found, marked = columns(d.evidence, rows), marks(d, rows)
+    values_of, marked = columns(d.evidence, rows), marks(d, rows)
     notes = statuses(d.evidence, rows)
-    mean = lambda name, i: float(found[name][:, i].mean()) if name in found else np.nan
+    mean = lambda name, i: float(values_of[name][:, i].mean()) if name in values_of else np.nan
     made = []
     for i in chosen(d, rows, marked, _MOST):
         cells = {title: _power(mean(name, i)) for title, name in _COLUMNS.items()}

@@ -119,6 +119,7 @@ def find(jaxpr: Any, roots: Collection[Any] = ()) -> Patterns:
     Parameters
     ----------
     jaxpr : Jaxpr
+        The program, as JAX traced it.
     roots : collection of Var
         Operands that are, or follow, a product outside.
 
@@ -223,11 +224,11 @@ class _Search:
             return ("reciprocal",)
         return ({"mul": "product", "div": "quotient"}.get(name, name),)
 
-    def _sums(self, total: Any, of: Any) -> bool:
+    def _sums(self, total: Any, summed: Any) -> bool:
         """Return whether a value is the sum of another's entries, spread over them."""
         while not jaxprs.is_literal(total) and (eqn := self.made_by.get(total)) is not None:
             if eqn.primitive.name == "reduce_sum":
-                return eqn.invars[0] is of
+                return eqn.invars[0] is summed
             if eqn.primitive.name not in ("broadcast_in_dim", "reshape", "convert_element_type"):
                 return False
             total = eqn.invars[0]
@@ -249,11 +250,11 @@ class _Search:
         for equation in jaxpr.eqns:
             inside.see(equation)
         name = jaxprs.function_name(eqn)
-        own = {chain.root for var in eqn.invars if (chain := self.chain(var)) is not None}
-        self.softmaxed |= {root: None for root in inside.into_softmax() if root in own}
+        roots = {chain.root for var in eqn.invars if (chain := self.chain(var)) is not None}
+        self.softmaxed |= {root: None for root in inside.into_softmax() if root in roots}
         for var, result in zip(eqn.outvars, jaxpr.outvars, strict=True):
             chain = inside.chain(result)
-            if chain is not None and chain.root in own:
+            if chain is not None and chain.root in roots:
                 self.passed.add(var)
                 before = {f for v in eqn.invars if (c := self.chain(v)) is not None for f in c.functions}
                 named = name in NAMED and bool(set(chain.functions) - before)
@@ -288,23 +289,23 @@ class _Search:
 
     def patterns(self) -> Patterns:
         """Return what the chains amount to."""
-        found = Patterns(norms=self.norms, passed=self.passed)
+        made = Patterns(norms=self.norms, passed=self.passed)
         onward: set[Any] = set()  # variables that an activation follows
         for var, chain in reversed(self.chains.items()):
             if not chain.functions:
-                found.follows[var] = chain
+                made.follows[var] = chain
             users = self.users.get(var, ())
             later = [out for eqn in users for out in eqn.outvars if (c := self.chains.get(out)) and c.key == chain.key]
-            if any(out in onward or out in found.activations for out in later):
+            if any(out in onward or out in made.activations for out in later):
                 onward.add(var)
                 continue
             name = called(chain.functions, chain.last) if chain.bent and jaxprs.is_float(var) else ""
             if name and not self._of_a_derivative(var, chain):
-                found.activations[var] = (chain, name)
+                made.activations[var] = (chain, name)
         for root in self.into_softmax():
             scaled = [var for var, chain in self.chains.items() if chain.root is root and chain.scaled]
-            found.logits[root] = scaled[-1] if scaled else root
-        return found
+            made.logits[root] = scaled[-1] if scaled else root
+        return made
 
     def _of_a_derivative(self, var: Any, chain: Chain) -> bool:
         """Return whether it is a product of derivatives inside the loss, several of them functions of one value."""

@@ -42,6 +42,7 @@ class Exact(NamedTuple):
         Of the gradient by each leaf, of the shape of the axes that scans take apart, and EXACT_FIELDS; NaN for one
         that is not of floats.
     loss : float
+        The loss in float64.
     """
 
     sites: dict[tuple[int, str], np.ndarray]
@@ -58,6 +59,7 @@ class ExactLook:
     Parameters
     ----------
     program : Program
+        The program of the loss and its gradient, in the precision of the model.
 
     Attributes
     ----------
@@ -81,18 +83,19 @@ class ExactLook:
         with jax.enable_x64(True):
             collector = _Widened(lambda x, site, role: _read(x, kinds[site], role), reading.merge)
             operands = [widened(x) for x in jax.tree.leaves((params, *args))]
-            (loss, *grads), found = collector.evaluate(program.gradient, operands)
+            (loss, *grads), seen = collector.evaluate(program.gradient, operands)
             leaves = [_of_leaf(x, depth) for x, depth in zip(grads, program.depths, strict=True)]
-            found, leaves, loss = jax.device_get((found, leaves, loss))
-        return Exact(found, tuple(leaves), float(loss))
+            seen, leaves, loss = jax.device_get((seen, leaves, loss))
+        return Exact(seen, tuple(leaves), float(loss))
 
 
 def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """Numbers of exact vectors: those of `reading.columns`, and ``lost_float16`` and the like.
+    """Return the numbers of exact vectors: those of `reading.columns`, and ``lost_float16`` and the like.
 
     Parameters
     ----------
     vectors : ndarray, shape (..., EXACT_FIELDS)
+        What `Exact.sites` holds, of one place or of several.
 
     Returns
     -------
@@ -150,8 +153,8 @@ class _Widened(Collector):
         super().__init__(read, merge, self._bound)
 
     def evaluate(self, program: Any, args: Sequence[Any]) -> tuple[list[Any], Any]:
-        results, found = super().evaluate(program, args)
-        return _wide(jaxprs.opened(program)[0].outvars, results), found
+        results, seen = super().evaluate(program, args)
+        return _wide(jaxprs.opened(program)[0].outvars, results), seen
 
     def _equation(self, eqn: Any, values: list[Any]) -> tuple[Sequence[Any], Any]:
         return super()._equation(eqn, _wide(eqn.invars, values))

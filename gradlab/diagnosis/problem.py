@@ -147,12 +147,12 @@ class _Call:
     def __call__(self, params: Any, batch: Any, *keys: Any) -> _Result:
         args = tuple(batch) if self.spread else (batch,)
         if self.keyword:
-            found = self.function(params, *args, **{self.keyword: keys[0]})
+            returned = self.function(params, *args, **{self.keyword: keys[0]})
         else:
-            found = self.function(params, *args, *(keys if self.takes_key else ()))
-        if isinstance(found, tuple) and len(found) == 2:
-            return _Result(found[0], True)
-        return _Result(found, False)
+            returned = self.function(params, *args, *(keys if self.takes_key else ()))
+        if isinstance(returned, tuple) and len(returned) == 2:
+            return _Result(returned[0], True)
+        return _Result(returned, False)
 
 
 def _callings(function: Callable[..., Any], params: Any, batch: Any, key: Array | None) -> list[_Call]:
@@ -165,21 +165,21 @@ def _callings(function: Callable[..., Any], params: Any, batch: Any, key: Array 
         return [_Call(function, spread, key is not None, "") for spread in spreads]
     if parts and inspect.Parameter.VAR_POSITIONAL in [p.kind for p in signature.parameters.values()]:
         spreads = [True, False]
-    found: list[_Call] = []
+    calls: list[_Call] = []
     for spread in spreads:
         args = (params, *batch) if spread else (params, batch)
         named = next((k for k in KEYWORDS if k in signature.parameters), "")
         if key is not None and named and _binds(signature, *args, **{named: key}):
-            found.append(_Call(function, spread, True, named))
+            calls.append(_Call(function, spread, True, named))
         elif key is not None and _binds(signature, *args, key) and not _binds(signature, *args):
-            found.append(_Call(function, spread, True, ""))
+            calls.append(_Call(function, spread, True, ""))
     for spread in spreads:
         if _binds(signature, params, *(batch if spread else (batch,))):
-            found.append(_Call(function, spread, False, ""))
+            calls.append(_Call(function, spread, False, ""))
     if batch is None and _binds(signature, params):
-        found.insert(0, _NoBatch(function, False, False, ""))
-    if found:
-        return found
+        calls.insert(0, _NoBatch(function, False, False, ""))
+    if calls:
+        return calls
     name = _name_of(function)
     several = f", or {name}(params, {', '.join('abcdefgh'[: len(batch)])})" if parts and len(batch) < 9 else ""
     hint = "key=0 for a loss that takes a key" if key is None else "functools.partial for what else it takes"
@@ -222,12 +222,12 @@ def _tried(call: _Call, params: Any, batch: Any, *keys: Any) -> Any:
     aux = []
 
     def run(float_part, arrays, *keys):
-        found = call(_joined(float_part, rest), _joined(arrays, constant), *keys)
-        aux.append(found.aux)
-        if not isinstance(found.loss, (jax.Array, np.ndarray, np.generic, float, int)):
-            received, hint = _described(found.loss), "the loss alone"
+        result = call(_joined(float_part, rest), _joined(arrays, constant), *keys)
+        aux.append(result.aux)
+        if not isinstance(result.loss, (jax.Array, np.ndarray, np.generic, float, int)):
+            received, hint = _described(result.loss), "the loss alone"
             raise GradlabError(f"{_name_of(call.function)} to return a number, or (number, more)", received, hint)
-        return found.loss
+        return result.loss
 
     try:
         return _Result(jax.eval_shape(run, float_part, arrays, *keys), aux[0])

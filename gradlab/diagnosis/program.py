@@ -27,6 +27,7 @@ class Reading(NamedTuple):
     Parameters
     ----------
     loss : Array
+        The loss of the sample.
     grads : pytree
         Like the parameters; float0 where a leaf holds integers.
     values, deltas : dict of int to Array, shape (lengths of the scans around the site, FIELDS)
@@ -128,7 +129,7 @@ class Program:
 
     def run(self, params: Any, args: Sequence[Any]) -> Reading:
         """Loss, gradient and signals of one sample; compiled at the first call."""
-        results, found = self._run(jax.tree.leaves((params, *args)))
+        results, vectors = self._run(jax.tree.leaves((params, *args)))
         loss, grads = jax.tree.unflatten(self._structure, results)
-        by_role = lambda role: {site: vector for (site, own), vector in found.items() if own == role}
+        by_role = lambda role: {site: vector for (site, part), vector in vectors.items() if part == role}
         return Reading(loss, grads, by_role("value"), by_role("delta"))

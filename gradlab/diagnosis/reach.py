@@ -78,8 +78,8 @@ def _scan(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bo
     (body,) = jaxprs.entered(eqn)
     whole = lambda carried: needed(body, [*carried, *outs[count:]], derivative=derivative)
     carried = _settled(list(outs[:count]), lambda now: whole(now)[consts : consts + count])
-    found = whole(carried)
-    return [*found[:consts], *carried, *found[consts + count :]]
+    reached = whole(carried)
+    return [*reached[:consts], *carried, *reached[consts + count :]]
 
 
 def _while(eqn: Any, outs: Sequence[bool], derivative: Derivative) -> Sequence[bool]:

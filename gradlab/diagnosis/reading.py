@@ -59,6 +59,7 @@ def read(x: Array, site: Site, role: Role) -> Array:
     site : Site
         Where it is from: ``features`` are the axes of its units, ``function`` tells an activation's limits.
     role : {"value", "delta"}
+        Whether the array is a signal or a derivative of the loss: only a signal has limits and pairs of examples.
 
     Returns
     -------
@@ -82,23 +83,23 @@ def _read(x: Array, features: tuple[int, ...], by_unit: bool, value: bool, limit
     top = jnp.max(tops, initial=0)
     ratio = kept * _inverse(top)
     terms = {"squares": ratio * ratio, "zeros": x == 0, "not_finite": ~finite}
-    found = dict.fromkeys(FIELDS, number(0)) | {"top": top, "entries": number(x.size)}
+    fields = dict.fromkeys(FIELDS, number(0)) | {"top": top, "entries": number(x.size)}
     if value:
         terms["sum"] = ratio
     if limits is not None:
         low, high = limits
         margin = SATURATION * (high - low)
         terms["near_limit"] = (x < low + margin) | (x > high - margin)
-        found["limited"] = number(x.size)
+        fields["limited"] = number(x.size)
     paired = x.ndim > 1 and others and x.shape[others[0]] > 1
     if paired and x.shape[others[0]] % 2 == 0:
         terms["apart"] = _apart(ratio, others[0])
-    found |= _sums(terms)
+    fields |= _sums(terms)
     if paired:
-        found["apart"], found["paired"] = _pairs(ratio, others[0], found)
+        fields["apart"], fields["paired"] = _pairs(ratio, others[0], fields)
     if by_unit:
-        found |= {"still": jnp.sum(tops == 0, dtype=jnp.int32).astype(x.dtype), "units": number(tops.size)}
-    return jnp.stack([found[name] for name in FIELDS])
+        fields |= {"still": jnp.sum(tops == 0, dtype=jnp.int32).astype(x.dtype), "units": number(tops.size)}
+    return jnp.stack([fields[name] for name in FIELDS])
 
 
 def _sums(terms: dict[str, Array]) -> dict[str, Array]:
@@ -120,10 +121,10 @@ def _apart(x: Array, axis: int) -> Array:
     return ((pairs - lax.rev(pairs, (axis + 1,))) ** 2).reshape(x.shape)
 
 
-def _pairs(x: Array, axis: int, found: dict[str, Array]) -> tuple[Array, Array]:
+def _pairs(x: Array, axis: int, fields: dict[str, Array]) -> tuple[Array, Array]:
     """Sum of squares of the differences of pairs of examples, and of both; the last of an odd number has none."""
     if x.shape[axis] % 2 == 0:
-        return found["apart"] / 2, found["squares"]
+        return fields["apart"] / 2, fields["squares"]
     x = lax.slice_in_dim(x, 0, x.shape[axis] - 1, axis=axis)
     sums = _sums({"squares": x * x, "apart": _apart(x, axis)})
     return sums["apart"] / 2, sums["squares"]
@@ -161,6 +162,7 @@ def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     vectors : ndarray, shape (..., len(FIELDS))
+        What `read` returned, of one array or of several.
 
     Returns
     -------

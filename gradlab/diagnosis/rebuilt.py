@@ -39,9 +39,11 @@ class Rebuilt:
     Parameters
     ----------
     network : Network
+        The network with its options as they were given.
     params : pytree
         The given parameters, from which the number of outputs is read.
     batch : (x, y)
+        The examples that each built network is measured on.
     key : JAX key or int, optional
         Of the draw. None: 0.
 

@@ -104,11 +104,11 @@ def _entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[str
     shape, _, kind = reading(header)
     if len(shape) != 1 or not len(FIELDS) <= shape[0] <= len(FIELDS) + _AXES or kind.kind not in "fi":
         raise ValueError(f"{name[:80]} with shape {shape} of {kind}")
-    found = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
-    axes = found[len(FIELDS) :]
+    array = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
+    axes = array[len(FIELDS) :]
     if not (np.isfinite(axes).all() and (axes >= 0).all() and (axes == np.floor(axes)).all() and axes.prod() < 2**53):
         raise ValueError(f"{name[:80]} of shape {axes.tolist()[:8]}")
-    return (signal, layer), found
+    return (signal, layer), array
 
 
 def evidence_of(files: Sequence[Kept]) -> Evidence:
@@ -126,7 +126,7 @@ def evidence_of(files: Sequence[Kept]) -> Evidence:
     column = lambda signal, layer, field: np.array(
         [kept[signal, layer][FIELDS.index(field)] if (signal, layer) in kept else np.nan for kept in files]
     )
-    stack = lambda found: np.stack(found, axis=1) if found else np.empty((len(files), 0))
+    stack = lambda vectors: np.stack(vectors, axis=1) if vectors else np.empty((len(files), 0))
     signals, gradients = {}, {}
     kinds = ["activation" if place.site.kind == "activation" else "value" for place in places]
     names = [place.site.name.removesuffix(_BEHIND) if kind == "activation" else place.site.name
@@ -179,14 +179,14 @@ def _places(kept: Kept, layers: Sequence[str]) -> tuple[tuple[Place, ...], tuple
     parameters: list[Parameter] = []
     for layer in layers:
         shape = next((_shape(kept[s, layer]) for s in ("value", "delta", "activation") if (s, layer) in kept), None)
-        of = next((_shape(kept[s, layer]) for s in ("weight", "grad") if (s, layer) in kept), None)
-        if of is not None:
+        weight_shape = next((_shape(kept[s, layer]) for s in ("weight", "grad") if (s, layer) in kept), None)
+        if weight_shape is not None:
             feeds = (len(places),) if shape is not None else ()
-            parameters.append(Parameter(layer, len(parameters), (), of, "", "used", feeds))
+            parameters.append(Parameter(layer, len(parameters), (), weight_shape, "", "used", feeds))
         if shape is not None:
             last = (len(shape) - 1,) if shape else ()
             number = len(places)
-            parameter = layer if of is not None else ""
+            parameter = layer if weight_shape is not None else ""
             places.append(
                 Place(Site(number, layer, "product", "recorded", shape, "", features=last, parameter=parameter))
             )
@@ -210,8 +210,8 @@ def _losses(files: Sequence[Kept]) -> np.ndarray | None:
     names = [next((layer for signal, layer in kept if signal == "loss"), None) for kept in files]
     if None in names:
         return None
-    found = [kept["loss", str(name)] for kept, name in zip(files, names, strict=True)]
-    return np.array([np.nan if n[FIELDS.index("not_finite")] else 10 ** n[FIELDS.index("log10_max")] for n in found])
+    fields = [kept["loss", str(name)] for kept, name in zip(files, names, strict=True)]
+    return np.array([np.nan if n[FIELDS.index("not_finite")] else 10 ** n[FIELDS.index("log10_max")] for n in fields])
 
 
 def _notes(kept: Mapping[tuple[str, str], Any], layers: Sequence[str]) -> list[str]:

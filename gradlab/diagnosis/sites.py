@@ -28,11 +28,13 @@ class Site:
         The user's path of the parameter that feeds it, ``encoder/up``; without one the scope and the line. A second
         site of the same name is called ``encoder/up#1``.
     kind : SiteKind
+        What the operation is: a product with a weight, an activation, a norm, and so on.
     primitive : str
         The operation, by JAX's name.
     shape : tuple of int
         Of the value, in one step of the scans around it.
     dtype : str
+        Of the value.
     source : str
         File and line of the user's code, ``model.py:31``; empty where it is not known.
     scope : str
@@ -75,6 +77,7 @@ class Place:
     Parameters
     ----------
     site : Site
+        The place in the program.
     at : tuple of int
         The step of each scan, from outside.
     """
@@ -103,6 +106,7 @@ class Parameter:
     shape : tuple of int
         Of this share.
     dtype : str
+        Of the array.
     state : {"used", "frozen", "cut", "disconnected"}
         Whether the loss depends on it; ``frozen`` where every way to the loss goes through `stop_gradient`, ``cut``
         where through an operation without a derivative.
@@ -150,6 +154,7 @@ class Coverage:
     seen, products : int
         Products, convolutions and lookups that were read, and all that there are.
     unseen : tuple of Unseen
+        Products that were not read, each with the reason.
     taps : int
         Places that the user named.
     rules : tuple of str

@@ -20,12 +20,12 @@ SCHEMA = 1
 def to_dict(d: Diagnosis) -> dict[str, Any]:
     """Plain numbers, texts, lists and dicts; what JSON has no number for is text (``"-inf"``), or null."""
     rows = layer_rows(d.evidence)
-    found, marked, notes = columns(d.evidence, rows), marks(d, rows), statuses(d.evidence, rows)
+    values_of, marked, notes = columns(d.evidence, rows), marks(d, rows), statuses(d.evidence, rows)
     layers = [
         {
             "name": row.name, "findings": [f.rule.name for f in marked[i]],
             "status": next((str(s) for s in notes[:, i] if s != "ok"), "ok"),
-            **{name: _number(values[:, i].mean()) for name, values in found.items()},
+            **{name: _number(values[:, i].mean()) for name, values in values_of.items()},
         }
         for i, row in enumerate(rows)
     ]  # fmt: skip
@@ -55,11 +55,11 @@ def _number(value: Any) -> float | str | None:
     return value if math.isfinite(value) else "inf" if value > 0 else "-inf"
 
 
-def _finding(found: Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "rule": found.rule.name, "kind": found.kind, "severity": found.severity, "layers": list(found.layers),
-        "evidence": found.evidence, "value": _number(found.value), "line": _number(found.line),
-        "remedies": [_remedy(remedy) for remedy in found.remedies],
+        "rule": finding.rule.name, "kind": finding.kind, "severity": finding.severity, "layers": list(finding.layers),
+        "evidence": finding.evidence, "value": _number(finding.value), "line": _number(finding.line),
+        "remedies": [_remedy(remedy) for remedy in finding.remedies],
     }  # fmt: skip
 
 
@@ -74,8 +74,8 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _margin(found: Margin) -> dict[str, Any]:
+def _margin(margin: Margin) -> dict[str, Any]:
     return {
-        "rule": found.rule.name, "kind": found.rule.kind, "value": _number(found.value), "line": _number(found.line),
-        "layer": found.layer, "unit": found.unit, "silent": found.silent,
+        "rule": margin.rule.name, "kind": margin.rule.kind, "value": _number(margin.value),
+        "line": _number(margin.line), "layer": margin.layer, "unit": margin.unit, "silent": margin.silent,
     }  # fmt: skip

@@ -48,7 +48,9 @@ def suspects(
     loss : callable
         ``loss(params, *args)``, a scalar.
     params, grads : trees of arrays of floats
+        The point, and the gradient of the loss there.
     args : tuple
+        What the loss takes beside the parameters: a sample.
     seed : int
         Of the random direction.
     frozen : collection of int
@@ -94,11 +96,11 @@ def suspects(
     # of steps so small the sum of both changes is what coarser numbers inside the model round, and little else
     bent = 2 * np.abs(changes[up] + changes[down])[-2:]
     rounding = max([rounding, *bent[np.isfinite(bent)]])
-    found, error = _slope(changes[up] - changes[down], promised[up] - promised[down], rounding)
+    measured, error = _slope(changes[up] - changes[down], promised[up] - promised[down], rounding)
     notes = () if np.isfinite(error) else ("slope: no step changes the loss by more than its rounding",)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(-promised[steps] > rounding, changes[steps] / promised[steps], np.nan)
-    return Suspects(found, error, tuple(zip(rates.tolist(), ratios.tolist(), strict=True)), notes)
+    return Suspects(measured, error, tuple(zip(rates.tolist(), ratios.tolist(), strict=True)), notes)
 
 
 def _norm(leaves: list[Array]) -> float:
@@ -145,14 +147,14 @@ def _rays(
     A compiler would write a generator, two norms and a sum for each leaf.
     """
     moving = [i for i, x in enumerate(leaves) if i not in frozen and jnp.issubdtype(x.dtype, jnp.floating) and x.size]
-    found = {}
+    rays = {}
     for dtype in dict.fromkeys(leaves[i].dtype for i in moving):
         numbers = tuple(i for i in moving if leaves[i].dtype == dtype)
         starts, grads = ([_real(np.asarray(x[i])).ravel() for i in numbers] for x in (leaves, slopes))
         units = [grad / grad.dtype.type(size) for grad in grads]
         ways = [_direction(rng, *pair, rms) for pair in zip(starts, units, strict=True)]
-        found[numbers] = _Ray(*(np.concatenate(parts) for parts in (starts, units, ways)))
-    return found
+        rays[numbers] = _Ray(*(np.concatenate(parts) for parts in (starts, units, ways)))
+    return rays
 
 
 def _direction(rng: np.random.Generator, leaf: np.ndarray, grad: np.ndarray, rms: float) -> np.ndarray:
@@ -165,19 +167,19 @@ def _direction(rng: np.random.Generator, leaf: np.ndarray, grad: np.ndarray, rms
 
 def _slope(changes: np.ndarray, promised: np.ndarray, rounding: float) -> tuple[tuple[float, float], float]:
     """Slope by differences and by the gradient at the best of the steps, and the error of their difference."""
-    found, expected = changes / (2 * SHARES), promised / (2 * SHARES)
-    gap, unsure = found - expected, rounding / SHARES
+    measured, expected = changes / (2 * SHARES), promised / (2 * SHARES)
+    gap, unsure = measured - expected, rounding / SHARES
     drift = np.abs(np.diff(gap))
     # of a loss that levels off two long steps agree with each other, and not with short ones, as far as these are
     # steps in the format of the parameters
     whole = np.abs(expected) > 0.8 * np.nanmax(np.abs(expected), initial=0.0)
-    apart = np.where(whole, np.maximum(np.abs(gap[:, None] - gap) - unsure, 0), 0)
-    later = np.array([np.nanmax(row[k:], initial=0.0) for k, row in enumerate(apart)])
+    distance = np.where(whole, np.maximum(np.abs(gap[:, None] - gap) - unsure, 0), 0)
+    later = np.array([np.nanmax(row[k:], initial=0.0) for k, row in enumerate(distance)])
     error = np.maximum(np.maximum(drift[:-1], drift[1:]), later[1:-1]) + unsure[1:-1]
     if not np.isfinite(error).any():
         return (np.nan, np.nan), np.nan
     best = int(np.nanargmin(error))
-    slope = float(found[best + 1]), float(expected[best + 1])
+    slope = float(measured[best + 1]), float(expected[best + 1])
     if error[best] >= max(map(abs, slope)):
         return (np.nan, np.nan), np.nan
     return slope, float(error[best])

@@ -51,15 +51,15 @@ def identical_fraction(weight: Array, grad: Array, depth: int = 0, features: Seq
 @functools.partial(jax.jit, static_argnames=("depth", "axes"))
 def _marks(weight: Array, grad: Array, depth: int, axes: tuple[int, ...]) -> Array:
     """Compute four sums of each unit of each layer, shape (layers, units, 4)."""
-    found = []
+    marks = []
     for number, x in enumerate((weight, grad)):
         ins = [axis for axis in range(depth, x.ndim) if axis not in axes]
         rows = _words(jnp.transpose(x, (*range(depth), *axes, *ins)))
         rows = rows.reshape(math.prod(x.shape[:depth]), math.prod(x.shape[axis] for axis in axes), -1)
         for draw in range(2):
             odd = jax.random.bits(jax.random.key(2 * number + draw), rows.shape[-1:], jnp.uint32) | jnp.uint32(1)
-            found.append(jnp.sum(rows * odd, -1, dtype=jnp.uint32))
-    return jnp.stack(found, -1)
+            marks.append(jnp.sum(rows * odd, -1, dtype=jnp.uint32))
+    return jnp.stack(marks, -1)
 
 
 def _words(x: Array) -> Array:

@@ -15,7 +15,9 @@ def tap(name: str, x: Any) -> Any:
     Parameters
     ----------
     name : str
+        What the value is called in the diagnosis.
     x : pytree of arrays
+        The value.
 
     Returns
     -------

@@ -37,7 +37,7 @@ def text(d: Diagnosis) -> str:
         lines += ["", words.title(finding), f"  {words.sentence(finding.evidence)}"]
         lines += [f"  layers: {words.layers(finding.layers)}"] if finding.layers else []
         lines += [f"  try: {words.remedy(remedy)}" for remedy in finding.remedies]
-    if not d.of("warning") and not d.no_verdict:
+    if not d.at_least("warning") and not d.no_verdict:
         lines += ["", "how near each rule was to speaking:", *_margins(d)]
         lines += ["", "look next at:", *(f"  {what}: {came}" for what, came in words.suspects(d.evidence))]
     unknown = words.not_examined(d)
@@ -51,11 +51,11 @@ def _margins(d: Diagnosis) -> list[str]:
     """Return a line for each rule that looked, and one for each reason why others did not."""
     reasons: dict[str, list[str]] = {}
     lines = []
-    for found in words.silent_rules(d):
-        if found.silent:
-            reasons.setdefault(found.silent, []).append(f"{found.rule.name} {found.rule.kind}")
+    for margin in words.silent_rules(d):
+        if margin.silent:
+            reasons.setdefault(margin.silent, []).append(f"{margin.rule.name} {margin.rule.kind}")
         else:
-            lines.append(f"  {found.rule.name} {found.rule.kind}: {words.margin(found)}")
+            lines.append(f"  {margin.rule.name} {margin.rule.kind}: {words.margin(margin)}")
     return [*lines, *(f"  did not look, {why}: {', '.join(rules)}" for why, rules in reasons.items())]
 
 
@@ -64,13 +64,13 @@ def bars(d: Diagnosis) -> list[str]:
     from gradlab.diagnosis.layers import codes, columns, layer_rows, marks, statuses
 
     rows = layer_rows(d.evidence)
-    found = columns(d.evidence, rows)
-    own = marks(d, rows)
-    marked = list(map(codes, own))
-    values = [_means(found, names, len(rows)) for _, names, _ in BARS]
+    table = columns(d.evidence, rows)
+    findings = marks(d, rows)
+    marked = list(map(codes, findings))
+    values = [_means(table, names, len(rows)) for _, names, _ in BARS]
     notes = statuses(d.evidence, rows)
     broken = lambda i, word: any(concerns(text, Status.NOT_FINITE, word) for text in notes[:, i])
-    shown = chosen(d, rows, own)
+    shown = chosen(d, rows, findings)
     width = max([5, *(min(len(plain(rows[i].name)), _NAME) for i in shown)])
     head = [f"{name:<{_BAR + 9}}" for name, *_ in BARS]
     lines = [f"{'layer':<{width}}  {''.join(head)}".rstrip()]
@@ -88,11 +88,11 @@ def chosen(d: Diagnosis, rows: Sequence[LayerRow], marked: Sequence[Sequence[Fin
         return list(range(len(rows)))
     chain = set(d.chain.places) if d.chain is not None else set()
     alike = [i for i, row in enumerate(rows) if row.place in chain]
-    thinned = lambda own, count: {
-        own[i] for i in np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int)
+    thinned = lambda among, count: {
+        among[i] for i in np.linspace(0, len(among) - 1, min(count, len(among))).round().astype(int)
     }
     shown = {0, len(rows) - 1} | thinned(alike, 2 * most // 3)
-    grave = [i for i, own in enumerate(marked) if i not in shown and any(f.severity != "info" for f in own)]
+    grave = [i for i, among in enumerate(marked) if i not in shown and any(f.severity != "info" for f in among)]
     return sorted(shown | thinned(grave, most - len(shown)))
 
 
@@ -102,11 +102,11 @@ def some_of(count: int, most: int) -> str:
     return f"Of {count} layers these are shown: {shown}; .frame has all." if count > most else ""
 
 
-def _means(found: dict[str, np.ndarray], names: tuple[str, ...], count: int) -> np.ndarray:
+def _means(table: dict[str, np.ndarray], names: tuple[str, ...], count: int) -> np.ndarray:
     """Geometric mean over samples; the next column where the first has nothing."""
     mean = np.full(count, np.nan)
     for name in names:
-        values = found.get(name, np.full((1, count), np.nan))
+        values = table.get(name, np.full((1, count), np.nan))
         mean = np.where(np.isnan(mean), values.mean(axis=0), mean)
     return mean
 

@@ -49,14 +49,14 @@ class Together(Collector):
     def run(self, program: Any, args: Sequence[Any]) -> tuple[list[Any], Readings]:
         """Results of a program, and what was read at its marks."""
         self._bytes = 0
-        results, found = self.evaluate(program, args)
+        results, vectors = self.evaluate(program, args)
         groups: dict[Hashable, list[tuple[int, str]]] = {}
-        for key, kept in found.items():
+        for key, kept in vectors.items():
             if isinstance(kept, _Kept):
                 groups.setdefault((jax.typeof(kept.array), self.alike(*key)), []).append(key)
         for keys in groups.values():
-            found |= zip(keys, self._read([found[key].array for key in keys], *keys[0]), strict=True)
-        return results, found
+            vectors |= zip(keys, self._read([vectors[key].array for key in keys], *keys[0]), strict=True)
+        return results, vectors
 
     def _read(self, arrays: Sequence[Any], site: int, role: str) -> list[Any]:
         if len(arrays) < _FEWEST:
@@ -73,6 +73,6 @@ class Together(Collector):
             return values, {key: _Kept(values[0])}
         loop = jaxprs.treatment(eqn) != "call"
         self._loops += loop
-        found = super()._equation(eqn, values)
+        results = super()._equation(eqn, values)
         self._loops -= loop
-        return found
+        return results

@@ -80,9 +80,13 @@ class Bench:
     Parameters
     ----------
     view : View
+        The network as it was measured.
     params : pytree
+        Its parameters, which trials start from.
     measure : callable
+        Takes parameters, and returns what is measured of the network with them.
     seed : int
+        Of what trials draw.
     """
 
     def __init__(self, view: View, params: Any, measure: Measure, seed: int):
@@ -92,17 +96,17 @@ class Bench:
 
     def array(self, parameter: int) -> np.ndarray:
         """Return a parameter, in float64."""
-        found = self.view.whole.parameters[parameter]
-        return np.asarray(self.leaves[found.leaf], np.float64)[found.at]
+        place = self.view.whole.parameters[parameter]
+        return np.asarray(self.leaves[place.leaf], np.float64)[place.at]
 
     def changed(self, arrays: dict[int, np.ndarray]) -> Any:
         """Return the parameters with other arrays."""
         leaves = list(self.leaves)
         for parameter, array in arrays.items():
-            found = self.view.whole.parameters[parameter]
-            copy = np.array(leaves[found.leaf])
-            copy[found.at] = array
-            leaves[found.leaf] = copy
+            place = self.view.whole.parameters[parameter]
+            copy = np.array(leaves[place.leaf])
+            copy[place.at] = array
+            leaves[place.leaf] = copy
         return self.structure.unflatten(list(map(jnp.asarray, leaves)))
 
     def after(self, arrays: dict[int, np.ndarray]) -> View:
@@ -161,11 +165,11 @@ def _all_roles(chain: Chain, weights: Weights, bench: Bench) -> tuple[int, ...]:
 
 def _measured(remedy: Remedy, chain: Chain, after: View) -> Remedy:
     """With the rates of the same chain after the change."""
-    found = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
+    same = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
     rate = lambda r: math.nan if r is None else r.value
     before = remedy.outcomes[0] if remedy.outcomes else Outcome(DELTA, rate(chain.delta), math.nan, math.nan)
-    delta = replace(before, after=math.nan if found is None else rate(found.delta))
-    signal = Outcome(SIGNAL, rate(chain.value), math.nan, math.nan if found is None else rate(found.value))
+    delta = replace(before, after=math.nan if same is None else rate(same.delta))
+    signal = Outcome(SIGNAL, rate(chain.value), math.nan, math.nan if same is None else rate(same.value))
     if math.isnan(delta.after):
         return replace(remedy, not_tried="the changed model has no finite delta to take a rate of")
     return replace(remedy, outcomes=(delta, signal))
@@ -185,8 +189,8 @@ def _unit_variance(chain: Chain, weights: Weights, bench: Bench) -> View:
         size = np.array([seen.evidence.signal("log10_value_rms")[:, place].mean() for place in at])
         if not np.isfinite(size).all() or np.abs(size).max() < math.log10(1 + _NEAR):
             break
-        own = np.diff(size, prepend=0.0)
-        arrays = {of_place[p]: arrays[of_place[p]] * 10.0**-share for p, share in zip(at, own, strict=True)}
+        shares = np.diff(size, prepend=0.0)
+        arrays = {of_place[p]: arrays[of_place[p]] * 10.0**-share for p, share in zip(at, shares, strict=True)}
         seen = bench.after(arrays)
     return seen
 
@@ -222,10 +226,10 @@ def _recurrent(remedy: Remedy, chain: Chain, bench: Bench) -> Remedy:
     if len(square) != 1:
         return replace(remedy, not_tried="there is no one square matrix in the recurrence")
     after = bench.after({square[0]: _orthogonal(bench, square[0], 1.0)})
-    found = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
-    if found is None or found.delta is None:
+    same = next((c for c in after.chains if (c.part, c.along) == (chain.part, chain.along)), None)
+    if same is None or same.delta is None:
         return replace(remedy, not_tried="the changed model has no finite delta to take a rate of")
-    return replace(remedy, outcomes=(replace(remedy.outcomes[0], after=found.delta.value),))
+    return replace(remedy, outcomes=(replace(remedy.outcomes[0], after=same.delta.value),))
 
 
 def _is_square(shape: tuple[int, ...]) -> bool:
@@ -257,10 +261,10 @@ def _layer(finding: Finding, bench: Bench) -> tuple[int, int | None, int] | None
     """Return weight, bias and the activation's place of the first layer of a finding."""
     view = bench.view
     for layer in view.layers("activation"):
-        of = view.before(layer)
-        if of is None or of.name != finding.layers[0]:
+        before = view.before(layer)
+        if before is None or before.name != finding.layers[0]:
             continue
-        weight = [i for i in view.weights() if of.members[0] in view.whole.parameters[i].places]
+        weight = [i for i in view.weights() if before.members[0] in view.whole.parameters[i].places]
         if len(weight) != 1 or not view.units(weight[0]):
             return None
         return weight[0], view.bias_of(weight[0]), layer.members[0]
@@ -269,18 +273,18 @@ def _layer(finding: Finding, bench: Bench) -> tuple[int, int | None, int] | None
 
 def _of_units(column: str) -> Callable[[Finding, Bench], tuple[Remedy, ...]]:
     def attempts(finding: Finding, bench: Bench) -> tuple[Remedy, ...]:
-        found = _layer(finding, bench)
-        return tuple(_unit(remedy, found, column, bench) for remedy in finding.remedies)
+        layer = _layer(finding, bench)
+        return tuple(_unit(remedy, layer, column, bench) for remedy in finding.remedies)
 
     return attempts
 
 
-def _unit(remedy: Remedy, found: tuple[int, int | None, int] | None, column: str, bench: Bench) -> Remedy:
+def _unit(remedy: Remedy, layer: tuple[int, int | None, int] | None, column: str, bench: Bench) -> Remedy:
     if not remedy.change:
         return remedy
-    if found is None:
+    if layer is None:
         return replace(remedy, not_tried="the layer has no weight of its own")
-    weight, bias, place = found
+    weight, bias, place = layer
     arrays = {} if bias is None else {bias: np.zeros_like(bench.array(bias))}
     match remedy.change:
         case "no bias" if bias is None:
@@ -288,8 +292,8 @@ def _unit(remedy: Remedy, found: tuple[int, int | None, int] | None, column: str
         case "draw":
             arrays = {weight: _gaussian(bench, weight, 2.0)}
         case "unit variance":
-            of = bench.view.whole.parameters[weight].places[0]
-            size = bench.view.evidence.signal("log10_value_rms")[:, of].mean()
+            first = bench.view.whole.parameters[weight].places[0]
+            size = bench.view.evidence.signal("log10_value_rms")[:, first].mean()
             arrays[weight] = 10.0**-size * bench.array(weight)
     after = float(bench.after(arrays).evidence.signal(column)[:, place].mean())
     return replace(remedy, outcomes=(replace(remedy.outcomes[0], after=after),))

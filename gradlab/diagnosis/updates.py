@@ -14,13 +14,16 @@ from gradlab.measurement.arrays import log10_norm
 
 
 def update_ratios(optimizer: Any, parameters: Sequence[Parameter], grads: Any, params: Any) -> np.ndarray:
-    """log10 of the norm of an optimiser's first update over that of the parameter, (parameters,); NaN where it is 0.
+    """Return log10 of the norm of an optimiser's first update over that of the parameter, which is NaN where that is 0.
 
     Parameters
     ----------
     optimizer : optax.GradientTransformation
+        The optimiser whose first update is taken.
     parameters : sequence of Parameter
+        What a ratio is returned for.
     grads, params : pytree
+        The gradient of the loss, and the point that it was taken at.
 
     Raises
     ------

@@ -84,18 +84,18 @@ class View:
 
     def layers(self, *kinds: str) -> Iterator[Layer]:
         """Layers of these kinds, in the order of the signal."""
-        found: dict[tuple, list[int]] = {}
+        grouped: dict[tuple, list[int]] = {}
         for i, place in enumerate(self.places):
             if place.site.kind in kinds:
-                found.setdefault((place.site.number, _in_layers(place)), []).append(i)
-        for members in found.values():
+                grouped.setdefault((place.site.number, _in_layers(place)), []).append(i)
+        for members in grouped.values():
             yield Layer(_named(self.places[members[0]]), tuple(members))
 
     def in_time(self, layer: Layer) -> bool:
         """Return whether it is a step of a recurrence: in a scan that takes no parameter apart, or of a reused one."""
         site = self.places[layer.members[0]].site
-        of = self.before(layer)
-        parameter = site.parameter or (self.places[of.members[0]].site.parameter if of else "")
+        before = self.before(layer)
+        parameter = site.parameter or (self.places[before.members[0]].site.parameter if before else "")
         return any(scan[0] == "steps" for scan in site.scans) or self._uses.get(parameter, 0) > 1
 
     @cached_property
@@ -107,12 +107,12 @@ class View:
     def before(self, layer: Layer) -> Layer | None:
         """Return the layer that an activation or a norm follows."""
         place = self.places[layer.members[0]]
-        of = [
+        nearest = [
             i
             for i, p in enumerate(self.places)
             if p.site.number == place.site.follows and _in_layers(p) == _in_layers(place)
         ]
-        return Layer(_named(self.places[of[0]]), tuple(of)) if of else None
+        return Layer(_named(self.places[nearest[0]]), tuple(nearest)) if nearest else None
 
     def least(self, column: str, layer: Layer) -> float:
         """Return the smallest number of a column over all samples and steps; NaN where there is none."""
@@ -144,11 +144,13 @@ class View:
 
     def bias_of(self, weight: int) -> int | None:
         """Return the vector beside a weight in the tree that has one number for each unit."""
-        own = self.whole.parameters[weight]
+        weight_entry = self.whole.parameters[weight]
         beside = [
             i
             for i, p in enumerate(self.whole.parameters)
-            if p.shape == (self.units(weight),) and p.at == own.at and _folder(p.path) == _folder(own.path)
+            if p.shape == (self.units(weight),)
+            and p.at == weight_entry.at
+            and _folder(p.path) == _folder(weight_entry.path)
         ]
         return beside[0] if len(beside) == 1 else None
 
@@ -161,8 +163,8 @@ def _folder(path: str) -> str:
     return path.partition("[")[0].rpartition("/")[0]
 
 
-def _extreme(of: np.ufunc, numbers: np.ndarray) -> float:
-    return float(of.reduce(numbers, axis=None)) if numbers.size else math.nan
+def _extreme(which: np.ufunc, numbers: np.ndarray) -> float:
+    return float(which.reduce(numbers, axis=None)) if numbers.size else math.nan
 
 
 def _in_layers(place: Place) -> tuple[int, ...]:
@@ -181,6 +183,6 @@ def rows(place: Place) -> int:
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """``a, b, c and 4 more``."""
+    """Join names, of many the first ones: ``a, b, c and 4 more``."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

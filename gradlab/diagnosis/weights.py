@@ -63,8 +63,8 @@ class Weights:
         function = function or self.function
         if not self.plain or function not in TABLE.names or not 0 < sigma_w2 * self.input < math.inf:
             return math.nan
-        found = transients(function, sigma_w2=sigma_w2, sigma_b2=self.sigma_b2, q0=self.input, depth=self.depth)
-        return math.exp(0.5 * float(np.mean(found.log_dphi2[:-1] + math.log(sigma_w2))))
+        transient = transients(function, sigma_w2=sigma_w2, sigma_b2=self.sigma_b2, q0=self.input, depth=self.depth)
+        return math.exp(0.5 * float(np.mean(transient.log_dphi2[:-1] + math.log(sigma_w2))))
 
     def normalised_rate(self) -> float:
         """Return the same with a layer norm in front of the activation; NaN where there are biases."""
@@ -80,7 +80,7 @@ def weights_of(view: View, chain: Chain) -> Weights:
     for i in view.weights():
         for place in at.keys() & set(view.whole.parameters[i].places):
             of_place.setdefault(place, []).append(i)
-    chosen = dict.fromkeys(found[0] for place, found in sorted(of_place.items()) if len(found) == 1)
+    chosen = dict.fromkeys(numbers[0] for place, numbers in sorted(of_place.items()) if len(numbers) == 1)
     sizes = [_log10_sigma_w2(view, i, chain) for i in chosen]
     known = [s for s in sizes if math.isfinite(s)]
     function = _function(view, chain)
@@ -133,10 +133,10 @@ def _sigma_b2(view: View, weight: int) -> float:
 
 
 def _function(view: View, chain: Chain) -> str:
-    of = {view.places[i].site.number for i in chain.places}
-    sites = {p.site.number: p.site for p in view.places if p.site.kind == "activation" and p.site.follows in of}
-    found = Counter(site.function for site in sites.values())
-    if len(found) != 1:
+    products = {view.places[i].site.number for i in chain.places}
+    sites = {p.site.number: p.site for p in view.places if p.site.kind == "activation" and p.site.follows in products}
+    functions = Counter(site.function for site in sites.values())
+    if len(functions) != 1:
         return ""
-    (name,) = found
+    (name,) = functions
     return _NAMES.get(name, name)

@@ -53,7 +53,7 @@ def rate(chain: Chain | None) -> str:
     """Return what each layer of the main chain does to delta and signal; empty where there is no chain."""
     if chain is None:
         return ""
-    factor = lambda found: interval_text(found.value, found.low, found.high)
+    factor = lambda interval: interval_text(interval.value, interval.low, interval.high)
     parts = [f"the delta by {factor(chain.delta)} on the way to the input"] if chain.delta else []
     parts += [f"the signal by {factor(chain.value)} on the way to the loss"] if chain.value else []
     each = "layer" if chain.along == "layers" else "step"
@@ -83,7 +83,7 @@ def _group(names: Sequence[str]) -> tuple[str, set[str]]:
     for at in range(1, len(parts), 2):
         before, behind = "".join(parts[:at]), "".join(parts[at + 1 :])
         pattern = re.compile(rf"{re.escape(before)}(\d+){re.escape(behind)}")
-        numbers = {name: found[1] for name in names if (found := pattern.fullmatch(name))}
+        numbers = {name: match[1] for name in names if (match := pattern.fullmatch(name))}
         if len(numbers) > len(best):
             inside = _ranges(sorted(numbers.values(), key=int))
             best, text = set(numbers), before + (inside if before.endswith("[") else f"{{{inside}}}") + behind
@@ -102,7 +102,7 @@ def _ranges(numbers: Sequence[str]) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Join words: ``a``, ``a and b``, ``a, b and c``."""
     words = [w for w in words if w]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
@@ -136,34 +136,34 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
-def outcome(found: Outcome) -> str:
+def outcome(one: Outcome) -> str:
     """``factor per layer: 0.08 before, 1 predicted, 1 after``."""
-    shown = [("before", found.before), ("predicted", found.predicted), ("after", found.after)]
-    return f"{found.what}: " + ", ".join(f"{number(v)} {word}" for word, v in shown if not math.isnan(v))
+    shown = [("before", one.before), ("predicted", one.predicted), ("after", one.after)]
+    return f"{one.what}: " + ", ".join(f"{number(v)} {word}" for word, v in shown if not math.isnan(v))
 
 
-def remedy(found: Remedy) -> str:
+def remedy(one: Remedy) -> str:
     """Return what to do, and what became of it."""
-    numbers = list(map(outcome, found.outcomes))
-    return f"{found.text} ({'; '.join(numbers if found.tried else [*numbers, untried(found)])})"
+    numbers = list(map(outcome, one.outcomes))
+    return f"{one.text} ({'; '.join(numbers if one.tried else [*numbers, untried(one)])})"
 
 
-def untried(found: Remedy) -> str:
+def untried(one: Remedy) -> str:
     """Say that a remedy was not tried, and why."""
-    return f"not tried: {found.not_tried}" if found.not_tried else "not tried"
+    return f"not tried: {one.not_tried}" if one.not_tried else "not tried"
 
 
-def margin(found: Margin) -> str:
+def margin(one: Margin) -> str:
     """Return how near a rule was to speaking, or why it could not look."""
-    if found.silent:
-        return f"did not look: {found.silent}"
-    if math.isnan(found.value):
+    if one.silent:
+        return f"did not look: {one.silent}"
+    if math.isnan(one.value):
         return "nothing of the kind"
-    if found.value == found.line == 0:
-        return f"no {found.unit or 'such thing'}"
-    unit = f" {found.unit}" if found.unit else ""
-    where = f" at {found.layer}" if found.layer else ""
-    return f"{number(found.value)}{unit}{where}; the line is {number(found.line)}"
+    if one.value == one.line == 0:
+        return f"no {one.unit or 'such thing'}"
+    unit = f" {one.unit}" if one.unit else ""
+    where = f" at {one.layer}" if one.layer else ""
+    return f"{number(one.value)}{unit}{where}; the line is {number(one.line)}"
 
 
 def silent_rules(d: Diagnosis) -> list[Margin]:
@@ -194,10 +194,10 @@ def cost(d: Diagnosis) -> str:
 
 def suspects(seen: Evidence) -> list[tuple[str, str]]:
     """Return what to look at next where no layer is to blame, and what came of it where it was tried."""
-    found = seen.suspects
+    tried = seen.suspects
     rows = [
-        ("learning rate", "not tried" if found is None or not found.steps else _steps(found.steps)),
-        ("wiring: is it the gradient of the loss?", "not tried" if found is None else _slope(found)),
+        ("learning rate", "not tried" if tried is None or not tried.steps else _steps(tried.steps)),
+        ("wiring: is it the gradient of the loss?", "not tried" if tried is None else _slope(tried)),
         ("the optimiser's epsilon", _epsilon(seen)),
         ("data and labels", "not tried: look at inputs beside their labels, at their scale, at shuffled labels"),
         ("the loss", "not tried: logits or probabilities, mean or sum, which axis, which target"),
@@ -205,9 +205,9 @@ def suspects(seen: Evidence) -> list[tuple[str, str]]:
     return rows
 
 
-def _slope(found: Suspects) -> str:
+def _slope(tried: Suspects) -> str:
     """Return the derivative of the loss along a random direction, by a finite difference and by the gradient."""
-    (difference, gradient), error = found.slope, found.slope_error
+    (difference, gradient), error = tried.slope, tried.slope_error
     if math.isnan(difference) or math.isnan(gradient):
         return "tried, and not resolved: the finite difference drowns in rounding"
     both = f"{number(difference)} by a finite difference, {number(gradient)} by the gradient"

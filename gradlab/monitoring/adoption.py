@@ -28,8 +28,8 @@ def children_of(node: Any) -> dict[str, Any]:
     """Return what hangs on a node by its name: fields, keys, or numbers in a sequence; nothing on an array."""
     if hasattr(node, "_asdict"):
         return node._asdict()
-    found, _ = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
-    return {keystr(keys, simple=True): child for keys, child in found if keys}
+    entries, _ = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
+    return {keystr(keys, simple=True): child for keys, child in entries if keys}
 
 
 def array_of(node: Any) -> np.ndarray:
@@ -37,30 +37,30 @@ def array_of(node: Any) -> np.ndarray:
     return np.asarray(jax.tree.leaves(node)[0])
 
 
-def refuse_others(found: Array, labels: Labels) -> None:
+def refuse_others(labels_kept: Array, labels: Labels) -> None:
     """Refuse a state whose labels are not those of the layers that are updated, if that is known before the step runs.
 
     Raises
     ------
     GradlabError
     """
-    traced = isinstance(found, jax.core.Tracer)
-    if found.shape != labels.encoded().shape or not (traced or labels.fit(found)):
-        raise other_layers(labels, None if traced else Labels.decoded(found))
+    traced = isinstance(labels_kept, jax.core.Tracer)
+    if labels_kept.shape != labels.encoded().shape or not (traced or labels.fit(labels_kept)):
+        raise other_layers(labels, None if traced else Labels.decoded(labels_kept))
 
 
 def other_layers(ours: Labels, theirs: Labels | None) -> GradlabError:
     """Return the refusal of records of other layers, or of another order; None where it is not known whose they are."""
     if theirs is None:
-        found = "a state of others"
+        received = "a state of others"
     elif ours.layers.names != theirs.layers.names:
-        found = f"one of {_few(theirs)}"
+        received = f"one of {_few(theirs)}"
     else:
         arrays = lambda labels: [f"{leaf.path} {leaf.shape} {leaf.dtype}" for leaf in labels.layers.leaves]
         other = [array for array in arrays(theirs) if array not in arrays(ours)]
-        found = f"one with {', '.join(other[:3]) or 'other columns'}"
+        received = f"one with {', '.join(other[:3]) or 'other columns'}"
     hint = "the model, order= and pool= of the checkpoint, or tx.init(params)"
-    return GradlabError(f"a monitor of the layers {_few(ours)}", found, hint)
+    return GradlabError(f"a monitor of the layers {_few(ours)}", received, hint)
 
 
 def _few(labels: Labels, most: int = 6) -> str:
@@ -70,24 +70,24 @@ def _few(labels: Labels, most: int = 6) -> str:
 
 def restored(state: Any, fresh: Any) -> Any:
     """Return a fresh state of a monitor, with what a checkpoint has in its places."""
-    found = monitors(state)
-    if not found:
+    kept = monitors(state)
+    if not kept:
         return fresh._replace(inner_state=_like(fresh.inner_state, state, ()))
-    if len(found) > 1:
-        raise GradlabError("the state of one monitor", f"{len(found)} of them", "the part of the tree that holds one")
-    theirs = Labels.decoded(array_of(found[0]["labels"]))
+    if len(kept) > 1:
+        raise GradlabError("the state of one monitor", f"{len(kept)} of them", "the part of the tree that holds one")
+    theirs = Labels.decoded(array_of(kept[0]["labels"]))
     ours = Labels.decoded(fresh.labels)
     if theirs != ours:
         raise other_layers(ours, theirs)
-    return type(fresh)(**{name: _like(getattr(fresh, name), found[0][name], (name,)) for name in fresh._fields})
+    return type(fresh)(**{name: _like(getattr(fresh, name), kept[0][name], (name,)) for name in fresh._fields})
 
 
-def _like(template: Any, found: Any, path: tuple[str, ...]) -> Any:
+def _like(template: Any, kept: Any, path: tuple[str, ...]) -> Any:
     """Return the arrays of a tree in the structure of another, by their names."""
     children, structure = tree_flatten_with_path(template, is_leaf=lambda child: child is not template)
     if len(children) == 1 and not children[0][0]:
-        return _leaf_like(template, found, path)
-    given = children_of(found)
+        return _leaf_like(template, kept, path)
+    given = children_of(kept)
     parts = []
     for keys, child in children:
         name = keystr(keys, simple=True)
@@ -98,8 +98,8 @@ def _like(template: Any, found: Any, path: tuple[str, ...]) -> Any:
     return jax.tree.unflatten(structure, parts)
 
 
-def _leaf_like(template: Any, found: Any, path: tuple[str, ...]) -> Any:
-    leaves = jax.tree.leaves(found)
+def _leaf_like(template: Any, kept: Any, path: tuple[str, ...]) -> Any:
+    leaves = jax.tree.leaves(kept)
     if len(leaves) != 1 or np.shape(leaves[0]) != np.shape(template):
         received = f"shape {np.shape(leaves[0])}" if len(leaves) == 1 else f"{len(leaves)} arrays"
         raise _unlike(f"{'/'.join(path)} of shape {np.shape(template)}", received)

@@ -45,20 +45,20 @@ def blocks_of(layers: Layers, trees: Mapping[str, Sequence[Any]]) -> list[Block]
     first = np.cumsum([0, *(leaf.layers for leaf in layers.leaves)])
     blocks = []
     for members, cut in _groups(layers.leaves, trees):
-        there = [name for name, own in trees.items() if own[members[0]] is not None]
+        there = [name for name, arrays in trees.items() if arrays[members[0]] is not None]
         values = {name: [trees[name][i] for i in members] for name in there}
         slots = np.concatenate([np.arange(first[i], first[i + 1]) for i in members])
         if cut:
             places = _Rows(slots, [layers.slots[slot].entries for slot in slots])
-            rows = {name: places.rows_of(own) for name, own in values.items()}
+            rows = {name: places.rows_of(arrays) for name, arrays in values.items()}
             blocks.append(Block(rows, places.slots))
             if not len(places.pieces):
                 continue
-            slots, parts = places.pieces[:, 0], {name: places.mixed(own) for name, own in rows.items()}
+            slots, parts = places.pieces[:, 0], {name: places.mixed(arrays) for name, arrays in rows.items()}
         elif layers.leaves[members[0]].stacked:
-            parts = {name: own[0] for name, own in values.items()}
+            parts = {name: arrays[0] for name, arrays in values.items()}
         else:
-            parts = {name: jnp.stack(own) if len(own) > 1 else own[0][None] for name, own in values.items()}
+            parts = {name: jnp.stack(arrays) if len(arrays) > 1 else arrays[0][None] for name, arrays in values.items()}
         blocks.append(Block(parts, slots))
     return blocks
 
@@ -67,13 +67,15 @@ def _groups(leaves: Sequence[Leaf], trees: Mapping[str, Sequence[Any]]) -> list[
     """Leaves that go together, by number, and whether they are cut into rows."""
     alike: dict[Any, list[list[int]]] = {}
     for i, leaf in enumerate(leaves):
-        about = tuple(None if own[i] is None else _about(own[i]) for own in trees.values())
+        kinds = tuple(
+            None if leaves_of_tree[i] is None else _about(leaves_of_tree[i]) for leaves_of_tree in trees.values()
+        )
         size = math.prod(leaf.shape) * len(trees)
-        if not any(about) or not size:
+        if not any(kinds) or not size:
             continue
         cut = jax.device_count() == 1 and size <= TOGETHER
-        formats = tuple(a and a[0] for a in about)
-        key = (True, formats) if cut else (False, i if leaf.stacked else leaf.shape, about)
+        formats = tuple(a and a[0] for a in kinds)
+        key = (True, formats) if cut else (False, i if leaf.stacked else leaf.shape, kinds)
         groups = alike.setdefault(key, [[]])
         taken = sum(math.prod(leaves[k].shape) * len(trees) for k in groups[-1])
         if groups[-1] and taken + size > TOGETHER:
@@ -125,5 +127,5 @@ class _Rows:
     def mixed(self, rows: Array) -> Array:
         """Return one copy of each row for each of its slots, with zeros in the place of the others."""
         _, row, start, end = self.pieces.T
-        own = (np.arange(ROW) >= start[:, None]) & (np.arange(ROW) < end[:, None])
-        return jnp.where(own, rows[row], jnp.zeros((), rows.dtype))
+        inside = (np.arange(ROW) >= start[:, None]) & (np.arange(ROW) < end[:, None])
+        return jnp.where(inside, rows[row], jnp.zeros((), rows.dtype))

@@ -18,11 +18,12 @@ NORMS: dict[str, tuple[str, str]] = {
 
 
 def layer_columns(layers: Layers, names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of the frame, each of shape (…, layers).
+    """Return the columns of the frame, each of shape (…, layers).
 
     Parameters
     ----------
     layers : Layers
+        Which arrays belong to which layer.
     names : sequence of str
         The quantities.
     values : ndarray, shape (…, quantities, slots)
@@ -37,27 +38,27 @@ class _Read:
 
     def __init__(self, layers: Layers, names: Sequence[str], values: np.ndarray):
         self.bits = 64 if values.dtype == np.float64 else 32
-        self.found = {name: values[..., i, :].astype(np.float64) for i, name in enumerate(names)}
+        self.arrays = {name: values[..., i, :].astype(np.float64) for i, name in enumerate(names)}
         self.trees = [name.removesuffix(" squares") for name in names if name.endswith(" squares")]
         self.entries = np.array([leaf.entries for leaf in layers.slots])
         kinds = [[getattr(row, kind) for row in layers.rows] for kind in ("weights", "biases")]
-        longest = max(len(own) for kind in kinds for own in kind)
-        self.places = np.array([[[*own, *[-1] * (longest - len(own))] for own in kind] for kind in kinds])
+        longest = max(len(slots) for kind in kinds for slots in kind)
+        self.places = np.array([[[*slots, *[-1] * (longest - len(slots))] for slots in kind] for kind in kinds])
 
     def there(self, tree: str) -> np.ndarray:
         """Return whether each slot has an array of the tree."""
-        return self.found[f"{tree} squares"] != ABSENT
+        return self.arrays[f"{tree} squares"] != ABSENT
 
     def norm(self, tree: str) -> np.ndarray:
         """log10 of the norm of each slot: -inf for a true zero, NaN or inf where an entry is."""
         plain, up, down, bad = (
-            self.found[f"{tree} {n}"] for n in ("squares", "squares up", "squares down", "not finite")
+            self.arrays[f"{tree} {n}"] for n in ("squares", "squares up", "squares down", "not finite")
         )
         shift = SHIFT[self.bits] * np.log10(2)
         well = np.isfinite(plain) & (plain > self.entries * lost(f"float{self.bits}"))
         scaled = np.where(np.isposinf(plain), np.log10(down) / 2 + shift, np.log10(up) / 2 - shift)
-        found = np.where(well | (bad > 0), np.log10(plain) / 2, scaled)
-        return np.where(self.there(tree), found, np.nan)
+        logs = np.where(well | (bad > 0), np.log10(plain) / 2, scaled)
+        return np.where(self.there(tree), logs, np.nan)
 
     def of_kinds(self, values: np.ndarray) -> np.ndarray:
         """Return the slots of weights and of biases of each layer, (…, 2, layers, slots); 0 where there is none."""
@@ -81,11 +82,11 @@ class _Read:
     def both(self, name: str, *trees: str) -> np.ndarray:
         """Return the sum over weights and biases of each layer, over their entries."""
         there = np.all([self.there(tree) for tree in trees], axis=0)
-        return self.total(self.found[name], there).sum(-2) / self.count(*trees).sum(-2)
+        return self.total(self.arrays[name], there).sum(-2) / self.count(*trees).sum(-2)
 
 
 def pooled(logs: np.ndarray) -> np.ndarray:
-    """log10 of the norm of several arrays together, along the last axis, from log10 of the norm of each."""
+    """Return log10 of the norm of several arrays together, along the last axis, from log10 of the norm of each."""
     top = logs.max(-1, keepdims=True)
     shift = np.where(np.isfinite(top), top, 0)
     return (shift + np.log10((10 ** (2 * (logs - shift))).sum(-1, keepdims=True)) / 2)[..., 0]
@@ -98,7 +99,7 @@ def _columns(layers: Layers, read: _Read) -> dict[str, np.ndarray]:
         if tree in NORMS:
             columns |= {name: norms[tree][..., kind, :] for kind, name in enumerate(NORMS[tree])}
     there = read.there("gradient")
-    gradient = lambda name: np.where(there, read.found[f"gradient {name}"], 0)
+    gradient = lambda name: np.where(there, read.arrays[f"gradient {name}"], 0)
     sizes = gradient("sizes")
     sizes = np.where(np.isposinf(sizes), gradient("sizes down") * 2.0 ** SHIFT[read.bits], sizes)
     weights = read.count("gradient")[..., 0, :]
@@ -113,10 +114,10 @@ def _columns(layers: Layers, read: _Read) -> dict[str, np.ndarray]:
     columns["gradient_absent"] = read.total(1.0 - there, ~there).sum(-2)
     for tree in read.trees:
         if tree != "clipped":
-            columns[f"{tree}_not_finite"] = read.total(read.found[f"{tree} not finite"], read.there(tree)).sum(-2)
+            columns[f"{tree}_not_finite"] = read.total(read.arrays[f"{tree} not finite"], read.there(tree)).sum(-2)
     if "weight" in read.trees:
         columns["weight_norm"] = 10 ** norms["weight"][..., 0, :]
-    if "moved" in read.found:
+    if "moved" in read.arrays:
         columns["log10_update_ratio"] = (norms["update"] - norms["weight"])[..., 0, :]
         columns["moved_fraction"] = read.both("moved", "update", "weight")
     return columns

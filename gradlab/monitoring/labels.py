@@ -50,10 +50,10 @@ class Labels:
         """
         try:
             text = np.asarray(data, np.uint8).tobytes()[DIGEST:]
-            found = json.loads(text, object_hook=_tuples)
-            leaves = tuple(Leaf(**fields) for fields in found["layers"]["leaves"])
-            rows = tuple(Row(**fields) for fields in found["layers"]["rows"])
-            return cls(Layers(leaves, rows), found["quantities"])
+            stored = json.loads(text, object_hook=_tuples)
+            leaves = tuple(Leaf(**fields) for fields in stored["layers"]["leaves"])
+            rows = tuple(Row(**fields) for fields in stored["layers"]["rows"])
+            return cls(Layers(leaves, rows), stored["quantities"])
         except (ValueError, TypeError, KeyError) as error:
             raise GradlabError(
                 "the labels of a monitor", f"other bytes: {error}", "the state as it was saved"
@@ -75,7 +75,7 @@ class Labels:
             raise GradlabError("records of seeds and steps, or less", f"{len(lead)} axes of them", "one vmap less")
         host = layer_columns(self.layers, self.quantities, values)
         arrays = [[self.layers.slots[slot] for slot in (*row.weights, *row.biases)] for row in self.layers.rows]
-        shapes = [[leaf.shape for leaf in own] for own in arrays]
+        shapes = [[leaf.shape for leaf in leaves_of_row] for leaves_of_row in arrays]
         width = len(arrays)
         known = next(
             (leaf.dtype for leaf in self.layers.leaves if leaf.dtype), ""
@@ -92,10 +92,10 @@ class Labels:
             "network": tile([content_hash(list(zip(self.layers.names, shapes, strict=True)))] * width),
             "layer": np.tile(np.arange(1, width + 1), count),
             "layer_name": tile(self.layers.names),
-            "dtype": tile([own[0].dtype or known for own in arrays]),
+            "dtype": tile([leaves_of_row[0].dtype or known for leaves_of_row in arrays]),
             **{name: values.ravel() for name, values in host.items()},
         }
-        return {**rows, "status": _status(rows, np.tile([len(own) for own in arrays], count))}
+        return {**rows, "status": _status(rows, np.tile([len(leaves_of_row) for leaves_of_row in arrays], count))}
 
 
 def _with_digest(text: bytes) -> bytes:

@@ -178,10 +178,10 @@ def monitored(
 
     def chain(grads: Any, states: Any, params: Any, extra: Any) -> tuple[list[Any], list[Any]]:
         passed, new = [grads], []
-        for link, own in zip(links, states, strict=True):
-            out, own = link.update(passed[-1], own, params, **extra)
+        for link, its_state in zip(links, states, strict=True):
+            out, its_state = link.update(passed[-1], its_state, params, **extra)
             passed.append(out)
-            new.append(own)
+            new.append(its_state)
         return passed[1:], new
 
     def update(grads: Any, state: MonitorState, params: Any = None, **extra: Any) -> tuple[Any, MonitorState]:
@@ -201,13 +201,13 @@ def monitored(
         def record() -> dict[str, Array]:
             passing = {name: layers.align(tree, name) for name, tree in zip(watched[1:-1], again(), strict=True)}
             trees = {"gradient": aligned, **passing, "weight": weights}
-            found = {
+            arrays = {
                 "values": read(layers, trees, wide=is_wide(state.ring["values"].dtype)),
                 "step": jnp.where(labels.fit(state.labels), state.seen, -2),
             }
             if "counts" in state.ring:
-                found["counts"] = gradient_counts(layers, aligned)
-            return found
+                arrays["counts"] = gradient_counts(layers, aligned)
+            return arrays
 
         ring, done = _written(state.ring, record, state.seen % every == 0)
         inner = new[0] if clip is None else tuple(new)

@@ -45,6 +45,7 @@ def read(layers: Layers, trees: Trees, wide: bool | None = None) -> Array:
     Parameters
     ----------
     layers : Layers
+        Which arrays belong to which layer.
     trees : mapping of str to sequence of array
         "gradient", and where there are any "clipped", "update", "weight": aligned with ``layers.leaves``, None where
         the tree has no such leaf.
@@ -72,33 +73,33 @@ def read(layers: Layers, trees: Trees, wide: bool | None = None) -> Array:
         return np.where(block.slots < 0, nothing.size, names.index(name) * count + block.slots)
 
     def parts(
-        what: str, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum, name: str = ""
+        what: str, transform: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum, name: str = ""
     ) -> list[Part]:
         """Return one quantity of one tree, or of all, row by row."""
         return [
-            (_sum(x, of, over), places(f"{tree} {what}", block))
+            (_sum(x, transform, over), places(f"{tree} {what}", block))
             for block in blocks
             for tree, x in block.trees.items()
             if tree == (name or tree)
         ]
 
     first = parts("squares", lambda x: _wide(x) ** 2)
-    first += [part for what, of in FIRST.items() for part in parts(what, of, name="gradient")]
+    first += [part for what, transform in FIRST.items() for part in parts(what, transform, name="gradient")]
     both = [block for block in blocks if {"update", "weight"} <= set(block.trees)]
     first += [(_moved(block.trees["weight"], block.trees["update"]), places("moved", block)) for block in both]
-    found = _put(nothing, "add", first)
-    found = _put(found, "max", parts("top", lambda x: jnp.abs(_wide(x)), jnp.max, "gradient"))
+    sums_so_far = _put(nothing, "add", first)
+    sums_so_far = _put(sums_so_far, "max", parts("top", lambda x: jnp.abs(_wide(x)), jnp.max, "gradient"))
     there = _there(layers, trees, names)
-    squares, entries = found.reshape(-1, count)[: len(trees)], np.array([leaf.entries for leaf in layers.slots])
+    squares, entries = sums_so_far.reshape(-1, count)[: len(trees)], np.array([leaf.entries for leaf in layers.slots])
     floor = jnp.asarray(entries * lost(nothing.dtype), nothing.dtype)
     well = jnp.all(((squares > floor) & jnp.isfinite(squares)) | ~there[: len(trees)])
 
     def second() -> Array:
-        sums = [part for what, of in SECOND.items() for part in parts(what, of)]
+        sums = [part for what, transform in SECOND.items() for part in parts(what, transform)]
         return _put(nothing, "add", sums + parts("sizes down", lambda x: jnp.abs(_scaled(x, -1)), name="gradient"))
 
-    found = found + lax.cond(well, lambda: nothing, second)
-    return jnp.where(there, found.reshape(-1, count), jnp.asarray(ABSENT, nothing.dtype))
+    sums_so_far = sums_so_far + lax.cond(well, lambda: nothing, second)
+    return jnp.where(there, sums_so_far.reshape(-1, count), jnp.asarray(ABSENT, nothing.dtype))
 
 
 def is_wide(dtype: Any) -> bool:
@@ -112,36 +113,36 @@ def _narrow(x: Array) -> Array:
 
 def lost(dtype: Any) -> float:
     """Return the mean square below which squares that leave the range would be missed."""
-    about = np.finfo(dtype)
-    return float(about.tiny) / float(about.eps)
+    limits = np.finfo(dtype)
+    return float(limits.tiny) / float(limits.eps)
 
 
-def _put(found: Array, how: str, parts: Sequence[Part]) -> Array:
+def _put(target: Array, how: str, parts: Sequence[Part]) -> Array:
     """Add numbers, or take the larger ones, each in its place; those whose place is beyond the end are dropped."""
     if not parts:
-        return found
+        return target
     values, places = zip(*parts, strict=True)
-    whole = jnp.concatenate([value.astype(found.dtype) for value in values])
-    return getattr(found.at[np.concatenate(places)], how)(whole, mode="drop")
+    whole = jnp.concatenate([value.astype(target.dtype) for value in values])
+    return getattr(target.at[np.concatenate(places)], how)(whole, mode="drop")
 
 
 def _there(layers: Layers, trees: Trees, names: Sequence[str]) -> np.ndarray:
     """Return whether there is an array that each quantity is read of, (quantities, slots)."""
     numbers = [i for i, leaf in enumerate(layers.leaves) for _ in range(leaf.layers)]
-    of = {tree: np.array([leaves[i] is not None for i in numbers]) for tree, leaves in trees.items()}
+    present = {tree: np.array([leaves[i] is not None for i in numbers]) for tree, leaves in trees.items()}
     if "moved" in names:
-        of["moved"] = of["update"] & of["weight"]
-    return np.stack([of[name.partition(" ")[0]] for name in names])
+        present["moved"] = present["update"] & present["weight"]
+    return np.stack([present[name.partition(" ")[0]] for name in names])
 
 
-def _sum(x: Array, of: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum) -> Array:
+def _sum(x: Array, transform: Callable[[Array], Array], over: Callable[..., Array] = jnp.sum) -> Array:
     """Return the sum over each row's entries, or the largest."""
     if x.size == 0:
         return jnp.zeros(len(x), _wide(x).dtype)
-    found = over(of(x), tuple(range(1, x.ndim)))
-    if any(jax.typeof(found).sharding.spec):  # layers that are spread over devices: JAX joins no such arrays unasked
-        found = jax.sharding.reshard(found, jax.sharding.PartitionSpec())
-    return found
+    sums = over(transform(x), tuple(range(1, x.ndim)))
+    if any(jax.typeof(sums).sharding.spec):  # layers that are spread over devices: JAX joins no such arrays unasked
+        sums = jax.sharding.reshard(sums, jax.sharding.PartitionSpec())
+    return sums
 
 
 def _wide(x: Array) -> Array:
@@ -174,11 +175,11 @@ def _up_to_one(x: Array, dtype: Any, times: int = 1) -> Array:
 
 def _moved(weight: Array, update: Array) -> Array:
     """Return how many entries are other numbers once the update is added and the sum stored in the weight's format."""
-    about, dtype = jnp.finfo(weight.dtype), _common(weight.dtype, update.dtype)
+    limits, dtype = jnp.finfo(weight.dtype), _common(weight.dtype, update.dtype)
     before, after = weight.astype(dtype), weight.astype(dtype) + update.astype(dtype)
-    if before.dtype != weight.dtype or about.bits < 32:
+    if before.dtype != weight.dtype or limits.bits < 32:
         # a cast alone would not do: compilers may drop it and go on with digits that are not stored
-        before, after = (lax.reduce_precision(x, about.nexp, about.nmant) for x in (before, after))
+        before, after = (lax.reduce_precision(x, limits.nexp, limits.nmant) for x in (before, after))
     return _sum(after - before, _one)
 
 

@@ -50,6 +50,7 @@ class Counts:
     Parameters
     ----------
     records : Records
+        What a monitor kept.
     """
 
     records: Records
@@ -104,7 +105,7 @@ def monitor_records(opt_state: Any, *, histograms: bool = False) -> list[Records
         raise GradlabError("a state with a monitor in it", type(opt_state).__name__, "gl.monitored(tx).init(params)")
     if histograms and any("counts" not in fields["ring"] for fields in states):
         raise GradlabError("a monitor with histograms", "one without", "gl.monitored(tx, histograms=True)")
-    found = [records for records in map(Records, states) if records.arrays["step"].size]
-    if not found:
+    filled = [records for records in map(Records, states) if records.arrays["step"].size]
+    if not filled:
         raise GradlabError("a monitor that has seen an update", "none", "monitor_records after a call of tx.update")
-    return [Counts(records) for records in found] if histograms else found
+    return [Counts(records) for records in filled] if histograms else filled

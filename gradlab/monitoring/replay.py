@@ -41,6 +41,7 @@ def repeatable(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[An
     function : callable
         Returns two trees, of which the second is kept after the call.
     *args : pytree of arrays
+        What the function takes.
 
     Returns
     -------
@@ -60,8 +61,8 @@ def repeatable(function: Callable[..., tuple[Any, Any]], *args: Any) -> tuple[An
     steps, start = _steps_to(outs, jaxpr.eqns, {*given, *filter(_is_variable, rest)}, _by_entry)
     last, before = _steps_to(outs, jaxpr.eqns, given, _is_joined)
     whole = jaxpr.replace(outvars=[*rest, *start, *before])
-    found = iter(core.jaxpr_as_fun(core.ClosedJaxpr(whole, closed.consts))(*jax.tree.leaves(args)))
-    second, operands, late = ([next(found) for _ in variables] for variables in (rest, start, before))
+    results = iter(core.jaxpr_as_fun(core.ClosedJaxpr(whole, closed.consts))(*jax.tree.leaves(args)))
+    second, operands, late = ([next(results) for _ in variables] for variables in (rest, start, before))
 
     def again(after: Array | None = None) -> Any:
         if after is None:

@@ -15,11 +15,12 @@ from gradlab.measurement.bins import BINS, bin_counts
 
 
 def gradient_counts(layers: Layers, grads: Sequence[Any]) -> Array:
-    """Bin counts of the weights' gradient, (layers, 104), in `gradlab.measurement.bins.EDGES`.
+    """Count the entries of the weights' gradient in the bins of `gradlab.measurement.bins.EDGES`, (layers, 104).
 
     Parameters
     ----------
     layers : Layers
+        Which arrays belong to which layer.
     grads : sequence of array
         Aligned with ``layers.leaves``, None where there is none. A layer whose gradient is not finite has no counts.
     """

@@ -140,14 +140,14 @@ def _units(layer: Layer, params: Any, tree: Any) -> Iterator[tuple[Layer, Any, A
     if not layer.sequence:
         yield layer, params, tree
         return
-    for part, own, subtree in zip(layer.sequence, params, tree, strict=True):
-        yield from _units(part.layer, own, subtree)
+    for part, its_params, subtree in zip(layer.sequence, params, tree, strict=True):
+        yield from _units(part.layer, its_params, subtree)
 
 
 def _rows(layer: Layer, params: Any, tree: Any) -> list[Row]:
     rows: list[Row] = []
-    for part, own, subtree in _units(layer, params, tree):
-        if weighted((), own):
+    for part, its_params, subtree in _units(layer, params, tree):
+        if weighted((), its_params):
             rows.append(Row(subtree if part.copies else (subtree,), part.copies))
         elif rows and not rows[-1].copies and not part.copies:
             rows[-1] = Row((*rows[-1].tree, subtree), 0)
@@ -156,14 +156,14 @@ def _rows(layer: Layer, params: Any, tree: Any) -> list[Row]:
 
 def _shapes(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
     """Return the shapes of the parameters, and the shape of one example's output."""
-    found: list[Any] = []
+    kept: list[Any] = []
 
     def init(key):
         params, out = layer.init(key, shape)
-        found.append(tuple(out))
+        kept.append(tuple(out))
         return params
 
-    return jax.eval_shape(init, jax.random.key(0)), found[0]
+    return jax.eval_shape(init, jax.random.key(0)), kept[0]
 
 
 def _content(layer: Layer, shape: tuple[int, ...]) -> str:
@@ -210,10 +210,10 @@ def _facts(layer: Layer, shape: tuple[int, ...], name: str) -> tuple:
         raise GradlabError("a layer that ends in one axis of outputs", f"shape {y.shape[1:]}", "gl.dense(outputs)")
     rows = _rows(layer, params, params)
     for row in rows:
-        for _, own in weighted((), row.tree):
-            if len(own["weight"].shape) != 2 + bool(row.copies):
+        for _, leaves in weighted((), row.tree):
+            if len(leaves["weight"].shape) != 2 + bool(row.copies):
                 raise GradlabError(
-                    "parameters called 'weight' of shape (inputs, outputs)", f"{own['weight'].shape}",
+                    "parameters called 'weight' of shape (inputs, outputs)", f"{leaves['weight'].shape}",
                     "another name for what is no matrix, such as 'scale'",
                 )  # fmt: skip
     depth = sum(max(row.copies, 1) for row in rows) - 1

@@ -22,10 +22,10 @@ Layers = Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Mapping[str, Any]
 def digest(params: Any) -> str:
     """Return what identifies given parameters: a hash of their tree and of all their numbers."""
     leaves, structure = jax.tree.flatten(params)
-    found = hashlib.sha256(str(structure).encode())
+    hashed = hashlib.sha256(str(structure).encode())
     for leaf in map(np.asarray, leaves):
-        found.update(repr((leaf.shape, str(leaf.dtype))).encode() + leaf.tobytes())
-    return found.hexdigest()[:16]
+        hashed.update(repr((leaf.shape, str(leaf.dtype))).encode() + leaf.tobytes())
+    return hashed.hexdigest()[:16]
 
 
 def with_layers(net: Network, params: Any, layers: Layers) -> Any:

@@ -74,9 +74,9 @@ class Network(ABC):
         Weights of one block that have no name of their own are numbered: ``run/1/1``, ``run/1/2``.
         """
         walked = walk(self.layer(self.outputs_in(params)), params)
-        found = [(path, leaf) for path, _, (tree,) in walked for path, leaf in weighted(path, tree)]
-        names = [self.name_of(path, i, len(found)) for i, (path, _) in enumerate(found, 1)]
-        return [(name, leaf) for name, (_, leaf) in zip(_told_apart(names), found, strict=True)]
+        weights = [(path, leaf) for path, _, (tree,) in walked for path, leaf in weighted(path, tree)]
+        names = [self.name_of(path, i, len(weights)) for i, (path, _) in enumerate(weights, 1)]
+        return [(name, leaf) for name, (_, leaf) in zip(_told_apart(names), weights, strict=True)]
 
     def with_layers(self, params: Any, layers: Layers) -> Any:
         """Return parameters with arrays of one's own in some layers: the inverse of `layers`.
@@ -141,14 +141,14 @@ class Network(ABC):
         """
         from gradlab.networks import build
 
-        own = self.options()
-        if not own:
+        options = self.options()
+        if not options:
             raise GradlabError("a network with options", repr(self), "gl.MLP, gl.ResNet and the like have them")
         architecture = changes.pop("architecture", self.architecture)
         if architecture not in CONFIGS:
             raise unknown("architecture", architecture, tuple(CONFIGS))
         kind = CONFIGS[architecture]
-        values = {name: value for name, value in own.items() if name in kind.names()} | changes
+        values = {name: value for name, value in options.items() if name in kind.names()} | changes
         known = {one.name: one.default for one in fields(kind)} | values
         absent = lacking(kind.needs(), known)
         return build(kind(**{name: value for name, value in values.items() if name not in absent - {*changes}}))
@@ -200,11 +200,11 @@ class Network(ABC):
 def _told_apart(names: list[str]) -> list[str]:
     """Return names that occur once as they are, and the others with a number behind."""
     several, seen = Counter(names), Counter()
-    found = []
+    names_found = []
     for name in names:
         seen[name] += 1
-        found.append(f"{name}/{seen[name]}" if several[name] > 1 else name)
-    return found
+        names_found.append(f"{name}/{seen[name]}" if several[name] > 1 else name)
+    return names_found
 
 
 #: What one example looks like, by the number of its axes.
@@ -228,7 +228,7 @@ def weighted(path: tuple[str, ...], tree: Any) -> list[tuple[tuple[str, ...], di
     if isinstance(tree, dict):
         if "weight" in tree:
             return [(path, tree)]
-        return [found for name, part in tree.items() for found in weighted((*path, name), part)]
+        return [leaves for name, part in tree.items() for leaves in weighted((*path, name), part)]
     if isinstance(tree, (tuple, list)):
-        return [found for part in tree for found in weighted(path, part)]
+        return [leaves for part in tree for leaves in weighted(path, part)]
     return []

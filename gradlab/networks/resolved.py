@@ -57,5 +57,5 @@ def fingerprints(config: NetworkConfig | CustomConfig) -> dict[str, str]:
         return {}
     named = {"activation": config.activations, "initializer": config.initializers}
     known = [(kind, name) for kind, names in named.items() for name in dict.fromkeys(names)]
-    found = {f"{kind} {name}": REGISTRIES[kind].fingerprint(name) for kind, name in known}
-    return {name: value for name, value in found.items() if value}
+    made = {f"{kind} {name}": REGISTRIES[kind].fingerprint(name) for kind, name in known}
+    return {name: value for name, value in made.items() if value}

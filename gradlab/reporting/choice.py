@@ -43,6 +43,7 @@ def of_networks(frame: pd.DataFrame, rates: pd.DataFrame, labels: Sequence[str])
     Parameters
     ----------
     frame, rates : DataFrame
+        The rows of a run, and its rates as `gradlab.rates` returns them.
     labels : sequence of str
         The configuration of each row of `rates`, in words.
 

@@ -31,6 +31,7 @@ class Content:
     Parameters
     ----------
     run : Run
+        What `gradlab.load` returned.
     """
 
     def __init__(self, run: Run):
@@ -178,7 +179,7 @@ class Content:
         return [self.frames[i] for i in places], rates, [self.labels[i] for i in places]
 
     def _chosen(self) -> set[str]:
-        """Of very many configurations choose some, evenly spaced in the order of their decades."""
+        """Choose some of very many configurations, evenly spaced in the order of their decades."""
         order = sorted(self.deepest, key=lambda i: np.nan_to_num(self.rows[i]["decades"]))
         if len(order) <= _MOST_ROWS:
             return set()

@@ -26,6 +26,7 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     Parameters
     ----------
     folder : Path
+        Where the files are written; it must exist.
     tables : mapping of str to DataFrame
         Of numbers, texts, and answers (`True`, `False`, or `None` where undecided). Numbers and texts that are missing,
         empty texts too, come back as NaN. The index is not written.
@@ -60,7 +61,9 @@ def read_tables(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     folder : Path
+        Where the files lie.
     names : iterable of str
+        Of the tables, which are those of the files without their ending.
 
     Returns
     -------

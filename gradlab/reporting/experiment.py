@@ -110,6 +110,7 @@ class Experiment:
         measured : mapping of str to DataFrame
             All that the figures, the table of the page and the numbers of its sentences are made from.
         finding : Finding
+            What became of the claim.
         setting : mapping
             What was measured. Sentences may name it; its hash stands in every figure.
         numbers : mapping, optional
@@ -121,7 +122,7 @@ class Experiment:
             The page.
         """
         out = path_from(out)
-        about = {
+        provenance = {
             "command": f"python experiments/{self.name}.py",
             "hash": content_hash(dict(setting)),
             "commit": commit(),
@@ -137,7 +138,7 @@ class Experiment:
         }
         with writable(out):
             write_tables(out, measured)
-            page = self._write(out, about, drawn=True)
+            page = self._write(out, provenance, drawn=True)
         print(f"{finding}\n{page}")
         return page
 
@@ -172,7 +173,7 @@ class Experiment:
         out = path_from(out)
         return self._write(out, _about(out), drawn=False)
 
-    def _write(self, out: Path, about: dict[str, Any], *, drawn: bool) -> Path:
+    def _write(self, out: Path, provenance: dict[str, Any], *, drawn: bool) -> Path:
         """Write figures, provenance and page from the tables that lie in the folder."""
         import matplotlib.pyplot as plt
 
@@ -180,19 +181,19 @@ class Experiment:
         from gradlab.plots.ground.captions import attach, figure_of, sentences
 
         try:
-            measured = read_tables(out, about["tables"])
+            measured = read_tables(out, provenance["tables"])
         except (OSError, ValueError) as error:
             raise GradlabError("the tables of a run", f"{out}: {error}", "the script itself") from None
-        numbers = about["numbers"] = {**about["numbers"], **self.tell(measured)}
-        known = {**about["setting"], **numbers}
+        numbers = provenance["numbers"] = {**provenance["numbers"], **self.tell(measured)}
+        known = {**provenance["setting"], **numbers}
         texts = self.said.filled(known)
         if drawn:
             with plots.style("paper"):
                 figures = self.draw(measured)
             _check_names(self.said.captions, figures)
-            about["captions"] = {name: plots.caption(figure) for name, figure in figures.items()}
-            about["alts"] = {name: plots.alt(figure) for name, figure in figures.items()}
-        captions = {n: c.filled({**known, "drawn": about["captions"][n]}) for n, c in self.said.captions.items()}
+            provenance["captions"] = {name: plots.caption(figure) for name, figure in figures.items()}
+            provenance["alts"] = {name: plots.alt(figure) for name, figure in figures.items()}
+        captions = {n: c.filled({**known, "drawn": provenance["captions"][n]}) for n, c in self.said.captions.items()}
         shown = self.show(measured)
         prose = [
             self.doc,
@@ -205,13 +206,15 @@ class Experiment:
             for name in captions if drawn else ():
                 attach(figure_of(figures[name]), sentences(captions[name]))  # it goes into the files, too
                 with plots.style("paper"):
-                    plots.save(figures[name], out / name, FORMATS, about["hash"], about["command"])
+                    plots.save(figures[name], out / name, FORMATS, provenance["hash"], provenance["command"])
                 plt.close(figure_of(figures[name]))
-            origin = json.dumps(about, indent=2, ensure_ascii=False, default=lambda value: value.item())
+            origin = json.dumps(provenance, indent=2, ensure_ascii=False, default=lambda value: value.item())
             write_text(out / _PROVENANCE, origin + "\n")
             page = environment().get_template("experiment.md.j2").render(
-                **texts, about=about, outcome=about["finding"]["line"], formats=FORMATS,
-                figures=[(name, see, rest, _alt(see, about["alts"][name])) for name, (see, rest) in captions.items()],
+                **texts, provenance=provenance, outcome=provenance["finding"]["line"], formats=FORMATS,
+                figures=[
+                    (name, see, rest, _alt(see, provenance["alts"][name])) for name, (see, rest) in captions.items()
+                ],
                 table=tables.markdown(first), folded=tables.markdown(folded), rows=len(first), more=len(folded),
                 nearest=MARGIN in shown, references=[reference.markdown() for reference in cited],
             )  # fmt: skip
@@ -228,13 +231,14 @@ def _check_names(captions: Mapping[str, Any], figures: Mapping[str, Any]) -> Non
 def _about(out: Path) -> dict[str, Any]:
     """Read the provenance of a page, in the form that `publish` writes."""
     try:
-        about = json.loads(read_text(out, _PROVENANCE))
+        provenance = json.loads(read_text(out, _PROVENANCE))
     except (OSError, ValueError) as error:
         raise GradlabError("a folder with the page of an experiment", f"{out}: {error}", "the script itself") from None
-    if not isinstance(about, dict) or not {"setting", "numbers", "finding", "tables", "captions"} <= set(about):
+    needed = {"setting", "numbers", "finding", "tables", "captions"}
+    if not isinstance(provenance, dict) or not needed <= set(provenance):
         received = f"{out}, which another version of the script wrote"
         raise GradlabError("a folder with the page of an experiment", received, "the script itself")
-    return about
+    return provenance
 
 
 def _split(shown: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -73,10 +73,13 @@ def explorer_data(
     number = lambda text: texts.setdefault(text, len(texts))
     places = []
     for place, row in enumerate(first.to_dict("records")):
-        own = {"network": which[place], "step": steps.index(int(row["step"])), **judged[place]}
-        places.append(own)
-    for place, own in rows.groupby("place", sort=True):
-        places[place] |= {"layers": np.unique(own["layer"]).tolist(), "seeds": np.unique(own["seed"]).tolist()}
+        rows_of_place = {"network": which[place], "step": steps.index(int(row["step"])), **judged[place]}
+        places.append(rows_of_place)
+    for place, rows_of_place in rows.groupby("place", sort=True):
+        places[place] |= {
+            "layers": np.unique(rows_of_place["layer"]).tolist(),
+            "seeds": np.unique(rows_of_place["seed"]).tolist(),
+        }
     if over is not None:
         _add_theory(places, rows, measured, over, number)
     used = len(json.dumps([places, networks, list(texts)], separators=(",", ":"), ensure_ascii=False).encode())
@@ -146,8 +149,8 @@ def _networks(
     number = first.groupby(others, observed=True, sort=False, dropna=False).ngroup()
     networks = []
     for row in first[~number.duplicated().to_numpy()].to_dict("records"):
-        told = [names.told(name, row[name]) for name in coordinates]
-        text = ", ".join(told) if told else names.setting(first) or "network"
+        parts = [names.labelled(name, row[name]) for name in coordinates]
+        text = ", ".join(parts) if parts else names.setting(first) or "network"
         networks.append({"label": text, "at": [_index(known[name], row[name]) for name in coordinates]})
     return networks, number.tolist()
 
@@ -164,7 +167,7 @@ def _coordinate(rows: pd.DataFrame, name: str, values: Sequence[Any]) -> dict[st
         "name": name,
         "text": names.short(name),
         "values": [names.spoken(v) for v in values],
-        "entries": [names.told(name, v) for v in values],
+        "entries": [names.labelled(name, v) for v in values],
         "scale": bool(numeric),
     }
 
@@ -204,17 +207,17 @@ def _judged(
         place = of_place.get(tuple(str(row[name]) for name in keys))
         if place is None:  # a network of which nothing was measured
             continue
-        own = {
+        facts = {
             "verdict": str(row["verdict"]), "rate": words.paren(row["rate"], row["low"], row["high"]),
             "decades": words.paren(row["decades"], row["decades_low"], row["decades_high"]),
             "level": f"{100 * row['level']:g} %",
         }  # fmt: skip
         if predicted is not None and np.isfinite(predicted["predicted"]):
-            own["predicted"] = f"{predicted['predicted']:.4g}"
-            own["ratio"] = words.paren(predicted["ratio"], predicted["ratio_low"], predicted["ratio_high"])
+            facts["predicted"] = f"{predicted['predicted']:.4g}"
+            facts["ratio"] = words.paren(predicted["ratio"], predicted["ratio_low"], predicted["ratio_high"])
         elif predicted is not None:
-            own["refused"] = str(predicted["refused"])
-        made[place] = own
+            facts["refused"] = str(predicted["refused"])
+        made[place] = facts
     return made
 
 
@@ -224,16 +227,16 @@ def _columns(rows: pd.DataFrame, measured: Sequence[str]) -> tuple[dict[str, str
     For each place a column has ``m`` (mean by layer), ``l`` and ``h`` (its interval), and ``s`` (each seed by layer).
     """
     blocks = []
-    for _, own in rows.groupby("place", sort=True):
-        layers, at = np.unique(own["layer"].to_numpy(), return_inverse=True)
-        seeds, of = np.unique(own["seed"].to_numpy(), return_inverse=True)
-        blocks.append((len(layers), len(seeds), at, of, own))
+    for _, rows_of_place in rows.groupby("place", sort=True):
+        layers, at = np.unique(rows_of_place["layer"].to_numpy(), return_inverse=True)
+        seeds, seed_places = np.unique(rows_of_place["seed"].to_numpy(), return_inverse=True)
+        blocks.append((len(layers), len(seeds), at, seed_places, rows_of_place))
     with_seeds, means = {}, {}
     for column in measured:
         table = summarise(rows, ["place", "layer"], column).sort_values(["place", "layer"])
         summary = dict(tuple(table.groupby("place", sort=True)))
         parts, short = [], []
-        for place, (layers, seeds, at, of, own) in enumerate(blocks):
+        for place, (layers, seeds, at, seed_places, rows_of_place) in enumerate(blocks):
             part = summary[place]
             zero = (part["n"] == 0) & (part["n_zero"] > 0)
             entry = {"m": _numbers(column, part["mean"].mask(zero, -np.inf))}
@@ -241,7 +244,7 @@ def _columns(rows: pd.DataFrame, measured: Sequence[str]) -> tuple[dict[str, str
                 entry |= {"l": _numbers(column, part["low"]), "h": _numbers(column, part["high"])}
             short.append(entry)
             values = np.full((seeds, layers), np.nan)
-            values[of, at] = own[column].to_numpy(float)
+            values[seed_places, at] = rows_of_place[column].to_numpy(float)
             parts.append({**entry, "s": [_numbers(column, line) for line in values]} if seeds > 1 else entry)
         with_seeds[column], means[column] = (json.dumps(p, separators=(",", ":")) for p in (parts, short))
     return with_seeds, means
@@ -293,16 +296,16 @@ def _add_theory(
     places: list[dict[str, Any]], rows: pd.DataFrame, columns: Sequence[str], over: Overlay, number
 ) -> None:
     """Add to each place theory's line of each column, or the number of the text that says why there is none."""
-    for place, own in rows.groupby("place", sort=True):
-        found = over.theory.get(str(own["network"].iloc[0]), NOT_PREDICTED)
+    for place, rows_of_place in rows.groupby("place", sort=True):
+        predicted = over.theory.get(str(rows_of_place["network"].iloc[0]), NOT_PREDICTED)
         lines: dict[str, Any] = {}
         for column in columns:
-            values, text = predicted_line(found, own, column)
+            values, text = predicted_line(predicted, rows_of_place, column)
             if values is None:
                 lines[column] = {"why": number(text)}
                 continue
             if column not in ABSOLUTE:
-                last = own.loc[own["layer"] == own["layer"].max(), column].to_numpy(float)
+                last = rows_of_place.loc[rows_of_place["layer"] == rows_of_place["layer"].max(), column].to_numpy(float)
                 last = last[np.isfinite(last)]
                 values = values + (last.mean() if len(last) else np.nan)
                 text = f"{text}, set to the measured value there"

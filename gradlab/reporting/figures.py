@@ -31,6 +31,7 @@ class Drawn:
     Parameters
     ----------
     title : str
+        What stands over the figure on the page.
     alt : str
         What is drawn in it, in numbers.
     path : str

@@ -15,14 +15,30 @@ Answer = bool | None
 
 
 def below(low: float, high: float, line: float) -> Answer:
-    """Return whether a whole interval lies below a line; None where the line lies inside."""
+    """Return whether a whole interval lies below a line; None where the line lies inside.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends of the interval.
+    line : float
+        What it is compared with.
+    """
     if math.isnan(low) or math.isnan(high):
         return None
     return True if high < line else False if low >= line else None
 
 
 def above(low: float, high: float, line: float) -> Answer:
-    """Return whether a whole interval lies above a line; None where the line lies inside."""
+    """Return whether a whole interval lies above a line; None where the line lies inside.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends of the interval.
+    line : float
+        What it is compared with.
+    """
     return below(-high, -low, -line)
 
 
@@ -33,7 +49,10 @@ def margin(low: float, high: float, line: float) -> float:
 
     Parameters
     ----------
-    low, high, line : float
+    low, high : float
+        The ends of the interval.
+    line : float
+        What it is compared with.
 
     Returns
     -------
@@ -72,6 +91,7 @@ class Finding:
     Parameters
     ----------
     outcome : {"held", "not held", "undecided"}
+        What the cases say together: one that is false refutes the claim, one that is open leaves it undecided.
     cases : int
         Cases it was tried on.
     against : tuple of str
@@ -103,7 +123,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The finding in a line of the page."""
+        """Return the finding in a line of the page."""
         return f"**{self.outcome.capitalize()}**{str(self).removeprefix(self.outcome)}."
 
     def __str__(self) -> str:

@@ -82,9 +82,9 @@ class Origin:
         asked = given.get("request", given)
         task = given.get("task")
         task_name = task.get("name") if isinstance(task, Mapping) else None
-        about = provenance if isinstance(provenance, Mapping) else {}
-        noted = {k: about[k] for k, fits in _FORMS.items() if about.get(k) is not None and fits(about[k])}
-        left_out = [k for k in _FORMS if about.get(k) is not None and k not in noted]
+        stored = provenance if isinstance(provenance, Mapping) else {}
+        noted = {k: stored[k] for k, fits in _FORMS.items() if stored.get(k) is not None and fits(stored[k])}
+        left_out = [k for k in _FORMS if stored.get(k) is not None and k not in noted]
         left_out += ["the request"] if not isinstance(asked, Mapping) else []
         return cls(
             name, asked if isinstance(asked, Mapping) else {}, SWEEPS.get(str(task_name), Sweep), noted, tuple(left_out)

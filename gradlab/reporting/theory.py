@@ -79,22 +79,22 @@ def beside(
     expected, begun = predictions(frames, rates, origins)
     if not expected:
         return None
-    found = rates_of(pd.concat(frames, ignore_index=True), theory=expected).to_dict("records")
+    compared = rates_of(pd.concat(frames, ignore_index=True), theory=expected).to_dict("records")
     shown = tables.deepest(rates, labels)
-    texts = [_note(row) for row in found]
+    texts = [_note(row) for row in compared]
     order = dict.fromkeys(texts[i] for i in (*shown, *range(len(texts))))
     letters = {text: _letter(place) for place, text in enumerate(order)}
-    means = {MEANS.get(found[i]["column"], found[i]["column"]) for i in shown if not found[i]["refused"]}
+    means = {MEANS.get(compared[i]["column"], compared[i]["column"]) for i in shown if not compared[i]["refused"]}
     measured = f"measured rate, {next(iter(means))}" if len(means) == 1 else "measured rate"
-    first = lambda i: {"configuration": labels[i], "depth": found[i]["depth"]}
-    rows = [{**first(i), **_cells(found[i], measured), "note": letters[texts[i]]} for i in shown]
+    first = lambda i: {"configuration": labels[i], "depth": compared[i]["depth"]}
+    rows = [{**first(i), **_cells(compared[i], measured), "note": letters[texts[i]]} for i in shown]
     usual = {labels[i]: texts[i] for i in shown}
     other = lambda i: "" if texts[i] == usual[labels[i]] else f" {letters[texts[i]]}"
     several = rates["depth"].nunique() > 1
     short = lambda row: words.paren(row["ratio"], row["ratio_low"], row["ratio_high"])
-    cell = lambda row: short(found[row["place"]]) + other(row["place"])
+    cell = lambda row: short(compared[row["place"]]) + other(row["place"])
     all_depths = tables.against_depth(rates.assign(place=range(len(rates))), labels, cell) if several else None
-    level = f"{100 * found[0]['level']:g} %"
+    level = f"{100 * compared[0]['level']:g} %"
     pooled = "" if means <= {POOLED} else (
         " The tables above pool all examples, so that the largest deltas count most; here each example counts alike."
     )  # fmt: skip
@@ -142,11 +142,11 @@ def predictions(
     frames: Sequence[pd.DataFrame], rates: pd.DataFrame, origins: Sequence[Origin]
 ) -> tuple[dict[str, Any], str]:
     """Predict the networks whose configurations are known; return a sentence on their inputs, too."""
-    found: dict[str, Any] = {}
+    predicted: dict[str, Any] = {}
     begun = {}
-    of: dict[str, pd.DataFrame] = {}
-    for name, own in zip(map(str, rates["network"]), frames, strict=True):
-        of.setdefault(name, own)  # the first of its steps
+    frame_of: dict[str, pd.DataFrame] = {}
+    for name, rows in zip(map(str, rates["network"]), frames, strict=True):
+        frame_of.setdefault(name, rows)  # the first of its steps
     for origin in origins:
         if not origin.asked:
             continue
@@ -154,13 +154,13 @@ def predictions(
             sweep = from_values(origin.asked)
         except Exception:  # of another version, or made by hand
             continue
-        wanted = [c for c in sweep.configs() if network_hash(c) in of and network_hash(c) not in found]
+        wanted = [c for c in sweep.configs() if network_hash(c) in frame_of and network_hash(c) not in predicted]
         if wanted:
             options, text = _inputs(sweep, origin.noted.get("inputs"))
             begun[text] = None
             for config in wanted:
-                found |= predict_all(config, frame=of[network_hash(config)], columns=BACKWARD, **options)
-    return found, " ".join(begun)
+                predicted |= predict_all(config, frame=frame_of[network_hash(config)], columns=BACKWARD, **options)
+    return predicted, " ".join(begun)
 
 
 def _inputs(sweep: Sweep, noted: Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:

@@ -17,8 +17,8 @@ import pandas as pd
 from gradlab._errors import GradlabError
 from gradlab._text import markdown
 from gradlab.frames.rows import extra_fields
+from gradlab.plots.ground.words import labelled, spoken
 from gradlab.plots.ground.words import listed as listed
-from gradlab.plots.ground.words import spoken, told
 
 #: Coordinates that name a configuration where they differ within a run, beside its own fields.
 OTHERS: tuple[str, ...] = ("run", "architecture", "width", "batch", "loss", "data", "dtype", "step")
@@ -87,9 +87,9 @@ def paren(value: float, low: float = math.nan, high: float = math.nan) -> str:
 def labels(rates: pd.DataFrame) -> list[str]:
     """Name the configuration of each row of `gradlab.rates` in words, without its depth."""
     varying = [name for name in (*OTHERS, "optimizer") if name in rates and rates[name].nunique(dropna=False) > 1]
-    own = {name: default for name, default in extra_fields().items() if name in rates}
-    following = [name for name in own if _follows(rates, name)]
-    texts = [_label(row, varying, own, following) for row in rates.to_dict("records")]
+    extra = {name: default for name, default in extra_fields().items() if name in rates}
+    following = [name for name in extra if _follows(rates, name)]
+    texts = [_label(row, varying, extra, following) for row in rates.to_dict("records")]
     seen = pd.Series(list(zip(texts, rates["depth"], strict=True))).duplicated(keep=False)
     # Two networks that only their layers' widths tell apart.
     hashes = rates["network"].astype(str)
@@ -104,19 +104,19 @@ def _follows(rates: pd.DataFrame, name: str) -> bool:
     return len(pairs) == rates["optimizer"].nunique(dropna=False) > 1
 
 
-def _label(row: Mapping[str, Any], varying: Sequence[str], own: Mapping[str, Any], without: Sequence[str]) -> str:
+def _label(row: Mapping[str, Any], varying: Sequence[str], extra: Mapping[str, Any], without: Sequence[str]) -> str:
     parts = [spoken(row["activation"]), spoken(row["init"])]
     if row["init"] == "gaussian" and not _missing(row.get("sigma_w2")):
-        parts[1] += f" {told('sigma_w2', float(row['sigma_w2']))}"
-    for name, default in own.items():
+        parts[1] += f" {labelled('sigma_w2', float(row['sigma_w2']))}"
+    for name, default in extra.items():
         value = row[name]
         differs = value != default or (name == "optimizer" and name in varying)
         if differs and not _missing(value) and name not in ("std", *without):  # the label has its sigma_w2
-            parts.append(told(name, value))
+            parts.append(labelled(name, value))
     if not _missing(row.get("sigma_b2")) and row["sigma_b2"] > 0 and row["init"] != "pytorch":
-        parts.append(told("sigma_b2", float(row["sigma_b2"])))
-    for name in (n for n in varying if n not in own):
-        parts.append(f"{name} of several sizes" if _missing(row[name]) else told(name, row[name]))
+        parts.append(labelled("sigma_b2", float(row["sigma_b2"])))
+    for name in (n for n in varying if n not in extra):
+        parts.append(f"{name} of several sizes" if _missing(row[name]) else labelled(name, row[name]))
     return ", ".join(parts)
 
 
@@ -150,7 +150,7 @@ class Float32:
 
     @property
     def sentence(self) -> str:
-        """The loss in float32 in words; empty where nothing is lost."""
+        """Say what is lost in float32; empty where nothing is lost."""
         parts = []
         for layers, what in (
             (self.norm_zero, "float32 code would print 0 for the gradient's norm in"),

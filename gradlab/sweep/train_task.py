@@ -46,9 +46,9 @@ class TrainTask(Task):
     def settings(self) -> dict[str, Any]:
         """Return what all trainings have in common."""
         plan = self.plan
-        return {  # "patient" is the name in folders on disk
+        return {
             "name": TrainingSweep.TASK, "steps": plan.steps, "records": list(plan.records), "test": self.test,
-            "sharpness": plan.sharpness, "patient": plan.keep_going,
+            "sharpness": plan.sharpness, "keep_going": plan.keep_going,
         }  # fmt: skip
 
     def key(self, config: TrainingConfig) -> dict[str, str]:

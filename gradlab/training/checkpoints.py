@@ -43,7 +43,7 @@ class Checkpoints:
         Where orbax is missing, or the folder holds another training.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], seed: int, about: Mapping[str, Any]):
+    def __init__(self, folder: str | os.PathLike[str], seed: int, identity: Mapping[str, Any]):
         try:
             import orbax.checkpoint as orbax
         except ImportError as error:
@@ -51,7 +51,7 @@ class Checkpoints:
             raise GradlabError("orbax-checkpoint, for checkpoint=", "an environment without it", hint) from error
         self._orbax = orbax
         self._place = place = path_from(folder, "checkpoint").absolute()
-        _claim(place, about)
+        _claim(place, identity)
         check_links(place)
         options = orbax.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
         handler = orbax.StandardCheckpointHandler()
@@ -68,8 +68,8 @@ class Checkpoints:
             return
         leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
         columns = {str(s): {name: np.asarray(v) for name, v in c.items()} for s, (c, _) in records.items()}
-        told = json.dumps({s: status for s, (_, status) in records.items()}).encode()
-        tree = {"state": leaves, "records": columns, "status": np.frombuffer(told, np.uint8)}
+        statuses = json.dumps({s: status for s, (_, status) in records.items()}).encode()
+        tree = {"state": leaves, "records": columns, "status": np.frombuffer(statuses, np.uint8)}
         self._manager.save(step, args=self._orbax.args.StandardSave(tree), force=True)
         self._manager.wait_until_finished()
 
@@ -86,12 +86,12 @@ class Checkpoints:
             return like, {}
         leaves, structure = jax.tree.flatten(like)
         try:
-            found, records = self._read(step, leaves)
+            arrays, records = self._read(step, leaves)
         except GradlabError:
             raise
         except Exception as error:  # orbax has many for what it did not write
             raise _not_ours(self._place, " ".join(f"{type(error).__name__}: {error}".split())[:200]) from error
-        return jax.tree.unflatten(structure, [jax.numpy.asarray(v) for v in found]), dict(sorted(records.items()))
+        return jax.tree.unflatten(structure, [jax.numpy.asarray(v) for v in arrays]), dict(sorted(records.items()))
 
     def _read(self, step: int, leaves: Sequence[Any]) -> tuple[list[Any], dict[int, tuple[dict[str, np.ndarray], str]]]:
         """Return the arrays of a state and the records; their shapes are checked before any is read."""
@@ -102,8 +102,8 @@ class Checkpoints:
         if [kept[str(i)].shape for i in range(len(kept))] != [np.shape(v) for v in leaves]:
             raise _not_ours(self._place, "arrays of other shapes")
         tree = self._manager.restore(step, args=self._orbax.args.StandardRestore())
-        found = [tree["state"][str(i)] for i in range(len(leaves))]
-        if [np.asarray(v).dtype for v in found] != [np.asarray(v).dtype for v in leaves]:
+        arrays = [tree["state"][str(i)] for i in range(len(leaves))]
+        if [np.asarray(v).dtype for v in arrays] != [np.asarray(v).dtype for v in leaves]:
             raise _not_ours(self._place, "arrays of other dtypes")
         status = json.loads(np.asarray(tree["status"], np.uint8).tobytes())
         records = {}
@@ -111,24 +111,24 @@ class Checkpoints:
             if not isinstance(status[s], str) or not set(columns) <= set(MEASURED):
                 raise _not_ours(self._place, f"other columns: {', '.join(map(ascii, columns))[:200]}")
             records[int(s)] = ({name: np.asarray(v) for name, v in columns.items()}, status[s])
-        return found, records
+        return arrays, records
 
     def close(self) -> None:
         """Let go of the folder."""
         self._manager.close()
 
 
-def _claim(place: Path, about: Mapping[str, Any]) -> None:
+def _claim(place: Path, identity: Mapping[str, Any]) -> None:
     """Say in the folder what it belongs to; refuse one that belongs to another training."""
-    said = json.loads(json.dumps(about, default=list))
+    said = json.loads(json.dumps(identity, default=list))
     note = place / ABOUT
     if os.path.lexists(note):
         there = _noted(place)
         if there != said:
             differ = sorted(k for k in said.keys() | there.keys() if said.get(k) != there.get(k))
-            told = "; ".join(f"{k} {there.get(k)}" for k in differ)[:300]
+            received = "; ".join(f"{k} {there.get(k)}" for k in differ)[:300]
             wanted = "; ".join(f"{k} {said.get(k)}" for k in differ)
-            raise GradlabError(f"a checkpoint of this training ({wanted})", f"{place} of another: {told}",
+            raise GradlabError(f"a checkpoint of this training ({wanted})", f"{place} of another: {received}",
                                "checkpoint= another folder")  # fmt: skip
         return
     # what a killed first moment leaves is the beginning of a note

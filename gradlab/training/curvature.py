@@ -66,11 +66,11 @@ def sharpness(net: Network, params: Any, x: Any, y: Any, *, loss: str | None = N
 
 
 @functools.lru_cache(maxsize=16)
-def _product(of: Resolved, loss: str, outputs: int) -> Any:
+def _product(resolved: Resolved, loss: str, outputs: int) -> Any:
     @jax.jit
     def product(params, x, y, v):
         _, unravel = ravel_pytree(params)
-        gradient = lambda p: backprop(of.network, p, x, y, loss=loss)[1]
+        gradient = lambda p: backprop(resolved.network, p, x, y, loss=loss)[1]
         return ravel_pytree(jax.jvp(gradient, (params,), (unravel(v),))[1])[0]
 
     return product

@@ -179,13 +179,15 @@ def train(
     example_shape(net, loaded.x)
     if isinstance(optimizer, str) and label is not None:
         raise GradlabError("label= only with an optimiser of your own", f"optimizer={optimizer!r}", "leaving it out")
-    own = None if isinstance(optimizer, str) else own_optimizer(optimizer, label, _shapes(net, loaded, dtype))
-    names = {"optimizer": optimizer} if own is None else {"optimizer": own.label, "own": own.fingerprint}
+    users = None if isinstance(optimizer, str) else own_optimizer(optimizer, label, _shapes(net, loaded, dtype))
+    names = {"optimizer": optimizer}
+    if users is not None:
+        names = {"optimizer": users.label, "optimizer_fingerprint": users.fingerprint}
     config = TrainingConfig(net, **names, **how, start="" if params is None else digest(params))
     plan = Plan(
         steps=positive_integer("steps", steps), batch=positive_integer("batch", batch),
         records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
-        keep_going=on_failure == "continue", optimizer=own,
+        keep_going=on_failure == "continue", optimizer=users,
     )  # fmt: skip
     numbers = tuple(seed_numbers(seeds))
     start = None if params is None else _of_seeds(params, numbers)
@@ -193,7 +195,7 @@ def train(
     parts = split(loaded.x, loaded.y, test, plan.batch, outputs, data, key)
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
-    about = {
+    identity = {
         "network": config.as_dict(), "functions": fingerprints(net),
         "optimizer": config.optimizer, "steps": plan.steps,
         "batch": plan.batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
@@ -201,7 +203,7 @@ def train(
         "sharpness": sharpness, "on_failure": on_failure,
     }  # fmt: skip
     try:
-        keep = None if checkpoint is None else lambda seed: Checkpoints(checkpoint, seed, about)
+        keep = None if checkpoint is None else lambda seed: Checkpoints(checkpoint, seed, identity)
         return train_network(config, parts, plan, numbers, on_progress=report.advance, checkpoints_of=keep, start=start)
     finally:
         report.stop()
@@ -228,11 +230,11 @@ def _of_seeds(params: Any, seeds: Sequence[int]) -> dict[int, Any]:
 
 def _fitting(net: Network, start: Mapping[int, Any], loaded: Data) -> int:
     """Return the number of outputs of given weights, which may be more than the data have classes."""
-    found = {net.outputs_in(params) for params in start.values()}
-    outputs = max(found)
-    if len(found) > 1 or outputs < loaded.classes:
+    widths = {net.outputs_in(params) for params in start.values()}
+    outputs = max(widths)
+    if len(widths) > 1 or outputs < loaded.classes:
         wanted = f"params with outputs for {loaded.classes} classes or columns"
-        raise GradlabError(wanted, ", ".join(map(str, sorted(found))), "net.init_params(key, x, y) with this y")
+        raise GradlabError(wanted, ", ".join(map(str, sorted(widths))), "net.init_params(key, x, y) with this y")
     for params in start.values():
         check_parameters(net, params, example_shape(net, loaded.x), outputs)
     return outputs

@@ -14,7 +14,7 @@ from jax import Array
 from gradlab.config import TrainingConfig
 from gradlab.core.decay import NOT_DECAYED
 from gradlab.core.execute import device_array
-from gradlab.training.own import OwnOptimizer
+from gradlab.training.optax_optimizer import OptaxOptimizer
 
 
 class Recipe(NamedTuple):
@@ -22,25 +22,25 @@ class Recipe(NamedTuple):
 
     Parameters
     ----------
-    optimizer : str or OwnOptimizer
+    optimizer : str or OptaxOptimizer
         sgd, momentum, rmsprop or adam; or the user's own, which has all its numbers in it.
     clip : str
         clip_norm, clip_value, clip_adaptive, or empty.
     """
 
-    optimizer: str | OwnOptimizer
+    optimizer: str | OptaxOptimizer
     clip: str
 
     @classmethod
-    def of(cls, config: TrainingConfig, own: OwnOptimizer | None = None) -> Recipe:
+    def of(cls, config: TrainingConfig, users: OptaxOptimizer | None = None) -> Recipe:
         """Return the recipe of a configuration; `own` replaces the optimiser that it names."""
-        return cls(own or _SAME_PROGRAM.get(config.optimizer, config.optimizer), _clip(config))
+        return cls(users or _SAME_PROGRAM.get(config.optimizer, config.optimizer), _clip(config))
 
 
 def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[str, Array]:
     """Return the numbers that compiled updates take as arguments, the learning rate of every step among them."""
     values = {
-        "rates": np.zeros(steps + 1) if config.own else rates(config, steps),
+        "rates": np.zeros(steps + 1) if config.optimizer_fingerprint else rates(config, steps),
         "momentum": config.momentum,
         "clip": getattr(config, _clip(config)) if _clip(config) else 0.0,
         "decay_in_update": config.weight_decay if config.optimizer == "adamw" else 0.0,
@@ -75,7 +75,7 @@ def optimizer(recipe: Recipe, numbers: Mapping[str, Any], step: Any) -> optax.Gr
     SGD, momentum (Polyak 1964), Nesterov's (Sutskever et al. 2013), RMSProp (Tieleman & Hinton 2012), Adam
     (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) compute what optax's do, with its other numbers.
     """
-    if isinstance(recipe.optimizer, OwnOptimizer):
+    if isinstance(recipe.optimizer, OptaxOptimizer):
         return recipe.optimizer.transformation
     return optax.chain(_OPTIMIZERS[recipe.optimizer](numbers), optax.scale_by_learning_rate(numbers["rates"][step]))
 
@@ -97,7 +97,7 @@ def stable_below(config: TrainingConfig) -> float:
     2 for gradient descent, 2 (1 + b) with momentum b and 2 (1 + b) / (1 + 2 b) with Nesterov's; optimisers that scale
     each entry have no such number, and clipped gradients do not grow.
     """
-    if config.own or _clip(config):
+    if config.optimizer_fingerprint or _clip(config):
         return float("nan")
     b = config.momentum
     bounds = {"sgd": lambda: 2.0, "momentum": lambda: 2 * (1 + b), "nesterov": lambda: 2 * (1 + b) / (1 + 2 * b)}

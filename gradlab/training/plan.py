@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradlab._types import MEASURED
 from gradlab.config import TrainingSweep, record_steps
 from gradlab.measurement.stats import NETWORK, ON_REQUEST, TRAINING
-from gradlab.training.own import OwnOptimizer
+from gradlab.training.optax_optimizer import OptaxOptimizer
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Plan:
         Whether the sharpness is recorded.
     keep_going : bool
         Whether to go on when a loss is not finite.
-    optimizer : OwnOptimizer, optional
+    optimizer : OptaxOptimizer, optional
         Instead of one that a configuration names.
     """
 
@@ -44,7 +44,7 @@ class Plan:
     columns: Sequence[str] | None = None
     sharpness: bool = False
     keep_going: bool = False
-    optimizer: OwnOptimizer | None = None
+    optimizer: OptaxOptimizer | None = None
 
     @classmethod
     def of(cls, sweep: TrainingSweep) -> Plan:

@@ -111,7 +111,7 @@ class Kind(NamedTuple):
         Whether weight decay is a term of the loss.
     """
 
-    of: Resolved
+    resolved: Resolved
     outputs: int
     loss: str
     batch: int
@@ -129,7 +129,7 @@ def up_to(stack: Stack, depth: Any) -> Layer:
 
 def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, given: Arguments) -> Any:
     """Return the order of the epoch, the loss of the minibatch, and its gradient."""
-    net = kind.of.network
+    net = kind.resolved.network
     count = len(state.order)
     epoch, place = state.step // (count // kind.batch), state.step % (count // kind.batch)
     of_epoch = jax.random.fold_in(jax.random.fold_in(given.key, ORDER_FOLD), epoch)
@@ -148,9 +148,9 @@ def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, give
     return order, value, grads
 
 
-def _update(recipe: Recipe, state: State, found: Any, numbers: Any) -> tuple[State, Any, Any]:
+def _update(recipe: Recipe, state: State, gradient: Any, numbers: Any) -> tuple[State, Any, Any]:
     """Return the next state, the clipped gradient and the update."""
-    order, value, grads = found
+    order, value, grads = gradient
     clipped, clip_state = clipping(recipe, numbers).update(grads, state.clip_state, state.params)
     updates, opt_state = optimizer(recipe, numbers, state.step).update(clipped, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -175,8 +175,8 @@ def update(recipe: Recipe) -> Any:
     """Return (state, what `gradient` returned, numbers) -> (state, clipped gradient, update) of the next step."""
 
     @jax.jit
-    def update(state: State, found: Any, numbers: Any) -> tuple[State, Any, Any]:
-        return _update(recipe, state, found, numbers)
+    def update(state: State, gradient: Any, numbers: Any) -> tuple[State, Any, Any]:
+        return _update(recipe, state, gradient, numbers)
 
     return update
 
@@ -232,8 +232,8 @@ def advance_together(kind: Kind, recipe: Recipe, devices: int) -> Any:
 
 def _step(kind: Kind, recipe: Recipe, state: State, given: Arguments) -> State:
     """Return the state behind the next step."""
-    found = _gradient(kind, lambda stack: stack.whole, state, given)
-    return _update(recipe, state, found, given.numbers)[0]
+    gradient = _gradient(kind, lambda stack: stack.whole, state, given)
+    return _update(recipe, state, gradient, given.numbers)[0]
 
 
 def _loop(step: Callable[[State, Arguments], State], state: State, given: Arguments, stop: Array, keep_going: Array):
@@ -243,12 +243,12 @@ def _loop(step: Callable[[State, Arguments], State], state: State, given: Argume
 
 
 @functools.lru_cache(maxsize=32)
-def outputs_of(of: Resolved, outputs: int) -> Any:
+def outputs_of(resolved: Resolved, outputs: int) -> Any:
     """Return (params, x, depth, blocks) -> outputs for each example, as `Scaled`, of the network without dropout."""
 
     @jax.jit
     def outputs_at(params: Any, x: Array, depth: Array, blocks: Any) -> Scaled:
-        return up_to(of.network.stack(outputs, **blocks), depth).forward(params, scaled(x, x.ndim - 1))[0]
+        return up_to(resolved.network.stack(outputs, **blocks), depth).forward(params, scaled(x, x.ndim - 1))[0]
 
     return outputs_at
 
@@ -256,4 +256,4 @@ def outputs_of(of: Resolved, outputs: int) -> Any:
 @functools.lru_cache(maxsize=8)
 def mean_loss(loss: str) -> Any:
     """Return (outputs, targets) -> the mean loss, as `Scaled`."""
-    return jax.jit(lambda found, y: loss_named(loss)(found, y)[0])
+    return jax.jit(lambda outputs, y: loss_named(loss)(outputs, y)[0])

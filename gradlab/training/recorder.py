@@ -94,40 +94,40 @@ class Recorder:
         """Return norms of the clipped gradient and of the update of the step that follows, layer by layer."""
         step = self.trainer.step(seed, state)
         sizes = lambda tree, kind: layer_norms(self.trainer.net, state.params, tree, kind)
-        found = {
+        columns = {
             "log10_weight_update_norm": sizes(step.update, "weight"),
             "log10_bias_update_norm": sizes(step.update, "bias"),
         }
         with np.errstate(invalid="ignore"):
-            found["log10_update_ratio"] = found["log10_weight_update_norm"] - sizes(state.params, "weight")
+            columns["log10_update_ratio"] = columns["log10_weight_update_norm"] - sizes(state.params, "weight")
         if self.trainer.recipe.clip:
-            found["log10_clipped_weight_grad_norm"] = sizes(step.clipped, "weight")
-            found["log10_clipped_bias_grad_norm"] = sizes(step.clipped, "bias")
-        return found
+            columns["log10_clipped_weight_grad_norm"] = sizes(step.clipped, "weight")
+            columns["log10_clipped_bias_grad_norm"] = sizes(step.clipped, "bias")
+        return columns
 
     def _judged(self, state: State) -> dict[str, float]:
         """Return loss and accuracy of all training examples and of all test examples, where there are any."""
         trainer, loss, first = self.trainer, self.plan.loss, 0
-        outputs_of = program.outputs_of(trainer.kind.of, trainer.outputs)
+        outputs_of = program.outputs_of(trainer.kind.resolved, trainer.outputs)
         params = trainer.room.widen(state.params)
         outputs = [trainer.call(outputs_of, params, x, trainer.depth, trainer.blocks) for x in self.batches]
         outputs = jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
-        found: dict[str, float] = {}
+        columns: dict[str, float] = {}
         for role, (x, y) in self.roles.items():
-            own = jax.tree.map(lambda v: v[first : first + len(x)], outputs)  # noqa: B023
+            part = jax.tree.map(lambda v: v[first : first + len(x)], outputs)  # noqa: B023
             first += len(x)
-            value = trainer.call(program.mean_loss(loss), own, self.targets[role])
+            value = trainer.call(program.mean_loss(loss), part, self.targets[role])
             with np.errstate(divide="ignore"):
                 size = np.log10(np.float64(value.mantissa)) + float(value.exponent) * np.log10(2.0)
-            found |= {f"log10_{role}_loss": float(size), f"{role}_accuracy": _accuracy(own, y, loss)}
-        return found
+            columns |= {f"log10_{role}_loss": float(size), f"{role}_accuracy": _accuracy(part, y, loss)}
+        return columns
 
     def _curvature(self, state: State) -> dict[str, float]:
         if not self.plan.sharpness:
             return {}
         trainer, data = self.trainer, self.trainer.data
-        found = sharpness(trainer.net, state.params, data.measured_x, data.measured_y, loss=self.plan.loss)
-        return {"sharpness": found}
+        value = sharpness(trainer.net, state.params, data.measured_x, data.measured_y, loss=self.plan.loss)
+        return {"sharpness": value}
 
 
 def _accuracy(outputs: Scaled, y: np.ndarray, loss: str) -> float:
@@ -163,21 +163,21 @@ def layer_norms(net: Network, params: Any, tree: Any, kind: str) -> np.ndarray:
     """
     norms: list[float] = []
     for leaves in layers_in(net, params, tree):
-        found = [log10_norm(rows) for name, rows in leaves if name == kind]
-        norms.append(float(pooled(np.stack(found))) if found else np.nan)
+        norms_of_kind = [log10_norm(rows) for name, rows in leaves if name == kind]
+        norms.append(float(pooled(np.stack(norms_of_kind))) if norms_of_kind else np.nan)
     return np.array(norms)
 
 
 def layers_in(net: Network, params: Any, tree: Any) -> list[list[tuple[str, np.ndarray]]]:
     """Return the named arrays of each layer that has a weight, from input to readout."""
     layers = []
-    for part, own in zip(net.parts(params, params), net.parts(params, tree), strict=True):
+    for part, subtree in zip(net.parts(params, params), net.parts(params, tree), strict=True):
         weights = [layer["weight"] for _, layer in weighted((), part)]
         if not weights:
             continue
         # of a run of equal blocks the arrays are stacked, and a block is a layer
         count = len(weights[0]) if weights[0].ndim > 2 else 1
-        leaves = jax.tree_util.tree_flatten_with_path(own)[0]
+        leaves = jax.tree_util.tree_flatten_with_path(subtree)[0]
         rows = [(getattr(path[-1], "key", ""), np.asarray(leaf).reshape(count, -1)) for path, leaf in leaves]
         layers += [[(name, leaf[i]) for name, leaf in rows] for i in range(count)]
     return layers

@@ -53,6 +53,6 @@ class Room(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32)
-def shapes_of(of: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
+def shapes_of(resolved: Resolved, shape: tuple[int, ...], outputs: int) -> Any:
     """Return the shapes of a network's parameters."""
-    return jax.eval_shape(lambda key: of.network.layer(outputs).init(key, shape)[0], jax.random.key(0))
+    return jax.eval_shape(lambda key: resolved.network.layer(outputs).init(key, shape)[0], jax.random.key(0))

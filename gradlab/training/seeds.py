@@ -159,7 +159,7 @@ class _Run:
             return {member: self._resumed(member, checkpoints_of) for member in members}
         self._compile(members[0], loop=True)
         calls = [lambda member=member: self.train([member], self._alone) for member in members]
-        return {member: one for found in side_by_side(calls, self.give_up) for member, one in found.items()}
+        return {member: one for by_member in side_by_side(calls, self.give_up) for member, one in by_member.items()}
 
     def _compile(self, member: Member, loop: bool) -> None:
         """Compile side by side what all members share; the `loop` over steps only where it is that of one member."""

@@ -66,8 +66,8 @@ def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: i
     """
     x, y = np.asarray(x), np.asarray(y)
     if isinstance(test, tuple):
-        apart = batch_of(*test, outputs=outputs)
-        test_x, test_y = apart.x, apart.y
+        test_batch = batch_of(*test, outputs=outputs)
+        test_x, test_y = test_batch.x, test_batch.y
         if test_x.shape[1:] != x.shape[1:] or test_y.dtype.kind != y.dtype.kind:
             received = f"x of shape {test_x.shape}, y of {test_y.dtype}"
             raise GradlabError(f"test data like those to train on, of shape {x.shape[1:]} each", received, "test=0.2")

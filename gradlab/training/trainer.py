@@ -76,9 +76,9 @@ class Trainer:
         self.brief = not together and plan.steps * max(entries, OVERHEAD) <= BRIEF
         self.call = once if self.brief else repeatedly
         self.room = Room(self.net, deepest, self.shape, self.outputs)
-        of = resolved(bare(deepest))
-        self.kind = Kind(of, data.outputs, plan.loss, plan.batch, config.dropout, decays_in_loss(config))
-        self.own_kind = self.kind._replace(of=resolved(bare(self.net)))
+        network_of_kind = resolved(bare(deepest))
+        self.kind = Kind(network_of_kind, data.outputs, plan.loss, plan.batch, config.dropout, decays_in_loss(config))
+        self.own_kind = self.kind._replace(resolved=resolved(bare(self.net)))
         self.depth, self.blocks = numbers_of(self.net, plan.dtype)
         self.numbers = numbers_in_update(config, plan.steps, plan.dtype)
         self.x, self.y = examples or self.on_device(data.x, data.y)

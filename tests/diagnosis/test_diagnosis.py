@@ -44,7 +44,7 @@ def well():
 
 def test_healthy_is_nothing_of_warning_or_above(sick, well):
     assert well.healthy and not sick.healthy
-    assert [f.kind for f in sick.of("warning")] == ["vanishing"] and well.of("info") == (FROZEN,)
+    assert [f.kind for f in sick.at_least("warning")] == ["vanishing"] and well.at_least("info") == (FROZEN,)
     well.raise_if("warning")
     with pytest.raises(Unhealthy, match="GL001 vanishing, error") as told:
         sick.raise_if("error")

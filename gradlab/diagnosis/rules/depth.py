@@ -111,7 +111,7 @@ def _odd_layers(view: View, chain: Chain) -> list[Finding]:
     delta = view.evidence.signal("log10_delta_rms")[:, at]
     with np.errstate(invalid="ignore"):
         forward, backward = np.diff(value, axis=1), -np.diff(delta, axis=1)
-    found = []
+    findings = []
     for sign in (-1, 1):
         both = np.minimum(sign * forward, sign * backward).min(axis=0)
         for k in np.flatnonzero(both > LINES.decades):
@@ -120,9 +120,9 @@ def _odd_layers(view: View, chain: Chain) -> list[Finding]:
                 f"at this layer the signal {_VERB[sign]} by x {10 ** forward[:, k].mean():.2g} and the delta by "
                 f"x {10 ** backward[:, k].mean():.2g}: its weights do it, those of other layers do not"
             )
-            found.append(Finding(_BOTH[sign], "warning", (place.name,), text, sign * float(both[k]),
+            findings.append(Finding(_BOTH[sign], "warning", (place.name,), text, sign * float(both[k]),
                                  sign * float(LINES.decades)))  # fmt: skip
-    return found
+    return findings
 
 
 def _odd_readout(view: View, chain: Chain) -> list[Finding]:

@@ -31,19 +31,19 @@ def wrong_gradient(view: View) -> Said:
         return Said((), Margin(Rule.GL019, silent="no backward rule was written by hand"))
     if suspects is None:
         return Said((), Margin(Rule.GL019, silent="the gradient was not compared with finite differences"))
-    found, promised = suspects.slope
-    if not np.isfinite([found, promised, suspects.slope_error]).all():
+    measured, promised = suspects.slope
+    if not np.isfinite([measured, promised, suspects.slope_error]).all():
         why = "; ".join(suspects.notes) or "the difference of the loss is below its rounding"
         return Said((), Margin(Rule.GL019, silent=why))
-    gap = abs(found - promised)
-    size = max(abs(found), abs(promised))
+    gap = abs(measured - promised)
+    size = max(abs(measured), abs(promised))
     errors = gap / suspects.slope_error if suspects.slope_error > 0 else math.inf if gap > 0 else 0.0
     share = gap / size if size > 0 else 0.0
     margin = Margin(Rule.GL019, min(errors, float("1e9")), float(LINES.wrong_slope), "", "errors")
     if errors <= LINES.wrong_slope or share <= LINES.wrong_slope_by:
         return Said((), margin)
     text = (
-        f"along one direction the loss changes at a rate of {found:.4g}, and the gradient says {promised:.4g} "
+        f"along one direction the loss changes at a rate of {measured:.4g}, and the gradient says {promised:.4g} "
         f"(rounding and curvature explain {suspects.slope_error:.1g})"
     )
     text += f"; the backward rule of {listed(names)} was written by hand"
@@ -142,14 +142,14 @@ def _said(view: View, end: _End) -> str:
     saturated = [f for f, layer in behind.items() if view.least("saturated_fraction", layer) > LINES.saturated]
     if saturated and (end.asked > LINES.end_scale or _twice(end)):
         return f"{asked}, and {saturated[0]} behind the last layer is saturated: it passes no gradient to any layer"
-    own = f"where cross-entropy asks for {_of_equal_logits(end):.2g}"
+    wanted = f"where cross-entropy asks for {_of_equal_logits(end):.2g}"
     if "softmax" in behind and end.units > 2 and _twice(end):
-        return f"{asked}, {own}: {_TWICE.format(end.units)}"
+        return f"{asked}, {wanted}: {_TWICE.format(end.units)}"
     if end.units == 1 and behind.keys() & set(GATES) and _twice(end):
-        return f"{asked}, {own}: a sigmoid behind the last layer goes into a loss that takes one of its own"
+        return f"{asked}, {wanted}: a sigmoid behind the last layer goes into a loss that takes one of its own"
     far = end.there < LINES.end_there * end.asked
     if far and end.asked > LINES.end_scale and _as_if_twice(end) and _falls(view) > LINES.falls_at_all:
-        return f"{asked}, {own}: it looks as if {_TWICE.format(end.units)}"
+        return f"{asked}, {wanted}: it looks as if {_TWICE.format(end.units)}"
     if far and (end.asked > LINES.end_targets or (end.asked > LINES.end_scale and _falls(view) > LINES.can_fall)):
         return f"{asked}, which are {end.there:.3g} large: the targets are out of the network's scale"
     if end.asked > LINES.end_outputs and end.rms > LINES.outputs:
@@ -178,8 +178,8 @@ def _falls(view: View) -> float:
 
 
 def _follows_readout(view: View, layer: Layer) -> bool:
-    of = view.before(layer)
-    return of is not None and view.readout in of.members
+    before = view.before(layer)
+    return before is not None and view.readout in before.members
 
 
 def _of_equal_logits(end: _End) -> float:

@@ -13,12 +13,12 @@ from gradlab.diagnosis.view import Layer, Said, View
 
 def _hidden(view: View, column: str) -> list[tuple[Layer, float, float]]:
     """Hidden products with the least and the most that a column says; 1 - c of exactly 0 is of what sees no data."""
-    found = []
+    hidden = []
     for layer in view.layers("product"):
         low, high = view.least(column, layer), view.most(column, layer)
         if math.isfinite(low) and math.isfinite(high) and view.readout not in layer.members and not view.in_time(layer):
-            found.append((layer, low, high))
-    return found
+            hidden.append((layer, low, high))
+    return hidden
 
 
 def collapse(view: View) -> Said:
@@ -74,11 +74,11 @@ def _places(view: View) -> Finding | None:
     """
     mixed: list[tuple[Layer, float]] = []
     for layer in view.layers("logits"):
-        behind = next((of for of in view.layers("inner") if of.members[0] > layer.members[0]), None)
+        behind = next((later for later in view.layers("inner") if later.members[0] > layer.members[0]), None)
         small = view.most("log10_value_rms", layer) < LINES.small_logits
         if behind is None or not small:
             continue
-        of_logits, delta = (view.most("log10_delta_rms", of) for of in (layer, behind))
+        of_logits, delta = (view.most("log10_delta_rms", later) for later in (layer, behind))
         spread = of_logits - delta - view.most("log10_value_rms", behind)
         if math.isfinite(spread):
             mixed.append((layer, spread))

@@ -42,6 +42,7 @@ def judge(evidence: Evidence, *, mute: str | Collection[str] = ()) -> tuple[tupl
     Parameters
     ----------
     evidence : Evidence
+        What was measured of the model.
     mute : str or collection of str
         Codes (``GL009``) or kinds (``shattered``) of rules that are not asked.
 
@@ -83,14 +84,14 @@ def disagreement(evidence: Evidence) -> str:
     """
     formats = [place.site.dtype for place in evidence.places] or ["float32"]
     tolerance = max(_EPSILON.get(name, _EPSILON["float32"]) for name in formats) ** 0.5
-    ours, own = evidence.losses, evidence.own_losses
-    same = (ours == own) | (np.isnan(ours) & np.isnan(own))
+    ours, models = evidence.losses, evidence.own_losses
+    same = (ours == models) | (np.isnan(ours) & np.isnan(models))
     with np.errstate(invalid="ignore"):
-        apart = np.where(same, 0, np.abs(ours - own) / np.maximum(np.abs(ours), np.abs(own)))
-    worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
-    if apart[worst] <= tolerance:
+        distance = np.where(same, 0, np.abs(ours - models) / np.maximum(np.abs(ours), np.abs(models)))
+    worst = int(np.argmax(np.where(np.isnan(distance), np.inf, distance)))
+    if distance[worst] <= tolerance:
         return ""
     return (
-        f"the loss of the program that was read is {ours[worst]:.7g}, the model's own {own[worst]:.7g}: further apart "
-        f"than rounding explains ({tolerance:.1g} of it), so what was read is not this model"
+        f"the loss of the program that was read is {ours[worst]:.7g}, the model's own {models[worst]:.7g}: further "
+        f"apart than rounding explains ({tolerance:.1g} of it), so what was read is not this model"
     )

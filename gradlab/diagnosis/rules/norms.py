@@ -45,11 +45,11 @@ def normalisation(view: View) -> Said:
 
 def _behind(view: View, norms: list[Layer]) -> tuple[str, ...]:
     """Return the products that the norms stand behind, for these have the user's names."""
-    found = []
+    names = []
     for layer in norms:
         before = [i for i in range(layer.members[0]) if view.places[i].site.kind == "product"]
-        found.append(view.places[before[-1]].name if before else layer.name)
-    return tuple(dict.fromkeys(found))
+        names.append(view.places[before[-1]].name if before else layer.name)
+    return tuple(dict.fromkeys(names))
 
 
 def _passes_nothing(view: View, layer: Layer) -> bool:

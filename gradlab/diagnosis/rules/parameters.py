@@ -25,15 +25,15 @@ _STATES = {
 
 def unreached(view: View) -> tuple[Said, Said]:
     """GL011 and GL012."""
-    found: dict[Rule, list[Finding]] = {Rule.GL011: [], Rule.GL012: []}
+    by_rule: dict[Rule, list[Finding]] = {Rule.GL011: [], Rule.GL012: []}
     alone = not any(p.state == "used" for p in view.whole.parameters)
     for state, (rule, severity, text) in _STATES.items():
         paths = tuple(dict.fromkeys(p.path for p in view.whole.parameters if p.state == state))
         if paths:
             text = text.format(listed(paths)) + (", and it has a derivative by no other" if alone else "")
-            found[rule].append(Finding(rule, "error" if alone else severity, paths, text, float(len(paths)), 0.0))
+            by_rule[rule].append(Finding(rule, "error" if alone else severity, paths, text, float(len(paths)), 0.0))
     said = []
-    for rule, findings in found.items():
+    for rule, findings in by_rule.items():
         count = float(sum(f.value for f in findings))
         said.append(Said(tuple(findings), Margin(rule, count, 0.0, "", "parameters")))
     return said[0], said[1]

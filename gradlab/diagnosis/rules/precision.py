@@ -88,7 +88,7 @@ def _nothing_below(layers: list[_Loss], whole: list[_Loss]) -> str:
 def _at_the_edge(view: View) -> set[int]:
     """Places at 0 nearest the input of a chain whose next delta is hardly above the smallest number."""
     delta = view.evidence.signal("log10_delta_rms")
-    found: set[int] = set()
+    places: set[int] = set()
     for chain in view.chains:
         at = list(chain.places)
         zero = np.isneginf(delta[:, at]).all(axis=0)
@@ -97,5 +97,5 @@ def _at_the_edge(view: View) -> set[int]:
         if not 0 < zeros < len(at) or not zero[:zeros].all() or dtype not in FORMATS:
             continue
         if (delta[:, at[zeros]] < FORMATS[dtype][0] * math.log10(2) + _EDGE).all():
-            found.update(at[:zeros])
-    return found
+            places.update(at[:zeros])
+    return places

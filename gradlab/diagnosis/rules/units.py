@@ -14,17 +14,17 @@ from gradlab.diagnosis.view import GATES, Layer, Said, View, listed, rows
 def _activations(view: View) -> list[tuple[Layer, Layer]]:
     """Activations with the layers that they follow."""
     pairs = [(layer, view.before(layer)) for layer in view.layers("activation")]
-    return [(a, of) for a, of in pairs if of is not None]
+    return [(a, before) for a, before in pairs if before is not None]
 
 
 def saturation(view: View) -> Said:
     """GL005. Outputs may be at a limit, and gates of a recurrence are open or shut on purpose: neither is looked at."""
     known: list[tuple[float, Layer, Layer]] = []
-    for layer, of in _activations(view):
+    for layer, before in _activations(view):
         gate = view.places[layer.members[0]].site.function in GATES and view.in_time(layer)
         share = view.least("saturated_fraction", layer)
-        if not gate and not math.isnan(share) and view.readout not in of.members:
-            known.append((share, layer, of))
+        if not gate and not math.isnan(share) and view.readout not in before.members:
+            known.append((share, layer, before))
     if not known:
         return Said((), Margin(Rule.GL005, silent="no activation with limits"))
     worst = max(known, key=lambda entry: entry[0])
@@ -32,10 +32,10 @@ def saturation(view: View) -> Said:
     beyond = sorted((e for e in known if e[0] > LINES.saturated), key=lambda e: -e[0])
     if not beyond:
         return Said((), margin)
-    share, layer, of = beyond[0]
+    share, layer, before = beyond[0]
     function = view.places[layer.members[0]].site.function
-    text = f"{share:.1%} of the entries of {function} are within 1 % of a limit at {of.name}"
-    mean = view.evidence.signal("value_mean_over_rms")[:, list(of.members)].mean()
+    text = f"{share:.1%} of the entries of {function} are within 1 % of a limit at {before.name}"
+    mean = view.evidence.signal("value_mean_over_rms")[:, list(before.members)].mean()
     if abs(mean) > math.sqrt(0.5):
         text += f"; its preactivations have a mean of {abs(mean):.2f} times their rms: its inputs are not centred"
     if len(beyond) > 1:
@@ -48,14 +48,14 @@ def saturation(view: View) -> Said:
 def dead(view: View) -> tuple[Said, Said]:
     """GL006 and GL007. Zeros that come in from outside, or from weights that are zero, are not the units' own."""
     known: list[tuple[float, Layer]] = []
-    for layer, of in _activations(view):
+    for layer, before in _activations(view):
         share = view.least("dead_fraction", layer)
-        if view.readout in of.members and not _stuck(view, share):
+        if view.readout in before.members and not _stuck(view, share):
             continue
-        outside = _or_zero(view.most("dead_fraction", of), view.most("value_zero_fraction", of))
+        outside = _or_zero(view.most("dead_fraction", before), view.most("value_zero_fraction", before))
         entries = sum(rows(view.places[i]) for i in layer.members)
         if not math.isnan(share) and entries >= LINES.examples and outside < LINES.lost:
-            known.append((share, of))
+            known.append((share, before))
     if not known:
         silent = f"no activation whose units are known, on {int(LINES.examples)} examples or more"
         return Said((), Margin(Rule.GL006, silent=silent)), Said((), Margin(Rule.GL007, silent=silent))

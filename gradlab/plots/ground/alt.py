@@ -77,9 +77,9 @@ def _panel(ax: Any, known: list[tuple[str, Any]], most: int) -> str:
 
 def _label(ax: Any, axis: str) -> str:
     """Return the label of an axis: its own, that of all panels, or that of the panel whose axis it shares."""
-    own = getattr(ax, f"get_{axis}label")()
+    its = getattr(ax, f"get_{axis}label")()
     for_all = getattr(ax.figure, f"_sup{axis}label", None)
-    text = own or (for_all.get_text() if for_all is not None else "")
+    text = its or (for_all.get_text() if for_all is not None else "")
     if not text:
         beside = getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax)
         text = next((label for other in beside if (label := getattr(other, f"get_{axis}label")())), "")
@@ -126,9 +126,9 @@ def _by_look(line: Any, known: list[tuple[str, Any]]) -> str:
     both = [name for name, other in known if to_rgba(other.get_color()) == colour and _kind(other) == kind]
     if both:
         return both[0]
-    ours = [(name, to_rgba(other.get_color()), _kind(other)) for name, other in known]
-    of_any = [name for name, c, k in ours if c in _ANY and k == kind]
-    coloured = [name for name, c, _ in ours if c not in _ANY and colour in (c, to_rgba(shaded(c)))]
+    explained = [(name, to_rgba(other.get_color()), _kind(other)) for name, other in known]
+    of_any = [name for name, c, k in explained if c in _ANY and k == kind]
+    coloured = [name for name, c, _ in explained if c not in _ANY and colour in (c, to_rgba(shaded(c)))]
     hollow = ["hollow"] if not of_any and kind[1] not in ("None", "") and _hollow(line) else []
     return ", ".join([*coloured[:1], *of_any[:1], *hollow]) if coloured else ""
 

@@ -38,8 +38,8 @@ def box_table(rows: pd.DataFrame) -> pd.DataFrame:
     table: Any = None
     for name, way in ((FORWARD, "_forward"), (BACKWARD, "_backward")):
         means, _ = summaries(rows, ["layer"], name, "range")
-        own = means[["layer", "mean", "n", "n_zero", "n_not_finite"]].set_index("layer").add_suffix(way)
-        table = own if table is None else table.join(own, how="outer")
+        means_of_way = means[["layer", "mean", "n", "n_zero", "n_not_finite"]].set_index("layer").add_suffix(way)
+        table = means_of_way if table is None else table.join(means_of_way, how="outer")
     table = table.reset_index().sort_values("layer", ignore_index=True)
     finite = table["mean_backward"][np.isfinite(table["mean_backward"])]
     table["mean_backward"] -= finite.iloc[-1] if len(finite) else 0.0

@@ -33,7 +33,7 @@ class Canvas:
     """
 
     axes: np.ndarray
-    own: bool
+    ours: bool
     notes: dict[str, Any] = field(default_factory=dict)
     bars: list[Any] = field(default_factory=list)
 
@@ -75,7 +75,7 @@ def canvas(
             keep_preset(figure, name)
             if title:
                 figure.suptitle(title)
-            yield Canvas(axes, own=True)
+            yield Canvas(axes, ours=True)
             set_letters(figure.axes, figure)
             lay_out(figure)  # ticks are made when they are first needed: here, while the preset's fonts are in force
         else:
@@ -85,7 +85,7 @@ def canvas(
                 raise GradlabError(f"{rows * columns} axes, {rows} × {columns}", received, "leaving ax out")
             if title:
                 given.flat[0].set_title(title)
-            sheet = Canvas(given.reshape(rows, columns), own=False)
+            sheet = Canvas(given.reshape(rows, columns), ours=False)
             yield sheet
             set_letters([*given.flat, *(bar.ax for bar, *_ in sheet.bars)])
             _keep_bars(sheet)
@@ -107,7 +107,7 @@ def _given_preset(ax: Any) -> str | None:
 
 def name_panel(sheet: Canvas, ax: Any, text: str) -> None:
     """Say what a panel shows, over it; of axes that are given the titles stay as their owner wrote them."""
-    free = [loc for loc in ("center", "right", "left") if sheet.own or not ax.get_title(loc)]
+    free = [loc for loc in ("center", "right", "left") if sheet.ours or not ax.get_title(loc)]
     if text and free:
         ax.set_title(text, loc=free[0])
 
@@ -135,7 +135,7 @@ def colour_bar(sheet: Canvas, axes: Sequence[Any], image: Any, label: str, **opt
 
 def _keep_bars(sheet: Canvas) -> None:
     """Let axes give way to what of a bar of colours stands beyond their room, where no layout engine does it."""
-    if sheet.own or sheet.figure.get_layout_engine() is not None:
+    if sheet.ours or sheet.figure.get_layout_engine() is not None:
         return
     for bar, axes, right in sheet.bars:
         beyond = bar.ax.get_tightbbox().x1 / sheet.figure.bbox.width - right
@@ -171,9 +171,9 @@ def draw_lines(
             thin = {"color": look["color"], "linewidth": line_width(0.4), "alpha": 0.55, "zorder": 2, "gid": "seed"}
             for _, one in lines(matching(seeds, key), ["seed"]):
                 one = one.sort_values(x)
-                own = one[x].to_numpy(dtype=float), one["mean"].to_numpy(dtype=float)
-                ax.plot(*own, **thin)
-                mark_alone(ax, *own, {**thin, "gid": "alone seed"}, 0.5)
+                points = one[x].to_numpy(dtype=float), one["mean"].to_numpy(dtype=float)
+                ax.plot(*points, **thin)
+                mark_alone(ax, *points, {**thin, "gid": "alone seed"}, 0.5)
         else:
             low, high = rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float)
             lone = alone(middle)  # of which no area is left

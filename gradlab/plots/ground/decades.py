@@ -39,12 +39,12 @@ def prepare(ax: Any, axis: str = "y", *, at_least: float = 0.0, floor: int = 0) 
     """
     if axis not in ("x", "y"):
         raise unknown("axis", axis, ("x", "y"))
-    of = ax.yaxis if axis == "y" else ax.xaxis
-    before = of.get_major_locator()
+    ruled = ax.yaxis if axis == "y" else ax.xaxis
+    before = ruled.get_major_locator()
     if isinstance(before, Decades):
         at_least, floor = max(at_least, before.at_least), max(floor, before.floor)
-    of.set_major_locator(Decades(at_least, floor))
-    of.set_major_formatter(Powers())
+    ruled.set_major_locator(Decades(at_least, floor))
+    ruled.set_major_formatter(Powers())
     ax.autoscale_view(scalex=axis == "x", scaley=axis == "y")
 
 
@@ -202,9 +202,9 @@ def step_axis(ax: Any, values: Sequence[float], most: int = 5) -> None:
 
 def spaced_by_powers(values: Sequence[float]) -> bool:
     """Return whether values, 0 aside, have more equal ratios than differences."""
-    found = np.unique(np.asarray([float(v) for v in values]))
-    positive = found[found > 0]
-    if found[0] < 0 or len(positive) < 3:
+    steps = np.unique(np.asarray([float(v) for v in values]))
+    positive = steps[steps > 0]
+    if steps[0] < 0 or len(positive) < 3:
         return False
     gaps, ratios = np.diff(positive), np.diff(np.log(positive))
     return bool(ratios.std() / ratios.mean() < gaps.std() / gaps.mean() - 1e-9)

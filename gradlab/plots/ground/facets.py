@@ -92,10 +92,10 @@ def arrange(
     names, followers = factors(frame, (*without, shade))
     before = _networks(frame)
     limits = most[0] // (frame[shade].nunique() if shade else 1), most[1], most[2]
-    told = []
+    notes = []
     for name in names:
         frame, text = _thinned(frame, name, MOST_LINES)
-        told += [text] if text else []
+        notes += [text] if text else []
     held: list[str] = []
     while (roles := _roles({n: len(levels(frame, n)) for n in order(names)}, limits, kinds)) is None:
         name = min(names, key=lambda n: _effect(frame, n, names, score))
@@ -104,19 +104,19 @@ def arrange(
         held.append(f"{words.entry(name, value)} (not {words.listed(others)})")
         frame = matching(frame, {name: value})
         names, _ = factors(frame, (*without, shade))
-    note = _note(_networks(frame), before, told, held, what, score)
+    note = _note(_networks(frame), before, notes, held, what, score)
     note += "".join(f" {_goes_with(frame, a, b)}" for a, b in followers if a in names)
     return Arrangement(frame, roles["hue"], roles["style"], shade, roles["row"], roles["col"], note.strip())
 
 
 def factors(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the coordinates that tell the networks apart, and pairs of one of them and another that goes with it."""
-    found = differing(frame, without)
-    more = [n for n in extra_fields() if n in frame and n not in (*found, *without) and frame[n].nunique() > 1]
-    table = frame[[*found, *more]].drop_duplicates()
+    names = differing(frame, without)
+    more = [n for n in extra_fields() if n in frame and n not in (*names, *without) and frame[n].nunique() > 1]
+    table = frame[[*names, *more]].drop_duplicates()
     kept: list[str] = []
     followers = []
-    for name in [*found, *more]:
+    for name in [*names, *more]:
         if kept and len(table[[*kept, name]].drop_duplicates()) == len(table[kept].drop_duplicates()):
             alone = [k for k in kept if len(table[[k, name]].drop_duplicates()) == table[k].nunique(dropna=False)]
             followers += [(alone[0], name)] if alone and name not in ("network", "sigma_w2", "sigma_b2") else []
@@ -215,9 +215,11 @@ def _goes_with(frame: pd.DataFrame, name: str, follower: str) -> str:
     pairs = frame[[name, follower]].drop_duplicates()
     if pairs[follower].nunique(dropna=False) < 2:
         return ""
-    told = [f"{words.named(value)} with {words.entry(name, key)}" for key, value in pairs.itertuples(index=False)]
+    pairs_named = [
+        f"{words.named(value)} with {words.entry(name, key)}" for key, value in pairs.itertuples(index=False)
+    ]
     title = words.short(follower)
-    return f"{title[:1].upper()}{title[1:]}: {words.listed(told)}."
+    return f"{title[:1].upper()}{title[1:]}: {words.listed(pairs_named)}."
 
 
 def _same(a: Hashable, b: Hashable) -> bool:

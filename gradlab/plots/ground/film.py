@@ -41,12 +41,12 @@ def target(path: str | os.PathLike[str], fps: float) -> tuple[Path, str]:
 
 
 def write(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, kind: str, fps: float, about: dict[str, Any]
+    figure: Any, show: Callable[[int], None], count: int, path: Path, kind: str, fps: float, origin: dict[str, Any]
 ) -> list[Path]:
     """Write the film and its last stage as a poster; `show` draws the stage of a number from 0 on."""
-    made = _WRITERS[kind](figure, show, count, path, fps, about)
+    made = _WRITERS[kind](figure, show, count, path, fps, origin)
     show(count - 1)
-    return [*made, *save(figure, path.with_name(f"{path.stem}-poster"), "png", **about)]
+    return [*made, *save(figure, path.with_name(f"{path.stem}-poster"), "png", **origin)]
 
 
 def mark_progress(ax: Any, share: float) -> None:
@@ -62,7 +62,7 @@ def stage_title(over: str, value: Any) -> str:
 
 
 def _gif(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, about: dict[str, Any]
+    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, origin: dict[str, Any]
 ) -> list[Path]:
     from PIL import Image
 
@@ -73,8 +73,8 @@ def _gif(
         figure.savefig(page, format="png", dpi=matplotlib.rcParams["figure.dpi"])
         pictures.append(Image.open(page).convert("RGB").quantize(dither=Image.Dither.NONE))
     durations = [round(1000 / fps)] * (count - 1) + [round(1000 * max(1 / fps, REST))]
-    told = metadata("pdf", **about, text=caption(figure))
-    text = "; ".join(told[name] for name in ("Keywords", "Subject") if told[name])
+    described = metadata("pdf", **origin, text=caption(figure))
+    text = "; ".join(described[name] for name in ("Keywords", "Subject") if described[name])
     options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0, "comment": text}
     with replacing(path) as temporary:
         pictures[0].save(temporary, format="GIF", **options)
@@ -82,12 +82,12 @@ def _gif(
 
 
 def _mp4(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, about: dict[str, Any]
+    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, origin: dict[str, Any]
 ) -> list[Path]:
     from matplotlib.animation import FFMpegWriter
 
-    told = metadata("pdf", **about, text=caption(figure))
-    carried = {"comment": told["Keywords"] or "", "description": told["Subject"] or ""}
+    described = metadata("pdf", **origin, text=caption(figure))
+    carried = {"comment": described["Keywords"] or "", "description": described["Subject"] or ""}
     # the file that is not yet whole has no ending to tell the format by
     writer = FFMpegWriter(fps=fps, metadata=carried, extra_args=["-f", "mp4"])
     dpi = matplotlib.rcParams["savefig.dpi"]
@@ -100,13 +100,13 @@ def _mp4(
 
 
 def _pdf(
-    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, about: dict[str, Any]
+    figure: Any, show: Callable[[int], None], count: int, path: Path, fps: float, origin: dict[str, Any]
 ) -> list[Path]:
     made = []
     digits = max(3, len(str(count)))
     for number in range(count):
         show(number)
-        made += save(figure, path.with_name(f"{path.stem}-{number + 1:0{digits}d}"), "pdf", **about)
+        made += save(figure, path.with_name(f"{path.stem}-{number + 1:0{digits}d}"), "pdf", **origin)
     return made
 
 

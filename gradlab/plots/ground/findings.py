@@ -39,9 +39,9 @@ def labels(rows: pd.DataFrame) -> dict[Any, str]:
 def _label(key: dict[str, Any], known: dict[Any, str]) -> str:
     """Return the coordinates of a line, each once; "last step" needs no number beside it."""
     without = ("network", "layer", "set", *(("step",) if "end" in key else ()))
-    told = [known.get(key["network"], "")] if "network" in key else []
-    told += [words.entry(n, v) if n != "panel" else v for n, v in key.items() if n not in without]
-    return ", ".join(dict.fromkeys(piece for text in told for piece in text.split(", ") if piece))
+    parts = [known.get(key["network"], "")] if "network" in key else []
+    parts += [words.entry(n, v) if n != "panel" else v for n, v in key.items() if n not in without]
+    return ", ".join(dict.fromkeys(piece for text in parts for piece in text.split(", ") if piece))
 
 
 def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence[str], x: str) -> str:
@@ -49,7 +49,7 @@ def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence
     if not (column.startswith("log10_") or column == "delta_log10_mean"):
         return ""
     known = labels(rows)
-    found: list[tuple[float, str, int]] = []
+    changes: list[tuple[float, str, int]] = []
     for key, line in lines(means, keys):
         line = line.sort_values(x, ascending=(x == "layer"))
         if len(line) < 2:
@@ -57,18 +57,18 @@ def profile(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequence
         ends = [_end(line.iloc[0]), _end(line.iloc[-1])]
         away = ends[1] - ends[0] if column in FORWARD else ends[0] - ends[1]
         if not np.isnan(away):
-            found.append((away, _label(key, known), len(line)))
-    if not found:
+            changes.append((away, _label(key, known), len(line)))
+    if not changes:
         return ""
     way = "From the first to the last" if column in FORWARD else "From the last to the first"
-    if len(found) == 1:
-        return f"{way} of {found[0][2]} layers the {quantity(column)} {words.change(found[0][0])}."
-    low, high = min(found), max(found)
-    what = "networks" if "network" in rows and rows["network"].nunique() == len(found) else "lines"
-    told = f"{words.change(low[0])}{_of(low[1])} and {words.change(high[0])}{_of(high[1])}"
+    if len(changes) == 1:
+        return f"{way} of {changes[0][2]} layers the {quantity(column)} {words.change(changes[0][0])}."
+    low, high = min(changes), max(changes)
+    what = "networks" if "network" in rows and rows["network"].nunique() == len(changes) else "lines"
+    does = f"{words.change(low[0])}{_of(low[1])} and {words.change(high[0])}{_of(high[1])}"
     if words.change(low[0]) == words.change(high[0]):
-        told = f"{words.change(low[0])} in all"
-    return f"{way} layer the {quantity(column)} {told}, the ends of {len(found)} {what}."
+        does = f"{words.change(low[0])} in all"
+    return f"{way} layer the {quantity(column)} {does}, the ends of {len(changes)} {what}."
 
 
 def _end(row: pd.Series) -> float:
@@ -84,7 +84,7 @@ def last_step(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequen
     """Say between which values a quantity lies at the end of a training, and of which layers and networks."""
     known = labels(rows)
     logs = column.startswith("log10_") or column == "delta_log10_mean"
-    found: list[tuple[float, str]] = []
+    ends: list[tuple[float, str]] = []
     steps = set()
     for key, line in lines(means, keys):
         finite = line[np.isfinite(line["mean"].to_numpy(float))]
@@ -92,20 +92,20 @@ def last_step(rows: pd.DataFrame, means: pd.DataFrame, column: str, keys: Sequen
             row = finite.sort_values(x).iloc[-1]
             steps.add(row[x])
             where = f"layer {key['layer']}" if "layer" in key else str(key.get("set", ""))
-            told = ", ".join(part for part in (where, _label(key, known)) if part)
-            found.append((float(row["mean"]), told))
-    if not found:
+            label = ", ".join(part for part in (where, _label(key, known)) if part)
+            ends.append((float(row["mean"]), label))
+    if not ends:
         return ""
     when = "At the last steps with a finite value"
     if len(steps) == 1:
         step = next(iter(steps))
         when = f"At the last step, {step:g}," if step == means[x].max() else f"At step {step:g}, the last finite one,"
     value = lambda v: f"{10**v:.2g}" if logs and v > -300 else f"10^{v:.3g}" if logs else f"{v:.2g}"
-    low, high = min(found), max(found)
+    low, high = min(ends), max(ends)
     name = quantity(column)
-    if len(found) > 1 and value(low[0]) == value(high[0]):
-        return f"{when} the {name} is {value(low[0])} in all {len(found)} lines."
-    if len(found) == 1:
+    if len(ends) > 1 and value(low[0]) == value(high[0]):
+        return f"{when} the {name} is {value(low[0])} in all {len(ends)} lines."
+    if len(ends) == 1:
         return f"{when} the {name} is {value(low[0])}{_of(low[1])}."
     return f"{when} the {name} lies between {value(low[0])}{_of(low[1])} and {value(high[0])}{_of(high[1])}."
 
@@ -115,13 +115,13 @@ def extremes(table: pd.DataFrame, value: str, what: str, names: Sequence[str], l
     finite = table[np.isfinite(table[value].to_numpy(float))]
     if finite.empty:
         return ""
-    told = []
+    ends = []
     for place in (finite[value].idxmin(), finite[value].idxmax()):
         row = finite.loc[place]
         number = f"{10 ** row[value]:.3g}" if log10 else f"{row[value]:.3g}"
-        told.append(f"{number}{_of(', '.join(words.entry(n, row[n]) for n in names if n in row))}")
+        ends.append(f"{number}{_of(', '.join(words.entry(n, row[n]) for n in names if n in row))}")
     if len(finite) == 1:
-        return f"{what} is {told[0]}."
-    if told[0].split(" (")[0] == told[1].split(" (")[0]:
-        return f"{what} is {told[0].split(' (')[0]} in all {len(finite)}."
-    return f"{what} lies between {told[0]} and {told[1]}."
+        return f"{what} is {ends[0]}."
+    if ends[0].split(" (")[0] == ends[1].split(" (")[0]:
+        return f"{what} is {ends[0].split(' (')[0]} in all {len(finite)}."
+    return f"{what} lies between {ends[0]} and {ends[1]}."

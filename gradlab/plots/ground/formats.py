@@ -85,7 +85,7 @@ def _points() -> float:
     return FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()
 
 
-def told(floors: list[Floor]) -> str:
+def floors_text(floors: list[Floor]) -> str:
     """Say what the lines are, for a caption; return an empty text where there are none."""
     parts = [f"{floor.meaning} {10**floor.at:.2g}" for floor in floors]
     return f"Upright lines: {words.listed(parts)}." if parts else ""

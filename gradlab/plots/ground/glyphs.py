@@ -23,7 +23,7 @@ def drawable(text: str) -> str:
         return line
     known = _glyphs(tuple(matplotlib.rcParams["font.family"]))
     lacking = "".join(sorted({c for c in line if ord(c) not in known}))
-    numbers = lambda found: "[" + " ".join(f"U+{ord(c):04X}" for c in found.group()) + "]"
+    numbers = lambda missing: "[" + " ".join(f"U+{ord(c):04X}" for c in missing.group()) + "]"
     return re.sub(f"[{re.escape(lacking)}]+", numbers, line) if lacking else line
 
 
@@ -32,11 +32,11 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     """Return the characters that any of these fonts has."""
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
-    found: set[int] = set()
+    missing: set[int] = set()
     for family in families:
         try:
             path = fontManager.findfont(FontProperties(family=[family]), fallback_to_default=False)
         except ValueError:  # not on this machine
             continue
-        found.update(get_font(path).get_charmap())
-    return frozenset(found)
+        missing.update(get_font(path).get_charmap())
+    return frozenset(missing)

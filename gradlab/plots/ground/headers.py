@@ -27,7 +27,7 @@ def write_headers(sheet: Canvas, rows: Sequence[str], columns: Sequence[str] = (
     """
     import matplotlib
 
-    if not sheet.own:
+    if not sheet.ours:
         return
     size = matplotlib.rcParams["legend.fontsize"]
     lay_out(sheet.figure)  # the panels have their sizes before headers could press them
@@ -57,7 +57,7 @@ def share_labels(sheet: Canvas, x: str, y: str = "") -> None:
     """Write one label for all x-axes of a figure of ours, and one for all y-axes where they show the same."""
     import matplotlib
 
-    if not sheet.own:
+    if not sheet.ours:
         return
     for axes in sheet.axes.flat:
         axes.set_xlabel("")
@@ -73,7 +73,7 @@ def label_columns(sheet: Canvas) -> list[str]:
 
     Where all panels of a column show one quantity, its name needs to be said once.
     """
-    if not sheet.own:
+    if not sheet.ours:
         return []
     labels = [axes.get_ylabel() for axes in sheet.axes[0]]
     for axes in sheet.axes.flat:

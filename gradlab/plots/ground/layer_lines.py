@@ -16,12 +16,12 @@ from gradlab.plots.ground.findings import last_step
 from gradlab.plots.ground.headers import share_labels, write_headers
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.steps import (
-    apart,
     band_of_layers,
     grid_of,
     initial,
     layer_looks,
     mark_ends,
+    never_averaged,
     of_layers,
     some_named,
     trained,
@@ -60,18 +60,18 @@ def draw_layers(
     grid = grid_of(frame, row, col, x, ax is not None)
     shown, size = grid.panels, grid.shape
     logs = value.startswith("log10_") or value == "delta_log10_mean"
-    own = {"sharey": True, "sharex": True} if ax is None else {}
+    shared = {"sharey": True, "sharex": True} if ax is None else {}
     counts, failed, ended, several = [], [], [], len(shown) > 1
     bars = band != "seeds" and len(look.hues) > BANDS
     height = 2.6 if size[0] == 1 else 0.7 + (1.75 if size[0] < 4 else 1.35) * size[0]
-    with canvas(ax, preset, *size, title=title, wide=several, height=height, **own) as sheet:
+    with canvas(ax, preset, *size, title=title, wide=several, height=height, **shared) as sheet:
         used = sheet.axes.ravel()[: len(shown)]
         for axes, (name, whole) in zip(used, shown, strict=True):
             part = of_layers(whole, value, readout)
             part = part[part["layer"].isin(look.hues)]
             floor = 0
             if len(part):
-                keys = list(dict.fromkeys(n for n in ("layer", style, *apart(part, x)) if n is not None))
+                keys = list(dict.fromkeys(n for n in ("layer", style, *never_averaged(part, x)) if n is not None))
                 means, seeds = summaries(part, [*keys, x], value, band)
                 counts.append(means.assign(panel=name) if several else means)
                 floor = draw_lines(sheet, axes, means, seeds, keys, x, look, bars=bars)
@@ -82,13 +82,13 @@ def draw_layers(
             if logs:
                 decade_axis(axes, floor)
             step_axis(axes, rows[x].unique())
-            name_panel(sheet, axes, name if several and not (grid.row and sheet.own) else "")
+            name_panel(sheet, axes, name if several and not (grid.row and sheet.ours) else "")
             if not len(part):
                 axes.text(0.5, 0.5, "no such network", transform=axes.transAxes, ha="center", color=NEUTRAL, gid="none")
             axes.set_xlabel(words.axis(x))
             failed += mark_failures(sheet, axes, whole, [], look)
         label = words.axis(value, frame)
-        if sheet.own and several:
+        if sheet.ours and several:
             _share_labels(sheet, used, words.axis(x), label)
             write_headers(sheet, grid.row, grid.col)
         else:

@@ -50,18 +50,18 @@ _INSIDE = (
 def place_legend(sheet: Canvas, shown: dict[str, Any], where: Place = True) -> Any:
     """Leave the handles with the axes, and draw a legend of them where it was asked for."""
     first = sheet.axes.flat[0]
-    if not sheet.own:  # an earlier call may have drawn on them
+    if not sheet.ours:  # an earlier call may have drawn on them
         shown = {**getattr(first, _HANDLES, {}), **shown}
     for ax in sheet.axes.flat:
         setattr(ax, _HANDLES, shown)
     if where is False or not shown or (where is True and getattr(first, _ON_BOARD, False)):
         return None
-    where = ("above" if sheet.own else "inside") if where is True else where
+    where = ("above" if sheet.ours else "inside") if where is True else where
     if where not in PLACES:
         raise unknown("place of a legend", where, [*PLACES, "False"])
     if where == "inside":
         return _inside(list(sheet.axes.flat), shown)
-    if sheet.own:
+    if sheet.ours:
         return _of_figure(sheet.figure, shown, where)
     if where == "right":
         return _marked(sheet.axes.flat[-1].legend(

@@ -53,9 +53,9 @@ class Overlay:
                     "a prediction for each network", f"one for {len(names)}", "theory=gl.predict_all(sweep)"
                 )
             theory = {names[0]: theory}
-        for found in theory.values():
-            if not (isinstance(found, Refusal) or hasattr(found, "functional")):
-                raise GradlabError("predictions", type(found).__name__, "theory=gl.predict_all(sweep)")
+        for prediction in theory.values():
+            if not (isinstance(prediction, Refusal) or hasattr(prediction, "functional")):
+                raise GradlabError("predictions", type(prediction).__name__, "theory=gl.predict_all(sweep)")
         self.theory: Mapping[str, Prediction | Refusal] = theory
         self.networks = frame["network"].nunique()
         # text -> column -> networks of which it is true
@@ -69,9 +69,9 @@ class Overlay:
         """Draw the predicted line of each network in its colour; relative columns begin at the measured last layer."""
         from matplotlib.lines import Line2D
 
-        for key, own in lines(rows, keys):
-            name, depth = str(own["network"].iloc[0]), int(own["depth"].iloc[0])
-            values, text = predicted_line(self.theory.get(name, NOT_PREDICTED), own, column)
+        for key, line in lines(rows, keys):
+            name, depth = str(line["network"].iloc[0]), int(line["depth"].iloc[0])
+            values, text = predicted_line(self.theory.get(name, NOT_PREDICTED), line, column)
             if values is None:
                 _note(self.refused, text, column, key)
                 continue
@@ -89,23 +89,23 @@ class Overlay:
     def caption(self) -> str:
         """Say what the dashed lines are, and why some are not there."""
         parts = []
-        for text, of in self.functional.items():
-            anchored = "" if set(of) <= set(ABSOLUTE) else ", set to the measured value there"
-            parts.append(f"Dashed, darker: theory; for {self._told(of)}: {text}{anchored}.")
-        parts += [f"No line of theory for {self._told(of)}: {why}." for why, of in self.refused.items()]
+        for text, columns in self.functional.items():
+            anchored = "" if set(columns) <= set(ABSOLUTE) else ", set to the measured value there"
+            parts.append(f"Dashed, darker: theory; for {self._named(columns)}: {text}{anchored}.")
+        parts += [f"No line of theory for {self._named(columns)}: {why}." for why, columns in self.refused.items()]
         return " ".join(parts)
 
-    def _told(self, of: Mapping[str, list[str]]) -> str:
+    def _named(self, columns: Mapping[str, list[str]]) -> str:
         """Name the columns, and the networks where it is not all of them."""
         parts = []
-        for column, names in of.items():
+        for column, names in columns.items():
             shown = names if len(names) <= _NAMED else [*names[:_NAMED], f"{len(names) - _NAMED} more"]
             whose = "" if len(names) == self.networks else f" ({words.listed(shown)})"
             parts.append(f"{words.described(column)}{whose}")
         return words.listed(parts)
 
 
-def predicted_line(found: Prediction | Refusal, own: pd.DataFrame, column: str) -> tuple[np.ndarray | None, str]:
+def predicted_line(prediction: Prediction | Refusal, line: pd.DataFrame, column: str) -> tuple[np.ndarray | None, str]:
     """Return what theory expects of a column in each hidden layer of one network, and which mean that is.
 
     Parameters
@@ -124,21 +124,21 @@ def predicted_line(found: Prediction | Refusal, own: pd.DataFrame, column: str) 
     text : str
         Which mean the line is, or why there is none.
     """
-    depth = int(own["depth"].iloc[0])
-    if "step" in own and (own["step"] != 0).any():
-        found = TRAINED
-    same = counterpart(column, int(own["batch"].iloc[0]) if "batch" in own else 0) or column
-    if isinstance(found, Refusal) or same not in found.columns:
-        why = found if isinstance(found, Refusal) else found.refused.get(same)
+    depth = int(line["depth"].iloc[0])
+    if "step" in line and (line["step"] != 0).any():
+        prediction = TRAINED
+    same = counterpart(column, int(line["batch"].iloc[0]) if "batch" in line else 0) or column
+    if isinstance(prediction, Refusal) or same not in prediction.columns:
+        why = prediction if isinstance(prediction, Refusal) else prediction.refused.get(same)
         return None, str(why or "theory has no curve for this column")
-    if same != "delta_log10_mean" and _apart(own, column, depth) > _APART:
+    if same != "delta_log10_mean" and _apart(line, column, depth) > _APART:
         return None, _OTHER_MEAN
-    return np.asarray(found.columns[same], float)[:depth], found.functional[same]
+    return np.asarray(prediction.columns[same], float)[:depth], prediction.functional[same]
 
 
-def _apart(own: pd.DataFrame, column: str, depth: int) -> float:
+def _apart(line: pd.DataFrame, column: str, depth: int) -> float:
     """Return the decades between theory's mean over seeds and the geometric mean that is drawn, in the worst layer."""
-    table = own.pivot_table(index="seed", columns="layer", values=column, observed=True).to_numpy(float)
+    table = line.pivot_table(index="seed", columns="layer", values=column, observed=True).to_numpy(float)
     table = table[np.isfinite(table).all(1)]
     if len(table) < 2:
         return 0.0

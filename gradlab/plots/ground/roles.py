@@ -73,8 +73,8 @@ def looks(values: Iterable[Hashable], *, line: bool = True) -> dict[Hashable, di
     values = list(dict.fromkeys(values))
     if not values:
         raise GradlabError("one value or more", "none", 'gl.plots.looks(["tanh", "relu"])')
-    found = Looks("value", None, values)
-    each = {value: found.of({"value": value}) for value in values}
+    known = Looks("value", None, values)
+    each = {value: known.of({"value": value}) for value in values}
     return each if line else {value: {**look, "linestyle": "-"} for value, look in each.items()}
 
 

@@ -84,13 +84,13 @@ def metadata(kind: str, run_hash: str | None, command: str | None, text: str) ->
     # what no XML and no text of a PNG can hold may stand in the command of somebody else's run
     run_hash, command = (None if value is None else plain(value) for value in (run_hash, command))
     text = plain(text)
-    about = {"gradlab:version": gradlab.__version__, "gradlab:run": run_hash, "gradlab:command": command}
-    about = {name: value for name, value in about.items() if value}
+    origin = {"gradlab:version": gradlab.__version__, "gradlab:run": run_hash, "gradlab:command": command}
+    origin = {name: value for name, value in origin.items() if value}
     if kind == "png":
-        return {"Software": None, **about, **({"Description": text} if text else {})}
-    words = "; ".join(f"{name}={value}" for name, value in about.items())
+        return {"Software": None, **origin, **({"Description": text} if text else {})}
+    words = "; ".join(f"{name}={value}" for name, value in origin.items())
     if kind == "pdf":
         return {"CreationDate": None, "Creator": "gradlab", "Keywords": words or None, "Subject": text or None}
-    keywords = [f"{name}={value}" for name, value in about.items()]
+    keywords = [f"{name}={value}" for name, value in origin.items()]
     given = {"Identifier": run_hash, "Source": command, "Description": text, "Keywords": keywords}
     return {"Date": None, "Creator": "gradlab", **{name: value for name, value in given.items() if value}}

@@ -73,27 +73,27 @@ def grid_of(
     if rows is None and cols is None:
         names, _ = factors(frame, (x, "step"))
         if len(names) < 2 or given:
-            found = panels(frame, None, x)
-            return Grid(grid(len(found), given), found, [], [], (names, []))
-        found = arrange(frame, most=(1, MOST_ROWS, MOST_COLUMNS), without=(x, "step"))
-        if len(found.frame) < len(frame):
+            made = panels(frame, None, x)
+            return Grid(grid(len(made), given), made, [], [], (names, []))
+        made = arrange(frame, most=(1, MOST_ROWS, MOST_COLUMNS), without=(x, "step"))
+        if len(made.frame) < len(frame):
             raise _too_many(frame, names, len(frame[names].drop_duplicates()))
-        down, along = found.row, found.col
+        down, along = made.row, made.col
     sides = facets.panels(frame, down), facets.panels(frame, along)
     shape = len(sides[0]), len(sides[1])
     if shape[0] * shape[1] > MOST_ROWS * MOST_COLUMNS:
         raise _too_many(frame, [*down, *along], shape[0] * shape[1])
-    found = [
+    made = [
         (", ".join(part for part in (row, column) if part), matching(frame, {**a, **b}))
         for row, a in sides[0]
         for column, b in sides[1]
     ]
-    return Grid(shape, found, [header for header, _ in sides[0]], [header for header, _ in sides[1]], (down, along))
+    return Grid(shape, made, [header for header, _ in sides[0]], [header for header, _ in sides[1]], (down, along))
 
 
-def _too_many(frame: pd.DataFrame, names: Sequence[str], found: int) -> GradlabError:
+def _too_many(frame: pd.DataFrame, names: Sequence[str], count: int) -> GradlabError:
     return GradlabError(
-        f"up to {MOST_ROWS * MOST_COLUMNS} panels", f"{found}, of {words.listed(map(words.short, names))}",
+        f"up to {MOST_ROWS * MOST_COLUMNS} panels", f"{count}, of {words.listed(map(words.short, names))}",
         f"frame[frame[{names[0]!r}] == {frame[names[0]].iloc[0]!r}]",
     )  # fmt: skip
 
@@ -101,10 +101,10 @@ def _too_many(frame: pd.DataFrame, names: Sequence[str], found: int) -> GradlabE
 def panels(frame: pd.DataFrame, rows: str | Sequence[str] | None, x: str) -> list[tuple[str, pd.DataFrame]]:
     """Return title and rows of each panel: of each configuration where none is asked for."""
     names = factors(frame, (x, "step"))[0] if rows is None else listed(rows, frame)
-    found = [(title(key), rows) for key, rows in lines(frame, names)]
-    if len(found) > MOST_ROWS * MOST_COLUMNS:
-        raise _too_many(frame, names, len(found))
-    return found
+    made = [(title(key), rows) for key, rows in lines(frame, names)]
+    if len(made) > MOST_ROWS * MOST_COLUMNS:
+        raise _too_many(frame, names, len(made))
+    return made
 
 
 def title(key: dict[str, Any]) -> str:
@@ -156,7 +156,7 @@ def band_of_layers(frame: pd.DataFrame, band: str | None) -> Any:
     return chosen_band(frame, band)
 
 
-def apart(rows: pd.DataFrame, x: str) -> list[str]:
+def never_averaged(rows: pd.DataFrame, x: str) -> list[str]:
     """Return what must never be averaged: lines of several networks, runs or data stay several lines."""
     names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in rows and n != x]
     return [n for n in names if rows[n].nunique(dropna=False) > 1]
@@ -168,8 +168,8 @@ def mark_ends(sheet: Canvas, ax: Any, rows: pd.DataFrame, x: str, keys: Sequence
     names = []
     for key, group in lines(ended, keys) if len(ended) else []:
         mark_out_of_range(sheet, ax, np.sort(group[x].unique()), looks.of(key)["color"] if keys else NEUTRAL)
-        for status, of in group.groupby("status", observed=True):
-            names.append(f"{words.span([of['seed'].nunique()], 'seed')}{' of ' * bool(key)}{title(key)}: {status}")
+        for status, alike in group.groupby("status", observed=True):
+            names.append(f"{words.span([alike['seed'].nunique()], 'seed')}{' of ' * bool(key)}{title(key)}: {status}")
     return names
 
 

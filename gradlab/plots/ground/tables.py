@@ -48,13 +48,13 @@ def levels(frame: pd.DataFrame, name: str | None) -> list[Hashable]:
     if name is None:
         return []
     column = frame[name]
-    found = list(column.unique())
+    values_of = list(column.unique())
     if isinstance(column.dtype, pd.CategoricalDtype):
         order = {value: i for i, value in enumerate(column.cat.categories)}
-        return sorted(found, key=lambda value: order.get(value, len(order)))
+        return sorted(values_of, key=lambda value: order.get(value, len(order)))
     if pd.api.types.is_numeric_dtype(column):
-        return sorted(found)
-    return found
+        return sorted(values_of)
+    return values_of
 
 
 def differing(frame: pd.DataFrame, without: Sequence[str | None] = ()) -> list[str]:

@@ -164,10 +164,10 @@ def short(column: str) -> str:
 
 def entry(column: str, value: Any) -> str:
     """Return a value in a legend or a header, as a figure can draw it: ``Adam``, ``width 16``, ``no norm``."""
-    return drawable(told(column, value))
+    return drawable(labelled(column, value))
 
 
-def told(column: str, value: Any) -> str:
+def labelled(column: str, value: Any) -> str:
     """Return a value with what it is a value of, on a page: ``Adam``, ``width 16``, ``σ_w² = 1.5``, ``with bias``."""
     if isinstance(value, str):
         return f"{short(column)} {spoken(value)}" if column in _PREFIXED else spoken(value)

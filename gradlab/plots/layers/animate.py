@@ -123,8 +123,8 @@ def animate(
                     mark_progress(ax, number / (len(stages) - 1))
                 ax.set_title(stage.title)
 
-            about = {"run_hash": run_hash, "command": command}
-            return write(sheet.figure, show, len(stages), path, kind, fps, about)
+            source = {"run_hash": run_hash, "command": command}
+            return write(sheet.figure, show, len(stages), path, kind, fps, source)
         finally:
             import matplotlib.pyplot as plt
 
@@ -154,10 +154,10 @@ def _stages(frame: pd.DataFrame, over: str, column: str, x: str, keys: Sequence[
         made = []
         for value in levels(frame, over):
             part = frame[frame[over] == value]
-            own = hidden(part)
-            if len(own):
-                title = stage_title(over, value) + (_loss(own) if over == "step" else "")
-                made.append(Stage(title, part, *summaries(own, [*keys, x], column, band)))
+            layers = hidden(part)
+            if len(layers):
+                title = stage_title(over, value) + (_loss(layers) if over == "step" else "")
+                made.append(Stage(title, part, *summaries(layers, [*keys, x], column, band)))
     if len(made) < 2:
         raise GradlabError(f"several values of {over} with measured layers", f"{len(made)}", "another column, over=")
     return made

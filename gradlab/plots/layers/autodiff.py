@@ -208,9 +208,9 @@ def _caption(table: pd.DataFrame, methods: list[Any], deaths: list[Any], floors:
     if lost:
         parts.append("Crosses: the last number before a method dies on its way from the loss.")
         parts.append("Triangles on the floor: exact zeros.")
-    told = [f"{name}, {10**floor:.2g}" for name, floor in floors if name != "squares"]
-    if told:
-        parts.append(f"Dashed: the smallest normal numbers of {words.listed(told)}.")
-    if len(told) < len(floors):
+    named = [f"{name}, {10**floor:.2g}" for name, floor in floors if name != "squares"]
+    if named:
+        parts.append(f"Dashed: the smallest normal numbers of {words.listed(named)}.")
+    if len(named) < len(floors):
         parts.append(f"Dotted: where the squares of a norm leave float32, {10**SQUARES:.2g}.")
     return sentences(parts)

@@ -85,8 +85,8 @@ def before_after(
         part = matching(rows, {hue: one})
         if part.duplicated(["seed", "layer"]).any():
             rest = [n for n in differing(part) if n != "network"] or ["network"]
-            told = f"several, which differ in {words.listed(rest)}"
-            raise GradlabError(f"one network for {hue} = {one!r}", told, f"fewer rows: one value of {rest[0]!r}")
+            received = f"several, which differ in {words.listed(rest)}"
+            raise GradlabError(f"one network for {hue} = {one!r}", received, f"fewer rows: one value of {rest[0]!r}")
     pairs = _pairs(rows, value, hue, values)
     logs = value.startswith("log10_") or value == "delta_log10_mean"
     column = "log10_difference" if logs else "difference"
@@ -102,9 +102,9 @@ def before_after(
         alone = Looks(None, None)
         draw_lines(sheet, below, gaps, of_seeds, [], "layer", alone)
         if gaps["low"].notna().any():
-            own = gaps.sort_values("layer")
+            ordered = gaps.sort_values("layer")
             below.fill_between(
-                own["layer"], own["low"], own["high"], **role("band", alone.of({})["color"]), gid="interval"
+                ordered["layer"], ordered["low"], ordered["high"], **role("band", alone.of({})["color"]), gid="interval"
             )
         below.axhline(0, **role("reference"), gid="no difference")
         if logs:
@@ -112,12 +112,12 @@ def before_after(
             prepare(below, "y", at_least=0.1)
         for axes in (above, below):
             counting_axis(axes, [1])
-        if sheet.own:
+        if sheet.ours:
             above.tick_params(labelbottom=False)
         above.set_ylabel(words.axis(value, frame))
         first, second = (words.named(v) if isinstance(v, str) else words.entry(hue, v) for v in values)
         between = words.math(f"{second} {'/' if logs else '−'} {first}")
-        if sheet.own:
+        if sheet.ours:
             name_panel(sheet, below, between)
             below.set_ylabel("ratio" if logs else "difference")
         else:  # their titles are their owner's, and they may stand side by side
@@ -125,17 +125,17 @@ def before_after(
             above.set_xlabel(words.axis("layer"))
         below.set_xlabel(words.axis("layer"))
         place_legend(sheet, handles(look, sheet, band), legend)
-        sheet.describe(_caption(rows, means, gaps, pairs, value, hue, values, band, logs, sheet.own))
+        sheet.describe(_caption(rows, means, gaps, pairs, value, hue, values, band, logs, sheet.ours))
     return sheet.axes.ravel()
 
 
 def _two(rows: pd.DataFrame, hue: str | None) -> str:
     """Return the column that tells the two runs apart."""
     require(rows, hue)
-    found = [hue] if hue is not None else [n for n in differing(rows) if n != "network"]
-    two = [n for n in found if rows[n].nunique(dropna=False) == 2]
+    names = [hue] if hue is not None else [n for n in differing(rows) if n != "network"]
+    two = [n for n in names if rows[n].nunique(dropna=False) == 2]
     if not two:
-        received = f"{rows[hue].nunique()} of {hue}" if hue else f"columns that differ: {found or 'none'}"
+        received = f"{rows[hue].nunique()} of {hue}" if hue else f"columns that differ: {names or 'none'}"
         raise GradlabError("a column with two values, before and after", received, 'hue="run", and rows of two runs')
     return two[0]
 
@@ -147,8 +147,8 @@ def _pairs(rows: pd.DataFrame, value: str, hue: str, values: list[Any]) -> pd.Da
     if not len(common):
         raise GradlabError("seeds that both runs have", "none in common", "the same seeds= for both")
     with np.errstate(invalid="ignore"):  # two zeros have no ratio
-        found = (after[common] - before[common]).rename("difference").reset_index()
-    return found.loc[found["difference"].notna()]
+        pairs = (after[common] - before[common]).rename("difference").reset_index()
+    return pairs.loc[pairs["difference"].notna()]
 
 
 def _caption(
@@ -160,16 +160,16 @@ def _caption(
     parts = []
     if len(finite):
         most = finite.loc[finite["mean"].abs().idxmax()]
-        told = [f"{10**v:.3g}" if logs else f"{v:.3g}" for v in (most["mean"], most["low"], most["high"])]
-        between = f" [{told[1]}, {told[2]}]" if np.isfinite(most["low"]) else ""
-        does = f"{told[0]} times that" if logs else f"{told[0]} more than that"
+        factors = [f"{10**v:.3g}" if logs else f"{v:.3g}" for v in (most["mean"], most["low"], most["high"])]
+        between = f" [{factors[1]}, {factors[2]}]" if np.isfinite(most["low"]) else ""
+        does = f"{factors[0]} times that" if logs else f"{factors[0]} more than that"
         parts.append(
             f"With {second} the {quantity(value)} is {does}{between} with {first} at layer {int(most['layer'])}, where "
             "the two differ most."
         )
         if band == "ci95" and np.isfinite(finite["low"]).any():
-            apart = int(((finite["low"] > 0) | (finite["high"] < 0)).sum())
-            parts.append(f"The interval of the difference excludes none in {apart} of {len(finite)} layers.")
+            beyond = int(((finite["low"] > 0) | (finite["high"] < 0)).sum())
+            parts.append(f"The interval of the difference excludes none in {beyond} of {len(finite)} layers.")
     seeds = pairs["seed"].nunique()
     upper, lower = ("Above", "Below") if ours else ("First axes", "Second axes")  # which may stand side by side
     parts += [

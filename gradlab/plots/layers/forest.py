@@ -96,13 +96,13 @@ def forest(
     groups = _ordered(lines(table, names), value, shade, order)
     labels = [row_name(key) for key, _ in groups]
     look = Looks(None, None, shade=shade, shades=levels(table, shade))
-    marks = max(len(own) for _, own in groups)
+    marks = max(len(rows) for _, rows in groups)
     height = 1.0 + sum(row_height(label, marks) for label in labels)
     with canvas(ax, preset, title=title, wide=True, height=height) as sheet:
         axes = sheet.axes.flat[0]
         _zones(axes, table, value)
-        for place, (_, own) in enumerate(groups):
-            _row(sheet, axes, place, own, value, look)
+        for place, (_, rows) in enumerate(groups):
+            _row(sheet, axes, place, rows, value, look)
         axes.set_yticks(range(len(groups)), [words.math(label) for label in labels])
         axes.set_ylim(len(groups) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
@@ -212,7 +212,7 @@ def _handles(sheet: Canvas, look: Looks, table: pd.DataFrame) -> dict[str, Any]:
 
 def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> Caption:
     counts = table["verdict"].astype(str).value_counts(sort=False)
-    found = words.listed([f"{n} {name}" for name, n in counts.items()])
+    verdicts = words.listed([f"{n} {name}" for name, n in counts.items()])
     marks = "networks" if "network" not in table or table["network"].nunique() == len(table) else "marks"
     level = f"{100 * table['level'].iloc[0]:g} %"
     n = words.span([int(v) for v in table["n_seeds"]], "seed")
@@ -223,7 +223,7 @@ def _caption(table: pd.DataFrame, value: str, shade: str | None, order: str) -> 
     lost = int((table["n_failed"] > 0).sum())
     zero = int((table["n_zero"] > 0).sum())
     parts = [
-        f"Of {len(table)} {marks} {found}.",
+        f"Of {len(table)} {marks} {verdicts}.",
         f"Marks: {what}, geometric mean over n = {n}; bars: its {level} t-interval over seeds.",
         "Lines: one decade; a verdict needs its whole interval on one side of each." if value == "decades" else "",
         f"Light to dark: {words.short(shade)}." if shade is not None else "",

@@ -121,9 +121,9 @@ def gradient_flow(
         require(frame, "depth")
         shown = shown.assign(from_loss=shown["depth"] + 1 - shown["layer"])
     names = [n for n in ("network", "run", "loss", "data", "dtype", "batch", "step") if n in shown]
-    apart = [n for n in names if shown[n].nunique(dropna=False) > 1]
-    told = [n for n in (look.hue, look.style, look.shade) if n is not None]
-    keys = list(dict.fromkeys([*told, *apart]))
+    differ = [n for n in names if shown[n].nunique(dropna=False) > 1]
+    shown_by = [n for n in (look.hue, look.style, look.shade) if n is not None]
+    keys = list(dict.fromkeys([*shown_by, *differ]))
     _few_enough(shown, keys, facets)
     several = len(value) > 1
     foreign = x == "layer" and of_strangers(shown)
@@ -166,7 +166,7 @@ def gradient_flow(
         _label(sheet, [header for header, _ in grid], across)
         place_legend(sheet, handles(look, sheet, band), legend)
         parts = _caption(
-            frame, shown, pd.concat(counts) if counts else None, value, across, look, band, failed, apart, facets
+            frame, shown, pd.concat(counts) if counts else None, value, across, look, band, failed, differ, facets
         )
         first = ""
         if seen and foreign:  # how its layers follow one another is not known
@@ -180,7 +180,7 @@ def gradient_flow(
 
 def _label(sheet: Canvas, rows: Sequence[str], x: str) -> None:
     """Write one label for the x-axes of a figure of ours; with several rows, quantities stand above their columns."""
-    if not sheet.own or sheet.axes.size == 1:
+    if not sheet.ours or sheet.axes.size == 1:
         return
     share_labels(sheet, x)
     if len(rows) > 1:
@@ -201,13 +201,13 @@ def _columns(frame: pd.DataFrame, columns: str | Sequence[str] | None, ax: Any) 
 
 def _caption(
     frame: pd.DataFrame, rows: pd.DataFrame, counts: pd.DataFrame | None, columns: Sequence[str], x: str, look: Any,
-    band: str, failed: Sequence[str], apart: Sequence[str], facets: Sequence[str],
+    band: str, failed: Sequence[str], differ: Sequence[str], facets: Sequence[str],
 ) -> list[str]:  # fmt: skip
     what = "; ".join(words.described(c) for c in columns)
     parts = [f"{what[:1].upper()}{what[1:]}, against the {x.replace(' (', ', ').rstrip(')')}."]
     parts.append(roles(look, facets))
-    told = [n for n in (look.hue, look.style, look.shade, *facets) if n is not None]
-    rest = _rest(rows, told) if apart else []
+    shown_by = [n for n in (look.hue, look.style, look.shade, *facets) if n is not None]
+    rest = _rest(rows, shown_by) if differ else []
     if rest:
         rest = [words.short(name) for name in rest]
         parts.append(f"Networks that differ in {words.listed(rest)} have lines of their own.")
@@ -232,8 +232,12 @@ def _few_enough(rows: pd.DataFrame, keys: Sequence[str], facets: Sequence[str]) 
     """Refuse a panel in which no line could be told from another."""
     if not keys:
         return
-    apart = rows[[*dict.fromkeys([*facets, *keys])]].drop_duplicates()
-    most = int(apart.groupby(list(facets), observed=True, dropna=False).size().max()) if facets else len(apart)
+    combinations = rows[[*dict.fromkeys([*facets, *keys])]].drop_duplicates()
+    most = (
+        int(combinations.groupby(list(facets), observed=True, dropna=False).size().max())
+        if facets
+        else len(combinations)
+    )
     if most > MOST_LINES:
         name = next((n for n in differing(rows, facets) if n != "network"), "network")
         value = rows[name].iloc[0]

@@ -88,8 +88,8 @@ def heatmap(
     table = log10_rates(frame, x, y)
     table["ratio"] = table["decades"].mask(table["n_zero"] > 0, -np.inf)
     down, along = listed(row, table), listed(col, table)
-    if row is None and col is None and (found := third(table, x, y)) is not None:
-        along = [found]
+    if row is None and col is None and (extra := third(table, x, y)) is not None:
+        along = [extra]
     by = [*down, *along, y, x]
     one_network_a_cell(table, by)
     means, _ = summaries(table, by, "ratio", band)
@@ -108,17 +108,17 @@ def heatmap(
             for axes, (header, of_col) in zip(line, grid[1], strict=True):
                 part = matching(means, {**of_row, **of_col})
                 image = _panel(axes, part, x, y, across, up, norm, annotate, uncertain)
-                name_panel(sheet, axes, header if not sheet.own else "")
+                name_panel(sheet, axes, header if not sheet.ours else "")
                 axes.set_xlabel(words.axis(x))
                 axes.set_ylabel(words.axis(y) if axes is line[0] else "")
-                if sheet.own:
+                if sheet.ours:
                     axes.tick_params(labelleft=axes is line[0], labelbottom=i == len(grid[0]))
         label = r"$\log_{10}(\mathrm{rms}\ \delta_1\,/\,\mathrm{rms}\ \delta_L)$"
         bar(sheet.figure, image, list(sheet.axes.flat), label, beyond=limit is not None and largest > limit)
-        if sheet.own and sum(map(len, grid)) > 2:
+        if sheet.ours and sum(map(len, grid)) > 2:
             share_labels(sheet, words.axis(x), words.axis(y) if len(grid[0]) > 1 else "")
             write_headers(sheet, *([header for header, _ in side] for side in grid))
-        if sheet.own:
+        if sheet.ours:
             _turn(sheet.axes)
         sheet.describe(_caption(frame, table, means, down, along, band, uncertain))
     return sheet.result(grid=bool(down))

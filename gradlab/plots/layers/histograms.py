@@ -67,12 +67,12 @@ def histograms(
         A stem at 0 is the share of exact zeros, triangles at the edges are what lies beyond.
     """
     checked(frame, "signal", "layer", "bin", "count")
-    found = levels(frame, "signal")
-    if any(str(s).startswith("log10_") for s in found):
+    signals_there = levels(frame, "signal")
+    if any(str(s).startswith("log10_") for s in signals_there):
         raise GradlabError("counts of values", "of log10 of their sizes", "gl.plots.ridges(table)")
-    if signal is not None and signal not in found:
-        raise unknown("signal", signal, map(str, found))
-    signals = [signal] if signal is not None else sorted(found, key=lambda s: s != "activation")
+    if signal is not None and signal not in signals_there:
+        raise unknown("signal", signal, map(str, signals_there))
+    signals = [signal] if signal is not None else sorted(signals_there, key=lambda s: s != "activation")
     keys = _keys(frame, row)
     chosen = some_layers(frame, layers, MOST if overlay else PANELS.get(preset or "", MOST))
     frame = frame.loc[frame["signal"].isin(signals)]
@@ -100,7 +100,7 @@ def histograms(
         if overlay:
             named = sheet.axes.flat[0].get_legend_handles_labels()
             place_legend(sheet, dict(zip(named[1], named[0], strict=True)), legend)
-        if sheet.own:
+        if sheet.ours:
             sheet.figure.supylabel("density", fontsize=_rc("axes.labelsize"))
         sheet.describe(_caption(frame, signals, keys, chosen))
     return sheet.result(grid=True)
@@ -214,12 +214,12 @@ def _finish(
         ax.set_ylim(0, room * top)
         ax.locator_params(axis="y", nbins=3)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-        if j and sheet.own:
+        if j and sheet.ours:
             ax.set_yticklabels([])
-        if not last and sheet.own:
+        if not last and sheet.ours:
             ax.set_xticklabels([])
     middle = sheet.axes[i, (sheet.axes.shape[1] - 1) // 2]
-    if not sheet.own:  # whose neighbours may be another's
+    if not sheet.ours:  # whose neighbours may be another's
         for ax in sheet.axes[i]:
             ax.set_xlabel(SIGNALS.get(name, name))
         sheet.axes[i, 0].set_ylabel("density")

@@ -168,10 +168,10 @@ def _caption(
         whole = table[np.isfinite(table["mean"])]
         if len(whole):
             most = whole.loc[whole["mean"].abs().idxmax()]
-            of = f" ({name})" if name else ""
+            where = f" ({name})" if name else ""
             said.append(
                 f"{words.change(whole['mean'].sum())} from layer {int(table['layer'].max()) + 1} to layer "
-                f"{int(whole['layer'].min())}{of}, most at layer {int(most['layer'])}, by a factor of "
+                f"{int(whole['layer'].min())}{where}, most at layer {int(most['layer'])}, by a factor of "
                 f"{10 ** most['mean']:.3g}"
             )
     first = f"The {quantity(value)} {'; it '.join(said)}." if said else ""

@@ -119,8 +119,8 @@ def network_film(
                 mark_progress(ax, number / (len(stages) - 1))
                 ax.set_title(name)
 
-            about: dict[str, Any] = {"run_hash": run_hash, "command": command}
-            return write(sheet.figure, show, len(stages), path, kind, fps, about)
+            origin: dict[str, Any] = {"run_hash": run_hash, "command": command}
+            return write(sheet.figure, show, len(stages), path, kind, fps, origin)
         finally:
             plt.close(sheet.figure)
 

@@ -103,7 +103,7 @@ def rate_against_depth(
                 decade_axis(axes, floor, at_least=0.3)
                 counting_axis(axes, drawn[x].unique())
                 axes.set_xlabel(words.axis(x))
-                axes.set_ylabel("rate [factor of the rms delta per layer]" if sheet.own else "rate [factor per layer]")
+                axes.set_ylabel("rate [factor of the rms delta per layer]" if sheet.ours else "rate [factor per layer]")
         if many:
             share_labels(sheet, words.axis(x), "rate [factor of the rms delta per layer]")
             write_headers(sheet, *([header for header, _ in side] for side in grid))

@@ -14,7 +14,7 @@ from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import canvas, name_panel
 from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
-from gradlab.plots.ground.formats import Floor, draw_floors, name_floors, told
+from gradlab.plots.ground.formats import Floor, draw_floors, floors_text, name_floors
 from gradlab.plots.ground.styles import LIGHTEST, NEUTRAL, SEQUENTIAL, line_width, marker_size, shaded
 from gradlab.plots.ground.tables import checked, levels, matching, require, some_layers
 
@@ -78,18 +78,18 @@ def ridges(
     'layer (1 = next to the input)'
     """
     checked(frame, *_OWN)
-    found = [s for s in SIGNALS if s in set(frame["signal"])]
-    if not found:
+    there = [s for s in SIGNALS if s in set(frame["signal"])]
+    if not there:
         raise GradlabError(
             "counts of log10 of absolute values", f"of {words.listed(frame['signal'].unique())}",
             "gl.frame(gl.histograms(net, x, y, log10=True))",
         )  # fmt: skip
-    if signal is not None and signal not in found:
-        raise unknown("signal", signal, found)
-    frame = frame.loc[frame["signal"].isin([signal] if signal is not None else found)]
+    if signal is not None and signal not in there:
+        raise unknown("signal", signal, there)
+    frame = frame.loc[frame["signal"].isin([signal] if signal is not None else there)]
     names = _columns(frame, col)
     keys = [dict(key) for _, key in frame[names].drop_duplicates().iterrows()] if names else [{}]
-    panels = [(s, key) for s in ([signal] if signal is not None else found) for key in keys]
+    panels = [(s, key) for s in ([signal] if signal is not None else there) for key in keys]
     if len(panels) > _PANELS and ax is None:
         name = names[0] if names else "signal"
         raise GradlabError(f"up to {_PANELS} panels", str(len(panels)), f"table[table[{name!r}] == ...], or signal=")
@@ -104,7 +104,7 @@ def ridges(
             name_panel(sheet, axes, ", ".join(words.math(words.entry(n, v)) for n, v in key.items()))
             said.append(_finding(part, name, key, chosen))
         sheet.axes.flat[0].set_ylabel(words.axis("layer"))
-        if sheet.own:
+        if sheet.ours:
             for axes in sheet.axes.flat[1:]:
                 axes.set_yticklabels([])
         sheet.figure.draw_without_rendering()
@@ -194,11 +194,13 @@ def _density(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, float, float]:
 def _finding(part: pd.DataFrame, name: str, key: dict[str, Any], chosen: Sequence[int]) -> str:
     """Say what the median does from the last layer to the first, and what is lost there."""
     first, last = (_density(part[part["layer"] == layer]) for layer in (chosen[0], chosen[-1]))
-    of = f" ({', '.join(words.entry(n, v) for n, v in key.items())})" if key else ""
+    where = f" ({', '.join(words.entry(n, v) for n, v in key.items())})" if key else ""
     if not np.isfinite(last[2]) or not np.isfinite(first[2]):
-        return f"All {SIGNALS[name][1]} are exactly zero in layer {chosen[0] if not len(first[1]) else chosen[-1]}{of}."
+        return (
+            f"All {SIGNALS[name][1]} are exactly zero in layer {chosen[0] if not len(first[1]) else chosen[-1]}{where}."
+        )
     does = words.change(first[2] - last[2])
-    text = f"From layer {chosen[-1]} to layer {chosen[0]} the median {SIGNALS[name][1]} {does}{of}"
+    text = f"From layer {chosen[-1]} to layer {chosen[0]} the median {SIGNALS[name][1]} {does}{where}"
     return f"{text}; {_percent(first[3])} are exactly zero in layer {chosen[0]}." if first[3] else f"{text}."
 
 
@@ -215,7 +217,7 @@ def _caption(
         "Exact zeros are in no ridge: their share stands at the right." if table["bin"].isna().any() else "",
         f"{len(chosen)} of {len(known)} layers are shown." if len(chosen) < len(known) else "",
         f"{int(low)} entries lie more than 38 decades below their layer's largest, in no ridge." if low else "",
-        told(floors),
+        floors_text(floors),
         f"Setting: {words.setting(table)}." if words.setting(table) else "",
     ]
     return sentences(parts)

@@ -20,7 +20,7 @@ from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import FAILED, FROZEN, ZERO, Canvas, canvas
 from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
-from gradlab.plots.ground.formats import ADAM, FLOORS, Floor, draw_floors, told
+from gradlab.plots.ground.formats import ADAM, FLOORS, Floor, draw_floors, floors_text
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import COLOURS, NEUTRAL, PRESETS, line_width, marker_size, shaded
 from gradlab.plots.ground.tables import checked, require, summaries, without_gradient
@@ -132,10 +132,10 @@ def _said(rows: pd.DataFrame, status: Status, word: str) -> pd.Series:
 
 def _means(rows: pd.DataFrame, column: str, word: str) -> pd.DataFrame:
     """Return geometric mean, smallest and largest of each layer with the column, or what it has in place of numbers."""
-    own = rows[rows[column].notna() | _said(rows, Status.NOT_FINITE, word)]
-    if own.empty:
+    known = rows[rows[column].notna() | _said(rows, Status.NOT_FINITE, word)]
+    if known.empty:
         return pd.DataFrame({name: [] for name in ("layer", "mean", "low", "high", "n", "n_zero", "n_not_finite")})
-    return summaries(own, ["layer"], column, "range")[0]
+    return summaries(known, ["layer"], column, "range")[0]
 
 
 def _bars(
@@ -174,7 +174,7 @@ def _lost(
 ) -> dict[str, Any]:  # fmt: skip
     """Draw marks where there is no bar: exactly zero and frozen at the left edge, not finite at the right."""
     frozen = without_gradient(rows, column)["layer"].unique() if column in (BARS[2][0], _NORM) else []
-    found: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
     for layers, edge, marker, filled, name in (
         (table.loc[table["n_zero"] > 0, "layer"], 0.0, ZERO, True, "exactly zero"),
         (frozen, 0.0, FROZEN, False, "no gradient: frozen, or not used"),
@@ -187,8 +187,8 @@ def _lost(
                 [edge] * len(layers), [place[layer] for layer in layers], transform=ax.get_yaxis_transform(),
                 color=colour, clip_on=False, zorder=4, gid=name, **look, **fill,
             )  # fmt: skip
-            found[name] = Line2D([], [], color=NEUTRAL, **look, markerfacecolor=NEUTRAL if filled else "white")
-    return found
+            shown[name] = Line2D([], [], color=NEUTRAL, **look, markerfacecolor=NEUTRAL if filled else "white")
+    return shown
 
 
 def _rows(sheet: Canvas, names: pd.Series, place: dict[int, int]) -> None:
@@ -205,13 +205,13 @@ def _points(key: str) -> float:
 def _headers(sheet: Canvas, floors: list[list[Floor]]) -> None:
     """Write the names of floors over their lines where they do not meet, and the titles of the panels above them."""
     size = 0.9 * _points("xtick.labelsize")
-    apart = 1.2 * size * sheet.figure.dpi / 72
+    least = 1.2 * size * sheet.figure.dpi / 72
     tops = []
     for axes, drawn in zip(sheet.axes.flat, floors, strict=True):
         taken: list[float] = []
         for floor in sorted(drawn, key=lambda floor: floor is not ADAM):
             at = axes.transData.transform((floor.at, 0))[0]
-            if all(abs(at - other) >= apart for other in taken):
+            if all(abs(at - other) >= least for other in taken):
                 taken.append(at)
                 text = axes.annotate(
                     floor.name, (floor.at, 1), (0, 2), xycoords=axes.get_xaxis_transform(), rotation=90,
@@ -244,20 +244,20 @@ def _findings(sheet: Canvas, marks: pd.DataFrame | None, place: dict[int, int]) 
     last = sheet.axes.flat[-1]
     step = _APART * line_width() / PRESETS["paper"].rc["lines.linewidth"]  # as the preset grows
     told_of = []
-    for k, (code, own) in enumerate(marks.groupby("rule", sort=False)):
+    for k, (code, of_rule) in enumerate(marks.groupby("rule", sort=False)):
         beside = ScaledTranslation((k + 1) * step / 72, 0, last.figure.dpi_scale_trans)
         where = last.get_yaxis_transform() + beside
-        for severity, rows in own.groupby("severity", sort=False):
+        for severity, rows in of_rule.groupby("severity", sort=False):
             last.plot(
                 [1] * len(rows), [place[layer] for layer in rows["layer"]], transform=where, clip_on=False,
                 zorder=4, gid=str(code), **_square(str(severity)),
             )  # fmt: skip
-        name = f"{code} {own['kind'].iloc[0].replace('_', ' ')}"
+        name = f"{code} {of_rule['kind'].iloc[0].replace('_', ' ')}"
         last.annotate(
             name, (1, 1), ((k + 1) * step, 3), xycoords="axes fraction", textcoords="offset points", rotation=90,
             ha="left", va="center", rotation_mode="anchor", fontsize=matplotlib.rcParams["xtick.labelsize"], gid="rule",
         )  # fmt: skip
-        told_of.append(f"{name} in {words.span([own['layer'].nunique()], 'layer')}")
+        told_of.append(f"{name} in {words.span([of_rule['layer'].nunique()], 'layer')}")
     return told_of
 
 
@@ -287,12 +287,12 @@ def _caption(
 ) -> Caption:  # fmt: skip
     n = rows["seed"].nunique()
     mean = "n = 1 sample, no band" if n == 1 else f"geometric means over n = {n} samples, lines: smallest to largest"
-    drawn = sorted({floor.at: floor for own in floors for floor in own}.values(), key=lambda floor: -floor.at)
+    drawn = sorted({floor.at: floor for of_bar in floors for floor in of_bar}.values(), key=lambda floor: -floor.at)
     squares = f"Grey rows and squares: {words.listed(codes)}." if codes else ""
     none = "Nothing was found." if marks is not None and not codes else ""
     parts = [
         f"Over {words.span([count], 'layer')} from the input to the loss, {words.listed(first)}.",
         f"Bars: rms, {mean}; each panel has decades of its own.",
-        told(drawn), squares or none,
+        floors_text(drawn), squares or none,
     ]  # fmt: skip
     return sentences(parts)

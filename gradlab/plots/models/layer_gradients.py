@@ -14,7 +14,7 @@ from gradlab.plots.ground import words
 from gradlab.plots.ground.canvas import FAILED, ZERO, canvas
 from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import prepare
-from gradlab.plots.ground.formats import Floor, draw_floors, name_floors, told
+from gradlab.plots.ground.formats import Floor, draw_floors, floors_text, name_floors
 from gradlab.plots.ground.legends import Place, place_legend
 from gradlab.plots.ground.styles import COLOURS, NEUTRAL, line_width, marker_size
 from gradlab.plots.ground.tables import checked, levels, summaries
@@ -115,10 +115,10 @@ def layer_gradients(
 
 def _means(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return geometric mean over seeds of each layer that has the column, with counts of what is zero or not finite."""
-    own = rows[rows[column].notna() | (rows["status"] != "ok" if "status" in rows else False)]
+    known = rows[rows[column].notna() | (rows["status"] != "ok" if "status" in rows else False)]
     if column == BIAS:  # a layer without a bias has none to fail
-        own = rows[rows[column].notna()]
-    return summaries(own, ["layer"], column, "range")[0] if len(own) else pd.DataFrame({"layer": [], "mean": []})
+        known = rows[rows[column].notna()]
+    return summaries(known, ["layer"], column, "range")[0] if len(known) else pd.DataFrame({"layer": [], "mean": []})
 
 
 def _limits(ax: Any, low: float, high: float) -> None:
@@ -216,7 +216,7 @@ def _caption(
     parts = [
         first,
         f"{dots}{hollow}; {mean}.{steps}",
-        f"{told(floors)[:-1]}, of single entries." if floors else "",
+        f"{floors_text(floors)[:-1]}, of single entries." if floors else "",
         f"Setting: {setting}." if setting else "",
     ]
     return sentences(parts)

@@ -62,8 +62,8 @@ def circle(
     if hue is None:
         hue = next((n for n in ("sigma_w2", "activation", "init") if n in frame and frame[n].nunique() > 1), None)
     require(frame, hue)
-    found = levels(frame, hue) if hue else [None]
-    look = Looks(hue, None, found, [])
+    levels_of_hue = levels(frame, hue) if hue else [None]
+    look = Looks(hue, None, levels_of_hue, [])
     shapes = dict(shapes or {})
     height = 2.0 if shapes else None
     with canvas(ax, preset, 1, len(shapes) + 1, title=title, wide=bool(shapes), height=height) as sheet:
@@ -77,7 +77,7 @@ def circle(
             panel.set_aspect("equal", adjustable="datalim")  # all panels stay as large as one another
             name_panel(sheet, panel, "input" if layer == 0 else f"layer {layer}")
         shown = {}
-        for level in found:
+        for level in levels_of_hue:
             rows = frame[frame[hue] == level] if hue else frame
             dots = {"color": look.colour(level), "marker": look.marker(level), "linestyle": ""}
             name = words.math(words.entry(hue, level)) if hue else "measured"
@@ -95,31 +95,31 @@ def circle(
         axes.set_xlabel("layer (0 = input)")
         axes.set_ylabel("length of the curve")
         place_legend(sheet, shown if len(shown) > 1 else {}, legend)
-        sheet.describe(_caption(frame, hue, found, theory, shapes, shapes_of))
+        sheet.describe(_caption(frame, hue, levels_of_hue, theory, shapes, shapes_of))
     return sheet.result()
 
 
 def _caption(
-    table: pd.DataFrame, hue: str | None, found: Sequence[Any], chi1: Mapping[Any, float] | None,
+    table: pd.DataFrame, hue: str | None, values: Sequence[Any], chi1: Mapping[Any, float] | None,
     shapes: Mapping[Any, Any], shapes_of: Any,
 ) -> Caption:  # fmt: skip
-    told = []
-    for level in found:
+    changes = []
+    for level in values:
         rows = table[table[hue] == level] if hue else table
         means = rows.groupby("layer")["log10_length"].mean()
-        of = f" ({words.entry(hue, level)})" if hue else ""
+        where = f" ({words.entry(hue, level)})" if hue else ""
         law = f", theory {chi1[level] ** 0.5:.3g}" if chi1 and level in chi1 else ""
         per = (means.iloc[-1] - means.iloc[0]) / max(means.index[-1] - means.index[0], 1)
-        told.append(f"by a factor {10**per:.3g} per layer{of}{law}")
+        changes.append(f"by a factor {10**per:.3g} per layer{where}{law}")
     ends = f"{int(table['layer'].min())} to {int(table['layer'].max())}"
     parts = [
-        f"The length of a circle of inputs changes from layer {ends} {words.listed(told)}.",
+        f"The length of a circle of inputs changes from layer {ends} {words.listed(changes)}.",
         f"Dots: its length in the preactivations, one for each of n = {words.span([table['seed'].nunique()], 'seed')}; "
         "no mean, no band.",
     ]
     if chi1:
         parts.append("Lines: growth by the root of χ1 per layer, as far from the input, set to the last layer.")
     if shapes:
-        of = f", {words.entry(hue, shapes_of)}" if hue and shapes_of is not None else ""
-        parts.append(f"Panels: the curve in the plane of its two largest principal components, over its rms{of}.")
+        where = f", {words.entry(hue, shapes_of)}" if hue and shapes_of is not None else ""
+        parts.append(f"Panels: the curve in the plane of its two largest principal components, over its rms{where}.")
     return sentences(parts)

@@ -69,26 +69,26 @@ def depth_scales(
     colours = Centred(far["sigma_w2"], critical)
     with canvas(ax, preset, 1, 2, title=title, wide=True, height=2.9) as sheet:
         for axes, quantity, other in zip(sheet.axes.flat, ("q", "c"), ("xi_q", "xi_c"), strict=True):
-            own = far[far["quantity"] == quantity]
+            rows = far[far["quantity"] == quantity]
             shown: dict[str, Any] = {}
             deepest, heights = 1, []
-            for network, line in own.groupby("network", sort=False):
+            for network, line in rows.groupby("network", sort=False):
                 fit = fits[(fits["network"] == network) & (fits["scale"] == other)].iloc[0]
                 seen = _loud(line["resolved"].to_numpy(bool))
                 dots = _approach(axes, line, seen, fit, colours.look(line["sigma_w2"].iloc[0]))
                 shown[_entry(quantity, fit, float(line["sigma_w2"].iloc[0]), legend)] = dots
                 deepest = max(deepest, int(line.loc[seen, "layer"].max()) if seen.any() else 1)
                 heights += line.loc[seen, "log10_distance"].tolist()
-            if deepest < own["layer"].max() / 2:  # the rest of the axis would be empty
+            if deepest < rows["layer"].max() / 2:  # the rest of the axis would be empty
                 axes.set_xlim(0, 1.5 * deepest)
             if heights:  # theory goes on below what can be measured
-                axes.set_ylim(min(heights) - 0.3, max(*heights, own["theory"].max()) + 0.2)
+                axes.set_ylim(min(heights) - 0.3, max(*heights, rows["theory"].max()) + 0.2)
             decade_axis(axes)
             counting_axis(axes, [1])
             axes.set_xlabel(words.axis("layer"))
             axes.set_ylabel(rf"$|{quantity} - {quantity}^*|$")
             if legend is True or legend == "inside":  # each panel has its own scales
-                place_legend(Canvas(np.array([[axes]]), sheet.own), shown, "inside")
+                place_legend(Canvas(np.array([[axes]]), sheet.ours), shown, "inside")
         if legend in OUTSIDE:
             place_legend(sheet, shown, legend)
         sheet.describe(_caption(frame, far, fits))
@@ -138,14 +138,14 @@ def _caption(frame: pd.DataFrame, far: pd.DataFrame, fits: pd.DataFrame) -> Capt
     n = words.span([int(v) for v in far["n_seeds"].unique()], "seed")
     parts = []
     for scale, what in (("xi_q", "variance"), ("xi_c", "correlation")):
-        own = fits[(fits["scale"] == scale) & np.isfinite(fits["value"])].sort_values("value")
-        if len(own):
-            ends = own.iloc[[0, -1]] if len(own) > 1 else own
-            told = (
+        rows = fits[(fits["scale"] == scale) & np.isfinite(fits["value"])].sort_values("value")
+        if len(rows):
+            ends = rows.iloc[[0, -1]] if len(rows) > 1 else rows
+            texts = (
                 f"{_scale(r.value)} (theory {_scale(r.theory)}) layers at σ_w² = {r.sigma_w2:.3g}"
                 for r in ends.itertuples()
             )
-            parts.append(f"The {what} comes a factor e nearer to its fixed point in {words.listed(told)}.")
+            parts.append(f"The {what} comes a factor e nearer to its fixed point in {words.listed(texts)}.")
     return sentences([
         *(parts or ["No network's approach to its fixed point is long enough above noise to be fitted."]),
         "Left: distance of the preactivation variance q, right: of two inputs' correlation c, from their fixed points, "

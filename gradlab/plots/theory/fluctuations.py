@@ -139,10 +139,10 @@ def _caption(samples: pd.DataFrame, table: pd.DataFrame, chosen: list[Any], firs
     least, most = (table.loc[table["variance"].agg(which)] for which in ("idxmin", "idxmax"))
     inside = int(((table["low"] <= table["law"]) & (table["law"] <= table["high"])).sum())
     ends = [least] if len(table) == 1 else [least, most]
-    told = words.listed(f"{row['variance']:.2g} ({row['network']}; law {row['law']:.2g})" for row in ends)
+    variances = words.listed(f"{row['variance']:.2g} ({row['network']}; law {row['law']:.2g})" for row in ends)
     parts = [
-        f"The variance of ln|Ju|² over initialisations is {told}; the law lies in the 95 % interval of {inside} of "
-        f"{words.span([len(table)], 'network')}.",
+        f"The variance of ln|Ju|² over initialisations is {variances}; the law lies in the 95 % interval of {inside} "
+        f"of {words.span([len(table)], 'network')}.",
         f"Left: ln|Ju|² over n = {words.span([int(v) for v in table['n']], 'seed')}, of "
         f"{words.listed(chosen)}; smooth lines are the predicted density.",
         "Right: its variance; bars are 95 % intervals, black dashes the predicted variance.",

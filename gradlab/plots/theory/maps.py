@@ -68,33 +68,33 @@ def maps(
     return axes
 
 
-def _variance(ax: Any, found: MeanFieldMaps) -> None:
-    ax.plot(found.q, found.q, color=FAINT, gid="diagonal")
-    steps = np.repeat(found.path, 2)
+def _variance(ax: Any, record: MeanFieldMaps) -> None:
+    ax.plot(record.q, record.q, color=FAINT, gid="diagonal")
+    steps = np.repeat(record.path, 2)
     ax.plot(steps[:-1], np.append(0.0, steps[2:]), color=NEUTRAL, linewidth=line_width(0.6), gid="cobweb")
-    ax.plot(found.q, found.variance, color=COLOURS[0], gid="map")
-    _mark(ax, found.theory.q_star, found.theory.q_star)
-    ax.set(xlabel="variance $q$ of a layer", ylabel="variance of the next layer", xlim=(0, found.q[-1]))
-    ax.set_ylim(0, max(found.q[-1], np.nanmin([found.variance[-1], 2 * found.q[-1]])))
+    ax.plot(record.q, record.variance, color=COLOURS[0], gid="map")
+    _mark(ax, record.theory.q_star, record.theory.q_star)
+    ax.set(xlabel="variance $q$ of a layer", ylabel="variance of the next layer", xlim=(0, record.q[-1]))
+    ax.set_ylim(0, max(record.q[-1], np.nanmin([record.variance[-1], 2 * record.q[-1]])))
 
 
-def _correlation(ax: Any, found: MeanFieldMaps) -> None:
+def _correlation(ax: Any, record: MeanFieldMaps) -> None:
     ax.set(xlabel="correlation $c$ of a layer", ylabel="correlation of the next layer", xlim=(0, 1.02), ylim=(0, 1.02))
     ax.plot([0, 1], [0, 1], color=FAINT, gid="diagonal")
-    theory = found.theory
-    ax.plot(found.c, found.correlation, color=COLOURS[0], gid="map")
+    theory = record.theory
+    ax.plot(record.c, record.correlation, color=COLOURS[0], gid="map")
     if np.isfinite(theory.c_star):  # else q goes on changing, and the slope is not chi1
         near = np.array([0.75, 1.0])
         ax.plot(near, 1 - theory.chi1 * (1 - near), color=COLOURS[1], linestyle="--", gid="slope")
     _mark(ax, theory.c_star, theory.c_star)
 
 
-def _slope(ax: Any, found: MeanFieldMaps) -> None:
+def _slope(ax: Any, record: MeanFieldMaps) -> None:
     ax.axhline(1, color=FAINT, gid="critical")
-    ax.plot(found.q, found.chi, color=COLOURS[0], gid="map")
-    _mark(ax, found.theory.q_star, found.theory.chi1)
-    ax.set(xlabel="variance $q$", ylabel=r"$\chi(q)$, factor of $|\delta|^2$ per layer", xlim=(0, found.q[-1]))
-    low, high = min(0.9, found.chi.min()), max(1.1, found.chi.max())
+    ax.plot(record.q, record.chi, color=COLOURS[0], gid="map")
+    _mark(ax, record.theory.q_star, record.theory.chi1)
+    ax.set(xlabel="variance $q$", ylabel=r"$\chi(q)$, factor of $|\delta|^2$ per layer", xlim=(0, record.q[-1]))
+    low, high = min(0.9, record.chi.min()), max(1.1, record.chi.max())
     ax.set_ylim(max(0.0, low - 0.1 * (high - low)), high + 0.1 * (high - low))
 
 
@@ -104,28 +104,28 @@ def _mark(ax: Any, x: float, y: float) -> None:
         ax.plot([x], [y], linestyle="", marker="o", color=COLOURS[1], clip_on=False, zorder=4, gid="fixed point")
 
 
-def _at(found: MeanFieldMaps) -> str:
+def _at(record: MeanFieldMaps) -> str:
     """Say for which variance the correlation map is, where none stays."""
-    return r"as $q \to 0$" if found.theory.q_star == 0 else f"at $q = {_number(found.q_of_map)}$"
+    return r"as $q \to 0$" if record.theory.q_star == 0 else f"at $q = {_number(record.q_of_map)}$"
 
 
 def _number(value: float) -> str:
     return r"\infty" if np.isinf(value) else f"{value:.3g}"
 
 
-def _caption(found: MeanFieldMaps) -> Caption:
-    theory = found.theory
+def _caption(record: MeanFieldMaps) -> Caption:
+    theory = record.theory
     # layers in which the gradient changes tenfold; its square has the factor chi1
     layers = np.log(10) / abs(0.5 * np.log(theory.chi1)) if theory.chi1 not in (0.0, 1.0) else np.inf
     does = {"ordered": "falls", "chaotic": "grows"}.get(theory.phase)
     what = f"{does} tenfold in {layers:.3g} layers toward the input" if does else "neither falls nor grows"
     limit = np.isfinite(theory.c_star)
-    where = f"at q*, with c* = {theory.c_star:.3g}" if limit else _at(found).replace("$", "").replace(r"\to", "→")
+    where = f"at q*, with c* = {theory.c_star:.3g}" if limit else _at(record).replace("$", "").replace(r"\to", "→")
     return sentences([
         f"The gradient of {words.named(theory.activation)} networks with σ_w² = {theory.sigma_w2:.4g} and σ_b² = "
         f"{theory.sigma_b2:.3g} {what} (χ1 = {theory.chi1:.4g}, {theory.phase}).",
         f"Left: the variance of a layer from that of the one before, and the path from an input of q = "
-        f"{found.path[0]:.3g} to q* = {theory.q_star:.3g}.",
+        f"{record.path[0]:.3g} to q* = {theory.q_star:.3g}.",
         f"Middle: the correlation of two inputs {where}{'; dashed: its slope χ1 at c = 1' if limit else ''}.",
         "Right: the factor χ(q) of the mean squared delta per layer. Dots: fixed points. Theory of infinite width: no "
         "seeds, no band.",

@@ -105,12 +105,12 @@ def _points(record: PhaseDiagram, rates: pd.DataFrame | None) -> pd.DataFrame:
     if rates is None:
         return pd.DataFrame({"sigma_w2": [], "sigma_b2": [], "chi1": []})
     checked(rates, "rate", "sigma_w2", "sigma_b2")
-    own = rates[rates["rate"].notna()]
-    if "activation" in own:
-        own = own[own["activation"].astype(str) == record.activation]
-    if own.empty:
+    kept = rates[rates["rate"].notna()]
+    if "activation" in kept:
+        kept = kept[kept["activation"].astype(str) == record.activation]
+    if kept.empty:
         raise GradlabError(f"rates of networks of {record.activation}", "none", "no frame, or their own diagram")
-    return own.assign(chi1=own["rate"] ** 2)
+    return kept.assign(chi1=kept["rate"] ** 2)
 
 
 def _log10(chi1: np.ndarray, field: str) -> np.ndarray:
@@ -172,15 +172,15 @@ def _caption(record: PhaseDiagram, points: pd.DataFrame, field: str) -> Caption:
     line = record.critical
     seen = (line.sigma_b2 >= record.sigma_b2.min()) & (line.sigma_b2 <= record.sigma_b2.max())
     seen &= (line.sigma_w2 >= record.sigma_w2.min()) & (line.sigma_w2 <= record.sigma_w2.max())
-    of = f"Gradients of {words.named(record.activation)} networks of infinite width"
+    subject = f"Gradients of {words.named(record.activation)} networks of infinite width"
     if seen.any():
         order = np.flatnonzero(seen)[np.argsort(line.sigma_b2[seen])]
         ends = dict.fromkeys(int(i) for i in order[[0, -1]])
-        told = words.listed(f"σ_w² = {line.sigma_w2[i]:.3g} at σ_b² = {line.sigma_b2[i]:.2g}" for i in ends)
-        first = f"{of} vanish below the black line and explode above it: it passes {told}."
+        crossings = words.listed(f"σ_w² = {line.sigma_w2[i]:.3g} at σ_b² = {line.sigma_b2[i]:.2g}" for i in ends)
+        first = f"{subject} vanish below the black line and explode above it: it passes {crossings}."
     else:
         where = "explode" if np.nanmean(np.log(record.chi1)) > 0 else "vanish"
-        first = f"{of} {where} in all of this plane: no line χ1 = 1 crosses it."
+        first = f"{subject} {where} in all of this plane: no line χ1 = 1 crosses it."
     what = {
         "chi1": "χ1, the factor of the mean squared delta per layer",
         "xi_grad": "the gradient's depth scale |1/ln χ1|, in layers",

@@ -77,12 +77,12 @@ def predicted_against_measured(
     size = {"height": 3.4, "sharex": True, "gridspec_kw": {"height_ratios": _HEIGHTS}} if ax is None else {}
     with canvas(ax, preset, 2, 1, title=title, **size) as sheet:
         above, below = sheet.axes.flat
-        for key, own in lines(rows, keys):
+        for key, shared in lines(rows, keys):
             mark = {**dots(look.of(key)["color"]), "marker": look.of(key)["marker"], "elinewidth": line_width(0.7)}
-            at = np.log10(own["predicted"].to_numpy(float))
-            bars = np.log10(own[["low", "rate", "high"]].to_numpy(float).clip(min=1e-300))
+            at = np.log10(shared["predicted"].to_numpy(float))
+            bars = np.log10(shared[["low", "rate", "high"]].to_numpy(float).clip(min=1e-300))
             above.errorbar(at, bars[:, 1], _sides(bars), **mark, gid="measured")
-            ratios = 100 * (own[["ratio_low", "ratio", "ratio_high"]].to_numpy(float) - 1)
+            ratios = 100 * (shared[["ratio_low", "ratio", "ratio_high"]].to_numpy(float) - 1)
             below.errorbar(at, ratios[:, 1], _sides(ratios), **mark, gid="residual")
         ends = np.log10([*rows["predicted"], *rows["rate"]])
         room = 0.05 * max(np.ptp(ends), 0.02)
@@ -92,11 +92,11 @@ def predicted_against_measured(
         for axes in (above, below):
             prepare(axes, "x", at_least=0.1)
         prepare(above, "y", at_least=0.1)
-        if sheet.own:
+        if sheet.ours:
             above.tick_params(labelbottom=False)
         below.set_xlabel("rate by theory [factor of the delta per layer]")
         above.set_ylabel("measured rate")
-        below.set_ylabel("measured / predicted − 1  [%]" if not sheet.own else "residual  [%]")
+        below.set_ylabel("measured / predicted − 1  [%]" if not sheet.ours else "residual  [%]")
         shown = handles(look, sheet)
         place_legend(sheet, {**shown, "theory = measurement": above.lines[-1]} if shown else {}, legend)
         sheet.describe(_caption(frame, rows, look))
@@ -112,11 +112,11 @@ def _caption(frame: pd.DataFrame, rows: pd.DataFrame, look: Any) -> Caption:
     away = (rows["ratio"] - 1).abs()
     worst = rows.loc[away.idxmax()]
     inside = int(((rows["ratio_low"] <= 1) & (rows["ratio_high"] >= 1)).sum())
-    of = f" ({words.entry(look.hue, worst[look.hue])})" if look.hue is not None else ""
+    where = f" ({words.entry(look.hue, worst[look.hue])})" if look.hue is not None else ""
     lacking = len(frame) - len(rows)
     level = f"{100 * frame['level'].iloc[0]:g} %" if "level" in frame else "their"
     parts = [
-        f"Measured rates differ from theory by at most {100 * away.max():.2g} %{of}; the interval of {inside} of "
+        f"Measured rates differ from theory by at most {100 * away.max():.2g} %{where}; the interval of {inside} of "
         f"{words.span([len(rows)], 'network')} holds the prediction.",
         f"Points: the rate of a network over n = {words.span([int(v) for v in rows['n_seeds']], 'seed')}, with "
         f"{level} interval, against theory's; dashed: equality. Below: measured over predicted, minus 1.",

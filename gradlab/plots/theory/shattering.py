@@ -144,8 +144,8 @@ def _caption(
     ends = []
     for value, rows in _groups(means, hue):
         first, last = (rows.sort_values(x).iloc[i] for i in (0, -1))
-        of = f" ({words.entry(hue, value)})" if hue else ""
-        ends.append(f"from {first['mean']:.2g} at {first[x]:.3g} to {last['mean']:.2g} at {last[x]:.3g}{of}")
+        where = f" ({words.entry(hue, value)})" if hue else ""
+        ends.append(f"from {first['mean']:.2g} at {first[x]:.3g} to {last['mean']:.2g} at {last[x]:.3g}{where}")
     parts = [
         f"The cosine of two inputs' gradients goes {words.listed(ends)}, against the {ALONG[x].split(' (')[0]}.",
         f"Means over pairs and n = {words.span([table['seed'].nunique()], 'seed')}; bands are 95 % t-intervals over "

@@ -81,15 +81,15 @@ def spectrum(
     checked(frame, "log10_singular_value", "weight")
     along = listed(col, frame)
     if hue is None:
-        told = [n for n in ("activation", "init", "depth", "step") if n in frame and frame[n].nunique() > 1]
-        hue = next((n for n in told if n not in along), None)
+        varying = [n for n in ("activation", "init", "depth", "step") if n in frame and frame[n].nunique() > 1]
+        hue = next((n for n in varying if n not in along), None)
     require(frame, hue)
     laws = pd.DataFrame(columns=_LAW) if theory is None else theory
     for name in (*_LAW, *([hue] if hue else [])):
         if len(laws):
             require(laws, name)
-    found = levels(frame, hue) if hue else [None]
-    look = Looks(hue, None, found, [])
+    values_of = levels(frame, hue) if hue else [None]
+    look = Looks(hue, None, values_of, [])
     keep = _resolved(frame)
     value = frame.loc[keep, "log10_singular_value"].to_numpy(float)
     low, high = (value.min(), value.max()) if len(value) else (-1.0, 0.0)
@@ -105,11 +105,11 @@ def spectrum(
             name_panel(sheet, axes, words.math(header))
             axes.set_xlabel("singular value of the Jacobian")
         sheet.axes.flat[0].set_ylabel("density  [share per decade]")
-        if sheet.own and len(parts) > 1:
+        if sheet.ours and len(parts) > 1:
             share_labels(sheet, "singular value of the Jacobian")
         place_legend(sheet, shown if len(shown) > 1 else {}, legend)
-        told = list(dict.fromkeys([*([hue] if hue else []), *along]))
-        sheet.describe(_caption(frame, keep, told, laws))
+        varying = list(dict.fromkeys([*([hue] if hue else []), *along]))
+        sheet.describe(_caption(frame, keep, varying, laws))
     return sheet.result()
 
 
@@ -126,16 +126,16 @@ def _panel(ax: Any, part: pd.DataFrame, laws: pd.DataFrame, look: Looks, grid: n
     hue = look.hue
     shown = {}
     for level in look.hues:
-        own = part if hue is None else part[part[hue] == level]
-        if own.empty:
+        subset = part if hue is None else part[part[hue] == level]
+        if subset.empty:
             continue
-        keep, weight = _resolved(own), own["weight"].to_numpy(float)
+        keep, weight = _resolved(subset), subset["weight"].to_numpy(float)
         colour = look.colour(level)
         kind = {"color": colour, "linestyle": look.line(level, None)}
         per_decade = weight[keep] / weight.sum() / (grid[1] - grid[0])  # of all values, not of the resolved ones
         seaborn.histplot(
-            x=own["log10_singular_value"].to_numpy(float)[keep], weights=per_decade, bins=grid.tolist(), element="step",
-            stat="count", fill=False, ax=ax, gid="density", linewidth=line_width(), **kind,
+            x=subset["log10_singular_value"].to_numpy(float)[keep], weights=per_decade, bins=grid.tolist(),
+            element="step", stat="count", fill=False, ax=ax, gid="density", linewidth=line_width(), **kind,
         )  # fmt: skip
         shown[words.math(words.entry(hue, level)) if hue else "measured"] = ax.lines[-1]
         of_level = laws[laws[hue] == level] if hue and len(laws) else laws
@@ -165,10 +165,10 @@ def _caption(table: pd.DataFrame, keep: np.ndarray, names: Sequence[str], laws: 
     n = [table[name].nunique() for name in ("seed", "input") if name in table]
     pooled = " and ".join(words.span([v], unit) for v, unit in zip(n, ("seed", "input"), strict=False))
     halves = []
-    for key, own in lines(table[keep], names) if keep.any() else []:
-        low, high = _middle_half(own)
-        of = ", ".join(words.entry(name, value) for name, value in key.items())
-        halves.append(f"{10**low:.3g} and {10**high:.3g}{f' ({of})' if of else ''}")
+    for key, subset in lines(table[keep], names) if keep.any() else []:
+        low, high = _middle_half(subset)
+        where = ", ".join(words.entry(name, value) for name, value in key.items())
+        halves.append(f"{10**low:.3g} and {10**high:.3g}{f' ({where})' if where else ''}")
     parts = (
         [f"The middle half of the Jacobian's singular values lies between {words.listed(halves)}."] if halves else []
     )

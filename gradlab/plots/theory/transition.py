@@ -85,12 +85,12 @@ def transition(
         axes = sheet.axes.flat[0]
         axes.axhline(0, color=FAINT, linewidth=line_width(0.5), zorder=1, gid="steady")
         for row in drawn.itertuples():
-            own = frame[frame["network"] == row.network]
-            points, low, high = _relative(own, value, row.depth)
+            rows_of_network = frame[frame["network"] == row.network]
+            points, low, high = _relative(rows_of_network, value, row.depth)
             look = colours.look(row.sigma_w2)
             layer = np.arange(1, row.depth + 1)
-            found = theory[str(row.network)]
-            expected = found.columns[counterpart(value, row.batch)][: row.depth]
+            predicted = theory[str(row.network)]
+            expected = predicted.columns[counterpart(value, row.batch)][: row.depth]
             axes.plot(layer, expected, color=look["color"], gid="theory", zorder=2)
             few = np.unique(np.linspace(0, row.depth - 1, min(_DOTS, row.depth)).round().astype(int))
             reach = np.nan_to_num(np.array([points - low, high - points])[:, few])
@@ -108,9 +108,9 @@ def transition(
     return axes
 
 
-def _relative(own: pd.DataFrame, column: str, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _relative(rows_of_network: pd.DataFrame, column: str, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and interval over seeds of each layer's log10 over that of the last hidden layer."""
-    cells = hidden(own)
+    cells = hidden(rows_of_network)
     last = cells[cells["layer"] == depth].set_index("seed")[column]
     shifted = cells.assign(**{column: cells[column] - cells["seed"].map(last)})
     means = summarise(shifted, ["layer"], column).sort_values("layer")
@@ -156,10 +156,10 @@ def _curve(table: pd.DataFrame, critical: float) -> list[tuple[np.ndarray, np.nd
     for end in (float(table["sigma_w2"].min()), float(table["sigma_w2"].max())):
         at = critical + (end - critical) * np.geomspace(1e-2, 1, _FINE)
         try:
-            found = [mean_field(str(kinds["activation"].iloc[0]), sigma_w2=w, **known) for w in at]
+            predicted = [mean_field(str(kinds["activation"].iloc[0]), sigma_w2=w, **known) for w in at]
         except GradlabError:  # an activation that is not registered here
             return []
-        sides.append((at, np.log10(np.abs([one.xi_grad for one in found]))))
+        sides.append((at, np.log10(np.abs([one.xi_grad for one in predicted]))))
     return sides
 
 

@@ -14,7 +14,7 @@ from gradlab.plots.ground.canvas import Canvas, canvas, draw_lines, handles, nam
 from gradlab.plots.ground.captions import Caption, sentences
 from gradlab.plots.ground.decades import step_axis
 from gradlab.plots.ground.legends import Place, place_legend
-from gradlab.plots.ground.steps import apart, mark_ends, panels, trained
+from gradlab.plots.ground.steps import mark_ends, never_averaged, panels, trained
 from gradlab.plots.ground.styles import Looks
 from gradlab.plots.ground.tables import hidden, some_layers, summaries
 
@@ -75,12 +75,12 @@ def activation_bands(
     shown = panels(frame, row, x)
     measured = hidden(frame)
     chosen = some_layers(measured, layers, PANELS.get(preset, MOST)) if len(measured) else [1]
-    own = {"sharey": "row", "sharex": True} if ax is None else {}
+    shared = {"sharey": "row", "sharex": True} if ax is None else {}
     several = len(shown) * len(chosen) > 1
     look = Looks("quantity", None, [MEAN, HIGH], [])
     counts, ended = [], []
     with canvas(
-        ax, preset, len(shown), len(chosen), title=title, wide=several, height=0.75 + 1.45 * len(shown), **own
+        ax, preset, len(shown), len(chosen), title=title, wide=several, height=0.75 + 1.45 * len(shown), **shared
     ) as sheet:  # fmt: skip
         for i, (name, whole) in enumerate(shown):
             own_rows = hidden(whole)
@@ -88,7 +88,7 @@ def activation_bands(
                 axes = sheet.axes[i, j]
                 part = own_rows[own_rows["layer"] == layer]
                 if len(part):
-                    keys = ["quantity", *apart(part, x)]
+                    keys = ["quantity", *never_averaged(part, x)]
                     table = _table(part, [*keys[1:], x])
                     counts.append(table.assign(layer=layer, panel=name))
                     draw_lines(sheet, axes, table, None, keys, x, look)
@@ -97,7 +97,7 @@ def activation_bands(
                     ]
                 step_axis(axes, measured[x].unique(), most=3)
                 name_panel(sheet, axes, f"layer {layer}" if i == 0 else "")
-                if j == 0 or not sheet.own:
+                if j == 0 or not sheet.ours:
                     axes.set_ylabel("activation $a$" if len(shown) == 1 else f"{name}\nactivation $a$")
         _label(sheet, words.axis(x))
         shown_as = handles(look, sheet, "sd")
@@ -128,7 +128,7 @@ def _table(part: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def _label(sheet: Canvas, text: str) -> None:
     import matplotlib
 
-    if sheet.own:
+    if sheet.ours:
         sheet.figure.supxlabel(text, fontsize=matplotlib.rcParams["axes.labelsize"])
     else:
         for axes in sheet.axes.flat:

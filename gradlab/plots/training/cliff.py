@@ -84,7 +84,7 @@ def cliff(
         left = sheet.axes.flat[0]
         _surface(sheet, left, record.surface)
         _descents(left, paths)
-        if sheet.own:
+        if sheet.ours:
             sheet.figure.get_layout_engine().set(wspace=0.06)
         if not single:
             _losses(sheet.axes.flat[1], paths)
@@ -166,16 +166,16 @@ def _handles() -> dict[str, Any]:
     return shown
 
 
-def _caption(found: Any, paths: pd.DataFrame, both: bool) -> Caption:
+def _caption(record: Any, paths: pd.DataFrame, both: bool) -> Caption:
     updates, n = int(paths["step"].max()), paths["start"].nunique()
     jumps = _longest(paths)
     longest = words.listed(f"{jumps[name]:.2g} {name}" for name in LOOKS if name in jumps)
     parts = [
         f"The longest step in the plane is {longest}.",
-        f"Loss of one {found.activation} unit that is applied {found.time_steps} times, h = φ(w h + b) from h = 0, "
-        f"(h − {found.target:g})², over its two parameters; colours are logarithmic, and end where the scale does.",
+        f"Loss of one {record.activation} unit that is applied {record.time_steps} times, h = φ(w h + b) from h = 0, "
+        f"(h − {record.target:g})², over its two parameters; colours are logarithmic, and end where the scale does.",
         f"Descents from n = {n} start{'' if n == 1 else 's'} (stars), no mean and no band: {updates} updates with the "
-        f"learning rate {found.learning_rate:g}, the gradient as it is or clipped to the norm {found.clip:g}.",
+        f"learning rate {record.learning_rate:g}, the gradient as it is or clipped to the norm {record.clip:g}.",
         "Right: the loss against the update." if both else "",
     ]
     return sentences(parts)

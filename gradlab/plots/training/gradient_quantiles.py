@@ -105,14 +105,14 @@ def gradient_quantiles(
     size = {"sharex": True, "sharey": True, "height": 2.4 if len(rows) == 1 else 0.8 + 1.4 * len(rows)}
     size = size if ax is None else {}
     with canvas(ax, preset, len(rows), len(chosen), title=title, wide=len(chosen) > 1, **size) as sheet:
-        for line, own in zip(sheet.axes, tables, strict=True):
-            for axes, layer, table in zip(line, chosen, own, strict=True):
+        for line, others in zip(sheet.axes, tables, strict=True):
+            for axes, layer, table in zip(line, chosen, others, strict=True):
                 sheet.notes |= _panel(axes, table, x, lowest)
                 step_axis(axes, table[x])
-                name_panel(sheet, axes, f"layer {layer}" if axes in sheet.axes[0] or not sheet.own else "")
+                name_panel(sheet, axes, f"layer {layer}" if axes in sheet.axes[0] or not sheet.ours else "")
                 axes.set_xlabel(words.axis(x))
             line[0].set_ylabel(_SIGNALS[shown][0])
-        if sheet.own and sheet.axes.size > 1:
+        if sheet.ours and sheet.axes.size > 1:
             share_labels(sheet, words.axis(x))
             write_headers(sheet, [header for header, _ in rows])
         place_legend(sheet, sheet.notes, legend)
@@ -122,8 +122,8 @@ def gradient_quantiles(
 
 def _one_network(frame: pd.DataFrame, by: Sequence[str]) -> None:
     """Refuse to add the counts of several networks."""
-    own = [n for n in frame.columns if n not in (*by, "signal", "bin", "left", "right", "count", "layer_name")]
-    several = [n for n in own if (frame.groupby(list(by), observed=True, dropna=False)[n].nunique() > 1).any()]
+    others = [n for n in frame.columns if n not in (*by, "signal", "bin", "left", "right", "count", "layer_name")]
+    several = [n for n in others if (frame.groupby(list(by), observed=True, dropna=False)[n].nunique() > 1).any()]
     if several:
         received = f"several, which differ in {words.listed(several)}"
         raise GradlabError("one network for each layer and step", received, f"row={several[0]!r}")
@@ -132,20 +132,20 @@ def _one_network(frame: pd.DataFrame, by: Sequence[str]) -> None:
 def _quantiles(rows: pd.DataFrame, x: str) -> pd.DataFrame:
     """Return the quantiles of each step as log10, -inf where they are an exact zero; linear in log10 within a bin."""
     shares = sorted({0.5, *(share for low, high, _ in PAIRS for share in (low, high))})
-    found = []
-    for step, own in rows.groupby(x, observed=True):
-        own = own.assign(at=own["bin"].fillna(-np.inf)).sort_values(["at", "left"])  # zeros first
-        counts = own["count"].to_numpy(float)
+    tables_made = []
+    for step, others in rows.groupby(x, observed=True):
+        others = others.assign(at=others["bin"].fillna(-np.inf)).sort_values(["at", "left"])  # zeros first
+        counts = others["count"].to_numpy(float)
         total = np.concatenate([[0.0], counts.cumsum()])
         values = {x: step, "n": total[-1]}
         for share in shares:
             place = min(int(np.searchsorted(total[1:], share * total[-1])), len(counts) - 1)
-            left, right = own["left"].to_numpy(float)[place], own["right"].to_numpy(float)[place]
+            left, right = others["left"].to_numpy(float)[place], others["right"].to_numpy(float)[place]
             within = (share * total[-1] - total[place]) / max(counts[place], 1.0)
-            finite = np.isfinite(own["at"].to_numpy(float)[place])
+            finite = np.isfinite(others["at"].to_numpy(float)[place])
             values[share] = left + within * (right - left) if finite else -np.inf
-        found.append(values)
-    return pd.DataFrame(found)
+        tables_made.append(values)
+    return pd.DataFrame(tables_made)
 
 
 def _panel(ax: Any, table: pd.DataFrame, x: str, lowest: float) -> dict[str, Any]:

@@ -106,23 +106,23 @@ def layer_map(
     grid = grid_of(frame, row, col, x, ax is not None)
     maps = [_Map.of(of_layers(part, value, readout), x, value) for _, part in grid.panels]
     if not absolute:
-        maps = [found.relative(reference) for found in maps]
-    finite = np.concatenate([found.values[np.isfinite(found.values)] for found in maps] or [np.zeros(0)])
+        maps = [one.relative(reference) for one in maps]
+    finite = np.concatenate([one.values[np.isfinite(one.values)] for one in maps] or [np.zeros(0)])
     if not len(finite):
         raise GradlabError(f"{words.described(value)} to be measured", "no finite value", "another column")
     largest = float(np.abs(finite).max())
     look = _colours(finite, absolute, limit or largest)
     many = len(maps) > 1
     height = 2.4 if grid.shape[0] == 1 else 0.8 + 1.25 * grid.shape[0]
-    own = {"sharex": True} if ax is None else {}
-    with canvas(ax, preset, *grid.shape, title=title, wide=many, height=height, **own) as sheet:
+    shared = {"sharex": True} if ax is None else {}
+    with canvas(ax, preset, *grid.shape, title=title, wide=many, height=height, **shared) as sheet:
         used = sheet.axes.ravel()[: len(maps)]
         image = None
-        for axes, found, (name, _) in zip(used, maps, grid.panels, strict=True):
-            image = _draw(axes, found, look, absolute) or image
-            name_panel(sheet, axes, name if many and not (grid.row and sheet.own) else "")
+        for axes, one, (name, _) in zip(used, maps, grid.panels, strict=True):
+            image = _draw(axes, one, look, absolute) or image
+            name_panel(sheet, axes, name if many and not (grid.row and sheet.ours) else "")
             axes.set_xlabel(words.axis(x))
-            axes.set_ylabel(words.axis("layer") if found.numbered else "layer")
+            axes.set_ylabel(words.axis("layer") if one.numbered else "layer")
         for axes in sheet.axes.ravel()[len(maps) :]:
             axes.set_visible(False)
         if absolute:
@@ -132,7 +132,7 @@ def layer_map(
         else:
             beyond = limit is not None and largest > limit
             bar(sheet.figure, image, list(used), _label(reference), beyond=beyond, steady="")
-        if sheet.own and many:
+        if sheet.ours and many:
             share_labels(sheet, words.axis(x), words.axis("layer") if maps[0].numbered else "layer")
             write_headers(sheet, grid.row, grid.col)
         sheet.describe(_caption(frame, maps, value, x, reference, absolute, grid.names))
@@ -188,26 +188,26 @@ def _colours(finite: np.ndarray, absolute: bool, top: float) -> dict[str, Any]:
     }
 
 
-def _draw(ax: Any, found: _Map, look: dict[str, Any], absolute: bool) -> Any:
+def _draw(ax: Any, one: _Map, look: dict[str, Any], absolute: bool) -> Any:
     """Draw cells with edges half way between steps, as the axis is scaled."""
     import seaborn
 
-    if not found.values.size:
+    if not one.values.size:
         ax.text(0.5, 0.5, "no such network", transform=ax.transAxes, ha="center", color=NEUTRAL, gid="none")
         return None
-    step_axis(ax, found.steps)
-    right, top = _edges(ax, found.steps), np.arange(len(found.layers) + 1) - 0.5
+    step_axis(ax, one.steps)
+    right, top = _edges(ax, one.steps), np.arange(len(one.layers) + 1) - 0.5
     ax.set_facecolor("0.92")
-    image = ax.pcolormesh(right, top, np.ma.masked_invalid(found.values), rasterized=found.values.size > 4000, **look)
-    for mask, hatch, name in ((found.failed, _FAILED, "failed"), (found.zero, _ZERO, "zero")):
+    image = ax.pcolormesh(right, top, np.ma.masked_invalid(one.values), rasterized=one.values.size > 4000, **look)
+    for mask, hatch, name in ((one.failed, _FAILED, "failed"), (one.zero, _ZERO, "zero")):
         _hatch(ax, mask, right, top, hatch, name, "white")
     if not absolute:
-        _hatch(ax, np.nan_to_num(found.values) > DECADE, right, top, EXPLODING, "exploding", "none")
-        if found.values.size <= _OUTLINED:
-            outline(ax, found.values, right, top)
+        _hatch(ax, np.nan_to_num(one.values) > DECADE, right, top, EXPLODING, "exploding", "none")
+        if one.values.size <= _OUTLINED:
+            outline(ax, one.values, right, top)
     ax.set(xlim=(right[0], right[-1]), ylim=(top[0], top[-1]))
-    places = np.unique(np.linspace(0, len(found.layers) - 1, min(_TICKS, len(found.layers))).round().astype(int))
-    labels = [str(found.layers[i]) if found.numbered else _end_of(words.named(found.names[i])) for i in places]
+    places = np.unique(np.linspace(0, len(one.layers) - 1, min(_TICKS, len(one.layers))).round().astype(int))
+    labels = [str(one.layers[i]) if one.numbered else _end_of(words.named(one.names[i])) for i in places]
     ax.set_yticks(places, labels)
     ax.tick_params(axis="y", length=0)
     seaborn.despine(ax=ax, left=True, bottom=True)
@@ -254,10 +254,10 @@ def _finding(maps: list[_Map], value: str, reference: Any, absolute: bool) -> st
     ends = [float(m.values[0, -1]) for m in maps if m.values.size and np.isfinite(m.values[0, -1])]
     if not ends:
         return ""
-    of = "" if absolute else " times the last layer's" if reference == "last" else f" times {10.0**reference:g}"
+    beside = "" if absolute else " times the last layer's" if reference == "last" else f" times {10.0**reference:g}"
     low, high = (f"{10.0**v:.2g}" for v in (min(ends), max(ends)))
     does = f"is {low}" if low == high else f"lies between {low} and {high}"
-    return f"At the last step the {quantity(value)} of the first layer {does}{of}."
+    return f"At the last step the {quantity(value)} of the first layer {does}{beside}."
 
 
 def _caption(
@@ -265,9 +265,9 @@ def _caption(
     facets: tuple[list[str], list[str]],
 ) -> Caption:  # fmt: skip
     what = words.described(value)
-    counts = np.concatenate([found.n.ravel() for found in maps])
+    counts = np.concatenate([one.n.ravel() for one in maps])
     n = words.span([int(v) for v in counts[counts > 0]] or [0], "seed")
-    failed, zero = (sum(int(getattr(found, name).sum()) for found in maps) for name in ("failed", "zero"))
+    failed, zero = (sum(int(getattr(one, name).sum()) for one in maps) for name in ("failed", "zero"))
     beside = "the last layer's at the same step" if reference == "last" else f"{10.0 ** float(reference):g}"
     parts = [
         _finding(maps, value, reference, absolute),

@@ -117,18 +117,18 @@ def trainability(
         ax, preset, 1, len(panels), title=title, wide=len(panels) > 1 or len(across.values) > 8, height=height
     ) as sheet:  # fmt: skip
         image = None
-        for axes, of in zip(sheet.axes.flat, panels, strict=True):
-            part = means if facet is None else matching(means, {facet: of})
-            shown = annotate and not (unasked and sheet.own and _number_size(axes, across) < _SMALLEST)
+        for axes, facet_value in zip(sheet.axes.flat, panels, strict=True):
+            part = means if facet is None else matching(means, {facet: facet_value})
+            shown = annotate and not (unasked and sheet.ours and _number_size(axes, across) < _SMALLEST)
             image = _panel(axes, part, x, y, across, along, colours, shown)
             if theory is not None:
-                own = theory if facet is None or facet not in theory else matching(theory, {facet: of})
-                _draw_allowed(sheet, axes, own, x, y, across, along)
-            name_panel(sheet, axes, "" if facet is None else words.entry(facet, of))
+                allowed = theory if facet is None or facet not in theory else matching(theory, {facet: facet_value})
+                _draw_allowed(sheet, axes, allowed, x, y, across, along)
+            name_panel(sheet, axes, "" if facet is None else words.entry(facet, facet_value))
             axes.set_xlabel(words.axis(x))
-            if sheet.own and axes is not sheet.axes.flat[0]:
+            if sheet.ours and axes is not sheet.axes.flat[0]:
                 axes.tick_params(labelleft=False)
-        if sheet.own and len(panels) > 1:
+        if sheet.ours and len(panels) > 1:
             share_labels(sheet, words.axis(x))
         sheet.axes.flat[0].set_ylabel(words.axis(y))
         bar = sheet.figure.colorbar(image, ax=list(sheet.axes.flat), aspect=16, pad=0.02)
@@ -180,15 +180,15 @@ class Scale:
 
     def dress(self, ax: Any, axis: str) -> None:
         """Set limits, scale and ticks of an axis."""
-        of = getattr(ax, f"{axis}axis")
+        ruled = getattr(ax, f"{axis}axis")
         if self.log:
             getattr(ax, f"set_{axis}scale")("log")
-            of.set_minor_locator(FixedTicks([]))
+            ruled.set_minor_locator(FixedTicks([]))
         if len(self.at) <= _TICKS or not self.numeric or self.log:
             few = slice(None, None, 1 if not self.numeric else -(-len(self.at) // _TICKS))
-            of.set_major_locator(FixedTicks(self.at[few]))
+            ruled.set_major_locator(FixedTicks(self.at[few]))
             names = dict(zip(self.at, (words.named(v) for v in self.values), strict=True))
-            of.set_major_formatter(lambda v, _: names.get(v, f"{v:g}"))
+            ruled.set_major_formatter(lambda v, _: names.get(v, f"{v:g}"))
         getattr(ax, f"set_{axis}lim")(self.edges[0], self.edges[-1])
 
 
@@ -315,8 +315,8 @@ def _caption(
         parts.append(f"Hatched: {zeros} networks and seeds with a value that is exactly 0, in no mean.")
     if failed:
         why = [w for w in frame["status"].unique() if w != "ok"] if "status" in frame else []
-        told = f": {'; '.join(map(str, why))}" if why else ""
-        parts.append(f"Cross-hatched: {failed} networks and seeds without a finite value{told}.")
+        reasons = f": {'; '.join(map(str, why))}" if why else ""
+        parts.append(f"Cross-hatched: {failed} networks and seeds without a finite value{reasons}.")
     if allowed is not None:
         parts.append("Lines: depths to which theory lets two inputs stay apart, multiples of the depth scale ξ_c.")
     parts.append(f"Setting: {words.setting(frame[frame['layer'] >= 1])}.")

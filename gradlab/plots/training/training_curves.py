@@ -16,7 +16,7 @@ from gradlab.plots.ground.facets import panels
 from gradlab.plots.ground.findings import last_step
 from gradlab.plots.ground.headers import label_columns, share_labels, write_headers
 from gradlab.plots.ground.legends import Place, place_legend
-from gradlab.plots.ground.steps import apart, configured, initial, mark_ends, trained
+from gradlab.plots.ground.steps import configured, initial, mark_ends, never_averaged, trained
 from gradlab.plots.ground.styles import Looks
 from gradlab.plots.ground.tables import chosen_band, hidden, levels, listed, matching, of_networks, require, summaries
 
@@ -75,18 +75,18 @@ def training_curves(
     """
     trained(frame, x)
     require(frame, hue)
-    shown = {of: [c for c in of if c in frame and frame[c].notna().any()] for of in (LOSS, ACCURACY)}
-    shown = {of: columns for of, columns in shown.items() if columns}
+    shown = {kind: [c for c in kind if c in frame and frame[c].notna().any()] for kind in (LOSS, ACCURACY)}
+    shown = {kind: columns for kind, columns in shown.items() if columns}
     if not shown:
         raise GradlabError(f"a frame with {words.listed([*LOSS, *ACCURACY])}, or some of them", "none of them")
     band = chosen_band(frame, band)
     frame = of_networks(frame)
     facets = listed(row, frame)
     if hue is None:
-        frame, found = configured(frame, x, facets)
-        hue = found or "set"
+        frame, distinct = configured(frame, x, facets)
+        hue = distinct or "set"
     measured = frame[frame["layer"] >= 1]
-    sets = [s for i, s in enumerate(SETS) if any(of[i] in columns for of, columns in shown.items())]
+    sets = [s for i, s in enumerate(SETS) if any(kind[i] in columns for kind, columns in shown.items())]
     styled = None if hue == "set" else "set"
     look = Looks(hue, styled, sets if hue == "set" else levels(frame, hue), sets if styled else [])
     hues = [] if hue == "set" else [hue]
@@ -99,16 +99,16 @@ def training_curves(
         for line, (header, key) in zip(sheet.axes, grid, strict=True):
             part, whole = matching(measured, key), matching(frame, key)
             where = f" ({header})" if header else ""
-            for axes, (of, columns) in zip(line, shown.items(), strict=True):
+            for axes, (kind, columns) in zip(line, shown.items(), strict=True):
                 floor = 0
                 if len(part):
-                    table = _long(part, of, columns, [hue, *apart(measured, x), "seed", x])
-                    keys = list(dict.fromkeys([hue, "set", *apart(measured, x)]))
-                    means, seeds = summaries(table, [*keys, x], _SHOWN[of], band)
-                    counts.append(means.assign(panel=header, of=_SHOWN[of]))
+                    table = _long(part, kind, columns, [hue, *never_averaged(measured, x), "seed", x])
+                    keys = list(dict.fromkeys([hue, "set", *never_averaged(measured, x)]))
+                    means, seeds = summaries(table, [*keys, x], _SHOWN[kind], band)
+                    counts.append(means.assign(panel=header, column=_SHOWN[kind]))
                     floor = draw_lines(sheet, axes, means, seeds, keys, x, look)
                 marks = mark_ends(sheet, axes, part, x, hues, look)
-                if of == LOSS:
+                if kind == LOSS:
                     decade_axis(axes, floor)
                     axes.set_ylabel(words.axis(LOSS[0], frame).removeprefix("training "))
                 else:
@@ -124,17 +124,19 @@ def training_curves(
             write_headers(sheet, [header for header, _ in grid], label_columns(sheet))
         place_legend(sheet, handles(look, sheet, band), legend)
         sheet.describe(
-            _caption(measured, pd.concat(counts), x, look, band, failed, ended, [_SHOWN[of] for of in shown], facets)
+            _caption(
+                measured, pd.concat(counts), x, look, band, failed, ended, [_SHOWN[kind] for kind in shown], facets
+            )
         )
     return sheet.result(grid=bool(facets))
 
 
-def _long(rows: pd.DataFrame, of: tuple[str, str], columns: list[str], by: list[str]) -> pd.DataFrame:
+def _long(rows: pd.DataFrame, kind: tuple[str, str], columns: list[str], by: list[str]) -> pd.DataFrame:
     """Return a row for each set, network, seed and step: all layers of a network say the same."""
     by = [name for name in dict.fromkeys(by) if name != "set"]
     keep = [n for n in ("network", "status") if n in rows and n not in by]
     once = rows.drop_duplicates(by)
-    made = [once[[*by, *keep]].assign(set=SETS[of.index(c)], **{_SHOWN[of]: once[c]}) for c in columns]
+    made = [once[[*by, *keep]].assign(set=SETS[kind.index(c)], **{_SHOWN[kind]: once[c]}) for c in columns]
     return pd.concat(made, ignore_index=True)
 
 
@@ -144,9 +146,9 @@ def _caption(
 ) -> Caption:  # fmt: skip
     what = words.listed([name.removeprefix("log10_") for name in columns])
     keys = list(dict.fromkeys(n for n in (look.hue, "set", "network", "panel") if n in counts and n is not None))
-    own = counts[counts["set"] == counts["set"].iloc[-1]]
+    rows_of_set = counts[counts["set"] == counts["set"].iloc[-1]]
     parts = [
-        *(last_step(rows, own[own["of"] == name], name, keys, x) for name in columns),
+        *(last_step(rows, rows_of_set[rows_of_set["column"] == name], name, keys, x) for name in columns),
         f"{what.capitalize()} against the {words.axis(x)}{initial(rows[x])}.",
         roles(look, facets) if look.hue != "set" else "",
         averages(columns, counts, band, rows["seed"].nunique()),

@@ -1,4 +1,4 @@
-"""A user's own optimiser: known by what it computes, named by a label."""
+"""An optimiser that the user made in optax: known by what it computes, named by a label."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradlab.core.fingerprint import digest, operations
 
 
 @dataclass(frozen=True)
-class OwnOptimizer:
+class OptaxOptimizer:
     """A transformation of optax that a user made. Equal where label and content are.
 
     Parameters
@@ -32,7 +32,7 @@ class OwnOptimizer:
     transformation: Any = field(compare=False)
 
 
-def own_optimizer(transformation: Any, label: str | None, params: Any) -> OwnOptimizer:
+def optax_optimizer(transformation: Any, label: str | None, params: Any) -> OptaxOptimizer:
     """Return a transformation with its label and a hash of what it computes.
 
     Parameters
@@ -58,7 +58,7 @@ def own_optimizer(transformation: Any, label: str | None, params: Any) -> OwnOpt
         raise GradlabError("a label of printable characters", repr(label), "label='my optimiser'")
     if label in OPTIMIZERS:
         raise GradlabError("a label that is no optimiser of gradlab's", repr(label), f"label='optax {label}'")
-    return OwnOptimizer(label, _content(transformation, params), transformation)
+    return OptaxOptimizer(label, _content(transformation, params), transformation)
 
 
 def _content(transformation: Any, params: Any) -> str:

@@ -9,7 +9,7 @@ import pytest
 import gradlab as gl
 from gradlab.config import TrainingConfig
 from gradlab.frames.rows import concat, failed_rows
-from gradlab.training.own import own_optimizer
+from gradlab.training.optax_optimizer import optax_optimizer
 
 NET = gl.MLP(depth=1, width=3)
 X, Y = np.random.default_rng(0).normal(size=(8, 2)).astype("float32"), np.arange(8) % 2
@@ -18,14 +18,14 @@ PARAMS = jax.eval_shape(lambda: NET.init_params(0, X, outputs=2))
 
 
 def test_a_frame_names_it():
-    own = own_optimizer(optax.adam(1e-3), None, PARAMS)
-    config = TrainingConfig(NET, optimizer=own.label, own=own.fingerprint)
+    own = optax_optimizer(optax.adam(1e-3), None, PARAMS)
+    config = TrainingConfig(NET, optimizer=own.label, optimizer_fingerprint=own.fingerprint)
     rows = lambda config: failed_rows(config, [0], "ok", loss="mse", data="", batch=8, dtype="float32")
     table = rows(config)
     assert table["optimizer"].tolist() == [own.label]
     assert table["learning_rate"].dtype == float and table["learning_rate"].isna().all()
-    other = own_optimizer(optax.adam(1e-2), own.label, PARAMS)
-    same_label = TrainingConfig(NET, optimizer=other.label, own=other.fingerprint)
+    other = optax_optimizer(optax.adam(1e-2), own.label, PARAMS)
+    same_label = TrainingConfig(NET, optimizer=other.label, optimizer_fingerprint=other.fingerprint)
     found = concat([table, rows(TrainingConfig(NET)), rows(same_label)])
     assert found["network"].nunique() == 3
     assert found["learning_rate"].isna().tolist() == [True, False, True]
@@ -46,7 +46,7 @@ def test_it_is_not_called_sgd():
 
 
 def test_it_is_known_by_what_it_computes():
-    of = lambda transformation, params=PARAMS: own_optimizer(transformation, None, params)
+    of = lambda transformation, params=PARAMS: optax_optimizer(transformation, None, params)
     falling = lambda rate: optax.adam(optax.linear_schedule(rate, 0.0, 10))
     one = of(optax.adam(1e-3))
     assert one == of(optax.adam(1e-3)) and hash(one) == hash(of(optax.adam(1e-3)))
