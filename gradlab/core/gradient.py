@@ -59,14 +59,16 @@ class Gradient(Protocol):
 
 
 class Site(NamedTuple):
-    """What one layer shows of itself to a reader.
+    """What one layer shows in the backward pass: its input and output, the delta, and the gradient.
+
+    A reader is a function that takes a site and returns what it measures of it.
 
     Parameters
     ----------
     kind : str
         "dense", "activation", ...
     path : tuple of str
-        Names of the combinators' parts from the outside in.
+        Names of the parts that the layer lies in, from the whole network inwards.
     params : Any
         The layer's parameters.
     x, y : Scaled or None

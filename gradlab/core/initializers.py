@@ -288,7 +288,7 @@ def register_initializer(
     draw: Callable[..., Array],
     sigma_w2: float | Callable[[int, int], float],
 ) -> None:
-    """Add an initialiser of one's own to the table.
+    """Add an initialiser of your own to the table, so that networks and sweeps take its name.
 
     Parameters
     ----------

@@ -31,7 +31,10 @@ def _no_copies(n: Any) -> Layer:
 
 
 class Layer(NamedTuple):
-    """A layer: `init`, `forward` and the hand-written `backward`.
+    """A layer: how its parameters are drawn, its forward pass, and its backward pass, which is written by hand.
+
+    `lift` makes one from functions on plain arrays. All layers here are linear in the delta, so one backward pass
+    serves losses of every scale.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ class Layer(NamedTuple):
 
 
 def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "layer") -> Layer:
-    """Make a layer from functions on plain arrays: the way to write one's own.
+    """Make a layer of your own from three functions on plain arrays: draw, compute forward, apply the chain rule.
 
     Parameters
     ----------
@@ -91,8 +94,9 @@ def lift(init: Callable, forward: Callable, chain_rule: Callable, kind: str = "l
 
     Notes
     -----
-    A gradient that is summed over the batch needs one exponent for all examples. `gradlab.CustomNetwork` makes a
-    network of layers, `gradlab.check` compares them with automatic differentiation.
+    `gradlab.CustomNetwork` makes a network of layers, `gradlab.check` compares it with automatic differentiation.
+    Arrays are scaled by a power of two on the way, so that they stay in the range of float32; because the gradient is
+    summed over the batch, all examples share this power.
 
     Examples
     --------

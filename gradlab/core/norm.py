@@ -32,7 +32,7 @@ from gradlab.core.scaled import LOWEST, Scaled, add, by_feature, expand, exponen
 
 
 def batch_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
-    """Batch normalisation with the statistics of the batch: every feature over examples and positions.
+    """Make a batch normalisation: each feature gets mean 0 and variance 1 over the examples and positions of the batch.
 
     Parameters
     ----------
@@ -63,12 +63,14 @@ def batch_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> La
 
 
 def layer_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
-    """Layer normalisation: every example, at each of its positions, over the features (the last axis).
+    """Make a layer normalisation: each example, at each of its positions, gets mean 0 and variance 1 over its features.
 
     Parameters
     ----------
-    gain, bias, eps : bool, bool, float
-        As for `batch_norm`.
+    gain, bias : bool
+        Whether each feature has a factor, or a summand, that is learnt.
+    eps : float
+        What is added to the variance, so that features that are all equal can be divided by it.
 
     Notes
     -----
@@ -86,12 +88,14 @@ def layer_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> La
 
 
 def rms_norm(*, gain: bool = True, bias: bool = False, eps: float = 1e-5) -> Layer:
-    """Layer normalisation without the mean: the root of the mean square over the features becomes 1.
+    """Make an rms normalisation: each example, at each of its positions, is divided by its rms over its features.
 
     Parameters
     ----------
-    gain, bias, eps : bool, bool, float
-        As for `batch_norm`.
+    gain, bias : bool
+        Whether each feature has a factor, or a summand, that is learnt.
+    eps : float
+        What is added to the variance, so that features that are all equal can be divided by it.
 
     Notes
     -----

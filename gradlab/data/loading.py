@@ -169,7 +169,7 @@ def load(
 
 
 def balanced(y: np.ndarray, batch: int) -> np.ndarray:
-    """Return the indices of `batch` examples: the classes in turn, each class in the order of the data.
+    """Choose examples so that all classes are equally frequent: the classes in turn, each in the order of the data.
 
     Parameters
     ----------

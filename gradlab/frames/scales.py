@@ -81,7 +81,10 @@ def distances(frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal]) -
 def depth_scales(
     frame: pd.DataFrame, theory: Mapping[str, Prediction | Refusal], *, level: float = 0.95
 ) -> pd.DataFrame:
-    r"""Fit the depth scales of each network to what was measured, and compare them with theory's.
+    r"""Fit the depth scales of each network, and put those that theory predicts beside them.
+
+    A depth scale is the number of layers over which a distance from the fixed point, or the gradient, changes by a
+    factor e: xi_q of the variance, xi_c of the correlation of two inputs, xi_grad of the squared gradient.
 
     Parameters
     ----------

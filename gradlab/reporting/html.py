@@ -48,7 +48,7 @@ def environment() -> Environment:
 
 
 def to_html(page: str, folder: Path, files: Mapping[str, float], narrow: Mapping[str, str] | None = None) -> str:
-    """Return the page as one HTML file.
+    """Turn a Markdown page into one HTML file that holds its pictures and needs no network.
 
     Parameters
     ----------

@@ -35,10 +35,12 @@ _LOWEST, _HIGHEST = np.log(1e-6), np.log(1e9)
 
 @dataclass(frozen=True)
 class CriticalPoint:
-    """Hold a point with chi1 = 1 at which the variance stays.
+    """An initialisation at which gradients neither vanish nor explode: chi1 = 1, at a variance q* that stays.
 
-    `kind` is ``"scale-invariant"``, ``"q* = 0"``, ``"half-stable"`` or ``"stable"``; `q_star` is NaN where every
-    q is fixed; `chi_q` is V'(q*).
+    `kind` says how the variance stays: ``"scale-invariant"`` where every variance is kept, and `q_star` is NaN;
+    ``"q* = 0"`` where it goes to 0 as a power of the depth; ``"half-stable"`` where it comes back from one side alone;
+    ``"stable"`` where it comes back from both. `chi_q` is V'(q*), the factor by which a small difference from q*
+    shrinks per layer.
     """
 
     activation: str

@@ -37,7 +37,7 @@ _SPAN, _REST = 40.0, 1e-13
 
 @dataclass(frozen=True)
 class LogNormLaw:
-    r"""Hold the distribution of ln|Ju|^2, given that no layer is dead.
+    r"""The distribution of ln|Ju|^2 over the initialisations in which no layer is dead.
 
     Parameters
     ----------
@@ -183,7 +183,9 @@ def log_norm_law(
     inputs: int | None = None,
     weights: str = "gaussian",
 ) -> LogNormLaw:
-    r"""Compute the exact distribution of ln|Ju|^2 over initialisations, for a unit vector u.
+    r"""Compute the exact distribution of ln|Ju|^2 over initialisations: how much one gradient differs from another.
+
+    J is the Jacobian of the network and u a unit vector, so |Ju|^2 is the factor by which a squared gradient changes.
 
     Parameters
     ----------

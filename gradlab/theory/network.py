@@ -27,7 +27,10 @@ LAWS: dict[str, str] = {
 
 
 def network_mean_field(net: Any, *, q0: float = 1.0) -> MeanField:
-    """Compute the mean field of a network's inner hidden layers, taken to be as wide as the first one.
+    """Compute the mean field of a network: the fixed point of its variances, and the factor of its gradient per layer.
+
+    Mean field is the limit of infinite width, so it is the same for every width. It describes the hidden layers behind
+    the first.
 
     Parameters
     ----------

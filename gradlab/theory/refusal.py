@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Reason(Enum):
-    """The kinds of reason for which theory predicts nothing. The value of each says what to try instead."""
+    """Why theory predicts nothing for a network. The value of each reason says what to try instead."""
 
     OTHER_NETWORK = "a plain fully connected network, or a law that the reason names"
     NOT_PREDICTED = "gl.predict_all with this network among the others"

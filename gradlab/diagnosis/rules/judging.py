@@ -37,14 +37,14 @@ _RULES = (
 
 
 def judge(evidence: Evidence, *, mute: str | Collection[str] = ()) -> tuple[tuple[Finding, ...], tuple[Margin, ...]]:
-    """Return what the rules say, the gravest first, and for each rule how far it was from speaking.
+    """Ask every rule about a model; return what they found, the gravest first, and how near each was to its line.
 
     Parameters
     ----------
     evidence : Evidence
         What was measured of the model.
     mute : str or collection of str
-        Codes (``GL009``) or kinds (``shattered``) of rules that are not asked.
+        Codes (``GL009``) or kinds (``shattered``) of rules that are not asked, because they are known and accepted.
 
     Returns
     -------

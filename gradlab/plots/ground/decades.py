@@ -18,14 +18,15 @@ STRIP = 0.06
 
 
 def log10_axis(ax: Any, axis: str = "y") -> None:
-    """Label a linear axis of log10 values by the quantity itself: 10⁻⁶³⁰ where the line is at -630.
+    """Write powers of ten on an axis whose values are log10: the tick at -630 says 10⁻⁶³⁰.
 
-    A logarithmic axis cannot do this: 10.0**-630 is 0, which it drops.
+    Use it for quantities that leave the range of a double. A logarithmic axis of matplotlib cannot show them:
+    10.0**-630 is 0, which it drops.
 
     Parameters
     ----------
     ax : Axes
-        Lines are drawn on it as log10 values, before or after.
+        Its lines are log10 values. They may be drawn before or after this call.
     axis : {"y", "x"}
         Which axis of `ax`.
     """

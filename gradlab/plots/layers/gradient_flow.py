@@ -92,13 +92,14 @@ def gradient_flow(
     ax : Axes or sequence of Axes, optional
         One for each column, row by row; a single one shows the delta, unless `value` says otherwise.
     legend : bool or {"inside", "right", "above", "below"}
-        True: above the axes in a figure of ours, inside where there is room on axes that are given, else in room made
-        above the lines. "right", "above" and "below" stand outside of all axes: a layout engine makes room,
-        or all panels move alike. False: none; `gradlab.plots.legend` draws one that several panels share.
+        Where the legend stands. True: above the axes where the figure is made here; on axes that are given inside,
+        where there is room, else in room made above the lines. "right", "above" and "below" stand outside of all
+        axes: a layout engine makes room, or all panels move alike. False: no legend; `gradlab.plots.legend` draws
+        one that several panels share.
     title : str, optional
         Above the figure; over the first of axes that are given. A slide has one, a figure in a paper a caption.
     preset : {"paper", "slide"}, optional
-        Size, fonts and lines. None: "paper" for a figure of ours, nothing on axes that are given.
+        Size, fonts and lines. None: "paper" where the figure is made here, nothing on axes that are given.
 
     Returns
     -------

@@ -23,7 +23,9 @@ def input_gradients(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> np.ndarray:
-    """Draw df/dx of networks with one input along the line, a panel each; noises of the same length may stand beside.
+    """Draw the derivative of networks with one input, df/dx, along a line of inputs, with a panel for each network.
+
+    Noise of the same length makes a good panel beside them: shattered gradients look like it.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def maps(
     ax : array of 3 Axes, optional
         None: a figure of its own.
     title : str, optional
-        None: the network and its phase, over a figure of ours.
+        None: the network and its phase, where the figure is made here.
     preset : optional
         As in `gradient_flow`.
 

@@ -42,7 +42,9 @@ def shattering(
     title: str | None = None,
     preset: Literal["paper", "slide"] | None = None,
 ) -> Axes:
-    """Draw the cosine of two inputs' gradients against layer or distance, mean over seeds, beside what theory says.
+    """Draw how alike the gradients of two inputs are: their cosine against the layer, or against their distance.
+
+    It is 1 where both inputs ask for the same change, and near 0 where gradients are shattered, like noise.
 
     Parameters
     ----------
