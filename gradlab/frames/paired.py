@@ -70,9 +70,9 @@ def pairs(before: pd.DataFrame, after: pd.DataFrame, *, level: float = 0.95, sha
     values = [{n: set(table[n].map(_comparable)) for n in known} for table in tables]
     between = [n for n in known if not values[0][n] & values[1][n]]
     key = [n for n in known if n not in between]
-    for table, own in zip(tables, values, strict=True):
+    for table, values_of in zip(tables, values, strict=True):
         if table.duplicated([*key, "seed"]).any():
-            differing = [n for n in between if len(own[n]) > 1] or ["network"]
+            differing = [n for n in between if len(values_of[n]) > 1] or ["network"]
             raise GradlabError(
                 "one network for each of the other run", f"several, which differ in {', '.join(differing)}",
                 f"rows with one value of {differing[0]!r}",

@@ -67,7 +67,7 @@ class References:
 
     Parameters
     ----------
-    own : Reference
+    gradlab : Reference
         The entry of gradlab, with the version that made the run.
     papers : tuple of Reference
         The papers, in the order of their years.
@@ -75,23 +75,23 @@ class References:
         Key of a paper -> what the run used of it, such as ``init he_normal``.
     """
 
-    own: Reference
+    gradlab: Reference
     papers: tuple[Reference, ...]
     uses: Mapping[str, tuple[str, ...]]
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Return the keys of all entries, gradlab's own first."""
-        return tuple(reference.key for reference in (self.own, *self.papers))
+        return tuple(reference.key for reference in (self.gradlab, *self.papers))
 
     def __str__(self) -> str:
-        entries = [self.own.bibtex()]
+        entries = [self.gradlab.bibtex()]
         entries += [f"% {'; '.join(self.uses[paper.key])}\n{paper.bibtex()}" for paper in self.papers]
         return "\n\n".join(entries)
 
     def markdown(self) -> str:
         """Write a list of all entries, each with what the run used of it."""
-        lines = [self.own.markdown()]
+        lines = [self.gradlab.markdown()]
         lines += [f"{paper.markdown()} Here for: {'; '.join(self.uses[paper.key])}." for paper in self.papers]
         return "\n".join(f"- {line}" for line in lines)
 

@@ -18,7 +18,7 @@ from gradlab._text import markdown, shortened
 from gradlab.frames.files import Run, load
 from gradlab.frames.paired import Pairs, pairs
 from gradlab.frames.rows import concat
-from gradlab.plots.ground.words import told
+from gradlab.plots.ground.words import labelled
 from gradlab.reporting import tables, words
 from gradlab.reporting.origin import Origin
 
@@ -100,7 +100,7 @@ class RunComparison:
         key.sort(key=lambda name: name == "depth")  # it stands last, as the grid of a sweep is read
         rows = []
         for row in self.networks.to_dict("records"):
-            what = ", ".join(told(name, row[name]) for name in key) or "the network"
+            what = ", ".join(labelled(name, row[name]) for name in key) or "the network"
             rows.append(
                 {
                     "network": what,

@@ -124,7 +124,7 @@ def bibliography() -> Mapping[str, Reference]:
     mapping of str to Reference
     """
     text = (resources.files("gradlab.reporting") / "references.bib").read_text(encoding="utf-8")
-    found = (
+    entries = (
         Reference(match["key"], match["kind"], dict(_FIELD.findall(match["fields"]))) for match in _ENTRY.finditer(text)
     )
-    return MappingProxyType({reference.key: reference for reference in found})
+    return MappingProxyType({reference.key: reference for reference in entries})

@@ -69,7 +69,7 @@ def test_a_figure_opens_the_page_and_what_was_asked_stands_at_its_end():
     forest = Drawn("Decades and verdicts", "", "figures/forest.png", caption, "", 7.0)
     page = Content(run_of(grid(depths=(4,)))).markdown([forest])
     heads = re.findall(r"^## (.*)$", page, re.MULTILINE)
-    assert heads[0] == "Verdicts" and heads[-2:] == ["What was asked", "How to reproduce it"]
+    assert heads[0] == "Verdicts" and heads[-3:] == ["What was asked", "How to reproduce it", "References"]
     assert page.split("## Verdicts\n\n")[1].startswith("![Decades and verdicts")
     assert "**Of 2 networks 1 vanishes.** *Marks: means.*" in page
 

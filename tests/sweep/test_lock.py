@@ -121,7 +121,7 @@ a line of another form
 
 
 @pytest.mark.parametrize(("place", "kind", "reaches"), [
-    ("/data/x", "ext4", True), ("/home/me/run", "nfs4", True), ("/scratch/run", "lustre", True),
+    ("/data/x", "ext4", True), ("/shared/run", "nfs4", True), ("/scratch/run", "lustre", True),
     ("/old/run", "nfs", False), ("/fast/run", "lustre", False), ("/my disk/run", "fuse.sshfs", False),
     ("/homes/run", "ext4", True),
 ])  # fmt: skip
