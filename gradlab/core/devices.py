@@ -51,13 +51,13 @@ def available_memory() -> int:
 
     Of a device that tells nothing, as CPUs do, it is the memory of the machine, divided by the number of devices.
     """
-    told = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    if told is None:
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    if limit is None:
         try:
-            told = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
+            limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
         except (AttributeError, OSError, ValueError):  # a system that does not say
-            told = 2**63 - 1
-    return int(SHARE * told)
+            limit = 2**63 - 1
+    return int(SHARE * limit)
 
 
 def needed_memory(compiled: Any) -> int:

@@ -107,12 +107,12 @@ def _batched(each: Callable, keys: Sequence[Array]) -> list[Any]:
     while True:
         size, compiled = devices.fitting(compiled_for, wanted)
         try:
-            found = []
+            records_of_each = []
             for start in range(0, len(keys), size):
                 some = keys[start : start + size]
                 records = jax.device_get(compiled(devices.spread(jnp.stack(devices.filled(some, size)))))
-                found += [jax.tree.map(lambda v: v[i], records) for i in range(len(some))]  # noqa: B023
-            return found
+                records_of_each += [jax.tree.map(lambda v: v[i], records) for i in range(len(some))]  # noqa: B023
+            return records_of_each
         except Exception as error:  # other programs may hold memory too
             if not devices.is_memory_short(error) or size <= jax.local_device_count():
                 raise

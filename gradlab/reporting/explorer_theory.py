@@ -134,15 +134,15 @@ def measured(frame: pd.DataFrame) -> list[dict[str, Any]]:
         plain &= frame["norm"].isna()
     rows = frame.loc[plain]
     made = []
-    for _, own in rows.groupby("network", observed=True, sort=False):
-        first = own.iloc[0]
-        means = summarise(own, ["layer"], [_DELTA, _FORWARD]).sort_values("layer")
+    for _, of_network in rows.groupby("network", observed=True, sort=False):
+        first = of_network.iloc[0]
+        means = summarise(of_network, ["layer"], [_DELTA, _FORWARD]).sort_values("layer")
         lines = {name: part["mean"].round(4) for name, part in means.groupby("column")}
         parts = [words.told(name, first[name]) for name in ("activation", "init", "depth")]
         made.append({
             "label": ", ".join(parts), "activation": str(first["activation"]), "w": _short(first["sigma_w2"]),
             "b": _short(first["sigma_b2"]), "depth": int(first["depth"]), "width": int(first["width"]),
-            "seeds": int(own["seed"].nunique()), "verdict": str(rates(own)["verdict"].iloc[0]),
+            "seeds": int(of_network["seed"].nunique()), "verdict": str(rates(of_network)["verdict"].iloc[0]),
             **{key: [None if v != v else v for v in lines[c]] for key, c in (("delta", _DELTA), ("forward", _FORWARD))},
         })  # fmt: skip
     return sorted(made, key=lambda m: (m["activation"], m["label"].rpartition(" ")[0], -m["depth"]))

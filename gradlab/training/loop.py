@@ -28,7 +28,7 @@ from gradlab.networks.given import digest
 from gradlab.networks.network import Network, example_shape
 from gradlab.networks.resolved import fingerprints
 from gradlab.training.checkpoints import Checkpoints
-from gradlab.training.own import own_optimizer
+from gradlab.training.optax_optimizer import optax_optimizer
 from gradlab.training.plan import Plan
 from gradlab.training.records import Training
 from gradlab.training.seeds import train_network
@@ -179,7 +179,7 @@ def train(
     example_shape(net, loaded.x)
     if isinstance(optimizer, str) and label is not None:
         raise GradlabError("label= only with an optimiser of your own", f"optimizer={optimizer!r}", "leaving it out")
-    users = None if isinstance(optimizer, str) else own_optimizer(optimizer, label, _shapes(net, loaded, dtype))
+    users = None if isinstance(optimizer, str) else optax_optimizer(optimizer, label, _shapes(net, loaded, dtype))
     names = {"optimizer": optimizer}
     if users is not None:
         names = {"optimizer": users.label, "optimizer_fingerprint": users.fingerprint}

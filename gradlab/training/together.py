@@ -72,7 +72,7 @@ class Together:
         """
         some = devices.filled(list(states), self.size)
         after = jax.device_get(self._call(*self._arguments(states, some, stop)))
-        found = {}
+        by_member = {}
         for place, member in enumerate(states):
             state = jax.tree.map(
                 lambda axis, leaves: jax.tree.map(lambda v: v if axis is None else v[place], leaves),  # noqa: B023
@@ -80,8 +80,8 @@ class Together:
             )  # fmt: skip
             failed = bool(state.failed) and not self.trainers[0].plan.keep_going
             behind = np.flatnonzero(~np.isfinite(state.losses))[0] + 1 if failed else stop
-            found[member] = state._replace(step=np.int32(behind))
-        return found
+            by_member[member] = state._replace(step=np.int32(behind))
+        return by_member
 
     def _arguments(self, states: Mapping[Member, State], members: Sequence[Member], stop: int) -> tuple[Any, ...]:
         """Return what the program takes, states and arguments of the members stacked."""

@@ -88,13 +88,13 @@ def with_letters(text: str) -> str:
 
 def _formula(text: str, letters: dict[str, str]) -> str:
     """Replace symbols, the longest first; a letter inside a command, such as the a of alpha, is none."""
-    found = {SYMBOLS[name]: symbol for name, symbol in letters.items() if name in SYMBOLS}
+    symbols = {SYMBOLS[name]: symbol for name, symbol in letters.items() if name in SYMBOLS}
     # a variance keeps its letters as a whole, also where the letter of the weight or the bias is replaced
-    whole = sorted({s for s in (*found, *map(SYMBOLS.get, _WHOLE)) if s.startswith("\\")}, key=len, reverse=True)
-    single = [symbol for symbol in found if not symbol.startswith("\\")]
+    whole = sorted({s for s in (*symbols, *map(SYMBOLS.get, _WHOLE)) if s.startswith("\\")}, key=len, reverse=True)
+    single = [symbol for symbol in symbols if not symbol.startswith("\\")]
     parts = [*(rf"{re.escape(s)}(?![A-Za-z])" for s in whole), r"\\[A-Za-z]+"]
     parts += [rf"(?<![A-Za-z]){s}(?![A-Za-z])" for s in single]
-    return re.sub("|".join(parts), lambda m: found.get(m[0], m[0]), text)
+    return re.sub("|".join(parts), lambda m: symbols.get(m[0], m[0]), text)
 
 
 def _counted(text: str, letters: dict[str, str]) -> str:
