@@ -138,7 +138,7 @@ def measured(frame: pd.DataFrame) -> list[dict[str, Any]]:
         first = of_network.iloc[0]
         means = summarise(of_network, ["layer"], [_DELTA, _FORWARD]).sort_values("layer")
         lines = {name: part["mean"].round(4) for name, part in means.groupby("column")}
-        parts = [words.told(name, first[name]) for name in ("activation", "init", "depth")]
+        parts = [words.labelled(name, first[name]) for name in ("activation", "init", "depth")]
         made.append({
             "label": ", ".join(parts), "activation": str(first["activation"]), "w": _short(first["sigma_w2"]),
             "b": _short(first["sigma_b2"]), "depth": int(first["depth"]), "width": int(first["width"]),
