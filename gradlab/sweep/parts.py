@@ -20,7 +20,7 @@ from gradlab._errors import GradlabError
 from gradlab._types import COORDINATES
 from gradlab.config.bounds import MOST_ROWS
 from gradlab.frames.files import described, read_note, with_note
-from gradlab.frames.rows import concat
+from gradlab.frames.rows import concat, network_hash
 from gradlab.sweep.plan import Unit
 
 
@@ -100,12 +100,14 @@ def read_part(path: Path, unit: Unit) -> pa.Table:
     try:
         with open(path, "rb") as source:
             with pq.ParquetFile(source) as file:
-                outline(described(file), unit)
+                counts = outline(described(file), unit).counts
                 text = [field.name for field in file.schema_arrow if _is_text(field.type)]
             source.seek(0)
             options = {"page_checksum_verification": True, "read_dictionary": text}
             with pq.ParquetFile(source, **options) as file:
-                return file.read()
+                table = file.read()
+        check_rows(table, unit, counts)
+        return table
     except Damaged:
         raise
     except Exception as error:
@@ -127,6 +129,38 @@ def outline(table: Any, unit: Unit) -> Outline:
     if counts.sum() != table.num_rows or (counts < 0).any():
         raise Damaged("it has other rows than it says")
     return Outline(table.schema, counts, failed)
+
+
+def check_rows(table: pa.Table, unit: Unit, counts: np.ndarray) -> None:
+    """Raise `Damaged` where rows are not of the configurations and seeds of the unit, whatever the note says.
+
+    The hash of a configuration stands in each of its rows, and the fields of it that are coordinates stand there too.
+    """
+    networks = [config.network for config in unit.configs]
+    told: dict[str, list[Any]] = {
+        "network": [network_hash(config) for config in unit.configs],
+        "architecture": [network.architecture for network in networks],
+        "init": [network.init for network in networks],
+        "activation": [network.activations[0] if len(network.activations) == 1 else None for network in networks],
+        "depth": [network.depth or None for network in networks],
+    }
+    sizes = counts.sum(axis=1)
+    starts = (np.cumsum(sizes) - sizes)[sizes > 0]
+    for name, values in told.items():
+        column = table[name].combine_chunks()
+        text = pa.types.is_dictionary(column.type)
+        held = column.indices.to_numpy() if text else column.to_numpy(zero_copy_only=False)
+        words = column.dictionary.to_pylist() if text else None
+        firsts = held[starts]
+        expected = [value for value, size in zip(values, sizes, strict=True) if size]
+        read = [words[i] for i in firsts] if words is not None else list(firsts)
+        known = np.array([value is not None for value in expected], bool)
+        differs = np.repeat(known, sizes[sizes > 0]) & (held != np.repeat(firsts, sizes[sizes > 0]))
+        if differs.any() or any(v is not None and v != r for v, r in zip(expected, read, strict=True)):
+            raise Damaged(f"it has rows whose {name} is not that of its networks")
+    seeds = np.repeat(np.tile(unit.seeds, len(unit.configs)), counts.ravel())
+    if not np.array_equal(table["seed"].to_numpy(), seeds):
+        raise Damaged("it has rows of other seeds than its name says")
 
 
 def decoded(table: pa.Table) -> pa.Table:

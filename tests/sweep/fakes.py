@@ -70,7 +70,7 @@ class FakeTask:
     def _frame(self, config, seeds, layers, status, company):
         rows = [(seed, layer) for seed in seeds for layer in layers]
         columns = dict.fromkeys(COORDINATES, 0)
-        columns |= {"network": content_hash(config.as_dict(), 8), "architecture": "mlp", "sigma_w2": 1.0}
+        columns |= {"network": content_hash(config.as_dict()), "architecture": "mlp", "sigma_w2": 1.0}
         columns |= {"depth": config.depth, "width": config.widths[0], "activation": config.activation}
         columns |= {"init": config.init, "loss": self.sweep.loss, "data": self.data.name, "dtype": self.sweep.dtype}
         columns |= {"seed": [seed for seed, _ in rows], "layer": [layer for _, layer in rows]}

@@ -70,7 +70,6 @@ def test_rows_of_another_form_are_one_message(folder):
     with pq.ParquetFile(store.parts / unit.name) as file:
         note, frame = read_note(described(file)), file.read().to_pandas()
     for changed in (
-        frame.assign(depth="deep"),
         frame.assign(log10_delta_rms="x"),
         frame.drop(columns="status"),
         frame.assign(layer=1),

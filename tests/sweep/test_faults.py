@@ -5,6 +5,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import gradlab as gl
 from gradlab.config import Sweep
 from gradlab.sweep.run import run
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SWEEP = Sweep(depth=(1, 2), width=(4, 8, 16), activation=("relu", "tanh"), init="he_normal", seeds=23)
@@ -59,7 +62,6 @@ def check_equal(out, undisturbed):
 # --- signals --------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code", "word"), [
     ("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGKILL", -9, None),
 ])  # fmt: skip
@@ -106,7 +108,6 @@ def measured(tmp_path_factory):
     return out
 
 
-@pytest.mark.slow
 def test_the_end_of_a_job_is_one_line_and_the_same_command_continues(tmp_path, measured):
     """SIGTERM is what a batch system sends before it kills; with real networks."""
     process = started(tmp_path)
@@ -134,7 +135,6 @@ def children(process):
     return [c for c in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(c.cmdline())]
 
 
-@pytest.mark.slow
 def test_a_worker_killed_while_it_measures_costs_nothing(tmp_path, measured):
     """The workers of ``--executor dask``, with real networks: each is killed once."""
     pytest.importorskip("distributed")
@@ -175,7 +175,6 @@ def on_the_device():
     jax.block_until_ready(jax.numpy.zeros(TOO_MANY // 4, jax.numpy.float32))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("allocate", "message"), [
     (on_the_host, "Unable to allocate"), (on_the_device, "RESOURCE_EXHAUSTED"),
 ])  # fmt: skip
@@ -187,3 +186,152 @@ def test_memory_that_is_really_short_halves_the_unit(undisturbed, monkeypatch, a
     frame = go(task=Large)
     assert set(frame["status"]) == {"ok"}
     pd.testing.assert_frame_equal(frame, gl.load(undisturbed).frame, rtol=0, atol=1e-12)  # as fakes.py rounds
+
+
+# --- networks that fail ---------------------------------------------------------------------
+
+
+def test_a_network_that_raises_is_failed_rows_and_the_rest_completes(tmp_path, undisturbed, monkeypatch):
+    monkeypatch.setattr(FakeTask, "broken", frozenset({"mlp depth=2 tanh he_normal width=8"}))
+    frame, whole = go(tmp_path), gl.load(undisturbed).frame
+    failed = frame["status"] != "ok"
+    assert set(frame["status"][failed]) == {"FloatingPointError: cannot do 2"} and len(frame[failed]) == 23
+    culprit = (whole["depth"] == 2) & (whole["activation"] == "tanh") & (whole["width"] == 8)
+    kept = [
+        f.astype({"status": str, "layer_name": str}).reset_index(drop=True) for f in (frame[~failed], whole[~culprit])
+    ]
+    pd.testing.assert_frame_equal(*kept, rtol=0, atol=1e-12)  # its company is computed alone: as fakes.py rounds
+    monkeypatch.setattr(FakeTask, "broken", frozenset())
+    assert set(go(tmp_path, retry_failed=True)["status"]) == {"ok"}
+    check_equal(tmp_path, undisturbed)
+
+
+# --- the folder -----------------------------------------------------------------------------
+
+#: Runs the sweep in the folder that is given, slowly if that is asked for.
+PROGRAM = """
+import sys
+from fakes import FakeTask
+from test_faults import go
+from gradlab._errors import GradlabError
+
+FakeTask.seconds = float(sys.argv[2])
+try:
+    go(sys.argv[1])
+except GradlabError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_two_sweeps_started_on_one_folder_at_once(tmp_path, undisturbed):
+    words = [sys.executable, "-c", PROGRAM, str(tmp_path), "0.1"]
+    both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) for _ in range(2)]
+    said = [process.communicate(timeout=100)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 1], said
+    refused = codes.index(1)
+    assert f"running there as process {both[1 - refused].pid} on " in said[refused]
+    check_equal(tmp_path, undisturbed)
+
+
+def damage(out, how):
+    """Change parts of a finished run on the disk."""
+    files = parts(out)
+    one, other = files[0], files[-1]
+    content = one.read_bytes()
+    middle = len(content) // 8  # among the rows: in the footer there are bytes that mean nothing
+    if how == "truncated":
+        one.write_bytes(content[:middle])
+    elif how == "flipped":
+        one.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+    elif how == "emptied":
+        one.write_bytes(b"")
+    else:
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+    return {one, other} if how == "swapped" else {one}
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "emptied", "swapped"])
+def test_a_part_that_changed_on_the_disk_is_computed_again(tmp_path, undisturbed, how):
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    before = {path: path.read_bytes() for path in parts(out)}
+    changed = damage(out, how)
+    assert all(path.read_bytes() != before[path] for path in changed)
+    (out / "frame.parquet").unlink()
+    go(out)
+    assert {path: path.read_bytes() for path in parts(out)} == before
+    check_equal(out, undisturbed)
+
+
+@pytest.mark.parametrize("now", [0.0, 4e9])
+def test_the_clock_decides_nothing(tmp_path, undisturbed, monkeypatch, now):
+    """Files of the past and of the future, and a clock that runs backwards."""
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    (gone, *kept) = parts(out)
+    gone.unlink()
+    (out / "frame.parquet").unlink()
+    for i, path in enumerate(out.rglob("*")):
+        os.utime(path, (4e9, 4e9) if i % 2 else (0, 0))
+    times = {path: path.stat().st_mtime for path in kept}
+    ticks = iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: now - next(ticks))
+    FakeTask.calls.clear()
+    go(out)
+    assert len(FakeTask.calls) == 1 and {path: path.stat().st_mtime for path in kept} == times
+    check_equal(out, undisturbed)
+
+
+def in_namespace(commands, place):
+    """Run lines of a shell that may mount; ``$0`` is Python, ``$1`` the folder. What they said."""
+    words = ["unshare", "-Urm", "sh", "-c", commands, sys.executable, str(place), PROGRAM]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_disk_that_was_full_and_has_room_again(tmp_path, undisturbed):
+    """A memory file system with room for about half of the parts, which then becomes larger."""
+    pages = sum(-(-path.stat().st_size // 4096) for path in parts(undisturbed))
+    done = in_namespace(
+        f"mount -t tmpfs -o size={4 * (pages // 2 + 6)}k tmpfs $1 || exit 77\n"
+        '"$0" -c "$2" $1/out 0 && exit 3\n'
+        "cp -r $1/out $1.full\nmount -o remount,size=64m $1 || exit 77\n"
+        '"$0" -c "$2" $1/out 0 && cp -r $1/out $1.end',
+        made(tmp_path / "disk"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search("room to write .*No space left on device; try freeing space and the same command", done.stderr)
+    full, end = Path(f"{tmp_path}/disk.full"), Path(f"{tmp_path}/disk.end")
+    assert 0 < len(parts(full)) < len(parts(end))
+    assert not list(full.rglob("*.tmp"))
+    assert all((end / "parts" / path.name).read_bytes() == path.read_bytes() for path in parts(full))
+    check_equal(end, undisturbed)
+
+
+def test_a_folder_that_became_read_only(tmp_path, undisturbed):
+    """It is read, and a sweep in it is refused before anything is computed; as root permissions would not hold."""
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    parts(out)[0].unlink()
+    done = in_namespace(
+        "mount --bind $1 $1 && mount -o remount,bind,ro $1 || exit 77\n"
+        '"$0" -c "import gradlab as gl, sys; print(len(gl.load(sys.argv[1]).frame))" $1\n"$0" -c "$2" $1 9',
+        out,
+    )
+    assert done.returncode == 1 and done.stdout.split() == [str(len(gl.load(undisturbed).frame))]
+    assert re.search("able to write .*Read-only file system; try another folder", done.stderr)
+    go(out)
+    check_equal(out, undisturbed)
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
