@@ -13,7 +13,7 @@ import nox
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
 nox.needs_version = ">=2024.10"
 nox.options.default_venv_backend = "uv|venv"
-nox.options.sessions = ["lint", "types", "tests", "bare", "experiments", "reports", "docs"]
+nox.options.sessions = ["lint", "types", "tests", "bare", "experiments", "reports", "docs", "notebooks"]
 
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -112,3 +112,10 @@ def docs(session):
     install(session, "docs")
     build = ROOT / "docs" / "_build" / "html"
     session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", "-b", "html", str(ROOT / "docs"), str(build))
+
+
+@nox.session
+def notebooks(session):
+    """The lectures and their solutions: each runs as it stands, and opens as a notebook."""
+    install(session, "test,lectures")
+    session.run("pytest", "-q", "-n", "2", "-m", "slow or not slow", "tests/test_lectures.py")
