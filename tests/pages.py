@@ -21,7 +21,7 @@ class Block(NamedTuple):
 
 def blocks(page):
     """The blocks of a page in their order; directives of the site have braces and are none."""
-    return [Block(*found) for found in FENCE.findall(page.read_text(encoding="utf-8"))]
+    return [Block(*fence) for fence in FENCE.findall(page.read_text(encoding="utf-8"))]
 
 
 def run_python(text, names, page="a page"):

@@ -7,9 +7,11 @@ from importlib import import_module
 from pathlib import Path
 
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util import logging
 
 import gradlab
 
+log = logging.getLogger(__name__)
 PACKAGE = Path(gradlab.__file__).parent
 #: What each part of the package is for; the parts of a room stand in this order.
 PARTS = {
@@ -22,7 +24,8 @@ PARTS = {
     "training": "Training",
     "monitoring": "Your own training loop",
     "diagnosis": "Diagnosis of a model",
-    "reporting": "Pages",
+    "blackboard": "Every number of a small network",
+    "reporting": "Pages, citations, comparisons",
     "_errors": "Errors",
     "layers": "Figures of layers",
     "theory": "Figures beside theory",
@@ -87,8 +90,11 @@ def write_room(folder, room, names):
     for name, home in names.items():
         parts.setdefault(home.removeprefix(f"{room}.").split(".")[0], []).append(name)
     blocks = [f"{room}\n{'=' * len(room)}", ROOMS[room].replace("`", "``")]
-    several = set(parts) <= set(PARTS)
-    titles = {part: PARTS[part] for part in sorted(parts, key=list(PARTS).index)} if several else {None: ""}
+    several = room in ("gradlab", "gradlab.plots")  # the others have few names, or names of one kind
+    if several and (unknown := set(parts) - set(PARTS)):
+        log.warning("a part of %s has no title in PARTS of %s: %s", room, __file__, ", ".join(sorted(unknown)))
+    order = [*PARTS, *parts]
+    titles = {part: PARTS.get(part, part) for part in sorted(parts, key=order.index)} if several else {None: ""}
     for part, title in titles.items():
         rows, entries = [], []
         for name in parts[part] if several else names:
