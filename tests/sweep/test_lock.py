@@ -111,7 +111,7 @@ def test_a_conflict_that_cifs_calls_no_permission_is_a_conflict(tmp_path, monkey
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
-30 22 0:40 / /home rw,relatime shared:5 - nfs4 server:/home rw,vers=4.2,local_lock=none,addr=10.0.0.1
+30 22 0:40 / /shared rw,relatime shared:5 - nfs4 server:/shared rw,vers=4.2,local_lock=none,addr=10.0.0.1
 31 22 0:41 / /scratch rw - lustre fs@tcp:/scratch rw,flock
 32 22 0:42 / /old rw - nfs server:/old rw,vers=3,nolock,local_lock=all
 33 22 0:43 / /fast rw - lustre fs@tcp:/fast rw,localflock
@@ -123,7 +123,7 @@ a line of another form
 @pytest.mark.parametrize(("place", "kind", "reaches"), [
     ("/data/x", "ext4", True), ("/shared/run", "nfs4", True), ("/scratch/run", "lustre", True),
     ("/old/run", "nfs", False), ("/fast/run", "lustre", False), ("/my disk/run", "fuse.sshfs", False),
-    ("/homes/run", "ext4", True),
+    ("/shareds/run", "ext4", True),
 ])  # fmt: skip
 def test_which_locks_reach_other_machines(tmp_path, monkeypatch, place, kind, reaches):
     (tmp_path / "mounts").write_text(MOUNTS)
