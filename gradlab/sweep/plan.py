@@ -8,8 +8,7 @@ keeps its earlier requests; each extension is a generation with units of its own
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from gradlab.config import NetworkConfig, Sweep, content_hash
 from gradlab.frames.files import part_name
 from gradlab.sweep.grid import networks, stem
-from gradlab.sweep.task import Cost, Task
+from gradlab.sweep.task import Task
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 #: Seeds in one range: 0-9, 10-19, ...
 SEED_RANGE = 10
@@ -175,70 +174,3 @@ class _Keys:
     def hash(self, config: NetworkConfig) -> str:
         """Return the content hash of a network."""
         return content_hash([config.as_dict(), dict(self._task.key(config)), self._context], 16)
-
-
-def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Unit], bool]) -> pd.DataFrame:
-    """What the units would cost, nothing computed: one row per unit.
-
-    Parameters
-    ----------
-    units : iterable of Unit
-        As returned by `plan`.
-    task : Task
-        Whose `cost` is asked.
-    lacks : callable
-        Whether a unit has to be computed.
-
-    Returns
-    -------
-    DataFrame
-        ``group, first_seed, last_seed, networks, runs, missing, programs, flops, memory_bytes,
-        disk_bytes``. `runs` counts network × seed; a program counts where it is first compiled;
-        a unit of which nothing is missing costs 0.
-    """
-    import pandas as pd
-
-    compiled, rows = set(), []
-    costs: dict[tuple, Cost] = {}  # units of the same networks on as many seeds cost the same
-    for unit in units:
-        missing, configs, cost = lacks(unit), unit.configs, Cost(0, 0.0, 0, 0)
-        again = (unit.group, configs) in compiled
-        if missing:
-            compiled.add((unit.group, configs))
-            kind = (configs, len(unit.seeds))
-            if kind not in costs:
-                costs[kind] = task.cost(configs, unit.seeds)
-            cost = costs[kind]
-        rows.append(
-            {
-                "group": str(unit.group),
-                "first_seed": unit.seeds[0],
-                "last_seed": unit.seeds[-1],
-                "networks": len(configs),
-                "runs": len(configs) * len(unit.seeds),
-                "missing": missing,
-                "programs": 0 if again else cost.programs,
-                "flops": cost.flops,
-                "memory_bytes": cost.memory,
-                "disk_bytes": cost.disk,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def describe(forecast: pd.DataFrame, networks: int) -> str:
-    """The forecast in one line."""
-    to_do = forecast[forecast["missing"]]
-    return (
-        f"{networks} networks, {forecast['runs'].sum()} runs in {len(forecast)} units, "
-        f"of which {len(to_do)} to compute: "
-        f"{to_do['programs'].sum()} programs, {scaled(to_do['flops'].sum(), 'FLOP')}, "
-        f"{scaled(to_do['memory_bytes'].max() if len(to_do) else 0, 'B')} of memory, "
-        f"{scaled(to_do['disk_bytes'].sum(), 'B')} on disk"
-    )
-
-
-def scaled(value: float, unit: str) -> str:
-    """A number with a metric prefix: ``191 GFLOP``."""
-    power = min(max(int(math.log10(value) // 3), 0), 6) if value >= 1 else 0
-    return f"{value / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}{unit}"

@@ -21,9 +21,10 @@ from gradlab.core.cache import kept_programs
 from gradlab.sweep.assembly import Assembly, DamagedParts
 from gradlab.sweep.cluster import SYSTEMS, Cluster, Jobs
 from gradlab.sweep.executors import executor as find_executor
+from gradlab.sweep.forecast import calibrated, describe, forecast
 from gradlab.sweep.grid import networks
 from gradlab.sweep.parts import Damaged
-from gradlab.sweep.plan import Unit, describe, forecast, plan
+from gradlab.sweep.plan import Unit, plan
 from gradlab.sweep.provenance import Session, call
 from gradlab.sweep.request import Request
 from gradlab.sweep.shard import Shard
@@ -79,7 +80,7 @@ def run(
     retry_failed : bool
         Compute networks again that failed.
     dry_run : bool
-        Compute and write nothing; print and return what would be computed.
+        Write nothing; print and return what would be computed, with the time by a sample of a few seconds.
     executor : str
         ``"local"``, ``"dask"`` for several processes, or a batch system: ``"slurm"``, ``"pbs"``, ``"sge"``, ``"lsf"``,
         ``"oar"``, whose jobs dask-jobqueue submits.
@@ -149,7 +150,7 @@ def run(
             report.note(line)
         if dry_run:
             missing = {unit.name for unit in lacking}
-            table = forecast(own, worker, lambda unit: unit.name in missing)
+            table = calibrated(forecast(own, worker, lambda unit: unit.name in missing), own, worker)
             if progress is not False:
                 print(describe(table, len(networks(request.sweep))))
                 if executor in SYSTEMS:

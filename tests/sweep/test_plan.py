@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from gradlab.config import MLPConfig, Sweep
 from gradlab.data import Data
 from gradlab.sweep import plan as planning
+from gradlab.sweep.forecast import calibrated, describe, duration, forecast, scaled
 from gradlab.sweep.grid import networks, stem
 from gradlab.sweep.measure_task import MeasureTask
-from gradlab.sweep.plan import describe, forecast, plan, scaled, seed_ranges
+from gradlab.sweep.plan import plan, seed_ranges
 from gradlab.sweep.task import Cost
 
 few = lambda values: st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
@@ -166,6 +167,35 @@ def test_the_forecast_counts_a_program_once_and_nothing_where_nothing_is_missing
 @pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1.9e11, "190 GB")])
 def test_scaled(value, text):
     assert scaled(value, "B") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.26, "0.26 s"), (12, "12 s"), (90, "1.5 min"), (7200, "2 h"), (36000 * 3, "30 h")]
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_seconds_of_a_forecast_follow_a_sample_of_the_work(monkeypatch):
+    """A machine that computes at a tenth of the usual speed, and compiles for two seconds of its own clock."""
+    clock, calls = [0.0], []
+    sweep = Sweep(depth=tuple(range(1, 101)), activation="relu", init="he_normal", seeds=10)
+    task = FakeTask(sweep, FakeData())
+    task.cost = lambda configs, seeds: Cost(1, 1e9 * len(configs) * len(seeds), 0, 0)
+
+    def rows(configs, seeds):
+        clock[0] += 10 * task.cost(configs, seeds).seconds + (0 if calls else 2)
+        calls.append((len(configs), len(seeds)))
+
+    task.rows = rows
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    units = plan([sweep], task, {})
+    plain = forecast(units, task, lambda unit: True)
+    assert plain["seconds"].sum() == pytest.approx(2 + 100 * 10 * 0.01)  # a program, and 1000 runs of 10 ms
+    table = calibrated(plain, units, task)
+    assert calls == [(12, 2), (12, 2)] and table.attrs["sample"] == 12
+    assert table["seconds"].sum() == pytest.approx(2 + 10 * 100 * 10 * 0.01)
+    assert "about 1.7 min by 12 networks that were computed" in describe(table, 100)
 
 
 def test_the_flops_of_a_sweep_are_those_of_its_products():
