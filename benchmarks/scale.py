@@ -41,7 +41,9 @@ HERE = Path(__file__).parent
 class Prepared(Task):
     """Return rows that cost nothing, with the columns of a measurement: what remains is the engine and the store."""
 
-    settings = {"name": "prepared"}
+    @property
+    def settings(self):
+        return {"name": "prepared"}
 
     def key(self, config):
         return {}
@@ -191,15 +193,13 @@ def many(sizes: list[int], keep: Path, minutes: float) -> None:
             if process.returncode:
                 sys.exit(f"{size} networks ended with {process.returncode}")
         notes.append(json.loads(note.read_text()))
-    print(
-        "| networks | rows | wall s | ms a network | engine and store over compute | peak GiB |\n|---|---|---|---|---|---|"
-    )
+    print("| networks | rows | wall s | ms a network | engine and store over compute | peak GiB |")
+    print("|---|---|---|---|---|---|")
     for n in notes:
-        rest = (n["wall"] - n["compute"]) / n["compute"]
+        rest = 100 * (n["wall"] - n["compute"]) / n["compute"]
         each = 1000 * n["wall"] / n["networks"]
-        print(
-            f"| {n['networks']:,} | {n['rows']:,} | {n['wall']:.1f} | {each:.1f} | {100 * rest:.1f} % | {n['memory']:.2f} |"
-        )
+        size = f"{n['networks']:,} | {n['rows']:,}"
+        print(f"| {size} | {n['wall']:.1f} | {each:.1f} | {rest:.1f} % | {n['memory']:.2f} |")
 
 
 def workers(networks: int) -> None:
@@ -209,10 +209,8 @@ def workers(networks: int) -> None:
         "if __name__ == '__main__': gl.run(grid({n}, 64, 2), out={out!r}, progress=False, cache=False{more})"
     )
     seconds = {}
-    sides = {
-        "serial, on one core": ("", {0}),
-        "dask, 2 workers": (", executor='dask', workers=2", os.sched_getaffinity(0)),
-    }
+    both = os.sched_getaffinity(0)
+    sides = {"serial, on one core": ("", {min(both)}), "dask, 2 workers": (", executor='dask', workers=2", both)}
     for label, (more, cores) in sides.items():
         folder = Path(tempfile.mkdtemp())
         script = folder / "run.py"
@@ -239,9 +237,29 @@ def starts(runs: int) -> None:
     times = in_turn(sides, runs, warm_up=0)
     print("| default sweep, whole process | median s | CPU s | over cold, run by run |\n|---|---|---|---|")
     for side in sides:
-        print(
-            f"| {side} | {times.median(side):.1f} | {times.median(side, cpu=True):.1f} | {times.over(side, 'cold'):.2f} |"
-        )
+        took, cpu = times.median(side), times.median(side, cpu=True)
+        print(f"| {side} | {took:.1f} | {cpu:.1f} | {times.over(side, 'cold'):.2f} |")
+
+
+#: Sweeps whose forecast is compared with what they take.
+FORECAST = {
+    "the default sweep": gl.Sweep(),
+    "the same, 20 seeds": gl.Sweep(seeds=20),
+    "400 small networks": grid(400, 64, 2),
+    "residual networks": gl.Sweep(architecture="resnet", depth=[4, 16], activation=["relu", "tanh"], init="he_normal"),
+    "transformers": gl.Sweep(architecture="transformer", depth=[2, 4], batch=32, seeds=4),
+}
+
+
+def forecasts() -> None:
+    """Compare the seconds that a dry run says with those that the sweep takes."""
+    print("| sweep | forecast s | true s | forecast over true |\n|---|---|---|---|")
+    for label, sweep in FORECAST.items():
+        said = gl.run(sweep, dry_run=True, progress=False)["seconds"].sum()
+        start = time.perf_counter()
+        gl.run(sweep, progress=False)
+        took = time.perf_counter() - start
+        print(f"| {label} | {said:.1f} | {took:.1f} | {said / took:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -250,6 +268,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, nargs="+", help="sizes of grids that are measured")
     parser.add_argument("--workers", type=int, help="networks that two workers of dask compute, and one serial process")
     parser.add_argument("--starts", action="store_true", help="first and second start of the default sweep")
+    parser.add_argument("--forecast", action="store_true", help="forecasts of dry runs beside what the sweeps take")
     parser.add_argument("--runs", type=int, default=3, help="of each start")
     parser.add_argument("--keep", type=Path, default=Path("runs/scale"), help="folder of the measured grids")
     parser.add_argument("--minutes", type=float, default=7.5, help="after which --networks stops")
@@ -265,6 +284,8 @@ def main() -> None:
         workers(args.workers)
     if args.starts:
         starts(args.runs)
+    if args.forecast:
+        forecasts()
 
 
 if __name__ == "__main__":
