@@ -20,8 +20,8 @@ COMPILE_SECONDS = 2.0
 SAMPLE_NETWORKS, SAMPLE_SECONDS = 12, 3.0
 #: Kinds of networks of which a sample is computed: those that the forecast gives the most time.
 SAMPLES = 3
-#: Seconds by the forecast below which a sweep is not worth a sample.
-WORTH_A_SAMPLE = 1.0
+#: Seconds by the forecast, without those of the compiler, below which a sweep is not worth a sample.
+WORTH_A_SAMPLE = 0.1
 
 
 def forecast(units: Iterable[Unit], task: Task, lacks: Callable[[Unit], bool]) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def calibrated(table: pd.DataFrame, units: Sequence[Unit], task: Task) -> pd.Dat
     table.attrs["sample"] = 0
     compiling = COMPILE_SECONDS * table["programs"]
     running = table["seconds"] - compiling
-    if table["seconds"].sum() < WORTH_A_SAMPLE:
+    if running.sum() < WORTH_A_SAMPLE:
         return table
     speeds: dict[str, float] = {}
     compiler = []
