@@ -97,7 +97,10 @@ def moment_ratio(
 
 
 def isometric_depth(activation: str, q: float, *, weights: str = "orthogonal", ratio: float = 2.0) -> float:
-    """Compute the depth at which m2 / m1^2 reaches `ratio`: up to it a network is near dynamical isometry.
+    """Compute the depth up to which a network is near dynamical isometry: at which m2 / m1^2 reaches `ratio`.
+
+    m1 and m2 are the mean and the mean square of the squared singular values of the Jacobian; m2 / m1^2 is 1 where all
+    of them are equal, so that gradients keep their size in every direction.
 
     Gaussian weights add 1 per layer and ReLU adds 1 whatever its scale, so neither is isometric at any depth; a
     smooth activation with orthogonal weights is, up to a depth that grows without bound as q* goes to 0

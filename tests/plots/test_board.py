@@ -173,3 +173,18 @@ def test_a_caption_keeps_the_sentence_that_says_what_to_see_apart_from_the_rest(
     board = plots.board("ab")
     board.describe("It falls, e.g. by half.", setting="n = 3.", a="One.")
     assert in_parts(board) == ("It falls, e.g. by half.", "(a) One. n = 3.")
+
+
+def test_of_many_lines_the_alternative_text_leaves_out_theory_first():
+    board, looks = plots.board("a"), plots.looks([f"line {i}" for i in range(6)], line=False)
+    with board.drawing():
+        for name, look in looks.items():
+            board["a"].plot([1, 2], [3, 8], **look, label=name)
+            board["a"].plot([1, 2], [5, 6], **plots.role("theory", look["color"]))
+        board["a"].plot([], [], **plots.role("theory"), label="law")
+        board["a"].set(xlabel="x", ylabel="y")
+        assert ", law" in plots.alt(board)
+        for i in range(6):
+            board["a"].plot([1, 2], [i, i], label=f"more {i}")
+    text = plots.alt(board)
+    assert ", law" not in text and all(f"line {i} from" in text for i in range(6))

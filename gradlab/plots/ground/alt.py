@@ -65,6 +65,8 @@ def _panel(ax: Any, known: list[tuple[str, Any]], most: int) -> str:
     what = f"{quantity} against {across}" if quantity and across else quantity or across
     what = what if where else f"{what[:1].upper()}{what[1:]}"
     named = _named(ax, known)
+    if len(named) > most:  # theory beside a line tells less than the next line
+        named = [entry for entry in named if entry[1].get_gid() == "mean" or entry[0] not in _beside(named)]
     kept = np.unique(np.linspace(0, len(named) - 1, min(most, len(named))).round().astype(int))
     described = [text for i in kept if (text := _line(ax, *named[i]))]
     more = f"; and {len(named) - len(kept)} more" if len(named) > len(kept) else ""
@@ -118,6 +120,12 @@ def _named(ax: Any, known: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         if (name and name not in {other for other, _ in named}) or (not name and line.get_gid() == "mean"):
             named.append((name, line))
     return named
+
+
+def _beside(named: list[tuple[str, Any]]) -> set[str]:
+    """Return the names that are another line's name with something added: its theory, its hollow marks."""
+    names = {name for name, _ in named}
+    return {name for name in names if name.rpartition(", ")[0] in names}
 
 
 def _by_look(line: Any, known: list[tuple[str, Any]]) -> str:
