@@ -76,3 +76,9 @@ html_extra_path = ["_build/explorer"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+
+# figures of the pages on theory and of the myths are drawn when the site is built
+extensions.append("matplotlib.sphinxext.plot_directive")
+plot_formats = [("png", 160)]
+plot_html_show_formats = plot_html_show_source_link = False
+plot_working_directory = str(HERE)
