@@ -178,7 +178,7 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
         return 0
     networks = frame["network"].nunique()
     print(f"{networks} networks, {len(frame)} rows: {out / RunFolder.FRAME} and {out / RunFolder.TABLE}")
-    if given["report"] or given["html"] or given["tex"] or given["explore"]:
+    if given["report"] or given["html"] or given["tex"] or given["explore"] or given["slides"]:
         _write_report(out, None, given)
     else:
         print(f"its page: gradlab report {shlex.quote(str(out))}")
@@ -209,10 +209,12 @@ def _write_report(run: Path, out: str | None, given: Mapping[str, Any]) -> None:
 
     html, tex, explore = given["html"], given["tex"], given["explore"]
     with _computing(given["cache"]):
-        page = Path(report(run, out=out, html=html, tex=tex, explore=explore))
+        page = Path(report(run, out=out, html=html, tex=tex, explore=explore, slides=given["slides"]))
     print(f"report: {page}")
     if html:
         print(f"        {page.with_suffix('.html')}, the same as one file")
+    if given["slides"]:
+        print(f"        {page.with_name('slides.md')}, a deck for Marp, with figures for Beamer beside it")
     if explore:
         print(f"        {page.with_name(EXPLORER)}, to be explored in a browser")
     if tex:

@@ -39,6 +39,7 @@ Write the page of a run: the request, a verdict for each network, tables and fig
 examples:
   gradlab report runs/demo
   gradlab report runs/demo --html --tex
+  gradlab report runs/demo --slides
   gradlab report runs/demo --explore"""
 
 CHECK = """\
@@ -76,6 +77,7 @@ SWEEP_OPTIONS = (
     ("report", bool, False, "Whether to write the page of the run too."),
     ("html", bool, False, "Whether to write the page as one self-contained HTML file too."),
     ("tex", bool, False, "Whether to write tables, figures and numbers for LaTeX too."),
+    ("slides", bool, False, "Whether to write a deck of slides too, one figure on each, for Marp and Beamer."),
     ("explore", bool, False, "Whether to write an HTML file too in which the run can be explored."),
     ("dry_run", bool, False, "Whether to say only what would be computed, and stop."),
     ("retry_failed", bool, False, "Whether to compute networks again that failed."),
@@ -107,6 +109,7 @@ REPORT_OPTIONS = (
     ("out", str | None, None, "Folder for the page. None: the run's own."),
     ("html", bool, False, "Whether to write one self-contained HTML file too."),
     ("tex", bool, False, "Whether to write tables, figures and numbers for LaTeX too."),
+    ("slides", bool, False, "Whether to write a deck of slides too, one figure on each, for Marp and Beamer."),
     ("explore", bool, False, "Whether to write an HTML file too in which the run can be explored."),
     CACHE,
 )

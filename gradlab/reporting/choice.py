@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradlab import plots
 from gradlab.plots.ground.facets import MOST_COLUMNS, MOST_LINES, MOST_ROWS, Arrangement, arrange, factors
+from gradlab.plots.ground.styles import usual_preset
 from gradlab.plots.ground.tables import of_networks as own_width
 from gradlab.plots.ground.tables import some_layers
 from gradlab.plots.layers.forest import row_height, row_name
@@ -28,8 +29,11 @@ ENDS = ("first step", "last step")
 _STEPS = ("step",)
 #: The score of trainings, in words.
 _LOSS = "the loss at the end"
-#: Inches that the rows of a forest plot may take on a page.
-HEIGHT_OF_A_FOREST = 6.8
+#: Inches that the rows of a forest plot may take on a page; on a slide its type is larger, so that fewer rows fit.
+HEIGHT_OF_A_FOREST = {"paper": 6.8, "slide": 1.5}
+#: Most rows and columns of panels, and most lines of one panel.
+_PANEL_ROWS, _PANEL_COLUMNS = {"paper": MOST_ROWS, "slide": 1}, {"paper": MOST_COLUMNS, "slide": 2}
+_PANEL_LINES = {"paper": MOST_LINES, "slide": 4}
 
 
 def opening(rates: pd.DataFrame) -> list[Figure]:
@@ -150,7 +154,7 @@ def _forest(rates: pd.DataFrame) -> tuple[Any, str]:
         last = table.sort_values(shade).groupby(names, observed=True, dropna=False).tail(1)
         last = last.dropna(subset="decades").sort_values("decades")
         heights = [row_height(row_name(key), table[shade].nunique()) for key in last[names].to_dict("records")]
-        most = int(HEIGHT_OF_A_FOREST / max(heights))
+        most = max(int(HEIGHT_OF_A_FOREST[usual_preset()] / max(heights)), 1)
         if len(last) > most:
             kept = last.iloc[np.linspace(0, len(last) - 1, most).round().astype(int)]
             note = f"{most} of {len(last)} configurations are drawn, evenly spaced in the order of "
@@ -168,16 +172,14 @@ def _rows_of(table: pd.DataFrame, kept: pd.DataFrame, names: Sequence[str]) -> p
 
 def _flow(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     rows, which = _deepest(measured)
-    chosen = arrange(
-        rows, score="final", what="the decades", most=(MOST_LINES, MOST_ROWS, 1), without=_STEPS, shade="end"
-    )
+    chosen = arrange(rows, score="final", what="the decades", most=_most(columns=1), without=_STEPS, shade="end")
     looks = {"hue": chosen.hue, "style": chosen.style, "shade": chosen.shade, "row": chosen.row}
     axes = plots.gradient_flow(chosen.frame, band=_band(chosen), **looks)
     return axes, _note(which, chosen.note, lost)
 
 
 def _rates(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
-    chosen = arrange(measured, score="final", what="the decades", without=("depth", *_STEPS), shade="end")
+    chosen = arrange(measured, score="final", what="the decades", most=_most(), without=("depth", *_STEPS), shade="end")
     looks = {"hue": chosen.hue, "style": chosen.style, "shade": chosen.shade, "row": chosen.row, "col": chosen.col}
     axes = plots.rate_against_depth(chosen.frame, band=_band(chosen), **looks)
     return axes, _note(chosen.note, lost)
@@ -188,7 +190,7 @@ def _map(measured: pd.DataFrame, lost: str) -> tuple[Any, str]:
     if "end" in measured:
         rows, which = measured[measured["end"] == ENDS[1]], "At the last step of each training."
     chosen = arrange(
-        rows, score="final", what="the decades", most=(12, 4, MOST_COLUMNS), without=("depth", *_STEPS),
+        rows, score="final", what="the decades", most=_most(12, 4, slide_lines=8), without=("depth", *_STEPS),
         first=("init",), kinds=1,
     )  # fmt: skip
     axes = plots.heatmap(chosen.frame, x="depth", y=chosen.hue or "init", row=chosen.row, col=chosen.col)
@@ -199,7 +201,7 @@ def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
     sets = sum(any(c in rows and rows[c].notna().any() for c in pair) for pair in zip(LOSS, ACCURACY, strict=True))
     chosen = arrange(
-        rows, **score, most=(MOST_LINES // max(sets, 1), MOST_ROWS, 1), without=_STEPS, kinds=1
+        rows, **score, most=_most(MOST_LINES // max(sets, 1), columns=1), without=_STEPS, kinds=1
     )  # fmt: skip
     axes = plots.training_curves(chosen.frame, hue=chosen.hue, row=chosen.row, band=_band(chosen))
     return axes, _note(which, chosen.note)
@@ -207,7 +209,7 @@ def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
 
 def _layers(measured: pd.DataFrame, figure: Callable[..., Any], lines: bool = True, **options: Any) -> tuple[Any, str]:
     rows, which, score = _of_steps(measured)
-    chosen = arrange(rows, **score, most=(1, MOST_ROWS, MOST_COLUMNS), without=_STEPS)
+    chosen = arrange(rows, **score, most=_most(1), without=_STEPS)
     inner = chosen.frame[(chosen.frame["layer"] >= 1) & (chosen.frame["layer_name"] != "readout")]
     if lines and inner["layer"].nunique() > MOST_LINES:
         options["layers"] = layers = some_layers(inner, None, MOST_LINES)
@@ -234,6 +236,18 @@ def _band(chosen: Arrangement) -> str | None:
     single = chosen.hue is None and chosen.shade is None
     few = chosen.frame["seed"].nunique() <= 8
     return None if single or not few else "range"
+
+
+def _most(
+    lines: int = MOST_LINES, rows: int = MOST_ROWS, columns: int = MOST_COLUMNS, slide_lines: int | None = None
+) -> tuple[int, int, int]:
+    """Return how many lines of a panel, and rows and columns of panels, a figure may have on a page or a slide."""
+    now = usual_preset()
+    if slide_lines is not None and now == "slide":
+        lines = min(lines, slide_lines)
+    else:
+        lines = min(lines, _PANEL_LINES[now]) if now == "slide" else lines
+    return lines, min(rows, _PANEL_ROWS[now]), min(columns, _PANEL_COLUMNS[now])
 
 
 def _note(*parts: str) -> str:

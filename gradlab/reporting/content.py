@@ -86,8 +86,8 @@ class Content:
         page = environment().get_template("page.md.j2")
         return page.render(
             judged=self.judged,
-            title=self._title(),
-            summary=self._summary(),
+            title=self.title,
+            summary=self.summary,
             highlights=_each(self._highlights),
             asked="\n\n".join(_part(origin.request_table) for origin in self.origins),
             several_depths=self.rates["depth"].nunique() > 1,
@@ -124,12 +124,16 @@ class Content:
         _, rates, labels = self._kept()
         return tables.markdown(tables.against_depth(rates, labels, cell))
 
-    def _title(self) -> str:
+    @property
+    def title(self) -> str:
+        """Title of the page."""
         steps = sorted(set(self.rates["step"]))
         moment = words.when(int(steps[0])) if len(steps) == 1 else "along their training"
         return f"Gradients of {words.counted(self.rates['network'].nunique(), 'network')} {moment}"
 
-    def _summary(self) -> str:
+    @property
+    def summary(self) -> str:
+        """Verdicts and failures in a sentence, as Markdown."""
         names = pd.Series([row["verdict"] for row in self.rows]).value_counts(sort=False)
         counts = words.listed([f"{n} **{name}**" for name, n in names.items()])
         measurements = self.frame.drop_duplicates([*tables.keys(self.frame), "seed"])

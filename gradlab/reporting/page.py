@@ -12,6 +12,7 @@ from gradlab.reporting import figures
 from gradlab.reporting.content import Content
 from gradlab.reporting.explorer import write_explorer
 from gradlab.reporting.html import to_html
+from gradlab.reporting.slides import write_slides
 
 #: The explorer beside a page.
 EXPLORER = "explore.html"
@@ -24,6 +25,7 @@ def report(
     html: bool = False,
     tex: bool = False,
     explore: bool = False,
+    slides: bool = False,
 ) -> Path:
     """Write the page of a run, its figures beside it.
 
@@ -40,6 +42,9 @@ def report(
         too.
     explore : bool
         Write ``explore.html`` too, in which a reader chooses what is drawn; see `gradlab.explore`.
+    slides : bool
+        Write ``slides.md`` too, a deck for Marp with one figure on each slide; the figures in ``slides`` are PNG, SVG,
+        and PDF for Beamer.
 
     Returns
     -------
@@ -70,6 +75,8 @@ def report(
             made = {file: figure.width for figure in drawn for file in figure.files}
             narrow = {figure.path: figure.narrow for figure in drawn if isinstance(figure, figures.Drawn)}
             write_text(page.with_suffix(".html"), to_html(text, page.parent, made, narrow))
+        if slides:
+            write_slides(content, page)
         if explore:
             theory = content.predictions() or None
             write_explorer(content.whole, None, theory, None, content.command, page.with_name(EXPLORER))

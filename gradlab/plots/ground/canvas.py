@@ -16,7 +16,7 @@ from gradlab.plots.ground import words
 from gradlab.plots.ground.captions import Caption, attach
 from gradlab.plots.ground.decades import prepare
 from gradlab.plots.ground.notation import set_letters
-from gradlab.plots.ground.styles import FAINT, NEUTRAL, Looks, line_width, marker_size, preset_of, style
+from gradlab.plots.ground.styles import FAINT, NEUTRAL, Looks, line_width, marker_size, preset_of, style, usual_preset
 from gradlab.plots.ground.tables import failures, lines, matching
 
 #: Marks: a zero at the floor, of all seeds or of some; a failure at the ceiling.
@@ -65,12 +65,12 @@ def canvas(
     has one, as a board has; else as `matplotlib.rcParams` are. A title stands above a figure of ours, and on the first
     of axes that are given.
     """
-    name = preset if preset is not None else "paper" if ax is None else _given_preset(ax)
+    name = preset if preset is not None else usual_preset() if ax is None else _given_preset(ax)
     with style(name):
         if ax is None:
             import matplotlib.pyplot as plt
 
-            size = preset_of(name or "paper").size(wide, height)
+            size = preset_of(name or usual_preset()).size(wide, height)
             figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
             keep_preset(figure, name)
             if title:

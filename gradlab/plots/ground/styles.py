@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Hashable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +94,26 @@ def preset_of(name: str) -> Preset:
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]
+
+
+#: Preset of a figure of ours for which none is asked.
+_USUAL: ContextVar[str] = ContextVar("usual preset", default="paper")
+
+
+def usual_preset() -> str:
+    """Return the preset of figures for which none is asked."""
+    return _USUAL.get()
+
+
+@contextlib.contextmanager
+def usually(name: str) -> Iterator[None]:
+    """Make figures in another preset inside the block where none is asked for: a report's slides."""
+    preset_of(name)
+    token = _USUAL.set(name)
+    try:
+        yield
+    finally:
+        _USUAL.reset(token)
 
 
 @contextlib.contextmanager
