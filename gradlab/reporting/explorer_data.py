@@ -97,6 +97,7 @@ def explorer_data(
         "names": _layer_names(rows) if strange else None,
         "x": label("layer") if not strange else [["layer of the model", ""]],
         "x_from_loss": label("from_loss"),
+        "failed": int(frame["network"].nunique() - first["network"].nunique()),
         "left_out": [names.described(c) for c in left_out],
         "without_seeds": [names.described(c) for c in without_seeds],
         "decimals": DECIMALS,
@@ -150,7 +151,7 @@ def _networks(
     networks = []
     for row in first[~number.duplicated().to_numpy()].to_dict("records"):
         parts = [names.labelled(name, row[name]) for name in coordinates]
-        text = ", ".join(parts) if parts else names.setting(first) or "network"
+        text = ", ".join(parts) or ("model" if of_strangers(first) else names.setting(first) or "network")
         networks.append({"label": text, "at": [_index(known[name], row[name]) for name in coordinates]})
     return networks, number.tolist()
 

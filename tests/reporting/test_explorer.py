@@ -57,6 +57,11 @@ def test_what_is_absent_infinite_or_far_is_told_apart(tmp_path):
     assert explorer_data._numbers("weight_norm", [np.nan, np.inf, 123.456789]) == [None, "+", 123.46]
 
 
+def test_networks_that_failed_are_counted(table_with_failures, tmp_path):
+    data = page_data(gl.explore(table_with_failures, out=tmp_path / "page.html"))
+    assert data["failed"] == 1 and len(data["networks"]) == table_with_failures["network"].nunique() - 1
+
+
 def test_no_name_leaves_the_data(table, tmp_path):
     names = table.assign(data=NAME, run=[NAME if i % 2 else "plain" for i in range(len(table))])
     path = gl.explore(names, title=NAME, out=tmp_path / "page.html")

@@ -9,13 +9,16 @@ import pytest
 
 import gradlab as gl
 from gradlab._errors import GradlabError
+from gradlab.cli import main
 from gradlab.config import ACTIVATIONS
 from tests.browser import Browser, needs_browser
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    return gl.explore_theory(out=tmp_path_factory.mktemp("theory") / "theory.html")
+    path = tmp_path_factory.mktemp("theory") / "theory.html"
+    assert main(["theory", "--sigma-w2", "1.76", "--sigma-b2", "0.05", "--explore", str(path)]) == 0
+    return path
 
 
 @pytest.fixture(scope="module")

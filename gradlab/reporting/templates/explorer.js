@@ -396,6 +396,7 @@
     }
     const left = [];
     if (data.command) left.push(`The rows were made by: ${data.command}.`);
+    if (data.failed) left.push(`Nothing could be measured of ${data.failed} more ${data.failed === 1 ? "network" : "networks"}.`);
     left.push(`Logarithms are rounded to ${data.decimals} decimals, other numbers to ${data.digits} digits.`);
     if (data.without_seeds.length) left.push(`For its size this file has no single seeds of: ${data.without_seeds.join("; ")}.`);
     if (data.left_out.length) left.push(`For its size this file lacks the columns: ${data.left_out.join("; ")}.`);
