@@ -183,9 +183,10 @@ def log_norm_law(
     inputs: int | None = None,
     weights: str = "gaussian",
 ) -> LogNormLaw:
-    r"""Compute the exact distribution of ln|Ju|^2 over initialisations: how much one gradient differs from another.
+    r"""Compute the exact distribution of ``ln|Ju|^2`` over initialisations: how much one gradient differs from another.
 
-    J is the Jacobian of the network and u a unit vector, so |Ju|^2 is the factor by which a squared gradient changes.
+    J is the Jacobian of the network and u a unit vector. So ``|Ju|^2`` is the factor by which a squared gradient
+    changes.
 
     Parameters
     ----------
