@@ -158,7 +158,7 @@ def _grid(command: str, description: str, kind: type[Sweep], argv: list[str]) ->
         given |= {k: v for k, v in from_file(given["config"], SWEEP_OPTIONS, kind).items() if k in unset}
     _run_files(given["import_"])
     sweep = made(kind, given, given["config"])
-    out = Path(given["out"] or Path("runs") / _folder_name(sweep))
+    out = Path("runs", _folder_name(sweep)) if given["out"] is None else path_from(given["out"], "--out")
     dry, quiet = given["dry_run"], given["quiet"]
 
     from gradlab.frames.files import RunFolder

@@ -329,6 +329,15 @@ BAD = {
     "arrays within arrays in TOML": (["sweep", "--config", "nested.toml"], ["nested.toml to be TOML"]),
     "an integer that Python cannot read": (["sweep", "--config", "huge.toml"], ["huge.toml to be TOML", "digits"]),
     "an integer that Python cannot write": (["sweep", "--config", "wide.toml"], ["depth", "about 2^13287"]),
+    "no name for a folder": (["sweep", "--out", ""], ["--out to be a path", "received ''"]),
+    "one word among numbers": (
+        ["sweep", "--data", "odd.csv", "--target", "label"],
+        ["column 'b' of odd.csv", "such as 'x'"],
+    ),
+    "an empty file of data": (
+        ["sweep", "--data", "empty.csv", "--target", "label"],
+        ["rows in empty.csv", "an empty file"],
+    ),
     "a folder that cannot be": (["sweep", "--data", "circle", "--out", "t.csv/x"], ["t.csv/x"]),
 }
 
@@ -338,6 +347,8 @@ def test_bad_input_is_told_in_one_line(case, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "t.csv": "a,b,label\n1,2.5,0\n2,1.5,1\n0.5,2,1\n",
+        "odd.csv": "a,b,label\n1,2.5,0\n2,x,1\n",
+        "empty.csv": "",
         "fails.py": "1 / 0\n",
         "wrong.py": MISH.replace("jnp.tanh(jax.nn.softplus(z)) + z", "z"),
         "option.toml": "dept = 3\n",

@@ -365,7 +365,7 @@ BAD = {
     "pickled objects": (lambda d: load(d / "objects.npz"), ["objects.npz to be a .npz file"]),
     "npz as csv": (lambda d: load(d / "zip.csv", target="y"), ["zip.csv to be a .csv file"]),
     "text as parquet": (lambda d: load(d / "text.parquet", target="y"), ["text.parquet to be a .parquet file"]),
-    "an empty csv": (lambda d: load(d / "empty.csv", target="y"), ["empty.csv to be a .csv file"]),
+    "an empty csv": (lambda d: load(d / "empty.csv", target="y"), ["rows in empty.csv; received an empty file"]),
     "a csv without rows": (lambda d: load(d / "head.csv", target="y"), ["rows", "0 x 2"]),
     "a csv without features": (lambda d: load(d / "lonely.csv", target="y"), ["features", "2 x 1"]),
     "no target named": (lambda d: load(d / "t.csv"), ["target", "a, b, label", "'label'"]),

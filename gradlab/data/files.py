@@ -49,6 +49,8 @@ def _no_target(target: str, names: Iterable[Any]) -> GradlabError:
 def _from_table(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
     import pandas as pd
 
+    if not path.stat().st_size:
+        raise GradlabError(f"rows in {path.name}", "an empty file", "writing it again")
     csv = path.suffix.lower() == ".csv"
     try:
         with path.open("rb") as source:  # of a name like file:x.csv, pandas would make an address
@@ -121,7 +123,10 @@ def _column(path: Path, name: str, column: pd.Series) -> np.ndarray:
 
     kinds = pd.api.types
     if not (kinds.is_numeric_dtype(column) or kinds.is_bool_dtype(column)) or kinds.is_complex_dtype(column):
-        held = f"{column.dtype}" + (f", such as {column.iloc[0]!r}" if len(column) else "")
+        numbers = pd.to_numeric(column.astype(str), errors="coerce")
+        odd = column[numbers.isna().to_numpy() & column.notna().to_numpy()]  # what keeps the others from being numbers
+        example = odd if len(odd) else column
+        held = f"{column.dtype}" + (f", such as {example.iloc[0]!r}" if len(example) else "")
         hint = decimal_comma(column) or "encoding them as numbers first"
         raise GradlabError(f"numbers in column {name!r} of {path.name}", held, hint)
     if column.isna().any():

@@ -98,6 +98,11 @@ def test_a_unit_that_kills_every_worker_is_a_failure(tmp_path, quiet):
     assert failed["status"].str.startswith("KilledWorker").all()
     assert set(failed["width"]) == {4}
     assert set(failed["seed"]) == {10}
+    keys, whole = ["network", "seed", "layer"], run(SWEEP, data, task=FakeTask, progress=False)
+    others = whole[(whole["width"] != 4) | (whole["seed"] != 10)]
+    kept = frame[frame["status"] == "ok"]
+    plain = [rows.astype({"network": str})[[*keys, "log10_delta_rms"]].sort_values(keys) for rows in (kept, others)]
+    pd.testing.assert_frame_equal(*[rows.reset_index(drop=True) for rows in plain], check_exact=True)
 
 
 @pytest.mark.slow
