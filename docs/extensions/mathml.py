@@ -12,7 +12,7 @@ from sphinx.util import logging
 log = logging.getLogger(__name__)
 #: Environments of several lines, which all become ``aligned``.
 LINES = re.compile(r"\\(begin|end)\{(?:align|aligned|gather|split|eqnarray)\*?\}")
-#: An accent over a letter; with a subscript behind it docutils would set that one below the letter.
+#: An accent over a letter. A subscript behind it would come below the letter, so it gets a group with an empty end.
 ACCENT = re.compile(r"\\(?:bar|hat|tilde|vec|dot|ddot|widehat)\s*(?:\{[^{}]*\}|\\[A-Za-z]+|[A-Za-z])")
 EQUATION = re.compile(r"\\(begin|end)\{equation\*?\}")
 
@@ -21,7 +21,7 @@ def translated(node, block):
     """Return the MathML of a formula."""
     tex = EQUATION.sub("", LINES.sub(r"\\\1{aligned}", node.astext().strip()))
     tex = tex.replace(r"\textstyle", "").replace(r"\displaystyle", "")  # docutils takes them in few places
-    tex = ACCENT.sub(r"{\g<0>}", tex)
+    tex = ACCENT.sub(r"{\g<0>{}}", tex)
     if block and r"\\" in tex and r"\begin" not in tex:
         tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"
     try:
