@@ -13,9 +13,9 @@ from types import MappingProxyType
 OWN = "gradlab"
 _ENTRY = re.compile(r"^@(?P<kind>\w+)\{(?P<key>\w+),\n(?P<fields>(?:  \w+ = \{.*\},\n)+)\}$", re.MULTILINE)
 _FIELD = re.compile(r"^  (\w+) = \{(.*)\},$", re.MULTILINE)
-_ACCENTS = {r"{\'e}": "é", r"{\"e}": "ë", r"{\"o}": "ö", r"{\"u}": "ü"}
+_ACCENTS = {r"{\"a}": "ä", r"{\'e}": "é", r"{\"e}": "ë", r"{\"o}": "ö", r"{\"u}": "ü"}
 #: Where a paper appeared: the first of these fields that an entry has.
-_PLACES = ("journal", "booktitle", "howpublished", "publisher", "institution")
+_PLACES = ("journal", "booktitle", "howpublished", "publisher", "institution", "school")
 
 
 @dataclass(frozen=True)
