@@ -129,7 +129,10 @@ def failures(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequen
     """Return what failed: configuration, depth, number of seeds, what happened; empty where all succeeded."""
     rows = []
     for label, depth, cells in zip(labels, rates["depth"], frames, strict=True):
-        bad = cells[cells["status"].astype(str) != "ok"]
+        failed = cells["status"].to_numpy() != "ok"
+        if not failed.any():  # slices of a frame take long where networks are many
+            continue
+        bad = cells[failed]
         for status, group in bad.groupby(bad["status"].astype(str), sort=False):
             seeds = f"{group['seed'].nunique()} of {cells['seed'].nunique()}"
             rows.append({"configuration": label, "depth": depth, "seeds": seeds, "what happened": status})
@@ -141,9 +144,11 @@ def zeros(frames: Sequence[pd.DataFrame], rates: pd.DataFrame, labels: Sequence[
     names = ["configuration", "depth", "column", "exactly 0", "not finite", "cells"]
     rows = []
     for label, depth, cells in zip(labels, rates["depth"], frames, strict=True):
-        hidden = cells[cells["layer"] <= depth]
-        for column in (c for c in ZEROS if c in hidden):
-            value = hidden[column].to_numpy(float)
+        hidden = cells["layer"].to_numpy() <= depth
+        for column in (c for c in ZEROS if c in cells):
+            value = cells[column].to_numpy(float)[hidden]
+            if np.isfinite(value).all():
+                continue
             zero, other = int(np.isneginf(value).sum()), int((~np.isfinite(value) & ~np.isneginf(value)).sum())
             if zero or other:
                 rows.append(dict(zip(names, (label, depth, column, zero, other, len(value)), strict=True)))

@@ -176,15 +176,16 @@ def float32(rows: pd.DataFrame) -> Float32:
         The frame's rows of one network.
     """
     depth = int(rows["depth"].iloc[0])
-    hidden = rows[(rows["layer"] >= 1) & (rows["layer"] <= depth)]
+    layer = rows["layer"].to_numpy()  # arrays, because slices of a frame take long where networks are many
+    hidden = (layer >= 1) & (layer <= depth)
 
     def lost(column: str, test) -> tuple[int, ...]:
-        if column not in hidden or hidden.empty:
+        if column not in rows or not hidden.any():
             return ()
-        usable = np.isfinite(hidden[column].to_numpy())
-        layers = hidden["layer"].to_numpy()[usable]
+        usable = hidden & np.isfinite(rows[column].to_numpy(float))
+        layers = layer[usable]
         known, counts = np.unique(layers, return_counts=True)
-        sums = [np.bincount(layers, hidden[c].to_numpy(float)[usable])[known] for c in (column, "fan_in", "fan_out")]
+        sums = [np.bincount(layers, rows[c].to_numpy(float)[usable])[known] for c in (column, "fan_in", "fan_out")]
         mean, fan_in, fan_out = (total / counts for total in sums)
         return tuple(int(i) for i in known[test(mean, fan_in * fan_out)])
 

@@ -106,6 +106,7 @@ class FolderStore:
     def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None], shard: Shard | None = None):
         self.out, self.note, self.shard = path_from(out), note, shard
         self.folder: Path | None = self.out
+        self._read: tuple[str, Request] | None = None
         self.parts, self.request = self.out / RunFolder.PARTS, self.out / RunFolder.REQUEST
         self._locks: list[Lock] = []
 
@@ -160,7 +161,10 @@ class FolderStore:
         if not self.request.exists():
             return None
         try:
-            return Request.from_toml(read_text(self.out, RunFolder.REQUEST))
+            text = read_text(self.out, RunFolder.REQUEST)
+            if self._read is None or self._read[0] != text:  # a large grid takes seconds to be listed
+                self._read = text, Request.from_toml(text)
+            return self._read[1]
         except GradlabError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
