@@ -140,6 +140,10 @@ def test_the_alternative_text_has_lines_named_at_their_ends_and_error_bars():
         board["a"].set(xlabel="x", ylabel="y")
         plots.label_ends(board["a"])
     assert plots.alt(board) == "Y against x: named from 3 at 1 to 4 at 2; bars from 5 at 1 to 6 at 2."
+    board["a"].plot([1, 2], [7, 8], color="#CC79A7")
+    board["a"].text(2, 8, "beside it", color="#CC79A7")
+    board["a"].set_ylabel(r"$\sigma_w^2$")
+    assert plots.alt(board).startswith("σ_w² against x: ") and "; beside it from 7 at 1 to 8 at 2." in plots.alt(board)
 
 
 def test_the_alternative_text_names_a_line_by_the_look_that_another_explains():

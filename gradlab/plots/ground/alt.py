@@ -63,7 +63,8 @@ def _panel(ax: Any, known: list[tuple[str, Any]], most: int) -> str:
     where = _plain(header_of(ax))
     quantity = ", ".join(part for part in (where, up) if part)  # the title may be the quantity
     what = f"{quantity} against {across}" if quantity and across else quantity or across
-    what = what if where else f"{what[:1].upper()}{what[1:]}"
+    if not where and what[:1].isascii():  # the capital of a Greek letter is another symbol
+        what = f"{what[:1].upper()}{what[1:]}"
     named = _named(ax, known)
     if len(named) > most:  # theory beside a line tells less than the next line
         named = [entry for entry in named if entry[1].get_gid() == "mean" or entry[0] not in _beside(named)]
@@ -116,7 +117,7 @@ def _named(ax: Any, known: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     for line in [*ax.lines, *(c.lines[0] for c in _bars(ax))]:
         label = bars.get(id(line), str(line.get_label()))
         bare = label.startswith(("_child", "_nolegend", "_container"))
-        name = _by_look(line, known) if bare else _plain(label.removeprefix("_"))
+        name = (_by_look(line, known) or _by_text(ax, line)) if bare else _plain(label.removeprefix("_"))
         if (name and name not in {other for other, _ in named}) or (not name and line.get_gid() == "mean"):
             named.append((name, line))
     return named
@@ -139,6 +140,13 @@ def _by_look(line: Any, known: list[tuple[str, Any]]) -> str:
     coloured = [name for name, c, _ in explained if c not in _ANY and colour in (c, to_rgba(shaded(c)))]
     hollow = ["hollow"] if not of_any and kind[1] not in ("None", "") and _hollow(line) else []
     return ", ".join([*coloured[:1], *of_any[:1], *hollow]) if coloured else ""
+
+
+def _by_text(ax: Any, line: Any) -> str:
+    """Return the text in a panel that has the colour of a line, where it is the only one and no grey."""
+    colour = to_rgba(line.get_color())
+    texts = {_plain(text.get_text()) for text in ax.texts if to_rgba(text.get_color()) == colour}
+    return texts.pop() if len(texts) == 1 and len(set(colour[:3])) > 1 else ""
 
 
 def _kind(line: Any) -> tuple[Any, ...]:
