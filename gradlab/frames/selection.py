@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from gradlab._errors import GradlabError, unknown
 from gradlab._files import inside
 from gradlab._types import SCHEMA_VERSION
-from gradlab.frames.files import RunFolder, described, read, read_note
+from gradlab.frames.files import RunFolder, described, part_name, read, read_note
 
 #: Columns by which rows of parts are sorted, because the order of the request is not known here.
 _ORDER = ("network", "seed", "step", "layer")
@@ -89,7 +89,7 @@ def _of_parts(folder: Path, columns: Sequence[str] | None, where: Mapping[str, A
     paths = [str(inside(folder, RunFolder.PARTS, part.name)) for part in parts]
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     try:
-        schema = pa.unify_schemas([pq.read_schema(path) for path in paths], promote_options="permissive")
+        schema = pa.unify_schemas([_checked_schema(path) for path in paths], promote_options="permissive")
         names = _names(schema.names, columns, where)
         names += [name for name in _ORDER if name in schema.names and name not in names]
         form = ds.ParquetFileFormat(default_fragment_scan_options=options)
@@ -107,6 +107,17 @@ def _of_parts(folder: Path, columns: Sequence[str] | None, where: Mapping[str, A
     texts = {name: "category" for name in frame.columns if pd.api.types.is_string_dtype(frame[name])}
     frame = frame.astype(texts)
     return frame if columns is None else frame[list(columns)]
+
+
+def _checked_schema(path: str) -> pa.Schema:
+    """Return the schema of a part; ValueError where its note does not describe it, or does not hash to its name."""
+    with open(path, "rb") as source, pq.ParquetFile(source) as file:
+        note, schema = read_note(described(file)), file.schema_arrow
+    # parts of earlier versions hold one network, and begin with its hash
+    name = part_name(note["networks"], note["seeds"]) if "networks" in note else f"{note['hash']}."
+    if not Path(path).name.startswith(name):
+        raise ValueError(f"{Path(path).name} holds other networks or seeds than its name says")
+    return schema
 
 
 def _names(known: Sequence[str], columns: Sequence[str] | None, where: Mapping[str, Any] | None) -> list[str]:
