@@ -75,7 +75,15 @@ assert jnp.linalg.norm(grads["dense_00"]) > 0.01 * jnp.linalg.norm(grads["dense_
 optimizer = gl.monitored(optax.sgd(0.1))
 params, healthy_loss = draw(2**0.5), network(jax.nn.relu)
 state = optimizer.init(params)
-for _ in range(20):
+
+
+@jax.jit
+def step(params, state):
     updates, state = optimizer.update(jax.grad(healthy_loss)(params, batch), state, params)
-    params = optax.apply_updates(params, updates)
-gl.plots.layer_gradients(gl.frame(gl.monitor_records(state)))
+    return optax.apply_updates(params, updates), state
+
+
+for _ in range(20):
+    params, state = step(params, state)
+recorded = gl.frame(gl.monitor_records(state))
+gl.plots.layer_gradients(recorded[recorded["step"] == recorded["step"].max()])
