@@ -53,7 +53,7 @@ def counted():
 
 def compute():
     """A small program that nobody compiled before in this process."""
-    execute.executable.cache_clear()
+    execute._compiled.cache_clear()
     jax.clear_caches()
     return execute.once(jax.jit(lambda x: jnp.sin(x) + 0.123), jnp.float32(2.0))
 
@@ -147,7 +147,7 @@ SMALL = Sweep(
 @pytest.mark.slow
 def test_a_sweep_from_the_disk_has_the_same_bytes(user, tmp_path):
     for name in ("first", "second"):
-        execute.executable.cache_clear()
+        execute._compiled.cache_clear()
         jax.clear_caches()
         with counted() as found:
             run(SMALL, out=tmp_path / name, progress=False)
