@@ -1,7 +1,7 @@
 """Escape text for pages, papers and figures, so that a name, a note or a command is shown and never obeyed.
 
 Names of activations, columns, data and layers, commands and notes may come from a stranger's folder. Everything that
-writes Markdown, LaTeX or figures escapes them here; HTML is made from the Markdown.
+writes Markdown, LaTeX, figures or the data of a script escapes them here; HTML is made from the Markdown.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _TEX = {
     "≤": r"\ensuremath{\le}", "≥": r"\ensuremath{\ge}", "∞": r"\ensuremath{\infty}", "·": r"\ensuremath{\cdot}",
     "₁": r"\ensuremath{_1}",
 }  # fmt: skip
+#: What JSON in a script of HTML must not contain as it stands: the end of the script, and JavaScript's ends of lines.
+_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _POWER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?(?:\(\d+\))?)e(-?\d+)")
 
 
@@ -109,6 +111,11 @@ def tex(text: Any) -> str:
     line = re.sub(r"^[\[*]", r"{\g<0>}", line)
     # a hyphen before a number is a minus sign
     return re.sub(r"(?<![\w.{^])-(?=\d)", r"\\ensuremath{-}", line)
+
+
+def script(json: str) -> str:
+    """Return JSON as it may stand in a script of a page: no name in it can end the script."""
+    return json.translate(str.maketrans(_SCRIPT))
 
 
 def spreadsheet(text: Any) -> str:

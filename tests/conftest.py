@@ -40,6 +40,14 @@ if "jax" in sys.modules:  # a plugin was earlier
     jax.config.update("jax_enable_x64", os.environ["JAX_ENABLE_X64"] == "1")
 
 
+@pytest.fixture(autouse=True)
+def _figures_are_closed():
+    """Close the figures of each test, so that the next one finds none."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 _TESTS = itertools.count(1)
 
 

@@ -121,7 +121,7 @@ def test_a_path_is_a_path_and_no_address(tmp_path, monkeypatch, out):
 def test_the_command_line_says_it_in_one_line(option, capsys):
     assert main(["sweep", "--depth", "2", "--seeds", "1", *option]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("gradlab: expected out to be a path") and told.count("\n") == 1
+    assert told.startswith("gradlab: expected --out to be a path") and told.count("\n") == 1
 
 
 def test_the_folder_of_a_data_file_is_named_by_few_characters(tmp_path):

@@ -19,12 +19,11 @@ SPOKEN = [
     PACKAGE / name
     for name in (
         "config", "core", "data", "diagnosis", "frames", "measurement", "monitoring", "networks", "plots", "reporting",
-        "theory", "training",
+        "sweep", "theory", "training",
     )
 ]  # fmt: skip
-SPOKEN += [
-    PACKAGE / "sweep" / f"{name}.py" for name in ("costs", "grid", "measure_task", "provenance", "request", "task")
-]
+NOT_YET = ("cluster", "executors", "plan", "run", "shard", "store")
+SPOKEN = [path for path in SPOKEN if path.parent.name != "sweep" or path.stem not in NOT_YET]
 SPOKEN += [PACKAGE / f"{name}.py" for name in ("cli", "model_commands", "options")]
 SPOKEN += [
     PACKAGE / f"{name}.py"
@@ -193,7 +192,7 @@ def empty_names(source):
 
 
 def test_names_say_what_they_hold():
-    paths = [path for path in sources([PACKAGE]) if path.parent.name != "sweep"]
+    paths = sources([PACKAGE])
     assert len(paths) > 200
     wrong = {path.relative_to(ROOT).as_posix(): empty for path in paths if (empty := empty_names(path.read_text()))}
     assert wrong == {}

@@ -11,13 +11,11 @@ from markupsafe import Markup
 
 from gradlab._errors import GradlabError
 from gradlab._files import path_from, writable, write_text
+from gradlab._text import script
 from gradlab.reporting.html import environment
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: What a script's text in HTML must not contain as it stands: the end of the script, and ends of lines of JavaScript.
-_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def explore(
@@ -103,14 +101,9 @@ def write_page(template: str, scripts: tuple[str, ...], data: dict[str, str], pa
     read = lambda name: Markup((folder / name).read_text(encoding="utf-8"))
     text = environment().get_template(template).render(
         style=read("explorer.css"), scripts=[read(name) for name in scripts],
-        data={name: Markup(escaped(json)) for name, json in data.items()}, **values,
+        data={name: Markup(script(json)) for name, json in data.items()}, **values,
     )  # fmt: skip
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     return path
-
-
-def escaped(json: str) -> str:
-    """Return JSON as it may stand in a script of a page: no name in it can end the script."""
-    return json.translate(str.maketrans(_ESCAPED))

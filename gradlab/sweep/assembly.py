@@ -176,11 +176,11 @@ class Assembly:
         for column in self.columns:
             values = np.ascontiguousarray(records[column.name])
             if column.name in self._texts:
-                codes, found = pd.factorize(values[values >= 0])
+                codes, distinct = pd.factorize(values[values >= 0])
                 indices = np.zeros(len(values), np.int32)
                 indices[values >= 0] = codes
                 texts = self._listed[column.name]
-                dictionary = pa.array([texts[i] for i in found], pa.string())
+                dictionary = pa.array([texts[i] for i in distinct], pa.string())
                 array = pa.DictionaryArray.from_arrays(pa.array(indices, mask=values < 0), dictionary)
                 arrays.append(array if column.kind == "category" else array.cast(pa.string()))
             elif column.kind == "boolean":

@@ -171,13 +171,13 @@ def _asked(names: tuple[str, ...]) -> Callable[[], dict[str, str]]:
         import platform
         from importlib.metadata import PackageNotFoundError, version
 
-        found = {"python": platform.python_version()}
+        versions = {"python": platform.python_version()}
         for name in names[1:]:
             try:
-                found[name] = version(name)
+                versions[name] = version(name)
             except PackageNotFoundError:
                 continue
-        return found
+        return versions
 
     return ask
 

@@ -97,7 +97,7 @@ def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, no
     """
     from distributed import as_completed as of_cluster
 
-    with cluster.client(note) as client, told_when_gone(client):
+    with cluster.client(note) as client, message_when_gone(client):
         # no more units than workers: one that waits behind another dies with it, and would count as a culprit too
         submit = lambda unit: client.submit(compute_inside, around, deciding(), task, unit, pure=False)
         waiting = iter(units)
@@ -127,7 +127,7 @@ def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, no
 
 
 @contextlib.contextmanager
-def told_when_gone(client: Any) -> Iterator[None]:
+def message_when_gone(client: Any) -> Iterator[None]:
     """Turn the many ways in which a scheduler can be missed into one message."""
     from distributed.comm.core import CommClosedError
 

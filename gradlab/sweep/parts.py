@@ -137,7 +137,7 @@ def check_rows(table: pa.Table, unit: Unit, counts: np.ndarray) -> None:
     The hash of a configuration stands in each of its rows, and the fields of it that are coordinates stand there too.
     """
     networks = [config.network for config in unit.configs]
-    told: dict[str, list[Any]] = {
+    columns: dict[str, list[Any]] = {
         "network": [network_hash(config) for config in unit.configs],
         "architecture": [network.architecture for network in networks],
         "init": [network.init for network in networks],
@@ -146,7 +146,7 @@ def check_rows(table: pa.Table, unit: Unit, counts: np.ndarray) -> None:
     }
     sizes = counts.sum(axis=1)
     starts = (np.cumsum(sizes) - sizes)[sizes > 0]
-    for name, values in told.items():
+    for name, values in columns.items():
         column = table[name].combine_chunks()
         text = pa.types.is_dictionary(column.type)
         held = column.indices.to_numpy() if text else column.to_numpy(zero_copy_only=False)

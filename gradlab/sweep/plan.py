@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradlab.config import NetworkConfig, Sweep, content_hash
 from gradlab.frames.files import part_name
 from gradlab.sweep.grid import networks, stem
 from gradlab.sweep.task import Task
-
-if TYPE_CHECKING:
-    pass
 
 #: Seeds in one range: 0-9, 10-19, ...
 SEED_RANGE = 10

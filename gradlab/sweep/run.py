@@ -144,13 +144,13 @@ def run(
         if recorded is not None:
             request, reasons = request.after(recorded, str(out))
         units = plan(request.history, worker, request.context)
-        own = units if part_of is None else part_of.units(units)
-        lacking = [unit for unit in own if _lacks(store, unit, retry_failed)]
+        share = units if part_of is None else part_of.units(units)
+        lacking = [unit for unit in share if _lacks(store, unit, retry_failed)]
         for line in reasons:
             report.note(line)
         if dry_run:
             missing = {unit.name for unit in lacking}
-            table = calibrated(forecast(own, worker, lambda unit: unit.name in missing), own, worker)
+            table = calibrated(forecast(share, worker, lambda unit: unit.name in missing), share, worker)
             if progress is not False:
                 print(describe(table, len(networks(request.sweep))))
                 if executor in SYSTEMS:
@@ -163,7 +163,7 @@ def run(
         with around():
             _keep(compute, lacking, store, session, report)
             last = part_of is None or _last(units, store, request, part_of, report)
-            wanted = units if last else own
+            wanted = units if last else share
             again = partial(_keep, compute, store=store, session=session, report=report)
             rows = _whole(wanted, networks(request.sweep), store, again, report)
         note = {"hash": request.hash}

@@ -133,8 +133,8 @@ class FolderStore:
             self.out.mkdir(parents=True, exist_ok=True)
             self._locks.append(Lock(inside(self.out, RunFolder.LOCK), self.note, shared=self.shard is not None))
             if self.shard is not None:
-                own = RunFolder.SHARD_LOCK.format(self.shard.number, self.shard.count)
-                self._locks.append(Lock(inside(self.out, own), self.note))
+                name = RunFolder.SHARD_LOCK.format(self.shard.number, self.shard.count)
+                self._locks.append(Lock(inside(self.out, name), self.note))
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -191,12 +191,12 @@ class FolderStore:
 
         The whole run's has the sessions of all shards, which have ended when it is read.
         """
-        found = self._note(self._notes)
+        note = self._note(self._notes)
         if self.shard is None:
             shards = [self._note(path.name) for path in self._shard_notes()]
-            sessions = [s for note in (found, *shards) for s in _sessions(note)]
-            found = found | {"sessions": sessions} if shards else found
-        return found
+            sessions = [s for each in (note, *shards) for s in _sessions(each)]
+            note = note | {"sessions": sessions} if shards else note
+        return note
 
     def note_provenance(self, provenance: dict[str, Any]) -> None:
         """Write ``provenance.json``, or the note of this shard."""

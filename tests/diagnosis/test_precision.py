@@ -67,6 +67,7 @@ def model():
     return jax.tree.map(jnp.asarray, params), args
 
 
+@pytest.mark.slow
 def test_every_operation_in_float64(model):
     params, args = model
     program, exact = looked(everything("bfloat16"), params, *args)

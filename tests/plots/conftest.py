@@ -1,7 +1,6 @@
-"""Figures are closed, and matplotlib is left as it was, after each test of this folder."""
+"""Matplotlib is left as it was after each test of this folder."""
 
 import matplotlib
-import matplotlib.pyplot as plt
 import pytest
 
 
@@ -9,5 +8,4 @@ import pytest
 def _untouched():
     before = dict(matplotlib.rcParams)
     yield
-    plt.close("all")
     assert dict(matplotlib.rcParams) == before

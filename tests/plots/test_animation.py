@@ -6,6 +6,7 @@ from matplotlib import animation as mpl_animation
 from matplotlib import pyplot as plt
 from PIL import Image
 
+import gradlab as gl
 from gradlab import frames, plots
 from gradlab._errors import GradlabError
 
@@ -159,7 +160,7 @@ def test_an_mp4_is_written_frame_by_frame(tmp_path, monkeypatch):
 
     monkeypatch.setattr(mpl_animation, "FFMpegWriter", Writer)
     made = plots.animate(learnt(steps=(0, 1)), tmp_path / "a.mp4", preset="paper", run_hash="cafe")
-    assert grabbed[0] == (4.0, "gradlab:run=cafe", ["-f", "mp4"])
+    assert grabbed[0] == (4.0, f"gradlab:version={gl.__version__}; gradlab:run=cafe", ["-f", "mp4"])
     assert grabbed[1:] == ["step 0, training loss 2", "step 1, training loss 1.9"]
     assert made[0].read_bytes() == b"film"
 

@@ -104,6 +104,7 @@ def test_the_figure_draws_the_networks_that_differ_most():
         plt.close("all")
 
 
+@pytest.mark.slow
 def test_two_folders_by_the_command(tmp_path, capsys):
     sweep = lambda **more: gl.Sweep(depth=3, width=4, activation="relu", data="gaussian", batch=4, **more)
     gl.run(sweep(init="he_normal", seeds=2), out=tmp_path / "he")

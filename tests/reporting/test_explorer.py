@@ -8,10 +8,10 @@ import pytest
 
 import gradlab as gl
 from gradlab._errors import GradlabError
+from gradlab._text import script
 from gradlab.config import MLPConfig
 from gradlab.frames.rows import concat, frame
 from gradlab.reporting import explorer_data
-from gradlab.reporting.explorer import escaped
 from gradlab.reporting.pieces import pieces
 from tests.browser import Browser, needs_browser
 from tests.reporting.report_frames import trace
@@ -68,7 +68,7 @@ def test_no_name_leaves_the_data(table, tmp_path):
     text = path.read_text()
     assert NAME not in text and text.count("</script>") == 3 and "onerror=alert(1)>" not in text
     assert any(NAME.strip() in entry for c in page_data(path)["coordinates"] for entry in c["values"])
-    assert json.loads(escaped(json.dumps(NAME, ensure_ascii=False))) == NAME
+    assert json.loads(script(json.dumps(NAME, ensure_ascii=False))) == NAME
     assert "http" not in re.sub(r"http://www\.w3\.org/2000/svg|http-equiv", "", text)
 
 

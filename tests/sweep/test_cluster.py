@@ -26,6 +26,7 @@ SWEEP = Sweep(depth=(2, 3), width=(4, 8), activation="relu", init="he_normal", s
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_the_job_script_asks_for_what_was_given(capsys, tmp_path):
     pytest.importorskip("dask_jobqueue")
     jobs = ["--queue", "short", "--walltime", "04:00:00", "--cores", "3", "--memory", "6GB"]

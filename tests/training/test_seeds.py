@@ -71,6 +71,7 @@ def poisoned(chosen):
     return optax.chain(optax.sgd(1e-4), optax.GradientTransformation(lambda params: jnp.int32(0), update))
 
 
+@pytest.mark.slow
 def test_a_seed_that_fails_leaves_the_others_alone(both):
     positive = lambda params: params[0][0]["weight"][0, 0] > 0
     apart, together = both(seeds=(3, 4), optimizer=poisoned(positive))  # twenty steps of the one are recorded again
