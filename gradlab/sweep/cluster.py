@@ -1,4 +1,4 @@
-"""Processes of dask that compute units: started here, running already, or asked for at a batch system."""
+"""Find the dask processes that compute units: they are started here, run already, or come from a batch system."""
 
 from __future__ import annotations
 
@@ -23,24 +23,36 @@ SYSTEMS: dict[str, str] = {
 EXECUTORS: tuple[str, ...] = ("local", "dask", *SYSTEMS)
 #: Packages whose versions decide last bits: they must be the same in all processes.
 DECIDING = ("python", "gradlab-jax", "jax", "jaxlib", "numpy")
-#: Seconds for a scheduler to answer.
+#: Seconds within which a scheduler must answer.
 PATIENCE = 15.0
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """What each job of a batch system asks for, in the words of its site.
+    """Say what each job of a batch system asks for.
 
     Parameters
     ----------
     queue : str, optional
-        Queue or partition. None: the site's default.
+        Name of the queue (Slurm: partition) that takes the jobs. None: the default of the batch system.
     walltime : str
-        Hours, minutes and seconds that a job may last. What it has finished then is kept.
+        Hours, minutes and seconds that a job may last, as ``"HH:MM:SS"``. The units that it has finished by then are
+        kept.
     cores : int
         Processor cores of a job; each job computes one unit at a time, on all of them.
     memory : str
-        Of a job, with its unit.
+        Memory of a job, with its unit, such as ``"8GB"``.
+
+    Raises
+    ------
+    GradlabError
+        If `cores` is not a positive integer, or another field does not have the form that batch systems read.
+
+    Examples
+    --------
+    >>> import gradlab as gl
+    >>> gl.Jobs(queue="short", walltime="04:00:00", cores=4).memory
+    '8GB'
     """
 
     queue: str | None = None
@@ -60,17 +72,24 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the processes of an executor come from.
+    """Say where the processes of an executor come from.
 
     Parameters
     ----------
     executor : str
         ``"dask"``, or the name of a batch system.
     workers : int
-        Processes, or jobs.
+        How many processes to start, or how many jobs to submit.
     scheduler : str or Client, optional
-        One that runs already; then `workers` is theirs to say.
+        Address or client of a dask cluster that runs already. Nothing is started then, and `workers` has no effect.
     jobs : Jobs
+        What each job asks for, where the executor is a batch system.
+
+    Raises
+    ------
+    GradlabError
+        If the executor is not known, `workers` or `scheduler` is not valid for it, or a package that it needs is not
+        installed.
     """
 
     executor: str
@@ -97,7 +116,7 @@ class Cluster:
             raise GradlabError("the address of a scheduler", repr(self.scheduler), 'scheduler="tcp://HOST:8786"')
 
     def job_script(self) -> str:
-        """The script that the batch system is given for each job."""
+        """Return the script that the batch system is given for each job."""
         with contextlib.closing(self._jobs_cluster(0)) as cluster:
             return cluster.job_script()
 
@@ -113,7 +132,20 @@ class Cluster:
 
     @contextlib.contextmanager
     def client(self, note: Callable[[str], None]) -> Iterator[Client]:
-        """A client of the cluster, once it has a process whose versions are ours; what was started here ends here."""
+        """Yield a client of the cluster, once a worker has come and all workers have the versions of this process.
+
+        What is started for it ends with the context.
+
+        Parameters
+        ----------
+        note : callable
+            Takes a line for the user while no worker has come yet.
+
+        Raises
+        ------
+        GradlabError
+            If no scheduler answers at the address, or a worker has other versions.
+        """
         from distributed import Client, LocalCluster
 
         with contextlib.ExitStack() as stack:
@@ -142,19 +174,19 @@ class Cluster:
 
 
 def check_versions(client: Client) -> None:
-    """Refuse workers whose packages would give other last bits, or that lack one."""
+    """Refuse the workers of a client if one has packages that would give other last bits, or lacks one."""
     here = deciding()
     for there in client.run(_asked(DECIDING)).values():
         check_same(here, there)
 
 
 def deciding() -> dict[str, str]:
-    """The packages of this process whose versions decide last bits."""
+    """Return the packages of this process that decide last bits, each with its version."""
     return {name: value for name, value in versions().items() if name in DECIDING}
 
 
 def check_same(here: Mapping[str, str], there: Mapping[str, str]) -> None:
-    """Refuse a worker's packages where they are not those of the process that started the sweep."""
+    """Refuse a worker whose packages, `there`, are not those of the process that started the sweep, `here`."""
     differing = {name: (here.get(name), there.get(name)) for name in DECIDING if here.get(name) != there.get(name)}
     if differing:
         raise GradlabError(
@@ -165,7 +197,10 @@ def check_same(here: Mapping[str, str], there: Mapping[str, str]) -> None:
 
 
 def _asked(names: tuple[str, ...]) -> Callable[[], dict[str, str]]:
-    """A function that needs nothing of ours where it runs: it travels whole."""
+    """Return a function that looks up the versions of the named packages where it runs, and leaves out absent ones.
+
+    It uses nothing of gradlab, so that it also runs on a worker where gradlab is absent.
+    """
 
     def ask() -> dict[str, str]:
         import platform

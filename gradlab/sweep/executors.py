@@ -1,4 +1,4 @@
-"""Where the units of a sweep are computed: in this process, or by the workers of a cluster."""
+"""Compute the units of a sweep: in this process, or on the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -28,10 +28,22 @@ if TYPE_CHECKING:
 
 
 def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
-    """The frames of a unit; if that raises, of its networks one by one, so that only the culprit fails.
+    """Compute the rows of a unit; if that raises, those of its networks one by one, so that only the culprit fails.
 
-    Where memory does not suffice each half of the unit is tried instead: together they were too large, none is wrong.
-    Where a device says beforehand how much it lacks, the pieces are as small as that asks for.
+    Where memory is short, no network is wrong: the unit was too large, and its halves are tried instead. Where a
+    device says beforehand how much it lacks, the pieces are as small as that asks for.
+
+    Parameters
+    ----------
+    task : Task
+        What turns networks and seeds into rows.
+    unit : Unit
+        The networks and seeds to compute.
+
+    Returns
+    -------
+    list of DataFrame
+        The rows of the networks in their order; a network that raised has rows with the error as their status.
     """
     try:
         with expecting(unit.runs):
@@ -45,7 +57,10 @@ def compute(task: Task, unit: Unit) -> list[pd.DataFrame]:
 
 
 def in_one_call(task: Task, units: Sequence[Unit]) -> Results:
-    """The frames of units on the same seeds, whose networks are computed together; of several a frame per network."""
+    """Compute units on the same seeds in one call of the task, and yield each with its frames.
+
+    Of several units the task must return one frame for each network, since the frames are dealt out by their number.
+    """
     if len(units) == 1:
         yield units[0], compute(task, units[0])
         return
@@ -56,9 +71,24 @@ def in_one_call(task: Task, units: Sequence[Unit]) -> Results:
 
 
 def compute_inside(around: Around, here: Mapping[str, str], task: Task, unit: Unit) -> list[pd.DataFrame]:
-    """`compute`, in another process, inside the context that ``around()`` makes there.
+    """Call `compute` in another process.
 
-    `here` are the packages of the process that started the sweep: a worker that came later may have others.
+    Parameters
+    ----------
+    around : callable
+        Makes the context in which the process computes.
+    here : mapping
+        The packages of the process that started the sweep, with their versions. They are compared again here, since
+        a worker that came later may have others.
+    task : Task
+        What turns networks and seeds into rows.
+    unit : Unit
+        The networks and seeds to compute.
+
+    Raises
+    ------
+    GradlabError
+        If this process has other versions of the packages.
     """
     check_same(here, deciding())
     with around():
@@ -66,14 +96,18 @@ def compute_inside(around: Around, here: Mapping[str, str], task: Task, unit: Un
 
 
 def failed(task: Task, unit: Unit, error: BaseException) -> list[pd.DataFrame]:
-    """The rows of networks that raised `error`, which their status names."""
+    """Return rows for the networks of a unit that raised `error`, with the error as their status."""
     text = " ".join(str(error).split())
     status = f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
     return [task.failed(config, unit.seeds, status) for config in unit.configs]
 
 
 def local(task: Task, units: Sequence[Unit]) -> Results:
-    """Units in this process: those of one call after those of the other, or ``task.at_once`` units in threads."""
+    """Compute units in this process, and yield each with its frames.
+
+    ``task.at_once`` units are computed at a time, each in a thread, and come in the order in which they end. Where that
+    is 1 there are no threads, and the units that `Task.together` puts into one call are computed together.
+    """
     if task.at_once == 1:
         for some in task.together(units):
             yield from in_one_call(task, some)
@@ -90,22 +124,40 @@ def local(task: Task, units: Sequence[Unit]) -> Results:
 
 
 def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, note: Note) -> Results:
-    """Units on the processes of a cluster, in the order in which they end.
+    """Compute units on the processes of a cluster, and yield each with its frames, in the order in which they end.
 
-    A unit whose worker was killed is given to another; one that kills several workers in turn is a failure. Where the
-    scheduler is gone, that is said, and what has ended is kept.
+    A unit whose worker was killed is given to another worker. A unit that kills several workers in turn has failed.
+
+    Parameters
+    ----------
+    task : Task
+        What turns networks and seeds into rows.
+    units : sequence of Unit
+        The networks and seeds to compute.
+    cluster : Cluster
+        Where the processes come from.
+    around : callable
+        Makes the context in which each process computes.
+    note : callable
+        Takes lines for the user.
+
+    Raises
+    ------
+    GradlabError
+        If the scheduler goes away, or a worker lacks what the sweep needs. Units that were yielded before are kept.
     """
     from distributed import as_completed as of_cluster
 
     with cluster.client(note) as client, message_when_gone(client):
-        # no more units than workers: one that waits behind another dies with it, and would count as a culprit too
+        # No more units are submitted than there are workers: a unit that waits on a worker behind another one dies
+        # with it, and would be blamed too.
         submit = lambda unit: client.submit(compute_inside, around, deciding(), task, unit, pure=False)
         waiting = iter(units)
         pending: dict[Any, Unit] = {}
         ended = of_cluster([])
 
         def fill() -> None:
-            """Give work to workers that have none; of a cluster of others they may have become more."""
+            """Give work to workers that have none. Their number is asked for each time, since workers come and go."""
             free = max(1, len(client.scheduler_info(n_workers=-1)["workers"])) - len(pending)
             for unit in islice(waiting, max(free, 0)):
                 future = submit(unit)
@@ -117,7 +169,7 @@ def dask(task: Task, units: Sequence[Unit], cluster: Cluster, around: Around, no
             unit, error = pending.pop(future), future.exception()
             if future.cancelled():
                 raise CancelledError
-            if isinstance(error, GradlabError):  # of the worker, not of a network
+            if isinstance(error, GradlabError):  # the worker is at fault, not a network
                 raise error
             if isinstance(error, ModuleNotFoundError):
                 raise GradlabError("workers that have what the sweep needs", str(error), "pip install there") from error
@@ -143,7 +195,28 @@ def message_when_gone(client: Any) -> Iterator[None]:
 def executor(
     name: str, workers: int, around: Around, *, scheduler: Any = None, jobs: Jobs | None = None, note: Note = print
 ) -> Callable[[Task, Sequence[Unit]], Results]:
-    """The executor of that name; its processes compute inside a context that ``around()`` makes."""
+    """Return the function that computes units: it takes a task and units, and yields each unit with its frames.
+
+    Parameters
+    ----------
+    name : str
+        ``"local"``, ``"dask"``, or the name of a batch system.
+    workers : int
+        How many processes, or how many jobs.
+    around : callable
+        Makes the context in which each process of a cluster computes.
+    scheduler : str or Client, optional
+        Address or client of a dask cluster that runs already.
+    jobs : Jobs, optional
+        What each job of a batch system asks for. None: the defaults of `Jobs`.
+    note : callable
+        Takes lines for the user.
+
+    Raises
+    ------
+    GradlabError
+        If there is no executor of that name, or the options do not go with it.
+    """
     if name not in EXECUTORS:
         raise unknown("executor", name, EXECUTORS)
     workers = positive_integer("workers", workers)

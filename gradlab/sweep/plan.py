@@ -1,4 +1,4 @@
-"""What has to be computed, and in which composition: a function of the requests alone.
+"""Plan what has to be computed, and what is computed together: both follow from the requests alone.
 
 A sweep is cut into units: networks of one group on a few seeds, which take some seconds by a forecast that knows
 nothing of this machine. A unit is the least that is computed and kept, always whole, so that what is missing never
@@ -71,7 +71,7 @@ class Unit:
 
 
 def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> list[Unit]:
-    """All units of a sweep.
+    """Cut a sweep into units.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def plan(history: Sequence[Sweep], task: Task, context: Mapping[str, Any]) -> li
     list of Unit
         Every network and seed of the last request stands in exactly one of them.
     """
-    # of each network once, not for every generation
+    # Each network is hashed once, not again for every generation.
     hashes: dict[NetworkConfig, str] = {}
     done: dict[NetworkConfig, set[int]] = {}
     units = []

@@ -181,7 +181,7 @@ def run(
 
 
 def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
-    """The data, and the sweep with their name."""
+    """Return the sweep with the name of its data in it, and the data, which are loaded where they are only named."""
     if hasattr(data, "content_hash"):
         return dataclasses.replace(sweep, data=data.name), data
     from gradlab.data import load
@@ -196,9 +196,9 @@ def _load(sweep: Sweep, data: Any) -> tuple[Sweep, Data]:
 
 
 def _lacks(store: Store, unit: Unit, retry_failed: bool) -> bool:
-    """Whether a unit has to be computed: its part is absent or, if that is asked for, a network in it failed.
+    """Return whether a unit has to be computed: its part is absent or, with `retry_failed`, a network in it failed.
 
-    Whether a part is whole is seen when it is read, once, at the end.
+    A part whose rows are damaged is not seen here: that is found when it is read, once, at the end.
     """
     try:
         return not store.has(unit) or (retry_failed and store.outline(unit).failed > 0)
@@ -207,7 +207,7 @@ def _lacks(store: Store, unit: Unit, retry_failed: bool) -> bool:
 
 
 def _last(units: Sequence[Unit], store: Store, request: Request, shard: Shard, report: Lines) -> bool:
-    """Whether all parts are there and this shard may put the run together, which is said where it may not."""
+    """Return whether all parts are there and this shard may put the run together; where not, tell the user why."""
     lacking = sum(not store.has(unit) for unit in units)
     if lacking:
         report.note(f"shard {shard} is done; {lacking} of {len(units)} parts are for other shards")
@@ -238,7 +238,7 @@ def _keep(compute: Compute, units: Sequence[Unit], store: Store, session: Sessio
         if isinstance(error, KeyboardInterrupt):
             done = session.computed - before
             report.note(f"stopped with {done} of {len(units)} missing parts computed; the same command continues")
-        with contextlib.suppress(GradlabError):  # what went wrong above is what to hear of
+        with contextlib.suppress(GradlabError):  # the user must see the first error, not this one
             store.note_provenance(session.report())
         raise
     store.note_provenance(session.report())
@@ -248,7 +248,7 @@ def _whole(
     units: Sequence[Unit], order: Sequence[NetworkConfig], store: Store, compute: Callable[[Sequence[Unit]], None],
     report: Lines,
 ) -> Assembly:  # fmt: skip
-    """The rows of some units in their order. Damaged parts are named and computed again."""
+    """Return the rows of some units in their order; name parts that are damaged, and compute them again."""
     seen: set[Unit] = set()
     while True:
         try:
@@ -260,13 +260,13 @@ def _whole(
                 report.note(f"part {unit.name} ({unit.label()}) is damaged, it is computed again: {reason}")
             seen |= error.units.keys()
             compute(list(error.units))
-        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:  # rows of other types
+        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:  # parts differ in types
             reason = " ".join(str(error).split())[:200]
             raise GradlabError("parts as they were written", reason, "the same command without them") from error
 
 
 def _tell_failures(frame: pd.DataFrame, report: Lines) -> None:
-    """One line on networks that failed."""
+    """Write a line on the networks that failed, if there are any."""
     failures = frame.loc[frame["status"] != "ok", ["network", "status"]].drop_duplicates("network")
     if len(failures):
         report.note(

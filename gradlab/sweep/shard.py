@@ -1,4 +1,4 @@
-"""One of several slices of a sweep, each computed by a process of its own, perhaps on another machine."""
+"""Deal the units of a sweep to shards: each is computed by a process of its own, perhaps on another machine."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shard:
-    """The `number`-th of `count` slices of the units of a sweep; which units it has follows from the request alone.
+    """Name one of several slices of a sweep. Which units it has follows from the request alone.
 
     Parameters
     ----------
     number : int
-        From 1.
+        Which of the slices this is, from 1 to `count`.
     count : int
+        How many slices the sweep has.
     """
 
     number: int
@@ -29,7 +30,13 @@ class Shard:
 
     @classmethod
     def of(cls, given: Any) -> Shard:
-        """The shard that ``"3/10"`` or ``(3, 10)`` names."""
+        """Make the shard that ``"3/10"`` or ``(3, 10)`` names; return a shard as it is.
+
+        Raises
+        ------
+        GradlabError
+            If `given` does not name one of at least one and at most `MOST_SHARDS` slices.
+        """
         if isinstance(given, cls):
             return given
         words = given.split("/") if isinstance(given, str) else given
@@ -43,7 +50,7 @@ class Shard:
         return cls(number, count)
 
     def units(self, units: Sequence[Unit]) -> list[Unit]:
-        """The units of this slice: every `count`-th, so that large and small ones are dealt out alike."""
+        """Return the units of this slice: every `count`-th, so that large and small ones are dealt out alike."""
         return list(units[self.number - 1 :: self.count])
 
     def __str__(self) -> str:

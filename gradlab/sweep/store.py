@@ -1,7 +1,7 @@
-"""Where the rows of a sweep are kept: a folder that survives being killed, or memory.
+"""Keep the rows of a sweep: in memory, or in a folder whose files stay whole when the process is killed.
 
-Under its own name a file is whole or absent. Damage that comes later is found by checksums when it is read, and
-links in the folder are not followed out of it.
+A file is written under a temporary name, so under its final name it is whole or absent. Damage that comes later is
+found by checksums when the file is read. Links that lead out of the folder are not followed.
 """
 
 from __future__ import annotations
@@ -32,49 +32,49 @@ from gradlab.sweep.shard import Shard
 
 
 class MemoryStore:
-    """Keeps parts for as long as the process lives."""
+    """Keep parts in memory. The methods are those of `FolderStore`."""
 
     def __init__(self):
         self._tables: dict[str, pa.Table] = {}
         self.folder: Path | None = None
 
     def check(self) -> None:
-        """Whether the place can be used at all."""
+        """Do nothing, since memory can always be used."""
 
     def open(self) -> None:
-        """Make ready to write."""
+        """Do nothing, since memory is always ready."""
 
     def close(self) -> None:
-        """Let others write."""
+        """Do nothing, since nobody waits for this memory."""
 
     def take_alone(self) -> bool:
-        """Whether nobody else writes."""
+        """Return True, since nobody else writes here."""
         return True
 
     def recorded(self) -> Request | None:
-        """The request that was recorded last."""
+        """Return None, since nothing was recorded by an earlier process."""
         return None
 
     def record(self, request: Request) -> None:
-        """Keep the request."""
+        """Do nothing, since no later process will read the request."""
 
     def provenance(self) -> dict[str, Any]:
-        """What was noted of earlier sessions."""
+        """Return an empty note, since there were no earlier sessions."""
         return {}
 
     def note_provenance(self, provenance: dict[str, Any]) -> None:
-        """Keep notes on how the rows came to be."""
+        """Do nothing, since no later process will read the note."""
 
     def has(self, unit: Unit) -> bool:
-        """Whether there is something in the place of a unit's part."""
+        """Return whether the rows of a unit are kept."""
         return unit.name in self._tables
 
     def outline(self, unit: Unit) -> Outline:
-        """What a part says of its rows; raises `Damaged` where it is not the part of this unit."""
+        """Return what the part of a unit says of its rows; raise `Damaged` where it is not of this unit."""
         return outline(self._tables[unit.name], unit)
 
     def read(self, unit: Unit) -> pa.Table:
-        """The rows of a part; raises `Damaged` where they are not what was written."""
+        """Return the rows of a unit."""
         return self._tables[unit.name]
 
     def write(self, unit: Unit, frames: Sequence[pd.DataFrame]) -> None:
@@ -82,16 +82,16 @@ class MemoryStore:
         self._tables[unit.name] = part_table(frames, unit)
 
     def finish(self, assembly: Assembly, note: Mapping[str, Any]) -> None:
-        """Put the frame of the whole sweep together."""
+        """Put the frame of the whole sweep together, with `note` in its ``attrs``."""
         self._frame = in_memory(assembly, note)
 
     def frame(self, columns: Sequence[str] | None) -> pd.DataFrame:
-        """The frame of the whole sweep, or some columns of it."""
+        """Return the frame of the whole sweep, or some columns of it."""
         return self._frame if columns is None else self._frame[list(columns)]
 
 
 class FolderStore:
-    """Keeps parts in ``OUT/parts``: for one process at a time, or for the shards of a sweep together.
+    """Keep parts in ``OUT/parts``: for one process at a time, or for the shards of a sweep together.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ class FolderStore:
     note : callable
         Takes lines for the user.
     shard : Shard, optional
-        Shares the folder with other shards, each of which writes parts and notes of its own.
+        The shard that this process computes. It shares the folder with other shards, each of which writes parts and
+        notes of its own. None: the process has the folder for itself.
     """
 
     def __init__(self, out: str | os.PathLike[str], note: Callable[[str], None], shard: Shard | None = None):
@@ -111,14 +112,14 @@ class FolderStore:
         self._locks: list[Lock] = []
 
     def check(self) -> None:
-        """Refuse a folder that belongs to something else."""
+        """Refuse a path that is a file, or a folder that holds files but no sweep."""
         with writable(self.out):
             if not self.out.exists() or self.request.exists():
                 return
             if not self.out.is_dir():
                 raise GradlabError("out= to be a folder", f"{self.out}, which is a file", "another name")
             names = [p.name for p in self.out.iterdir() if not p.name.startswith(RunFolder.LOCK)]
-            # a first moment that was killed leaves the beginning of a request
+            # a process that was killed in its first moment leaves the beginning of a request
             foreign = sorted(n for n in names if not (n.startswith(f"{RunFolder.REQUEST}.") and n.endswith(TEMPORARY)))
         if foreign:
             raise GradlabError(
@@ -127,7 +128,7 @@ class FolderStore:
             )  # fmt: skip
 
     def open(self) -> None:
-        """Take the folder for this process, or for this shard among others."""
+        """Lock the folder for this process, or for this shard among others; raise `GradlabError` where it is in use."""
         self.recorded()
         with writable(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
@@ -137,12 +138,18 @@ class FolderStore:
                 self._locks.append(Lock(inside(self.out, name), self.note))
 
     def close(self) -> None:
-        """Let other processes have the folder."""
+        """Unlock the folder, so that other processes can have it."""
         while self._locks:
             self._locks.pop().close()
 
     def take_alone(self, seconds: float = 10.0) -> bool:
-        """Whether this shard has the folder for itself now, to put the run together; no other shard runs then."""
+        """Try to lock the folder for this shard alone, to put the run together; return whether that succeeded.
+
+        Parameters
+        ----------
+        seconds : float
+            How long to wait for other shards to end.
+        """
         end = time.monotonic() + seconds
         self.close()  # two shards that end at once would wait for each other
         while True:
@@ -157,7 +164,7 @@ class FolderStore:
                 return True
 
     def recorded(self) -> Request | None:
-        """The request in ``sweep.toml``, None in a new folder."""
+        """Read the request in ``sweep.toml``; return None in a new folder."""
         if not self.request.exists():
             return None
         try:
@@ -174,7 +181,7 @@ class FolderStore:
             ) from error  # fmt: skip
 
     def record(self, request: Request) -> None:
-        """Write ``sweep.toml``, where it changed, and sweep out what a killed process left half written."""
+        """Write ``sweep.toml`` if it changed, and remove files that a killed process left half written."""
         text = request.to_toml()
         if not self.request.exists() or read_text(self.out, RunFolder.REQUEST) != text:
             write_text(self.request, text)
@@ -187,9 +194,9 @@ class FolderStore:
                 file.unlink()
 
     def provenance(self) -> dict[str, Any]:
-        """What ``provenance.json`` holds, or the note of this shard; nothing where it is absent or unreadable.
+        """Read ``provenance.json``, or the note of this shard; return an empty dict where it is absent or unreadable.
 
-        The whole run's has the sessions of all shards, which have ended when it is read.
+        Without a shard the sessions in the notes of all shards are added: they have ended by then.
         """
         note = self._note(self._notes)
         if self.shard is None:
@@ -202,7 +209,7 @@ class FolderStore:
         """Write ``provenance.json``, or the note of this shard."""
         write_text(self.out / self._notes, json.dumps(provenance, indent=2) + "\n")
         if self.shard is None:
-            for path in self._shard_notes():  # they are in it now
+            for path in self._shard_notes():  # `provenance` has added them to it
                 path.unlink(missing_ok=True)
 
     @property
@@ -221,15 +228,15 @@ class FolderStore:
         return values if isinstance(values, dict) else {}
 
     def has(self, unit: Unit) -> bool:
-        """Whether there is a file in the place of a unit's part."""
+        """Return whether there is a file, whole or damaged, under the name of a unit's part."""
         return os.path.lexists(self.parts / unit.name)
 
     def outline(self, unit: Unit) -> Outline:
-        """What a part says of its rows; raises `Damaged` where it is not the part of this unit."""
+        """Read what the part of a unit says of its rows; raise `Damaged` where it is not of this unit."""
         return read_outline(self._part(unit), unit)
 
     def read(self, unit: Unit) -> pa.Table:
-        """The rows of a part, checksums verified; raises `Damaged`."""
+        """Read the rows of a unit and verify their checksums; raise `Damaged` where they are not what was written."""
         return read_part(self._part(unit), unit)
 
     def _part(self, unit: Unit) -> Path:
@@ -245,18 +252,30 @@ class FolderStore:
             write_part(table, file)
 
     def finish(self, assembly: Assembly, note: Mapping[str, Any]) -> None:
-        """Write ``frame.parquet`` and ``frame.csv``, batch by batch."""
+        """Write ``frame.parquet``, with `note` in it, and ``frame.csv``, both batch by batch."""
         schema = noted(assembly.schema, assembly.rows, {**note, "schema_version": SCHEMA_VERSION})
         with replacing(self.out / RunFolder.TABLE) as text, replacing(self.out / RunFolder.FRAME) as whole:
             write_batches(assembly, schema, whole, text)
 
     def frame(self, columns: Sequence[str] | None) -> pd.DataFrame:
-        """The frame of the whole sweep, or some columns of it."""
+        """Read the frame of the whole sweep, or some columns of it."""
         return read(self.out / RunFolder.FRAME) if columns is None else select(self.out, columns, None)
 
 
 def write_batches(assembly: Assembly, schema: pa.Schema, whole: Path, text: Path) -> None:
-    """Write the rows of a run to a file of Parquet and to one of CSV."""
+    """Write the rows of a run to a file of Parquet and to one of CSV.
+
+    Parameters
+    ----------
+    assembly : Assembly
+        The rows in their order.
+    schema : pyarrow.Schema
+        Names and types of the columns, with the note that the file of Parquet gets.
+    whole : Path
+        The file of Parquet.
+    text : Path
+        The file of CSV.
+    """
     plain = pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in schema])
     with (
         open(whole, "wb") as file,
@@ -271,7 +290,17 @@ def write_batches(assembly: Assembly, schema: pa.Schema, whole: Path, text: Path
 
 
 def in_memory(assembly: Assembly, note: Mapping[str, Any], columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the rows of a run as a frame, or some columns of it."""
+    """Return the rows of a run as a frame.
+
+    Parameters
+    ----------
+    assembly : Assembly
+        The rows in their order.
+    note : mapping
+        What the ``attrs`` of the frame will hold, besides the version of the schema.
+    columns : sequence of str, optional
+        The columns to return; names that the run lacks are left out. None: all.
+    """
     schema = assembly.schema
     names = schema.names if columns is None else [name for name in columns if name in schema.names]
     batches = [batch.select(names) for batch in assembly.batches()]
@@ -282,6 +311,6 @@ def in_memory(assembly: Assembly, note: Mapping[str, Any], columns: Sequence[str
 
 
 def _sessions(note: dict[str, Any]) -> list[Any]:
-    """The sessions in a note of how rows came to be; none where it has another form."""
+    """Return the sessions in a note of how rows came to be; an empty list where the note has another form."""
     sessions = note.get("sessions")
     return sessions if isinstance(sessions, list) else []
