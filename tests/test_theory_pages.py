@@ -34,6 +34,9 @@ def test_each_myth_has_a_verdict_numbers_a_figure_and_a_command():
         command = re.search(r"^```sh\n(.*?)\n```$", myth, re.M | re.S)[1].split()
         script = command[0] == "python" and (ROOT / command[1]).is_file() and "--quick" in command
         assert script or (command[0] == "gradlab" and command[1] in cli.COMMANDS)
+    # a figure without a name of its own is numbered anew in each block: all would be the first one
+    names = re.findall(r"^   :filename-prefix: (\S+)$", "".join(myths), re.M)
+    assert len(set(names)) == len(myths)
 
 
 @pytest.mark.slow
