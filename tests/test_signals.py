@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from gradlab._signals import Terminated, ending_by_signal
+from gradlab._signals import Terminated, ending_by_signal, starting_without_interrupts
 
 
 class Deaf:
@@ -62,3 +64,44 @@ def test_another_thread_changes_nothing():
     thread.start()
     thread.join()
     assert seen == [signal.SIG_DFL]
+
+
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_while_processes_start_is_heard_when_they_are_there(number, kind):
+    """Also if a thread receives it that was there before, in which it is not blocked."""
+    end = threading.Event()
+    before = threading.Thread(target=end.wait, args=(20,))
+    before.start()
+    there = []
+
+    def start():
+        with starting_without_interrupts():
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+            there.append(True)
+
+    with ending_by_signal(), pytest.raises(kind):
+        start()
+    end.set()
+    before.join()
+    assert there
+
+
+def test_a_process_that_a_thread_starts_later_gets_no_ctrl_c():
+    began, go_on = threading.Event(), threading.Event()
+    codes = []
+
+    def later():
+        began.set()
+        go_on.wait(20)
+        words = [sys.executable, "-S", "-c", "import os, signal; os.kill(os.getpid(), signal.SIGINT)"]
+        codes.append(subprocess.run(words, stderr=subprocess.DEVNULL).returncode)
+
+    with starting_without_interrupts():
+        thread = threading.Thread(target=later)
+        thread.start()
+        began.wait(20)
+    go_on.set()
+    thread.join()
+    assert codes == [0]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

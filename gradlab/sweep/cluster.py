@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gradlab._errors import GradlabError, unknown
+from gradlab._signals import starting_without_interrupts
 from gradlab.config import positive_integer
 from gradlab.sweep.provenance import versions
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 #: Batch systems by name, and the class of dask-jobqueue that writes their job scripts.
 SYSTEMS: dict[str, str] = {
@@ -147,6 +151,7 @@ class Cluster:
             If no scheduler answers at the address, or a worker has other versions.
         """
         from distributed import Client, LocalCluster
+        from distributed.utils import silence_logging_cmgr
 
         with contextlib.ExitStack() as stack:
             if hasattr(self.scheduler, "submit"):
@@ -160,17 +165,36 @@ class Cluster:
                         "starting it there: dask scheduler",
                     ) from error  # fmt: skip
             else:
-                made = (
-                    LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
-                    if self.executor == "dask"
-                    else self._jobs_cluster(self.workers)
-                )
-                client = stack.enter_context(Client(stack.enter_context(made)))
+                # while a cluster closes it writes messages of lower levels too
+                stack.enter_context(silence_logging_cmgr(logging.WARNING))
+                with starting_without_interrupts():
+                    made = stack.enter_context(
+                        LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+                        if self.executor == "dask"
+                        else self._jobs_cluster(self.workers)
+                    )
+                    if self.executor == "dask":
+                        stack.push(lambda kind, *_: kill_workers(made) if kind else None)
+                    client = stack.enter_context(Client(made))
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 note("waiting for the first worker")
                 client.wait_for_workers(1)
             check_versions(client)
             yield client
+
+
+def kill_workers(cluster: LocalCluster) -> None:
+    """Kill the processes of a cluster on this machine, and let none replace them.
+
+    Asked to stop, a worker that measures would write what troubles it on the terminal, and be killed after 4 seconds.
+    It holds nothing to keep: what was finished is written here.
+    """
+    kills = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the second alone, and there it kills
+    for nanny in cluster.workers.values():
+        nanny.close_gracefully()
+        if (pid := nanny.pid) is not None:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                os.kill(pid, kills)
 
 
 def check_versions(client: Client) -> None:

@@ -3,6 +3,7 @@
 ``docs/faults.md`` has the table of all faults, each with the test that shows it.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -88,9 +89,9 @@ def test_a_signal_at_any_moment_keeps_what_was_finished(tmp_path, name, code, wo
 SMALL = "--depth 2 3 --width 8 12 16 20 --activation tanh --init he_normal --data gaussian --batch 8 --seeds 12"
 
 
-def started(out, *options):
+def started(out, *options, **how):
     words = [sys.executable, "-m", "gradlab", "sweep", *SMALL.split(), *options, "--out", str(out), "--no-cache"]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **how)
 
 
 def wait_for_a_part(out, process):
@@ -130,9 +131,47 @@ def test_the_end_of_a_job_is_one_line_and_the_same_command_continues(tmp_path, m
 
 
 def children(process):
-    """The processes that it started."""
+    """The workers that it started and that live."""
     psutil = pytest.importorskip("psutil")
-    return [c for c in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(c.cmdline())]
+    workers = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie among them
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
+
+
+def in_a_terminal():
+    """What a terminal gives a process that the suite starts, also where the suite itself ignores Ctrl-C."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_ctrl_c_with_workers_is_one_line_and_the_same_command_continues(tmp_path, measured, replaced):
+    """A terminal sends Ctrl-C to the workers too, also to those that took the place of killed ones."""
+    pytest.importorskip("distributed")
+    process = started(tmp_path, "--executor", "dask", "--workers", "2", preexec_fn=in_a_terminal)
+    wait_for_a_part(tmp_path, process)
+    if replaced:
+        before = children(process)
+        for worker in before:
+            worker.send_signal(signal.SIGKILL)
+        while not set(children(process)) - set(before) and process.poll() is None:
+            time.sleep(0.01)
+    kept = {path: path.read_bytes() for path in parts(tmp_path)}
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130
+    lines = [line for line in said.splitlines() if line and not re.search("Restarting worker|runs, .*left", line)]
+    assert lines[-1].startswith("gradlab: interrupted; this command continues: gradlab sweep --depth 2 3")
+    assert all(line.startswith("gradlab: ") for line in lines) and len(lines) == 2, said
+    assert 0 < len(kept) < len(parts(measured))
+    again = started(tmp_path, "--executor", "dask", "--workers", "2")
+    _, said = again.communicate(timeout=200)
+    assert again.returncode == 0, said
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    check_equal(tmp_path, measured)
 
 
 def test_a_worker_killed_while_it_measures_costs_nothing(tmp_path, measured):
