@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py --simulate 100000
     python benchmarks/scale.py --networks 10 100 1000 10000 20000 --keep runs/scale
-    python benchmarks/scale.py --workers 1000
+    python benchmarks/scale.py --workers 10000
     python benchmarks/scale.py --starts
     python benchmarks/scale.py --forecast
 
