@@ -106,6 +106,7 @@ def read_part(path: Path, unit: Unit) -> pa.Table:
             options = {"page_checksum_verification": True, "read_dictionary": text}
             with pq.ParquetFile(source, **options) as file:
                 table = file.read()
+        table.validate(full=True)  # a flipped byte can leave an index beyond its dictionary
         check_rows(table, unit, counts)
         return table
     except Damaged:

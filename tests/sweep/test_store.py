@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes import FakeData, FakeTask
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradlab._errors import GradlabError
@@ -96,6 +96,7 @@ def part_file(tmp_path_factory):
 
 @settings(max_examples=300, deadline=None)
 @given(where=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255))
+@example(where=0.056692636434221295, mask=63)  # indices beyond the dictionary of a column
 def test_a_flipped_byte_is_seen_or_changes_nothing(part_file, where, mask):
     store, unit, content, table, outline = part_file
     damaged = bytearray(content)
