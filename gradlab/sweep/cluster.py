@@ -27,6 +27,8 @@ SYSTEMS: dict[str, str] = {
 EXECUTORS: tuple[str, ...] = ("local", "dask", *SYSTEMS)
 #: Packages whose versions decide last bits: they must be the same in all processes.
 DECIDING = ("python", "gradlab-jax", "jax", "jaxlib", "numpy")
+#: Where the scheduler of this machine shows how it does: a fixed port would be taken where two sweeps run.
+ANY_PORT = "127.0.0.1:0"
 #: Seconds within which a scheduler must answer.
 PATIENCE = 15.0
 
@@ -169,7 +171,12 @@ class Cluster:
                 stack.enter_context(silence_logging_cmgr(logging.WARNING))
                 with starting_without_interrupts():
                     made = stack.enter_context(
-                        LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+                        LocalCluster(
+                            n_workers=self.workers,
+                            threads_per_worker=1,
+                            dashboard_address=None,
+                            scheduler_kwargs={"dashboard_address": ANY_PORT},
+                        )
                         if self.executor == "dask"
                         else self._jobs_cluster(self.workers)
                     )

@@ -143,6 +143,14 @@ def test_a_cluster_that_runs_already_gives_the_same_frame_and_stays(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_second_sweep_on_this_machine_says_nothing_of_ports(recwarn):
+    pytest.importorskip("distributed")
+    with Cluster("dask", 1).client(print), Cluster("dask", 1).client(print):
+        pass
+    assert [str(w.message) for w in recwarn if "Port" in str(w.message)] == []
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_that_goes_costs_nothing_that_was_finished(tmp_path):
     pytest.importorskip("distributed")
