@@ -44,6 +44,7 @@ KINDS = (
     Kind("repeat", repeat(serial(dense(3), activation("sigmoid")), 4), (3,)),
     Kind("residual", residual(serial(dense(4), activation("tanh"), dense(3)), 0.5), (3,)),
     Kind("residual, learned", residual(dense(3), "learned"), (3,)),
+    Kind("residual, no skip", residual(serial(dense(4), activation("tanh"), dense(3)), 0.5, skip=False), (3,)),
     Kind("batch norm", batch_norm(), (3,), interacts=True),
     Kind("batch norm at positions", batch_norm(), (2, 5, 3), interacts=True),
     Kind("layer norm", layer_norm(), (4,)),

@@ -92,9 +92,21 @@ def test_a_grid_over_architectures_gives_each_the_coordinates_that_it_has():
         architecture=["mlp", "resnet", "transformer"], depth=4, branch_scale=[1, "1/sqrt(L)", "1 / L"], seeds=1
     )
     kinds = [type(config).__name__ for config in sweep.configs()]
-    assert (kinds.count("MLPConfig"), kinds.count("ResNetConfig"), kinds.count("TransformerConfig")) == (6, 3, 1)
+    assert (kinds.count("MLPConfig"), kinds.count("ResNetConfig"), kinds.count("TransformerConfig")) == (6, 3, 3)
     assert [ResNetConfig(depth=4, branch_scale=s).scale for s in sweep.branch_scale] == [1.0, 0.5, 0.25]
     assert {c.norm for c in sweep.configs() if isinstance(c, TransformerConfig)} == {"layer"}
+
+
+def test_a_transformer_without_a_norm_stands_in_a_grid():
+    """None is the norm that an architecture has by default, so a grid writes no norm in a word."""
+    sweep = Sweep(architecture=["mlp", "transformer"], norm=["none", None], skip=[True, False], depth=2)
+    found = {(c.norm, c.skip) for c in sweep.configs() if isinstance(c, TransformerConfig)}
+    assert found == {(None, True), (None, False), ("layer", True), ("layer", False)}
+    assert {c.norm for c in sweep.configs() if isinstance(c, MLPConfig)} == {None}
+    assert from_values(as_values(sweep)) == sweep
+    # what came later is no part of the hash of the networks that were there before
+    assert not {"skip", "branch_scale"} & {*TransformerConfig().as_dict()}
+    assert {"skip", "branch_scale"} < {*TransformerConfig(skip=False, branch_scale=0.5).as_dict()}
 
 
 ALL = ["mlp", "resnet", "convnet", "rnn", "transformer"]
@@ -208,11 +220,19 @@ def test_a_request_beyond_every_machine_is_refused_at_once(options, message):
 
 
 BAD = {
-    "a coordinate of another architecture": ({"branch_scale": "1/L"}, "branch_scale only with resnet"),
+    "a coordinate of another architecture": ({"branch_scale": "1/L"}, "branch_scale only with resnet or transformer"),
     "a word for a scale": ({"architecture": "resnet", "branch_scale": "small"}, "received 'small'"),
     "heads that do not divide": (
         {"architecture": "transformer", "width": 30, "heads": 4},
         "heads that divide the width",
+    ),
+    "a place for no norm": (
+        {"architecture": "transformer", "norm": "none", "norm_position": "after"},
+        "norm_position= only with norm='layer'",
+    ),
+    "nothing but branches of 0": (
+        {"architecture": "transformer", "skip": False, "branch_scale": "learned"},
+        "skip=True with branch_scale='learned'",
     ),
     "a place for a norm": ({"norm": "pre"}, "norm to be one of batch, layer, rms; received 'pre'"),
     "another architecture's norm": ({"architecture": "transformer", "norm": "batch"}, "norm to be one of layer, rms"),

@@ -14,6 +14,8 @@ from gradlab.config.names import resolve
 
 #: From the name of an option and what a user wrote to its canonical form, or an error.
 Check = Callable[[str, Any], Any]
+#: How a norm that is left out is written in a grid, where None is the norm that an architecture has by default.
+NO_NORM = "none"
 
 
 def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -124,6 +126,12 @@ def branch_scale(name: str, value: Any) -> float | str:
                 f"{name} to be a number, '1/sqrt(L)', '1/L' or 'learned'", shown(value), f"{name}='1/sqrt(L)'"
             ) from None
     return non_negative(name, value)
+
+
+def norm_kind(*known: str) -> Check:
+    """Return a check that takes one of these kinds of norm, or None, which may be written as "none" too."""
+    check = choice(None, *known)
+    return lambda name, value: check(name, None if isinstance(value, str) and value == NO_NORM else value)
 
 
 def place(name: str, value: Any) -> str:

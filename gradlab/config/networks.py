@@ -15,6 +15,7 @@ from gradlab.config.fields import (
     choice,
     named,
     non_negative,
+    norm_kind,
     number,
     one_or_each,
     optional,
@@ -167,7 +168,7 @@ class NetworkConfig(Configuration):
 class NormedConfig(NetworkConfig):
     """What the architectures have that may be normalised."""
 
-    norm: str | None = option(None, "Kind of normalisation: batch, layer or rms.", choice(None, *NORMS), "program")
+    norm: str | None = option(None, "Kind of normalisation: batch, layer or rms.", norm_kind(*NORMS), "program")
     norm_position: str = option(
         "before", "Where the norm stands: before the activation of each hidden layer, or after it.", place, "program",
         needs=("norm", NORMS),
@@ -195,8 +196,21 @@ class MLPConfig(NormedConfig):
                 object.__setattr__(self, "width", self.width[0])
 
 
+class Branched:
+    """What the architectures share whose blocks have branches."""
+
+    @property
+    def scale(self) -> float | str:
+        """Return the factor of each branch as a number, or "learned"."""
+        return {"1/sqrt(L)": self.depth**-0.5, "1/L": 1 / self.depth}.get(self.branch_scale, self.branch_scale)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the factor of the branches, where it is no parameter: an argument of a compiled program."""
+        return {} if isinstance(self.scale, str) else {"scale": self.scale}
+
+
 @configuration
-class ResNetConfig(NormedConfig):
+class ResNetConfig(Branched, NormedConfig):
     """A residual network: a linear stem, `depth` blocks x + scale * F(x), a linear readout."""
 
     architecture: ClassVar[str] = "resnet"
@@ -207,7 +221,9 @@ class ResNetConfig(NormedConfig):
         "program",
     )  # fmt: skip
     branch_scale: float | Literal["1/sqrt(L)", "1/L", "learned"] = option(
-        1.0, "Factor of each branch of a resnet: a number, 1/sqrt(L), 1/L, or learned (a scalar per block, 0 first).",
+        1.0,
+        "Factor s of each branch of a resnet or a transformer: a number, 1/sqrt(L), 1/L, or learned (a scalar for each "
+        "branch, 0 first).",
         branch_scale, "number",
     )  # fmt: skip
     branch: str = option(
@@ -222,11 +238,6 @@ class ResNetConfig(NormedConfig):
     kernel: int = option(
         3, "Side of the kernels of a convolutional branch.", positive_integer, "program", needs=("branch", ("conv",))
     )
-
-    @property
-    def scale(self) -> float | str:
-        """Return the factor of each branch as a number, or "learned"."""
-        return {"1/sqrt(L)": self.depth**-0.5, "1/L": 1 / self.depth}.get(self.branch_scale, self.branch_scale)
 
 
 @configuration
@@ -278,7 +289,7 @@ class RNNConfig(NetworkConfig):
 
 
 @configuration
-class TransformerConfig(NormedConfig):
+class TransformerConfig(Branched, NormedConfig):
     """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout."""
 
     architecture: ClassVar[str] = "transformer"
@@ -288,11 +299,15 @@ class TransformerConfig(NormedConfig):
     activation: str = like(NetworkConfig, "activation", "gelu")
     init: str = like(NetworkConfig, "init", "xavier_normal")
     heads: int = option(4, "Attention heads of a transformer; they divide the width.", positive_integer, "program")
-    norm: str = like(
-        NormedConfig, "norm", "layer", check=choice("layer", "rms"), meaning="Kind of normalisation: layer or rms."
+    norm: str | None = like(
+        NormedConfig,
+        "norm",
+        "layer",
+        check=norm_kind("layer", "rms"),
+        meaning="Kind of normalisation: layer or rms, or None.",
     )
     norm_position: str = like(
-        NormedConfig, "norm_position", "before", needs=None,
+        NormedConfig, "norm_position", "before", needs=("norm", ("layer", "rms")),
         meaning="Where the norm stands: before each branch, on the branch (pre-LN), or after each sum, on the stream "
         "(post-LN).",
     )  # fmt: skip
@@ -300,9 +315,19 @@ class TransformerConfig(NormedConfig):
         4, "Units of a transformer's feed-forward part over its width.", positive_integer, "program"
     )
     causal: bool = option(False, "Whether a position of a transformer sees the earlier ones alone.", boolean, "program")
+    skip: bool = option(
+        True, "Whether the stream of a transformer goes around its branches too: x + s F(x). Without: s F(x).",
+        boolean, "program", later=True,
+    )  # fmt: skip
+    branch_scale: float | Literal["1/sqrt(L)", "1/L", "learned"] = like(ResNetConfig, "branch_scale", 1.0, later=True)
 
     def __post_init__(self):
         super().__post_init__()
+        if self.branch_scale == "learned" and not self.skip:
+            raise GradlabError(
+                "skip=True with branch_scale='learned', which is 0 at first", "skip=False: all outputs would be 0",
+                "branch_scale=1.0",
+            )  # fmt: skip
         if self.width % self.heads:
             raise GradlabError(
                 "heads that divide the width", f"width={self.width}, heads={self.heads}", f"width={self.heads * 16}"

@@ -13,6 +13,7 @@ from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
 from gradlab.config.configuration import Configuration, configuration, coordinate, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
 from gradlab.config.fields import (
+    NO_NORM,
     Check,
     integer,
     many,
@@ -90,7 +91,8 @@ class Sweep(Configuration, Shown):
         ("mlp",), "Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has."
     )
     norm: tuple[str | None, ...] = setting(
-        (None,), "Kind of normalisation: batch, layer or rms. None: that of each architecture, layer of a transformer."
+        (None,),
+        "Kind of normalisation: batch, layer or rms; or none. None: that of each architecture, layer of a transformer.",
     )
     norm_position: tuple[str, ...] = setting(
         ("before",),
@@ -108,6 +110,7 @@ class Sweep(Configuration, Shown):
     heads: tuple[int, ...] = coordinate(TransformerConfig, "heads")
     expansion: tuple[int, ...] = coordinate(TransformerConfig, "expansion")
     causal: tuple[bool, ...] = coordinate(TransformerConfig, "causal")
+    skip: tuple[bool, ...] = coordinate(TransformerConfig, "skip")
     seeds: int | tuple[int, ...] = setting(5, "Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.")
     batch: int = setting(128, "Examples in the one fixed batch that all networks see.", positive_integer)
     loss: str = setting("softmax_cross_entropy", "Name of the loss.", named("loss", LOSSES))
@@ -147,7 +150,8 @@ class Sweep(Configuration, Shown):
             if not values:
                 raise GradlabError(f"at least one value of {name}", "none", f"{name}={self._usual(name)[0]!r}")
             check = self._check_of(name)
-            known = (v if v is None and self._default(name) == (None,) else check(name, v) for v in values)
+            left = (None, NO_NORM) if name == "norm" else (None,) if self._default(name) == (None,) else ()
+            known = (v if v in left else check(name, v) for v in values)
             put(name, self._filled(name, tuple(dict.fromkeys(known))))
         self._check()
         numbers = seed_numbers(self.seeds)
@@ -213,7 +217,7 @@ class Sweep(Configuration, Shown):
         values = getattr(self, name)
         if name in OWN and None in values:
             values = _spelled_out(values, self._own(name, architecture))
-        return values
+        return tuple(None if v == NO_NORM else v for v in values) if name == "norm" else values
 
     def _filled(self, name: str, values: tuple) -> tuple:
         """Return the values with the default in place of None, where all architectures have the same default."""

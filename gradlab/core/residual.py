@@ -18,7 +18,7 @@ from gradlab.core.scaled import Scaled, add, expand, for_groups, normalise
 LEARNED = "learned"
 
 
-def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
+def residual(layer: Layer, scale: float | Array | str = 1.0, skip: bool = True) -> Layer:
     r"""Add the input of a layer to its output, :math:`y = x + s F(x)`.
 
     With :math:`\delta = \partial L/\partial y` and J the Jacobian of the branch F the chain rule is
@@ -33,6 +33,8 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         s: a number (1, 1/sqrt(L), 1/L), an array with one for each group, or ``"learned"``: a
         parameter that starts at 0, so that the block starts as the identity (ReZero: Bachlechner et
         al. 2020; SkipInit: De & Smith 2020).
+    skip : bool
+        False leaves the input out, y = s F(x): for a network that is the same in everything but its skips.
 
     Raises
     ------
@@ -71,7 +73,8 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         scales, branch = params
         f, saved = layer.forward(branch, x)
         x = _like(x, f)
-        y = add(x, _times(scales.get("scale", scale), f))
+        y = _times(scales.get("scale", scale), f)
+        y = add(x, y) if skip else y
         return y, (x, y, f if learned else None, saved)
 
     def backward(params, saved, dy, read):
@@ -81,15 +84,18 @@ def residual(layer: Layer, scale: float | Array | str = 1.0) -> Layer:
         gradient = {"scale": summed(delta.times(f), (*f.positions, -1))} if learned else {}
         record = read(Site("residual", (), scales, x, y, delta, gradient))
         through, branch_record = layer.backward(branch, inner, _times(s, delta), prefixed(read, "branch"))
-        return add(delta, through), (record, branch_record)
+        return add(delta, through) if skip else through, (record, branch_record)
 
     def along(params, saved, dx):
         scales, branch = params
         *_, inner = saved
         through = tangent(layer, branch, inner, dx)
-        return add(_like(normalise(dx), through), _times(scales.get("scale", scale), through))
+        dy = _times(scales.get("scale", scale), through)
+        return add(_like(normalise(dx), through), dy) if skip else dy
 
-    return Layer(init, forward, backward, tangent=along, rebuilt=lambda change: residual(change(layer, None), scale))
+    return Layer(
+        init, forward, backward, tangent=along, rebuilt=lambda change: residual(change(layer, None), scale, skip)
+    )
 
 
 def _times(factor: Any, s: Scaled) -> Scaled:

@@ -48,11 +48,6 @@ class ResNet(ResNetConfig, Network):
         """Return how many axes one example may have."""
         return (1,) if self.branch == "dense" else (2, 3)
 
-    def numbers(self) -> dict[str, float]:
-        """Return the factor of the branches, where it is no parameter."""
-        scale = self.scale
-        return {} if isinstance(scale, str) else {"scale": scale}
-
     def masked(self, stack: Stack, dropout: Dropout | None) -> Stack:
         """Return the stack with its masks of dropout; refuse a branch without a place for one."""
         if dropout is not None and self.norm_position == "after" and self.branch_layers == 1:

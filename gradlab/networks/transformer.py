@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradlab.config import TransformerConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
@@ -21,7 +23,9 @@ class Transformer(TransformerConfig, Network):
     Notes
     -----
     With ``norm_position="before"`` a block is x + A(N x), then x + F(N x) (pre-LN); with "after" it is N(x + A(x)),
-    then N(x + F(x)) (post-LN; Xiong et al. 2020, table 1). N is the norm, A attention, F two dense layers with the
+    then N(x + F(x)) (post-LN; Xiong et al. 2020, table 1); with ``norm=None`` it is x + A(x), then x + F(x).
+    `branch_scale` is a factor on A and on F, and with ``skip=False`` the stream does not go around them (Dong et al.
+    2021): A(x), then F(A(x)). N is the norm, A attention, F two dense layers with the
     activation between. The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
     mean over positions, with "before" of a last normalisation. A measured layer is a block: its delta is
     the gradient on the residual stream, with "after" before the last normalisation of the block.
@@ -44,18 +48,19 @@ class Transformer(TransformerConfig, Network):
         """Return how many axes one example may have."""
         return (2,)
 
-    def stack(self, outputs: int) -> Stack:
-        """Return embedding, blocks and readout."""
+    def stack(self, outputs: int, scale: Any = None) -> Stack:
+        """Return embedding, blocks and readout; `scale` replaces the scale of the branches and may be traced."""
+        scale = self.scale if scale is None else scale
         embed = dense(self.width, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
         stem = serial(
             Part("dense", embed), Part("activation", activation("identity")), Part("positions", positions("sinusoidal"))
         )
         last = normed(self.norm) if self.norm_position == "before" else ()
         head = readout_block(self, outputs, *last, global_mean())
-        return stacked(stem, repeat(_block(self), self.depth, 1), head)
+        return stacked(stem, repeat(_block(self, scale), self.depth, 1), head)
 
 
-def _block(config: TransformerConfig) -> Layer:
+def _block(config: TransformerConfig, scale: Any) -> Layer:
     """Return attention and feed-forward part, each with the stream around it."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
@@ -65,13 +70,14 @@ def _block(config: TransformerConfig) -> Layer:
         Part("activation", activation(config.activation)),
         Part("out", dense(config.width, rule, **options), 2),
     )._replace(mask=(2, 1))
-    (norm,) = normed(config.norm)
+    norm = normed(config.norm)
+    around = lambda layer: residual(layer, scale, config.skip)
     if config.norm_position == "before":
-        around = lambda name, layer: residual(serial(Part("norm", norm), Part(name, layer)))
+        behind = lambda name, layer: around(serial(*(Part("norm", n) for n in norm), Part(name, layer)))
         return serial(
-            Part("attention", around("attention", attend), 0), Part("feed_forward", around("feed_forward", forward), 1)
+            Part("attention", behind("attention", attend), 0), Part("feed_forward", behind("feed_forward", forward), 1)
         )
     return serial(
-        Part("attention", residual(attend), 0), Part("attention_norm", norm),
-        Part("feed_forward", residual(forward), 2), Part("feed_forward_norm", norm),
+        Part("attention", around(attend), 0), Part("attention_norm", *norm),
+        Part("feed_forward", around(forward), 2), Part("feed_forward_norm", *norm),
     )  # fmt: skip

@@ -49,4 +49,6 @@ ODD = (
         gl.Transformer(depth=2, width=4, heads=1, norm="rms", norm_position="after", causal=True, activation="relu"),
         (4, 3),
     ),
+    Architecture(gl.Transformer(depth=2, width=4, heads=2, norm=None, skip=False, branch_scale=0.7), (4, 3)),
+    Architecture(gl.Transformer(depth=2, width=4, heads=2, branch_scale="learned", norm_position="after"), (4, 3)),
 )  # fmt: skip
