@@ -4,6 +4,7 @@ from ._errors import GradlabError as GradlabError
 from .blackboard.explain import explain as explain
 from .config import Sweep as Sweep
 from .config import TrainingSweep as TrainingSweep
+from .core.activations import Activation as Activation
 from .core.activations import activation as activation
 from .core.activations import register_activation as register_activation
 from .core.attention import attention as attention

@@ -139,7 +139,7 @@ EXPLAIN_OPTIONS = (
 #: Defaults of `gradlab explain` instead of those of a configuration: the smallest network that shows all of it.
 EXPLAIN_DEFAULTS = {"depth": 1, "width": 2, "activation": "sigmoid", "init": "xavier_normal"}
 THEORY_OPTIONS = (
-    ("activation", str, "tanh", "Name in the table of activations."),
+    ("activation", str, "tanh", "Name in the table of activations, as tanh or leaky_relu:0.18."),
     ("init", str | None, None, "Name in the table of initialisers. None: xavier_normal."),
     ("width", int, 128, "Units of every layer; matters only for initialisers that depend on it."),
     (

@@ -40,6 +40,7 @@ KINDS = (
     Kind("dense, one unit", dense(1), (1,)),
     Kind("dense at positions", dense(4), (2, 5, 3)),
     Kind("activation", activation("gelu"), (3,)),
+    Kind("activation, with a number", serial(activation("leaky_relu:-0.3"), dense(3), activation("elu:2.5")), (3,)),
     Kind("serial", serial(dense(4), activation("tanh"), dense(2)), (3,)),
     Kind("repeat", repeat(serial(dense(3), activation("sigmoid")), 4), (3,)),
     Kind("residual", residual(serial(dense(4), activation("tanh"), dense(3)), 0.5), (3,)),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gradlab.config import REGISTRIES
+
 
 class Written(NamedTuple):
     """Hold one formula in plain text and in LaTeX."""
@@ -71,6 +73,23 @@ ACTIVATIONS: dict[str, Function] = {
         Written("2 / sqrt(π) · exp(−z²)", r"2/\sqrt\pi\; e^{-z^2}"),
     ),
 }  # fmt: skip
+
+
+def function_of(name: str) -> Function | None:
+    """Return how an activation is written; None for one that is not built in."""
+    name, number = REGISTRIES["activation"].split(name)
+    if number is None:
+        return ACTIVATIONS.get(name)
+    text = f"{number:.6g}".replace("-", "−")
+    tex = text.replace("−", "-")
+    if name == "leaky_relu":
+        return Function(_either("z", "z", f"{text} · z", rf"{tex}\,z"), _either("1", "1", text, tex))
+    return Function(
+        _either("z", "z", f"{text} · (exp(z) − 1)", rf"{tex}\,(e^z - 1)"),
+        _either("1", "1", f"{text} · exp(z)", rf"{tex}\,e^z"),
+    )
+
+
 #: Names that a reader may not know, with what they stand for.
 MEANINGS = {
     "Φ": Written("Φ is the normal distribution function", r"$\Phi$ is the normal distribution function"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradlab.blackboard.equations import Equation, Term
 from gradlab.blackboard.explanation import Explanation
-from gradlab.blackboard.formulas import ACTIVATIONS, LOSSES, MEANINGS, Function, Written
+from gradlab.blackboard.formulas import LOSSES, MEANINGS, Function, Written, function_of
 
 #: The equals sign that begins each side of an equation.
 EQUALS = Written("=", "=")
@@ -31,7 +31,7 @@ def facts(explanation: Explanation) -> str:
 def functions(explanation: Explanation) -> dict[str, Function | None]:
     """Return the activations that are used, by name; None for one that is not built in."""
     names = dict.fromkeys(layer.activation for layer in explanation.layers)
-    return {name: ACTIVATIONS.get(name) for name in names if name != "identity"}
+    return {name: function_of(name) for name in names if name != "identity"}
 
 
 def meanings(explanation: Explanation) -> list[Written]:

@@ -9,13 +9,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gradlab._errors import unknown
-from gradlab.config.registry import Registry
+from gradlab.config.registry import Parameter, Registry
 
 #: Built-in names; the tables in `gradlab.core` are tested to be complete against these.
 ACTIVATIONS: tuple[str, ...] = (
     "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu",
     "softplus", "softsign", "hard_tanh", "erf",
 )  # fmt: skip
+#: Activations behind whose name a number may stand, as in ``leaky_relu:0.18``.
+PARAMETERS: dict[str, Parameter] = {
+    # a slope beyond 1 is the mirror image of one within, times a factor
+    "leaky_relu": Parameter("slope below 0", 0.01, -1.0, 1.0),
+    "elu": Parameter("depth of the left side", 1.0, 0.0, 100.0),
+}
 INITIALIZERS: tuple[str, ...] = (
     "xavier_normal", "xavier_uniform", "xavier_truncated",
     "he_normal", "he_uniform", "he_truncated",
@@ -49,7 +55,7 @@ ALIASES: dict[str, str] = {
 #: What a user can add to, by `gradlab.register_activation` and `gradlab.register_initializer`. `gradlab.core` fills in
 #: the built-in entries.
 REGISTRIES: dict[str, Registry] = {
-    "activation": Registry("activation", ACTIVATIONS, ALIASES),
+    "activation": Registry("activation", ACTIVATIONS, ALIASES, PARAMETERS),
     "initializer": Registry("initializer", INITIALIZERS, ALIASES),
 }
 

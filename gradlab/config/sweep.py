@@ -73,8 +73,9 @@ class Sweep(Configuration, Shown):
     )
     activation: tuple[str | None, ...] = setting(
         (None,),
-        "Name in the table of activations. A sequence within the sequence has a name for each layer of an mlp or "
-        "a convnet. None: that of each architecture, gelu of a transformer; sigmoid, tanh and relu of an mlp.",
+        "Name in the table of activations, as tanh or leaky_relu:0.18. A sequence within the sequence has a name for "
+        "each layer of an mlp or a convnet. None: that of each architecture, gelu of a transformer; sigmoid, tanh and "
+        "relu of an mlp.",
     )
     init: tuple[str | None, ...] = setting(
         (None,),

@@ -25,12 +25,15 @@ from gradlab.core.scaled import Scaled, normalise
 
 #: Klambauer et al. 2017, appendix: the constants of SELU.
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-LEAKY_SLOPE = 0.01
+LEAKY_SLOPE = config.PARAMETERS["leaky_relu"].usual
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation and its derivative, elementwise on arrays. Equal where name and content are.
+    """Hold an activation and its derivative, elementwise on arrays. Equal where name and content are.
+
+    It stands wherever a name of an activation does: in a network, a sweep, a layer, or theory. It is then checked as
+    `register_activation` does, and registered under its name.
 
     Parameters
     ----------
@@ -51,6 +54,12 @@ class Activation:
     ----------
     fingerprint : str
         A hash of all this, and of what the functions compute; empty for a built-in one.
+
+    Examples
+    --------
+    >>> import gradlab as gl, jax.numpy as jnp
+    >>> gl.MLP(depth=3, activation=gl.Activation("half_sine", lambda z: jnp.sin(z / 2), lambda z: jnp.cos(z / 2) / 2))
+    MLP(depth=3, activation='half_sine')
     """
 
     name: str
@@ -134,6 +143,27 @@ def _softplus(z: Array) -> Array:
 
 _built_in = functools.partial(Activation, built_in=True)
 
+
+def _leaky(name: str, slope: float) -> Activation:
+    return _built_in(
+        name,
+        lambda z: jnp.where(z > 0, z, slope * z),
+        lambda z: jnp.where(z > 0, 1, slope).astype(z.dtype),
+        kinks=(0.0,),
+        homogeneous=True,
+    )
+
+
+def _elu_of(name: str, alpha: float) -> Activation:
+    kinks = () if alpha == 1 else (0.0,)  # at 1 both sides have the slope 1
+    phi, dphi = (lambda z: _elu(z, alpha)), (lambda z: _delu(z, alpha))
+    return _built_in(name, phi, dphi, kinks=kinks, homogeneous=alpha == 0)
+
+
+#: By name, what makes the entry of a name with a number behind it.
+_MAKERS = {"leaky_relu": _leaky, "elu": _elu_of}
+
+
 #: The table. Built-in names are those of `gradlab.config.ACTIVATIONS`.
 TABLE: Registry[Activation] = config.REGISTRIES["activation"]
 TABLE.fill(
@@ -142,14 +172,7 @@ TABLE.fill(
         _built_in("sigmoid", _sigmoid, _dsigmoid, limits=(0.0, 1.0)),
         _built_in("tanh", jnp.tanh, _dtanh, limits=(-1.0, 1.0)),
         _built_in("relu", jax.nn.relu, _step, kinks=(0.0,), homogeneous=True),
-        _built_in(
-            "leaky_relu",
-            lambda z: jnp.where(z > 0, z, LEAKY_SLOPE * z),
-            lambda z: jnp.where(z > 0, 1, LEAKY_SLOPE).astype(z.dtype),
-            kinks=(0.0,),
-            homogeneous=True,
-        ),
-        _built_in("elu", _elu, _delu),
+        *(_MAKERS[name](name, one.usual) for name, one in config.PARAMETERS.items()),
         _built_in(
             "selu",
             lambda z: _elu(z, SELU_ALPHA, SELU_SCALE),
@@ -176,11 +199,13 @@ TABLE.fill(
         _built_in(
             "erf", jax.lax.erf, lambda z: 2 / np.pi**0.5 * jnp.exp(-z * z), limits=(-1.0, 1.0)
         ),
-    )
+    ),
+    _MAKERS,
+    lambda entry: checked(entry.name, entry.phi, entry.dphi, entry.kinks, entry.limits),
 )  # fmt: skip
 
 
-def activation_named(name: str) -> Activation:
+def activation_named(name: str | Activation) -> Activation:
     """Return the entry of the table, or an error that lists the nearest right names."""
     return TABLE[name]
 
@@ -272,17 +297,17 @@ def checked(
     return Activation(name, phi, dphi, kinks, limits, homogeneous)
 
 
-def activation(*parts: str | tuple[str, int]) -> Layer:
+def activation(*parts: str | Activation | tuple[str, int]) -> Layer:
     r"""Make an activation layer :math:`a = \phi(z)`, with :math:`\delta = \partial L/\partial a\circ\phi'(z)`.
 
     Parameters
     ----------
-    *parts : str or (str, int)
-        One name for the whole array; or pairs of name and number of groups, for arrays with a
-        leading group axis: the slices of that axis in order.
+    *parts : str, Activation or (str, int)
+        One name for the whole array, as ``"tanh"`` or, with a number, ``"leaky_relu:0.18"``; or pairs of name and
+        number of groups, for arrays with a leading group axis: the slices of that axis in order.
     """
     entries = tuple(
-        (activation_named(p), None) if isinstance(p, str) else (activation_named(p[0]), p[1]) for p in parts
+        (activation_named(p[0]), p[1]) if isinstance(p, tuple) else (activation_named(p), None) for p in parts
     )
 
     def forward(_, x):

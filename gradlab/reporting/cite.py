@@ -12,7 +12,7 @@ import pandas as pd
 
 import gradlab
 from gradlab._text import plain
-from gradlab.config import CONFIGS, UNCHANGED, NetworkConfig
+from gradlab.config import CONFIGS, REGISTRIES, UNCHANGED, NetworkConfig
 from gradlab.frames.files import Run, load
 from gradlab.reporting.references import OWN, Reference, bibliography
 
@@ -174,7 +174,8 @@ def _known(row: Mapping[str, Any], name: str, kind: type) -> Any:
 def _values(name: str, value: Any) -> list[Any]:
     """Return one value, or the activations that stand one after another, as ``tanh, relu x 2``."""
     if name == "activation" and isinstance(value, str):
-        return [re.sub(r" x \d+$", "", one) for one in value.split(", ")]
+        names = [re.sub(r" x \d+$", "", one) for one in value.split(", ")]
+        return [REGISTRIES["activation"].split(name)[0] for name in names]
     return [value] if isinstance(value, str) else []
 
 

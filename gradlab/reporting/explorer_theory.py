@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradlab._errors import GradlabError
 from gradlab._files import path_from
 from gradlab.config import ACTIVATIONS, resolve
 from gradlab.frames.files import example
@@ -57,7 +58,7 @@ def explore_theory(
         Measured networks, whose points stand beside theory: plain fully connected ones of equal width. None:
         ``gradlab.example("depth")``.
     activation : str
-        Name of a built-in activation; the sliders begin there.
+        Name of a built-in activation, without a number behind it; the sliders begin there.
     sigma_w2, sigma_b2 : float
         Fan-in times the weight variance, and the bias variance, with which the sliders begin.
     depth : int
@@ -90,8 +91,13 @@ def explore_theory(
     check_variances("sigma_w2", np.asarray(sigma_w2))
     check_variances("sigma_b2", np.asarray(sigma_b2), "at least 0")
     check_variances("q0", np.asarray(q0))
+    name = resolve("activation", activation, ACTIVATIONS)
+    if name not in ACTIVATIONS:
+        raise GradlabError(
+            "a built-in activation without a number, whose formula the page has", repr(name), "activation='tanh'"
+        )
     first = {
-        "activation": resolve("activation", activation, ACTIVATIONS), "w": _short(sigma_w2), "b": _short(sigma_b2),
+        "activation": name, "w": _short(sigma_w2), "b": _short(sigma_b2),
         "depth": int(depth),
     }  # fmt: skip
     data = {

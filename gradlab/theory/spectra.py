@@ -19,7 +19,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
-from gradlab.theory.gaussian import check_variances, expectation
+from gradlab.theory.gaussian import check_variances, entry_of, expectation
 from gradlab.theory.log_norm import WEIGHTS
 from gradlab.theory.meanfield import mean_field
 
@@ -87,7 +87,7 @@ def moment_ratio(
     (41.0, 21.0)
     """
     depth, s = positive_integer("depth", depth), _s(weights)
-    if activation in (*CLOSED, "leaky_relu"):  # the slope does not depend on the scale
+    if entry_of(activation).homogeneous:  # the slope does not depend on the scale
         q = 1.0
     else:
         q = mean_field(activation, sigma_w2=sigma_w2, sigma_b2=sigma_b2).q_star

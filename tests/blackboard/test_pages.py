@@ -11,7 +11,7 @@ from scipy.special import erf, expit, ndtr
 
 import gradlab as gl
 from gradlab._text import plain
-from gradlab.blackboard.formulas import ACTIVATIONS
+from gradlab.blackboard.formulas import function_of
 from gradlab.blackboard.numbers import printed
 from gradlab.config import ACTIVATIONS as NAMES
 from gradlab.core.activations import activation_named
@@ -32,7 +32,7 @@ def computed(text, z, a):
     return eval(code, {"__builtins__": {}}, {**WORDS, "z": z, "a": a}) + 0 * z
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "leaky_relu:-0.25", "elu:2.5"])
 def test_a_formula_in_words_is_the_function(name):
     z = np.array([-3.1, -0.8, -0.2, 0.3, 0.9, 2.7])
     with jax.enable_x64(True):
@@ -40,8 +40,8 @@ def test_a_formula_in_words_is_the_function(name):
         phi, dphi = np.asarray(entry.phi(z)), np.asarray(entry.dphi(z))
     # the constants of SELU are written with five digits
     close = dict(rtol=5e-5 if name == "selu" else 1e-12, atol=1e-14)
-    np.testing.assert_allclose(computed(ACTIVATIONS[name].phi.text, z, phi), phi, **close)
-    np.testing.assert_allclose(computed(ACTIVATIONS[name].slope.text, z, phi), dphi, **close)
+    np.testing.assert_allclose(computed(function_of(name).phi.text, z, phi), phi, **close)
+    np.testing.assert_allclose(computed(function_of(name).slope.text, z, phi), dphi, **close)
 
 
 def test_numbers_are_rounded_once_and_none_becomes_zero():

@@ -115,3 +115,57 @@ def test_built_in_names_are_taken_and_unknown_ones_are_told(forget):
 def test_an_activation_with_kinks_passes_when_they_are_named(forget):
     gl.register_activation("size", jnp.abs, lambda z: jnp.where(z > 0, 1.0, -1.0).astype(z.dtype), (0.0,))
     assert TABLE["size"].homogeneous
+
+
+def test_a_number_behind_a_name_is_a_parameter(x64):
+    """Read in any spelling, of one canonical form; the name alone is the usual number."""
+    named = lambda name: gl.MLP(activation=name).activation
+    assert {named("leaky_relu:0.180"), named("leaky_relu:18e-2")} == {"leaky_relu:0.18"}
+    assert (named("leaky_relu:0.01"), named("elu:1"), named("elu:2.0")) == ("leaky_relu", "elu", "elu:2")
+    z = jnp.asarray([-3.0, -0.5, 2.0])
+    assert np.asarray(TABLE["leaky_relu:-0.25"].phi(z)) == pytest.approx([0.75, 0.125, 2.0], abs=1e-15)
+    assert np.asarray(TABLE["elu:0.5"].phi(z)) == pytest.approx([*(0.5 * np.expm1([-3.0, -0.5])), 2.0], abs=1e-15)
+    for name in ("leaky_relu:0.3", "leaky_relu:0", "leaky_relu:-1", "elu:0.5", "elu:0", "elu:100"):
+        entry = TABLE[name]
+        again = activations.checked("again", entry.phi, entry.dphi, entry.kinks)
+        assert again.homogeneous == entry.homogeneous
+        assert (entry.name, entry.fingerprint) == (named(name), "")
+    hashed = lambda name: config.content_hash(gl.MLP(activation=name).as_dict())
+    assert hashed("leaky_relu:0.2") == hashed("leaky_relu:0.20") != hashed("leaky_relu:0.3")
+    assert not {e.name for e in TABLE.registered} & {"leaky_relu:0.3", "elu:0.5"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("relu:0.2", "no number behind activation 'relu'.*leaky_relu:0.01 and elu:1"),
+        ("swish:2", "no number behind activation 'silu'"),
+        ("leaky_relu:", "slope below 0.*from -1 to 1"),
+        ("leaky_relu:1.5", "from -1 to 1"),
+        ("leaky_relu:nan", "from -1 to 1"),
+        ("elu:much", "from 0 to 100.*'much'"),
+        ("elu:-1", "from 0 to 100"),
+        ("leaky:0.2", "activation to be one of"),
+        (0.2, "activation to be one of"),
+    ],
+)
+def test_a_number_that_a_name_does_not_take_is_refused(name, words):
+    with pytest.raises(GradlabError, match=words):
+        gl.MLP(activation=name)
+
+
+def test_an_activation_stands_in_place_of_its_name(forget):
+    """Checked and registered as by hand; one name never stands for two functions."""
+    own = gl.Activation("own", jnp.sin, jnp.cos)
+    net = gl.MLP(depth=2, activation=(own, "tanh"))
+    assert net.activation == ("own", "tanh") and TABLE["own"] == own
+    assert gl.Sweep(activation=(own, TABLE["relu"], TABLE["elu:0.5"])).activation == ("own", "relu", "elu:0.5")
+    gl.activation(gl.Activation("own", jnp.sin, jnp.cos))  # the same content
+    with pytest.raises(GradlabError, match="one activation under the name 'own'"):
+        gl.RNN(activation=gl.Activation("own", jnp.cos, lambda z: -jnp.sin(z)))
+    with pytest.raises(GradlabError, match="derivative of phi"):
+        gl.MLP(activation=gl.Activation("wrong", jnp.sin, jnp.sin))
+    with pytest.raises(GradlabError, match="not built in"):
+        gl.MLP(activation=gl.Activation("leaky_relu:7", jnp.sin, jnp.cos))
+    assert gl.MLP(activation=gl.Activation("twice", lambda z: 2 * z, lambda z: 2 * jnp.ones_like(z))).activation
+    assert TABLE["twice"].homogeneous

@@ -67,7 +67,7 @@ EDITS = (
     Edit("activations", "_normal_cdf(z) + z * _normal_density(z)", "_normal_cdf(z) - z * _normal_density(z)", "gelu"),
     Edit("activations", "_sigmoid(z) + z * _dsigmoid(z)", "_sigmoid(z)", "silu"),
     Edit("activations", "(jnp.abs(z) < 1)", "(jnp.abs(z) < 0.5)", "hard_tanh"),
-    Edit("activations", "jnp.where(z > 0, 1, LEAKY_SLOPE)", "jnp.where(z > 0, 1, 0)", "leaky_relu"),
+    Edit("activations", "jnp.where(z > 0, 1, slope)", "jnp.where(z > 0, 1, 0)", "leaky_relu"),
     Edit("activations", '"softplus", _softplus, _sigmoid', '"softplus", _softplus, _dsigmoid', "softplus"),
     Edit("activations", "z.mantissa if entry.homogeneous else z.value()", "z.mantissa"),
     # losses.py

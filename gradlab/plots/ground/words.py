@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab.config import REGISTRIES
 from gradlab.plots.ground.glyphs import drawable
 
 NAMES: dict[str, str] = {
@@ -154,7 +155,8 @@ def spoken(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
-    return NAMES.get(str(value), str(value))
+    name, number = REGISTRIES["activation"].split(str(value))
+    return f"{NAMES.get(name, name)} {number:.4g}" if number is not None else NAMES.get(name, name)
 
 
 def short(column: str) -> str:
