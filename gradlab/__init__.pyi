@@ -65,6 +65,7 @@ from .monitoring.trackers import scalars as scalars
 from .networks.convnet import ConvNet as ConvNet
 from .networks.custom import CustomNetwork as CustomNetwork
 from .networks.mlp import MLP as MLP
+from .networks.parametrization import rate_factors as rate_factors
 from .networks.resnet import ResNet as ResNet
 from .networks.rnn import RNN as RNN
 from .networks.transformer import Transformer as Transformer
@@ -78,5 +79,6 @@ from .sweep.run import run as run
 from .training.cliff import clipping_cliff as clipping_cliff
 from .training.curvature import sharpness as sharpness
 from .training.loop import train as train
+from .training.rate_factors import scale_by_leaf as scale_by_leaf
 
 __version__: str

@@ -71,6 +71,7 @@ KINDS = (
     Kind("gru", unroll(gru_cell(3), returns="all"), (4, 2)),
     Kind("attention", attention(2), (5, 4)),
     Kind("attention, causal, one feature", attention(1, causal=True), (4, 1)),
+    Kind("attention, scores over n", attention(2, divisor=2.0), (5, 4)),
     Kind("positions, learned", positions("learned"), (4, 3)),
     Kind("positions, sinusoidal", positions(), (4, 3)),
 )

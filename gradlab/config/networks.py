@@ -25,6 +25,10 @@ from gradlab.config.fields import (
 from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
 
 NORMS = ("batch", "layer", "rms")
+#: How scales of weights and learning rates follow the width; all but the first are relative to a base width.
+PARAMETRIZATIONS = ("standard", "mup", "ntk")
+#: Initialisers of which no law of width speaks, because their weights are not drawn.
+NOT_DRAWN = ("identity", "constant")
 
 
 def lacking(needs: Mapping[str, Need], values: Mapping[str, Any]) -> set[str]:
@@ -85,6 +89,16 @@ class NetworkConfig(Configuration):
         None, "Initialiser of the readout, with gain 1. None: the same as `init`.",
         optional(named("initializer", INITIALIZERS)), "draw",
     )  # fmt: skip
+    parametrization: str = option(
+        "standard",
+        "How the scales of weights and the learning rates of a training follow the width: not at all (standard), by "
+        "the maximal update parametrization (mup), or by the neural tangent one (ntk).",
+        choice(*PARAMETRIZATIONS), "program", later=True,
+    )  # fmt: skip
+    base_width: int = option(
+        64, "Width at which mup and ntk are the standard parametrization.", positive_integer, "program",
+        needs=("parametrization", PARAMETRIZATIONS[1:]), later=True,
+    )  # fmt: skip
 
     def __post_init__(self):
         self._check()
@@ -106,6 +120,22 @@ class NetworkConfig(Configuration):
             raise GradlabError(
                 "sigma_w2= or std= only with init='gaussian'", f"init={self.init!r}",
                 "init='gaussian', or gain= to scale another initialiser",
+            )  # fmt: skip
+        if self.parametrization != "standard":
+            self._check_parametrization()
+
+    def _check_parametrization(self) -> None:
+        """Raise where it is not known how scales and rates follow the width."""
+        if isinstance(self.width, tuple):
+            raise GradlabError(
+                f"one width for all layers with parametrization={self.parametrization!r}", f"{self.width}",
+                f"width={max(self.width)}, or parametrization='standard'",
+            )  # fmt: skip
+        fixed = [name for name in self.initializers if name in NOT_DRAWN]
+        if fixed:
+            raise GradlabError(
+                f"weights that are drawn, with parametrization={self.parametrization!r}", f"init={fixed[0]!r}",
+                "init='lecun_normal', or parametrization='standard'",
             )  # fmt: skip
 
     def _one_width(self) -> None:
@@ -333,6 +363,11 @@ class TransformerConfig(Branched, NormedConfig):
             raise GradlabError(
                 "heads that divide the width", f"width={self.width}, heads={self.heads}", f"width={self.heads * 16}"
             )
+        if self.parametrization != "standard" and self.base_width % self.heads:
+            raise GradlabError(
+                "heads that divide the base width", f"base_width={self.base_width}, heads={self.heads}",
+                f"base_width={self.heads * 16}",
+            )  # fmt: skip
 
 
 #: The configuration of each architecture.

@@ -88,6 +88,8 @@ class Sweep(Configuration, Shown):
     sigma_b2: tuple[float | None, ...] = coordinate(NetworkConfig, "sigma_b2")
     bias: tuple[bool, ...] = coordinate(NetworkConfig, "bias")
     readout: tuple[str | None, ...] = coordinate(NetworkConfig, "readout")
+    parametrization: tuple[str, ...] = coordinate(NetworkConfig, "parametrization")
+    base_width: tuple[int, ...] = coordinate(NetworkConfig, "base_width")
     architecture: tuple[str, ...] = setting(
         ("mlp",), "Kind of network: mlp, resnet, convnet, rnn, transformer. Each takes the coordinates that it has."
     )

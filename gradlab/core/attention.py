@@ -28,6 +28,7 @@ def attention(
     gain: float = 1.0,
     bias: bool = True,
     bias_std: float | None = None,
+    divisor: float | None = None,
 ) -> Layer:
     r"""Multi-head self-attention over (batch, time, features) (Vaswani et al. 2017, section 3.2).
 
@@ -56,6 +57,9 @@ def attention(
         the softmax does not see, and its gradient would be 0.
     bias_std : float, optional
         Standard deviation of a Gaussian bias. None: the initialiser's own rule.
+    divisor : float, optional
+        What stands in place of :math:`\sqrt n` below the scores. None: :math:`\sqrt n`. In the maximal update
+        parametrization it grows as n (Yang et al. 2022, definition 4.1).
 
     Raises
     ------
@@ -83,7 +87,8 @@ def attention(
         _check(x.mantissa.shape[-2:], heads)
         through = product(x.mantissa.shape[-1])
         q, k, v = (through.forward(params[name], x)[0] for name in ("query", "key", "value"))
-        seen = matmul(_weights(_split(q.value(), heads), _split(k.value(), heads), causal), _split(v.mantissa, heads))
+        p = _weights(_split(q.value(), heads), _split(k.value(), heads), causal, divisor)
+        seen = matmul(p, _split(v.mantissa, heads))
         o = v.map(lambda _: _join(seen))
         y, _ = through.forward(params["output"], o)
         return y, (x, q, k, v, o)
@@ -93,7 +98,7 @@ def attention(
         through = product(x.mantissa.shape[-1])
         do, output = through.backward(params["output"], o, dy, prefixed(read, "output"))
         do = normalise(do)
-        dq, dk, dv = _chain_rule(q, k, v, do, heads, causal)
+        dq, dk, dv = _chain_rule(q, k, v, do, heads, causal, divisor)
         record, dx = {"output": output}, None
         for name, d in (("query", dq), ("key", dk), ("value", dv)):
             part, record[name] = through.backward(params[name], x, d, prefixed(read, name))
@@ -103,9 +108,9 @@ def attention(
     return Layer(initialise, forward, backward)
 
 
-def _weights(q: Array, k: Array, causal: bool) -> Array:
+def _weights(q: Array, k: Array, causal: bool, divisor: float | None) -> Array:
     """P, shape (..., heads, time, time): how much position i takes from position j."""
-    scores = matmul(q, jnp.swapaxes(k, -1, -2)) / _root(q)
+    scores = matmul(q, jnp.swapaxes(k, -1, -2)) / _divisor(q, divisor)
     if causal:
         time = jnp.arange(scores.shape[-1])
         scores = jnp.where(time[:, None] >= time, scores, -jnp.inf)
@@ -113,26 +118,28 @@ def _weights(q: Array, k: Array, causal: bool) -> Array:
     return relative / jnp.sum(relative, -1, keepdims=True)
 
 
-def _chain_rule(q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal: bool) -> tuple[Scaled, Scaled, Scaled]:
+def _chain_rule(
+    q: Scaled, k: Scaled, v: Scaled, do: Scaled, heads: int, causal: bool, divisor: float | None
+) -> tuple[Scaled, Scaled, Scaled]:
     """Return the cotangents of q, k and v."""
     v = plain(v.value()) if do.is_plain else v
     qs, ks, vs, dos = (_split(v, heads) for v in (q.value(), k.value(), v.mantissa, do.mantissa))
-    p = _weights(qs, ks, causal)
+    p = _weights(qs, ks, causal, divisor)
     dv = matmul(jnp.swapaxes(p, -1, -2), dos)
     dp = matmul(dos, jnp.swapaxes(vs, -1, -2))
     # twice: what rounding leaves of the mean is as large as dp, and the keys multiply it where values are alike
     for _ in range(2):
         dp = dp - jnp.sum(p * dp, -1, keepdims=True)
-    ds = p * dp / _root(qs)
+    ds = p * dp / _divisor(qs, divisor)
     dq, dk = matmul(ds, ks), matmul(jnp.swapaxes(ds, -1, -2), qs)
     # the scores' cotangent is a product with v, and has its power of two as well
     both = lambda d: do.map(lambda _: _join(d), lambda e: e + v.exponent)
     return both(dq), both(dk), do.map(lambda _: _join(dv))
 
 
-def _root(q: Array) -> Array:
-    """Return the square root of the features of a head."""
-    return jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype))
+def _divisor(q: Array, divisor: float | None) -> Array:
+    """Return what the scores are divided by: the square root of the features of a head where nothing is given."""
+    return jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype)) if divisor is None else jnp.asarray(divisor, q.dtype)
 
 
 def _split(x: Array, heads: int) -> Array:

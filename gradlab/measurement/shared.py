@@ -41,7 +41,8 @@ SHOWN_ONCE = frozenset((*FORWARD, "activation_counts"))
 
 def shares(config: NetworkConfig) -> bool:
     """Say whether networks like this one can share products: their blocks are a weight and an activation only."""
-    return isinstance(config, MLPConfig) and config.norm is None and len(config.activations) == 1
+    plain = isinstance(config, MLPConfig) and config.norm is None and len(config.activations) == 1
+    return plain and config.parametrization == "standard"  # others have three rules for their draws, and a family one
 
 
 def family(config: MLPConfig) -> tuple:

@@ -8,7 +8,7 @@ from gradlab.core.conv import conv
 from gradlab.core.layer import Layer, Part, serial
 from gradlab.core.pooling import global_mean
 from gradlab.networks.network import Network
-from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.rules import bias_std, hidden_rule, input_rule
 from gradlab.networks.stack import Stack, chained, normed, readout_block
 
 
@@ -38,14 +38,15 @@ class ConvNet(ConvNetConfig, Network):
     def stack(self, outputs: int) -> Stack:
         """Return the first convolution, the others in loops over those of one activation, and the readout."""
         phis = self.activations if len(self.activations) > 1 else self.activations * self.depth
-        hidden = lambda width, phi: _block(self, phi)
+        hidden = lambda width, phi, first: _block(self, phi, first)
         return chained(hidden, self.widths, phis, readout_block(self, outputs, global_mean()))
 
 
-def _block(config: ConvNetConfig, name: str) -> Layer:
-    """Return a convolution with its norm and its activation."""
+def _block(config: ConvNetConfig, name: str, first: bool) -> Layer:
+    """Return a convolution with its norm and its activation; the first one reads the data."""
+    rule = input_rule(config) if first else hidden_rule(config)
     weight = conv(
-        config.width, config.kernel, hidden_rule(config), padding=config.padding, gain=config.gain, bias=config.bias,
+        config.width, config.kernel, rule, padding=config.padding, gain=config.gain, bias=config.bias,
         bias_std=bias_std(config),
     )  # fmt: skip
     phi = (Part("activation", activation(name)._replace(mask=(1, 0))),)

@@ -8,7 +8,7 @@ from gradlab.core.dense import dense
 from gradlab.core.initializers import Initializer
 from gradlab.core.layer import Layer, Part, serial
 from gradlab.networks.network import Network
-from gradlab.networks.rules import bias_std, hidden_rule, readout_rule
+from gradlab.networks.rules import bias_std, hidden_rule, input_rule, readout_rule
 from gradlab.networks.stack import Stack, chained, normed
 
 #: One part of an activation layer: a name, or a name with the number of its groups.
@@ -60,7 +60,7 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
     names = config.activations if len(config.activations) > 1 else config.activations * depth
     phis = (parts,) * depth if parts else tuple((name,) for name in names)
     widths = config.widths if isinstance(config.width, tuple) else (config.width,) * depth
-    rule = hidden_rule(config)
+    rule, first_rule = hidden_rule(config), input_rule(config)
 
     def block(width: int, init: Initializer, gain: float, phi: Layer, norm: str | None = None) -> Layer:
         layers = [Part("dense", dense(width, init, gain=gain, bias=config.bias, bias_std=bias_std(config)))]
@@ -68,8 +68,9 @@ def stack(config: MLPConfig, outputs: int, parts: Parts | None = None, depth: in
         layers[1 if config.norm_position == "before" else 2 : 0] = [Part("norm", layer) for layer in normed(norm)]
         return serial(*layers)
 
-    def hidden(width: int, phi: Parts) -> Layer:
-        return block(width, rule, config.gain, activation(*phi)._replace(mask=(1, 0)), config.norm)
+    def hidden(width: int, phi: Parts, first: bool) -> Layer:
+        rule_here = first_rule if first else rule
+        return block(width, rule_here, config.gain, activation(*phi)._replace(mask=(1, 0)), config.norm)
 
     # the readout is a block too, so that every row of the frame is read in the same way
     head = block(outputs, readout_rule(config), 1.0, activation("identity"))

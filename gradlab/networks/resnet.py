@@ -14,7 +14,7 @@ from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
-from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.rules import bias_std, hidden_rule, input_rule
 from gradlab.networks.stack import Stack, linear, normed, readout_block, stacked
 
 
@@ -63,7 +63,8 @@ class ResNet(ResNetConfig, Network):
         if self.branch == "dense":
             stem, before = linear(self, self.width, "lecun_normal"), ()
         else:
-            weight = conv(self.width, self.kernel, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
+            rule = input_rule(self, "lecun_normal")
+            weight = conv(self.width, self.kernel, rule, bias=self.bias, bias_std=bias_std(self))
             stem = serial(Part("conv", weight), Part("activation", activation("identity")))
             before = (global_mean(),)
         last = normed(self.norm) if self.norm_position == "before" else ()

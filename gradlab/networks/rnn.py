@@ -12,7 +12,7 @@ from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
 from gradlab.networks.network import Network
-from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.rules import bias_std, hidden_rule, input_rule
 from gradlab.networks.stack import STEM_FOLD, Stack, readout_block
 
 
@@ -82,7 +82,8 @@ def _of_the_last(steps: int, layer: Layer) -> Layer:
 
 def _cell(config: RNNConfig) -> Cell:
     options = {
-        "recurrent_init": hidden_rule(config), "gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)
+        "init": input_rule(config, "xavier_normal"), "recurrent_init": hidden_rule(config), "gain": config.gain,
+        "bias": config.bias, "bias_std": bias_std(config),
     }  # fmt: skip
     if config.cell == "rnn":
         return rnn_cell(config.width, config.activation, **options)

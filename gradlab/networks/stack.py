@@ -11,7 +11,7 @@ from gradlab.core.dense import dense
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
-from gradlab.networks.rules import bias_std, readout_rule
+from gradlab.networks.rules import bias_std, input_rule, readout_rule
 
 #: Name of a normalisation -> the layer.
 NORMS = {"batch": batch_norm, "layer": layer_norm, "rms": rms_norm}
@@ -87,14 +87,15 @@ def runs_of(widths: tuple[int, ...], kinds: Sequence[Hashable] | None = None) ->
 
 
 def chained(
-    block: Callable[[int, Any], Layer], widths: tuple[int, ...], kinds: Sequence[Hashable], readout: Layer
+    block: Callable[[int, Any, bool], Layer], widths: tuple[int, ...], kinds: Sequence[Hashable], readout: Layer
 ) -> Stack:
     """Return a first block, the others in loops over equal ones, and a readout.
 
     Parameters
     ----------
     block : callable
-        ``(width, kind) -> Layer``; block l draws from the key folded with l, whichever loop it stands in.
+        ``(width, kind, first) -> Layer``, `first` where it reads the data; block l draws from the key folded with l,
+        whichever loop it stands in.
     widths : tuple of int
         Units of each block.
     kinds : sequence
@@ -103,17 +104,17 @@ def chained(
         The last layer, which is no block.
     """
     shapes = runs_of(widths, kinds)
-    parts = [Part("first", block(widths[0], kinds[0]), 1)]
+    parts = [Part("first", block(widths[0], kinds[0], True), 1)]
     for i, (width, number, count) in enumerate(shapes):
-        one = block(width, kinds[number - 1])
+        one = block(width, kinds[number - 1], False)
         parts.append(Part(f"run_{i}", repeat(one, count, number)) if count else Part(f"run_{i}", one, number))
     whole = serial(*parts, Part("readout", readout, READOUT_FOLD))
     return Stack(whole, bool(shapes and shapes[-1][2]))
 
 
 def linear(config: NetworkConfig, width: int, init: str) -> Layer:
-    """Return a dense layer as a block of its own, which is read as every block is."""
-    weight = dense(width, init, bias=config.bias, bias_std=bias_std(config))
+    """Return a dense layer that reads the data, as a block of its own, which is read as every block is."""
+    weight = dense(width, input_rule(config, init), bias=config.bias, bias_std=bias_std(config))
     return serial(Part("dense", weight), Part("activation", activation("identity")))
 
 

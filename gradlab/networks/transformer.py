@@ -12,7 +12,7 @@ from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
 from gradlab.networks.network import Network
-from gradlab.networks.rules import bias_std, hidden_rule
+from gradlab.networks.rules import bias_std, hidden_rule, input_rule
 from gradlab.networks.stack import Stack, normed, readout_block, stacked
 
 
@@ -51,7 +51,7 @@ class Transformer(TransformerConfig, Network):
     def stack(self, outputs: int, scale: Any = None) -> Stack:
         """Return embedding, blocks and readout; `scale` replaces the scale of the branches and may be traced."""
         scale = self.scale if scale is None else scale
-        embed = dense(self.width, "lecun_normal", bias=self.bias, bias_std=bias_std(self))
+        embed = dense(self.width, input_rule(self, "lecun_normal"), bias=self.bias, bias_std=bias_std(self))
         stem = serial(
             Part("dense", embed), Part("activation", activation("identity")), Part("positions", positions("sinusoidal"))
         )
@@ -64,7 +64,9 @@ def _block(config: TransformerConfig, scale: Any) -> Layer:
     """Return attention and feed-forward part, each with the stream around it."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
-    attend = attention(config.heads, rule, causal=config.causal, **options)._replace(mask=(2, 0))
+    attend = attention(config.heads, rule, causal=config.causal, divisor=_divisor(config), **options)._replace(
+        mask=(2, 0)
+    )
     forward = serial(
         Part("in", dense(config.expansion * config.width, rule, **options), 0),
         Part("activation", activation(config.activation)),
@@ -81,3 +83,10 @@ def _block(config: TransformerConfig, scale: Any) -> Layer:
         Part("attention", around(attend), 0), Part("attention_norm", *norm),
         Part("feed_forward", around(forward), 2), Part("feed_forward_norm", *norm),
     )  # fmt: skip
+
+
+def _divisor(config: TransformerConfig) -> float | None:
+    """Return what scores are divided by under "mup": the features n of a head, as n over the root of n at the base."""
+    if config.parametrization != "mup":
+        return None
+    return config.width / (config.heads * config.base_width) ** 0.5

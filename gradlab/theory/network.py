@@ -10,7 +10,7 @@ import numpy as np
 
 from gradlab._errors import GradlabError
 from gradlab.config import one_after_another
-from gradlab.networks.rules import hidden_rule, readout_rule
+from gradlab.networks.rules import hidden_rule, input_rule, readout_rule
 from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
 from gradlab.theory.meanfield import MeanField, mean_field
@@ -51,8 +51,8 @@ def network_mean_field(net: Any, *, q0: float = 1.0) -> MeanField:
     1.10553
     """
     check_plain(net)
-    sigma_w2, sigma_b2 = scales(net, np.full(2, net.widths[0]), None)
-    return mean_field(net.activation, sigma_w2=sigma_w2[0], sigma_b2=sigma_b2[0], q0=q0)
+    sigma_w2, sigma_b2 = scales(net, np.full(3, net.widths[0]), None)
+    return mean_field(net.activation, sigma_w2=sigma_w2[1], sigma_b2=sigma_b2[1], q0=q0)
 
 
 def summary(net: Any, *, q0: float = 1.0) -> tuple[str, Callable[[], MeanFieldMaps]]:
@@ -117,8 +117,8 @@ def check_plain(config: Any) -> None:
 
 def scales(config: Any, sizes: np.ndarray, outputs: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Return sigma_w2 and sigma_b2 of hidden layers and readout; NaN where the readout needs unknown outputs."""
-    rule, head = hidden_rule(config), readout_rule(config)
-    rules = [(rule, config.gain, n, m) for n, m in itertools.pairwise(sizes)]
+    head, hidden = readout_rule(config), [input_rule(config), *[hidden_rule(config)] * (len(sizes) - 2)]
+    rules = [(rule, config.gain, n, m) for rule, (n, m) in zip(hidden, itertools.pairwise(sizes), strict=True)]
     rules.append((head, 1.0, sizes[-1], outputs or 1))
     sigma_w2 = np.array([r.sigma_w2(int(n), int(m), gain) for r, gain, n, m in rules])
     if outputs is None and head.sigma_w2(int(sizes[-1]), 1) != head.sigma_w2(int(sizes[-1]), 2):

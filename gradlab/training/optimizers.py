@@ -95,9 +95,11 @@ def stable_below(config: TrainingConfig) -> float:
     """Rate times sharpness above which steps on a parabola move away from its minimum; NaN where it is unknown.
 
     2 for gradient descent, 2 (1 + b) with momentum b and 2 (1 + b) / (1 + 2 b) with Nesterov's; optimisers that scale
-    each entry have no such number, and clipped gradients do not grow.
+    each entry have no such number, clipped gradients do not grow, and rates that differ from parameter to parameter
+    have none in common.
     """
-    if config.optimizer_fingerprint or _clip(config):
+    by_width = getattr(config.network, "parametrization", "standard") != "standard"
+    if config.optimizer_fingerprint or _clip(config) or by_width:
         return float("nan")
     b = config.momentum
     bounds = {"sgd": lambda: 2.0, "momentum": lambda: 2 * (1 + b), "nesterov": lambda: 2 * (1 + b) / (1 + 2 * b)}

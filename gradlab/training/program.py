@@ -28,6 +28,7 @@ from gradlab.core.scaled import Scaled, scaled
 from gradlab.networks.resolved import Resolved
 from gradlab.networks.stack import Stack
 from gradlab.training.optimizers import Recipe, clipping, optimizer
+from gradlab.training.rate_factors import multiplied
 
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
 ORDER_FOLD, DROPOUT_FOLD = 0x6F7264, 0x64726F
@@ -153,6 +154,8 @@ def _update(recipe: Recipe, state: State, gradient: Any, numbers: Any) -> tuple[
     order, value, grads = gradient
     clipped, clip_state = clipping(recipe, numbers).update(grads, state.clip_state, state.params)
     updates, opt_state = optimizer(recipe, numbers, state.step).update(clipped, state.opt_state, state.params)
+    if "rate_factors" in numbers:
+        updates = multiplied(updates, numbers["rate_factors"])
     params = optax.apply_updates(state.params, updates)
     losses = state.losses.at[state.step].set(value.astype(state.losses.dtype))
     failed = state.failed | ~jnp.isfinite(value)

@@ -23,6 +23,7 @@ from gradlab.training import program
 from gradlab.training.optimizers import Recipe, decays_in_loss, numbers_in_update
 from gradlab.training.plan import Plan
 from gradlab.training.program import Arguments, Kind, State
+from gradlab.training.rate_factors import rate_factors_of
 from gradlab.training.room import Room, shapes_of
 from gradlab.training.split import Split
 
@@ -80,7 +81,7 @@ class Trainer:
         self.kind = Kind(network_of_kind, data.outputs, plan.loss, plan.batch, config.dropout, decays_in_loss(config))
         self.own_kind = self.kind._replace(resolved=resolved(bare(self.net)))
         self.depth, self.blocks = numbers_of(self.net, plan.dtype)
-        self.numbers = numbers_in_update(config, plan.steps, plan.dtype)
+        self.numbers = numbers_in_update(config, plan.steps, plan.dtype) | rate_factors_of(config, plan.dtype)
         self.x, self.y = examples or self.on_device(data.x, data.y)
 
     def on_device(self, x: np.ndarray, y: np.ndarray) -> tuple[Array, Array]:

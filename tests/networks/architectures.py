@@ -51,4 +51,7 @@ ODD = (
     ),
     Architecture(gl.Transformer(depth=2, width=4, heads=2, norm=None, skip=False, branch_scale=0.7), (4, 3)),
     Architecture(gl.Transformer(depth=2, width=4, heads=2, branch_scale="learned", norm_position="after"), (4, 3)),
+    Architecture(gl.MLP(depth=2, width=6, activation="tanh", parametrization="mup", base_width=3), (4,)),
+    Architecture(gl.RNN(width=4, parametrization="ntk", base_width=2), (5, 3)),
+    Architecture(gl.Transformer(depth=1, width=4, heads=2, parametrization="mup", base_width=2), (4, 3)),
 )  # fmt: skip

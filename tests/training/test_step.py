@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+import gradlab as gl
 from gradlab.config import OPTIMIZERS, TrainingConfig
 from gradlab.core.losses import plain_loss
 from gradlab.core.scaled import plain
@@ -162,3 +163,16 @@ def test_masks_of_dropout_are_new_at_each_step(x64):
     epochs = losses.reshape(2, 4)
     assert len(set(losses)) == 8
     assert not np.allclose(np.sort(epochs[0]), np.sort(epochs[1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sgd", "momentum", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("parametrization", ["mup", "ntk"])
+def test_rates_of_a_parametrization_are_those_of_optax_with_a_factor_for_each_leaf(parametrization, name, x64):
+    case = TABLE[1]._replace(net=TABLE[1].net.with_options(width=8, parametrization=parametrization, base_width=4))
+    of = trainer(case, {"optimizer": name, "learning_rate": RATES[name], "weight_decay": 0.0})
+    factors = gl.rate_factors(case.net, optimizer=name)
+    assert len(set(jax.tree.leaves(factors))) > 1
+    reference = optax.chain(REFERENCES[name](RATES[name], 0.0), gl.scale_by_leaf(factors))
+    apart, moved, size = worst_step(of, reference, "softmax_cross_entropy")
+    assert (moved > 1e-6).all() and (apart <= TOLERANCE * np.maximum(size, 1)).all()
