@@ -15,6 +15,7 @@ from .core.conv import conv as conv
 from .core.dense import dense as dense
 from .core.dropout import Dropout as Dropout
 from .core.dropout import dropout as dropout
+from .core.dyt import dyt as dyt
 from .core.gradient import Site as Site
 from .core.gradient import materialise as materialise
 from .core.initializers import register_initializer as register_initializer

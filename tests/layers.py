@@ -9,11 +9,13 @@ from gradlab.core.attention import attention, positions
 from gradlab.core.conv import conv
 from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout, dropout
+from gradlab.core.dyt import dyt
 from gradlab.core.layer import Layer, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
 from gradlab.core.pooling import flatten, global_mean
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.residual import residual
+from gradlab.core.scaling import scaling
 from gradlab.core.unroll import unroll
 
 
@@ -51,6 +53,8 @@ KINDS = (
     Kind("layer norm", layer_norm(), (4,)),
     Kind("layer norm at positions, one feature", layer_norm(), (5, 1)),
     Kind("rms norm", rms_norm(bias=True), (2, 4)),
+    Kind("dynamic tanh", dyt(), (2, 4)),
+    Kind("fixed factor", scaling(0.3), (3,)),
     Kind("convolution of a sequence", conv(4, 3), (5, 2)),
     Kind("convolution of one pixel and channel", conv(1, 3, padding="periodic"), (1, 1, 1)),
     Kind("convolution with strides", conv(3, (3, 2), stride=(2, 3)), (6, 5, 2)),
@@ -72,6 +76,7 @@ KINDS = (
     Kind("attention", attention(2), (5, 4)),
     Kind("attention, causal, one feature", attention(1, causal=True), (4, 1)),
     Kind("attention, scores over n", attention(2, divisor=2.0), (5, 4)),
+    Kind("attention of normalised queries and keys", attention(2, qk_norm=True), (5, 4)),
     Kind("positions, learned", positions("learned"), (4, 3)),
     Kind("positions, sinusoidal", positions(), (4, 3)),
 )

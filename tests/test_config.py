@@ -234,7 +234,11 @@ BAD = {
         {"architecture": "transformer", "skip": False, "branch_scale": "learned"},
         "skip=True with branch_scale='learned'",
     ),
-    "a place for a norm": ({"norm": "pre"}, "norm to be one of batch, layer, rms; received 'pre'"),
+    "a place for a norm": ({"norm": "pre"}, "norm to be one of batch, layer, rms, dyt; received 'pre'"),
+    "scaling of no norm": (
+        {"architecture": "transformer", "norm": "none", "norm_scaling": True},
+        "a norm with norm_scaling=True",
+    ),
     "another architecture's norm": ({"architecture": "transformer", "norm": "batch"}, "norm to be one of layer, rms"),
     "a word for a depth": ({"depth": "deep"}, "depth to be an integer of at least 1; received 'deep'"),
     "NaN": ({"depth": float("nan")}, "received nan"),

@@ -136,8 +136,16 @@ def norm_kind(*known: str) -> Check:
 
 def place(name: str, value: Any) -> str:
     """Return where a norm stands, "before" or "after"; "pre" and "post" are read as these."""
-    spelled = {"pre": "before", "post": "after"}.get(value, value) if isinstance(value, str) else value
-    return choice("before", "after")(name, spelled)
+    return choice("before", "after")(name, _spelled(value))
+
+
+def block_place(name: str, value: Any) -> str:
+    """Return where a norm of a block stands: as `place`, or "peri", around the branch."""
+    return choice("before", "after", "peri")(name, _spelled(value))
+
+
+def _spelled(value: Any) -> Any:
+    return {"pre": "before", "post": "after"}.get(value, value) if isinstance(value, str) else value
 
 
 def several(value: Any) -> bool:

@@ -10,6 +10,7 @@ from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.configuration import Configuration, Need, configuration, fields_of, like, option
 from gradlab.config.fields import (
+    block_place,
     boolean,
     branch_scale,
     choice,
@@ -24,7 +25,9 @@ from gradlab.config.fields import (
 )
 from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
 
-NORMS = ("batch", "layer", "rms")
+NORMS = ("batch", "layer", "rms", "dyt")
+#: Those of the blocks of a transformer.
+BLOCK_NORMS = ("layer", "rms", "dyt")
 #: How scales of weights and learning rates follow the width; all but the first are relative to a base width.
 PARAMETRIZATIONS = ("standard", "mup", "ntk")
 #: Initialisers of which no law of width speaks, because their weights are not drawn.
@@ -199,7 +202,9 @@ class NetworkConfig(Configuration):
 class NormedConfig(NetworkConfig):
     """What the architectures have that may be normalised."""
 
-    norm: str | None = option(None, "Kind of normalisation: batch, layer or rms.", norm_kind(*NORMS), "program")
+    norm: str | None = option(
+        None, "Kind of normalisation: batch, layer, rms, or dyt, a tanh in its place.", norm_kind(*NORMS), "program"
+    )
     norm_position: str = option(
         "before", "Where the norm stands: before the activation of each hidden layer, or after it.", place, "program",
         needs=("norm", NORMS),
@@ -331,16 +336,13 @@ class TransformerConfig(Branched, NormedConfig):
     init: str = like(NetworkConfig, "init", "xavier_normal")
     heads: int = option(4, "Attention heads of a transformer; they divide the width.", positive_integer, "program")
     norm: str | None = like(
-        NormedConfig,
-        "norm",
-        "layer",
-        check=norm_kind("layer", "rms"),
-        meaning="Kind of normalisation: layer or rms, or None.",
-    )
+        NormedConfig, "norm", "layer", check=norm_kind(*BLOCK_NORMS),
+        meaning="Kind of normalisation: layer, rms, or dyt, a tanh in its place; or None.",
+    )  # fmt: skip
     norm_position: str = like(
-        NormedConfig, "norm_position", "before", needs=("norm", ("layer", "rms")),
-        meaning="Where the norm stands: before each branch, on the branch (pre-LN), or after each sum, on the stream "
-        "(post-LN).",
+        NormedConfig, "norm_position", "before", needs=("norm", BLOCK_NORMS), check=block_place,
+        meaning="Where the norm stands: before each branch, on the branch (pre-LN), after each sum, on the stream "
+        "(post-LN), or on the input and on the output of each branch (peri-LN, of a transformer alone).",
     )  # fmt: skip
     expansion: int = option(
         4, "Units of a transformer's feed-forward part over its width.", positive_integer, "program"
@@ -351,6 +353,14 @@ class TransformerConfig(Branched, NormedConfig):
         boolean, "program", later=True,
     )  # fmt: skip
     branch_scale: float | Literal["1/sqrt(L)", "1/L", "learned"] = like(ResNetConfig, "branch_scale", 1.0, later=True)
+    norm_scaling: bool = option(
+        False, "Whether the norms in front of the branches of block l are multiplied by 1/sqrt(l) (LayerNorm scaling).",
+        boolean, "program", needs=("norm_position", ("before",)), later=True,
+    )  # fmt: skip
+    qk_norm: bool = option(
+        False, "Whether the queries and keys of each head of a transformer are divided by their rms.", boolean,
+        "program", later=True,
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
@@ -359,6 +369,8 @@ class TransformerConfig(Branched, NormedConfig):
                 "skip=True with branch_scale='learned', which is 0 at first", "skip=False: all outputs would be 0",
                 "branch_scale=1.0",
             )  # fmt: skip
+        if self.norm_scaling and self.norm is None:
+            raise GradlabError("a norm with norm_scaling=True", "norm=None", "norm='layer'")
         if self.width % self.heads:
             raise GradlabError(
                 "heads that divide the width", f"width={self.width}, heads={self.heads}", f"width={self.heads * 16}"

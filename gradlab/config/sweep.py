@@ -95,12 +95,13 @@ class Sweep(Configuration, Shown):
     )
     norm: tuple[str | None, ...] = setting(
         (None,),
-        "Kind of normalisation: batch, layer or rms; or none. None: that of each architecture, layer of a transformer.",
+        "Kind of normalisation: batch, layer, rms or dyt; or none. None: that of each architecture, layer of a "
+        "transformer.",
     )
     norm_position: tuple[str, ...] = setting(
         ("before",),
-        "Where norms stand: before or after the activation; of a transformer before the branch or after the sum; of a "
-        "resnet norm and activation together before or after each weight.",
+        "Where norms stand: before or after the activation; of a transformer before the branch, after the sum, or "
+        "(peri) around the branch; of a resnet norm and activation together before or after each weight.",
     )
     branch_scale: tuple[float | str, ...] = coordinate(ResNetConfig, "branch_scale")
     branch: tuple[str, ...] = coordinate(ResNetConfig, "branch")
@@ -114,6 +115,8 @@ class Sweep(Configuration, Shown):
     expansion: tuple[int, ...] = coordinate(TransformerConfig, "expansion")
     causal: tuple[bool, ...] = coordinate(TransformerConfig, "causal")
     skip: tuple[bool, ...] = coordinate(TransformerConfig, "skip")
+    norm_scaling: tuple[bool, ...] = coordinate(TransformerConfig, "norm_scaling")
+    qk_norm: tuple[bool, ...] = coordinate(TransformerConfig, "qk_norm")
     seeds: int | tuple[int, ...] = setting(5, "Number of seeds, 0 ... seeds - 1, or a sequence of seed numbers.")
     batch: int = setting(128, "Examples in the one fixed batch that all networks see.", positive_integer)
     loss: str = setting("softmax_cross_entropy", "Name of the loss.", named("loss", LOSSES))

@@ -13,10 +13,13 @@ from gradlab.core.gradient import Site, Summed
 from gradlab.core.initializers import Initializer, gaussian
 from gradlab.core.keys import fold_in_each
 from gradlab.core.layer import Layer, prefixed
+from gradlab.core.norm import rms_norm
 from gradlab.core.scaled import Scaled, add, matmul, normalise, plain
 
 #: The four products, in the order in which their keys are folded.
 PRODUCTS = ("query", "key", "value", "output")
+#: The norms of queries and keys, where there are any, and what each normalises.
+QK_NORMS = {"query_norm": "query", "key_norm": "key"}
 POSITIONS = ("learned", "sinusoidal")
 
 
@@ -29,6 +32,7 @@ def attention(
     bias: bool = True,
     bias_std: float | None = None,
     divisor: float | None = None,
+    qk_norm: bool = False,
 ) -> Layer:
     r"""Multi-head self-attention over (batch, time, features) (Vaswani et al. 2017, section 3.2).
 
@@ -60,6 +64,10 @@ def attention(
     divisor : float, optional
         What stands in place of :math:`\sqrt n` below the scores. None: :math:`\sqrt n`. In the maximal update
         parametrization it grows as n (Yang et al. 2022, definition 4.1).
+    qk_norm : bool
+        Whether each head's queries and keys are divided by their rms, with a gain for each feature that the heads
+        share: then :math:`|S_{ij}|\le\sqrt n` times the gains, however large the weights are (Dehghani et al. 2023,
+        section 2, with a layer norm).
 
     Raises
     ------
@@ -69,11 +77,13 @@ def attention(
     Notes
     -----
     Parameters are ``{"query", "key", "value", "output"}``, each as those of `dense`, and each is read as a
-    site of a dense layer at positions. P is not kept: it is made again from q and k on the way back.
+    site of a dense layer at positions; with `qk_norm` also ``{"query_norm", "key_norm"}``, as those of `rms_norm`.
+    P is not kept: it is made again from q and k on the way back.
 
     Powers of two pass through v and y; the scores see plain values.
     """
     heads = config.positive_integer("heads", heads)
+    norm = rms_norm()
 
     def product(width: int, bias: bool = bias) -> Layer:
         return dense(width, init, gain=gain, bias=bias, bias_std=bias_std)
@@ -81,26 +91,44 @@ def attention(
     def initialise(key, shape):
         _check(shape, heads)
         keys = dict(zip(PRODUCTS, fold_in_each(key, range(len(PRODUCTS))), strict=True))
-        return {name: product(shape[-1], bias and name != "key").init(k, shape)[0] for name, k in keys.items()}, shape
+        params = {name: product(shape[-1], bias and name != "key").init(k, shape)[0] for name, k in keys.items()}
+        for name in QK_NORMS if qk_norm else ():
+            params[name] = norm.init(key, (*shape[:-1], shape[-1] // heads))[0]
+        return params, shape
+
+    def normalised(params, q, k):
+        """Return queries and keys behind their norms, and what those saved."""
+        if not qk_norm:
+            return q, k, {}
+        found = [
+            norm.forward(params[n], s.map(lambda m: _split(m, heads))) for n, s in zip(QK_NORMS, (q, k), strict=True)
+        ]
+        (q, _), (k, _) = found
+        return q.map(_join), k.map(_join), {n: kept for n, (_, kept) in zip(QK_NORMS, found, strict=True)}
 
     def forward(params, x):
         _check(x.mantissa.shape[-2:], heads)
         through = product(x.mantissa.shape[-1])
         q, k, v = (through.forward(params[name], x)[0] for name in ("query", "key", "value"))
+        q, k, normed = normalised(params, q, k)
         p = _weights(_split(q.value(), heads), _split(k.value(), heads), causal, divisor)
         seen = matmul(p, _split(v.mantissa, heads))
         o = v.map(lambda _: _join(seen))
         y, _ = through.forward(params["output"], o)
-        return y, (x, q, k, v, o)
+        return y, (x, q, k, v, o, normed)
 
     def backward(params, saved, dy, read):
-        x, q, k, v, o = saved
+        x, q, k, v, o, normed = saved
         through = product(x.mantissa.shape[-1])
         do, output = through.backward(params["output"], o, dy, prefixed(read, "output"))
         do = normalise(do)
         dq, dk, dv = _chain_rule(q, k, v, do, heads, causal, divisor)
-        record, dx = {"output": output}, None
-        for name, d in (("query", dq), ("key", dk), ("value", dv)):
+        record, dx, cotangents = {"output": output}, None, {"query": dq, "key": dk, "value": dv}
+        for name, kept in normed.items():
+            d = cotangents[QK_NORMS[name]].map(lambda m: _split(m, heads))
+            d, record[name] = norm.backward(params[name], kept, d, prefixed(read, name))
+            cotangents[QK_NORMS[name]] = d.map(_join)
+        for name, d in cotangents.items():
             part, record[name] = through.backward(params[name], x, d, prefixed(read, name))
             dx = normalise(part) if dx is None else add(dx, normalise(part))
         return dx, record

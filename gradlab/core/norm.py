@@ -28,7 +28,19 @@ from gradlab.core.gradient import Site, row_sum, summed
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, common_exponent
 from gradlab.core.random import numpy_for, placed
-from gradlab.core.scaled import LOWEST, Scaled, add, by_feature, expand, exponent_of, normalise, plain, power, weight
+from gradlab.core.scaled import (
+    LOWEST,
+    Scaled,
+    add,
+    by_feature,
+    expand,
+    exponent_of,
+    normalise,
+    plain,
+    power,
+    times_power,
+    weight,
+)
 
 
 def batch_norm(*, gain: bool = True, bias: bool = True, eps: float = 1e-5) -> Layer:
@@ -135,7 +147,7 @@ def _norm(kind: str, over: Callable, centred: bool, gain: bool, bias: bool, eps:
     def forward(params, x):
         x, axes = over(x)
         saved = _standardised(x, axes, centred, eps)
-        return _affine(params, saved.xhat), saved
+        return affine(params, saved.xhat), saved
 
     def backward(params, saved, dy, read):
         xhat = saved.xhat
@@ -145,12 +157,12 @@ def _norm(kind: str, over: Callable, centred: bool, gain: bool, bias: bool, eps:
             gradient["gain"] = summed(dy.times(xhat), xhat.positions)
         if bias:
             gradient["bias"] = row_sum(dy)
-        record = read(Site(kind, (), params, None, _affine(params, xhat), dy, gradient))
-        return _projected(saved, _gained(params, dy), axes, centred), record
+        record = read(Site(kind, (), params, None, affine(params, xhat), dy, gradient))
+        return _projected(saved, gained(params, dy), axes, centred), record
 
     def along(params, saved, dx):
         dx, axes = over(normalise(dx))
-        return normalise(_gained(params, _projected(saved, dx, axes, centred)))
+        return normalise(gained(params, _projected(saved, dx, axes, centred)))
 
     return Layer(init, forward, backward, tangent=along)
 
@@ -185,7 +197,7 @@ def _standardised(x: Scaled, axes: tuple[int, ...], centred: bool, eps: float) -
     gap = largest - higher
     squares = jnp.mean(c * c, axes, keepdims=True) * power(2 * gap, c.dtype)
     inverse = 1 / jnp.sqrt(squares + jnp.asarray(fraction, c.dtype) * power(2 * (floor - higher), c.dtype))
-    xhat, exponent = _by_example(c * inverse, gap, x.exponent)
+    xhat, exponent = by_example(c * inverse, gap, x.exponent)
     return _Standard(Scaled(xhat, exponent), inverse, higher)
 
 
@@ -198,8 +210,8 @@ def _projected(s: _Standard, v: Scaled, axes: tuple[int, ...], centred: bool) ->
         inner = inner - mean(v.mantissa)
     inner = inner * s.inverse
     if v.is_plain:
-        return plain(inner)
-    inner, exponent = _by_example(inner, -s.power, v.exponent)
+        return plain(inner if s.power is None else times_power(inner, -s.power))
+    inner, exponent = by_example(inner, -s.power, v.exponent)
     return normalise(Scaled(inner, v.exponent + exponent))
 
 
@@ -210,21 +222,21 @@ def _power_of_four(x: float) -> tuple[float, int]:
     return math.ldexp(fraction, k - 2 * half), half
 
 
-def _by_example(mantissa: Array, exponent: Array, like: Array) -> tuple[Array, Array]:
+def by_example(mantissa: Array, exponent: Array, like: Array) -> tuple[Array, Array]:
     """`mantissa` times two to an `exponent` that has its axes, over one exponent an example, shaped as `like`."""
     axes = tuple(range(like.ndim, mantissa.ndim))
     top = jnp.max(exponent, axes, keepdims=True)
     return mantissa * weight(exponent - top, mantissa.dtype), jnp.broadcast_to(jnp.squeeze(top, axes), like.shape)
 
 
-def _gained(params: dict[str, Array], s: Scaled) -> Scaled:
+def gained(params: dict[str, Array], s: Scaled) -> Scaled:
     """`s` times the gain."""
     return s.map(lambda m: m * by_feature(params["gain"], m)) if "gain" in params else s
 
 
-def _affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
+def affine(params: dict[str, Array], xhat: Scaled) -> Scaled:
     """gain * x hat + bias."""
-    y = normalise(_gained(params, xhat))
+    y = normalise(gained(params, xhat))
     if "bias" not in params:
         return y
     bias = jnp.broadcast_to(by_feature(params["bias"], y.mantissa), y.mantissa.shape)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 
@@ -12,7 +10,7 @@ from gradlab.core.gradient import Site, summed
 from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, prefixed, tangent
 from gradlab.core.random import numpy_for, placed
-from gradlab.core.scaled import Scaled, add, expand, for_groups, normalise
+from gradlab.core.scaled import Scaled, add, for_groups, normalise, times_number
 
 #: The scale that is a parameter, 0 at the start.
 LEARNED = "learned"
@@ -73,7 +71,7 @@ def residual(layer: Layer, scale: float | Array | str = 1.0, skip: bool = True) 
         scales, branch = params
         f, saved = layer.forward(branch, x)
         x = _like(x, f)
-        y = _times(scales.get("scale", scale), f)
+        y = times_number(scales.get("scale", scale), f)
         y = add(x, y) if skip else y
         return y, (x, y, f if learned else None, saved)
 
@@ -83,25 +81,19 @@ def residual(layer: Layer, scale: float | Array | str = 1.0, skip: bool = True) 
         delta, s = normalise(dy), scales.get("scale", scale)
         gradient = {"scale": summed(delta.times(f), (*f.positions, -1))} if learned else {}
         record = read(Site("residual", (), scales, x, y, delta, gradient))
-        through, branch_record = layer.backward(branch, inner, _times(s, delta), prefixed(read, "branch"))
+        through, branch_record = layer.backward(branch, inner, times_number(s, delta), prefixed(read, "branch"))
         return add(delta, through) if skip else through, (record, branch_record)
 
     def along(params, saved, dx):
         scales, branch = params
         *_, inner = saved
         through = tangent(layer, branch, inner, dx)
-        dy = _times(scales.get("scale", scale), through)
+        dy = times_number(scales.get("scale", scale), through)
         return add(_like(normalise(dx), through), dy) if skip else dy
 
     return Layer(
         init, forward, backward, tangent=along, rebuilt=lambda change: residual(change(layer, None), scale, skip)
     )
-
-
-def _times(factor: Any, s: Scaled) -> Scaled:
-    """`s` times one number, or one for each group; what becomes 0 loses its exponent, so that it sets no scale."""
-    factor = jnp.asarray(factor, s.mantissa.dtype)
-    return normalise(s.map(lambda m: m * expand(factor, m)))
 
 
 def _like(x: Scaled, f: Scaled) -> Scaled:

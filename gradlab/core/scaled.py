@@ -189,6 +189,12 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     return normalise(Scaled(one + two, top))
 
 
+def times_number(factor: Any, s: Scaled) -> Scaled:
+    """`s` times one number, or one for each group; what becomes 0 loses its exponent, so that it sets no scale."""
+    factor = jnp.asarray(factor, s.mantissa.dtype)
+    return normalise(s.map(lambda m: m * expand(factor, m)))
+
+
 def for_groups(s: Scaled) -> Scaled:
     """Give each group its own exponents, for something that was computed from an input that all groups share."""
     return s.map(lambda m: m, lambda e: jnp.broadcast_to(e, s.mantissa.shape[: e.ndim]))

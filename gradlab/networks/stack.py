@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from gradlab.config import NetworkConfig
 from gradlab.core.activations import activation
 from gradlab.core.dense import dense
+from gradlab.core.dyt import dyt
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
 from gradlab.networks.rules import bias_std, input_rule, readout_rule
 
 #: Name of a normalisation -> the layer.
-NORMS = {"batch": batch_norm, "layer": layer_norm, "rms": rms_norm}
+NORMS = {"batch": batch_norm, "layer": layer_norm, "rms": rms_norm, "dyt": dyt}
 #: Folded into a seed's key for what stands below the counted layers.
 STEM_FOLD = 0
 

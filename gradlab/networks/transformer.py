@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from gradlab.config import TransformerConfig, configuration
 from gradlab.core.activations import activation
 from gradlab.core.attention import attention, positions
 from gradlab.core.dense import dense
+from gradlab.core.initializers import default_dtype
 from gradlab.core.layer import Layer, Part, repeat, serial
 from gradlab.core.pooling import global_mean
 from gradlab.core.residual import residual
+from gradlab.core.scaling import scaling
 from gradlab.networks.network import Network
 from gradlab.networks.rules import bias_std, hidden_rule, input_rule
 from gradlab.networks.stack import Stack, normed, readout_block, stacked
@@ -23,11 +27,14 @@ class Transformer(TransformerConfig, Network):
     Notes
     -----
     With ``norm_position="before"`` a block is x + A(N x), then x + F(N x) (pre-LN); with "after" it is N(x + A(x)),
-    then N(x + F(x)) (post-LN; Xiong et al. 2020, table 1); with ``norm=None`` it is x + A(x), then x + F(x).
-    `branch_scale` is a factor on A and on F, and with ``skip=False`` the stream does not go around them (Dong et al.
-    2021): A(x), then F(A(x)). N is the norm, A attention, F two dense layers with the
-    activation between. The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
-    mean over positions, with "before" of a last normalisation. A measured layer is a block: its delta is
+    then N(x + F(x)) (post-LN; Xiong et al. 2020, table 1); with "peri" it is x + N(A(N x)), then x + N(F(N x))
+    (peri-LN; Kim et al. 2025); with ``norm=None`` it is x + A(x), then x + F(x). N is the norm, A attention, F two
+    dense layers with the activation between. With ``norm_scaling`` block l has N x / sqrt(l) in the place of N x
+    (LayerNorm scaling; Sun et al. 2025); with ``norm="dyt"`` N is a tanh (Zhu et al. 2025).
+    `branch_scale` is a factor on A and on F (on N of them with "peri"), and with ``skip=False`` the stream does not go
+    around them (Dong et al. 2021): A(x), then F(A(x)).
+    The embedding is linear with n Var = 1, positions are sinusoidal, and the readout sees the
+    mean over positions, but with "after" of a last normalisation. A measured layer is a block: its delta is
     the gradient on the residual stream, with "after" before the last normalisation of the block.
     A mask of dropout stands on the output of A and of F, before it is added (Vaswani et al. 2017, section 5.4);
     the embeddings have none.
@@ -55,18 +62,18 @@ class Transformer(TransformerConfig, Network):
         stem = serial(
             Part("dense", embed), Part("activation", activation("identity")), Part("positions", positions("sinusoidal"))
         )
-        last = normed(self.norm) if self.norm_position == "before" else ()
+        last = () if self.norm_position == "after" else normed(self.norm)
         head = readout_block(self, outputs, *last, global_mean())
-        return stacked(stem, repeat(_block(self, scale), self.depth, 1), head)
+        return stacked(stem, repeat(lambda number: _block(self, scale, number), self.depth, 1), head)
 
 
-def _block(config: TransformerConfig, scale: Any) -> Layer:
-    """Return attention and feed-forward part, each with the stream around it."""
+def _block(config: TransformerConfig, scale: Any, number: Any) -> Layer:
+    """Return attention and feed-forward part of the block of this number, each with the stream around it."""
     options = {"gain": config.gain, "bias": config.bias, "bias_std": bias_std(config)}
     rule = hidden_rule(config)
-    attend = attention(config.heads, rule, causal=config.causal, divisor=_divisor(config), **options)._replace(
-        mask=(2, 0)
-    )
+    attend = attention(
+        config.heads, rule, causal=config.causal, divisor=_divisor(config), qk_norm=config.qk_norm, **options
+    )._replace(mask=(2, 0))
     forward = serial(
         Part("in", dense(config.expansion * config.width, rule, **options), 0),
         Part("activation", activation(config.activation)),
@@ -74,15 +81,19 @@ def _block(config: TransformerConfig, scale: Any) -> Layer:
     )._replace(mask=(2, 1))
     norm = normed(config.norm)
     around = lambda layer: residual(layer, scale, config.skip)
-    if config.norm_position == "before":
-        behind = lambda name, layer: around(serial(*(Part("norm", n) for n in norm), Part(name, layer)))
+    if config.norm_position == "after":
         return serial(
-            Part("attention", behind("attention", attend), 0), Part("feed_forward", behind("feed_forward", forward), 1)
-        )
+            Part("attention", around(attend), 0), Part("attention_norm", *norm),
+            Part("feed_forward", around(forward), 2), Part("feed_forward_norm", *norm),
+        )  # fmt: skip
+    before = [Part("norm", n) for n in norm]
+    if config.norm_scaling:
+        before.append(Part("norm_scaling", scaling(jnp.asarray(number, default_dtype()) ** -0.5)))
+    behind = [Part("output_norm", n) for n in norm if config.norm_position == "peri"]
+    branch = lambda name, layer: around(serial(*before, Part(name, layer), *behind))
     return serial(
-        Part("attention", around(attend), 0), Part("attention_norm", *norm),
-        Part("feed_forward", around(forward), 2), Part("feed_forward_norm", *norm),
-    )  # fmt: skip
+        Part("attention", branch("attention", attend), 0), Part("feed_forward", branch("feed_forward", forward), 1)
+    )
 
 
 def _divisor(config: TransformerConfig) -> float | None:

@@ -134,14 +134,14 @@ OF_LAYERS = tuple(
     Edit(file, old, new, layer=layer)
     for file, layer, old, new in (
         ("residual", "residual", "return add(delta, through), (record", "return through, (record"),
-        ("residual", "residual", "inner, _times(s, delta), prefixed", "inner, delta, prefixed"),
+        ("residual", "residual", "inner, times_number(s, delta), prefixed", "inner, delta, prefixed"),
         ("residual", "rezero", "delta.times(f)", "delta.times(y)"),
-        ("residual", "residual", "y = add(x, _times", "y = add(f, _times"),
+        ("residual", "residual", "y = add(x, times_number", "y = add(f, times_number"),
         ("norm", "batch_norm", "v.mantissa - xhat * mean(v.mantissa * xhat)", "v.mantissa"),
         ("norm", "layer_norm", "inner = inner - mean(v.mantissa)", "inner = inner + 0"),
         ("norm", "layer_norm", "dy.times(xhat)", "dy.times(dy)"),
         ("norm", "batch_norm", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(xhat)'),
-        ("norm", "batch_norm", "_by_example(inner, -s.power,", "_by_example(inner, s.power,"),
+        ("norm", "batch_norm", "by_example(inner, -s.power,", "by_example(inner, s.power,"),
         ("norm", "layer_norm", "squares + jnp.asarray(fraction", "squares + 0 * jnp.asarray(fraction"),
         ("conv", "conv", "kernel = jnp.flip(weight.reshape(*g.kernel, -1, weight.shape[-1]), axes)",
          "kernel = weight.reshape(*g.kernel, -1, weight.shape[-1])"),

@@ -54,4 +54,8 @@ ODD = (
     Architecture(gl.MLP(depth=2, width=6, activation="tanh", parametrization="mup", base_width=3), (4,)),
     Architecture(gl.RNN(width=4, parametrization="ntk", base_width=2), (5, 3)),
     Architecture(gl.Transformer(depth=1, width=4, heads=2, parametrization="mup", base_width=2), (4, 3)),
+    Architecture(gl.Transformer(depth=2, width=4, heads=2, norm_position="peri", qk_norm=True), (4, 3)),
+    Architecture(gl.Transformer(depth=3, width=4, heads=2, norm_scaling=True), (4, 3)),
+    Architecture(gl.Transformer(depth=2, width=4, heads=2, norm="dyt"), (4, 3)),
+    Architecture(gl.MLP(depth=2, width=4, activation="tanh", norm="dyt", norm_position="after"), (4,)),
 )  # fmt: skip
