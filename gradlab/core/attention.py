@@ -66,8 +66,8 @@ def attention(
         parametrization it grows as n (Yang et al. 2022, definition 4.1).
     qk_norm : bool
         Whether each head's queries and keys are divided by their rms, with a gain for each feature that the heads
-        share: then :math:`|S_{ij}|\le\sqrt n` times the gains, however large the weights are (Dehghani et al. 2023,
-        section 2, with a layer norm).
+        share: then :math:`|S_{ij}|\le\sqrt n` times the gains, however large the weights are (Henry et al. 2020,
+        who have one factor in the place of the gains).
 
     Raises
     ------

@@ -33,7 +33,7 @@ _BY_VALUE: dict[str, dict[Any, tuple[str, ...]]] = {
         "leaky_relu": ("maas2013",), "elu": ("clevert2016",), "selu": ("klambauer2017",),
         "gelu": ("hendrycks2016",), "silu": ("elfwing2018",),
     },
-    "norm": {"batch": ("ioffe2015",), "layer": ("ba2016",), "rms": ("zhang2019rms",)},
+    "norm": {"batch": ("ioffe2015",), "layer": ("ba2016",), "rms": ("zhang2019rms",), "dyt": ("zhu2025",)},
     "branch_scale": {
         "1/sqrt(L)": ("hanin2018start", "zhang2019fixup"), "1/L": ("hanin2018start",),
         "learned": ("bachlechner2020", "de2020"),
@@ -54,6 +54,8 @@ _BY_NUMBER: dict[str, tuple[str, ...]] = {"clip_norm": ("pascanu2013",), "clip_a
 _CELLS: dict[str, tuple[str, ...]] = {
     "rnn": ("elman1990",), "lstm": ("hochreiter1997", "gers2000"), "gru": ("cho2014",),
 }  # fmt: skip
+#: Of a transformer -> paper.
+_SWITCHES: dict[str, str] = {"norm_scaling": "sun2025", "qk_norm": "henry2020"}
 #: What a report sets beside the measurement of a plain network -> papers.
 _THEORY: dict[str, str] = {
     "poole2016": "mean field", "schoenholz2017": "depth scales of mean field", "hanin2018": "finite width",
@@ -151,7 +153,17 @@ def _own(entry: Reference, provenance: Mapping[str, Any]) -> Reference:
 
 def _uses(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """List what the networks of a frame use, as pairs of a key and words."""
-    named = ("architecture", "cell", "forget_bias", "norm_position", "dropout", *_BY_VALUE, *_BY_NUMBER)
+    named = (
+        "architecture",
+        "cell",
+        "forget_bias",
+        "norm_position",
+        "norm_scaling",
+        "qk_norm",
+        "dropout",
+        *_BY_VALUE,
+        *_BY_NUMBER,
+    )
     columns = [name for name in named if name in frame]
     for row in frame[columns].drop_duplicates().to_dict("records"):
         kind = CONFIGS.get(str(row.get("architecture")), NetworkConfig)
@@ -191,7 +203,9 @@ def _of_architecture(name: str, value: Any) -> Iterator[tuple[str, str]]:
     elif name == "resnet":
         keys["he2016a" if value("norm_position") == "after" else "he2016b"] = "residual blocks"
     elif name == "transformer":
-        keys |= {"vaswani2017": "transformer", "xiong2020": f"norm_position {value('norm_position')}"}
+        place = value("norm_position")
+        keys |= {"vaswani2017": "transformer", "kim2025" if place == "peri" else "xiong2020": f"norm_position {place}"}
+        keys |= {key: name for name, key in _SWITCHES.items() if value(name)}
     elif name == "rnn":
         cell = str(value("cell"))
         keys |= dict.fromkeys(_CELLS.get(cell, ()), f"cell {cell}")

@@ -100,9 +100,10 @@ def check_plain(config: Any) -> None:
             LAWS.get(getattr(config, "architecture", ""), "gl.MLP(...)"),
         )
     if getattr(config, "norm", None) is not None:
+        factor = {"batch": "batch_norm_factor", "dyt": ""}.get(config.norm, "layer_norm_factor")
         raise GradlabError(
             "a network without normalisation", f"norm={config.norm!r}",
-            f"norm=None; one factor per layer: gl.theory.{'batch' if config.norm == 'batch' else 'layer'}_norm_factor",
+            f"norm=None{factor and f'; one factor per layer: gl.theory.{factor}'}",
         )  # fmt: skip
     if len(config.activations) > 1:
         raise GradlabError(

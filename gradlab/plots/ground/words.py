@@ -14,7 +14,7 @@ from gradlab.plots.ground.glyphs import drawable
 NAMES: dict[str, str] = {
     "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
     "hard_tanh": "hard tanh", "pytorch": "PyTorch default", "standard_uniform": "standard uniform",
-    "gaussian": "Gaussian",
+    "gaussian": "Gaussian", "dyt": "DyT",
     "softmax_cross_entropy": "cross-entropy", "mse": "mean squared error", "mlp": "MLP",
     "sgd": "SGD", "nesterov": "Nesterov", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW",
     **{
