@@ -100,11 +100,11 @@ def attention(
         """Return queries and keys behind their norms, and what those saved."""
         if not qk_norm:
             return q, k, {}
-        found = [
-            norm.forward(params[n], s.map(lambda m: _split(m, heads))) for n, s in zip(QK_NORMS, (q, k), strict=True)
-        ]
-        (q, _), (k, _) = found
-        return q.map(_join), k.map(_join), {n: kept for n, (_, kept) in zip(QK_NORMS, found, strict=True)}
+        (q, of_q), (k, of_k) = (
+            norm.forward(params[name], s.map(lambda m: _split(m, heads)))
+            for name, s in zip(QK_NORMS, (q, k), strict=True)
+        )
+        return q.map(_join), k.map(_join), dict(zip(QK_NORMS, (of_q, of_k), strict=True))
 
     def forward(params, x):
         _check(x.mantissa.shape[-2:], heads)

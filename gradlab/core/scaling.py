@@ -1,4 +1,4 @@
-"""A fixed factor on a signal."""
+"""A fixed factor on a signal, as LayerNorm scaling has one behind each norm (Sun et al. 2025)."""
 
 from __future__ import annotations
 
