@@ -69,7 +69,7 @@ def citations(text: str) -> list[Citation]:
         Citation(tuple(re.split(r",\s+|\s+&\s+", match["names"])), bool(match["others"]), match["year"])
         for match in _CITATION.finditer(text)
     )
-    return list(dict.fromkeys(c for c in cited if c.names[0] not in _NO_NAMES))
+    return list(dict.fromkeys(c for c in cited if c.others or c.names[0] not in _NO_NAMES))
 
 
 def resolve(citation: Citation, bibliography: Mapping[str, Reference]) -> Reference:

@@ -45,6 +45,7 @@ def test_citations_are_found_as_they_are_written():
     text = "As Ba, Kiros & Hinton 2016 and Xiao\n    et al. (2018, figure 2) say; He et al. 2016a; on 24 November 2026."
     assert list(map(str, citations(text))) == ["Ba, Kiros & Hinton 2016", "Xiao et al. 2018", "He et al. 2016a"]
     assert citations("Ben Braiek & Khomh 2023") == [Citation(("Ben Braiek", "Khomh"), False, "2023")]
+    assert citations("Sun et al. 2025, on Sun 2025") == [Citation(("Sun",), True, "2025")]
     assert citations("From 2017 on, in May 2018, 1000 layers, Python 3.11, version 2000") == []
 
 
