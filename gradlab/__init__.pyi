@@ -78,6 +78,7 @@ from .reporting.page import report as report
 from .sweep.cluster import Jobs as Jobs
 from .sweep.run import run as run
 from .training.cliff import clipping_cliff as clipping_cliff
+from .training.curvature import hessian_eigenvalues as hessian_eigenvalues
 from .training.curvature import sharpness as sharpness
 from .training.loop import train as train
 from .training.rate_factors import scale_by_leaf as scale_by_leaf

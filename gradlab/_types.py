@@ -92,4 +92,9 @@ MEASURED: dict[str, str] = {
     "train_accuracy": "share of the training examples whose largest output is their label's, when training",
     "test_accuracy": "the same of the examples kept apart",
     "sharpness": "largest eigenvalue of the Hessian of the loss of the measured batch; on request, when training",
+    "preconditioned_sharpness": "largest eigenvalue of P**-1/2 H P**-1/2, H this Hessian, P what Adam or RMSProp "
+    "divides each entry of the step that follows by, over the factors of muP's rates; on request, when training",
+    "sharpness_threshold": "sharpness above which steps on a parabola grow: 2 over the learning rate for gradient "
+    "descent, 38 over it for Adam, whose preconditioned sharpness counts; on request, when training",
+    "hessian_products": "products of the Hessian with a vector that the sharpness took; on request, when training",
 }

@@ -5,7 +5,7 @@ The command line imports this room and no other, so that ``--help`` is instant.
 
 from gradlab.config.bounds import MOST_POSITIONS, check_product
 from gradlab.config.configuration import Configuration, configuration, option, setting
-from gradlab.config.fields import integer, positive_integer, seed_numbers, shown
+from gradlab.config.fields import ALL, batch_size, integer, positive_integer, seed_numbers, shown
 from gradlab.config.names import (
     ACTIVATIONS,
     ALIASES,
@@ -49,6 +49,7 @@ from gradlab.config.training import (
 SWEEPS: dict[str, type[Sweep]] = {kind.TASK: kind for kind in (Sweep, TrainingSweep)}
 
 __all__ = [
+    "ALL",
     "ACTIVATIONS",
     "CONFIGS",
     "ALIASES",
@@ -80,6 +81,7 @@ __all__ = [
     "TrainingSweep",
     "TransformerConfig",
     "UNCHANGED",
+    "batch_size",
     "check_product",
     "configuration",
     "content_hash",

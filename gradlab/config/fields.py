@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config.bounds import MOST_MEASUREMENTS, MOST_VALUES, largest
 from gradlab.config.names import resolve
 
+#: A batch of all training examples.
+ALL: Literal["all"] = "all"
 #: From the name of an option and what a user wrote to its canonical form, or an error.
 Check = Callable[[str, Any], Any]
 #: How a norm that is left out is written in a grid, where None is the norm that an architecture has by default.
@@ -39,6 +41,18 @@ def shown(value: Any) -> str:
 
 def positive_integer(name: str, value: Any) -> int:
     """`value` as an integer of at least 1, or an error that names the option."""
+    return integer(name, value, 1)
+
+
+def batch_size(name: str, value: Any) -> int | Literal["all"]:
+    """`value` as a number of examples, which may be written as text, or "all"."""
+    if value == ALL:
+        return ALL
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            raise GradlabError(f"{name} to be a number of examples or 'all'", shown(value), f"{name}=128") from None
     return integer(name, value, 1)
 
 

@@ -64,7 +64,8 @@ def resolve(kind: str, name: str, names: Sequence[str]) -> str:
     """Return the canonical form of `name`, or raise an error that lists the nearest right names."""
     if kind in REGISTRIES:
         return REGISTRIES[kind].resolve(name)
-    canonical = ALIASES.get(name, name) if isinstance(name, str) else name
+    is_alias = isinstance(name, str) and name not in names  # "linear" is a schedule, and an alias of an activation
+    canonical = ALIASES.get(name, name) if is_alias else name
     if canonical not in names:
         raise unknown(kind, name, names)
     return canonical

@@ -173,8 +173,9 @@ class Sweep(Configuration, Shown):
                 if column not in MEASURED:
                     raise unknown("column", column, MEASURED)
             put("columns", columns)
-        if self.length is not None:
-            check_product("steps of all sequences of a batch", MOST_POSITIONS, batch=self.batch, length=self.length)
+        if self.length is not None and self.in_one_batch is not None:
+            batch = self.in_one_batch
+            check_product("steps of all sequences of a batch", MOST_POSITIONS, batch=batch, length=self.length)
         if not self.networks:
             self._check_coordinates()
             self._check_size()
@@ -199,6 +200,11 @@ class Sweep(Configuration, Shown):
     @property
     def loaded(self) -> int | None:
         """Return how many examples to load: those of the batch. None means all."""
+        return self.batch
+
+    @property
+    def in_one_batch(self) -> int | None:
+        """Return how many examples one pass sees; None where only the data say it."""
         return self.batch
 
     def configs(self) -> Iterator[NetworkConfig | CustomConfig]:

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import Field, field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_RECORDS
 from gradlab.config.configuration import Configuration, configuration, coordinate, like, option, setting
 from gradlab.config.fields import (
+    ALL,
+    batch_size,
     below_1,
     boolean,
     choice,
@@ -146,10 +148,12 @@ class TrainingSweep(Sweep):
     DEPTHS: ClassVar[tuple[int, ...]] = (2, 10, 30)
 
     seeds: int | tuple[int, ...] = like(Sweep, "seeds", 3)
-    batch: int = setting(
-        128, "Examples in a minibatch; as many, fixed and balanced over the classes, are what statistics are taken on.",
-        positive_integer,
-    )  # fmt: skip
+    batch: int | Literal["all"] = setting(
+        128,
+        "Examples in a minibatch; as many, fixed and balanced over the classes, are what statistics are taken on. "
+        "'all': each step sees all training examples, in one order.",
+        batch_size,
+    )
     optimizer: tuple[str, ...] = coordinate(TrainingConfig, "optimizer")
     learning_rate: tuple[float | None, ...] = coordinate(TrainingConfig, "learning_rate")
     momentum: tuple[float, ...] = coordinate(TrainingConfig, "momentum")
@@ -172,7 +176,10 @@ class TrainingSweep(Sweep):
         optional(positive_integer),
     )  # fmt: skip
     sharpness: bool = setting(
-        False, "Whether the largest eigenvalue of the Hessian is computed at each record.", boolean
+        False,
+        "Whether the largest eigenvalue of the Hessian is computed at each record, and the one above which steps are "
+        "unstable.",
+        boolean,
     )
     on_failure: str = setting(
         "stop", "Whether to stop when the loss is not finite, or to continue.", choice(*ON_FAILURE)
@@ -190,6 +197,11 @@ class TrainingSweep(Sweep):
     def loaded(self) -> int | None:
         """Return how many examples to load; all of them are trained or tested on."""
         return self.examples
+
+    @property
+    def in_one_batch(self) -> int | None:
+        """Return how many examples one step sees."""
+        return self.examples if self.batch == ALL else self.batch
 
     def configs(self) -> Iterator[TrainingConfig]:
         """Yield the trainings of the grid, in its order."""

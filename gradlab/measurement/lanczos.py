@@ -85,10 +85,10 @@ def bidiagonalise(
     image = np.ldexp(image.astype(np.float64), (exponent - unit).clip(-2000, 2000)[:, None])
     right, left, alphas, betas = [v], [], [], []
     for iteration in range(1, iterations + 1):
-        u, alpha = _next(image, left, alphas + betas, rng)
+        u, alpha = next_vector(image, left, alphas + betas, rng)
         left.append(u)
         alphas.append(alpha)
-        v, beta = _next(scaled(pull(u)), right, alphas + betas, rng)
+        v, beta = next_vector(scaled(pull(u)), right, alphas + betas, rng)
         betas.append(beta)
         if iteration == iterations:
             break
@@ -104,7 +104,7 @@ def _unit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x / np.where(size > 0, size, 1)[:, None], size
 
 
-def _next(
+def next_vector(
     x: np.ndarray, basis: list[np.ndarray], sizes: list[np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the next unit vector and its coupling; a random vector and 0 where nothing but rounding is left."""

@@ -168,7 +168,8 @@ def _inputs(sweep: Sweep, noted: Mapping[str, Any] | None) -> tuple[dict[str, An
 
     No file that a request names is opened: a run may come from somebody else.
     """
-    if noted is None and sweep.data in DATASETS and sweep.batch <= _MOST_EXAMPLES:
+    is_few = isinstance(sweep.batch, int) and sweep.batch <= _MOST_EXAMPLES
+    if noted is None and sweep.data in DATASETS and is_few:
         from gradlab.data import load
 
         names = ("batch", "loss", "target", "length", "q0", "c0", "key", "dtype")

@@ -20,6 +20,9 @@ from gradlab.sweep.grid import stem
 from gradlab.sweep.task import Cost, Task
 from gradlab.training.plan import Plan
 
+#: What the sharpness of one record costs, in gradients: about 20 products with the Hessian, of two gradients each.
+GRADIENTS_OF_SHARPNESS = 40
+
 
 def measuring(task: Task, configs: Sequence[NetworkConfig], seeds: Sequence[int]) -> Cost:
     """Count products with weights and Gram matrices, two operations per multiply-add."""
@@ -78,7 +81,8 @@ def training(
         x = example.reshape(1, -1) if build(config.network).ranks == (1,) else example
         positions = prod(x.shape[1:-1])
         entries = _weights(config.network, x, task.data.classes)
-        flops += 6.0 * plan.batch * positions * entries * plan.steps * len(seeds)
+        gradients = plan.steps + (GRADIENTS_OF_SHARPNESS * len(plan.records) if plan.sharpness else 0)
+        flops += 6.0 * plan.batch * positions * entries * gradients * len(seeds)
         largest = max(largest, entries)
         rows += len(seeds) * len(plan.records) * ((config.network.depth or positions) + 2)
     memory = at_once * 6 * np.dtype(task.dtype).itemsize * largest  # weights, gradient, update, moments

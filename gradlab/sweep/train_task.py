@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gradlab.data import Data
     from gradlab.sweep.plan import Unit
 
+#: How the sharpness is found, and its columns: rows that hold it are recomputed when this changes.
+CURVATURE = "2: Lanczos, with threshold and products"
 #: Networks that are trained in one call at most: they end together, and a kill before that loses all of them.
 TOGETHER = 32
 
@@ -36,8 +38,9 @@ class TrainTask(Task):
 
     def __init__(self, sweep: TrainingSweep, data: Data):
         super().__init__(sweep, data)
-        self.plan, self.test, self.batch = Plan.of(sweep), sweep.test, sweep.batch
         self.parts = split(data.x, data.y, sweep.test, sweep.batch, data.classes, data.name, sweep.key)
+        self.plan, self.test = Plan.of(sweep, len(self.parts.x)), sweep.test
+        self.batch = self.plan.batch
         # For each structure the deepest network, whose compiled programs serve the others too.
         rising = sorted((config.network for config in sweep.configs()), key=lambda network: network.depth or 0)
         self.deepest = {structure(network): network for network in rising}
@@ -52,8 +55,8 @@ class TrainTask(Task):
         }  # fmt: skip
 
     def key(self, config: TrainingConfig) -> dict[str, str]:
-        """Return fingerprints of the registered functions that the network uses."""
-        return fingerprints(config.network)
+        """Return fingerprints of the registered functions that the network uses, and how its curvature is found."""
+        return {**fingerprints(config.network), **({"sharpness": CURVATURE} if self.plan.sharpness else {})}
 
     @property
     def at_once(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from gradlab.frames.rows import concat, frame
 from gradlab.measurement.records import LayerInfo, Trace
 from gradlab.training.optimizers import rates, stable_below
+from gradlab.training.preconditioner import is_preconditioned
 from gradlab.training.program import State
 from gradlab.training.recorder import Recorder, layers_in
 from gradlab.training.records import Failure
@@ -76,15 +77,17 @@ def explain(
 def _unstable(trainer: Trainer, traces: Sequence[Trace]) -> str:
     """Say where rate times sharpness was largest, if both are known and it was more than gradient descent bears."""
     bound = stable_below(trainer.config)
-    if "sharpness" not in traces[0].columns or np.isnan(bound):
+    column = "preconditioned_sharpness" if is_preconditioned(trainer.config) else "sharpness"
+    if column not in traces[0].columns or np.isnan(bound):
         return ""
     rate = rates(trainer.config, trainer.plan.steps)
-    products = {trace.step: rate[trace.step] * float(trace.columns["sharpness"][0, 0]) for trace in traces}
+    products = {trace.step: rate[trace.step] * float(trace.columns[column][0, 0]) for trace in traces}
     known = {step: value for step, value in products.items() if np.isfinite(value)}
     if not known or not known[worst := max(known, key=lambda step: known[step])] > bound:
         return ""
     value = known[worst]
-    return f"learning rate times sharpness was {value:.3g} at step {worst}, and steps are unstable above {bound:.3g}"
+    name = column.replace("_", " ")
+    return f"learning rate times {name} was {value:.3g} at step {worst}, and steps are unstable above {bound:.3g}"
 
 
 def _in_step(trainer: Trainer, seed: int, state: State, trace: Trace) -> tuple[str, int]:

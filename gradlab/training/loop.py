@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,11 @@ import jax.numpy as jnp
 from gradlab._errors import GradlabError, unknown
 from gradlab._progress import reporter
 from gradlab.config import (
+    ALL,
     LOSSES,
     ON_FAILURE,
     TrainingConfig,
+    batch_size,
     positive_integer,
     record_steps,
     resolve,
@@ -52,7 +54,7 @@ def train(
     weight_decay: float | None = None,
     dropout: float = 0.0,
     steps: int = 1000,
-    batch: int = 128,
+    batch: int | Literal["all"] = 128,
     test: float | tuple[Any, Any] = 0.2,
     seeds: int | Sequence[int] = 1,
     key: int = 0,
@@ -101,9 +103,10 @@ def train(
         Rate.
     steps : int
         Updates.
-    batch : int
+    batch : int or "all"
         Examples in a minibatch, drawn without replacement in each epoch. As many of the training examples, balanced
-        over the classes and always the same, are what the statistics are taken on.
+        over the classes and always the same, are what the statistics are taken on. "all": each step sees all training
+        examples, in one order, so that nothing is drawn: full-batch gradient descent.
     test : float or (x, y)
         Share of the examples that is kept apart, or other examples.
     seeds : int or sequence of int
@@ -124,7 +127,10 @@ def train(
     columns : sequence of str, optional
         Measured columns to keep. None: all.
     sharpness : bool
-        Whether the largest eigenvalue of the Hessian is computed too, at each record.
+        Whether the largest eigenvalue of the Hessian is computed too, at each record, with the one above which steps
+        are unstable beside it; of adam, adamw and rmsprop also that of the preconditioned Hessian. Each takes ten to
+        thirty products with the Hessian, a product about as long as two steps; the column `hessian_products` counts
+        them. It is taken on the measured batch: with ``batch="all"`` it is that of the whole training loss.
     on_failure : {"stop", "continue"}
         When a loss is not finite: stop and say where it came from, or go on.
     checkpoint : path, optional
@@ -184,21 +190,22 @@ def train(
     if users is not None:
         names = {"optimizer": users.label, "optimizer_fingerprint": users.fingerprint}
     config = TrainingConfig(net, **names, **how, start="" if params is None else digest(params))
-    plan = Plan(
-        steps=positive_integer("steps", steps), batch=positive_integer("batch", batch),
-        records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
-        keep_going=on_failure == "continue", optimizer=users,
-    )  # fmt: skip
+    batch, steps = batch_size("batch", batch), positive_integer("steps", steps)
     numbers = tuple(seed_numbers(seeds))
     start = None if params is None else _of_seeds(params, numbers)
     outputs = _fitting(net, start, loaded) if start else net.outputs_for(loaded.classes)
-    parts = split(loaded.x, loaded.y, test, plan.batch, outputs, data, key)
+    parts = split(loaded.x, loaded.y, test, batch, outputs, data, key)
+    plan = Plan(
+        steps=steps, batch=len(parts.x) if batch == ALL else batch, full_batch=batch == ALL,
+        records=record_steps(records, steps), loss=loss, dtype=dtype, key=key, columns=columns, sharpness=sharpness,
+        keep_going=on_failure == "continue", optimizer=users,
+    )  # fmt: skip
     report = reporter(progress, "gradlab train", "steps")
     report.start(plan.steps * len(numbers))
     identity = {
         "network": config.as_dict(), "functions": fingerprints(net),
         "optimizer": config.optimizer, "steps": plan.steps,
-        "batch": plan.batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
+        "batch": batch, "records": plan.records, "loss": loss, "dtype": dtype, "key": key,
         "data": loaded.content_hash, "test": test if isinstance(test, float) else "given", "columns": columns,
         "sharpness": sharpness, "on_failure": on_failure,
     }  # fmt: skip

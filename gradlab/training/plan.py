@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradlab._types import MEASURED
-from gradlab.config import TrainingSweep, record_steps
+from gradlab.config import ALL, TrainingSweep, record_steps
 from gradlab.measurement.stats import NETWORK, ON_REQUEST, TRAINING
 from gradlab.training.optax_optimizer import OptaxOptimizer
 
@@ -33,6 +33,8 @@ class Plan:
         Whether to go on when a loss is not finite.
     optimizer : OptaxOptimizer, optional
         Instead of one that a configuration names.
+    full_batch : bool
+        Whether each step sees all training examples, in their order: then `batch` is their number.
     """
 
     steps: int
@@ -45,14 +47,15 @@ class Plan:
     sharpness: bool = False
     keep_going: bool = False
     optimizer: OptaxOptimizer | None = None
+    full_batch: bool = False
 
     @classmethod
-    def of(cls, sweep: TrainingSweep) -> Plan:
-        """Return the plan of a sweep's trainings."""
+    def of(cls, sweep: TrainingSweep, examples: int) -> Plan:
+        """Return the plan of a sweep's trainings, on so many training examples."""
         records = sweep.records if isinstance(sweep.records, tuple) else record_steps(sweep.records, sweep.steps)
         return cls(
-            sweep.steps, sweep.batch, records, sweep.loss, sweep.dtype, sweep.key, sweep.columns, sweep.sharpness,
-            sweep.on_failure == "continue",
+            sweep.steps, examples if sweep.batch == ALL else sweep.batch, records, sweep.loss, sweep.dtype, sweep.key,
+            sweep.columns, sweep.sharpness, sweep.on_failure == "continue", full_batch=sweep.batch == ALL,
         )  # fmt: skip
 
     @property

@@ -110,6 +110,8 @@ class Kind(NamedTuple):
         Rate.
     decays : bool
         Whether weight decay is a term of the loss.
+    full_batch : bool
+        Whether each step sees all examples in their order: then nothing is shuffled.
     """
 
     resolved: Resolved
@@ -118,6 +120,7 @@ class Kind(NamedTuple):
     batch: int
     dropout: float
     decays: bool
+    full_batch: bool = False
 
 
 def up_to(stack: Stack, depth: Any) -> Layer:
@@ -131,22 +134,28 @@ def up_to(stack: Stack, depth: Any) -> Layer:
 def _gradient(kind: Kind, layer_of: Callable[[Stack], Layer], state: State, given: Arguments) -> Any:
     """Return the order of the epoch, the loss of the minibatch, and its gradient."""
     net = kind.resolved.network
-    count = len(state.order)
-    epoch, place = state.step // (count // kind.batch), state.step % (count // kind.batch)
-    of_epoch = jax.random.fold_in(jax.random.fold_in(given.key, ORDER_FOLD), epoch)
-    fresh = lambda: jax.random.permutation(of_epoch, jnp.arange(count, dtype=jnp.int32))
-    order = lax.cond(place == 0, fresh, lambda: state.order)
-    rows = lax.dynamic_slice(order, (place * kind.batch,), (kind.batch,))
+    order, x, y = (state.order, given.x, given.y) if kind.full_batch else _minibatch(kind.batch, state, given)
     masks = jax.random.fold_in(jax.random.fold_in(given.key, DROPOUT_FOLD), state.step) if kind.dropout else None
     dropout = None if masks is None else Dropout(kind.dropout, masks)
     layer = layer_of(net.masked(net.stack(kind.outputs, **given.blocks), dropout))
-    value, grads = run(layer, state.params, given.x[rows], given.y[rows], kind.loss, materialise)
+    value, grads = run(layer, state.params, x, y, kind.loss, materialise)
     value = value.value()
     if kind.decays:
         penalty, decayed = weight_decay(state.params, 1.0)
         rate = given.numbers["decay_in_loss"]
         value, grads = value + rate * penalty, jax.tree.map(lambda g, w: g + rate * w, grads, decayed)
     return order, value, grads
+
+
+def _minibatch(batch: int, state: State, given: Arguments) -> tuple[Array, Array, Array]:
+    """Return the order of the epoch, and the examples of the next step with their targets."""
+    count = len(state.order)
+    epoch, place = state.step // (count // batch), state.step % (count // batch)
+    of_epoch = jax.random.fold_in(jax.random.fold_in(given.key, ORDER_FOLD), epoch)
+    fresh = lambda: jax.random.permutation(of_epoch, jnp.arange(count, dtype=jnp.int32))
+    order = lax.cond(place == 0, fresh, lambda: state.order)
+    rows = lax.dynamic_slice(order, (place * batch,), (batch,))
+    return order, given.x[rows], given.y[rows]
 
 
 def _update(recipe: Recipe, state: State, gradient: Any, numbers: Any) -> tuple[State, Any, Any]:

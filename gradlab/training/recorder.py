@@ -19,9 +19,11 @@ from gradlab.measurement.measure import given
 from gradlab.measurement.records import Trace
 from gradlab.networks.network import Network, weighted
 from gradlab.training import program
-from gradlab.training.curvature import sharpness
+from gradlab.training.curvature import hessian_eigenvalues
+from gradlab.training.optimizers import rates, stable_below
+from gradlab.training.preconditioner import is_preconditioned, preconditioner
 from gradlab.training.program import State
-from gradlab.training.trainer import Trainer
+from gradlab.training.trainer import Step, Trainer
 
 
 class Recorder:
@@ -68,11 +70,11 @@ class Recorder:
         layers = len(trace.layers)
         # a time step has no weight of its own; in the order of the rows the others are the layers of the parameters
         rows = [i for i, info in enumerate(trace.layers) if info.fan_in > 0]
-        columns = dict(trace.columns)
-        for name, values in self._of_update(seed, state).items():
+        columns, step = dict(trace.columns), self.trainer.step(seed, state)
+        for name, values in self._of_update(state, step).items():
             columns[name] = np.full((1, layers), np.nan)
             columns[name][0, rows] = values
-        for name, value in {**self._judged(state), **self._curvature(state)}.items():
+        for name, value in {**self._judged(state), **self._curvature(state, step)}.items():
             columns[name] = np.full((1, layers), value)
         kept = {name: values for name, values in columns.items() if self.plan.keeps(name)}
         return replace(trace, columns=kept, step=int(state.step))
@@ -90,9 +92,8 @@ class Recorder:
             trace, config=trainer.config, seeds=(seed,), batch=plan.batch, data=trainer.data.name, drawn=True
         )
 
-    def _of_update(self, seed: int, state: State) -> dict[str, np.ndarray]:
+    def _of_update(self, state: State, step: Step) -> dict[str, np.ndarray]:
         """Return norms of the clipped gradient and of the update of the step that follows, layer by layer."""
-        step = self.trainer.step(seed, state)
         sizes = lambda tree, kind: layer_norms(self.trainer.net, state.params, tree, kind)
         columns = {
             "log10_weight_update_norm": sizes(step.update, "weight"),
@@ -122,12 +123,31 @@ class Recorder:
             columns |= {f"log10_{role}_loss": float(size), f"{role}_accuracy": _accuracy(part, y, loss)}
         return columns
 
-    def _curvature(self, state: State) -> dict[str, float]:
-        if not self.plan.sharpness:
+    def _curvature(self, state: State, step: Step) -> dict[str, float]:
+        """Return the sharpness of the measured batch, and the preconditioned one where steps differ by entry.
+
+        The preconditioner is that of the step that follows: before the first step there is none.
+        """
+        plan, trainer = self.plan, self.trainer
+        if not plan.sharpness:
             return {}
-        trainer, data = self.trainer, self.trainer.data
-        value = sharpness(trainer.net, state.params, data.measured_x, data.measured_y, loss=self.plan.loss)
-        return {"sharpness": value}
+        config, data = trainer.config, trainer.data
+        scales = {"sharpness": None}
+        if is_preconditioned(config):
+            factors = trainer.numbers.get("rate_factors")
+            scales["preconditioned_sharpness"] = preconditioner(config, state.params, step.after.opt_state, factors)
+        columns, products = {}, 0
+        for name, scale in scales.items():
+            if plan.keeps(name):
+                largest = hessian_eigenvalues(
+                    trainer.net, state.params, data.measured_x, data.measured_y, count=1, loss=plan.loss,
+                    preconditioner=scale,
+                )  # fmt: skip
+                columns[name] = float(largest.values[0])
+                products += largest.products
+        with np.errstate(divide="ignore"):  # of a rate that has fallen to 0 any sharpness is stable
+            threshold = stable_below(config) / rates(config, plan.steps)[int(state.step)]
+        return {**columns, "sharpness_threshold": float(threshold), "hessian_products": products}
 
 
 def _accuracy(outputs: Scaled, y: np.ndarray, loss: str) -> float:

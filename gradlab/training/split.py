@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from gradlab._errors import GradlabError
+from gradlab.config import ALL
 from gradlab.core.batch import batch_of
 from gradlab.data.loading import balanced
 
@@ -41,7 +42,9 @@ class Split(NamedTuple):
     name: str
 
 
-def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: int) -> Split:
+def split(
+    x: Any, y: Any, test: Any, batch: int | Literal["all"], outputs: int, name: str, key: int
+) -> Split:  # fmt: skip
     """Divide data into training, test and measured examples.
 
     Parameters
@@ -50,8 +53,8 @@ def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: i
         All examples.
     test : float or (x, y)
         Share that is kept apart, drawn by `key` and balanced over the classes; or the examples.
-    batch : int
-        Examples in a minibatch, and in the batch for statistics.
+    batch : int or "all"
+        Examples in a minibatch, and in the batch for statistics. "all": those to train on, in their order.
     outputs : int
         Number of outputs that the targets ask for.
     name : str
@@ -74,6 +77,8 @@ def split(x: Any, y: Any, test: Any, batch: int, outputs: int, name: str, key: i
     else:
         mine, kept = _chosen(y, test, key)
         x, y, test_x, test_y = x[mine], y[mine], x[kept], y[kept]
+    if batch == ALL:
+        return Split(x, y, test_x, test_y, x, y, outputs, name)
     if batch > len(x):
         raise GradlabError(f"a batch of at most the {len(x)} examples to train on", str(batch), f"batch={len(x)}")
     labels = y.dtype.kind in "iu" and y.ndim == 1

@@ -78,7 +78,10 @@ class Trainer:
         self.call = once if self.brief else repeatedly
         self.room = Room(self.net, deepest, self.shape, self.outputs)
         network_of_kind = resolved(bare(deepest))
-        self.kind = Kind(network_of_kind, data.outputs, plan.loss, plan.batch, config.dropout, decays_in_loss(config))
+        self.kind = Kind(
+            network_of_kind, data.outputs, plan.loss, plan.batch, config.dropout, decays_in_loss(config),
+            plan.full_batch,
+        )  # fmt: skip
         self.own_kind = self.kind._replace(resolved=resolved(bare(self.net)))
         self.depth, self.blocks = numbers_of(self.net, plan.dtype)
         self.numbers = numbers_in_update(config, plan.steps, plan.dtype) | rate_factors_of(config, plan.dtype)

@@ -110,6 +110,23 @@ CLIPS = {
 
 
 @pytest.mark.slow
+def test_a_step_of_the_full_batch_sees_all_examples_in_their_order(x64):
+    of = trainer(TABLE[0], {"optimizer": "sgd", "learning_rate": 0.1}, batch=24, full_batch=True)
+    given, state = of.arguments(of.key(SEED)), of.start(SEED)
+    value = lambda params: plain_loss("softmax_cross_entropy")(
+        of.net.layer(CLASSES).forward(params, plain(of.x))[0].value(), of.y
+    )
+    for _ in range(3):
+        after = program.advance(of.kind, of.recipe)(state, given, state.step + 1, False)
+        wanted = jax.tree.map(lambda p, g: p - 0.1 * g, state.params, jax.grad(value)(state.params))
+        for found, want in zip(jax.tree.leaves(after.params), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(found, want, rtol=0, atol=TOLERANCE * np.abs(want).max())
+        assert after.order.tolist() == list(range(24))
+        assert after.losses[state.step] == pytest.approx(value(state.params))
+        state = after
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPS)
 def test_clipping_and_schedules_are_optax_s(name, x64):
     how = {"optimizer": "momentum", "learning_rate": 0.05, name: 0.05, "schedule": "cosine", "warmup": 10}

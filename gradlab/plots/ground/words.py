@@ -130,6 +130,12 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "train_accuracy": ("training accuracy  [share]", "share of the training data that is classified right"),
     "test_accuracy": ("test accuracy  [share]", "share of the test data that is classified right"),
     "sharpness": ("sharpness  [{loss}]", "largest eigenvalue of the loss's Hessian by the parameters"),
+    "preconditioned_sharpness": (
+        "preconditioned sharpness",
+        "largest eigenvalue of the loss's Hessian, scaled as the optimiser scales its steps",
+    ),
+    "sharpness_threshold": ("threshold of the sharpness", "sharpness above which steps on a parabola grow"),
+    "hessian_products": ("products with the Hessian", "products with the Hessian that one record took"),
 }
 
 #: Unit of each loss: a logarithm of a probability is in nats; an inner product with a unit vector has none.
