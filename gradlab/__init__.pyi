@@ -25,6 +25,7 @@ from .core.layer import hand_written as hand_written
 from .core.layer import lift as lift
 from .core.layer import repeat as repeat
 from .core.layer import serial as serial
+from .core.linear_recurrent import lru as lru
 from .core.norm import batch_norm as batch_norm
 from .core.norm import layer_norm as layer_norm
 from .core.norm import rms_norm as rms_norm

@@ -11,6 +11,7 @@ from gradlab.core.dense import dense
 from gradlab.core.dropout import Dropout, dropout
 from gradlab.core.dyt import dyt
 from gradlab.core.layer import Layer, repeat, serial
+from gradlab.core.linear_recurrent import lru
 from gradlab.core.norm import batch_norm, layer_norm, rms_norm
 from gradlab.core.pooling import flatten, global_mean
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
@@ -73,6 +74,8 @@ KINDS = (
     Kind("lstm", unroll(lstm_cell(4)), (5, 3)),
     Kind("lstm, one unit, one step", unroll(lstm_cell(1, bias=False), returns="all"), (1, 1)),
     Kind("gru", unroll(gru_cell(3), returns="all"), (4, 2)),
+    Kind("lru", lru(2, 4), (5, 3)),
+    Kind("lru, all steps, without gamma", lru(3, 2, normalised=False, bias=True, returns="all"), (4, 2)),
     Kind("attention", attention(2), (5, 4)),
     Kind("attention, causal, one feature", attention(1, causal=True), (4, 1)),
     Kind("attention, scores over n", attention(2, divisor=2.0), (5, 4)),

@@ -64,7 +64,7 @@ def test_a_field_that_nobody_judged_is_no_field():
 
 def test_what_fields_affect():
     """What a draw takes is no part of a program: a wrong judgement shares a program that should differ."""
-    drawn = {"init", "gain", "sigma_w2", "std", "sigma_b2", "readout"}
+    drawn = {"init", "gain", "sigma_w2", "std", "sigma_b2", "readout", "r_min", "r_max"}
     assert {name for kind in CONFIGS.values() for name in kind.names("draw")} == drawn
     assert {name for kind in CONFIGS.values() for name in kind.names("number")} == {"depth", "branch_scale"}
     for name, first in OPTIONS.items():  # of all architectures that have it

@@ -100,6 +100,14 @@ def below_1(name: str, value: Any) -> float:
     return value
 
 
+def share(name: str, value: Any) -> float:
+    """`value` as a number from 0 to 1, or an error that names the option."""
+    value = non_negative(name, value)
+    if value > 1:
+        raise GradlabError(f"{name} to be at least 0 and at most 1", f"{value:g}", f"{name}=1")
+    return value
+
+
 def optional(check: Check) -> Check:
     """Return a check that takes None too."""
     return lambda name, value: None if value is None else check(name, value)

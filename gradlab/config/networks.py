@@ -10,6 +10,7 @@ from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.configuration import Configuration, Need, configuration, fields_of, like, option
 from gradlab.config.fields import (
+    below_1,
     block_place,
     boolean,
     branch_scale,
@@ -22,6 +23,7 @@ from gradlab.config.fields import (
     optional,
     place,
     positive_integer,
+    share,
 )
 from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
 
@@ -32,6 +34,8 @@ BLOCK_NORMS = ("layer", "rms", "dyt")
 PARAMETRIZATIONS = ("standard", "mup", "ntk")
 #: Initialisers of which no law of width speaks, because their weights are not drawn.
 NOT_DRAWN = ("identity", "constant")
+#: Recurrent cells that multiply their state with a weight matrix.
+WITH_A_WEIGHT = ("rnn", "lstm", "gru")
 
 
 def lacking(needs: Mapping[str, Need], values: Mapping[str, Any]) -> set[str]:
@@ -304,11 +308,13 @@ class RNNConfig(NetworkConfig):
     )  # fmt: skip
     width: int = option(64, "Units of the state.", one_or_each(positive_integer), "program")
     activation: str = like(NetworkConfig, "activation", "tanh", needs=("cell", ("rnn",)))
-    init: str = like(NetworkConfig, "init", "orthogonal")
+    init: str = like(NetworkConfig, "init", "orthogonal", needs=("cell", WITH_A_WEIGHT))
+    gain: float = like(NetworkConfig, "gain", 1.0, needs=("cell", WITH_A_WEIGHT))
+    parametrization: str = like(NetworkConfig, "parametrization", "standard", needs=("cell", WITH_A_WEIGHT))
     cell: str = option(
         "rnn",
-        "Kind of recurrent cell: rnn, lstm or gru; the activation is that of rnn.",
-        choice("rnn", "lstm", "gru"),
+        "Kind of recurrent cell: rnn, lstm, gru or lru; the activation is that of rnn.",
+        choice(*WITH_A_WEIGHT, "lru"),
         "program",
     )
     forget_bias: float = option(
@@ -318,10 +324,25 @@ class RNNConfig(NetworkConfig):
         "program",
         needs=("cell", ("lstm",)),
     )
+    r_min: float = option(
+        0.0, "Smallest absolute eigenvalue of an lru at initialisation.", below_1, "draw", needs=("cell", ("lru",)),
+        later=True,
+    )  # fmt: skip
+    r_max: float = option(
+        1.0, "Largest absolute eigenvalue of an lru at initialisation; at most 1.", share, "draw",
+        needs=("cell", ("lru",)), later=True,
+    )  # fmt: skip
     truncate: int | None = option(
         None, "Time steps after which the backward pass of an rnn is cut. None: never.", optional(positive_integer),
         "program",
     )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.r_min > self.r_max:
+            raise GradlabError(
+                "r_min of at most r_max", f"r_min={self.r_min}, r_max={self.r_max}", "r_min=0.9, r_max=0.999"
+            )
 
 
 @configuration

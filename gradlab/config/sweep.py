@@ -110,6 +110,8 @@ class Sweep(Configuration, Shown):
     padding: tuple[str, ...] = coordinate(ConvNetConfig, "padding")
     cell: tuple[str, ...] = coordinate(RNNConfig, "cell")
     forget_bias: tuple[float, ...] = coordinate(RNNConfig, "forget_bias")
+    r_min: tuple[float, ...] = coordinate(RNNConfig, "r_min")
+    r_max: tuple[float, ...] = coordinate(RNNConfig, "r_max")
     truncate: tuple[int | None, ...] = coordinate(RNNConfig, "truncate")
     heads: tuple[int, ...] = coordinate(TransformerConfig, "heads")
     expansion: tuple[int, ...] = coordinate(TransformerConfig, "expansion")

@@ -19,7 +19,7 @@ from jax import lax
 from gradlab import config
 from gradlab._errors import GradlabError
 from gradlab.core.dense import dense
-from gradlab.core.gradient import Positions, Site, row_sum
+from gradlab.core.gradient import Gradient, Positions, Site, row_sum
 from gradlab.core.layer import Layer
 from gradlab.core.scaled import Scaled, add, align, matmul, normalise, plain, with_positions
 
@@ -40,7 +40,7 @@ class Cell(NamedTuple):
     units, parts, drives : int
         Units; parts of the state; features of u.
     init : callable
-        ``(key, features) -> {"input": {"weight", "bias"}, "recurrent": {"weight"}}``.
+        ``(key, features) -> {"input": {"weight", "bias"}, "recurrent": {"weight"}}``, or other recurrent parameters.
     forward : callable
         ``(recurrent, before: Scaled, u: Scaled) -> (after: Scaled, kept: Scaled)``, `recurrent` the
         parameters of that name, `kept` what the way back needs.
@@ -53,6 +53,9 @@ class Cell(NamedTuple):
         ``(kept, d) -> Scaled``: the delta of the recurrent product, from that of u.
     homogeneous : bool
         Whether powers of two pass through a step: the state then carries exponents.
+    gradient : callable, optional
+        ``(recurrent, before, kept, dstate) -> dict of Gradient``: the gradients of the recurrent parameters from the
+        signals of all time steps. None: that of a weight which multiplies the state before.
     """
 
     kind: str
@@ -65,6 +68,7 @@ class Cell(NamedTuple):
     shown: Callable[[Scaled, Scaled], Scaled]
     through: Callable[[Scaled, Scaled], Scaled]
     homogeneous: bool = False
+    gradient: Callable[..., dict[str, Gradient]] | None = None
 
 
 class Steps(NamedTuple):
@@ -218,7 +222,10 @@ def _read_input(params: Any, x: Scaled, step: InputStep, read: Callable) -> Any:
 
 
 def _read_recurrent(params: Any, cell: Cell, step: RecurrentStep, read: Callable) -> Any:
-    gradient = {"weight": Positions(step.before, step.d)}
+    if cell.gradient is None:
+        gradient: dict[str, Any] = {"weight": Positions(step.before, step.d)}
+    else:
+        gradient = cell.gradient(params, step.before, step.kept, step.dstate)
     steps = Steps(cell, step.kept, step.dstate)
     return read(Site("recurrent", ("recurrent",), params, step.before, step.after, step.dy, gradient, steps=steps))
 

@@ -161,8 +161,8 @@ def _layers(net: Network, params: Any, numbers: Sequence[int]) -> tuple[LayerInf
 
 
 def _scales(config: NetworkConfig, inner: tuple[int, int]) -> tuple[float, float]:
-    """Return sigma_w2 and sigma_b2 of a hidden layer with this fan-in and fan-out; NaN for a user's layers."""
-    if isinstance(config, CustomConfig):
+    """Return sigma_w2 and sigma_b2 of a hidden layer with these fans; NaN for a user's layers, and without a weight."""
+    if isinstance(config, CustomConfig) or getattr(config, "cell", "") == "lru":
         return float("nan"), float("nan")
     rule = hidden_rule(config)
     sigma_b2 = rule.sigma_b2(inner[0]) if config.sigma_b2 is None else config.sigma_b2

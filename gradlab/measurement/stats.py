@@ -110,8 +110,9 @@ def _forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 def _backward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     """Read the backward pass at a site."""
-    if site.kind == "recurrent":
-        return {**_gradient(site, wanted), "steps": _steps(site, wanted)}
+    if site.kind == "recurrent":  # of an lru it has eigenvalues in place of a weight
+        of_weight = _gradient(site, wanted) if "weight" in site.gradient else {}
+        return {**of_weight, "steps": _steps(site, wanted)}
     if "weight" in site.gradient:
         return {**_delta(flat(site.dy), wanted), **_gradient(site, wanted)}
     return _delta(flat(site.dy), wanted) if site.kind == "residual" else {}

@@ -8,6 +8,7 @@ from gradlab._errors import GradlabError
 from gradlab.config import RNNConfig, configuration
 from gradlab.core.initializers import READOUT_FOLD
 from gradlab.core.layer import Layer, Part, serial
+from gradlab.core.linear_recurrent import lru
 from gradlab.core.recurrent import gru_cell, lstm_cell, rnn_cell
 from gradlab.core.scaled import Scaled
 from gradlab.core.unroll import Cell, unroll
@@ -23,7 +24,8 @@ class RNN(RNNConfig, Network):
     Notes
     -----
     A measured layer is a time step, 1 the first; the weights are shared, so they have one row, layer 0.
-    `init` and `gain` are those of the recurrent weight; the input's is Xavier's.
+    `init` and `gain` are those of the recurrent weight; the input's is Xavier's. An lru has eigenvalues in its place,
+    which are drawn from the ring between `r_min` and `r_max`; `init` then is that of the readout alone.
     A mask of dropout stands on the last state, before the readout; none between steps (Zaremba et al. 2014).
 
     Examples
@@ -45,7 +47,7 @@ class RNN(RNNConfig, Network):
 
     def stack(self, outputs: int) -> Stack:
         """Return the unrolled cell and the readout."""
-        cells = unroll(_cell(self), truncate=self.truncate)
+        cells = _cells(self)
         if self.depth is not None:
             cells = _of_the_last(self.depth, cells)
         head = readout_block(self, outputs)
@@ -78,6 +80,16 @@ def _of_the_last(steps: int, layer: Layer) -> Layer:
         return Scaled(jnp.pad(dx.mantissa, before), dx.exponent), record
 
     return Layer(init, forward, backward)
+
+
+def _cells(config: RNNConfig) -> Layer:
+    """Return the recurrent layer over a sequence."""
+    if config.cell != "lru":
+        return unroll(_cell(config), truncate=config.truncate)
+    return lru(
+        config.width, r_min=config.r_min, r_max=config.r_max, bias=config.bias, bias_std=bias_std(config),
+        truncate=config.truncate,
+    )  # fmt: skip
 
 
 def _cell(config: RNNConfig) -> Cell:

@@ -52,7 +52,7 @@ _BY_VALUE: dict[str, dict[Any, tuple[str, ...]]] = {
 #: Ways of training that are used where their number is not 0 -> papers.
 _BY_NUMBER: dict[str, tuple[str, ...]] = {"clip_norm": ("pascanu2013",), "clip_adaptive": ("brock2021",)}
 _CELLS: dict[str, tuple[str, ...]] = {
-    "rnn": ("elman1990",), "lstm": ("hochreiter1997", "gers2000"), "gru": ("cho2014",),
+    "rnn": ("elman1990",), "lstm": ("hochreiter1997", "gers2000"), "gru": ("cho2014",), "lru": ("orvieto2023",),
 }  # fmt: skip
 #: Of a transformer -> paper.
 _SWITCHES: dict[str, str] = {"norm_scaling": "sun2025", "qk_norm": "henry2020"}

@@ -33,6 +33,7 @@ from .prediction import predict as predict
 from .recurrent import PowersLaw as PowersLaw
 from .recurrent import chrono_bias as chrono_bias
 from .recurrent import log10_cell_path as log10_cell_path
+from .recurrent import memory_sensitivity as memory_sensitivity
 from .recurrent import recurrent_powers as recurrent_powers
 from .recurrent import slope_bound as slope_bound
 from .refusal import Reason as Reason

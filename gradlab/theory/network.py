@@ -20,7 +20,8 @@ LAWS: dict[str, str] = {
     "resnet": "gl.theory.residual_factor, reduced_residual or, with a norm in the branch, pre_norm: a factor of the "
     "delta for each block",
     "convnet": "gl.theory.mean_field at the same sigma_w2 and sigma_b2: far from the edges each position is as a layer",
-    "rnn": "gl.theory.recurrent_powers, slope_bound and, of an LSTM, log10_cell_path and chrono_bias",
+    "rnn": "gl.theory.recurrent_powers, slope_bound and, of an LSTM, log10_cell_path and chrono_bias, of a linear "
+    "recurrent unit memory_sensitivity",
     "transformer": "gl.theory.pre_norm, pre_norm_gradients and post_norm_factor, which hold for its feed-forward "
     "halves; of attention there is no law here",
 }

@@ -19,8 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradlab._errors import GradlabError
+from gradlab._errors import GradlabError, unknown
 from gradlab.core.activations import activation_named
+
+#: Terms of a sum that are in memory at once.
+_TERMS = 2**16
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,82 @@ def chrono_bias(time_steps: float) -> float:
     if not time_steps > 1:
         raise GradlabError("more than one time step", repr(time_steps), "time_steps=100")
     return float(np.log(time_steps - 1))
+
+
+#: The numbers that set an eigenvalue of a linear recurrence.
+EIGENVALUE_PARAMETERS = ("eigenvalue", "nu", "theta")
+
+
+def memory_sensitivity(
+    radius: float | np.ndarray,
+    *,
+    time_steps: int | None = None,
+    parameter: str = "eigenvalue",
+    normalised: bool = False,
+) -> float | np.ndarray:
+    r"""Compute how much the state of a linear recurrence moves with its eigenvalue: the mean square of dh/d(parameter).
+
+    The state is :math:`h_t = \lambda h_{t-1} + \gamma x_t` with white inputs of unit variance. It is the sum of
+    :math:`\gamma\lambda^kx_{t-k}`, and the inputs are independent, so with :math:`r = |\lambda|`
+
+    .. math:: E|\partial h_T/\partial r|^2 = \textstyle\sum_{k<T}\bigl(\gamma' r^k + \gamma k r^{k-1}\bigr)^2,\qquad
+              E|\partial h_T/\partial\theta|^2 = \textstyle\sum_{k<T}(\gamma k r^k)^2.
+
+    After many time steps, without gamma, it is :math:`(1+r^2)/(1-r^2)^3`: the curse of memory (Zucchet & Orvieto 2024).
+    The state and its cotangent are bounded, and still the eigenvalue of a long memory changes the output without bound.
+    By :math:`r = e^{-e^\nu}` and with :math:`\gamma = \sqrt{1-r^2}`, it is :math:`(r\ln r/(1-r^2))^2`, below 1/4. By
+    the angle it stays large: :math:`r^2(1+r^2)/(1-r^2)^2`.
+
+    Parameters
+    ----------
+    radius : float or array
+        Absolute value r of the eigenvalue, at least 0 and below 1.
+    time_steps : int, optional
+        How many inputs T the state has read. None: so many that another one changes nothing.
+    parameter : {"eigenvalue", "nu", "theta"}
+        By what: a real eigenvalue (or the radius of a complex one), nu with r = exp(-exp(nu)), or the angle.
+    normalised : bool
+        Whether inputs are multiplied by gamma, the root of 1 - r^2, which keeps the state at unit variance.
+
+    Examples
+    --------
+    >>> [f"{memory_sensitivity(r):.3g}" for r in (0.9, 0.99, 0.999)]
+    ['264', '2.51e+05', '2.5e+08']
+    >>> [round(float(memory_sensitivity(r, parameter="nu", normalised=True)), 3) for r in (0.9, 0.99, 0.999)]
+    [0.249, 0.25, 0.25]
+    """
+    if parameter not in EIGENVALUE_PARAMETERS:
+        raise unknown("parameter", parameter, EIGENVALUE_PARAMETERS)
+    r = np.asarray(radius, np.float64)
+    if not np.all((r >= 0) & (r < 1)):
+        raise GradlabError("a radius of at least 0 and below 1", f"{radius}", "radius=0.99")
+    steps = None if time_steps is None else _checked(time_steps)
+    ones, lagged, both = _power_sums(r, steps)
+    rest = (1 - r) * (1 + r)
+    square = rest if normalised else np.ones_like(r)  # gamma^2
+    if parameter == "theta":
+        return square * r**2 * lagged
+    by_radius = square * lagged
+    if normalised:  # gamma' = -r / gamma
+        by_radius = by_radius - 2 * r * both + r**2 / rest * ones
+    if parameter == "eigenvalue":
+        return by_radius
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(r > 0, (r * np.log(r)) ** 2 * by_radius, 0.0)[()]
+
+
+def _power_sums(r: np.ndarray, steps: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sums over k < steps of r^2k, of (k r^(k-1))^2, and of k r^(2k-1)."""
+    if steps is None:
+        rest = (1 - r) * (1 + r)
+        return 1 / rest, (1 + r**2) / rest**3, r / rest**2
+    sums = np.zeros((3, *r.shape))
+    for first in range(0, steps, _TERMS):
+        k = np.arange(first, min(first + _TERMS, steps), dtype=np.float64)
+        power = r[..., None] ** k
+        before = k * r[..., None] ** np.maximum(k - 1, 0)
+        sums += [np.sum(part, -1) for part in (power**2, before**2, power * before)]
+    return tuple(sums)
 
 
 def _checked(time_steps: int) -> int:

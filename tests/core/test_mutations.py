@@ -128,6 +128,7 @@ LAYERS = {
     "rnn": (lambda core: core("unroll").unroll(core("recurrent").rnn_cell(3)), (4, 3)),
     "lstm": (lambda core: core("unroll").unroll(core("recurrent").lstm_cell(3)), (4, 3)),
     "gru": (lambda core: core("unroll").unroll(core("recurrent").gru_cell(3)), (4, 3)),
+    "lru": (lambda core: core("linear_recurrent").lru(2, 3), (4, 3)),
     "attention": (lambda core: core("attention").attention(2), (5, 4)),
 }
 OF_LAYERS = tuple(
@@ -156,6 +157,10 @@ OF_LAYERS = tuple(
         ("recurrent", "lstm", "dc * f], -2)", "dc], -2)"),
         ("recurrent", "gru", "dz = dh * (h - jnp.tanh(an))", "dz = dh * (jnp.tanh(an) - h)"),
         ("recurrent", "gru", "[dr, dz, r * dn]", "[dr, dz, dn]"),
+        ("linear_recurrent", "lru", "(-radius if back else radius)", "radius"),
+        ("linear_recurrent", "lru", "rate * jnp.exp(-2 * rate) /", "rate * jnp.exp(-rate) /"),
+        ("linear_recurrent", "lru", "return b * c - a * d", "return a * d - b * c"),
+        ("linear_recurrent", "lru", "return add(dx, normalise(around))", "return dx"),
         ("unroll", "rnn", "[one[None], all[:-1]]", "[all[:1], all[:-1]]"),
         ("unroll", "rnn", "numbers), reverse=True)", "numbers), reverse=False)"),
         ("attention", "attention", "jnp.sum(p * dp, -1, keepdims=True)", "jnp.sum(dp, -1, keepdims=True)"),
@@ -226,7 +231,9 @@ def test_each_edit_is_of_a_line_that_exists(edit):
 def test_there_are_enough_of_them_and_they_differ():
     assert len({*EDITS, *OF_LAYERS}) == len(EDITS) + len(OF_LAYERS) >= 60
     assert {e.file for e in EDITS} == {"dense", "activations", "losses", "layer", "gradient", "scaled"}
-    assert {e.file for e in OF_LAYERS} == {"residual", "norm", "conv", "recurrent", "unroll", "attention"}
+    assert {e.file for e in OF_LAYERS} == {
+        "residual", "norm", "conv", "recurrent", "linear_recurrent", "unroll", "attention"
+    }  # fmt: skip
 
 
 @pytest.mark.slow

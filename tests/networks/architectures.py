@@ -45,6 +45,7 @@ ODD = (
     Architecture(gl.ConvNet(depth=1, width=3, kernel=2, norm="batch"), (6, 2)),
     Architecture(gl.RNN(width=4, init="orthogonal", gain=0.7, truncate=2), (5, 3)),
     Architecture(gl.RNN(cell="gru", width=4, depth=3), (5, 3)),
+    Architecture(gl.RNN(cell="lru", width=4, r_min=0.5, r_max=0.9), (5, 3)),
     Architecture(
         gl.Transformer(depth=2, width=4, heads=1, norm="rms", norm_position="after", causal=True, activation="relu"),
         (4, 3),

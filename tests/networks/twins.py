@@ -26,7 +26,7 @@ def twin(net, params, x, nudges):
 def nudge_shapes(net, x):
     """The shape of each layer's nudge: that of its delta."""
     if isinstance(net, gl.RNN):
-        return [(len(x), net.width)] * x.shape[1]
+        return [(len(x), 2 * net.width if net.cell == "lru" else net.width)] * x.shape[1]
     return [(*x.shape[:-1], width) for width in net.widths]
 
 
@@ -106,6 +106,8 @@ def convnet(config, params, x, nudges):
 def recurrent(config, params, x, nudges):
     """A vanilla cell, whose nudge is on the preactivation; an LSTM or a GRU, whose nudge is on the state h."""
     cell, head = params[0], params[-1][0]
+    if config.cell == "lru":
+        return linear_recurrent(cell, head, x, nudges)
     again, sigma, seen = cell["recurrent"]["weight"], jax.nn.sigmoid, []
     h = c = jnp.zeros((len(x), config.width), x.dtype)
     for t, nudge in enumerate(nudges):
@@ -122,6 +124,19 @@ def recurrent(config, params, x, nudges):
             h = (1 - z) * jnp.tanh(un + sigma(ur + hr) * hn) + z * h + nudge
         seen.append(h)
     return affine(head, h), seen
+
+
+def linear_recurrent(cell, head, x, nudges):
+    """A linear recurrent unit in complex numbers; the nudge is on real and imaginary parts of the state."""
+    nu, theta = (cell["recurrent"][name] for name in ("nu", "theta"))
+    eigenvalues, gamma = jnp.exp(-jnp.exp(nu) + 1j * theta), jnp.sqrt(1 - jnp.exp(-2 * jnp.exp(nu)))
+    pairs = lambda v: (lambda parts: parts[0] + 1j * parts[1])(jnp.split(v, 2, -1))
+    h, seen = 0, []
+    for t, nudge in enumerate(nudges):
+        h = eigenvalues * h + gamma * pairs(x[:, t] @ cell["input"]["weight"]) + pairs(nudge)
+        seen.append(jnp.concatenate([h.real, h.imag], -1))
+    around = x[:, -1] @ cell["skip"]["weight"]
+    return affine(head, affine(cell["output"], seen[-1]) + around), seen
 
 
 def transformer(config, params, x, nudges):

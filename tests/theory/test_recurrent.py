@@ -112,3 +112,37 @@ def test_what_cannot_be_is_refused():
         gl.theory.chrono_bias(1)
     with pytest.raises(GradlabError, match="activation"):
         gl.theory.slope_bound("tan")
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("parameter", ["eigenvalue", "nu", "theta"])
+def test_memory_sensitivity_is_the_sum_of_squared_derivatives_of_the_powers(parameter, normalised):
+    """By differences of gamma lambda^k in complex numbers, and by the closed form after many time steps."""
+    r, angle, steps = 0.8, 0.6, 7
+    nu = math.log(-math.log(r))
+    at = {"eigenvalue": r, "nu": nu, "theta": angle}[parameter]
+
+    def powers(value):
+        radius = {"eigenvalue": value, "nu": math.exp(-math.exp(value)), "theta": r}[parameter]
+        turned = radius * np.exp(1j * (value if parameter == "theta" else angle))
+        return (math.sqrt(1 - radius**2) if normalised else 1) * turned ** np.arange(steps)
+
+    # central differences in float64: an error of h^2 from the third derivatives, and of 1e-16/h from rounding
+    h = 1e-5
+    expected = np.sum(np.abs((powers(at + h) - powers(at - h)) / (2 * h)) ** 2)
+    options = {"parameter": parameter, "normalised": normalised}
+    assert gl.theory.memory_sensitivity(r, time_steps=steps, **options) == pytest.approx(expected, rel=1e-8)
+    radii = np.array([0.0, 0.5, 0.99])  # r^2T is 0 in float64 from 0.99^4000 on
+    long = gl.theory.memory_sensitivity(radii, time_steps=4000, **options)
+    np.testing.assert_allclose(gl.theory.memory_sensitivity(radii, **options), long, rtol=1e-12)
+
+
+def test_the_curse_of_memory_in_numbers_and_what_bounds_it():
+    radii = np.array([0.9, 0.99, 0.999])
+    cursed = gl.theory.memory_sensitivity(radii)
+    assert [f"{value:.3g}" for value in cursed] == ["264", "2.51e+05", "2.5e+08"]
+    both = gl.theory.memory_sensitivity(radii, parameter="nu", normalised=True)
+    assert np.all(both < 0.25) and both[-1] == pytest.approx(0.25, abs=1e-6)
+    for wrong in ({"radius": 1.0}, {"radius": 0.5, "parameter": "lambda"}, {"radius": 0.5, "time_steps": 0}):
+        with pytest.raises(GradlabError):
+            gl.theory.memory_sensitivity(**wrong)
