@@ -3,6 +3,7 @@
 The command line imports this room and no other, so that ``--help`` is instant.
 """
 
+from gradlab.config.architectures import CONFIGS, GRID, OWN
 from gradlab.config.bounds import MOST_POSITIONS, check_product
 from gradlab.config.configuration import Configuration, configuration, option, setting
 from gradlab.config.fields import ALL, batch_size, integer, positive_integer, seed_numbers, shown
@@ -23,16 +24,13 @@ from gradlab.config.names import (
     resolve,
 )
 from gradlab.config.networks import (
-    CONFIGS,
-    GRID,
-    OWN,
     ConvNetConfig,
     MLPConfig,
     NetworkConfig,
     ResNetConfig,
-    RNNConfig,
     TransformerConfig,
 )
+from gradlab.config.recurrent import RNNConfig
 from gradlab.config.registry import Registry
 from gradlab.config.sweep import Sweep
 from gradlab.config.training import (

@@ -10,7 +10,6 @@ from gradlab._errors import GradlabError
 from gradlab.config.bounds import MOST_WEIGHTS, check_product
 from gradlab.config.configuration import Configuration, Need, configuration, fields_of, like, option
 from gradlab.config.fields import (
-    below_1,
     block_place,
     boolean,
     branch_scale,
@@ -23,7 +22,6 @@ from gradlab.config.fields import (
     optional,
     place,
     positive_integer,
-    share,
 )
 from gradlab.config.names import ACTIVATIONS, INITIALIZERS, one_after_another
 
@@ -34,8 +32,6 @@ BLOCK_NORMS = ("layer", "rms", "dyt")
 PARAMETRIZATIONS = ("standard", "mup", "ntk")
 #: Initialisers of which no law of width speaks, because their weights are not drawn.
 NOT_DRAWN = ("identity", "constant")
-#: Recurrent cells that multiply their state with a weight matrix.
-WITH_A_WEIGHT = ("rnn", "lstm", "gru")
 
 
 def lacking(needs: Mapping[str, Need], values: Mapping[str, Any]) -> set[str]:
@@ -297,55 +293,6 @@ class ConvNetConfig(NormedConfig):
 
 
 @configuration
-class RNNConfig(NetworkConfig):
-    """A recurrent network: one cell over a sequence, a linear readout of its last state."""
-
-    architecture: ClassVar[str] = "rnn"
-
-    depth: int | None = option(
-        None, "Time steps that are read, the last ones of the sequence. None: all that the data have.",
-        optional(positive_integer), "number",
-    )  # fmt: skip
-    width: int = option(64, "Units of the state.", one_or_each(positive_integer), "program")
-    activation: str = like(NetworkConfig, "activation", "tanh", needs=("cell", ("rnn",)))
-    init: str = like(NetworkConfig, "init", "orthogonal", needs=("cell", WITH_A_WEIGHT))
-    gain: float = like(NetworkConfig, "gain", 1.0, needs=("cell", WITH_A_WEIGHT))
-    parametrization: str = like(NetworkConfig, "parametrization", "standard", needs=("cell", WITH_A_WEIGHT))
-    cell: str = option(
-        "rnn",
-        "Kind of recurrent cell: rnn, lstm, gru or lru; the activation is that of rnn.",
-        choice(*WITH_A_WEIGHT, "lru"),
-        "program",
-    )
-    forget_bias: float = option(
-        1.0,
-        "Bias of the forget gates of an lstm at initialisation.",
-        partial(number, kind="a number"),
-        "program",
-        needs=("cell", ("lstm",)),
-    )
-    r_min: float = option(
-        0.0, "Smallest absolute eigenvalue of an lru at initialisation.", below_1, "draw", needs=("cell", ("lru",)),
-        later=True,
-    )  # fmt: skip
-    r_max: float = option(
-        1.0, "Largest absolute eigenvalue of an lru at initialisation; at most 1.", share, "draw",
-        needs=("cell", ("lru",)), later=True,
-    )  # fmt: skip
-    truncate: int | None = option(
-        None, "Time steps after which the backward pass of an rnn is cut. None: never.", optional(positive_integer),
-        "program",
-    )  # fmt: skip
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.r_min > self.r_max:
-            raise GradlabError(
-                "r_min of at most r_max", f"r_min={self.r_min}, r_max={self.r_max}", "r_min=0.9, r_max=0.999"
-            )
-
-
-@configuration
 class TransformerConfig(Branched, NormedConfig):
     """A transformer: a linear embedding, `depth` blocks of self-attention and feed-forward, a linear readout."""
 
@@ -401,15 +348,3 @@ class TransformerConfig(Branched, NormedConfig):
                 "heads that divide the base width", f"base_width={self.base_width}, heads={self.heads}",
                 f"base_width={self.heads * 16}",
             )  # fmt: skip
-
-
-#: The configuration of each architecture.
-CONFIGS: dict[str, type[NetworkConfig]] = {
-    kind.architecture: kind for kind in (MLPConfig, ResNetConfig, ConvNetConfig, RNNConfig, TransformerConfig)
-}
-#: The coordinates of a grid of networks: all their fields.
-GRID: tuple[str, ...] = ("architecture", *dict.fromkeys(name for kind in CONFIGS.values() for name in kind.names()))
-#: Coordinates of which an architecture has defaults of its own.
-OWN: tuple[str, ...] = tuple(
-    name for name in GRID[1:] if len({getattr(k, name) for k in CONFIGS.values() if name in k.names()}) > 1
-)

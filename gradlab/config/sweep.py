@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from gradlab._errors import GradlabError, unknown
 from gradlab._summary import Shown, Summary, listed
+from gradlab.config.architectures import CONFIGS, GRID, OWN
 from gradlab.config.bounds import MOST_POSITIONS, check_product, check_size
 from gradlab.config.configuration import Configuration, configuration, coordinate, setting
 from gradlab.config.custom import CustomConfig, config_of, keys_of
@@ -26,16 +27,13 @@ from gradlab.config.fields import (
 )
 from gradlab.config.names import ARCHITECTURES, DTYPES, LOSSES
 from gradlab.config.networks import (
-    CONFIGS,
-    GRID,
-    OWN,
     ConvNetConfig,
     NetworkConfig,
     ResNetConfig,
-    RNNConfig,
     TransformerConfig,
     lacking,
 )
+from gradlab.config.recurrent import RNNConfig
 
 #: Values where none is given, of the fully connected networks.
 _MLP: dict[str, tuple] = {"activation": ("sigmoid", "tanh", "relu"), "init": ("xavier_normal", "he_normal")}

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from gradlab._errors import GradlabError
+from gradlab.config.architectures import CONFIGS, GRID
 from gradlab.config.bounds import MOST_RECORDS
 from gradlab.config.configuration import Configuration, configuration, coordinate, like, option, setting
 from gradlab.config.fields import (
@@ -27,7 +28,7 @@ from gradlab.config.fields import (
     several,
 )
 from gradlab.config.names import OPTIMIZERS, SCHEDULES
-from gradlab.config.networks import CONFIGS, GRID, NetworkConfig, check_needs, lacking
+from gradlab.config.networks import NetworkConfig, check_needs, lacking
 from gradlab.config.sweep import Sweep
 
 #: Learning rates where none is given: optax's examples' and the papers' own, none of them tuned.

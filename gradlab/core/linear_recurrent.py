@@ -70,8 +70,8 @@ def lru(
     max_phase : float
         Angles are drawn uniformly between 0 and this.
     normalised : bool
-        Whether there is the factor gamma, which keeps the state at unit variance for white inputs. It follows lambda, as
-        in Zucchet & Orvieto 2024; the code of Orvieto et al. trains it as a parameter of its own.
+        Whether there is the factor gamma, which keeps the state at unit variance for white inputs. It follows lambda;
+        Orvieto et al. train it as a parameter of its own that starts at this value.
     bias : bool
         Whether the output has a bias.
     bias_std : float, optional

@@ -13,7 +13,8 @@ from jax import Array
 
 from gradlab._errors import GradlabError, unknown
 from gradlab.config import positive_integer
-from gradlab.config.networks import CONFIGS, lacking
+from gradlab.config.architectures import CONFIGS
+from gradlab.config.networks import lacking
 from gradlab.core.batch import inputs, outputs_of, targets_of
 from gradlab.core.dropout import Dropout
 from gradlab.core.keys import as_key
