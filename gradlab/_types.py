@@ -50,6 +50,9 @@ MEASURED: dict[str, str] = {
     "log10_weight_grad_norm": "Frobenius norm of the gradient of the mean loss by the weight",
     "log10_weight_grad_mean_abs": "mean absolute entry of the gradient of the mean loss by the weight; on request",
     "log10_weight_grad_max_abs": "largest absolute entry of the gradient of the mean loss by the weight; on request",
+    "log10_query_grad_norm": "log10_weight_grad_norm of the query weight of attention alone; on request",
+    "log10_key_grad_norm": "log10_weight_grad_norm of the key weight of attention alone; on request",
+    "log10_value_grad_norm": "log10_weight_grad_norm of the value weight of attention alone; on request",
     "log10_bias_grad_norm": "Euclidean norm of the gradient of the mean loss by the bias; before a batch norm, which "
     "takes the bias away, it is 0 and what is shown is its rounding",
     "log10_activation_rms": "rms over batch and units of the activation",
@@ -61,6 +64,12 @@ MEASURED: dict[str, str] = {
     "log10_one_minus_c": "1 - c, c the correlation of these preactivations of two inputs, mean over fixed pairs of "
     "which neither is exactly 0; NaN where there is no such pair",
     "zero_pair_fraction": "share of these pairs with a preactivation that is exactly 0, left out of log10_one_minus_c",
+    "log10_one_minus_token_c": "1 - c, c the correlation of the stream at two positions of one example, mean over "
+    "pairs of positions and over examples; NaN where rounding hides it; on request",
+    "attention_logit_max": "largest score q k / sqrt(features of a head) over batch, heads and pairs of positions, "
+    "one of which sees the other; on request",
+    "attention_entropy": "entropy in nats of the weights with which one position sees the others, mean over batch, "
+    "heads and positions; on request",
     "saturated_fraction": "share of activations within 1 % of the range of a limit; NaN where there is none, as "
     "of ReLU",
     "dead_fraction": "share of units whose derivative is exactly 0 on the whole batch; the verdict 'dead' says "

@@ -128,20 +128,28 @@ def attention(
             d = cotangents[QK_NORMS[name]].map(lambda m: _split(m, heads))
             d, record[name] = norm.backward(params[name], kept, d, prefixed(read, name))
             cotangents[QK_NORMS[name]] = d.map(_join)
+        scores = lambda: _scores(_split(q.value(), heads), _split(k.value(), heads), causal, divisor)
+        showing = {"query": lambda site: read(site._replace(scores=scores))}
         for name, d in cotangents.items():
-            part, record[name] = through.backward(params[name], x, d, prefixed(read, name))
+            part, record[name] = through.backward(params[name], x, d, prefixed(showing.get(name, read), name))
             dx = normalise(part) if dx is None else add(dx, normalise(part))
         return dx, record
 
     return Layer(initialise, forward, backward)
 
 
-def _weights(q: Array, k: Array, causal: bool, divisor: float | None) -> Array:
-    """P, shape (..., heads, time, time): how much position i takes from position j."""
+def _scores(q: Array, k: Array, causal: bool, divisor: float | None) -> Array:
+    """S, shape (..., heads, time, time); -inf where position i does not see position j."""
     scores = matmul(q, jnp.swapaxes(k, -1, -2)) / _divisor(q, divisor)
     if causal:
         time = jnp.arange(scores.shape[-1])
         scores = jnp.where(time[:, None] >= time, scores, -jnp.inf)
+    return scores
+
+
+def _weights(q: Array, k: Array, causal: bool, divisor: float | None) -> Array:
+    """P, shape (..., heads, time, time): how much position i takes from position j."""
+    scores = _scores(q, k, causal, divisor)
     relative = jnp.exp(scores - jnp.max(scores, -1, keepdims=True))
     return relative / jnp.sum(relative, -1, keepdims=True)
 
@@ -212,11 +220,12 @@ def positions(kind: str = "sinusoidal") -> Layer:
 
     def forward(params, x):
         p = params["position"] if kind == "learned" else _waves(*x.mantissa.shape[-2:], x.mantissa.dtype)
-        return add(x, normalise(x.constant(jnp.broadcast_to(p, x.mantissa.shape)))), x
+        y = add(x, normalise(x.constant(jnp.broadcast_to(p, x.mantissa.shape))))
+        return y, (x, y)
 
-    def backward(params, x, dy, read):
+    def backward(params, saved, dy, read):
         gradient = {"position": Summed(normalise(dy))} if kind == "learned" else {}
-        return dy, read(Site("positions", (), params, x, None, dy, gradient))
+        return dy, read(Site("positions", (), params, *saved, dy, gradient))
 
     return Layer(initialise, forward, backward)
 

@@ -81,6 +81,9 @@ class Site(NamedTuple):
         The entries of an activation layer, each with the number of its groups; empty of any other layer.
     steps : Steps or None
         What a recurrent layer shows of its time steps; None of any other layer.
+    scores : callable, optional
+        Of the queries of an attention layer: it computes the scores (group..., batch, heads, time, time), -inf where a
+        mask hides a position. None of any other layer.
     """
 
     kind: str
@@ -92,6 +95,7 @@ class Site(NamedTuple):
     gradient: dict[str, Gradient]
     entries: tuple[Any, ...] = ()
     steps: Any = None
+    scores: Callable[[], Array] | None = None
 
 
 #: Turns a site into the record that is kept of it.

@@ -211,6 +211,7 @@ _MADE_OF: dict[str, tuple[str, Callable[[Any], np.ndarray]]] = {
     "log10_per_example_grad_norm_rms": ("examples", Examples.log10_rms),
     "log10_one_minus_c": ("pairs", Pairs.log10_mean),
     "zero_pair_fraction": ("pairs", Pairs.zero_fraction),
+    "log10_one_minus_token_c": ("tokens", Pairs.log10_mean),
 }
 #: Columns that are computed from all examples together.
 _TOGETHER: dict[str, Callable[[Examples], np.ndarray]] = {

@@ -22,6 +22,7 @@ from gradlab._types import MEASURED
 from gradlab.config import NetworkConfig
 from gradlab.config.custom import CustomConfig
 from gradlab.core.scaled import Scaled
+from gradlab.measurement.attention import OF_WEIGHTS, TOKENS
 from gradlab.measurement.batch import DeviceBatch
 from gradlab.measurement.bins import joined_sizes
 from gradlab.measurement.kept import SiteRecord
@@ -37,7 +38,7 @@ SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float
 #: Columns that every weight of a block has.
 OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
 #: Columns of the stream, the preactivation of a block.
-STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction")
+STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction", TOKENS)
 
 
 def trace(
@@ -282,6 +283,10 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "log10_preactivation_rms": _first,
     "log10_one_minus_c": _first,
     "zero_pair_fraction": _first,
+    TOKENS: _last,
+    **dict.fromkeys(OF_WEIGHTS.values(), _first),
+    "attention_logit_max": lambda values: np.max(np.stack(values), 0),
+    "attention_entropy": _mean,
     "saturated_fraction": _mean,
     "dead_fraction": _mean,
     "weight_norm": lambda values: np.sqrt(np.sum(np.square(np.stack(values)), 0)),

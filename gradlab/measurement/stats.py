@@ -20,6 +20,7 @@ from gradlab._types import MEASURED
 from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import NotMeasured, Reader, Site
 from gradlab.core.scaled import Log2, Scaled, align, alive_exponent, expand, exponent_of, power
+from gradlab.measurement.attention import OF_SCORES, OF_WEIGHTS, TOKENS, attention_values, token_pairs
 from gradlab.measurement.bins import bin_counts, size_counts
 from gradlab.measurement.correlation import pairs_from_signals
 from gradlab.measurement.kept import Examples, Rows, SiteRecord
@@ -29,12 +30,13 @@ from gradlab.measurement.quantile import upper_quantile
 FORWARD: tuple[str, ...] = (
     "log10_activation_rms", "activation_mean_over_rms", "activation_p98_over_rms", "log10_preactivation_rms",
     "log10_one_minus_c", "zero_pair_fraction", "saturated_fraction", "dead_fraction", "weight_norm",
+    TOKENS, *OF_SCORES,
 )  # fmt: skip
 #: Columns that depend on the backward pass.
 BACKWARD: tuple[str, ...] = (
     "log10_delta_rms", "delta_log10_mean", "log10_weight_grad_norm", "log10_bias_grad_norm",
     "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
-    "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs",
+    "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs", *OF_WEIGHTS.values(),
 )  # fmt: skip
 #: Counts of entries in bins, along a last axis; `gradlab.histograms` makes a table of them.
 COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
@@ -46,10 +48,12 @@ NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
 TRAINING: tuple[str, ...] = tuple(name for name in MEASURED if name not in (*FORWARD, *BACKWARD, *NETWORK))
 #: Columns that need the entries of the weight's gradient, so that it has to be multiplied out.
 ENTRIES: tuple[str, ...] = ("log10_weight_grad_mean_abs", "log10_weight_grad_max_abs")
+#: Columns that only networks of sequences have: the stream at positions, and attention.
+OF_SEQUENCES: tuple[str, ...] = (TOKENS, *OF_SCORES, *OF_WEIGHTS.values())
 #: Columns that need the gradients of single examples.
 OF_EXAMPLES: frozenset[str] = frozenset({"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"})
 #: Columns that are measured only where they are named, because they are expensive.
-ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms", *ENTRIES)
+ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms", *ENTRIES, *OF_SEQUENCES)
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
 SATURATION, FLOAT32_SMALLEST = 0.01, -126
@@ -104,8 +108,13 @@ def _forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     if site.kind == "activation":
         return _activation(site._replace(x=flat(site.x), y=flat(site.y)), wanted)
     if site.kind == "residual":
-        return _signal(flat(site.y), wanted)
-    return {}
+        return _signal(flat(site.y), wanted) | _tokens(site.y, wanted)
+    return _tokens(site.y, wanted) if site.kind == "positions" else {}
+
+
+def _tokens(y: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
+    """Read 1 - c of the positions of each example, where it has several."""
+    return {"tokens": token_pairs(y)} if TOKENS in wanted and y.positions else {}
 
 
 def _backward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def _backward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
         of_weight = _gradient(site, wanted) if "weight" in site.gradient else {}
         return {**of_weight, "steps": _steps(site, wanted)}
     if "weight" in site.gradient:
-        return {**_delta(flat(site.dy), wanted), **_gradient(site, wanted)}
+        return {**_delta(flat(site.dy), wanted), **_gradient(site, wanted), **attention_values(site, wanted)}
     return _delta(flat(site.dy), wanted) if site.kind == "residual" else {}
 
 

@@ -1,11 +1,16 @@
 """What columns mean where a careful reader could take them for something else: under norms, and of blocks."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradlab as gl
 from gradlab._types import MEASURED
+from gradlab.core.losses import plain_loss
+from gradlab.core.scaled import scaled, to_numpy
+from gradlab.measurement.attention import token_pairs
+from gradlab.measurement.stats import NETWORK, OF_SEQUENCES
 
 X = np.random.default_rng(0).normal(size=(16, 8))
 Y = np.arange(16) % 3
@@ -60,3 +65,61 @@ def test_the_percentile_lies_between_two_entries_by_their_distance(x64):
     a = np.tanh(X @ layers[0]["weight"] + layers[0]["bias"])
     want = np.quantile(a, 0.98, method="linear") / np.sqrt(np.mean(a**2))
     assert frame["activation_p98_over_rms"][1] == pytest.approx(want, rel=1e-12)
+
+
+def positions_alike(stream):
+    """The mean of 1 - cosine over pairs of positions and over examples, pair by pair."""
+    unit = stream / np.linalg.norm(stream, axis=-1, keepdims=True)
+    first, second = np.triu_indices(stream.shape[1], 1)
+    return np.mean(1 - np.sum(unit[:, first] * unit[:, second], -1))
+
+
+def block(params, x, causal):
+    """One block without a norm, of 2 heads: the stream behind it, scores, and weights of attention."""
+    (_, (attend,)), (_, (forward,)) = params
+    split = lambda v: np.swapaxes(v.reshape(*v.shape[:2], 2, -1), 1, 2)
+    affine = lambda p, x: x @ p["weight"] + p.get("bias", 0)
+    q, k, v = (split(np.asarray(affine(attend[name], x))) for name in ("query", "key", "value"))
+    scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+    scores = np.where(np.tri(x.shape[1]) > 0, scores, -np.inf) if causal else scores
+    share = np.exp(scores) / np.sum(np.exp(scores), -1, keepdims=True)
+    x = x + affine(attend["output"], np.swapaxes(share @ v, 1, 2).reshape(x.shape))
+    return x + affine(forward[2], np.tanh(affine(forward[0], x))), scores, share
+
+
+@pytest.mark.parametrize("causal", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_columns_of_a_transformer_are_those_of_its_scores_and_of_its_weights_one_by_one(causal, x64):
+    net = gl.Transformer(depth=1, width=4, heads=2, norm=None, activation="tanh", causal=causal, gain=2.0)
+    x, y = np.random.default_rng(1).normal(size=(3, 5, 2)), np.arange(3)
+    params = net.init_params(4, x, y)
+    trace = gl.measure(net, x, y, params=params, columns=OF_SEQUENCES)
+    assert {*trace.columns} - {*NETWORK} == {*OF_SEQUENCES}
+    of_block = {name: values[0, 1] for name, values in trace.columns.items()}
+    (stem, *_), run, _ = params
+    angle = np.arange(5)[:, None] * 10000.0 ** (-2 * (np.arange(4) // 2) / 4)
+    stream = x @ stem["weight"] + stem["bias"] + np.where(np.arange(4) % 2, np.cos(angle), np.sin(angle))
+    assert trace.columns["log10_one_minus_token_c"][0, 0] == pytest.approx(np.log10(positions_alike(stream)), abs=1e-12)
+    behind, scores, share = block(jax.tree.map(lambda v: v[0], run), np.asarray(stream), causal)
+    assert of_block["log10_one_minus_token_c"] == pytest.approx(np.log10(positions_alike(behind)), abs=1e-12)
+    assert of_block["attention_logit_max"] == pytest.approx(scores.max(), rel=1e-12)
+    entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)), -1)
+    assert of_block["attention_entropy"] == pytest.approx(entropy.mean(), rel=1e-12)
+    grads = jax.jit(jax.grad(lambda p: plain_loss("softmax_cross_entropy")(net.apply(p, x), y)))(params)
+    (_, (attend,)), _ = grads[1]
+    for name in ("query", "key", "value"):
+        norm = np.log10(np.linalg.norm(attend[name]["weight"]))
+        assert of_block[f"log10_{name}_grad_norm"] == pytest.approx(norm, abs=1e-11), name
+
+
+def test_positions_that_differ_by_little_are_told_to_the_last_digit_and_equal_ones_not_at_all():
+    """1 - c of two positions at right angles plus a common vector of length 1 / e is e^2 / (1 + e^2)."""
+    x = np.zeros((1, 2, 3), "float32")
+    x[..., 2] = 1
+    for e in (1.0, 1e-3):
+        x[0, 0, 0] = x[0, 1, 1] = e
+        pairs = to_numpy(token_pairs(scaled(jnp.asarray(x), 2)))
+        assert pairs.log10_mean() == pytest.approx(np.log10(e**2 / (1 + e**2)), abs=1e-4)
+    x[0, 0, 0] = x[0, 1, 1] = 1e-6  # ten roundings of float32
+    assert np.isnan(to_numpy(token_pairs(scaled(jnp.asarray(x), 2))).log10_mean())
+    x[0, 1] = 0  # a position that is exactly 0 has no correlation, and here no other position is left
+    assert not to_numpy(token_pairs(scaled(jnp.asarray(x), 2))).alive.any()

@@ -8,11 +8,11 @@ import pytest
 import gradlab as gl
 from gradlab.core.backprop import run
 from gradlab.core.gradient import NotMeasured
-from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD
+from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD, OF_SEQUENCES
 
 #: Columns of each example's own gradient.
 SINGLE = {"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"}
-BY_WEIGHT = {*BACKWARD, "weight_norm"}
+BY_WEIGHT = {*BACKWARD, "weight_norm"} - {*OF_SEQUENCES}
 
 
 def lifted(width):

@@ -12,7 +12,7 @@ from gradlab.core.backprop import targets
 from gradlab.core.gradient import Outer, Site
 from gradlab.core.losses import plain_loss
 from gradlab.core.scaled import LOWEST, Scaled, scaled, to_numpy
-from gradlab.measurement.stats import BACKWARD, FORWARD, NETWORK, TRAINING, per_example, statistics
+from gradlab.measurement.stats import BACKWARD, FORWARD, NETWORK, OF_SEQUENCES, TRAINING, per_example, statistics
 from tests import cases
 
 BATCH = 7
@@ -112,7 +112,7 @@ def test_every_column_equals_its_definition(case, x64):
         from gradlab.core.losses import probes
 
         want_y = probes(jax.random.fold_in(jax.random.key(0), PROBE_FOLD), BATCH, cases.OUTPUTS, "float64")
-    every = [c for c in MEASURED if c not in TRAINING]
+    every = [c for c in MEASURED if c not in (*TRAINING, *OF_SEQUENCES)]  # those have a test of their own
     trace = gl.measure(case.net, x, y, loss=case.loss, params=params, key=0, columns=every)
     want = reference(case.net, params, jnp.asarray(x), want_y, case.loss)
     expected = set(every) - (set() if case.net.bias else {"log10_bias_grad_norm"})

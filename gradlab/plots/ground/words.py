@@ -83,6 +83,24 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "norm of the gradient of the mean loss by the bias",
     ),
     "log10_one_minus_c": ("$1-c$, of two inputs", "1 − c, c the correlation of two inputs' preactivations"),
+    "log10_one_minus_token_c": ("$1-c$, of two positions", "1 − c, c the correlation of the stream at two positions"),
+    "attention_logit_max": ("largest attention score", "largest attention score before the softmax"),
+    "attention_entropy": (
+        "attention entropy  [nat]",
+        "mean entropy of the weights with which a position sees the others",
+    ),
+    "log10_query_grad_norm": (
+        r"query grad. $\|\partial L\,/\,\partial W_Q\|_F$  [{loss}]",
+        "Frobenius norm of the gradient of the mean loss by the query weight",
+    ),
+    "log10_key_grad_norm": (
+        r"key grad. $\|\partial L\,/\,\partial W_K\|_F$  [{loss}]",
+        "Frobenius norm of the gradient of the mean loss by the key weight",
+    ),
+    "log10_value_grad_norm": (
+        r"value grad. $\|\partial L\,/\,\partial W_V\|_F$  [{loss}]",
+        "Frobenius norm of the gradient of the mean loss by the value weight",
+    ),
     "log10_update_ratio": (r"update ratio $\|\Delta W\|/\|W\|$", "norm of the update over norm of the weight"),
     "log10_weight_update_norm": (r"weight update $\|\Delta W\|_F$", "Frobenius norm of the weight's update"),
     "log10_bias_update_norm": (r"bias update $\|\Delta b\|_2$", "norm of the bias's update"),
