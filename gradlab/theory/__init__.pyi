@@ -1,3 +1,6 @@
+from .c_maps import c_map as c_map
+from .c_maps import c_map_path as c_map_path
+from .c_maps import tailored_slope as tailored_slope
 from .critical import CriticalLine as CriticalLine
 from .critical import CriticalPoint as CriticalPoint
 from .critical import critical_line as critical_line
@@ -46,6 +49,9 @@ from .residual import pre_norm_gradients as pre_norm_gradients
 from .residual import reduced_residual as reduced_residual
 from .residual import residual_factor as residual_factor
 from .residual import residual_log_variance as residual_log_variance
+from .shaping import Shape as Shape
+from .shaping import shape_constants as shape_constants
+from .shaping import shaped as shaped
 from .shattering import gradient_correlation as gradient_correlation
 from .spectra import SlopeMoments as SlopeMoments
 from .spectra import effective_depth as effective_depth

@@ -121,8 +121,10 @@ def _centres(entry: Activation) -> np.ndarray:
     return np.asarray(sorted({0.0, *entry.kinks}))
 
 
-def expectation(activation: str | Activation, function: Callable[..., np.ndarray], q: np.ndarray | float) -> np.ndarray:
-    r"""Compute E f(z, u, phi(u), phi'(u)) with :math:`u = \sqrt q z` and z standard normal, at many q at once.
+def expectation(
+    activation: str | Activation, function: Callable[..., np.ndarray], q: np.ndarray | float, mean: float = 0.0
+) -> np.ndarray:
+    r"""Compute E f(z, u, phi(u), phi'(u)) with :math:`u = m + \sqrt q z` and z standard normal, at many q at once.
 
     Parameters
     ----------
@@ -133,6 +135,8 @@ def expectation(activation: str | Activation, function: Callable[..., np.ndarray
         first axis.
     q : array of float, positive
         Variances of the preactivations.
+    mean : float
+        Their mean m, where it is not 0.
 
     Returns
     -------
@@ -155,17 +159,17 @@ def expectation(activation: str | Activation, function: Callable[..., np.ndarray
     flat = q.ravel()
     # The largest q of a piece decides how many panels it has, so each piece holds variances of similar size.
     order = np.argsort(flat, kind="stable")
-    pieces = [_expectation(entry, function, flat[part]) for part in np.array_split(order, -(-len(flat) // _ROWS))]
+    pieces = [_expectation(entry, function, flat[part], mean) for part in np.array_split(order, -(-len(flat) // _ROWS))]
     values = np.concatenate(pieces, -1)[..., np.argsort(order, kind="stable")]
     return values.reshape((*values.shape[:-1], *q.shape))
 
 
-def _expectation(entry: Activation, function: Callable, q: np.ndarray) -> np.ndarray:
+def _expectation(entry: Activation, function: Callable, q: np.ndarray, mean: float) -> np.ndarray:
     root = np.sqrt(q)
-    ends = _ends(_BASE, _centres(entry) / root[:, None], _NEAR / root, _RATIO)
+    ends = _ends(_BASE, (_centres(entry) - mean) / root[:, None], _NEAR / root, _RATIO)
     for _ in range(_HALVINGS):
         z, half, weights = _nodes(ends, _ORDER)
-        u = root[:, None, None] * z
+        u = mean + root[:, None, None] * z
         values = np.asarray(function(z, u, *evaluate(entry, u)))
         weighted = values * np.exp(-0.5 * z * z)
         last = np.abs(weighted @ _legendre(_ORDER)[2]).max(-1)
