@@ -13,6 +13,8 @@ The columns are the schema of the tidy frame: one row per network, seed, step an
 
 from __future__ import annotations
 
+from gradlab._formats import FORMATS, SHORT_FORMATS
+
 SCHEMA_VERSION = 2
 
 #: Coordinates of a row, in their order in the frame.
@@ -37,6 +39,12 @@ COORDINATES: dict[str, str] = {
     "fan_out": "units that one input feeds",
     "status": "'ok', what to know of the row, or the failure of its network",
 }
+
+#: What the shares of entries outside the range of a format are taken of; the short formats are `FORMATS` without
+#: float32.
+RANGED: dict[str, str] = {
+    "activation": "the activation", "delta": "d(mean loss)/dz", "weight_grad": "d(mean loss)/dW",
+}  # fmt: skip
 
 #: Measured columns with their meaning. ``log10_`` columns hold -inf for a true zero.
 #:
@@ -89,6 +97,18 @@ MEASURED: dict[str, str] = {
     "update_not_finite": "entries of what is added to the layer's weights and biases that are NaN or infinite",
     "weight_not_finite": "entries of the layer's weights and biases that are NaN or infinite",
     "float32_zero_fraction": "of the non-zero entries of d(mean loss)/dz, the share below 2**-126",
+    **{
+        f"{signal}_below_{name}": f"of the non-zero entries of {meaning}, the share below 2**{FORMATS[name].smallest}, "
+        f"the smallest positive number of {name}; NaN where all are 0; on request"
+        for signal, meaning in RANGED.items()
+        for name in SHORT_FORMATS
+    },
+    **{
+        f"{signal}_above_{name}": f"of the non-zero entries of {meaning}, the share from 2**{FORMATS[name].beyond} on, "
+        f"the first power of two above the largest number of {name}; NaN where all are 0; on request"
+        for signal, meaning in RANGED.items()
+        for name in SHORT_FORMATS
+    },
     "log10_per_example_grad_norm_rms": "rms over examples of the norm of one example's weight gradient",
     "gradient_cosine_mean": "mean over pairs of examples of the cosine of their weight gradients; NaN of a block of "
     "several weights, whose cosine is no mean of theirs",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gradlab._errors import unknown
+from gradlab._formats import SHORT_FORMATS
 from gradlab.config.registry import Parameter, Registry
 
 #: Built-in names; the tables in `gradlab.core` are tested to be complete against these.
@@ -38,6 +39,8 @@ DATASETS: tuple[str, ...] = (
 OPTIMIZERS: tuple[str, ...] = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES: tuple[str, ...] = ("constant", "linear", "cosine")
 DTYPES: tuple[str, ...] = ("float32", "float64")
+#: Those that a measurement takes: in a short one weights and signals are rounded on the way forward.
+MEASURED_DTYPES: tuple[str, ...] = (*DTYPES, *SHORT_FORMATS)
 
 #: Other spellings that users know, and the name each stands for.
 ALIASES: dict[str, str] = {

@@ -25,7 +25,7 @@ from gradlab.config.fields import (
     seed_numbers,
     several,
 )
-from gradlab.config.names import ARCHITECTURES, DTYPES, LOSSES
+from gradlab.config.names import ARCHITECTURES, LOSSES, MEASURED_DTYPES
 from gradlab.config.networks import (
     ConvNetConfig,
     NetworkConfig,
@@ -134,7 +134,12 @@ class Sweep(Configuration, Shown):
     c0: float = setting(
         0.0, "For data='gaussian': correlation of two inputs.", partial(number, kind="a number from 0 to 1, 1 left out")
     )
-    dtype: str = setting("float32", "float32 or float64.", named("dtype", DTYPES))
+    dtype: str = setting(
+        "float32",
+        "float32 or float64; or bfloat16, float16, float8_e4m3 or float8_e5m2, to which weights and signals are "
+        "rounded on the way forward.",
+        named("dtype", MEASURED_DTYPES),
+    )
     key: int = setting(0, "The base key from which every seed is folded.", partial(integer, least=0))
     columns: tuple[str, ...] | None = setting(None, "Measured columns to compute. None: all.")
     networks: tuple[str, ...] = setting(

@@ -27,7 +27,7 @@ from gradlab.config.fields import (
     positive_integer,
     several,
 )
-from gradlab.config.names import OPTIMIZERS, SCHEDULES
+from gradlab.config.names import DTYPES, OPTIMIZERS, SCHEDULES
 from gradlab.config.networks import NetworkConfig, check_needs, lacking
 from gradlab.config.sweep import Sweep
 
@@ -176,6 +176,7 @@ class TrainingSweep(Sweep):
         None, "Examples, train and test. None: all that there are, or what is usual of a synthetic set.",
         optional(positive_integer),
     )  # fmt: skip
+    dtype: str = setting("float32", "float32 or float64.", named("dtype", DTYPES))
     sharpness: bool = setting(
         False,
         "Whether the largest eigenvalue of the Hessian is computed at each record, and the one above which steps are "

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradlab import config
 from gradlab._errors import GradlabError, note
+from gradlab._formats import FORMATS, SHORT_FORMATS, held_in
 
 #: From this label on, a label is a number (a year, a price) unless there are at least half as many examples.
 _LARGE = 1000
@@ -125,10 +126,11 @@ def one_hot(shape: tuple[int, ...]) -> GradlabError:
 
 
 def cast(name: str, values: np.ndarray, dtype: str) -> np.ndarray:
-    """Checked numbers in another precision, or an error where one of them is beyond its range."""
+    """Checked numbers in arrays for another precision, or an error where one of them is beyond its range."""
     with np.errstate(over="ignore", under="ignore"):
-        array = np.ascontiguousarray(values, dtype)
-    if not np.isfinite(array).all():
+        array = np.ascontiguousarray(values, held_in(dtype))
+    beyond = dtype in SHORT_FORMATS and np.abs(array).max(initial=0) > FORMATS[dtype].largest
+    if beyond or not np.isfinite(array).all():
         received = f"a value of {values.flat[np.abs(values).argmax()]:.4g}"
         raise GradlabError(f"{name} within the range of {dtype}", received, "dtype='float64', or rescaling it")
     return array

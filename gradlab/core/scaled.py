@@ -163,6 +163,11 @@ def exponent_of(x: Array) -> Array:
     return jnp.where(k > bias + 1, 0, _clip(k, _LIMIT))  # what stands beside it is not divided by it
 
 
+def octaves(x: Array) -> Array:
+    """k with |x| in [2**(k-1), 2**k), of any normal number; of no meaning where x is 0 or not finite."""
+    return jnp.frexp(x)[1]
+
+
 def align(s: Scaled, axis: int = -1) -> Scaled:
     """Bring a normalised `s` over one common exponent along `axis` of its exponents, which then lack this axis.
 

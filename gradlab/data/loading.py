@@ -12,6 +12,7 @@ import numpy as np
 
 from gradlab import config
 from gradlab._errors import GradlabError, unknown
+from gradlab._formats import held_in
 from gradlab.core.batch import batch_of, cast
 from gradlab.data.files import SUFFIXES, from_file
 from gradlab.data.labels import is_text, numbered
@@ -122,7 +123,7 @@ def load(
           dtype=int32)
     """
     batch = None if batch is None else config.positive_integer("batch", batch)
-    dtype = config.resolve("dtype", dtype, config.DTYPES)
+    dtype = held_in(config.resolve("dtype", dtype, config.MEASURED_DTYPES))
     loss = None if loss is None else config.resolve("loss", loss, config.LOSSES)
     name, kind = _named(source)
     if target is not None and kind != "file":

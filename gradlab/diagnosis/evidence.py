@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gradlab._formats import FORMATS
 from gradlab.diagnosis.sites import Coverage, Parameter, Place
-
-#: Floating-point formats by name: log2 of the smallest normal and of the smallest subnormal number, of the largest.
-FORMATS: dict[str, tuple[int, int, float]] = {
-    "float32": (-126, -149, 128.0),
-    "bfloat16": (-126, -133, 127.99),
-    "float16": (-14, -24, 16.0),
-    "float8_e4m3": (-6, -9, 8.81),
-    "float8_e5m2": (-14, -16, 15.81),
-}
 
 #: Columns of a place. Signals are of the value that the site computes; a delta is the derivative of the loss, as it is
 #: given, by this value. ``exact_`` columns are from a second look in float64, NaN where there was none.

@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from gradlab._formats import FORMATS
 from gradlab.diagnosis import precision, reading
-from gradlab.diagnosis.evidence import FORMATS, Evidence
+from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.precision import Exact
 from gradlab.diagnosis.sites import Coverage, Parameter, Place, Site, Unseen
 

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from gradlab.diagnosis.evidence import FORMATS, Evidence
+from gradlab._formats import FORMATS
+from gradlab.diagnosis.evidence import Evidence
 from gradlab.diagnosis.gather import exact_columns, signals_of
 from gradlab.diagnosis.precision import ExactLook
 from gradlab.diagnosis.problem import Sample
@@ -125,7 +126,7 @@ def _resolved(evidence: Evidence) -> np.ndarray:
 
 def _smallest(formats: Sequence[str]) -> np.ndarray:
     """log10 of the smallest normal number of each format; that of float64 for one that is not in the table."""
-    return np.array([FORMATS[name][0] if name in FORMATS else -1022 for name in formats]) * np.log10(2)
+    return np.array([FORMATS[name].normal if name in FORMATS else -1022 for name in formats]) * np.log10(2)
 
 
 def _shift(plain: np.ndarray, pooled: np.ndarray, resolved: np.ndarray) -> float:

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from gradlab._formats import FORMATS
 from gradlab.diagnosis import formats, jaxprs, reading
 from gradlab.diagnosis.collect import Collector
-from gradlab.diagnosis.evidence import FORMATS
 from gradlab.diagnosis.program import Program
 from gradlab.diagnosis.sites import Site
 
 #: Powers of two at which sizes are counted: the smallest numbers of the formats.
-EDGES: tuple[int, ...] = tuple(sorted({smallest for _, smallest, _ in FORMATS.values()}))
+EDGES: tuple[int, ...] = tuple(sorted({form.smallest for form in FORMATS.values()}))
 #: What an exact vector holds: that of `reading`, then how many entries that are not zero lie below each edge.
 EXACT_FIELDS: tuple[str, ...] = (*reading.FIELDS, *(f"below 2**{edge}" for edge in EDGES))
 #: Share of the free memory that the look may take.
@@ -108,13 +108,13 @@ def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
     v = dict(zip(EXACT_FIELDS, np.moveaxis(vectors, -1, 0), strict=True))
     alive = v["entries"] - v["not_finite"] - v["zeros"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        lost = {f"lost_{name}": v[f"below 2**{smallest}"] / alive for name, (_, smallest, _) in FORMATS.items()}
+        lost = {f"lost_{name}": v[f"below 2**{form.smallest}"] / alive for name, form in FORMATS.items()}
     return reading.columns(vectors[..., :count]) | lost
 
 
 def decades_below(log10_size: Any, name: str) -> Any:
     """Return how many decades a size lies below the smallest number of a format; negative above."""
-    return FORMATS[name][1] * np.log10(2.0) - log10_size
+    return FORMATS[name].smallest * np.log10(2.0) - log10_size
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

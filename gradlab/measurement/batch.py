@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gradlab._formats import FORMATS, SHORT_FORMATS, Format, held_in
 from gradlab.core.backprop import targets
 from gradlab.core.batch import batch_of, cast
 from gradlab.core.execute import device_array
@@ -33,7 +34,7 @@ class DeviceBatch(NamedTuple):
     outputs : int
         Number of the network's outputs.
     dtype : str
-        "float32" or "float64".
+        "float32" or "float64", or a short format to which weights and signals are rounded.
     name : str
         Name of the data in the frame.
     """
@@ -58,7 +59,7 @@ class DeviceBatch(NamedTuple):
         loss : str or None
             As for `gradlab.measure`.
         dtype : str
-            "float32" or "float64".
+            As for `gradlab.measure`.
         outputs : int, optional
             Number of outputs; give it where the targets do not show every class.
         name : str
@@ -66,8 +67,18 @@ class DeviceBatch(NamedTuple):
         """
         batch = batch_of(x, y, loss, outputs)
         x = device_array(cast("x", batch.x, dtype))
-        y = None if batch.loss == "probe" else targets(batch.loss, batch.y, batch.outputs, jnp.dtype(dtype))
+        y = None if batch.loss == "probe" else targets(batch.loss, batch.y, batch.outputs, jnp.dtype(held_in(dtype)))
         return cls(x, y, batch.loss, batch.outputs, dtype, name)
+
+    @property
+    def held(self) -> str:
+        """Return the dtype of arrays that hold numbers of `dtype`."""
+        return held_in(self.dtype)
+
+    @property
+    def form(self) -> Format | None:
+        """Return the short format that weights and signals are rounded to, if there is one."""
+        return FORMATS[self.dtype] if self.dtype in SHORT_FORMATS else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,8 +94,8 @@ class DeviceBatch(NamedTuple):
     def with_params(self, net: Network, params: Any, key: Array | int) -> tuple[Any, DeviceBatch]:
         """Check given parameters and convert them to the batch's dtype; return them, and the batch with its targets."""
         check_parameters(net, params, example_shape(net, self.x), self.outputs)
-        params = jax.tree.map(lambda v: device_array(v, self.dtype), params)
+        params = jax.tree.map(lambda v: device_array(v, self.held), params)
         if self.y is not None:
             return params, self
-        probe = probes(fold_in(as_key(key), PROBE_FOLD), len(self.x), self.outputs, self.dtype)
+        probe = probes(fold_in(as_key(key), PROBE_FOLD), len(self.x), self.outputs, self.held)
         return params, self._replace(y=probe)

@@ -2,24 +2,31 @@
 
 The bins of equal width are those of Glorot & Bengio 2010, figures 6 and 7: 101 in [-5, 5], one for smaller and one for
 larger values, and a count of exact zeros, which would otherwise hide in the middle bin. Sizes are counted between
-powers of the square root of two, because multiplying by a power of two then moves entries by whole bins.
+powers of the square root of two, because multiplying by a power of two then moves entries by whole bins; and, where
+only the ends of the formats count, in a few bins between these.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gradlab.core.scaled import Scaled, alive_exponent, expand, exponent_of, power
+from gradlab._formats import FORMATS, SHORT_FORMATS
+from gradlab.core.scaled import Scaled, alive_exponent, expand, exponent_of, octaves, power
 
 BINS, REACH = 101, 5.0
 #: Left edges of the bins, and the right edge of the last one.
 EDGES = np.linspace(-REACH, REACH, BINS + 1)
 #: Number of bins of sizes, from the largest entry down: half an octave each, 38.5 decades in all.
 SIZES = 256
+#: log2 of the ends of the short formats: of their smallest positive numbers, and the first powers beyond the largest.
+ENDS: tuple[int, ...] = tuple(
+    sorted({end for name in SHORT_FORMATS for end in (FORMATS[name].smallest, FORMATS[name].beyond)})
+)
 
 
 def bin_counts(values: Array, lead: int = 0) -> Array:
@@ -77,6 +84,40 @@ def size_counts(s: Scaled, lead: int) -> Array:
     counts = counts.at[jnp.arange(len(place))[:, None], slot].add(1, mode="drop")
     top = jnp.where(top == lowest, 0, top)
     return jnp.concatenate([counts, top], -1).reshape(*shape, SIZES + 3)
+
+
+def end_counts(s: Scaled, lead: int) -> Array:
+    """Count the entries of `s` between the ends of the formats, whatever their exponents.
+
+    Parameters
+    ----------
+    s : Scaled
+        The entries to count.
+    lead : int
+        Number of leading axes to keep. Each place along them has counts of its own.
+
+    Returns
+    -------
+    Array of int32, shape (..., 8)
+        The entries that are not 0 below the first of `ENDS`, between each end and the next, and from the last one on.
+        Infinite entries are among the last; NaN are in no bin.
+    """
+    m = s.mantissa
+    k = jnp.where(jnp.isinf(m), ENDS[-1] + 1, octaves(m) + expand(alive_exponent(s.powers), m))
+    usable = (m != 0) & ~jnp.isnan(m)
+    count = lambda which: jnp.sum(which & usable, tuple(range(lead, m.ndim)), dtype=jnp.int32)
+    # |x| lies in [2**(k - 1), 2**k), so it is at least 2**end where k > end
+    above = [count(True), *(count(k > end) for end in ENDS)]
+    return jnp.stack([*(a - b for a, b in itertools.pairwise(above)), above[-1]], -1)
+
+
+def end_shares(counts: np.ndarray, name: str) -> dict[str, np.ndarray]:
+    """Return the shares of entries ``below`` and ``above`` the range of a format; NaN where all entries are 0."""
+    total = np.sum(counts, -1)
+    first, last = ENDS.index(FORMATS[name].smallest), ENDS.index(FORMATS[name].beyond)
+    with np.errstate(invalid="ignore"):
+        below, above = np.sum(counts[..., : first + 1], -1) / total, np.sum(counts[..., last + 1 :], -1) / total
+    return {"below": below, "above": above}
 
 
 def joined_sizes(counts: list[np.ndarray]) -> np.ndarray:

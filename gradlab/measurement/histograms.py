@@ -22,7 +22,7 @@ from gradlab.networks.network import Network, as_key, example_shape
 
 #: The signal whose entries each of the counted columns holds.
 COUNTED = {
-    "activation_counts": "activation", "delta_counts": "delta",
+    "activation_counts": "activation", "delta_counts": "delta", "activation_sizes": "log10_activation",
     "delta_sizes": "log10_delta", "weight_grad_sizes": "log10_weight_grad",
 }  # fmt: skip
 
@@ -40,20 +40,23 @@ class Histograms:
     counts : dict of str to ndarray, shape (layers, 104) or (layers, 259)
         Counts by signal. The 104 bins are: below -5, 101 between -5 and 5, from 5 on, and exact zeros, which are in no
         other bin. Signals "log10_..." have the bins of `measurement.bins.size_counts`.
+    batch : int
+        Number of examples.
     """
 
     config: Network
     layers: tuple[int, ...]
     counts: dict[str, np.ndarray]
+    batch: int
 
     def rows(self) -> dict[str, np.ndarray]:
-        """Return one row for each signal, layer and bin: ``signal layer depth bin left right count``."""
+        """Return one row for each signal, layer and bin: ``batch signal layer depth bin left right count``."""
         parts = []
         for signal, table in self.counts.items():
             table_of = size_rows if signal.startswith("log10_") else bin_rows
             for layer, counts in zip(self.layers, table, strict=True):
                 columns = table_of(counts)
-                where = {"signal": signal, "layer": layer, "depth": len(self.layers)}
+                where = {"batch": self.batch, "signal": signal, "layer": layer, "depth": len(self.layers)}
                 parts.append({name: np.full(len(columns["bin"]), value) for name, value in where.items()} | columns)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -79,8 +82,9 @@ def histograms(
     params : pytree, optional
         Weights to use instead of random ones, for example after training.
     log10 : bool
-        True: count log10 of the absolute values of the deltas and of the entries of the weight gradients instead. They
-        may be of any size, such as 1e-600, and are divided by nothing; `gradlab.plots.ridges` draws them.
+        True: count log10 of the absolute values of the activations, of the deltas and of the entries of the weight
+        gradients instead. They may be of any size, such as 1e-600, and are divided by nothing; `gradlab.plots.ridges`
+        and `gradlab.plots.scales` draw them.
 
     Returns
     -------
@@ -90,9 +94,9 @@ def histograms(
         zeros, which are in no other bin), `left`, `right`, `count`. The deltas are divided by the layer's own
         rms, so that their distribution is seen whatever their size. NaN are in no bin.
 
-        With ``log10=True`` the signals are "log10_delta" and "log10_weight_grad", and `bin`, `left` and `right` are
-        log10 of absolute values, in bins of half an octave. The bin -inf holds entries that are 38 decades or more
-        below the layer's largest one.
+        With ``log10=True`` the signals are "log10_activation", "log10_delta" and "log10_weight_grad", and `bin`, `left`
+        and `right` are log10 of absolute values, in bins of half an octave. The bin -inf holds entries that are 38
+        decades or more below the layer's largest one.
 
     Raises
     ------
@@ -129,4 +133,4 @@ def histograms(
     add = joined_sizes if log10 else lambda counts: np.sum(counts, 0)
     total = lambda column: np.stack([add([columns[column][i] for _, columns in tables]) for i in hidden]).astype(int)
     counts = {COUNTED[column]: total(column) for column in wanted if column in columns}
-    return Histograms(net, tuple(numbers[i] for i in hidden), counts)
+    return Histograms(net, tuple(numbers[i] for i in hidden), counts, len(batch.x))

@@ -18,7 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradlab._formats import SHORT_FORMATS
+from gradlab._types import RANGED
 from gradlab.core.scaled import PRECISION, Log2, Scaled, align, to_numpy
+from gradlab.measurement.bins import end_shares
 
 _LOG10_2 = np.log10(2.0)
 
@@ -220,7 +223,7 @@ _TOGETHER: dict[str, Callable[[Examples], np.ndarray]] = {
     "gradient_snr": Examples.snr,
 }
 #: Values that are no columns, but parts of one.
-_PARTS = ("activation_sum", "alive", "below_float32", "steps")
+_PARTS = ("activation_sum", "alive", "below_float32", "steps", *(f"{signal}_ends" for signal in RANGED))
 
 
 def _columns(values: dict[str, Any], wanted: frozenset[str]) -> dict[str, np.ndarray]:
@@ -233,8 +236,25 @@ def _columns(values: dict[str, Any], wanted: frozenset[str]) -> dict[str, np.nda
         columns["activation_mean_over_rms"] = values["activation"].mean_over_rms(values["activation_sum"])
     if "alive" in values:
         columns["float32_zero_fraction"] = values["below_float32"] / np.maximum(values["alive"], 1)
+    columns |= _shares(values, wanted)
     if "steps" in values:
         columns["steps"] = _columns(values["steps"], wanted)
+    return columns
+
+
+def _shares(values: dict[str, Any], wanted: frozenset[str]) -> dict[str, np.ndarray]:
+    """Compute the shares outside the formats; of weights also the entries they are taken of, to join several shares."""
+    columns: dict[str, np.ndarray] = {}
+    for signal in RANGED:
+        counts = values.get(f"{signal}_ends")
+        if counts is None:
+            continue
+        for name in SHORT_FORMATS:
+            for side, share in end_shares(counts, name).items():
+                if f"{signal}_{side}_{name}" in wanted:
+                    columns[f"{signal}_{side}_{name}"] = share
+        if signal == "weight_grad":
+            columns["weight_grad_alive"] = np.sum(counts, -1)
     return columns
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 from jax import Array
 
-from gradlab._errors import unknown
+from gradlab._errors import GradlabError, unknown
+from gradlab._formats import SHORT_FORMATS
 from gradlab._types import MEASURED
-from gradlab.config import NetworkConfig, seed_numbers
+from gradlab.config import MEASURED_DTYPES, NetworkConfig, resolve, seed_numbers
 from gradlab.core.execute import once
 from gradlab.core.parameters import require_network
 from gradlab.measurement import shared, single
@@ -60,7 +61,8 @@ def measure(
         Names of the columns to measure, see `gradlab._types.MEASURED`. Fewer columns take less time. None: all but
         those on request.
     dtype : str, optional
-        "float32" or "float64". None: that of `params`, otherwise float32.
+        "float32" or "float64". None: that of `params`, otherwise float32. With "bfloat16", "float16", "float8_e4m3" or
+        "float8_e5m2" the forward pass is that of this format, see the notes.
     data : str
         Name of the data in the frame.
 
@@ -73,6 +75,15 @@ def measure(
     ------
     GradlabError
         If the data or the parameters do not fit the network, or a name is unknown.
+
+    Notes
+    -----
+    In a short format inputs, weights and the output of each layer are rounded to its nearest number, subnormal ones
+    included; what lies beyond its largest number becomes infinite, and the column `status` says where. Within a layer
+    (a product with its sum, a norm, an attention) and in the loss numbers are of float32, as in the products of
+    accelerators. The way back starts from the rounded signals and is not rounded: deltas and gradients show what this
+    forward pass asks for, and the columns ``delta_below_float16`` and so on (on request) how much of them a format
+    would lose. Of an activation, what was rounded to 0 counts as a zero, not as an entry below.
 
     Examples
     --------
@@ -123,7 +134,7 @@ def measure_group(
     list of Trace
         One for each configuration, in their order.
     """
-    dtype = dtype or "float32"
+    dtype = _dtype(dtype or "float32", configs)
     with jax.enable_x64(dtype == "float64"):
         batch = DeviceBatch.of(x, y, loss, dtype, outputs, data)
         wanted = _columns(columns)
@@ -131,7 +142,8 @@ def measure_group(
         for i, config in enumerate(configs):
             example_shape(build(config), batch.x)
             resolved(config)  # fixes what the names of its functions stand for
-            way = (shared, shared.family(config)) if shared.shares(config) else (single, single.structure(config))
+            together = batch.form is None and shared.shares(config)  # rounded weights of two gains are no multiples
+            way = (shared, shared.family(config)) if together else (single, single.structure(config))
             groups.setdefault(way, []).append(i)
         traces: dict[int, Trace] = {}
         for (way, _), members in groups.items():
@@ -146,7 +158,7 @@ def measure_given(
     columns: Iterable[str] | None = None, dtype: str | None = None, data: str = "arrays",
 ) -> Trace:  # fmt: skip
     """Measure given weights once; the arguments are those of `measure`."""
-    dtype = dtype or dtype_of(net, params)
+    dtype = _dtype(dtype or dtype_of(net, params), [net])
     with jax.enable_x64(dtype == "float64"):
         batch = DeviceBatch.of(x, y, loss, dtype, net.outputs_in(params), data)
         params, batch = batch.with_params(net, params, key)
@@ -158,8 +170,19 @@ def given(
     net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
 ) -> Trace:
     """Measure given weights once, with the program of the deepest network that begins like this one."""
-    way = shared if shared.shares(net) else single
+    way = shared if batch.form is None and shared.shares(net) else single
     return trace(net, params, [way.given(net, params, batch, wanted, deepest, call)], batch, (0,), drawn=False)
+
+
+def _dtype(name: str, configs: Sequence[NetworkConfig]) -> str:
+    """Check the name of a dtype, and that the networks have a forward pass in it."""
+    name = resolve("dtype", name, MEASURED_DTYPES)
+    if name in SHORT_FORMATS and any(config.architecture == "rnn" for config in configs):
+        raise GradlabError(
+            "dtype='float32' or 'float64' of a recurrent network", f"dtype={name!r}",
+            "the columns activation_below_float16 and so on, which say what a format would lose",
+        )  # fmt: skip
+    return name
 
 
 def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:

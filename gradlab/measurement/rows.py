@@ -27,16 +27,17 @@ from gradlab.measurement.batch import DeviceBatch
 from gradlab.measurement.bins import joined_sizes
 from gradlab.measurement.kept import SiteRecord
 from gradlab.measurement.records import LayerInfo, Trace
-from gradlab.measurement.stats import ENTRIES
+from gradlab.measurement.stats import ENTRIES, SHARES
 from gradlab.networks.custom import CustomNetwork
 from gradlab.networks.network import Network, weighted
 from gradlab.networks.rules import hidden_rule
 
 #: Columns of the backward signal.
 SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts",
-          "delta_sizes")  # fmt: skip
+          "delta_sizes", *SHARES["delta"])  # fmt: skip
 #: Columns that every weight of a block has.
-OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES)
+OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES,
+               *SHARES["weight_grad"])  # fmt: skip
 #: Columns of the stream, the preactivation of a block.
 STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction", TOKENS)
 
@@ -222,6 +223,7 @@ def row(record: Any) -> dict[str, np.ndarray]:
             block["gradient_snr"] = _snr(block, layers)
         if "log10_weight_grad_mean_abs" in block:
             block["log10_weight_grad_mean_abs"] = _mean_entry(layers)
+        block |= {name: _share(name, layers) for name in SHARES["weight_grad"] if name in block}
     return block
 
 
@@ -231,6 +233,14 @@ def _mean_entry(layers: list[dict[str, np.ndarray]]) -> np.ndarray:
     with np.errstate(divide="ignore"):
         sums = [np.asarray(c["log10_weight_grad_mean_abs"]) + np.log10(c["weight_entries"]) for c in parts]
     return _log10_sum(sums) - np.log10(sum(c["weight_entries"] for c in parts))
+
+
+def _share(name: str, layers: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Compute the share of the entries of all weights of the block; NaN where all are 0."""
+    parts = [c for c in layers if name in c]
+    with np.errstate(invalid="ignore"):
+        lost = sum(np.where(c["weight_grad_alive"] > 0, c[name], 0) * c["weight_grad_alive"] for c in parts)
+        return lost / sum(c["weight_grad_alive"] for c in parts)
 
 
 def _snr(block: dict[str, np.ndarray], layers: list[dict[str, np.ndarray]]) -> np.ndarray:
@@ -280,6 +290,9 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "activation_mean_over_rms": _last,
     "activation_p98_over_rms": _last,
     "activation_counts": _last,
+    "activation_sizes": _last,
+    **dict.fromkeys(SHARES["activation"], _last),
+    **dict.fromkeys(SHARES["weight_grad"], _first),
     "log10_preactivation_rms": _first,
     "log10_one_minus_c": _first,
     "zero_pair_fraction": _first,

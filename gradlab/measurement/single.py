@@ -16,12 +16,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gradlab._formats import Format
 from gradlab.config import NetworkConfig
 from gradlab.config.custom import CustomConfig
 from gradlab.core.execute import once, over_seeds
 from gradlab.core.initializers import PROBE_FOLD
 from gradlab.core.keys import fold_in
 from gradlab.core.losses import loss_named, probes
+from gradlab.core.rounding import in_format, in_format_params, rounded_array
 from gradlab.core.scaled import scaled
 from gradlab.measurement.batch import DeviceBatch
 from gradlab.measurement.kept import on_host
@@ -45,16 +47,16 @@ def drawn(
 ) -> tuple[list[list[Any]], list[Any]]:
     """Measure networks of one structure; return records of each network by seed, and the shapes of its parameters."""
     deepest = max(configs, key=lambda c: c.depth or 0)
-    run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted)
+    run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted, batch.form)
     records, shapes = [], []
     for config in configs:
         net = build(config)
         room = net if net.depth == deepest.depth else dataclasses.replace(net, depth=deepest.depth)
-        draw = draws(resolved(room), batch.shape, batch.outputs, batch.loss, len(batch.x), batch.dtype)
+        draw = draws(resolved(room), batch.shape, batch.outputs, batch.loss, len(batch.x), batch.held)
 
         def arguments(drawn, net=net):
             params, probe = drawn
-            return params, batch.x, probe if batch.y is None else batch.y, *numbers_of(net, batch.dtype)
+            return params, batch.x, probe if batch.y is None else batch.y, *numbers_of(net, batch.held)
 
         shapes.append(jax.eval_shape(draw, key)[0])
         records.append(over_seeds(draw, run, arguments, on_host, key, seeds, batch.signals(shapes[-1])))
@@ -65,8 +67,8 @@ def given(
     net: Network, params: Any, batch: DeviceBatch, wanted: tuple[str, ...], deepest: Network, call: Callable = once
 ) -> Any:
     """Measure given weights with the program of the deepest network that begins like this one; `call` runs it."""
-    run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted)
-    return on_host(call(run, params, batch.x, batch.y, *numbers_of(net, batch.dtype)))
+    run = program(resolved(bare(deepest)), batch.outputs, batch.loss, wanted, batch.form)
+    return on_host(call(run, params, batch.x, batch.y, *numbers_of(net, batch.held)))
 
 
 def bare(config: NetworkConfig) -> NetworkConfig:
@@ -96,14 +98,20 @@ def draws(entry: Resolved, shape: tuple[int, ...], outputs: int, loss: str, batc
 
 
 @functools.lru_cache(maxsize=64)
-def program(entry: Resolved, outputs: int, loss: str, wanted: tuple[str, ...]):
-    """Make the program that returns records of all parts of a network from (params, x, y, depth, numbers)."""
+def program(entry: Resolved, outputs: int, loss: str, wanted: tuple[str, ...], form: Format | None = None):
+    """Make the program that returns records of all parts of a network from (params, x, y, depth, numbers).
+
+    With a `form` the inputs, the parameters and each layer's output are rounded to this format.
+    """
     evaluate = loss_named(loss)
     read = statistics(wanted)
 
     @jax.jit
     def measured(params, x, y, depth, numbers):
         stack = entry.network.stack(outputs, **numbers)
+        if form is not None:
+            stack = stack._replace(whole=in_format(stack.whole, form))
+            params, x = in_format_params(params, form), rounded_array(x, form)
         lower, run, head = stack.split(params)
         through = depth - stack.earlier_depth
         a, saved_below = stack.earlier.forward(lower, scaled(x, x.ndim - 1))

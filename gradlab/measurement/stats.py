@@ -16,32 +16,39 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gradlab._types import MEASURED
+from gradlab._formats import SHORT_FORMATS
+from gradlab._types import MEASURED, RANGED
 from gradlab.core.activations import by_slices, slope
 from gradlab.core.gradient import NotMeasured, Reader, Site
 from gradlab.core.scaled import Log2, Scaled, align, alive_exponent, expand, exponent_of, power
 from gradlab.measurement.attention import OF_SCORES, OF_WEIGHTS, TOKENS, attention_values, token_pairs
-from gradlab.measurement.bins import bin_counts, size_counts
+from gradlab.measurement.bins import bin_counts, end_counts, size_counts
 from gradlab.measurement.correlation import pairs_from_signals
 from gradlab.measurement.kept import Examples, Rows, SiteRecord
 from gradlab.measurement.quantile import upper_quantile
 
+#: Shares of entries outside the range of each short format, by their signal.
+SHARES: dict[str, tuple[str, ...]] = {
+    signal: tuple(f"{signal}_{side}_{name}" for side in ("below", "above") for name in SHORT_FORMATS)
+    for signal in RANGED
+}
 #: Columns that depend on the forward pass alone; they are read once for all depths of nested networks.
 FORWARD: tuple[str, ...] = (
     "log10_activation_rms", "activation_mean_over_rms", "activation_p98_over_rms", "log10_preactivation_rms",
     "log10_one_minus_c", "zero_pair_fraction", "saturated_fraction", "dead_fraction", "weight_norm",
-    TOKENS, *OF_SCORES,
+    TOKENS, *OF_SCORES, *SHARES["activation"],
 )  # fmt: skip
 #: Columns that depend on the backward pass.
 BACKWARD: tuple[str, ...] = (
     "log10_delta_rms", "delta_log10_mean", "log10_weight_grad_norm", "log10_bias_grad_norm",
     "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
     "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs", *OF_WEIGHTS.values(),
+    *SHARES["delta"], *SHARES["weight_grad"],
 )  # fmt: skip
 #: Counts of entries in bins, along a last axis; `gradlab.histograms` makes a table of them.
 COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
 #: Counts of sizes, of any range: `gradlab.histograms` with ``log10=True``.
-SIZES: tuple[str, ...] = ("delta_sizes", "weight_grad_sizes")
+SIZES: tuple[str, ...] = ("activation_sizes", "delta_sizes", "weight_grad_sizes")
 #: Columns of the whole network, which are the same for all layers.
 NETWORK: tuple[str, ...] = ("log10_abs_loss", "loss_sign")
 #: All other columns: only training, or an observation of given gradients, fills them.
@@ -53,7 +60,9 @@ OF_SEQUENCES: tuple[str, ...] = (TOKENS, *OF_SCORES, *OF_WEIGHTS.values())
 #: Columns that need the gradients of single examples.
 OF_EXAMPLES: frozenset[str] = frozenset({"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"})
 #: Columns that are measured only where they are named, because they are expensive.
-ON_REQUEST: tuple[str, ...] = ("activation_p98_over_rms", *ENTRIES, *OF_SEQUENCES)
+ON_REQUEST: tuple[str, ...] = (
+    "activation_p98_over_rms", *ENTRIES, *OF_SEQUENCES, *(name for names in SHARES.values() for name in names),
+)  # fmt: skip
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
 SATURATION, FLOAT32_SMALLEST = 0.01, -126
@@ -151,7 +160,9 @@ def _output(y: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         kept["activation_sum"] = jnp.sum(y.mantissa, -1)
     if "activation_counts" in wanted:
         kept["activation_counts"] = _counts(y.value())
-    return kept
+    if "activation_sizes" in wanted:
+        kept["activation_sizes"] = size_counts(y, y.mantissa.ndim - 2)
+    return kept | _ends("activation", y, wanted)
 
 
 def _batch_axis(site: Site) -> int:
@@ -177,7 +188,12 @@ def _delta(dy: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         kept["delta_counts"] = _counts(mantissa / jnp.where(size > 0, size, 1))
     if "delta_sizes" in wanted:
         kept["delta_sizes"] = size_counts(dy.map(lambda m: m.shape[-2] * m), dy.mantissa.ndim - 2)
-    return kept
+    return kept | _ends("delta", dy, wanted)
+
+
+def _ends(signal: str, s: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
+    """Count a signal's entries between the ends of the formats, where any share of them is wanted."""
+    return {} if wanted.isdisjoint(SHARES[signal]) else {f"{signal}_ends": end_counts(s, s.mantissa.ndim - 2)}
 
 
 def flat(s: Scaled) -> Scaled:
@@ -196,11 +212,8 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
     weight = site.gradient["weight"]
     if "log10_bias_grad_norm" in wanted and "bias" in site.gradient:
         kept["log10_bias_grad_norm"] = site.gradient["bias"].norm()
-    if wanted.intersection(ENTRIES):
+    if not wanted.isdisjoint((*ENTRIES, *SHARES["weight_grad"], "weight_grad_sizes")):
         kept |= _entries(weight.product(), wanted)
-    if "weight_grad_sizes" in wanted:
-        gradient = weight.product()
-        kept["weight_grad_sizes"] = size_counts(gradient, gradient.mantissa.ndim - 2)
     single = wanted.intersection(OF_EXAMPLES)
     examples = weight.examples() if single else None
     if isinstance(examples, tuple):
@@ -216,7 +229,7 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def _entries(product: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
-    """Read mean and largest absolute entry of a weight's gradient, and the number of entries, to join several means."""
+    """Read what single entries of a weight's gradient tell; with the number of entries, to join several means."""
     size, exponent = jnp.abs(product.mantissa), alive_exponent(product.exponent)
     kept: dict[str, Any] = {}
     if "log10_weight_grad_mean_abs" in wanted:
@@ -224,7 +237,9 @@ def _entries(product: Scaled, wanted: frozenset[str]) -> dict[str, Any]:
         kept["weight_entries"] = jnp.full_like(exponent, size.shape[-1] * size.shape[-2])
     if "log10_weight_grad_max_abs" in wanted:
         kept["log10_weight_grad_max_abs"] = Log2(jnp.log2(jnp.max(size, (-1, -2))), exponent)
-    return kept
+    if "weight_grad_sizes" in wanted:
+        kept["weight_grad_sizes"] = size_counts(product, product.mantissa.ndim - 2)
+    return kept | _ends("weight_grad", product, wanted)
 
 
 def _weight_forward(site: Site, wanted: frozenset[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .layers.network import network as network
 from .layers.network_film import network_film as network_film
 from .layers.rate_against_depth import rate_against_depth as rate_against_depth
 from .layers.ridges import ridges as ridges
+from .layers.scales import scales as scales
 from .models.diagnosis import diagnosis as diagnosis
 from .models.layer_gradients import layer_gradients as layer_gradients
 from .theory.circle import circle as circle

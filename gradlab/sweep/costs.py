@@ -9,10 +9,12 @@ from math import prod
 import jax
 import numpy as np
 
+from gradlab._formats import held_in
 from gradlab._types import COORDINATES, MEASURED
 from gradlab.config import MLPConfig, NetworkConfig, TrainingConfig
 from gradlab.core.devices import are_batched
 from gradlab.core.execute import WORKERS
+from gradlab.measurement.stats import ON_REQUEST
 from gradlab.networks import build
 from gradlab.networks.network import weighted
 from gradlab.networks.rules import hidden_rule, readout_rule
@@ -48,7 +50,7 @@ def _measuring_together(task: Task, configs: Sequence[MLPConfig], seeds: Sequenc
     return Cost(
         programs=2 * len({_draws(c) for c in configs}),
         flops=2.0 * batch * len(seeds) * (sum(forward) + backward + grams),
-        memory=np.dtype(task.dtype).itemsize * (max(forward) + signals),
+        memory=np.dtype(held_in(task.dtype)).itemsize * (max(forward) + signals),
         disk=_disk(task, len(seeds) * sum(c.depth + 1 for c in configs)),
         signals=float(batch * len(seeds) * sum(sum(units(c)) for c in configs)),
     )
@@ -64,7 +66,7 @@ def _measuring_apart(task: Task, configs: Sequence[NetworkConfig], seeds: Sequen
     return Cost(
         programs=len(kinds) + len(configs),
         flops=6.0 * len(x) * positions * len(seeds) * sum(entries),
-        memory=np.dtype(task.dtype).itemsize * 3 * max(entries),
+        memory=np.dtype(held_in(task.dtype)).itemsize * 3 * max(entries),
         disk=_disk(task, len(seeds) * sum((config.depth or positions) + 2 for config in configs)),
         # L square weights of n units have L n^2 entries, and the signals of one position L n
         signals=float(len(x) * positions * len(seeds) * sum(n**0.5 * (c.depth or 1) ** 0.5 for n, c in sized)),
@@ -85,12 +87,12 @@ def training(
         flops += 6.0 * plan.batch * positions * entries * gradients * len(seeds)
         largest = max(largest, entries)
         rows += len(seeds) * len(plan.records) * ((config.network.depth or positions) + 2)
-    memory = at_once * 6 * np.dtype(task.dtype).itemsize * largest  # weights, gradient, update, moments
+    memory = at_once * 6 * np.dtype(held_in(task.dtype)).itemsize * largest  # weights, gradient, update, moments
     return Cost(4 * len(configs), flops, memory, _disk(task, rows))
 
 
 def _disk(task: Task, rows: int) -> int:
-    return 8 * rows * (len(COORDINATES) + len(task.columns or MEASURED))
+    return 8 * rows * (len(COORDINATES) + len(task.columns or {*MEASURED} - {*ON_REQUEST}))
 
 
 def _weights(config: NetworkConfig, x: np.ndarray, outputs: int) -> int:

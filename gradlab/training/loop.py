@@ -14,6 +14,7 @@ from gradlab._errors import GradlabError, unknown
 from gradlab._progress import reporter
 from gradlab.config import (
     ALL,
+    DTYPES,
     LOSSES,
     ON_FAILURE,
     TrainingConfig,
@@ -180,6 +181,7 @@ def train(
         raise GradlabError("a loss with targets", "loss='probe'", "loss='softmax_cross_entropy'")
     if on_failure not in ON_FAILURE:
         raise unknown("on_failure", on_failure, ON_FAILURE)
+    dtype = resolve("dtype", dtype, DTYPES)
     loaded = load((x, y), loss=loss, dtype=dtype)
     loss = default_loss(loaded.y) if loss is None else resolve("loss", loss, LOSSES)
     example_shape(net, loaded.x)

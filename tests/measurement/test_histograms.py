@@ -120,7 +120,7 @@ def test_sizes_of_zeros_of_blocks_and_of_other_architectures(data):
     zeros = [t[t["signal"].isin(["delta", "log10_delta"]) & t["bin"].isna()]["count"].tolist() for t in (table, plain)]
     assert zeros[0] == zeros[1] and min(zeros[0]) > 0
     blocks = gl.frame(gl.histograms(gl.ResNet(depth=2, width=4), x, y, log10=True))
-    assert blocks.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 4] * 2 + [16 * 2] * 2
+    assert blocks.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 4] * 4 + [16 * 2] * 2
     images = np.random.default_rng(0).normal(size=(BATCH, 4, 4, 1)).astype("float32")
     conv = gl.frame(gl.histograms(gl.ConvNet(depth=2, width=3), images, y, log10=True))
-    assert conv.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 16 * 3] * 2 + [27, 81]
+    assert conv.groupby(["signal", "layer"])["count"].sum().tolist() == [BATCH * 16 * 3] * 4 + [27, 81]

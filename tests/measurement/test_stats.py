@@ -18,6 +18,17 @@ from tests import cases
 BATCH = 7
 
 
+#: log2 of the smallest positive number of each format, and of the first power of two above its largest.
+ENDS = {"bfloat16": (-133, 128), "float16": (-24, 16), "float8_e4m3": (-9, 9), "float8_e5m2": (-16, 16)}
+
+
+def shares(signal, values):
+    """Shares of the entries that are not 0 below and above what each format holds."""
+    size = np.abs(values[values != 0])
+    below = {f"{signal}_below_{name}": np.mean(size < 2.0**low) for name, (low, _) in ENDS.items()}
+    return below | {f"{signal}_above_{name}": np.mean(size >= 2.0**high) for name, (_, high) in ENDS.items()}
+
+
 def reference(net, params, x, y, loss):
     """All columns, each of shape (layers,), from textbook formulas and automatic differentiation."""
     entry = TABLE[net.activation]
@@ -84,6 +95,8 @@ def reference(net, params, x, y, loss):
                 "log10_abs_loss": np.log10(abs(mean_loss)),
                 "loss_sign": np.sign(mean_loss),
             }
+            for signal, values in {"activation": a, "delta": d / BATCH, "weight_grad": mean}.items():
+                row |= shares(signal, values)
             if "bias" in g:
                 row["log10_bias_grad_norm"] = np.log10(np.linalg.norm(np.asarray(g["bias"]).mean(0)))
             rows.append(row)
@@ -150,6 +163,8 @@ def test_sizes_far_outside_the_range_of_doubles(exponent, columns, x64):
     for name, value in here.items():
         if name == "float32_zero_fraction":
             assert there[name] == (1.0 if exponent < 0 else 0.0)
+        elif "_below_" in name or "_above_" in name:
+            assert there[name] == (exponent < 0 if "_below_" in name else exponent > 0) or exponent == 0
         elif "log10" in name:
             assert there[name] - value == pytest.approx(exponent * np.log10(2), abs=1e-11)
         else:
@@ -190,6 +205,20 @@ def test_the_share_that_float32_holds_as_zero(x64):
     site = _site(np.ones((2, 2)), d, 0)
     row = statistics(("float32_zero_fraction",))(site._replace(dy=scaled(jnp.asarray(d)))).columns()
     assert row["float32_zero_fraction"] == pytest.approx(2 / 5)
+
+
+def test_the_shares_that_the_formats_do_not_hold(x64):
+    """Whatever their exponents, entries are sorted exactly: those at an end are held, zeros count nowhere."""
+    for exponent in (-800, 0, 800):
+        for name, (low, high) in ENDS.items():
+            d = np.ldexp([[1.0, 0.999, -1.0], [1.0, 0.999, 0.0]], [[low, low, high], [high, high, 0]])
+            mantissa, shift = jnp.asarray(np.ldexp(d, exponent)), jnp.full(2, -exponent, jnp.int32)
+            columns = [f"delta_{side}_{name}" for side in ("below", "above")]
+            site = _site(np.ones((2, 2)), d, 0)._replace(dy=Scaled(mantissa, shift))
+            row = statistics(columns)(site).columns()
+            assert [row[c] for c in columns] == [1 / 5, 2 / 5]
+    nothing = statistics(columns)(site._replace(dy=scaled(jnp.zeros((2, 3))))).columns()
+    assert all(np.isnan(nothing[c]) for c in columns)
 
 
 def test_per_example_norms_and_cosines(x64):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradlab.diagnosis.evidence import FORMATS
+from gradlab._formats import FORMATS
 from gradlab.diagnosis.findings import Finding, Margin, Rule
 from gradlab.diagnosis.lines import LINES
 from gradlab.diagnosis.view import Layer, Said, View
@@ -96,6 +96,6 @@ def _at_the_edge(view: View) -> set[int]:
         dtype = view.places[at[0]].site.dtype
         if not 0 < zeros < len(at) or not zero[:zeros].all() or dtype not in FORMATS:
             continue
-        if (delta[:, at[zeros]] < FORMATS[dtype][0] * math.log10(2) + _EDGE).all():
+        if (delta[:, at[zeros]] < FORMATS[dtype].normal * math.log10(2) + _EDGE).all():
             places.update(at[:zeros])
     return places

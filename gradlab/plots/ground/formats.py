@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradlab._formats import FORMATS
 from gradlab.plots.ground import words
 from gradlab.plots.ground.styles import FAINT, NEUTRAL, line_width
 
@@ -28,9 +29,15 @@ class Floor:
 
 #: Accelerators flush numbers of float32 and bfloat16 below the smallest normal one; those of float16 they keep.
 FLOORS: tuple[Floor, ...] = (
-    Floor(-14 * _OCTAVE, "float16", "float16 loses digits below", (0, (6, 3)), NEUTRAL),
-    Floor(-24 * _OCTAVE, "float16: 0", "float16 has 0 below", (0, (1, 2)), NEUTRAL),
-    Floor(-126 * _OCTAVE, "bfloat16, float32", "bfloat16 and float32 have 0 below", (0, (6, 3)), FAINT),
+    Floor(FORMATS["float16"].normal * _OCTAVE, "float16", "float16 loses digits below", (0, (6, 3)), NEUTRAL),
+    Floor(FORMATS["float16"].smallest * _OCTAVE, "float16: 0", "float16 has 0 below", (0, (1, 2)), NEUTRAL),
+    Floor(
+        FORMATS["float32"].normal * _OCTAVE,
+        "bfloat16, float32",
+        "bfloat16 and float32 have 0 below",
+        (0, (6, 3)),
+        FAINT,
+    ),
 )
 
 #: Adam divides by the root of the mean square plus this: a gradient below it moves its weight the less.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlab._formats import FORMATS, SHORT_FORMATS
 from gradlab.config import REGISTRIES
 from gradlab.plots.ground.glyphs import drawable
 
@@ -134,6 +135,25 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "dead_fraction": ("dead units  [share]", "share of units with zero slope on the whole batch"),
     "float32_zero_fraction": ("lost in float32  [share]", "share of non-zero entries of the gradient below 2^−126"),
+    **{
+        f"{signal}_{side}_{name}": (
+            f"{symbol} {side} {name}  [share]",
+            f"share of non-zero entries of {meaning} "
+            + (
+                f"below 2^{FORMATS[name].smallest}".replace("-", "−")
+                if side == "below"
+                else f"from 2^{FORMATS[name].beyond} on"
+            )
+            + f", {'the smallest number' if side == 'below' else 'beyond the largest'} of {name}",
+        )
+        for signal, symbol, meaning in (
+            ("activation", "$a$", "the activation"),
+            ("delta", r"$\partial L\,/\,\partial z$", "the gradient of the mean loss by the preactivation"),
+            ("weight_grad", r"$\partial L\,/\,\partial W$", "the gradient of the mean loss by the weight"),
+        )
+        for side in ("below", "above")
+        for name in SHORT_FORMATS
+    },
     "zero_example_fraction": ("examples without gradient  [share]", "share of examples whose gradient is exactly 0"),
     "weight_norm": (r"weight $\|W\|_F$", "Frobenius norm of the weight"),
     "gradient_cosine_mean": ("cosine of two examples' gradients", "mean cosine of two examples' gradients"),
