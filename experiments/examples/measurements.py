@@ -19,7 +19,7 @@ def histograms():
 
 
 def sizes():
-    """Sizes of single entries of the delta and of weight gradients, which leave float16 in a sigmoid network."""
+    """Sizes of single entries of signal, delta and weight gradients, which leave float16 in a sigmoid network."""
     data = load("digits", batch=256)
     net = gl.MLP(depth=12, width=64, activation="sigmoid", init="xavier_normal")
     return gl.frame(gl.histograms(net, data.x, data.y, seeds=2, log10=True))

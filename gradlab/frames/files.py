@@ -184,8 +184,8 @@ def example(name: str) -> pd.DataFrame:
         - ``order_to_chaos``: tanh networks whose weights are too small, critical and too large
         - ``circle``: lengths of a circle of inputs, for `gradlab.plots.circle`
         - ``histograms``: counts of activations and deltas, for `gradlab.plots.histograms`
-        - ``sizes``, ``sizes_in_training``: counts of log10 of entries, for `gradlab.plots.ridges` and
-          `gradlab.plots.gradient_quantiles`
+        - ``sizes``, ``sizes_in_training``: counts of log10 of entries, for `gradlab.plots.ridges`,
+          `gradlab.plots.scales` and `gradlab.plots.gradient_quantiles`
         - ``singular_values``: of Jacobians, for `gradlab.plots.spectrum`
         - ``shattering``, ``input_gradients``: cosines of two inputs' gradients, and gradients along a line of inputs
         - ``norms``: ln of squared gradients over 300 seeds, for `gradlab.plots.fluctuations`

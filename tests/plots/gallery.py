@@ -12,7 +12,16 @@ import gradlab as gl
 from gradlab import frames, plots, theory
 from gradlab.frames.rows import network_hash
 
-from . import test_diagnosis, test_fluctuations, test_ridges, test_shattering, test_spectrum, test_theory, test_walls
+from . import (
+    test_diagnosis,
+    test_fluctuations,
+    test_ridges,
+    test_scales,
+    test_shattering,
+    test_spectrum,
+    test_theory,
+    test_walls,
+)
 from .synthetic import bins, counted, healthy, learnt, printed, sick
 
 TWO = ({"activation": "tanh"}, {"activation": "relu"})
@@ -74,6 +83,7 @@ DRAWN = {
     "histograms overlay": lambda **o: plots.histograms(bins(("a",)), signal="delta", overlay=True, **o),
     "forest": lambda **o: plots.forest(healthy(depths=(16,)), **o),
     "ridges": lambda **o: plots.ridges(test_ridges.table(), **o),
+    "scales": lambda **o: plots.scales(test_scales.table(), **o),
     "layer_map": lambda **o: plots.layer_map(learnt(TWO), **o),
     "layer_gradients": lambda **o: plots.layer_gradients(stranger(), **o),
     "before_after": lambda **o: plots.before_after(healthy(depths=(16,)).query("activation == 'sigmoid'"), **o),

@@ -205,18 +205,19 @@ def _share_below(rows: pd.DataFrame, at: int) -> float:
     return float((part * rows["count"]).sum() / rows["count"].sum())
 
 
+def _lost(signal: str, counts: pd.DataFrame, ends: Sequence[tuple[str, int, bool]]) -> str:
+    """Say what the format with the smallest numbers that loses a part of a signal loses, in the worst layer."""
+    for at, name in sorted((at, name) for name, at, below in ends if below):
+        shares = {layer: _share_below(rows, at) for layer, rows in counts.groupby("layer")}
+        layer = max(shares, key=lambda n: shares[n], default=0)
+        if shares and shares[layer] >= 0.005:
+            share = "> 99 %" if 0.995 <= shares[layer] < 1 else f"{100 * shares[layer]:.0f} %"
+            return f"{_LOOKS[name][0]} loses {share} of the {SIGNALS[signal][1]} in layer {layer}"
+    return ""
+
+
 def _caption(frame: pd.DataFrame, counts: dict[str, pd.DataFrame], ends: Sequence[tuple[str, int, bool]]) -> Caption:
-    worst = []
-    for name, at, below in ends:
-        if not below:
-            continue
-        for signal, table in counts.items():
-            shares = {layer: _share_below(rows, at) for layer, rows in table.groupby("layer")}
-            layer = max(shares, key=lambda n: shares[n]) if shares else 0
-            if shares and shares[layer] >= 0.005:
-                worst.append((shares[layer], f"{_LOOKS[name][0]} loses {shares[layer]:.0%} of the "
-                              f"{SIGNALS[signal][1]} in layer {layer}".replace("%", " %")))  # fmt: skip
-    lost = [text for _, text in sorted(worst, reverse=True)[:3]]
+    lost = [text for signal, table in counts.items() if (text := _lost(signal, table, ends))]
     many = frame[frame["bin"].notna()].groupby(["signal", "layer"], observed=True)["count"].sum()
     drawn = [
         f"{_LOOKS[name][0]} {'has no number below' if below else 'ends before'} 2^{at}" for name, at, below in ends
