@@ -36,7 +36,9 @@ DATASETS: tuple[str, ...] = (
     "digits", "gaussian", "circle", "spirals", "mnist1d", "digits_images", "digits_rows", "mnist1d_steps",
     "adding", "copying", "characters",
 )  # fmt: skip
-OPTIMIZERS: tuple[str, ...] = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+OPTIMIZERS: tuple[str, ...] = (
+    "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "muon", "lion", "schedule_free", "sign",
+)  # fmt: skip
 SCHEDULES: tuple[str, ...] = ("constant", "linear", "cosine")
 DTYPES: tuple[str, ...] = ("float32", "float64")
 #: Those that a measurement takes: in a short one weights and signals are rounded on the way forward.

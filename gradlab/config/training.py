@@ -31,12 +31,15 @@ from gradlab.config.names import DTYPES, OPTIMIZERS, SCHEDULES
 from gradlab.config.networks import NetworkConfig, check_needs, lacking
 from gradlab.config.sweep import Sweep
 
-#: Learning rates where none is given: optax's examples' and the papers' own, none of them tuned.
+#: Learning rates where none is given: optax's examples' and the papers' own, and of sign that of Lion, whose steps
+#: are as long. None of them is tuned.
 LEARNING_RATES: dict[str, float] = {
     "sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
+    "muon": 0.02, "lion": 1e-4, "schedule_free": 2.5e-3, "sign": 1e-4,
 }  # fmt: skip
-#: Weight decays where none is given: optax's; of an optimiser that does not decay by itself none.
-WEIGHT_DECAYS: dict[str, float] = {"adamw": 1e-4}
+#: Weight decays where none is given, of optimisers that decay the weights in their update: optax's. Of all others
+#: weight decay is a term of the loss, and there is none.
+WEIGHT_DECAYS: dict[str, float] = {"adamw": 1e-4, "muon": 0.0, "lion": 1e-3, "schedule_free": 0.0}
 #: Ways to go on when a loss is not finite.
 ON_FAILURE: tuple[str, ...] = ("stop", "continue")
 
@@ -47,10 +50,12 @@ class TrainingConfig(Configuration):
 
     network: NetworkConfig = field(kw_only=False, metadata={"meaning": "What is trained."})
     optimizer: str = option(
-        "sgd", "sgd, momentum, nesterov, rmsprop, adam or adamw.", named("optimizer", OPTIMIZERS), "program"
+        "sgd", f"{', '.join(OPTIMIZERS[:-1])} or {OPTIMIZERS[-1]}.", named("optimizer", OPTIMIZERS), "program"
     )
     learning_rate: float | None = option(
-        None, "The largest learning rate of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001.",
+        None,
+        "The largest learning rate of the schedule. None: 0.1 for sgd, 0.01 for momentum and nesterov, 0.02 for muon, "
+        "0.0025 for schedule_free, 0.0001 for lion and sign, 0.001 for all others.",
         optional(number), "number",
     )  # fmt: skip
     momentum: float = option(
@@ -61,8 +66,11 @@ class TrainingConfig(Configuration):
         needs=("optimizer", ("momentum", "nesterov")),
     )
     schedule: str = option(
-        "constant", "The learning rate stays (constant), or falls to 0 at the last step (linear, cosine).",
+        "constant",
+        "The learning rate stays (constant), or falls to 0 at the last step (linear, cosine); of schedule_free it "
+        "stays.",
         named("schedule", SCHEDULES), "program",
+        needs=("optimizer", tuple(name for name in OPTIMIZERS if name != "schedule_free")),
     )  # fmt: skip
     warmup: int = option(0, "Steps in which the learning rate rises from 0.", partial(integer, least=0), "program")
     clip_norm: float | None = option(
@@ -74,8 +82,8 @@ class TrainingConfig(Configuration):
     )
     weight_decay: float | None = option(
         None,
-        "Factor of the weights in their own update (adamw), of half the squared weights in the loss (all others). "
-        "None: 0.0001 for adamw, 0 for all others.",
+        "Factor of the weights in their own update (adamw, muon, lion, schedule_free), of half the squared weights in "
+        "the loss (all others). None: 0.0001 for adamw, 0.001 for lion, 0 for all others.",
         optional(non_negative), "number",
     )  # fmt: skip
     dropout: float = option(0.0, "Rate of dropout.", below_1, "program")

@@ -301,6 +301,28 @@ def repeat(layer: Layer | Callable[[Any], Layer], depth: int, start: int = 0) ->
     return Layer(init, forward, first(depth).backward, parts, along, copies=depth, first=first, rebuilt=rebuilt)
 
 
+def in_copies(layer: Layer, params: Any) -> Any:
+    """Return for each array of a layer's parameters whether its first axis counts the copies of a `repeat`.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer.
+    params : pytree
+        Its parameters, or their shapes.
+
+    Examples
+    --------
+    >>> from gradlab.core.dense import dense
+    >>> layer = serial(dense(2), repeat(dense(2, bias=False), 3))
+    >>> in_copies(layer, layer.init(jax.random.key(0), (2,))[0])
+    ({'bias': False, 'weight': False}, {'weight': True})
+    """
+    if not layer.sequence:
+        return jax.tree.map(lambda _: layer.copies > 0, params)
+    return tuple(in_copies(part.layer, p) for part, p in zip(layer.sequence, params, strict=True))
+
+
 def walk(layer: Layer, *trees: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Layer, tuple[Any, ...]]]:
     """Return the layers that a combinator is made of, in the order of the signal, each with its part of every tree."""
     if layer.parts is None:

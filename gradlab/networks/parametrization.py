@@ -18,7 +18,7 @@ UpdateSize = Literal["gradient", "entrywise"]
 #: The optimisers of which it is known how their rates follow the width.
 UPDATE_SIZES: dict[str, UpdateSize] = {
     "sgd": "gradient", "momentum": "gradient", "nesterov": "gradient", "rmsprop": "entrywise", "adam": "entrywise",
-    "adamw": "entrywise",
+    "adamw": "entrywise", "lion": "entrywise", "sign": "entrywise",
 }  # fmt: skip
 #: Factor of the learning rate, from how much more inputs and outputs a weight has than at the base width.
 _FACTORS: dict[tuple[str, UpdateSize], Callable[[float, float], float]] = {
@@ -49,7 +49,7 @@ def rate_factors(
     params : pytree, optional
         Parameters of the model at its present width; of a network they may be left out.
     optimizer : str
-        Name of the optimiser: sgd, momentum and nesterov need other factors than rmsprop, adam and adamw.
+        Name of the optimiser: sgd, momentum and nesterov need other factors than rmsprop, adam, adamw, lion and sign.
     parametrization : {"mup", "ntk"}, optional
         Of a model that is no network. None: "mup".
     axes : {"in_out", "out_in"}
@@ -71,7 +71,7 @@ def rate_factors(
     width (1 where the width does not enter, as for the data), the factors are
 
     ========  ====================================  ==========================
-    ..        sgd, momentum, nesterov               rmsprop, adam, adamw
+    ..        sgd, momentum, nesterov               all others that are known
     ========  ====================================  ==========================
     mup       :math:`r_{out}/r_{in}`                :math:`1/r_{in}`
     ntk       :math:`1/r_{in}`                      :math:`r_{in}^{-1/2}`

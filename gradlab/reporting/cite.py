@@ -40,7 +40,8 @@ _BY_VALUE: dict[str, dict[Any, tuple[str, ...]]] = {
     },
     "optimizer": {
         "momentum": ("polyak1964",), "nesterov": ("sutskever2013",), "rmsprop": ("tieleman2012",),
-        "adam": ("kingma2015",), "adamw": ("kingma2015", "loshchilov2019"),
+        "adam": ("kingma2015",), "adamw": ("kingma2015", "loshchilov2019"), "muon": ("jordan2024",),
+        "lion": ("chen2023",), "schedule_free": ("defazio2024",), "sign": ("bernstein2018",),
     },
     "data": {
         **{name: ("alpaydin1998", "pedregosa2011") for name in ("digits", "digits_images", "digits_rows")},

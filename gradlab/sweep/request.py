@@ -16,7 +16,7 @@ from gradlab.sweep.task import Task
 
 #: Increased when the same request gives other numbers than before, or is cut into other units; parts of earlier
 #: versions are recomputed.
-RESULTS_VERSION = 4
+RESULTS_VERSION = 5
 
 #: Largest number of earlier requests in one folder.
 MOST_EARLIER = 1000

@@ -80,26 +80,29 @@ def train(
     x, y : array
         Examples and targets.
     optimizer : str or optax.GradientTransformation
-        sgd, momentum, nesterov, rmsprop, adam, adamw; or any transformation of optax, which then has its learning
-        rate in it: the frame's `learning_rate` is NaN.
+        sgd, momentum, nesterov, rmsprop, adam, adamw, muon, lion, schedule_free, sign; or any transformation of optax,
+        which then has its learning rate in it: the frame's `learning_rate` is NaN. The notes say what the last four
+        do.
     label : str, optional
         What the frame calls a transformation of optax. None: "optax" and six digits that stand for what it computes.
         Its content counts in any case: two that differ are two networks in the frame, and neither goes on from a
         checkpoint of the other.
     learning_rate : float, optional
-        The largest of the schedule. None: 0.1 for sgd, 0.01 with momentum, else 0.001. It is the number to try first
-        when a training diverges or stands still.
+        The largest of the schedule. None: 0.1 for sgd, 0.01 for momentum and nesterov, 0.02 for muon, 0.0025 for
+        schedule_free, 0.0001 for lion and sign, 0.001 for all others. It is the number to try first when a training
+        diverges or stands still.
     momentum : float
         Of momentum and nesterov alone.
     schedule : {"constant", "linear", "cosine"}
-        The learning rate stays, or falls to 0 at the last step.
+        The learning rate stays, or falls to 0 at the last step. Of schedule_free it stays.
     warmup : int
         Steps in which the learning rate rises from 0.
     clip_norm, clip_value, clip_adaptive : float, optional
         Largest global norm of a gradient, largest entry, or largest norm of a unit's gradient over that of its
         weights; at most one of them.
     weight_decay : float, optional
-        None: 0.0001 for adamw, as in optax, and 0 for all others.
+        Factor of the weights in their own update (adamw, muon, lion, schedule_free), or of half the squared weights in
+        the loss (all others). None: 0.0001 for adamw and 0.001 for lion, as in optax, and 0 for all others.
     dropout : float
         Rate.
     steps : int
@@ -152,6 +155,19 @@ def train(
         `.traces`, `.params`, `.losses`, `.failures`; `gradlab.frame` makes the table, with the column `step`.
         At each recorded step: the statistics of `gradlab.measure` on the fixed batch; of the update that follows the
         norms and their ratio to the weights, of the clipped gradient the norms; losses and accuracies.
+
+    Notes
+    -----
+    All optimisers are optax's, with optax's other numbers.
+
+    - muon (Jordan et al. 2024) makes the moving average of each layer's gradient nearly orthogonal. Matrices are the
+      weights of all layers, the first one and the readout among them. Biases, gains and scales go to Adam, at the same
+      learning rate.
+    - lion (Chen et al. 2023) takes the sign of a moving average, sign the sign of the gradient itself
+      (Bernstein et al. 2018): each weight moves by the learning rate.
+    - schedule_free (Defazio et al. 2024) is its AdamW. It takes gradients at one point and answers with an average of
+      the weights. Statistics, losses, accuracies, sharpness and `.params` are those of the average; norms of gradients
+      and updates of the step that follows are those of the point at which its gradient is taken.
 
     Raises
     ------

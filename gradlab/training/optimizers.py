@@ -1,21 +1,24 @@
-"""The optimisers by name, each an optax transformation whose numbers may be traced."""
+"""What a configuration says of an update: its recipe, its numbers, the learning rate of each step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from gradlab.config import TrainingConfig
-from gradlab.core.decay import NOT_DECAYED
+from gradlab.config.training import WEIGHT_DECAYS
 from gradlab.core.execute import device_array
+from gradlab.core.layer import Layer, in_copies
 from gradlab.training.optax_optimizer import OptaxOptimizer
 from gradlab.training.preconditioner import B1
+
+#: Fields that say how gradients are clipped.
+_CLIPS = ("clip_norm", "clip_value", "clip_adaptive")
+#: Optimisers that another one's program computes too, with other numbers.
+_SAME_PROGRAM = {"nesterov": "momentum", "adamw": "adam"}
 
 
 class Recipe(NamedTuple):
@@ -24,18 +27,43 @@ class Recipe(NamedTuple):
     Parameters
     ----------
     optimizer : str or OptaxOptimizer
-        sgd, momentum, rmsprop or adam; or the user's own, which has all its numbers in it.
+        A name, of those that one program computes the first; or the user's own, which has all its numbers in it.
     clip : str
         clip_norm, clip_value, clip_adaptive, or empty.
+    in_copies : tuple of bool
+        Of each array of the parameters, whether its first axis counts equal blocks; empty where it is of no account.
     """
 
     optimizer: str | OptaxOptimizer
     clip: str
+    in_copies: tuple[bool, ...] = ()
 
     @classmethod
     def of(cls, config: TrainingConfig, users: OptaxOptimizer | None = None) -> Recipe:
-        """Return the recipe of a configuration; `own` replaces the optimiser that it names."""
+        """Return the recipe of a configuration, as far as it knows no network.
+
+        Parameters
+        ----------
+        config : TrainingConfig
+            The configuration.
+        users : OptaxOptimizer, optional
+            What replaces the optimiser that it names.
+        """
         return cls(users or _SAME_PROGRAM.get(config.optimizer, config.optimizer), _clip(config))
+
+    def within(self, layer: Layer, params: Any) -> Recipe:
+        """Return the recipe for a network, where it treats each layer's arrays by themselves.
+
+        Parameters
+        ----------
+        layer : Layer
+            The network.
+        params : pytree
+            Its parameters, or their shapes.
+        """
+        if self.optimizer != "muon" and self.clip != "clip_adaptive":
+            return self  # the same program for all networks
+        return self._replace(in_copies=tuple(jax.tree.leaves(in_copies(layer, params))))
 
 
 def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[str, Array]:
@@ -44,7 +72,7 @@ def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[st
         "rates": np.zeros(steps + 1) if config.optimizer_fingerprint else rates(config, steps),
         "momentum": config.momentum,
         "clip": getattr(config, _clip(config)) if _clip(config) else 0.0,
-        "decay_in_update": config.weight_decay if config.optimizer == "adamw" else 0.0,
+        "decay_in_update": config.weight_decay if config.optimizer in WEIGHT_DECAYS else 0.0,
         "decay_in_loss": config.weight_decay if decays_in_loss(config) else 0.0,
     }
     return {
@@ -55,30 +83,12 @@ def numbers_in_update(config: TrainingConfig, steps: int, dtype: str) -> dict[st
 
 def decays_in_loss(config: TrainingConfig) -> bool:
     """Return whether weight decay is a term of the loss."""
-    return bool(config.weight_decay) and config.optimizer != "adamw"
+    return bool(config.weight_decay) and config.optimizer not in WEIGHT_DECAYS
 
 
 def shared_program(config: TrainingConfig) -> tuple:
     """Return what networks of one structure and depth must have in common to be trained by one program."""
     return (*Recipe.of(config), config.dropout, decays_in_loss(config))
-
-
-def clipping(recipe: Recipe, numbers: Mapping[str, Any]) -> optax.GradientTransformation:
-    """Return what is done to the gradient before the optimiser sees it."""
-    return _CLIPS[recipe.clip](numbers["clip"]) if recipe.clip else optax.identity()
-
-
-def optimizer(recipe: Recipe, numbers: Mapping[str, Any], step: Any) -> optax.GradientTransformation:
-    """Return the optimiser behind the clipping, at a step.
-
-    Notes
-    -----
-    SGD, momentum (Polyak 1964), Nesterov's (Sutskever et al. 2013), RMSProp (Tieleman & Hinton 2012), Adam
-    (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) compute what optax's do, with its other numbers.
-    """
-    if isinstance(recipe.optimizer, OptaxOptimizer):
-        return recipe.optimizer.transformation
-    return optax.chain(_OPTIMIZERS[recipe.optimizer](numbers), optax.scale_by_learning_rate(numbers["rates"][step]))
 
 
 def rates(config: TrainingConfig, steps: int) -> np.ndarray:
@@ -114,39 +124,3 @@ def stable_below(config: TrainingConfig) -> float:
 def _clip(config: TrainingConfig) -> str:
     """Return the field that says how gradients are clipped; empty where they are not."""
     return next((name for name in _CLIPS if getattr(config, name) is not None), "")
-
-
-def _decayed(params: Any) -> Any:
-    """Return whether each parameter decays, as in the loss: weights do; biases, gains and scales do not."""
-    named = lambda path, _: getattr(path[-1], "key", None) not in NOT_DECAYED
-    return jax.tree_util.tree_map_with_path(named, params)
-
-
-def _momentum(numbers: Mapping[str, Any]) -> optax.GradientTransformation:
-    """optax's `trace`, where a number decides between Polyak's and Nesterov's."""
-
-    def update(grads, trace, params=None):
-        del params
-        ahead = lambda grads, trace: jax.tree.map(lambda g, t: g + numbers["momentum"] * t, grads, trace)
-        trace = ahead(grads, trace)
-        pick = lambda n, t: jnp.where(numbers["nesterov"], n, t)
-        return jax.tree.map(pick, ahead(grads, trace), trace), trace
-
-    return optax.GradientTransformation(lambda params: jax.tree.map(jnp.zeros_like, params), update)
-
-
-_CLIPS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
-    "clip_norm": optax.clip_by_global_norm,
-    "clip_value": optax.clip,
-    "clip_adaptive": optax.adaptive_grad_clip,
-}
-#: Optimisers that another one's program computes too, with other numbers.
-_SAME_PROGRAM = {"nesterov": "momentum", "adamw": "adam"}
-_OPTIMIZERS: dict[str, Callable[[Mapping[str, Any]], optax.GradientTransformation]] = {
-    "sgd": lambda n: optax.identity(),
-    "momentum": _momentum,
-    "rmsprop": lambda n: optax.scale_by_rms(),
-    "adam": lambda n: optax.chain(
-        optax.scale_by_adam(), optax.add_decayed_weights(n["decay_in_update"], mask=_decayed)
-    ),
-}

@@ -18,7 +18,7 @@ from gradlab.config import TrainingConfig
 
 #: Optimisers that divide no entry, but for factors of their rates.
 _PLAIN: tuple[str, ...] = ("sgd", "momentum", "nesterov")
-#: optax's numbers of these, which `gradlab.training.optimizers` leaves as they are.
+#: optax's numbers of these, which `gradlab.training.transformations` leaves as they are.
 B1, B2, EPS = 0.9, 0.999, 1e-8
 
 

@@ -27,8 +27,9 @@ from gradlab.core.losses import loss_named
 from gradlab.core.scaled import Scaled, scaled
 from gradlab.networks.resolved import Resolved
 from gradlab.networks.stack import Stack
-from gradlab.training.optimizers import Recipe, clipping, optimizer
+from gradlab.training.optimizers import Recipe
 from gradlab.training.rate_factors import multiplied
+from gradlab.training.transformations import clipping, evaluated, optimizer
 
 #: Folded into a seed's key for the order of the examples, and for the masks of dropout.
 ORDER_FOLD, DROPOUT_FOLD = 0x6F7264, 0x64726F
@@ -40,7 +41,7 @@ class State(NamedTuple):
     Parameters
     ----------
     params : pytree
-        The weights.
+        The weights at which the gradient of the next step is taken.
     clip_state, opt_state : pytree
         Of optax.
     step : int32 array, shape ()
@@ -202,6 +203,17 @@ def start(recipe: Recipe) -> Any:
         return clipping(recipe, numbers).init(params), optimizer(recipe, numbers, 0).init(params)
 
     return start
+
+
+@functools.lru_cache(maxsize=32)
+def trained(recipe: Recipe) -> Any:
+    """Return (state of the optimiser, parameters) -> parameters of the network that is trained, see `evaluated`."""
+
+    @jax.jit
+    def trained(opt_state: Any, params: Any) -> Any:
+        return evaluated(recipe, opt_state, params)
+
+    return trained
 
 
 @functools.lru_cache(maxsize=32)

@@ -86,7 +86,7 @@ class Recorder:
     def _statistics(self, seed: int, state: State) -> Trace:
         """Return what `gradlab.measure` returns for the present weights."""
         trainer, plan = self.trainer, self.plan
-        params = trainer.room.widen(state.params)
+        params = trainer.room.widen(trainer.trained(state))
         trace = given(trainer.net, params, self.measured, self.wanted, trainer.room.deepest, trainer.call)
         return replace(
             trace, config=trainer.config, seeds=(seed,), batch=plan.batch, data=trainer.data.name, drawn=True
@@ -110,7 +110,7 @@ class Recorder:
         """Return loss and accuracy of all training examples and of all test examples, where there are any."""
         trainer, loss, first = self.trainer, self.plan.loss, 0
         outputs_of = program.outputs_of(trainer.kind.resolved, trainer.outputs)
-        params = trainer.room.widen(state.params)
+        params = trainer.room.widen(trainer.trained(state))
         outputs = [trainer.call(outputs_of, params, x, trainer.depth, trainer.blocks) for x in self.batches]
         outputs = jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
         columns: dict[str, float] = {}
@@ -140,7 +140,7 @@ class Recorder:
         for name, scale in scales.items():
             if plan.keeps(name):
                 largest = hessian_eigenvalues(
-                    trainer.net, state.params, data.measured_x, data.measured_y, count=1, loss=plan.loss,
+                    trainer.net, trainer.trained(state), data.measured_x, data.measured_y, count=1, loss=plan.loss,
                     preconditioner=scale,
                 )  # fmt: skip
                 columns[name] = float(largest.values[0])

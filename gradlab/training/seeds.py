@@ -99,15 +99,15 @@ def train_networks(
         else:
             trained = run.two_at_a_time(members, checkpoints_of)
         of_place = lambda place: {seed: trained[Member(place, seed)] for seed in seeds}
-        return [_training(of_place(place)) for place in range(len(configs))]
+        return [_training(trainer, of_place(place)) for place, trainer in enumerate(run.trainers)]
 
 
-def _training(trained: Mapping[int, Trained]) -> Training:
+def _training(trainer: Trainer, trained: Mapping[int, Trained]) -> Training:
     """Return what is handed back of one network, from its seeds."""
     steps = sorted({step for one in trained.values() for step in one.traces})
     return Training(
         traces=tuple(_joined([t.traces[step] for t in trained.values() if step in t.traces]) for step in steps),
-        params={seed: jax.device_put(one.state.params) for seed, one in trained.items()},
+        params={seed: jax.device_put(trainer.trained(one.state)) for seed, one in trained.items()},
         losses={seed: np.asarray(one.state.losses) for seed, one in trained.items()},
         failures=tuple(one.failure for one in trained.values() if one.failure is not None),
     )

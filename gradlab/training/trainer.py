@@ -71,7 +71,8 @@ class Trainer:
         self.net: Network = build(config.network)
         self.outputs = data.outputs
         self.shape = example_shape(self.net, data.x)
-        self.recipe = Recipe.of(config, plan.optimizer)
+        shapes = shapes_of(resolved(self.net), self.shape, self.outputs)
+        self.recipe = Recipe.of(config, plan.optimizer).within(self.net.layer(self.outputs), shapes)
         deepest = build(deepest or config.network)
         entries = sum(prod(v.shape) for v in jax.tree.leaves(shapes_of(resolved(deepest), self.shape, self.outputs)))
         self.brief = not together and plan.steps * max(entries, OVERHEAD) <= BRIEF
@@ -109,6 +110,12 @@ class Trainer:
         order = device_array(np.arange(len(self.x)), "int32")
         losses = device_array(np.full(plan.steps, np.nan), plan.dtype)
         return State(params, *states, device_array(0, "int32"), order, losses, device_array(False, "bool"))
+
+    def trained(self, state: State) -> Any:
+        """Return the parameters that the training is for: of schedule_free an average, of all others those it steps."""
+        if self.recipe.optimizer != "schedule_free":
+            return state.params
+        return self.call(program.trained(self.recipe), state.opt_state, state.params)
 
     def gradient(self, seed: int, state: State) -> tuple[Array, Array, Any]:
         """Return order of the epoch, loss and gradient of the next step."""

@@ -53,7 +53,13 @@ def assert_alike(apart, together, rtol=1e-8):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [dict(optimizer="adam", dropout=0.2), dict(optimizer="momentum", clip_norm=0.5)])
+@pytest.mark.parametrize(
+    "how",
+    [
+        dict(optimizer="adam", dropout=0.2), dict(optimizer="momentum", clip_norm=0.5),
+        dict(optimizer="muon", clip_adaptive=0.5), dict(optimizer="schedule_free"),
+    ],
+)  # fmt: skip
 def test_each_seed_is_trained_as_it_is_alone(both, how):
     apart, together = both(seeds=(4, 0, 7), **how)  # 40 steps are eight epochs, each with an order of its own
     assert_alike(apart, together)

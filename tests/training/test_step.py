@@ -10,6 +10,7 @@ import pytest
 
 import gradlab as gl
 from gradlab.config import OPTIMIZERS, TrainingConfig
+from gradlab.core.layer import walk
 from gradlab.core.losses import plain_loss
 from gradlab.core.scaled import plain
 from gradlab.training import program
@@ -22,7 +23,10 @@ from tests.networks.architectures import CLASSES, TABLE
 STATES, TOLERANCE = 100, 1e-12
 SEED = 3
 #: Rates at which every one of the small networks moves, and none diverges.
-RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 0.003, "adam": 0.003, "adamw": 0.003}
+RATES = {
+    "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 0.003, "adam": 0.003, "adamw": 0.003,
+    "muon": 0.003, "lion": 0.001, "schedule_free": 0.003, "sign": 0.001,
+}  # fmt: skip
 REFERENCES = {
     "sgd": lambda rate, wd: optax.sgd(rate),
     "momentum": lambda rate, wd: optax.sgd(rate, momentum=0.9),
@@ -30,7 +34,19 @@ REFERENCES = {
     "rmsprop": lambda rate, wd: optax.rmsprop(rate),
     "adam": lambda rate, wd: optax.adam(rate),
     "adamw": lambda rate, wd: optax.adamw(rate, weight_decay=wd, mask=is_weight),
+    "muon": lambda rate, wd: optax.contrib.muon(rate, weight_decay=wd),
+    "lion": lambda rate, wd: optax.lion(rate, weight_decay=wd, mask=is_weight),
+    "schedule_free": lambda rate, wd: optax.contrib.schedule_free(
+        optax.chain(
+            optax.scale_by_rms(decay=0.999, eps_in_sqrt=False, bias_correction=True),
+            optax.add_decayed_weights(wd, mask=is_weight),
+            optax.scale_by_learning_rate(rate),
+        ),
+        learning_rate=rate,
+    ),
+    "sign": lambda rate, wd: optax.sign_sgd(rate),
 }
+DECAY_IN_UPDATE = ("adamw", "muon", "lion", "schedule_free")
 ALL = list(itertools.product(TABLE, OPTIMIZERS))
 #: What is fast; the slow run has all of them.
 FAST = {(TABLE[0], "adamw")}
@@ -40,6 +56,20 @@ def is_weight(params):
     return jax.tree_util.tree_map_with_path(
         lambda path, _: getattr(path[-1], "key", "") not in ("bias", "gain", "scale"), params
     )
+
+
+def layer_by_layer(reference, net):
+    """A transformation that sees the arrays of each layer by themselves, where the network stacks those of equal ones.
+
+    To take a tree into pieces is linear, and only moves numbers: its transpose puts them back.
+    """
+    pieces = lambda tree: [piece for *_, (piece,) in walk(net.layer(CLASSES), tree)]
+
+    def update(grads, state, params):
+        updates, state = reference.update(pieces(grads), state, pieces(params))
+        return jax.linear_transpose(pieces, params)(updates)[0], state
+
+    return optax.GradientTransformation(lambda params: reference.init(pieces(params)), update)
 
 
 def trainer(case, how, *, steps=STATES, batch=6, loss="softmax_cross_entropy", examples=24, seed=0, **more):
@@ -96,8 +126,9 @@ def test_a_step_is_that_of_automatic_differentiation_at_each_of_100_states(case,
             jnp.sum(v**2) for v, w in zip(jax.tree.leaves(params), jax.tree.leaves(is_weight(params)), strict=True) if w
         )
     )
-    in_loss = (lambda params: 0.0) if name == "adamw" else decay
-    apart, moved, size = worst_step(of, REFERENCES[name](RATES[name], 0.01), "softmax_cross_entropy", in_loss)
+    in_loss = (lambda params: 0.0) if name in DECAY_IN_UPDATE else decay
+    reference = layer_by_layer(REFERENCES[name](RATES[name], 0.01), of.net)
+    apart, moved, size = worst_step(of, reference, "softmax_cross_entropy", in_loss)
     assert (moved > 1e-6).all()  # it does move
     assert (apart <= TOLERANCE * np.maximum(size, 1)).all()
 
@@ -133,10 +164,27 @@ def test_clipping_and_schedules_are_optax_s(name, x64):
     of = trainer(TABLE[1], how)
     shape = optax.join_schedules([lambda c: (c + 1) / 10, optax.cosine_decay_schedule(1.0, STATES - 10)], [10])
     rate = lambda count: 0.05 * shape(count.astype(jnp.float64))  # of an integer optax computes it in float32
-    reference = optax.chain(CLIPS[name], optax.sgd(rate, momentum=0.9))
+    reference = layer_by_layer(optax.chain(CLIPS[name], optax.sgd(rate, momentum=0.9)), of.net)
     apart, moved, size = worst_step(of, reference, "softmax_cross_entropy")
     assert (moved > 0).all()
     assert (apart <= TOLERANCE * np.maximum(size, 1)).all()
+
+
+@pytest.mark.slow
+def test_schedule_free_warms_up_as_optax_s_and_is_its_adamw(x64):
+    # optax counts from 1 for the weight of the average, and from 0 for the step
+    for warmup, rising in ((0, lambda c: 0.003), (10, lambda c: 0.003 * jnp.minimum(c.astype(jnp.float64) / 10, 1))):
+        of = trainer(TABLE[0], {"optimizer": "schedule_free", "learning_rate": 0.003, "warmup": warmup})
+        adam = optax.chain(
+            optax.scale_by_rms(decay=0.999, eps_in_sqrt=False, bias_correction=True),
+            optax.scale_by_learning_rate(lambda c, rising=rising: rising(c + 1)),
+        )
+        references = [optax.contrib.schedule_free(adam, rising)]
+        references += [optax.contrib.schedule_free_adamw(0.003)] if not warmup else []
+        for reference in references:
+            apart, moved, size = worst_step(of, reference, "softmax_cross_entropy")
+            assert (moved > 1e-6).all()
+            assert (apart <= TOLERANCE * np.maximum(size, 1)).all()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ NAMES: dict[str, str] = {
     "gaussian": "Gaussian", "dyt": "DyT",
     "softmax_cross_entropy": "cross-entropy", "mse": "mean squared error", "mlp": "MLP",
     "sgd": "SGD", "nesterov": "Nesterov", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW",
+    "muon": "Muon", "lion": "Lion", "schedule_free": "schedule-free AdamW", "sign": "sign of the gradient",
     **{
         f"{short}_{kind}": f"{long} {kind}"
         for short, long in (("xavier", "Xavier"), ("he", "He"), ("lecun", "LeCun"))
