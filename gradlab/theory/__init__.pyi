@@ -1,3 +1,5 @@
+from .block_stream import block_stream as block_stream
+from .block_stream import dyt_stretch as dyt_stretch
 from .c_maps import c_map as c_map
 from .c_maps import c_map_path as c_map_path
 from .c_maps import tailored_slope as tailored_slope

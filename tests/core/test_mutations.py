@@ -134,10 +134,10 @@ LAYERS = {
 OF_LAYERS = tuple(
     Edit(file, old, new, layer=layer)
     for file, layer, old, new in (
-        ("residual", "residual", "return add(delta, through), (record", "return through, (record"),
+        ("residual", "residual", "return add(delta, through) if skip", "return through if skip"),
         ("residual", "residual", "inner, times_number(s, delta), prefixed", "inner, delta, prefixed"),
         ("residual", "rezero", "delta.times(f)", "delta.times(y)"),
-        ("residual", "residual", "y = add(x, times_number", "y = add(f, times_number"),
+        ("residual", "residual", "y = add(x, y) if skip", "y = add(f, y) if skip"),
         ("norm", "batch_norm", "v.mantissa - xhat * mean(v.mantissa * xhat)", "v.mantissa"),
         ("norm", "layer_norm", "inner = inner - mean(v.mantissa)", "inner = inner + 0"),
         ("norm", "layer_norm", "dy.times(xhat)", "dy.times(dy)"),
@@ -166,7 +166,7 @@ OF_LAYERS = tuple(
         ("attention", "attention", "jnp.sum(p * dp, -1, keepdims=True)", "jnp.sum(dp, -1, keepdims=True)"),
         ("attention", "attention", "matmul(jnp.swapaxes(p, -1, -2), dos)", "matmul(p, dos)"),
         ("attention", "attention", "matmul(jnp.swapaxes(ds, -1, -2), qs)", "matmul(ds, qs)"),
-        ("attention", "attention", "ds = p * dp / _root(qs)", "ds = p * dp"),
+        ("attention", "attention", "ds = p * dp / _divisor(qs, divisor)", "ds = p * dp"),
         ("attention", "attention", "lambda e: e + v.exponent", "lambda e: e"),
     )
 )  # fmt: skip
