@@ -123,6 +123,7 @@ LAYERS = {
     "rezero": (lambda core: core("residual").residual(core("dense").dense(3), "learned"), (3,)),
     "batch_norm": (lambda core: core("norm").batch_norm(), (3,)),
     "layer_norm": (lambda core: core("norm").layer_norm(), (4,)),
+    "dyt": (lambda core: core("dyt").dyt(), (4,)),
     "conv": (lambda core: core("conv").conv(2, 3), (5, 2)),
     "torus": (lambda core: core("conv").conv(2, 3, padding="periodic"), (5, 2)),
     "rnn": (lambda core: core("unroll").unroll(core("recurrent").rnn_cell(3)), (4, 3)),
@@ -144,6 +145,9 @@ OF_LAYERS = tuple(
         ("norm", "batch_norm", 'gradient["bias"] = row_sum(dy)', 'gradient["bias"] = row_sum(xhat)'),
         ("norm", "batch_norm", "by_example(inner, -s.power,", "by_example(inner, s.power,"),
         ("norm", "layer_norm", "squares + jnp.asarray(fraction", "squares + 0 * jnp.asarray(fraction"),
+        ("dyt", "dyt", "delta.times(x)", "delta.times(t)"),
+        ("dyt", "dyt", "dy.times(t)", "dy.times(x)"),
+        ("dyt", "dyt", "4 * fraction / (1 + e) ** 2", "4 * fraction / (1 + e)"),
         ("conv", "conv", "kernel = jnp.flip(weight.reshape(*g.kernel, -1, weight.shape[-1]), axes)",
          "kernel = weight.reshape(*g.kernel, -1, weight.shape[-1])"),
         ("conv", "conv", "jnp.swapaxes(kernel, -1, -2)", "kernel"),
@@ -232,7 +236,7 @@ def test_there_are_enough_of_them_and_they_differ():
     assert len({*EDITS, *OF_LAYERS}) == len(EDITS) + len(OF_LAYERS) >= 60
     assert {e.file for e in EDITS} == {"dense", "activations", "losses", "layer", "gradient", "scaled"}
     assert {e.file for e in OF_LAYERS} == {
-        "residual", "norm", "conv", "recurrent", "linear_recurrent", "unroll", "attention"
+        "residual", "norm", "dyt", "conv", "recurrent", "linear_recurrent", "unroll", "attention"
     }  # fmt: skip
 
 
