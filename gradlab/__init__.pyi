@@ -40,6 +40,7 @@ from .diagnosis.diagnosis import Diagnosis as Diagnosis
 from .diagnosis.diagnosis import assert_healthy as assert_healthy
 from .diagnosis.recording import inspect as inspect
 from .diagnosis.tap import tap as tap
+from .frames.exponents import exponents as exponents
 from .frames.files import example as example
 from .frames.files import load as load
 from .frames.jsonl import from_jsonl as from_jsonl
@@ -76,6 +77,7 @@ from .reporting.compare import compare as compare
 from .reporting.explorer import explore as explore
 from .reporting.explorer_theory import explore_theory as explore_theory
 from .reporting.page import report as report
+from .scaling.coordinate_check import coordinate_check as coordinate_check
 from .sweep.cluster import Jobs as Jobs
 from .sweep.run import run as run
 from .training.cliff import clipping_cliff as clipping_cliff

@@ -127,3 +127,11 @@ MEASURED: dict[str, str] = {
     "descent, 38 over it for Adam, whose preconditioned sharpness counts; on request, when training",
     "hessian_products": "products of the Hessian with a vector that the sharpness took; on request, when training",
 }
+
+#: Columns of a coordinate check, of the product z = x W (+ b) of one weight, since the first weights: step t against 0.
+CHANGES: dict[str, str] = {
+    "log10_change_rms": "log10 of the rms over batch and units of z_t - z_0",
+    "log10_weight_effect_rms": "log10 of the rms of x_t (W_t - W_0): what the update of this weight does",
+    "log10_carried_rms": "log10 of the rms of (x_t - x_0) W_0: what the changes of earlier layers do",
+    "log10_product_rms": "log10 of the rms of x_t W_t itself",
+}

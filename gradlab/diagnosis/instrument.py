@@ -137,7 +137,8 @@ class Instrument:
             return {}
         features = jaxprs.weight_axes(eqn, weight) if kind == "product" and made else ()
         kind = "logits" if logits is not None else kind
-        site = self._site(eqn, 0, kind, name, here, made, features=features)
+        place = weight if kind in ("product", "lookup") and weight is not None else -1
+        site = self._site(eqn, 0, kind, name, here, made, features=features, weight=place)
         here.sites[out] = _own(site)
         return {0: [site]}
 

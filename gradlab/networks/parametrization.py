@@ -112,6 +112,11 @@ def rate_factors(
     return _compared(model, params, name, optimizer, axes)
 
 
+def factor(parametrization: str, size: UpdateSize, inputs: float, outputs: float) -> float:
+    """Return the factor of a weight's rate, from how much more inputs and outputs it has than at the base width."""
+    return float(_FACTORS[parametrization, size](inputs, outputs)) if parametrization != "standard" else 1.0
+
+
 def _of_network(net: Network, params: Any, optimizer: str) -> Any:
     """Return the factors of a network; how it grows with the width depends on no data, so any will do."""
     name = getattr(net, "parametrization", "standard")
@@ -145,7 +150,7 @@ def _compared(base: Any, params: Any, name: str, optimizer: str, axes: str) -> A
             f"an optimiser whose rates are known with parametrization={name!r}: {', '.join(UPDATE_SIZES)}",
             repr(optimizer), "optimizer='adam'",
         )  # fmt: skip
-    factor = _FACTORS[name, UPDATE_SIZES[optimizer]]
+    size = UPDATE_SIZES[optimizer]
 
     def of_leaf(path: Any, at_base: Any, leaf: Any) -> float:
         if np.ndim(at_base) != np.ndim(leaf):
@@ -155,7 +160,7 @@ def _compared(base: Any, params: Any, name: str, optimizer: str, axes: str) -> A
             )
         inputs, outputs = _growth(str(getattr(path[-1], "key", getattr(path[-1], "name", ""))) if path else "",
                                   np.shape(at_base), np.shape(leaf), axes)  # fmt: skip
-        return float(factor(inputs, outputs))
+        return factor(name, size, inputs, outputs)
 
     return jax.tree_util.tree_map_with_path(of_leaf, base, params)
 

@@ -41,6 +41,7 @@ from .theory.spectrum import spectrum as spectrum
 from .theory.transition import transition as transition
 from .training.activation_bands import activation_bands as activation_bands
 from .training.cliff import cliff as cliff
+from .training.coordinate_check import coordinate_check as coordinate_check
 from .training.gradient_quantiles import gradient_quantiles as gradient_quantiles
 from .training.layer_map import layer_map as layer_map
 from .training.learning_speed import learning_speed as learning_speed

@@ -64,3 +64,4 @@ from .spectra import slope_moments as slope_moments
 from .spectra import spectral_density as spectral_density
 from .trajectories import Transients as Transients
 from .trajectories import transients as transients
+from .width import width_exponents as width_exponents

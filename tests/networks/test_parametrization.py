@@ -16,7 +16,9 @@ BASE = 4
 
 
 @pytest.mark.parametrize("name", ["mup", pytest.param("ntk", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize(
+    "architecture", [name if name == "mlp" else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS]
+)
 def test_at_the_base_width_it_is_the_standard_one(architecture, name):
     """Draws, scores and rates are the same; the program is another one, so the bits of its sums may differ."""
     case = next(c for c in TABLE if c.net.architecture == architecture)

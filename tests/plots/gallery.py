@@ -13,6 +13,7 @@ from gradlab import frames, plots, theory
 from gradlab.frames.rows import network_hash
 
 from . import (
+    test_coordinate_check,
     test_diagnosis,
     test_fluctuations,
     test_ridges,
@@ -117,5 +118,6 @@ DRAWN = {
     "shattering": lambda **o: plots.shattering(**shattered(), hue="net", **o),
     "cliff": lambda **o: plots.cliff(test_walls.found(), **o),
     "diagnosis": lambda **o: plots.diagnosis(test_diagnosis.found(6, [(1, "GL001", "vanishing", "error")], 2), **o),
+    "coordinate_check": lambda **o: plots.coordinate_check(test_coordinate_check.frame(), **o),
     "fluctuations": lambda **o: plots.fluctuations(NORMS, theory=LAW, **o),
 }
