@@ -23,6 +23,7 @@ MADE = {f.__name__: f for f in (
     runs.training,
     runs.divergence,
     runs.trainability,
+    runs.sharpness,
     measurements.histograms,
     measurements.sizes,
     measurements.sizes_in_training,

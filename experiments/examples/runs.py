@@ -54,3 +54,15 @@ def trainability():
     )  # fmt: skip
     frame = gl.run(sweep, progress=False)
     return frame[(frame["step"] == frame["step"].max()) & (frame["layer"] == 1)].reset_index(drop=True)
+
+
+def sharpness():
+    """A tanh network along full-batch gradient descent, at three learning rates."""
+    columns = ("log10_train_loss", "sharpness", "sharpness_threshold", "hessian_products")
+    sweep = gl.TrainingSweep(
+        depth=2, width=32, activation="tanh", init="lecun_normal", loss="mse", learning_rate=(0.2, 0.3, 0.4), seeds=2,
+        examples=300, batch="all", test=0.0, steps=2500, records=tuple(range(0, 2501, 50)), columns=columns,
+        sharpness=True,
+    )  # fmt: skip
+    frame = gl.run(sweep, progress=False)
+    return frame[frame["layer"] == 1].reset_index(drop=True)

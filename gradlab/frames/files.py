@@ -179,6 +179,7 @@ def example(name: str) -> pd.DataFrame:
         - ``depth``: depths 2, 8 and 32, three activations, two initialisers; for most figures of layers
         - ``time_steps``: recurrent cells over a sequence, whose layers are time steps
         - ``training``: eight sigmoid and eight ReLU layers along their training
+        - ``sharpness``: full-batch gradient descent at three learning rates, for `gradlab.plots.sharpness`
         - ``divergence``: a training whose loss does not stay finite
         - ``trainability``: the end of trainings of tanh networks, by depth and weight variance
         - ``order_to_chaos``: tanh networks whose weights are too small, critical and too large

@@ -1,6 +1,6 @@
 r"""Largest eigenvalues of a symmetric matrix that is known by its products alone, by Lanczos' method.
 
-Lanczos 1950: from a unit vector :math:`v_1`,
+From a unit vector :math:`v_1`,
 
 .. math:: \beta_j v_{j+1} = H v_j - \alpha_j v_j - \beta_{j-1} v_{j-1}, \qquad \alpha_j = v_j^T H v_j,
 

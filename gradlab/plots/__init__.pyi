@@ -45,6 +45,7 @@ from .training.coordinate_check import coordinate_check as coordinate_check
 from .training.gradient_quantiles import gradient_quantiles as gradient_quantiles
 from .training.layer_map import layer_map as layer_map
 from .training.learning_speed import learning_speed as learning_speed
+from .training.sharpness import sharpness as sharpness
 from .training.trainability import trainability as trainability
 from .training.training_curves import training_curves as training_curves
 from .training.update_ratio import update_ratio as update_ratio

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from gradlab.data import Data
     from gradlab.sweep.plan import Unit
 
-#: How the sharpness is found, and its columns: rows that hold it are recomputed when this changes.
-CURVATURE = "2: Lanczos, with threshold and products"
 #: Networks that are trained in one call at most: they end together, and a kill before that loses all of them.
 TOGETHER = 32
 
@@ -55,8 +53,8 @@ class TrainTask(Task):
         }  # fmt: skip
 
     def key(self, config: TrainingConfig) -> dict[str, str]:
-        """Return fingerprints of the registered functions that the network uses, and how its curvature is found."""
-        return {**fingerprints(config.network), **({"sharpness": CURVATURE} if self.plan.sharpness else {})}
+        """Return fingerprints of the registered functions that the network uses."""
+        return fingerprints(config.network)
 
     @property
     def at_once(self) -> int:

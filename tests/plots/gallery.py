@@ -23,7 +23,7 @@ from . import (
     test_theory,
     test_walls,
 )
-from .synthetic import bins, counted, healthy, learnt, printed, sick
+from .synthetic import bins, counted, curved, healthy, learnt, printed, sick
 
 TWO = ({"activation": "tanh"}, {"activation": "relu"})
 
@@ -97,6 +97,7 @@ DRAWN = {
     "update_ratio": lambda **o: plots.update_ratio(learnt(), **o),
     "activation_bands": lambda **o: plots.activation_bands(learnt(), **o),
     "training_curves": lambda **o: plots.training_curves(learnt(TWO), **o),
+    "sharpness": lambda **o: plots.sharpness(curved(), **o),
     "trainability": lambda **o: plots.trainability(learnt(TWO), x="activation", y="init", **o),
     "trainability steps": lambda **o: plots.trainability(learnt(TWO), x="activation", y="init", step=[0, 16, 256], **o),
     "transition": lambda **o: plots.transition(gaussian()[0], theory=gaussian()[1], **o),

@@ -97,6 +97,18 @@ def learnt(configs=({"activation": "tanh"},), steps=STEPS, seeds=3, depth=4):
     return frames.concat(made)
 
 
+def curved(rates=(0.1, 0.4), steps=STEPS, peak=1.0):
+    """Training runs whose sharpness rises from half of its threshold to a little above it, and passes a peak."""
+    table = learnt([{"activation": "tanh"}, {"activation": "relu"}][: len(rates)], steps, depth=1)
+    table["learning_rate"] = (
+        table["network"].map(dict(zip(table["network"].unique(), rates, strict=True))).astype(float)
+    )
+    table["sharpness_threshold"] = 2 / table["learning_rate"]
+    share = np.where(table["step"] == steps[2], peak, 1 - 0.5 / (1 + table["step"]))
+    table["sharpness"] = (share + 0.01 * table["seed"]) * table["sharpness_threshold"]
+    return table
+
+
 def bins(inits=("standard_uniform", "xavier_uniform"), layers=5, edge="both"):
     """Counts of 1000 values a layer: 600 in one bin or two, 250 exact zeros, 150 beyond."""
     edges = np.linspace(-5, 5, 102)
