@@ -13,9 +13,9 @@ ORDER = (
 )  # fmt: skip
 #: What some functions have alone. A new name needs a reason: often there is one in `ORDER` already.
 OWN = {
-    "absolute", "annotate", "bins", "command", "critical", "field", "first_order", "fps", "inset", "layers", "limit",
-    "log", "order", "over", "overlay", "readout", "reference", "relative", "rule", "run_hash", "shapes", "shapes_of",
-    "shown", "starts", "step",
+    "absolute", "annotate", "bins", "command", "critical", "field", "first_order", "formats", "fps", "inset", "layers",
+    "limit", "log", "order", "over", "overlay", "readout", "reference", "relative", "rule", "run_hash", "shapes",
+    "shapes_of", "shown", "starts", "step",
 }  # fmt: skip
 RETURNS = {"Axes", "np.ndarray", "Axes | np.ndarray", "list[Path]"}
 #: They draw what one computation returned, which is no table of rows: a surface of losses with descents on it, the maps
