@@ -14,7 +14,16 @@ from gradlab._errors import GradlabError
 from gradlab.diagnosis.chains import Chain, main_chain
 from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
 from gradlab.diagnosis.rebuilt import Rebuilt
-from gradlab.diagnosis.remedies import DELTA, DELTA_IN_TIME, IN_CODE, SIGNAL, SIGNAL_IN_TIME, chain_of
+from gradlab.diagnosis.remedies import (
+    DELTA,
+    DELTA_IN_TIME,
+    IN_CODE,
+    SIGNAL,
+    SIGNAL_IN_TIME,
+    UNLIKE,
+    chain_of,
+    tailored,
+)
 from gradlab.diagnosis.view import View
 from gradlab.diagnosis.weights import Weights, initialiser, weights_of
 from gradlab.theory import residual_factor
@@ -23,12 +32,12 @@ from gradlab.theory import residual_factor
 DECADES = "decades of the delta from the last layer to the first"
 DEAD = "largest dead share of a layer"
 SATURATED = "largest saturated share of a layer"
-UNLIKE = "1 - c of two examples at the last layer"
 LOGITS = "rms of the largest attention logits"
 
 _HE = {"init": "he_normal", "gain": 1.0, "sigma_w2": None, "std": None}
 _XAVIER = {**_HE, "init": "xavier_normal"}
 _ORTHOGONAL = {**_HE, "init": "orthogonal"}
+_CRITICAL = {**_HE, "init": "critical"}
 #: Activations that pass a gradient of any size: another one would not help where it vanishes.
 _STRAIGHT = ("relu", "leaky_relu", "identity")
 #: Activations of which tanh is the better choice.
@@ -302,6 +311,12 @@ def _of_collapse(finding: Finding, view: View, options: Mapping[str, Any]) -> li
         ideas.append(Idea({"norm": "batch"}, "a norm over the batch, which sets examples apart"))
     if options["architecture"] in ("mlp", "convnet"):
         ideas.append(Idea(_skipped(options), "a skip around each layer"))
+    fitted = tailored(view)
+    if fitted is not None and options["architecture"] == "mlp":
+        slope, after, depth = fitted
+        biases = {"sigma_b2": 0.0} if options.get("sigma_b2") else {}
+        changes = {"activation": f"leaky_relu:{slope}", **_CRITICAL, **biases}
+        ideas.append(Idea(changes, f"a bend that is tailored to {depth} layers", after))
     return ideas
 
 

@@ -14,12 +14,14 @@ from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
 from gradlab.diagnosis.lines import LINES
 from gradlab.diagnosis.view import GATES, View
 from gradlab.diagnosis.weights import Weights, initialiser, weights_of
+from gradlab.theory import c_map_path, tailored_slope
 
 #: What an outcome is of.
 DELTA = "factor per layer of the delta"
 SIGNAL_IN_TIME = "factor per step of the signal"
 DELTA_IN_TIME = "factor per step of the delta"
 SIGNAL = "factor per layer of the signal"
+UNLIKE = "1 - c of two examples at the last layer"
 
 #: Why a remedy is not tried that changes the user's own code.
 IN_CODE = "it stands in the model's code, not in its parameters"
@@ -179,6 +181,41 @@ def _of_dead(finding: Finding, view: View) -> tuple[Remedy, ...]:
     )
 
 
+def tailored(view: View) -> tuple[float, float, int] | None:
+    """Return the slope of a leaky ReLU tailored to a plain network of ReLU, 1 - c that theory says behind it, and L.
+
+    None for any other network, and for one so shallow that ReLU itself keeps examples apart.
+    """
+    chain = max((c for c in view.chains if c.along == "layers"), key=lambda c: len(c.places), default=None)
+    weights = None if chain is None else weights_of(view, chain)
+    if chain is None or weights is None or not weights.plain or weights.function not in ("relu", "leaky_relu"):
+        return None
+    slope = round(tailored_slope(depth := len(chain.places)), 3)
+    first = float(view.evidence.signal("log10_one_minus_c")[:, chain.places[0]].mean())
+    if not slope or not first <= math.log10(2):
+        return None
+    return slope, float(1 - c_map_path(f"leaky_relu:{slope}", depth - 1, 1 - 10**first)[-1]), depth
+
+
+def _of_collapse(finding: Finding, view: View) -> tuple[Remedy, ...]:
+    fitted = tailored(view)
+    text, outcomes = "leaky ReLU of a slope tailored to the depth, with gain sqrt(2 / (1 + slope^2))", ()
+    if fitted is not None:
+        slope, after, depth = fitted
+        text = (
+            f"leaky ReLU with the slope {slope} below 0, tailored to {depth} layers, with weights of variance "
+            f"{2 / (1 + slope**2):.3g} / fan-in and biases of 0"
+        )
+        outcomes = (Outcome(UNLIKE, 10**finding.value, after, math.nan),)
+    return (
+        Remedy(
+            "smaller biases, or weights nearer to the critical point", not_tried="which of both it is, is not known"
+        ),
+        Remedy("a norm over the batch or skips around the layers", not_tried=IN_CODE),
+        Remedy(text, outcomes=outcomes, not_tried=IN_CODE),
+    )
+
+
 def _of_precision(finding: Finding, view: View) -> tuple[Remedy, ...]:
     deep = any(abs(c.delta_decades) > LINES.grave for c in view.chains)
     scale = Remedy("multiply the loss by 2^k and divide the gradients by it (loss scaling)", not_tried=_IN_LOOP)
@@ -235,14 +272,7 @@ _ADVICE: dict[Rule, Callable[[Finding, View], Sequence[Remedy]]] = {
     Rule.GL005: _of_saturation,
     Rule.GL006: _of_dead,
     Rule.GL007: _of_dead,
-    Rule.GL008: _said(
-        ("smaller biases, or weights nearer to the critical point", "which of both it is, is not known"),
-        ("a norm over the batch or skips around the layers", IN_CODE),
-        (
-            "leaky ReLU of a slope tailored to the depth (Zhang et al. 2022), with gain sqrt(2 / (1 + slope^2))",
-            IN_CODE,
-        ),
-    ),
+    Rule.GL008: _of_collapse,
     Rule.GL009: _said(
         ("weights nearer to the critical point", "see the exploding of the gradient, where there is one"),
         ("skips around the layers: the correlation then falls as a power of depth", IN_CODE),

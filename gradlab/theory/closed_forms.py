@@ -50,7 +50,7 @@ def closed_form(entry: Activation) -> ClosedForm | None:
     """Return the closed form of an activation that is homogeneous, erf or GELU; None for all others."""
     if not entry.homogeneous:
         return None if entry.fingerprint else _KNOWN.get(entry.name)
-    with jax.enable_x64(True):
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         above, below = map(float, np.asarray(entry.dphi(jnp.asarray([1.0, -1.0], jnp.float64))))
     mean, kink = (above**2 + below**2) / 2, (above - below) ** 2
 

@@ -82,7 +82,8 @@ def evaluate(entry: Activation, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     flat = np.ravel(u)
     padded = np.zeros(-(-max(flat.size, 1) // _CHUNK) * _CHUNK)
     padded[: flat.size] = flat
-    with jax.enable_x64(True):
+    # a network that is traced may ask for its critical weights
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         function = _compiled(entry)
         pieces = [function(part) for part in padded.reshape(-1, _CHUNK)]
     both = (np.concatenate([np.asarray(p[i]) for p in pieces])[: flat.size] for i in (0, 1))

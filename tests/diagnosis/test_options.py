@@ -113,3 +113,51 @@ def test_a_deep_sigmoid_network_is_cured_by_another_activation():
     _, predicted, after = changed[(("norm", "layer"),)]
     assert after == pytest.approx(predicted, rel=error) and predicted < 0.5  # it is no cure, and theory knows
     assert changed[(("activation", "tanh"),)][2] == pytest.approx(changed[(("activation", "tanh"),)][1], rel=error)
+
+
+def alike(depth):
+    """A plain ReLU network whose examples become alike by a factor per layer."""
+    model = mlp(depth)
+    for k in range(depth):
+        model.rows[2 * k].update(log10_one_minus_c=-0.1 - 4.0 * k / (depth - 1))
+    return looked_at("collapse", model.evidence())
+
+
+def test_a_strangers_relu_network_is_told_the_slope_of_its_depth():
+    """With the variance that keeps the signal, and 1 - c that theory expects behind 40 layers; nothing is tried."""
+    finding, _ = alike(40)
+    (advice,) = [remedy for remedy in finding.remedies if "leaky" in remedy.text]
+    assert "slope 0.378 below 0, tailored to 40 layers" in advice.text
+    assert f"variance {2 / (1 + 0.378**2):.3g} / fan-in" in advice.text and advice.not_tried == IN_CODE
+    before, predicted, after = rates(advice)["1 - c of two examples at the last layer"]
+    assert before == pytest.approx(10**-4.1) and np.isnan(after)
+    # c_map_path begins at the first layer, whose examples are alike by 1 - 10^-0.1
+    assert predicted == pytest.approx(1 - gl.theory.c_map_path("leaky_relu:0.378", 39, 1 - 10**-0.1)[-1])
+    shallow, _ = alike(12)  # ReLU itself keeps c below 0.9
+    assert not any("tailored to 12" in remedy.text for remedy in shallow.remedies)
+
+
+def test_a_network_of_gradlab_is_built_with_the_slope_of_its_depth():
+    finding, view = alike(40)
+    network = Made()
+    network.options = {**network.options, "activation": "relu", "init": "he_normal", "sigma_b2": 0.3}
+    tried = try_options(finding, finding.remedies, view, network)
+    options = [dict(remedy.options) for remedy in tried if ("activation", "leaky_relu:0.378") in remedy.options]
+    assert options == [{"activation": "leaky_relu:0.378", "init": "critical", "sigma_b2": 0.0}]
+    assert not any("leaky ReLU with the slope" in remedy.text for remedy in tried)  # advice gives way
+
+
+@pytest.mark.slow
+def test_a_collapsed_relu_network_is_cured_by_a_tailored_slope():
+    """Inputs are as near to uncorrelated as the 0.9 behind the network is made for."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(24, 20)).astype("float32"), np.arange(24) % 3
+    net = gl.MLP(depth=30, width=200, activation="relu", init="gaussian", sigma_w2=1.2, sigma_b2=0.3)
+    diagnosed = gl.diagnose(net, net.init_params(0, x, y), (x, y), exact=False)
+    collapse = next(finding for finding in diagnosed.findings if finding.kind == "collapse")
+    slope = round(gl.theory.tailored_slope(30), 3)
+    (remedy,) = [r for r in collapse.remedies if ("activation", f"leaky_relu:{slope}") in r.options]
+    before, predicted, after = rates(remedy)["1 - c of two examples at the last layer"]
+    assert before < 1e-3 < 0.05 < predicted < 0.12
+    # ln(1 - c) of one network differs from the map by about sqrt(L / n) = 0.39: three of them
+    assert abs(np.log(after / predicted)) < 3 * np.sqrt(30 / 200)

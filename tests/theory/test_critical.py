@@ -158,3 +158,10 @@ def test_a_sweep_over_critical_networks():
     layers = 0.5 * np.log10(2) * np.array([[1, 1], [0, 2], [0, 2]])
     assert gap["relu"] == pytest.approx(np.broadcast_to(layers, (2, 3, 2)), abs=1e-5)
     assert np.all(gap["gelu"][:, :, 1] > 0.1)
+
+
+def test_a_traced_network_asks_for_its_critical_weights():
+    """The first time that an activation is asked for, so that nothing of it is known yet."""
+    net = gl.MLP(depth=1, width=2, activation="leaky_relu:0.3719", init="critical")
+    shapes = jax.eval_shape(lambda: net.init_params(0, np.ones((2, 3), "float32"), outputs=2))
+    assert jax.tree.leaves(shapes)[0].shape
