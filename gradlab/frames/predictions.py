@@ -103,7 +103,7 @@ def _with_measured(plain: Prediction, config: Any, x: Any, frame: pd.DataFrame, 
     from gradlab.theory.trajectories import transients
 
     wanted = [name for name in BACKWARD if name in plain.columns]
-    if plain.no_finite_width is None or not wanted:
+    if plain.no_finite_width is None or not wanted or config.network.architecture != "mlp":
         return plain
     signal = _signal(frame, network_hash(config), config.network.depth)
     if signal is None:

@@ -15,6 +15,8 @@ from gradlab.theory.critical import critical_sigma_w2
 from gradlab.theory.maps import MeanFieldMaps, mean_field_maps
 from gradlab.theory.meanfield import MeanField, mean_field
 
+#: Laws of transformers that ask for no sequences.
+WITHOUT_DATA = "gl.theory.pre_norm, pre_norm_gradients and post_norm_factor hold for feed-forward halves"
 #: Laws for networks that are not fully connected, by architecture.
 LAWS: dict[str, str] = {
     "resnet": "gl.theory.residual_factor, reduced_residual or, with a norm in the branch, pre_norm: a factor of the "
@@ -22,8 +24,7 @@ LAWS: dict[str, str] = {
     "convnet": "gl.theory.mean_field at the same sigma_w2 and sigma_b2: far from the edges each position is as a layer",
     "rnn": "gl.theory.recurrent_powers, slope_bound and, of an LSTM, log10_cell_path and chrono_bias, of a linear "
     "recurrent unit memory_sensitivity",
-    "transformer": "gl.theory.pre_norm, pre_norm_gradients and post_norm_factor, which hold for its feed-forward "
-    "halves; of attention there is no law here",
+    "transformer": f"gl.theory.predict(net, x); {WITHOUT_DATA}",
 }
 
 

@@ -29,6 +29,7 @@ from gradlab.theory.layer_terms import LayerTerms, finite_width_terms
 from gradlab.theory.network import check_plain, scales
 from gradlab.theory.refusal import Reason, Refusal
 from gradlab.theory.trajectories import Transients, correlations, variances
+from gradlab.theory.transformer import NO_GEOMETRIC_MEAN, TRANSFORMER_FUNCTIONALS, transformer_columns
 
 #: The columns that theory predicts, and which mean each of them is.
 FUNCTIONALS: dict[str, str] = {
@@ -119,12 +120,9 @@ class Prediction(Shown):
         term = {} if self.no_finite_width is None else {"M/n": self.no_finite_width}
         missing = (term | dict(self.refused)).items()
         facts = [*self.functional.items(), *((f"no {name}", f"{why}; try {why.advice}") for name, why in missing)]
-        names = list(self.columns)
-        rows = [
-            [str(layer), *(number(float(self.columns[name][i])) for name in names)]
-            for i, layer in enumerate(self.layer)
-        ]  # fmt: skip
-        return Summary(f"{self.activation} {self.init}: predicted by theory", facts, ["layer", *names], rows)
+        values = self.columns.values()
+        rows = [[str(layer), *(number(float(v[i])) for v in values)] for i, layer in enumerate(self.layer)]
+        return Summary(f"{self.activation} {self.init}: predicted by theory", facts, ["layer", *self.columns], rows)
 
     def __str__(self) -> str:
         return self.summary().to_text()
@@ -144,10 +142,11 @@ def predict(
 
     Parameters
     ----------
-    net : MLP
-        A plain fully connected network: no norm, one activation.
+    net : MLP or Transformer
+        A plain fully connected network: no norm, one activation. Or a transformer with layer norms, rms norms or none.
     x : array, shape (batch, features), optional
-        The data: each example starts with its own mean square, each pair with its own correlation.
+        The data: each example starts with its own mean square, each pair with its own correlation. A transformer needs
+        sequences, (batch, time, features); the first few stand for all.
     q0 : float, optional
         Mean square of an input; give it instead of `x` when there are no data. None: 1.
     c0 : float, optional
@@ -159,13 +158,14 @@ def predict(
     outputs : int, optional
         Units of the readout. None: its forward columns are NaN where its weights depend on it (Xavier).
     columns : sequence of str, optional
-        Which columns of `FUNCTIONALS` to compute. None: all that theory can predict here.
+        Which columns of `FUNCTIONALS`, or of `TRANSFORMER_FUNCTIONALS`, to compute. None: all that theory can predict
+        here.
 
     Raises
     ------
     GradlabError
-        Where mean field does not apply: not a plain fully connected network, inputs that are zero, an
-        activation that is constant or not finite on the real line.
+        Where mean field does not apply: neither a plain fully connected network nor a transformer with a law, inputs
+        that are zero, an activation that is constant or not finite on the real line.
 
     Examples
     --------
@@ -174,11 +174,15 @@ def predict(
     >>> round(sigmoid.rate, 3), round(sigmoid.rate_of("delta_log10_mean"), 3)
     (0.236, 0.235)
     """
-    check_plain(net)
-    wanted = tuple(FUNCTIONALS) if columns is None else tuple(columns)
+    of_transformer = getattr(net, "architecture", None) == "transformer"
+    known = TRANSFORMER_FUNCTIONALS if of_transformer else FUNCTIONALS
+    wanted = tuple(known) if columns is None else tuple(columns)
     for name in wanted:
-        if name not in FUNCTIONALS:
-            raise unknown("column", name, FUNCTIONALS)
+        if name not in FUNCTIONALS | TRANSFORMER_FUNCTIONALS:
+            raise unknown("column", name, known)
+    if of_transformer:
+        return _transformer(net, x, {"q0": q0, "c0": c0, "q": q}, outputs, wanted)
+    check_plain(net)
     entry = entry_of(net.activation)
     inputs = _inputs(x, q0, c0)
     features = net.widths[0] if x is None else np.shape(x)[1]
@@ -217,6 +221,18 @@ def predict(
     return Prediction(
         entry.name, net.init, np.arange(1, net.depth + 2), {name: values[name] for name in texts}, texts,
         refused, sigma_w2, sigma_b2, q is not None, why,
+    )  # fmt: skip
+
+
+def _transformer(
+    net: Any, x: Any, given: Mapping[str, Any], outputs: int | None, wanted: tuple[str, ...]
+) -> Prediction:
+    """Return the prediction for a transformer."""
+    values, refused, sigmas = transformer_columns(net, x, given, outputs)
+    texts = {name: TRANSFORMER_FUNCTIONALS[name] for name in values if name in wanted}
+    return Prediction(
+        net.activation, net.init, np.arange(1, net.depth + 2), {name: values[name] for name in texts}, texts,
+        {name: why for name, why in refused.items() if name in wanted}, *sigmas, no_finite_width=NO_GEOMETRIC_MEAN,
     )  # fmt: skip
 
 
