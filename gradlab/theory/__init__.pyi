@@ -1,8 +1,8 @@
-from .block_stream import block_stream as block_stream
-from .block_stream import dyt_stretch as dyt_stretch
 from .attention import attention_entropy as attention_entropy
 from .attention import attention_participation as attention_participation
 from .attention import freezing_std as freezing_std
+from .block_stream import block_stream as block_stream
+from .block_stream import dyt_stretch as dyt_stretch
 from .c_maps import c_map as c_map
 from .c_maps import c_map_path as c_map_path
 from .c_maps import tailored_slope as tailored_slope
@@ -67,5 +67,5 @@ from .spectra import slope_moments as slope_moments
 from .spectra import spectral_density as spectral_density
 from .trajectories import Transients as Transients
 from .trajectories import transients as transients
-from .width import width_exponents as width_exponents
 from .transformer import TRANSFORMER_FUNCTIONALS as TRANSFORMER_FUNCTIONALS
+from .width import width_exponents as width_exponents
