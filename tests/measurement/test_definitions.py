@@ -123,3 +123,19 @@ def test_positions_that_differ_by_little_are_told_to_the_last_digit_and_equal_on
     assert np.isnan(to_numpy(token_pairs(scaled(jnp.asarray(x), 2))).log10_mean())
     x[0, 1] = 0  # a position that is exactly 0 has no correlation, and here no other position is left
     assert not to_numpy(token_pairs(scaled(jnp.asarray(x), 2))).alive.any()
+
+
+@pytest.mark.slow
+def test_shares_of_a_block_are_of_all_its_weights_together(x64):
+    """Gradients of the two weights of a block differ in size: a mean of two shares would be another number."""
+    net = gl.ResNet(depth=2, width=8, activation="tanh", init="xavier_normal", branch_layers=2, branch_scale=1e-6)
+    x = jnp.asarray(X)
+    params = net.init_params(1, x, outputs=3)
+    tiny = {"weight": np.asarray(dict(net.layers(params))["run/1/2"]["weight"]) * 2.0**-12}
+    params = net.with_layers(params, {"run/1/2": tiny})
+    _, grads = gl.backprop(net, params, x, jnp.asarray(Y))
+    entries = [np.abs(np.asarray(g["weight"])).ravel() for name, g in net.layers(grads) if name.startswith("run/1/")]
+    name = "weight_grad_below_float16"
+    share = gl.measure(net, X, Y, params=params, dtype="float64", columns=[name]).columns[name][0, 1]
+    shares = [np.mean(e < 2.0**-24) for e in entries]
+    assert 0 < abs(shares[0] - shares[1]) and share == np.mean(np.concatenate(entries) < 2.0**-24)
