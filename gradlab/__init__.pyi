@@ -45,6 +45,7 @@ from .frames.files import example as example
 from .frames.files import load as load
 from .frames.jsonl import from_jsonl as from_jsonl
 from .frames.jsonl import to_jsonl as to_jsonl
+from .frames.noise_scales import noise_scales as noise_scales
 from .frames.predictions import predict_all as predict_all
 from .frames.rows import frame as frame
 from .frames.scales import depth_scales as depth_scales

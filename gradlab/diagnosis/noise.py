@@ -20,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gradlab.measurement.noise import snr_of_parts
+
 #: Parts at most: 7 degrees of freedom for each direction of the gradient.
 PARTS = 8
 
@@ -137,5 +139,4 @@ def _ratio(together: np.ndarray, each: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.sum((each[:, 0] / top) ** 2 * each[:, 1], 0)
         mean = (together[0] / top) ** 2 * together[1] / parts  # parts * |mean|^2
-        spread = (squares - mean) / (parts - 1)
-        return np.where(spread > 0, mean / spread, np.where(mean > 0, np.inf, np.nan))
+        return snr_of_parts(mean, squares, parts)

@@ -22,6 +22,7 @@ from gradlab._formats import SHORT_FORMATS
 from gradlab._types import RANGED
 from gradlab.core.scaled import PRECISION, Log2, Scaled, align, to_numpy
 from gradlab.measurement.bins import end_shares
+from gradlab.measurement.noise import inverse_noise_scale, snr_of_parts
 
 _LOG10_2 = np.log10(2.0)
 
@@ -138,14 +139,24 @@ class Examples:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(pairs > 0, (self.cosines - count) / pairs, np.nan)
 
+    def _squares(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the squared norm of the mean gradient times B, and the sum of those of all, over one power of two."""
+        near = np.exp2(2.0 * np.minimum(self.exponent - self.top[..., None], 0))
+        return self.together / self.sizes.shape[-1], np.sum(self.sizes**2 * near, -1)
+
     def snr(self) -> np.ndarray:
         r"""Return :math:`B|\bar g|^2/\mathrm{tr}\,\mathrm{Cov}`, Cov the unbiased covariance over examples."""
-        batch = self.sizes.shape[-1]
-        squares = np.sum(self.sizes**2 * np.exp2(2.0 * np.minimum(self.exponent - self.top[..., None], 0)), -1)
-        mean = self.together / batch
-        covariance = (squares - mean) / max(batch - 1, 1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(covariance > 0, mean / covariance, np.where(mean > 0, np.inf, np.nan))
+        return snr_of_parts(*self._squares(), self.sizes.shape[-1])
+
+    def log10_noise(self) -> np.ndarray:
+        """Return log10 of the root of the trace of the covariance, but for a number that depends on the batch alone."""
+        mean, squares = self._squares()
+        with np.errstate(divide="ignore"):
+            return 0.5 * np.log10(np.maximum(squares - mean, 0)) + self.top * _LOG10_2
+
+    def inverse_noise_scale(self) -> np.ndarray:
+        """Return 1 over the simple noise scale, without bias from the size of the batch."""
+        return inverse_noise_scale(self.snr(), self.sizes.shape[-1])
 
 
 @jax.tree_util.register_dataclass
@@ -221,6 +232,7 @@ _TOGETHER: dict[str, Callable[[Examples], np.ndarray]] = {
     "log10_weight_grad_norm": Examples.log10_norm,
     "gradient_cosine_mean": Examples.cosine_mean,
     "gradient_snr": Examples.snr,
+    "inverse_noise_scale": Examples.inverse_noise_scale,
 }
 #: Values that are no columns, but parts of one.
 _PARTS = ("activation_sum", "alive", "below_float32", "steps", *(f"{signal}_ends" for signal in RANGED))
@@ -232,6 +244,8 @@ def _columns(values: dict[str, Any], wanted: frozenset[str]) -> dict[str, np.nda
     columns |= {c: read(values[n]) for c, (n, read) in _MADE_OF.items() if c in wanted and n in values}
     if "examples" in values and values["examples"].together is not None:
         columns |= {c: read(values["examples"]) for c, read in _TOGETHER.items() if c in wanted}
+        if "inverse_noise_scale" in wanted:  # of a block it follows from those of its weights, and the noise of each
+            columns["log10_noise"] = values["examples"].log10_noise()
     if "activation_sum" in values:
         columns["activation_mean_over_rms"] = values["activation"].mean_over_rms(values["activation_sum"])
     if "alive" in values:

@@ -36,8 +36,8 @@ from gradlab.networks.rules import hidden_rule
 SIGNAL = ("log10_delta_rms", "delta_log10_mean", "zero_example_fraction", "float32_zero_fraction", "delta_counts",
           "delta_sizes", *SHARES["delta"])  # fmt: skip
 #: Columns that every weight of a block has.
-OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", *ENTRIES,
-               *SHARES["weight_grad"])  # fmt: skip
+OF_A_WEIGHT = ("weight_norm", "log10_weight_grad_norm", "gradient_cosine_mean", "gradient_snr", "inverse_noise_scale",
+               *ENTRIES, *SHARES["weight_grad"])  # fmt: skip
 #: Columns of the stream, the preactivation of a block.
 STREAM = (*SIGNAL, "log10_preactivation_rms", "log10_one_minus_c", "zero_pair_fraction", TOKENS)
 
@@ -221,6 +221,8 @@ def row(record: Any) -> dict[str, np.ndarray]:
         )  # the cosine of the whole vector does not follow from those of its parts
         if "gradient_snr" in block:
             block["gradient_snr"] = _snr(block, layers)
+        if "inverse_noise_scale" in block:
+            block["inverse_noise_scale"] = _inverse_noise_scale(layers)
         if "log10_weight_grad_mean_abs" in block:
             block["log10_weight_grad_mean_abs"] = _mean_entry(layers)
         block |= {name: _share(name, layers) for name in SHARES["weight_grad"] if name in block}
@@ -252,6 +254,14 @@ def _snr(block: dict[str, np.ndarray], layers: list[dict[str, np.ndarray]]) -> n
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = [squares(c) - np.log10(c["gradient_snr"]) for c in parts]
         return 10.0 ** (_log10_sum([squares(c) for c in parts]) - _log10_sum(noise))
+
+
+def _inverse_noise_scale(layers: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Compute signal over noise of the block: the mean of those of its weights, by the noise of each."""
+    parts = [c for c in layers if "inverse_noise_scale" in c]
+    whole = _norm([c["log10_noise"] for c in parts])
+    with np.errstate(invalid="ignore"):
+        return sum(c["inverse_noise_scale"] * 10.0 ** (2 * (c["log10_noise"] - whole)) for c in parts)
 
 
 def _log10_sum(values: list[np.ndarray]) -> np.ndarray:
@@ -306,4 +316,5 @@ _JOINS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
     "log10_per_example_grad_norm_rms": _norm,
     "gradient_cosine_mean": _first,
     "gradient_snr": _first,
+    "inverse_noise_scale": _first,
 }

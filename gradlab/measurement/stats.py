@@ -42,8 +42,8 @@ FORWARD: tuple[str, ...] = (
 BACKWARD: tuple[str, ...] = (
     "log10_delta_rms", "delta_log10_mean", "log10_weight_grad_norm", "log10_bias_grad_norm",
     "float32_zero_fraction", "log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr",
-    "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs", *OF_WEIGHTS.values(),
-    *SHARES["delta"], *SHARES["weight_grad"],
+    "inverse_noise_scale", "zero_example_fraction", "log10_weight_grad_mean_abs", "log10_weight_grad_max_abs",
+    *OF_WEIGHTS.values(), *SHARES["delta"], *SHARES["weight_grad"],
 )  # fmt: skip
 #: Counts of entries in bins, along a last axis; `gradlab.histograms` makes a table of them.
 COUNTS: tuple[str, ...] = ("activation_counts", "delta_counts")
@@ -58,10 +58,13 @@ ENTRIES: tuple[str, ...] = ("log10_weight_grad_mean_abs", "log10_weight_grad_max
 #: Columns that only networks of sequences have: the stream at positions, and attention.
 OF_SEQUENCES: tuple[str, ...] = (TOKENS, *OF_SCORES, *OF_WEIGHTS.values())
 #: Columns that need the gradients of single examples.
-OF_EXAMPLES: frozenset[str] = frozenset({"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"})
+OF_EXAMPLES: frozenset[str] = frozenset(
+    {"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr", "inverse_noise_scale"}
+)
 #: Columns that are measured only where they are named, because they are expensive.
 ON_REQUEST: tuple[str, ...] = (
-    "activation_p98_over_rms", *ENTRIES, *OF_SEQUENCES, *(name for names in SHARES.values() for name in names),
+    "activation_p98_over_rms", "inverse_noise_scale", *ENTRIES, *OF_SEQUENCES,
+    *(name for names in SHARES.values() for name in names),
 )  # fmt: skip
 
 #: Share of the range within which an activation counts as saturated, and the smallest float32 that is kept.
@@ -222,7 +225,8 @@ def _gradient(site: Site, wanted: frozenset[str]) -> dict[str, Any]:
             return kept
     elif single:
         shape, dtype = site.dy.exponent.shape[: _batch_axis(site)], site.dy.mantissa.dtype
-        kept |= dict.fromkeys(single, jnp.full(shape, jnp.nan, dtype))
+        absent = single | ({"log10_noise"} if "inverse_noise_scale" in single else set())
+        kept |= dict.fromkeys(absent, jnp.full(shape, jnp.nan, dtype))
     if "log10_weight_grad_norm" in wanted:
         kept["log10_weight_grad_norm"] = weight.norm()
     return kept

@@ -11,7 +11,13 @@ from gradlab.core.gradient import NotMeasured
 from gradlab.measurement.stats import BACKWARD, ENTRIES, FORWARD, OF_SEQUENCES
 
 #: Columns of each example's own gradient.
-SINGLE = {"log10_per_example_grad_norm_rms", "gradient_cosine_mean", "gradient_snr"}
+SINGLE = {
+    "log10_per_example_grad_norm_rms",
+    "gradient_cosine_mean",
+    "gradient_snr",
+    "inverse_noise_scale",
+    "log10_noise",
+}
 BY_WEIGHT = {*BACKWARD, "weight_norm"} - {*OF_SEQUENCES}
 
 

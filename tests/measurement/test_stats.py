@@ -91,6 +91,7 @@ def reference(net, params, x, y, loss):
                 "log10_per_example_grad_norm_rms": np.log10(np.sqrt(np.mean(norms**2))),
                 "gradient_cosine_mean": np.mean(cosines),
                 "gradient_snr": BATCH * mean @ mean / np.sum(flat.var(0, ddof=1)),
+                "inverse_noise_scale": mean @ mean / np.sum(flat.var(0, ddof=1)) - 1 / BATCH,
                 "zero_example_fraction": 1 - alive.mean(),
                 "log10_abs_loss": np.log10(abs(mean_loss)),
                 "loss_sign": np.sign(mean_loss),

@@ -158,6 +158,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "zero_example_fraction": ("examples without gradient  [share]", "share of examples whose gradient is exactly 0"),
     "weight_norm": (r"weight $\|W\|_F$", "Frobenius norm of the weight"),
     "gradient_cosine_mean": ("cosine of two examples' gradients", "mean cosine of two examples' gradients"),
+    "inverse_noise_scale": ("1 / noise scale", "squared mean gradient over the trace of its covariance, without bias"),
     "gradient_snr": ("gradient signal to noise", "B ‖mean gradient‖² over the trace of its covariance"),
     "activation_mean_over_rms": ("mean activation / rms", "mean of the activation over its rms"),
     "activation_p98_over_rms": (
