@@ -15,7 +15,7 @@ from gradlab.plots.ground.glyphs import drawable
 NAMES: dict[str, str] = {
     "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU",
     "hard_tanh": "hard tanh", "pytorch": "PyTorch default", "standard_uniform": "standard uniform",
-    "gaussian": "Gaussian", "dyt": "DyT",
+    "gaussian": "Gaussian", "dyt": "DyT", "mup": "muP", "ntk": "NTK",
     "softmax_cross_entropy": "cross-entropy", "mse": "mean squared error", "mlp": "MLP",
     "sgd": "SGD", "nesterov": "Nesterov", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW",
     "muon": "Muon", "lion": "Lion", "schedule_free": "schedule-free AdamW", "sign": "sign of the gradient",
