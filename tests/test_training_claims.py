@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import linear_depth, normalised_init, thirty_layers, trainability
+from experiments import linear_depth, normalised_init, thirty_layers, trainability, without_skips
 from gradlab.reporting import Finding
 
 SEEDS = 5
@@ -185,3 +185,30 @@ def test_normalised_init_holds_of_what_it_says():
 def test_normalised_init_is_not_held_of_what_it_denies(column, quantity, ratio):
     finding = judged_initial(ratio=ratio, column=column)
     assert finding.against == tuple(f"{name}, {quantity}, layer 2" for name in ("standard", "normalised"))
+
+
+#: Training accuracy of each network of `without_skips`.
+PLAIN = {"relu": 0.7, "leaky": 0.97, "shaped": 0.96, "tanh": 0.5}
+
+
+def judged_plain(accuracies, ours=without_skips.THEIRS, spread=1e-3, diverged=None):
+    rows = [
+        (key, key, 0.01, seed, 50 if (key, seed) == diverged else 100, 1, value + spread * seed, value)
+        for key, value in accuracies.items() for seed in range(SEEDS)
+    ]  # fmt: skip
+    names = ["kind", "activation", "learning_rate", "seed", "step", "layer", "train_accuracy", "test_accuracy"]
+    return without_skips.judge(pd.DataFrame(rows, columns=names), ours)[1]
+
+
+def test_without_skips_holds_of_what_it_says_and_of_nothing_else():
+    finding = judged_plain(PLAIN)
+    assert finding.outcome == "held" and finding.cases == 4  # tanh as it is is no case
+    assert judged_plain(PLAIN, ours=without_skips.THEIRS + 1e-4).against == ("the authors' slope",)
+    assert judged_plain(PLAIN | {"relu": 0.95}).against == ("ReLU, He",)
+    assert judged_plain(PLAIN | {"leaky": 0.85}).against == ("leaky ReLU, tailored",)
+    assert judged_plain(PLAIN, diverged=("shaped", 2)).against == ("tanh, shaped",)
+    assert judged_plain(PLAIN | {"relu": 0.88}, spread=0.01).outcome == "undecided"
+
+
+def test_our_slope_for_the_authors_network_is_theirs():
+    assert abs(without_skips.their_slope() - without_skips.THEIRS) < without_skips.NEAR

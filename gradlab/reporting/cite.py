@@ -32,6 +32,8 @@ _BY_VALUE: dict[str, dict[Any, tuple[str, ...]]] = {
     "activation": {
         "leaky_relu": ("maas2013",), "elu": ("clevert2016",), "selu": ("klambauer2017",),
         "gelu": ("hendrycks2016",), "silu": ("elfwing2018",),
+        # of `gradlab.theory.shaped`, whose names begin with the method
+        "TAT": ("zhang2022",), "DKS": ("martens2021",),
     },
     "norm": {"batch": ("ioffe2015",), "layer": ("ba2016",), "rms": ("zhang2019rms",), "dyt": ("zhu2025",)},
     "branch_scale": {
@@ -188,7 +190,7 @@ def _values(name: str, value: Any) -> list[Any]:
     """Return one value, or the activations that stand one after another, as ``tanh, relu x 2``."""
     if name == "activation" and isinstance(value, str):
         names = [re.sub(r" x \d+$", "", one) for one in value.split(", ")]
-        return [REGISTRIES["activation"].split(name)[0] for name in names]
+        return [re.sub("^(TAT|DKS) .*", r"\1", REGISTRIES["activation"].split(name)[0]) for name in names]
     return [value] if isinstance(value, str) else []
 
 

@@ -85,7 +85,12 @@ def test_what_cite_names_stands_in_the_tables():
     keys = {k for table in _BY_VALUE.values() for value in table.values() for k in value}
     keys |= {k for table in (_BY_NUMBER, _CELLS) for value in table.values() for k in value} | set(_THEORY)
     assert keys <= set(bibliography())
-    known = {"init": INITIALIZERS, "activation": ACTIVATIONS, "data": DATASETS, "optimizer": OPTIMIZERS}
+    known = {
+        "init": INITIALIZERS,
+        "activation": (*ACTIVATIONS, "TAT", "DKS"),
+        "data": DATASETS,
+        "optimizer": OPTIMIZERS,
+    }
     assert all(set(_BY_VALUE[column]) <= set(names) for column, names in known.items())
 
 
@@ -99,6 +104,9 @@ def test_a_run_cites_what_it_used_and_nothing_else():
         "gradlab", "alpaydin1998", "glorot2010", "pedregosa2011", "he2015", *mean_field,
     )  # fmt: skip
     assert keys_of(init="zeros", activation="tanh") == ("gradlab", *mean_field)
+    assert keys_of(init="zeros", norm="batch", activation="TAT tanh 50, leaky_relu:0.2") == (
+        "gradlab", "maas2013", "ioffe2015", "zhang2022",
+    )  # fmt: skip
     assert keys_of(init="zeros", norm="batch", activation="selu, relu x 2") == ("gradlab", "ioffe2015", "klambauer2017")
     assert keys_of(init="zeros", architecture="resnet", branch_scale="learned") == (
         "gradlab",
