@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gradlab._errors import GradlabError
+from gradlab.config import REGISTRIES
 from gradlab.diagnosis.chains import Chain, main_chain
 from gradlab.diagnosis.findings import Finding, Outcome, Remedy, Rule
 from gradlab.diagnosis.rebuilt import Rebuilt
@@ -34,6 +35,7 @@ DEAD = "largest dead share of a layer"
 SATURATED = "largest saturated share of a layer"
 LOGITS = "rms of the largest attention logits"
 
+_ACTIVATIONS = REGISTRIES["activation"]
 _HE = {"init": "he_normal", "gain": 1.0, "sigma_w2": None, "std": None}
 _XAVIER = {**_HE, "init": "xavier_normal"}
 _ORTHOGONAL = {**_HE, "init": "orthogonal"}
@@ -191,6 +193,8 @@ def _of_depth(finding: Finding, view: View, options: Mapping[str, Any]) -> list[
     if options["architecture"] == "rnn":
         return _of_time(finding, chain, options)
     weights = weights_of(view, chain)
+    if _numbered(options):  # a program shows a leaky ReLU, but not which
+        weights = replace(weights, function=options["activation"])
     return [
         *(_other_activations(weights, options) if finding.rule is Rule.GL001 else []),
         *_no_biases(options, replace(weights, sigma_b2=0.0).rate(weights.sigma_w2)),
@@ -201,9 +205,15 @@ def _of_depth(finding: Finding, view: View, options: Mapping[str, Any]) -> list[
     ]
 
 
+def _numbered(options: Mapping[str, Any]) -> bool:
+    """Return whether the network has one activation with a number behind its name."""
+    named = options["activation"]
+    return isinstance(named, str) and _ACTIVATIONS.split(named)[1] is not None
+
+
 def _other_activations(weights: Weights, options: Mapping[str, Any]) -> list[Idea]:
     current = options["activation"]
-    if current in _STRAIGHT:
+    if current in _STRAIGHT or (_numbered(options) and _ACTIVATIONS.split(current)[0] in _STRAIGHT):
         return []
     relu = Idea({"activation": "relu", **_HE}, "ReLU with He's weights", weights.rate(2.0, "relu"))
     if current not in _BENT:
@@ -218,6 +228,8 @@ def _other_weights(weights: Weights, options: Mapping[str, Any]) -> list[Idea]:
     critical = 2.0 if options["activation"] == "relu" else weights.critical
     if not math.isfinite(critical):
         return []
+    if _numbered(options) and weights.plain:
+        return [Idea(_CRITICAL, "the weights that keep the signal of this activation", weights.rate(critical))]
     name = initialiser(critical)
     if name == "He":
         return [Idea(_HE, "He's weights", weights.rate(2.0))]

@@ -56,19 +56,19 @@ class Weights:
     @property
     def critical(self) -> float:
         """sigma_w2 at which signal and delta keep their size; NaN where no such is known for the activation."""
-        return _critical(self.function) if self.function in TABLE.names else math.nan
+        return _critical(self.function) if _known(self.function) else math.nan
 
     def rate(self, sigma_w2: float, function: str = "") -> float:
         """Return theory's factor of the delta per layer, over these layers; NaN where it does not apply."""
         function = function or self.function
-        if not self.plain or function not in TABLE.names or not 0 < sigma_w2 * self.input < math.inf:
+        if not self.plain or not _known(function) or not 0 < sigma_w2 * self.input < math.inf:
             return math.nan
         transient = transients(function, sigma_w2=sigma_w2, sigma_b2=self.sigma_b2, q0=self.input, depth=self.depth)
         return math.exp(0.5 * float(np.mean(transient.log_dphi2[:-1] + math.log(sigma_w2))))
 
     def normalised_rate(self) -> float:
         """Return the same with a layer norm in front of the activation; NaN where there are biases."""
-        if not self.plain or self.function not in TABLE.names or self.sigma_b2 > 0:
+        if not self.plain or not _known(self.function) or self.sigma_b2 > 0:
             return math.nan
         return layer_norm_factor(self.function) ** 0.5
 
@@ -96,6 +96,11 @@ def weights_of(view: View, chain: Chain) -> Weights:
     sigma_b2 = float(np.median([_sigma_b2(view, i) for i in chosen])) if chosen else 0.0
     first = float(view.evidence.signal("log10_value_rms")[:, chain.places[0]].mean())
     return Weights(tuple(chosen), sigma_w2, sigma_b2, function, plain, 100**first / sigma_w2, len(chain.places))
+
+
+def _known(function: str) -> bool:
+    """Return whether theory has a function of this name, with or without a number behind it."""
+    return TABLE.split(function)[0] in TABLE.names
 
 
 @functools.cache

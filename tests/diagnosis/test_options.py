@@ -147,6 +147,18 @@ def test_a_network_of_gradlab_is_built_with_the_slope_of_its_depth():
     assert not any("leaky ReLU with the slope" in remedy.text for remedy in tried)  # advice gives way
 
 
+def test_a_number_behind_the_activation_decides_the_weights_that_keep_the_signal():
+    """He's weights are sqrt(1 + 0.43^2) too large for a slope of 0.43."""
+    finding, view = looked_at("exploding", mlp(40, backward=0.3, function="leaky_relu").evidence())
+    network = Made()
+    network.options = {**network.options, "activation": "leaky_relu:0.43", "init": "he_normal", "sigma_b2": 0.1}
+    tried = try_options(finding, finding.remedies, view, network)
+    (remedy,) = [r for r in tried if r.options == (("init", "critical"),)]
+    assert rates(remedy)[DELTA][1] == pytest.approx(1, abs=1e-9)
+    (biases,) = [r for r in tried if r.options == (("sigma_b2", 0.0),)]  # as they are, the rate of He's weights
+    assert rates(biases)[DELTA][1] == pytest.approx(np.sqrt(1 + 0.43**2), abs=1e-6)
+
+
 @pytest.mark.slow
 def test_a_collapsed_relu_network_is_cured_by_a_tailored_slope():
     """Inputs are as near to uncorrelated as the 0.9 behind the network is made for."""
