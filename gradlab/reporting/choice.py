@@ -15,6 +15,7 @@ from gradlab.plots.ground.tables import of_networks as own_width
 from gradlab.plots.ground.tables import some_layers
 from gradlab.plots.layers.forest import row_height, row_name
 from gradlab.plots.layers.gradient_flow import SIGNALS
+from gradlab.plots.training.sharpness import VALUES as CURVATURE
 from gradlab.plots.training.training_curves import ACCURACY, LOSS
 from gradlab.reporting import tables, words
 from gradlab.reporting.figures import Figure
@@ -90,6 +91,8 @@ def of_training(frame: pd.DataFrame) -> list[Figure]:
     figures = []
     if known(*LOSS, *ACCURACY):
         figures.append(Figure("training_curves", "Loss and accuracy", lambda: _curves(measured)))
+    if known(*CURVATURE) and known(LOSS[0]) and "sharpness_threshold" in measured:
+        figures.append(Figure("sharpness", "Loss and sharpness", lambda: _sharpness(measured)))
     speed, ratio = plots.learning_speed, plots.update_ratio
     for column in known("log10_weight_grad_norm", "log10_delta_rms")[:1]:
         make = lambda column=column: _layers(measured, speed, value=column)
@@ -204,6 +207,13 @@ def _curves(measured: pd.DataFrame) -> tuple[Any, str]:
         rows, **score, most=_most(MOST_LINES // max(sets, 1), columns=1), without=_STEPS, kinds=1
     )  # fmt: skip
     axes = plots.training_curves(chosen.frame, hue=chosen.hue, row=chosen.row, band=_band(chosen))
+    return axes, _note(which, chosen.note)
+
+
+def _sharpness(measured: pd.DataFrame) -> tuple[Any, str]:
+    rows, which, score = _of_steps(measured)
+    chosen = arrange(rows, **score, most=_most(rows=1, columns=1), without=_STEPS, kinds=1)
+    axes = plots.sharpness(chosen.frame, hue=chosen.hue, band=_band(chosen))
     return axes, _note(which, chosen.note)
 
 

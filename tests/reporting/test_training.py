@@ -11,7 +11,7 @@ from gradlab.reporting import tables
 from gradlab.reporting.choice import of_training
 from gradlab.reporting.figures import Drawn, draw
 from gradlab.reporting.page import report
-from tests.plots.synthetic import learnt
+from tests.plots.synthetic import curved, learnt
 from tests.reporting.report_frames import grid, run_of
 
 TWO = [{"activation": "tanh", "init": "xavier_normal"}, {"activation": "sigmoid", "init": "xavier_normal"}]
@@ -58,6 +58,15 @@ def test_the_page_has_both_ends_and_what_was_learnt(page):
     assert "| sigmoid, Xavier normal, step 2 | 4 | 1 of 1 | diverged at step 2 |" in page
     names = re.findall(r"\(figures/(\w+)\.png\)", page)
     assert names == ["forest", "training_curves", "layer_map", "learning_speed", "update_ratio", "gradient_flow"]
+
+
+def test_a_training_with_a_sharpness_has_its_figure():
+    frame = curved()
+    titles = [figure.title for figure in of_training(frame)]
+    assert titles[:2] == ["Loss and accuracy", "Loss and sharpness"]
+    assert "Loss and sharpness" not in [figure.title for figure in of_training(frame.drop(columns="sharpness"))]
+    axes, _ = next(figure for figure in of_training(frame) if figure.name == "sharpness").make()
+    assert axes[1].get_ylabel() == "sharpness"
 
 
 @pytest.mark.slow

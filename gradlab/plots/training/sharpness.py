@@ -125,8 +125,8 @@ def _drawn(frame: pd.DataFrame, value: str | None, relative: bool) -> tuple[pd.D
         raise GradlabError(f"a frame with {wanted}", "none of it", "sharpness=True, and the column among columns=")
     plain, scaled = (frame[n] if n in known else pd.Series(np.nan, frame.index) for n in VALUES)
     if value is None:
-        name = VALUES[1] if scaled.notna().equals(frame["sharpness_threshold"].notna()) else VALUES[0]
         drawn = scaled.fillna(plain)
+        name = VALUES[1] if drawn.notna().equals(scaled.notna()) else VALUES[0]
     else:
         name, drawn = value, frame[value]
     if relative:
