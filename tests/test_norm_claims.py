@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import dyt
+from experiments import dyt, norm_today
+from experiments.networks.norm_today import FIELDS
 
 BLOCKS, SEEDS = np.array([8, 16, 32, 64, 128, 256, 512]), 8
 
@@ -47,3 +48,66 @@ def test_the_claim_on_dyt_holds_of_what_it_says():
 )
 def test_a_false_claim_on_dyt_is_not_held(change, case):
     assert [place for place, claim in answers(**change).items() if claim is not True] == [case]
+
+
+def streams(**changes):
+    """Profiles at the start and after a training, as the claim has them."""
+    per_block = {
+        ("pre", 1): 1.5,
+        ("pre", 8): 1.2,
+        ("peri", 1): 2.0,
+        ("peri", 8): 2.0,
+        ("scaled", 1): 1.5,
+        ("scaled", 8): 1.2,
+    }
+    per_block |= changes.get("per_block", {})
+    blocks, rng, rows = np.arange(1, 17), np.random.default_rng(0), []
+    harmonic = np.cumsum(1 / blocks)
+    for (kind, positions), slope in per_block.items():
+        for seed in range(4):
+            variance = 1 + slope * (harmonic if kind == "scaled" else blocks)
+            if changes.get("start") == kind:
+                variance = np.exp(np.log(variance[-1]) * (blocks - 1) / 15)
+            noise = 1e-3 * rng.normal(size=len(blocks))
+            law = np.log(variance[-1] / variance)
+            gradient = changes.get("gradient", 1.0) * law + 1e-3 * seed
+            for signal, value, theory in (
+                ("variance", np.log(variance) + noise, np.log(variance)),
+                ("gradient", gradient, law),
+            ):
+                grid = {"seed": seed, "block": blocks, "value": value, "theory": theory}
+                rows.append(pd.DataFrame(grid).assign(positions=positions, kind=kind, signal=signal))
+    end = [pd.DataFrame({
+        "kind": "pre", "seed": seed, "step": 9, "block": blocks,
+        "value": (np.log(1 + blocks) if changes.get("trained") else 0.1 * blocks) + 1e-3 * rng.normal(size=len(blocks)),
+    }) for seed in range(4)]  # fmt: skip
+    return pd.concat(rows, ignore_index=True), pd.concat(end, ignore_index=True)
+
+
+def judged(**changes):
+    cases = norm_today.judge(norm_today.by_seed(*streams(**changes), 16))
+    return {(r.what, r.kind, r.positions): r.claim for r in cases.itertuples()}
+
+
+def test_the_claim_on_streams_holds_of_what_it_says():
+    found = judged()
+    assert len(found) == 12 and all(found.values())
+
+
+GRADIENT, EXPONENTIAL = "ln growth of the gradient over theory's", "exponential leaves, over line"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "cases"),
+    [
+        ({"per_block": {("pre", 8): 2.0}}, {("growth per block", "pre", 8)}),
+        ({"per_block": {("peri", 8): 1.6}}, {("growth per block", "peri", 8)}),
+        ({"per_block": {("scaled", 1): 1.2}}, {("growth per block", "scaled", 1)}),
+        ({"start": "pre"}, {(EXPONENTIAL, "pre", 1), (EXPONENTIAL, "pre", 8)}),
+        ({"gradient": 1.3}, {(GRADIENT, kind, 1) for kind in FIELDS}),
+        ({"trained": "a line"}, {("line leaves, over exponential, trained", "pre", 8)}),
+    ],
+)
+def test_a_false_claim_on_streams_is_not_held(change, cases):
+    assert {place for place, claim in judged(**change).items() if claim is not True} == cases
