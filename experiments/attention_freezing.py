@@ -47,8 +47,8 @@ CAPTIONS = {
             "b": "Entropy over ln T.",
             "c": "Entropy in the first block of transformers at T = {network_positions}, whose gain rises.",
         },
-        """Means over n = {seeds} seeds, bars their 95 % t-interval. Dashed: the law at this T; of (c) that of networks.
-        Grey: T → ∞. Upright: the freezing point.""",
+        """Means over n = {seeds} seeds, in (c) {network_seeds}, bars their 95 % t-interval. Dashed: the law at this T;
+        of (c) that of networks. Grey: T → ∞. Upright: the freezing point.""",
         """(a, b) {rows} softmax rows a seed. (c) Width {width}, {heads} heads, rms norms, Gaussian positions, batch
         {batch}.""",
     ),
@@ -56,6 +56,7 @@ CAPTIONS = {
 FIXED = (
     (f"{CLOSE:.0%}, {POINT:.0%}, {SAME:.0%}, {FALLS:g}-fold", "before the run, from the law alone"),
     (f"b = {FAR:g}, {UNDER:g}, {OVER:g}; the T", "before the run"),
+    ("number of seeds of the networks", "after a run with as many as softmax rows have, which left one network open"),
 )
 SAID = Words("Attention freezes", CLAIM, TEXT, CAPTIONS, FIXED, case="a row of the tables, or a T")
 
@@ -102,7 +103,7 @@ def measure_networks(setting, quick):
     for gain in (1.0, 2.0) if quick else (0.7, 1.0, 1.3, 1.6, 2.0, 2.5):
         net = gl.Transformer(depth=1, width=setting["width"], heads=setting["heads"], norm="rms", gain=gain)
         columns = ["attention_entropy", "log10_one_minus_token_c"]
-        values = gl.measure(net, x, seeds=setting["seeds"], loss="probe", columns=columns).columns
+        values = gl.measure(net, x, seeds=setting["network_seeds"], loss="probe", columns=columns).columns
         spread = gain**2 * np.sqrt(np.mean(10 ** values["log10_one_minus_token_c"][:, 0]))
         law = gl.theory.predict(net, x, columns=["attention_entropy"]).columns["attention_entropy"][0]
         entropy = interval(values["attention_entropy"][:, 1])
@@ -172,7 +173,7 @@ def main():
     asked = PAGE.options(__doc__, __file__)
     setting = {"seeds": 4 if asked.quick else 16, "rows": 200 if asked.quick else 1000}
     setting |= {"width": 32 if asked.quick else 256, "heads": 2 if asked.quick else 4, "batch": 2}
-    setting |= {"network_positions": 64}
+    setting |= {"network_positions": 64, "network_seeds": 4 if asked.quick else 64}
     softmax, networks = measure_softmax(setting, asked.quick), measure_networks(setting, asked.quick)
     tables = {"softmax": softmax, "networks": networks}
     PAGE.publish(asked.out, tables, finding=Finding.of(cases(softmax, networks)), setting=setting)

@@ -35,7 +35,7 @@ what the values differ by; where nothing differs, queries and keys get no gradie
 2022). A norm rescales each position, and changes none of this.
 
 **What is tried.** Networks with skips but without the factor 1/√L are shown, and are no case of the claim. Without
-norms their stream doubles from branch to branch, and scores grow with it until attention freezes on single positions;
+norms their stream grows from branch to branch, and scores grow with it until attention freezes on single positions;
 there queries and keys lose their gradient for another reason (`gl.theory.attention_participation`).
 `gl.theory.predict` has a law for networks with skips. Numbers below 10^{FLOOR:.0f} count as that. Networks are not
 trained here."""

@@ -25,7 +25,8 @@ def draw(tables):
         board["a"].plot([], [], **gl.plots.role("theory"), label="law at this T")
         look = looks[str(networks["positions"].iloc[0])]
         mean, low, high = (networks[f"entropy{end}"] for end in ("", "_low", "_high"))
-        board["c"].errorbar(networks["b"], mean, [mean - low, high - mean], **gl.plots.dots(look["color"], hollow=True))
+        dots = gl.plots.dots(look["color"], hollow=True) | {"marker": look["marker"]}
+        board["c"].errorbar(networks["b"], mean, [mean - low, high - mean], **dots)
         board["c"].plot(networks["b"], networks["law"], **gl.plots.role("theory", look["color"]))
         for ax in (board[name] for name in "abc"):
             ax.axvline(1, **gl.plots.role("threshold"))
