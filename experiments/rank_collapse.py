@@ -56,7 +56,7 @@ CAPTIONS = {
     ),
 }
 FIXED = (
-    (f"10^{EQUAL}, 10^{APART}, 10^{DEAD}, 10^{ALIVE}, 10^{LIVES}", "before the run, after a look at 3 other seeds"),
+    (f"10^{EQUAL}, 10^{APART}, 10^{DEAD}, 10^{ALIVE}, 10^{LIVES}", "before the run, after a look at three other seeds"),
     ("depths and number of seeds", "before the run"),
 )
 SAID = Words("Without skips tokens become one", CLAIM, TEXT, CAPTIONS, FIXED, case="a network")
