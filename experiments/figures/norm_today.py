@@ -59,6 +59,10 @@ def draw_training(trained):
             ax.fill_between(rows["block"], np.exp(rows["low"]), np.exp(rows["high"]), **gl.plots.role("band", shade))
         ax.set(yscale="log", xlabel="block l", title=LABELS[kind], xlim=(1, last))
         ax.set_xticks([1, *range(max(1, last // 4), last + 1, max(1, last // 4))])
+    low, high = np.exp(trained["low"].min()), np.exp(trained["high"].max())
+    ticks = [v for v in (1, 2, 5, 10, 20, 50, 100) if low < v < high]
+    board["a"].set_yticks(ticks, [str(v) for v in ticks])
+    board["a"].minorticks_off()
     board["a"].set_ylabel("variance of the stream")
     board.legend("above")
     return board

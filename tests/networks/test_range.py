@@ -27,6 +27,11 @@ DEEP = {
     "convnet, tanh": (gl.ConvNet(depth=1000, width=16, activation="tanh", gain=0.5), (4, 4, 4, 2), FLOAT32),
     "transformer": (gl.Transformer(depth=500, width=16, heads=2), (4, 6, 3), 0),
     "transformer, post": (gl.Transformer(depth=500, width=16, heads=2, norm_position="after"), (4, 6, 3), 0),
+    "transformer, peri": (
+        gl.Transformer(depth=500, width=16, heads=2, norm_position="peri", qk_norm=True), (4, 6, 3), 0
+    ),
+    "transformer, scaled norms": (gl.Transformer(depth=500, width=16, heads=2, norm_scaling=True), (4, 6, 3), 0),
+    "transformer, DyT": (gl.Transformer(depth=500, width=16, heads=2, norm="dyt"), (4, 6, 3), 0),
 }  # fmt: skip
 
 
