@@ -7,6 +7,7 @@ import pytest
 
 import gradlab as gl
 from gradlab._types import MEASURED
+from gradlab.core.keys import as_key, fold_in
 from gradlab.core.losses import plain_loss
 from gradlab.core.scaled import scaled, to_numpy
 from gradlab.measurement.attention import token_pairs
@@ -139,3 +140,16 @@ def test_shares_of_a_block_are_of_all_its_weights_together(x64):
     share = gl.measure(net, X, Y, params=params, dtype="float64", columns=[name]).columns[name][0, 1]
     shares = [np.mean(e < 2.0**-24) for e in entries]
     assert shares[0] != shares[1] and share == np.mean(np.concatenate(entries) < 2.0**-24)
+
+
+@pytest.mark.slow
+def test_the_sharpness_is_of_the_measured_batch_and_its_threshold_of_the_learning_rate():
+    net, columns = gl.MLP(**ACTIVATION), ("sharpness", "sharpness_threshold", "hessian_products")
+    how = {"learning_rate": 0.25, "steps": 1, "test": 0.0, "records": (0,), "sharpness": True, "columns": columns}
+    frames = {batch: gl.frame(gl.train(net, X, Y, batch=batch, progress=False, **how)) for batch in (8, "all")}
+    for batch, frame in frames.items():
+        assert all(frame[name].nunique() == 1 for name in columns)  # the network has them, not a layer
+        assert set(frame["sharpness_threshold"]) == {8.0} and set(frame["batch"]) == {8 if batch == 8 else 16}
+    whole = gl.sharpness(net, net.init_params(fold_in(as_key(0), 0), X, Y), X, Y)
+    assert frames["all"]["sharpness"][0] == pytest.approx(whole, rel=1e-3)
+    assert frames[8]["sharpness"][0] != pytest.approx(whole, rel=1e-2)
