@@ -114,7 +114,7 @@ MEASURED: dict[str, str] = {
     "several weights, whose cosine is no mean of theirs",
     "gradient_snr": "B |mean gradient|^2 / trace of the unbiased covariance over examples",
     "inverse_noise_scale": "|G|^2 / trace of the covariance over examples, both unbiased: 1 over the simple noise "
-    "scale in examples, whatever the batch; often below 0 where a gradient is noise alone; on request",
+    "scale in examples; often below 0 where a gradient is noise alone; on request",
     "zero_example_fraction": "share of examples whose dL_i/dz is exactly 0",
     "log10_abs_loss": "log10 of |mean loss|, the same for all layers",
     "loss_sign": "sign of the mean loss",

@@ -12,7 +12,7 @@ from gradlab._types import COORDINATES
 from gradlab.frames.rows import extra_fields
 from gradlab.frames.summaries import summarise
 
-#: The column that is averaged: its mean has no bias, that of its inverse has none that is finite.
+#: The column that is averaged: it has a mean, which its inverse has not, because that may be infinite.
 COLUMN = "inverse_noise_scale"
 
 

@@ -10,8 +10,9 @@ noise too, :math:`E|\bar g|^2 = |G|^2 + \mathrm{tr}\,\Sigma/B`. Without it
 
 .. math:: \frac{|G|^2}{\mathrm{tr}\,\Sigma} = \frac{\mathrm{snr} - 1}{B},
 
-which is 1 over the simple noise scale (McCandlish et al. 2018, appendix A.1, with batches of b and of B examples). It
-does not depend on B. Of a gradient that is noise alone it is 0 in the mean, so it is often below 0.
+which is 1 over the simple noise scale (McCandlish et al. 2018, appendix A.1, with batches of b and of B examples). In
+the mean neither of the two depends on B. Their ratio is a few percent too large where few examples and few directions
+make the trace. Of a gradient that is noise alone it is 0 in the mean, so it is often below 0.
 """
 
 from __future__ import annotations
