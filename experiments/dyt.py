@@ -17,12 +17,10 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]  # of a script only it
 from experiments.figures.dyt import EXPECTED, FORMS, LABELS, NORMS, ONE, draw  # noqa: E402
 
 DELTA, STREAM = "log10_delta_rms", "log10_preactivation_rms"
-BETTER, NEAR, ALPHA = 1.0, 0.2, 0.5
+BETTER, NEAR, ALPHA, FIRST = 1.0, 0.2, 0.5, 8
 #: What four seeds of a look before had for pre-LN's power over theory's, and a line that was dropped after it.
 SEEN, DROPPED = 0.16, 0.1
-#: Seeds that nobody had looked at when the lines of the claim were drawn.
-SEEDS = tuple(range(16, 32))
-FIRST = 8
+SEEDS = tuple(range(16, 32))  # nobody had looked at them when the lines of the claim were drawn
 CLAIM = f"""In transformers at initialisation with what normalises before the branches, from {FIRST} blocks to the
 deepest, with one position and with several: the growth of the mean squared gradient on the stream, from block l to
 block 1, is described better by a power of l than by exp(c√l) where that is a layer norm, and better by exp(c√l) than by

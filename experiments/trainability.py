@@ -141,18 +141,18 @@ def show(tables):
 def tell(tables):
     """Least and largest accuracy where the claim speaks, and how many networks have learnt at each time."""
     table, maps = tables["networks"], tables["maps"]
-    told = {"cells": len(table), "unjudged": int((table["says"] == "nothing").sum())}
+    numbers = {"cells": len(table), "unjudged": int((table["says"] == "nothing").sum())}
     beside = table.loc[table["xi_c"].idxmax()]
-    told |= {"beside": beside["sigma_w2"], "longest": beside["xi_c"]}
-    told |= {"least": table.loc[table["says"] == "trains", "accuracy"].min()}
-    told |= {"most": table.loc[table["says"] == "does not", "accuracy"].max()}
+    numbers |= {"beside": beside["sigma_w2"], "longest": beside["xi_c"]}
+    numbers |= {"least": table.loc[table["says"] == "trains", "accuracy"].min()}
+    numbers |= {"most": table.loc[table["says"] == "does not", "accuracy"].max()}
     steps = sorted(maps["step"].unique())[-len(TIMES) :]
     counts = [int((maps.loc[maps["step"] == step, "mean"] > LEARNT).sum()) for step in steps]
     listed = lambda values: f"{', '.join(map(str, values[:-1]))} and {values[-1]}"
-    return told | {"grows": listed(counts), "times": listed(steps)}
+    return numbers | {"grows": listed(counts), "times": listed(steps)}
 
 
-PAGE = Experiment("trainability", SAID, partial(draw, near=NEAR, far=FAR, paper=PAPER), show, tell)
+PAGE = Experiment("trainability", SAID, partial(draw, near=NEAR, far=FAR, paper=PAPER), show, tell, doc=__doc__)
 
 
 def main():

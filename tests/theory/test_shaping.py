@@ -27,8 +27,8 @@ def test_c_maps_are_their_closed_forms():
     )
 
 
-def test_tailored_slopes_are_the_published_ones():
-    """Zhang et al. 2022; the condition is checked with the C map of the activation of that name."""
+def test_tailored_slopes_solve_the_condition_on_the_c_map():
+    """The condition is that of Zhang et al. 2022; it is checked with the C map of the activation of that name."""
     slopes = [theory.tailored_slope(depth) for depth in (20, 50, 100)]
     assert np.round(slopes, 3).tolist() == [0.181, 0.431, 0.570]
     for depth, slope in zip((20, 50), slopes, strict=False):
