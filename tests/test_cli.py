@@ -277,7 +277,7 @@ BAD = {
     "a loss": (["sweep", "--loss", "msee"], ["'msee'", "try 'mse'"]),
     "a column": (["sweep", "--columns", "log10_delta"], ["'log10_delta'", "'log10_delta_rms'"]),
     "an architecture": (["sweep", "--architecture", "mlpp"], ["'mlpp'", "try 'mlp'"]),
-    "a dtype": (["sweep", "--dtype", "float16"], ["'float16'", "float32"]),
+    "a dtype": (["sweep", "--dtype", "float128"], ["'float128'", "float32"]),
     "an executor": (["sweep", "--executor", "ray"], ["'ray'", "local, dask"]),
     "a depth of 0": (["sweep", "--depth", "0"], ["depth", "at least 1", "received 0"]),
     "a width below 1": (["check", "--width", "-3"], ["width", "at least 1", "received -3"]),

@@ -46,8 +46,6 @@ class Site:
         Axes of the value that belong to the weight's outputs (units, channels); all others are examples and places.
     parameter : str
         Path of the parameter that feeds it; empty where there is none, or several.
-    weight : int
-        Of a product with a parameter, or of a lookup, which operand the parameter is; else -1.
     follows : int
         The site whose value it is a function of, entry by entry; -1 for none.
     function : str
@@ -67,7 +65,6 @@ class Site:
     scans: tuple[tuple[str, int, int], ...] = ()
     features: tuple[int, ...] = ()
     parameter: str = ""
-    weight: int = -1
     follows: int = -1
     function: str = ""
     epsilon: float = 0.0

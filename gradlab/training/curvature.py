@@ -94,8 +94,8 @@ def hessian_eigenvalues(
     outputs = net.outputs_in(params)
     flat, _ = ravel_pytree(params)
     batch = batch_of(x, y, loss, outputs)
+    check_parameters(net, params, batch.x.shape[1:], outputs)
     x, loss = jnp.asarray(cast("x", batch.x, flat.dtype)), batch.loss
-    check_parameters(net, params, x.shape[1:], outputs)
     product = _product(resolved(net), loss, outputs)
     wanted = targets(loss, batch.y, outputs, x.dtype)
     scale = 1.0 if preconditioner is None else _inverse_root(preconditioner, params)
