@@ -52,6 +52,8 @@ class Site:
         Of an activation its name (``relu``, ``tanh``), of a norm ``rsqrt``; else empty.
     epsilon : float
         Of a norm the number that is added to the variance; else 0.
+    weight : int
+        Of a product with a parameter, or of a lookup, which operand the parameter is; else -1.
     """
 
     number: int
@@ -68,6 +70,7 @@ class Site:
     follows: int = -1
     function: str = ""
     epsilon: float = 0.0
+    weight: int = -1
 
 
 @dataclass(frozen=True)

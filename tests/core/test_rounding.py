@@ -88,6 +88,7 @@ def test_a_network_in_bfloat16_is_that_of_plain_jax():
     assert np.mean(np.abs(got - want)) < 0.1 * np.mean(np.abs(exact - want))
 
 
+@pytest.mark.slow
 def test_measured_in_float16_a_vanishing_signal_becomes_zero():
     x = np.random.default_rng(0).normal(size=(4, 16)).astype("float32")
     net = gl.MLP(depth=32, width=16, activation="relu", init="orthogonal", gain=0.5, bias=False)

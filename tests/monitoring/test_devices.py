@@ -27,9 +27,10 @@ def told(ways):
 
 
 #: Each in one process, most of whose time is the start.
-WAYS = [("explicit", "fsdp"), pytest.param(("explicit fsdp", "columns"), marks=pytest.mark.slow)]
+WAYS = [("explicit", "fsdp"), ("explicit fsdp", "columns")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ways", WAYS, ids=", ".join)
 def test_a_watched_step_is_the_bare_one_and_exchanges_nothing_where_none_is_recorded(ways):
     told_of = told(ways)

@@ -52,6 +52,7 @@ def test_bands_are_quantiles_and_lines_the_ends_of_formats():
     assert "float16 loses > 99 % of the delta in layer 1" in text and "float16 has no number below 2^-24" in text
 
 
+@pytest.mark.slow
 def test_shares_in_the_caption_are_those_of_the_columns():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 6)).astype("f"), np.arange(8) % 2

@@ -77,7 +77,8 @@ def test_adam_with_a_fixed_preconditioner_is_stable_below_38_over_the_rate():
     assert stable_below(TrainingConfig(NET, optimizer="rmsprop")) == 2
 
 
-@pytest.mark.parametrize("name", ["adam", pytest.param("momentum", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["adam", "momentum"])
+@pytest.mark.slow
 def test_columns_of_the_sharpness_are_those_of_the_training_loss(name, x64):
     run = gl.train(
         NET, X, Y, optimizer=name, learning_rate=0.01, schedule="linear", steps=4, batch="all", test=0.0,
