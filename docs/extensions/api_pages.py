@@ -24,6 +24,7 @@ PARTS = {
     "training": "Training",
     "monitoring": "Your own training loop",
     "diagnosis": "Diagnosis of a model",
+    "scaling": "Width and depth",
     "blackboard": "Every number of a small network",
     "reporting": "Pages, citations, comparisons",
     "_errors": "Errors",

@@ -42,13 +42,9 @@ def block_stream(
     :math:`w(u) = \sigma_1^2\sigma_2^2E\phi'(\sigma_1\sqrt uz)^2` of the feed-forward part, and `attention` in their
     place of the other one,
 
-    ============================== =============================== ===================================
-    in front of the branch          u                               s
-    ============================== =============================== ===================================
-    norm (pre-LN)                   1                               1/K
-    norm over :math:`\sqrt l`       1/l                             1/(l K)
-    DyT                             :math:`E\tanh(\alpha\sqrt Kz)^2` :math:`\alpha^2E\,\mathrm{sech}(\alpha\sqrt Kz)^4`
-    ============================== =============================== ===================================
+    - behind a norm (pre-LN) u = 1 and s = 1/K;
+    - behind a norm over :math:`\sqrt l` u = 1/l and s = 1/(l K);
+    - behind DyT :math:`u = E\tanh(\alpha\sqrt Kz)^2` and :math:`s = \alpha^2E\,\mathrm{sech}(\alpha\sqrt Kz)^4`;
 
     and behind a norm on the branch's output too (peri-LN) the branch adds 1 for v, and w is divided by v. So the
     variance of pre-LN is linear in the depth, 1 + 3L/2 for ReLU with attention and 1 + L/2 without (Xiong et al.
