@@ -75,6 +75,7 @@ def test_training_and_sharpness_see_the_function_of_now(of, forget):
     assert np.all(np.abs(found[0] - found[1]) > 1e-4)
 
 
+@pytest.mark.slow
 def test_jacobians_and_exponents_see_the_function_of_now(forget):
     gl.register_activation("own", *sine)
     net = gl.MLP(depth=2, width=3, activation="own")

@@ -38,6 +38,7 @@ def records(layer, params, read):
     return run(layer, params, jnp.asarray(x), jnp.asarray(y), "softmax_cross_entropy", read)[1]
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_a_dense_layer(x64):
     params, _ = lifted(3).init(jax.random.key(0), (4,))
     found = records(lifted(3), params, gl.statistics((*FORWARD, *BACKWARD, *ENTRIES))).columns()

@@ -227,6 +227,7 @@ def test_a_checkpoint_that_knows_no_monitor_restores_under_it(tmp_path):
         watched.adopt(tx.init(params["dense_1"]), params)
 
 
+@pytest.mark.slow
 def test_histograms_count_every_entry_once():
     params = model()
     tx = gl.monitored(optax.sgd(1e-3), histograms=True, keep=2)

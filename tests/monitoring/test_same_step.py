@@ -114,6 +114,7 @@ def test_the_watched_step_is_the_bare_one_to_the_bit(name):
     )
 
 
+@pytest.mark.slow
 def test_groups_of_parameters():
     loss, params = linen()
     labels = {"params": {"Dense_0": "a", "Dense_1": "b", "LayerNorm_0": "b"}}

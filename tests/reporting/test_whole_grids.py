@@ -69,6 +69,7 @@ def check_figures(table, names=None):
     return dict(drawn)
 
 
+@pytest.mark.slow
 def test_a_small_grid_of_trainings():
     few = {name: NETWORKS[name] for name in ("depth", "activation", "init")}
     table = trained(TrainingSweep(**few, optimizer=("sgd", "adam"), norm=None), steps=(0, 1, 16))
