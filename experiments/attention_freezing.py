@@ -151,7 +151,7 @@ def show(tables):
         "entropy / ln T": [cell(r, "entropy_share") for r in rows],
         "law ": table["entropy_share_law"].map("{:.4f}".format),
         "claim": [answered(both(of_law(r, "participation"), of_law(r, "entropy_share"))) for r in rows],
-        "margin": [min(margin(r["participation_low"], r["participation_high"], line) for line in own)
+        "margin": [margin(r["participation_low"], r["participation_high"], *own)
                    for r, own in zip(rows, lines, strict=True)],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("T")

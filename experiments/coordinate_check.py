@@ -137,8 +137,7 @@ def show(tables):
         "exponent": [f"{r.slope:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()],
         "expected": table["expected"].map("{:g} ".format) + table["line"].map("± {:g}".format),
         "claim": [answered(r.claim) for r in table.itertuples()],
-        "margin": [min(margin(r.low, r.high, r.expected + sign * r.line) for sign in (-1, 1))
-                   for r in table.itertuples()],
+        "margin": [margin(r.low, r.high, r.expected - r.line, r.expected + r.line) for r in table.itertuples()],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("hidden layers")
 

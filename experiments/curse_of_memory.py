@@ -139,7 +139,7 @@ def show(tables):
         "measured": [f"{r.mean:.4g} [{r.low:.4g}, {r.high:.4g}]" for r in table.itertuples()],
         "over the law": [f"{r.mean:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in over.itertuples()],
         "claim": table["claim"].map(answered),
-        "margin": [min(margin(r.low, r.high, line) for line in (1 - CLOSE, 1 + CLOSE)) for r in over.itertuples()],
+        "margin": [margin(r.low, r.high, 1 - CLOSE, 1 + CLOSE) for r in over.itertuples()],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("derivative")
 

@@ -155,7 +155,7 @@ def show(tables):
         **cells,
         "octaves for each doubling": [f"{r.drift:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()],
         "claim": [answered(r.claim) for r in table.itertuples()],
-        "margin": [min(margin(r.low, r.high, line) for line in own)
+        "margin": [margin(r.low, r.high, *own)
                    for r, own in zip(table.itertuples(), lines, strict=True)],
     }).set_index("scale")  # fmt: skip
 

@@ -137,10 +137,7 @@ def show(tables):
         "mean of the last third": [cell(r.last, r.last_low, r.last_high) for r in rows],
         "loss over that of the third before": [cell(r.fall, r.fall_low, r.fall_high) for r in rows],
         "claim": [answered(r.claim) if is_case(r) else "no case" for r in rows],
-        "margin": [
-            min(margin(r.last_low, r.last_high, line) for line in (1 - CLOSE, 1 + CLOSE)) if is_case(r) else np.inf
-            for r in rows
-        ],
+        "margin": [margin(r.last_low, r.last_high, 1 - CLOSE, 1 + CLOSE) if is_case(r) else np.inf for r in rows],
     }
     return pd.DataFrame(cells).set_index("optimiser")
 

@@ -131,7 +131,7 @@ def judge(table):
         mean, *interval = logs[norm, depth, column]
         low, high = np.log10([least, most]) if least else (-np.inf, np.log10(most))
         claim = both(above(*interval, low), below(*interval, high))
-        beyond = min(margin(*interval, line) for line in (low, high) if np.isfinite(line))
+        beyond = margin(*interval, low, high)
         values = [10**v for v in (mean, *interval)]
         found.append((what, norm, depth, *values, least, most, claim, beyond))
 

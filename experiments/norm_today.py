@@ -161,9 +161,7 @@ def show(tables):
             for r in cases.itertuples()
         ],
         "claim": cases["claim"].map(answered),
-        "margin": [
-            min(margin(r.low, r.high, v) for v in (r.least, r.most) if np.isfinite(v)) for r in cases.itertuples()
-        ],
+        "margin": [margin(r.low, r.high, r.least, r.most) for r in cases.itertuples()],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("what")
 

@@ -141,7 +141,7 @@ def show(tables):
 
 def nearest(r):
     """How far a network lies from the nearer line of the tolerance."""
-    return min(margin(r.low, r.high, r.law * (1 + side * r.tolerance)) for side in (-1, 1))
+    return margin(r.low, r.high, r.law * (1 - r.tolerance), r.law * (1 + r.tolerance))
 
 
 def tell(tables):

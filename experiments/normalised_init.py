@@ -131,7 +131,7 @@ def show(tables):
         "theory": table["predicted"].map("{:.3g}".format),
         "measured / theory": [f"{r.ratio:.4f} [{r.low:.4f}, {r.high:.4f}]" for r in rows],
         "claim": [answered(r.claim) for r in rows],
-        "margin": [min(margin(r.low, r.high, 1 + side * TOLERANCE) for side in (-1, 1)) for r in rows],
+        "margin": [margin(r.low, r.high, 1 - TOLERANCE, 1 + TOLERANCE) for r in rows],
     }
     return pd.DataFrame(cells).set_index("weights")
 

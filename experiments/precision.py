@@ -185,7 +185,7 @@ def show(tables):
         "value": [f"{r.value:.4g} [{r.low:.4g}, {r.high:.4g}]" for r in table.itertuples()],
         "line": [f"{r.least:g} to {r.most:g}" for r in table.itertuples()],
         "claim": [answered(None if pd.isna(claim) else bool(claim)) for claim in table["claim"]],
-        "margin": [min(margin(r.low, r.high, r.least), margin(r.low, r.high, r.most)) for r in table.itertuples()],
+        "margin": [margin(r.low, r.high, r.least, r.most) for r in table.itertuples()],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("format")
 

@@ -140,7 +140,7 @@ def show(tables):
         "growth": [f"{r.ln_growth:.4g} [{r.low:.4g}, {r.high:.4g}]" for r in growths.itertuples()],
         "law": growths["law"].map("{:.4g}".format),
         "claim": ["by construction" if built(r) else answered(r.claim) for r in table.itertuples()],
-        "margin": [min(margin(r.low, r.high, line) for line in own)
+        "margin": [margin(r.low, r.high, *own)
                    for r, own in zip(table.itertuples(), lines, strict=True)],
     }  # fmt: skip
     return pd.DataFrame(cells).set_index("scale")

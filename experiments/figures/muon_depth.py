@@ -49,7 +49,7 @@ def draw(tables):
         gl.plots.log10_axis(board["a"])
         board["a"].set_ylabel("first update over weights,\nover its mean over layers")
         multiples = sorted(networks["multiple"].unique())
-        board["b"].set(xscale="log", xlabel="depth [ξ_c]", ylabel="training accuracy", ylim=(0, 1.03))
+        board["b"].set(xscale="log", xlabel=r"depth [$\xi_c$]", ylabel="training accuracy", ylim=(0, 1.03))
         board["b"].set_xticks(multiples, [f"{m:g}" for m in multiples])
         board["b"].minorticks_off()
     board.legend("above")

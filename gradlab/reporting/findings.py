@@ -42,8 +42,8 @@ def above(low: float, high: float, line: float) -> Answer:
     return below(-high, -low, -line)
 
 
-def margin(low: float, high: float, line: float) -> float:
-    """Return how far an interval lies from a line, in half-widths beyond its nearer end.
+def margin(low: float, high: float, *lines: float) -> float:
+    """Return how far an interval lies from the nearest of some lines, in half-widths beyond its end.
 
     It orders the rows of a table: those nearest to a line are what a claim turns on.
 
@@ -51,17 +51,17 @@ def margin(low: float, high: float, line: float) -> float:
     ----------
     low, high : float
         The ends of the interval.
-    line : float
-        What it is compared with.
+    *lines : float
+        What it is compared with. Infinite ones are no lines.
 
     Returns
     -------
     float
-        0 where the interval ends at the line, negative where the line lies inside, inf for an interval without width;
-        NaN where there is no interval.
+        0 where the interval ends at the line, negative where the line lies inside, inf for an interval without width,
+        and without a line; NaN where there is no interval.
     """
     half = (high - low) / 2
-    beyond = abs((low + high) / 2 - line) - half
+    beyond = min((abs((low + high) / 2 - line) - half for line in lines if math.isfinite(line)), default=math.inf)
     return beyond / half if half else math.copysign(math.inf, beyond)
 
 

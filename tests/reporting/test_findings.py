@@ -23,7 +23,8 @@ def test_a_margin_counts_half_widths_beyond_the_nearer_end():
     assert margin(1.0, 3.0, 5.0) == margin(1.0, 3.0, -1.0) == 2.0
     assert margin(1.0, 3.0, 3.0) == 0.0
     assert margin(1.0, 3.0, 2.0) == -1.0
-    assert margin(2.0, 2.0, 3.0) == math.inf
+    assert margin(1.0, 3.0, 9.0, 5.0, -math.inf) == 2.0
+    assert margin(2.0, 2.0, 3.0) == margin(1.0, 3.0) == math.inf
     assert math.isnan(margin(math.nan, math.nan, 1.0))
 
 
