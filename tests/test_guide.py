@@ -39,6 +39,7 @@ def test_a_page_of_the_guide_runs(page, tmp_path, monkeypatch, forget):
         plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_array_job_computes_slices_of_one_run(tmp_path, monkeypatch):
     """Each line that the shell would run, for each task of the array."""
     (block,) = blocks(ROOT / "docs" / "guide" / "cluster.md")

@@ -128,6 +128,7 @@ def test_bad_requests():
         gl.check(residual(dense(9)), np.ones((2, WIDTH)), quiet=True)
 
 
+@pytest.mark.slow
 def test_a_wrong_backward_pass_is_named():
     """The way around forgotten, and the scale forgotten on the way back."""
     right = residual(dense(WIDTH), 0.5)

@@ -71,6 +71,7 @@ def forward(net, params, a):
     return a
 
 
+@pytest.mark.slow
 def test_counts_of_sizes_are_those_of_numpy(data):
     """log10 of absolute values, in bins whose edges are exact: each entry of a gradient by autodiff has its place."""
     x, y = data

@@ -62,6 +62,7 @@ def test_all_singular_values_are_those_of_autodiff(activation, width, source, ta
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.slow
 def test_a_norm_belongs_to_the_jacobian(place, x64):
     """The first weight is the identity, so that the first preactivation is the input."""
     net = gl.MLP(depth=3, width=5, activation="tanh", init="he_normal", norm="layer", norm_position=place)

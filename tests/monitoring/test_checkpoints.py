@@ -57,6 +57,7 @@ def test_flax_saves_the_state_and_restores_it_with_and_without_a_template():
         assert gl.frame(gl.monitor_records(onward))["step"].unique().tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_orbax_restores_without_a_template_with_and_without_a_monitor(tmp_path):
     params, tx = model("stem", "body"), gl.monitored(ADAM)
     state = steps(tx, params, tx.init(params))
@@ -70,6 +71,7 @@ def test_orbax_restores_without_a_template_with_and_without_a_monitor(tmp_path):
     assert len(gl.frame(gl.monitor_records(steps(tx, params, adopted)))) == 4
 
 
+@pytest.mark.slow
 def test_a_monitor_is_found_in_an_optimiser_of_nnx_and_in_its_state(tmp_path):
     net = nnx.List([nnx.Linear(2, 3, rngs=nnx.Rngs(0)), nnx.Linear(3, 1, rngs=nnx.Rngs(1))])
     optimizer = nnx.Optimizer(net, gl.monitored(ADAM), wrt=nnx.Param)

@@ -83,6 +83,7 @@ def plain():
 
 
 @pytest.mark.parametrize("make", [linen, haiku, of_nnx, equinox, plain])
+@pytest.mark.slow
 def test_every_tree_of_a_model_has_its_layers_in_one_order(make):
     trees, names = make()
     tx = gl.monitored(optax.sgd(0.1))

@@ -19,6 +19,7 @@ NET = gl.MLP(depth=5, width=6, activation=NAMES, init="he_normal", sigma_b2=0.1)
 X, Y = np.random.default_rng(0).normal(size=(9, 4)), np.arange(9) % 3
 
 
+@pytest.mark.slow
 def test_signals_and_deltas_are_those_of_numpy(x64):
     trace = gl.measure(NET, X, Y, seeds=[2], dtype="float64")
     params = NET.init_params(jax.random.fold_in(jax.random.key(0), 2), X, Y)

@@ -132,6 +132,7 @@ def test_names_from_a_strangers_frame_do_not_reach_the_bibtex():
     assert text.count("@") == 1
 
 
+@pytest.mark.slow
 def test_the_command_prints_bibtex_and_a_report_ends_with_references(tmp_path, capsys):
     run = tmp_path / "run"
     gl.run(gl.Sweep(depth=2, width=4, activation="relu", init="he_normal", seeds=1, data="gaussian", batch=4), out=run)

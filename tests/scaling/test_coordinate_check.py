@@ -46,6 +46,7 @@ def rms(v):
     return np.log10(np.mean(np.square(np.asarray(v, np.float64))) ** 0.5)
 
 
+@pytest.mark.slow
 def test_each_part_is_what_its_definition_says():
     frame = gl.coordinate_check(stranger, X, widths=(4, 6), steps=(2,), seeds=[3], learning_rate=1.0)
     assert frame["layer_name"].tolist() == ["first", "table", "last"] * 2

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -26,6 +28,7 @@ def results(out):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_kills_at_random_times_and_at_each_kind_of_file_change_nothing(tmp_path):
     assert killed(tmp_path / "undisturbed", 0) == 0
     assert killed(tmp_path / "out", 20, seed=1) == 20 + 4 * 3

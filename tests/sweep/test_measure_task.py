@@ -63,6 +63,7 @@ def test_another_process_gives_the_same_bits(tmp_path):
     assert shas(tmp_path / "there") == shas(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_an_activation_that_changed_under_its_name_is_seen(tmp_path, own_activation, capsys):
     own_activation("own", lambda z: jnp.sin(z), lambda z: jnp.cos(z))
     sweep = dataclasses.replace(SWEEP, activation=("own", "relu"), init="he_normal", depth=2)

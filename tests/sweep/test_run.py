@@ -165,6 +165,7 @@ def test_an_extension_computes_what_it_adds_and_leaves_the_rest_byte_for_byte(tm
     assert go(wider, tmp_path)[1] == []
 
 
+@pytest.mark.slow
 def test_a_killed_extension_ends_with_the_bits_of_an_undisturbed_one(tmp_path):
     wider = dataclasses.replace(SWEEP, depth=(2, 4, 6), seeds=17)
     for name in ("undisturbed", "disturbed"):

@@ -128,6 +128,7 @@ def test_rates_over_a_grid_of_weights_and_biases():
     assert set(found) - set(given) - set(endless) <= {("silu", 2.3, 0.05)}  # V' is 0.67, but q comes from far above
 
 
+@pytest.mark.slow
 def test_rates_over_a_few_weights_and_biases():
     """What the old term had wrong: SiLU and ELU with biases, 100 seeds, 99 degrees of freedom.
 

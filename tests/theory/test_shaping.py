@@ -87,12 +87,13 @@ def test_the_slope_of_a_residual_network_is_that_of_the_authors_code():
 
 
 CASES = [
-    pytest.param(name, method, marks=() if (name, method) == ("gelu", "DKS") else pytest.mark.slow)
+    (name, method)
     for name in ("tanh", "sigmoid", "gelu", "silu", "softplus", "erf", "elu") for method in ("TAT", "DKS")
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "method"), CASES)
+@pytest.mark.slow
 def test_a_shaped_activation_meets_its_conditions(name, method, x64):
     """By Gauss-Hermite quadrature of autodiff's derivatives; ELU's second one jumps, which this resolves worse."""
     phi, depth = theory.shaped(name, 30, method), 30

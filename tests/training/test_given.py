@@ -33,6 +33,7 @@ def run(data, params):
     return gl.train(NET, *data, params=params, learning_rate=0.5, seeds=2, **HOW)
 
 
+@pytest.mark.slow
 def test_one_step_from_given_weights_is_the_one_that_autodiff_makes(run, data, params):
     x, y = data
     grads = jax.jit(jax.grad(lambda p: plain_loss("softmax_cross_entropy")(NET.apply(p, x), y)))(params)
