@@ -163,6 +163,7 @@ def test_a_global_that_changes_after_registration_counts(forget, monkeypatch):
         measured(net)
 
 
+@pytest.mark.slow
 def test_the_same_function_registered_again_compiles_nothing(forget):
     from gradlab.networks.resolved import resolved
 

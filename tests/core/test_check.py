@@ -264,6 +264,7 @@ def test_the_gradient_of_queries_of_values_that_are_alike_keeps_its_digits():
 
 
 @pytest.mark.parametrize(("spread", "offset"), [pytest.param(1e-2, 1.0, marks=pytest.mark.slow), (1e-4, 5.0)])
+@pytest.mark.slow
 def test_what_rounding_leaves_of_terms_that_cancel_is_not_wrong_and_an_error_of_1e_9_is(spread, offset):
     layer, x = gl.attention(2), alike(spread, offset)
     found = gl.check(layer, x, quiet=True)

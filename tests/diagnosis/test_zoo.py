@@ -15,7 +15,7 @@ from tests.diagnosis.zoo import ZOO
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 #: Losses that stand for all in the quick suite.
-QUICK = ("dense", "scanned_transformer_rematerialised", "custom_derivative", "branches", "tensor_parallel")
+QUICK = ("dense", "custom_derivative", "branches", "tensor_parallel")
 
 
 def rms(x):

@@ -189,6 +189,7 @@ def test_given_weights_are_measured_as_drawn_ones(case):
         assert np.allclose(found, values, rtol=1e-4, atol=1e-4, equal_nan=True), name
 
 
+@pytest.mark.slow
 def test_a_sweep_over_architectures_is_one_frame_and_resumes(tmp_path):
     sweep = gl.Sweep(
         architecture=["mlp", "resnet"], depth=[1, 3], width=6, activation="relu", init="he_normal", seeds=2,

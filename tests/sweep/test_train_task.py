@@ -63,7 +63,8 @@ def test_a_row_of_a_sweep_is_that_of_the_network_alone():
         np.testing.assert_array_equal(frame.sort_values(by)[column], alone.sort_values(by)[column])
 
 
-@pytest.mark.parametrize("steps", [3, pytest.param(300, marks=pytest.mark.slow)], ids=["brief", "long"])
+@pytest.mark.parametrize("steps", [3, 300], ids=["brief", "long"])
+@pytest.mark.slow
 def test_depths_and_optimisers_share_programs_and_each_gets_its_own_numbers(steps):
     compiled = []
 
